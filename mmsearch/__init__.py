@@ -1,0 +1,1 @@
+"""Multimodal embedding search over images, documents and product tables."""
