@@ -1,0 +1,73 @@
+"""Frozen settings: defaults < mmsearch.toml < environment (MMSEARCH_…) < flags.
+
+The file is looked for upwards from the working directory. All faults are reported at once.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from mmsearch.errors import ConfigError
+
+FILE_NAME = "mmsearch.toml"
+
+
+class Settings(BaseSettings):
+    """What the user may set once for all commands; read, never written."""
+
+    model_config = SettingsConfigDict(env_prefix="MMSEARCH_", frozen=True, extra="forbid")
+
+    store: Path | None = Field(None, description="the store's folder; found upwards if not set")
+    model: str | None = Field(None, description="the encoder; a store remembers its own")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    batch_size: int = Field(32, ge=1, le=4096, description="pictures or texts per forward pass")
+    workers: int | None = Field(None, ge=1, le=256, description="decoding processes")
+    max_pixels: int = Field(178_956_970, ge=1, description="largest picture, in pixels")
+    max_image_bytes: int = Field(256 * 2**20, ge=1, description="largest picture file, in bytes")
+    max_text_bytes: int = Field(4 * 2**20, ge=1, description="largest text file, in bytes")
+    image_weight: float = Field(0.5, ge=0, le=1, description="share of the picture in a product")
+    index: Literal["auto", "flat", "hnsw", "ivf-sq8"] = Field("auto", description="index kind")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = find_upwards(FILE_NAME)
+        from_file = (TomlConfigSettingsSource(settings_cls, toml_file=file),) if file else ()
+        return (init_settings, env_settings, *from_file)
+
+
+def read_settings(**flags: object) -> Settings:
+    """Settings with the flags that are not None on top. Raises ConfigError, listing every fault."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}, got {fault['input']!r}"
+            for fault in error.errors()
+        )
+        raise ConfigError(f"settings are wrong: {faults}") from error
+    except ValueError as error:
+        raise ConfigError(f"{find_upwards(FILE_NAME)} is not valid TOML: {error}") from error
+
+
+def find_upwards(name: str, start: Path | None = None) -> Path | None:
+    """The nearest `name` in `start` (default: the working directory) or a folder above it."""
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        if (folder / name).exists():
+            return folder / name
+    return None
