@@ -56,12 +56,16 @@ def read_settings(**flags: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}, got {fault['input']!r}"
+            f"{_dotted(fault['loc'])}: {fault['msg']}, got {fault['input']!r}"
             for fault in error.errors()
         )
         raise ConfigError(f"settings are wrong: {faults}") from error
     except ValueError as error:
         raise ConfigError(f"{find_upwards(FILE_NAME)} is not valid TOML: {error}") from error
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
 
 
 def find_upwards(name: str, start: Path | None = None) -> Path | None:

@@ -1,0 +1,99 @@
+"""What a search asks: weighted terms, a filter, a target and how many hits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmsearch.errors import BadQuery
+from mmsearch.fusion import LateFusion, unit
+from mmsearch.records import Floats, Modality, Target, TargetChoice
+
+MAX_HITS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One part of a query: exactly one of text, image (a picture file), key or vector.
+
+    key: an item of the store. vector: float32 (dim,), an image's. A negative weight pushes away.
+    """
+
+    text: str | None = None
+    image: Path | None = None
+    key: str | None = None
+    vector: Floats | None = None
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        given = [self.text, self.image, self.key, self.vector]
+        if sum(part is not None for part in given) != 1:
+            raise BadQuery("a query term is one of text, image, key or vector, got none or several")
+        if self.text is not None and not self.text.strip():
+            raise BadQuery("the query text is empty; type what to look for")
+        if not np.isfinite(self.weight) or self.weight == 0:
+            raise BadQuery(f"a term's weight must be a number other than 0, got {self.weight}")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """k hits nearest to the terms, among the rows that match `where` (SQL over the columns)."""
+
+    terms: tuple[Term, ...]
+    k: int = 10
+    where: str | None = None
+    target: TargetChoice = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise BadQuery("nothing to search for; give a text, --image or --like")
+        if not 1 <= self.k <= MAX_HITS:
+            raise BadQuery(f"k must be from 1 to {MAX_HITS}, got {self.k}")
+        if all(term.weight < 0 for term in self.terms):
+            raise BadQuery("every term is negative; give at least one to look for")
+        if self.target not in ("auto", "image", "text", "product"):
+            raise BadQuery(f"target must be auto, image, text or product, got {self.target!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class TermVectors:
+    """A term's unit vectors, float32 (dim,), by modality; an item may bring both."""
+
+    vectors: Mapping[Modality, Floats]
+    weight: float
+
+    def towards(self, target: Target) -> tuple[Modality, Floats]:
+        """The one vector to compare with `target`: its own modality's if the term has it."""
+        wanted: Modality = "text" if target == "text" else "image"
+        modality = wanted if wanted in self.vectors else next(iter(self.vectors))
+        return modality, self.vectors[modality]
+
+
+def query_vector(terms: tuple[TermVectors, ...], target: Target, fusion: LateFusion) -> Floats:
+    """The terms as one vector to search `target` with: float32 (1, dim), unit row.
+
+    One modality against image or text vectors: the plain weighted sum, so that similarities are
+    cosines. Otherwise each term is centred by its own modality's mean first (see `fusion`): the gap
+    between the cones would else outweigh what the terms say. Raises BadQuery if they cancel out.
+    """
+    if target == "product":
+        total = sum(term.weight * _product(term, fusion) for term in terms)
+    else:
+        chosen = [(term.weight, *term.towards(target)) for term in terms]
+        mixed = len({modality for _, modality, _ in chosen}) > 1
+        total = sum(
+            weight * (fusion.centre(vector[None], modality) if mixed else vector[None])
+            for weight, modality, vector in chosen
+        )
+    combined = unit(np.asarray(total, dtype=np.float32))
+    if not combined.any():
+        raise BadQuery("the query's terms cancel each other out; change their weights")
+    return combined
+
+
+def _product(term: TermVectors, fusion: LateFusion) -> Floats:
+    some = next(iter(term.vectors.values()))
+    nothing = np.zeros_like(some)
+    image, text = (term.vectors.get(modality, nothing) for modality in ("image", "text"))
+    return fusion.products(image[None], text[None])

@@ -1,0 +1,1 @@
+"""The store on disk: LanceDB tables and a manifest in one `.mmsearch` folder."""

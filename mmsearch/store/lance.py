@@ -1,0 +1,285 @@
+"""LanceDB holds the truth: one row per item with its vectors and metadata, and what failed.
+
+Rows come in as Arrow tables in large batches, each batch one atomic commit; a Store object that
+only reads stays at the version it opened.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import filelock
+import lancedb
+import pyarrow as pa
+
+from mmsearch.config import find_upwards
+from mmsearch.errors import BadFilter, CorruptIndex, StoreLocked, StoreNotFound
+from mmsearch.records import Floats, Ids, Scalar
+from mmsearch.store.manifest import FILE_NAME, Manifest, read_manifest, write_manifest
+from mmsearch.store.rows import (
+    FAILURES_SCHEMA,
+    PUBLIC_COLUMNS,
+    common_type,
+    items_schema,
+    rows_to_arrow,
+    scalar_types,
+    vectors_to_numpy,
+)
+
+FOLDER_NAME = ".mmsearch"
+ITEMS, FAILURES, PRUNED = "items", "failures", "pruned"
+LIVE = "_missing IS NULL"
+# A version may be pinned by a reader that started before a write; none runs for a day.
+VERSIONS_KEPT = timedelta(days=1)
+# Below this many rows a scan is quicker than a lookup in an index that must itself be kept up.
+SCALAR_INDEX_ROWS = 50_000
+SCAN_ROWS = 8192
+
+
+class Store:
+    """A `.mmsearch` folder. Open it with `Store.open`, make one with `Store.create`."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._db = lancedb.connect(str(folder / "lance"))
+        try:
+            self._items = self._db.open_table(ITEMS)
+            self._failures = self._db.open_table(FAILURES)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise CorruptIndex(
+                f"{folder} has a manifest but its table cannot be opened ({_first_line(error)}); "
+                "restore the folder from a copy, or move it away and index again"
+            ) from error
+
+    @classmethod
+    def create(cls, folder: Path, manifest: Manifest) -> Self:
+        """An empty store; one that stopped half-way through its creation is completed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        db = lancedb.connect(str(folder / "lance"))
+        dim = manifest.space.dim
+        db.create_table(ITEMS, schema=items_schema(dim), exist_ok=True)
+        db.create_table(FAILURES, schema=FAILURES_SCHEMA, exist_ok=True)
+        write_manifest(manifest, folder)
+        return cls(folder, manifest)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Raises StoreNotFound, CorruptIndex."""
+        return cls(folder, read_manifest(folder))
+
+    def __len__(self) -> int:
+        return int(self._items.count_rows(LIVE))
+
+    @property
+    def dim(self) -> int:
+        return self.manifest.space.dim
+
+    @property
+    def version(self) -> int:
+        """The Lance version that this object reads."""
+        return int(self._items.version)
+
+    @property
+    def metadata_columns(self) -> dict[str, pa.DataType]:
+        fixed = set(items_schema(self.dim).names)
+        return {f.name: f.type for f in self._items.schema if f.name not in fixed}
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the store's only write lock. Raises StoreLocked if another process does."""
+        lock = filelock.FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise StoreLocked(
+                f"another process is writing to {self.folder}; wait for it to end (readers "
+                "need not wait)"
+            ) from None
+        try:
+            self.manifest = read_manifest(self.folder)
+            self._items.checkout_latest()
+            self._failures.checkout_latest()
+            yield
+        finally:
+            lock.release()
+
+    def update_manifest(self, **changes: Any) -> None:
+        self.manifest = replace(self.manifest, **changes)
+        write_manifest(self.manifest, self.folder)
+
+    # --- rows in ---
+
+    def ensure_columns(self, wanted: Mapping[str, pa.DataType]) -> None:
+        """Adds metadata columns; one of another type is widened, to text if nothing else fits."""
+        present = self.metadata_columns
+        new = [pa.field(name, kind) for name, kind in wanted.items() if name not in present]
+        if new:
+            self._items.add_columns(new)
+        for name in wanted.keys() & present.keys():
+            kind = common_type(present[name], wanted[name])
+            if kind != present[name]:
+                self._convert_column(name, kind)
+
+    def _convert_column(self, name: str, kind: pa.DataType) -> None:
+        sql_type = "DOUBLE" if pa.types.is_floating(kind) else "STRING"
+        self._items.add_columns({f"_{name}_converted": f"CAST(`{name}` AS {sql_type})"})
+        self._items.drop_columns([name])
+        self._items.alter_columns({"path": f"_{name}_converted", "rename": name})
+
+    def upsert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Writes rows by key in one commit: all or none. Vectors: float16-able arrays or None."""
+        metadata: dict[str, pa.DataType] = {}
+        for row in rows:
+            for name, kind in scalar_types(row["metadata"]).items():
+                metadata[name] = common_type(metadata.get(name, kind), kind)
+        self.ensure_columns(metadata)
+        table = rows_to_arrow(rows, self._items.schema)
+        merge = self._items.merge_insert("key").when_matched_update_all()
+        merge.when_not_matched_insert_all().execute(table)
+
+    def mark_missing(self, keys: Sequence[str], when: datetime | None) -> None:
+        """Marks rows as missing since `when`, or, with None, as present again."""
+        for start in range(0, len(keys), SCAN_ROWS):
+            where = f"key IN ({_quoted(keys[start : start + SCAN_ROWS])})"
+            self._items.update(where=where, values={"_missing": when})
+
+    def prune(self, source: str) -> int:
+        """Moves the source's missing rows out of the catalog; `undo_prune` brings them back."""
+        where = f"source = {_quoted([source])} AND _missing IS NOT NULL"
+        rows = self._items.search().where(where).to_arrow()
+        if rows.num_rows:
+            # Kept first, deleted second: a crash between the two duplicates and loses nothing.
+            self._db.create_table(PRUNED, rows, mode="overwrite")
+            self._items.delete(where)
+        return int(rows.num_rows)
+
+    def undo_prune(self) -> int:
+        """Brings back what the last prune took out, marked as missing."""
+        if PRUNED not in self._db.list_tables().tables:
+            return 0
+        rows = self._db.open_table(PRUNED).to_arrow()
+        merge = self._items.merge_insert("key").when_not_matched_insert_all()
+        merge.execute(rows.select([n for n in self._items.schema.names if n in rows.schema.names]))
+        self._db.drop_table(PRUNED)
+        return int(rows.num_rows)
+
+    def tidy(self) -> None:
+        """Compacts small fragments, drops old versions, keeps lookups quick; after large writes."""
+        if len(self._items) >= SCALAR_INDEX_ROWS:
+            present = {name for index in self._items.list_indices() for name in index.columns}
+            for column in {"_uid", "key"} - present:
+                self._items.create_index(column, config=lancedb.index.BTree())
+        self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
+        self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
+
+    # --- rows out ---
+
+    def scan(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
+        query = self._items.search().select(list(columns))
+        return (query.where(where) if where else query).to_arrow()
+
+    def vectors(
+        self, columns: Sequence[str], where: str = LIVE
+    ) -> Iterator[tuple[Ids, list[Floats]]]:
+        """Batches of uids int64 (n,) and, per column, float32 (n, dim); missing ones are zeros."""
+        query = self._items.search().where(where).select(["_uid", *columns])
+        for batch in query.to_batches(batch_size=SCAN_ROWS):
+            if batch.num_rows:
+                uids = batch.column("_uid").to_numpy(zero_copy_only=False)
+                yield uids, [vectors_to_numpy(batch.column(name), self.dim) for name in columns]
+
+    def uids(self, where: str | None = None) -> Ids:
+        """int64 (n,): the uids of the live rows that match. Raises BadFilter."""
+        condition = f"{LIVE} AND ({where})" if where else LIVE
+        try:
+            table = self._items.search().where(condition).select(["_uid"]).to_arrow()
+        except (ValueError, RuntimeError) as error:
+            names = sorted([*PUBLIC_COLUMNS, *self.metadata_columns])
+            raise BadFilter(
+                f"the filter {where!r} cannot be run: {_reason(error)}; columns: {', '.join(names)}"
+            ) from error
+        return table.column("_uid").to_numpy()
+
+    def rows(self, uids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of these uids, in no particular order."""
+        names = list(columns) if columns else self._items.schema.names
+        if not uids:
+            return self._items.schema.empty_table().select(names)
+        listed = ", ".join(str(int(uid)) for uid in uids)
+        return self.scan(names, f"_uid IN ({listed})")
+
+    def row_of_key(self, key: str, columns: Sequence[str]) -> dict[str, Any] | None:
+        rows = self.scan(columns, f"key = {_quoted([key])}").to_pylist()
+        return rows[0] if rows else None
+
+    def public_record(self, row: Mapping[str, Any]) -> dict[str, Scalar]:
+        """What a user may see of a row: without the store's own columns and empty cells."""
+        return {
+            name: value
+            for name, value in row.items()
+            if not name.startswith("_") and value is not None
+        }
+
+    def counts(self) -> dict[str, int]:
+        """Live rows by what they have, and missing rows."""
+        image, text = "_image_vector IS NOT NULL", "_text_vector IS NOT NULL"
+        return {
+            "items": len(self),
+            "image": self._items.count_rows(f"{LIVE} AND {image}"),
+            "text": self._items.count_rows(f"{LIVE} AND {text}"),
+            "both": self._items.count_rows(f"{LIVE} AND {image} AND {text}"),
+            "missing": self._items.count_rows("_missing IS NOT NULL"),
+            "failures": self._failures.count_rows(),
+        }
+
+    # --- failures ---
+
+    def record_failures(self, failures: Sequence[Mapping[str, Any]]) -> None:
+        if failures:
+            table = pa.Table.from_pylist(list(failures), schema=FAILURES_SCHEMA)
+            merge = self._failures.merge_insert("key").when_matched_update_all()
+            merge.when_not_matched_insert_all().execute(table)
+
+    def forget_failures(self, keys: Sequence[str]) -> None:
+        if keys:
+            self._failures.delete(f"key IN ({_quoted(keys)})")
+
+    def failures(self) -> list[dict[str, Any]]:
+        return list(self._failures.to_arrow().sort_by("key").to_pylist())
+
+
+def find_store(given: Path | None) -> Path:
+    """The store to read: as given, or the nearest '.mmsearch' upwards. Raises StoreNotFound."""
+    if given is not None:
+        nested = given / FOLDER_NAME
+        return nested if (nested / FILE_NAME).exists() else given
+    found = find_upwards(FOLDER_NAME)
+    if found is None:
+        raise StoreNotFound(
+            f"no '{FOLDER_NAME}' in {Path.cwd()} or above it; run 'mmsearch index FOLDER' first, "
+            "or name the store with --store"
+        )
+    return found
+
+
+def _quoted(values: Sequence[str]) -> str:
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _reason(error: BaseException) -> str:
+    """LanceDB's message without its prefixes, its own list of fields and its source locations."""
+    text = _first_line(error)
+    text = re.sub(r"^(Invalid input, |lance error: )+", "", text)
+    text = re.sub(
+        r"\. Valid fields are .*|, /\S+:\d+:\d+$|: SELECT 1 FROM t WHERE .*? \(", "", text
+    )
+    return text.removeprefix("Schema error: ").strip(" .,")
