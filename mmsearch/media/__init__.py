@@ -1,0 +1,28 @@
+"""Files become pictures and texts here: sniffed by content, bounded, decoded right, or refused.
+
+A path goes in; RGB pixels, a content hash or a text come out. Everything imports light, so that
+worker processes can use it without torch, and every refusal is one clear MMSearchError.
+"""
+
+from mmsearch.media.bounds import MediaBounds, content_hash
+from mmsearch.media.decode import Decoded, decode
+from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
+from mmsearch.media.pictures import PreparedPicture, read_picture, thumbnail
+from mmsearch.media.preprocess import Preprocessing, prepare
+from mmsearch.media.text import read_text
+
+__all__ = [
+    "FORMATS",
+    "SNIFF_BYTES",
+    "Decoded",
+    "MediaBounds",
+    "PreparedPicture",
+    "Preprocessing",
+    "content_hash",
+    "decode",
+    "prepare",
+    "read_picture",
+    "read_text",
+    "sniff",
+    "thumbnail",
+]

@@ -1,0 +1,99 @@
+"""How much of a file is read: bounds on bytes and pixels, one read, one hash."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsearch.errors import ConfigError, MediaTooLarge, UnreadableMedia
+from mmsearch.records import printable_path
+
+_HASH_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class MediaBounds:
+    """What is refused before it is decoded.
+
+    max_pixels: width x height. The default is where Pillow too refuses outright; a picture of
+        that size takes about 0.7 GB while it is decoded. A higher setting raises Pillow's own
+        limit in this process.
+    max_bytes: of a picture's file. max_text_bytes: of a text file; encoders read only its start.
+    """
+
+    max_pixels: int = 178_956_970
+    max_bytes: int = 256 * 2**20
+    max_text_bytes: int = 4 * 2**20
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} must be 1 or more, got {getattr(self, name)}"
+            for name in ("max_pixels", "max_bytes", "max_text_bytes")
+            if getattr(self, name) < 1
+        ]
+        if faults:
+            raise ConfigError("; ".join(faults))
+
+
+def read_bytes(path: Path, *, max_bytes: int, setting: str) -> bytes:
+    """The whole file. Raises UnreadableMedia, or MediaTooLarge that names `setting`."""
+    where = one_line(path)
+    try:
+        # Opening a pipe would wait for ever for its writer.
+        if stat.S_ISREG(path.stat().st_mode):
+            with path.open("rb") as file:
+                data = file.read(max_bytes + 1)
+        else:
+            raise UnreadableMedia(f"{where}: {_kind(path)}, not a file; give a file's path")
+    except (OSError, ValueError) as fault:
+        raise _unreadable(path, fault) from fault
+    if len(data) > max_bytes:
+        size = max(path.stat().st_size, len(data))
+        raise MediaTooLarge(
+            f"{where}: {size:,} bytes, the bound is {max_bytes:,}; raise {setting} to read it"
+        )
+    if not data:
+        raise UnreadableMedia(f"{where}: the file is empty (0 bytes); fetch it again or remove it")
+    return data
+
+
+def content_hash(source: Path | bytes) -> str:
+    """BLAKE2b-128 of the bytes as 32 hex digits. A path is read in pieces, whatever its size."""
+    if isinstance(source, bytes):
+        return hashlib.blake2b(source, digest_size=_HASH_BYTES).hexdigest()
+    try:
+        if not stat.S_ISREG(source.stat().st_mode):
+            raise UnreadableMedia(f"{one_line(source)}: {_kind(source)}, not a file")
+        with source.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_HASH_BYTES))
+    except (OSError, ValueError) as fault:
+        raise _unreadable(source, fault) from fault
+    return digest.hexdigest()
+
+
+def one_line(path: Path | str) -> str:
+    """The path as it may stand in a message: valid UTF-8, no line breaks or control characters."""
+    text = printable_path(path)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _kind(path: Path) -> str:
+    return "a folder" if path.is_dir() else "a device or pipe"
+
+
+def _unreadable(path: Path, fault: OSError | ValueError) -> UnreadableMedia:
+    if isinstance(fault, UnreadableMedia):
+        return fault
+    if isinstance(fault, FileNotFoundError | NotADirectoryError):
+        what = "no such file; check the path, or that its drive is mounted"
+    elif isinstance(fault, PermissionError):
+        what = f"no permission to read it; allow it for user id {_user_id()}, or exclude the file"
+    else:
+        reason = fault.strerror if isinstance(fault, OSError) else None
+        what = f"cannot be read ({reason or fault}); check the drive and the name"
+    return UnreadableMedia(f"{one_line(path)}: {what}")
+
+
+def _user_id() -> int | str:
+    return os.getuid() if hasattr(os, "getuid") else os.getlogin()
