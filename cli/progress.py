@@ -1,0 +1,169 @@
+"""Shows long work on stderr: stage, count, rate, device and time left.
+
+A terminal gets a live bar, a log file one plain line every ten seconds, `--quiet` nothing at all.
+"""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from mmsearch.cli.render import stderr_console, visible
+
+PLAIN_LINE_SECONDS = 10.0
+
+
+class ProgressDisplay:
+    """A `ProgressListener` for the command line: `with ProgressDisplay(quiet=…) as progress:`."""
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        console = console or stderr_console(quiet=quiet)
+        self._shown: _LiveBar | _PlainLines = (
+            _LiveBar(console) if console.is_terminal and not quiet else _PlainLines(console, clock)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._shown.close()
+
+    def start(self, stage: str, total: int | None, *, device: str = "") -> None:
+        self._shown.start(visible(stage), total, visible(device))
+
+    def advance(self, count: int) -> None:
+        self._shown.advance(count)
+
+    def note(self, message: str) -> None:
+        self._shown.note(visible(message))
+
+
+class _LiveBar:
+    """One bar per stage; finished stages stay on the screen."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TextColumn("{task.fields[device]}", style="dim", markup=False),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+        self._task: TaskID | None = None
+
+    def start(self, stage: str, total: int | None, device: str) -> None:
+        self._finish_stage()
+        self._bars.start()
+        self._task = self._bars.add_task(stage, total=total, device=device)
+
+    def advance(self, count: int) -> None:
+        if self._task is not None:
+            self._bars.advance(self._task, count)
+
+    def note(self, message: str) -> None:
+        self._console.print(message, markup=False, highlight=False)
+
+    def close(self) -> None:
+        self._bars.stop()
+
+    def _finish_stage(self) -> None:
+        # A stage whose total was not known would pulse for ever beside the next one.
+        if self._task is not None:
+            done = self._bars.tasks[-1].completed
+            self._bars.update(self._task, total=done)
+
+
+class _PlainLines:
+    """A line when a stage has run for ten seconds more, and one when it ends."""
+
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        self._console = console
+        self._clock = clock
+        self._stage = ""
+
+    def start(self, stage: str, total: int | None, device: str) -> None:
+        self.close()
+        self._stage, self._total, self._device = stage, total, device
+        self._done = 0
+        self._began = self._said = self._clock()
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        now = self._clock()
+        if now - self._said >= PLAIN_LINE_SECONDS:
+            self._said = now
+            self.note(self._line(now - self._began, running=True))
+
+    def note(self, message: str) -> None:
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        if self._stage:
+            self.note(self._line(self._clock() - self._began, running=False))
+            self._stage = ""
+
+    def _line(self, seconds: float, *, running: bool) -> str:
+        rate = self._done / seconds if seconds > 0 else 0.0
+        known = running and self._total is not None
+        parts = [
+            f"{self._stage}: {self._done:,} of {self._total:,}"
+            if known
+            else f"{self._stage}: {self._done:,}",
+            f"{rate_text(rate)}" if rate else "",
+            self._device,
+        ]
+        if known and rate and self._total is not None:
+            parts.append(f"{clock_text((self._total - self._done) / rate)} left")
+        if not running:
+            parts.append(f"{clock_text(seconds)}")
+        return " · ".join(part for part in parts if part)
+
+
+class _RateColumn(ProgressColumn):
+    """Items per second, averaged over the last moments while running."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(rate_text(speed) if speed else "", style="cyan")
+
+
+def rate_text(per_second: float) -> str:
+    """12,345/s · 42.1/s · 0.25/s."""
+    digits = 0 if per_second >= 100 else 1 if per_second >= 1 else 2
+    return f"{per_second:,.{digits}f}/s"
+
+
+def clock_text(seconds: float) -> str:
+    """75 seconds are 1:15, 3,700 are 1:01:40."""
+    minutes, second = divmod(round(max(seconds, 0)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

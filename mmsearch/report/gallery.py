@@ -1,0 +1,185 @@
+"""Hits as one self-contained HTML page: pictures inside, no request to anywhere, safe to share.
+
+Hits become cards, cards become a page through the templates, the page replaces the file at once.
+"""
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from mmsearch.errors import InputError
+from mmsearch.records import Hit, Scalar, real_path
+from mmsearch.report.pictures import InlinePicture, inline_picture, inline_pictures
+from mmsearch.report.titles import TITLE_COLUMNS, one_line, text_of, title_of, value_text, visible
+
+_QUERY_EDGE = 320
+_QUERY_BYTES = 2**18
+_MOST_CHIPS = 3
+_CHIP_CHARACTERS = 28
+_TEXT_CHARACTERS = 4_000
+_VALUE_CHARACTERS = 400
+# A filter box helps where the hits do not fit on a screen or two.
+_FILTER_FROM_HITS = 24
+# What every row carries for the machine; the path is shown by itself.
+_NOT_METADATA = {*TITLE_COLUMNS, "text", "key", "uri"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """A hit as the template shows it. share: similarity over the best one's, in percent."""
+
+    rank: int
+    title: str
+    similarity: str
+    share: int
+    matched: str
+    picture: InlinePicture | None
+    text: str
+    excerpt: str
+    chips: Sequence[tuple[str, str]]
+    metadata: Sequence[tuple[str, str]]
+    path: str
+    has_file: bool
+
+
+def write_gallery(
+    hits: Sequence[Hit],
+    path: Path,
+    *,
+    title: str,
+    query_text: str | None,
+    query_image: Path | None,
+    details: Mapping[str, str],
+) -> None:
+    """Writes the page to `path`, whole or not at all. Raises InputError if it cannot.
+
+    details: what the reader should know about the search, by name, as 'model': 'builtin'.
+    """
+    page = render_gallery(
+        hits, title=title, query_text=query_text, query_image=query_image, details=details
+    )
+    _replace(path, page.encode("utf-8"))
+
+
+def render_gallery(
+    hits: Sequence[Hit],
+    *,
+    title: str,
+    query_text: str | None,
+    query_image: Path | None,
+    details: Mapping[str, str],
+) -> str:
+    """The page as text; pictures that do not open any more are left out, their hits are not."""
+    style, script = _template_file("gallery.css"), _template_file("gallery.js")
+    return _environment().get_template("gallery.html.jinja").render(
+        title=one_line(title),
+        query_text=one_line(query_text) if query_text else "",
+        query_picture=query_image and inline_picture(query_image, _QUERY_EDGE, _QUERY_BYTES),
+        details={one_line(name): one_line(value) for name, value in details.items()},
+        cards=_cards(hits),
+        with_filter=len(hits) >= _FILTER_FROM_HITS,
+        style=Markup(style),  # noqa: S704 - our own file, not data
+        script=Markup(script),  # noqa: S704
+        style_hash=_csp_hash(style),
+        script_hash=_csp_hash(script),
+    )
+
+
+def _cards(hits: Sequence[Hit]) -> list[_Card]:
+    pictures = inline_pictures([real_path(hit.uri) if hit.uri else None for hit in hits])
+    best = max((hit.similarity for hit in hits), default=0.0)
+    return [_card(hit, picture, best) for hit, picture in zip(hits, pictures, strict=True)]
+
+
+def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
+    metadata = {
+        visible(name): value
+        for name, value in hit.record.items()
+        if name.lower() not in _NOT_METADATA and value_text(value)
+    }
+    chips = [(name, chip) for name, value in metadata.items() if (chip := _chip(name, value))]
+    text = _document(hit.record)
+    return _Card(
+        rank=hit.rank,
+        title=title_of(hit),
+        similarity=f"{hit.similarity:.3f}",
+        share=round(100 * max(hit.similarity, 0.0) / best) if best > 0 else 0,
+        matched=hit.matched,
+        picture=picture,
+        text=text,
+        excerpt=_excerpt(text),
+        chips=chips[:_MOST_CHIPS],
+        metadata=[(name, _shown(value)) for name, value in metadata.items()],
+        path=visible(hit.uri or hit.key),
+        has_file=bool(hit.uri),
+    )
+
+
+def _chip(name: str, value: Scalar) -> str:
+    """Words speak for themselves, numbers and dates need their name; '' where it says too little."""
+    if isinstance(value, bool):
+        shown = name if value else ""
+    elif isinstance(value, str):
+        shown = one_line(value)
+    else:
+        shown = f"{name} {value_text(value)}"
+    return shown if len(shown) <= _CHIP_CHARACTERS else ""
+
+
+def _shown(value: Scalar) -> str:
+    return _cut(one_line(value_text(value)), _VALUE_CHARACTERS)
+
+
+def _excerpt(text: str) -> str:
+    """The beginning of a document; without the heading, which stands below it as the title."""
+    heading, _, rest = text.partition("\n")
+    return _cut(rest.strip() if heading.startswith("#") and rest.strip() else text, 420)
+
+
+def _document(record: Mapping[str, Scalar]) -> str:
+    text = _cut(text_of(record).strip(), _TEXT_CHARACTERS)
+    return "\n".join(visible(line) for line in text.splitlines())
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1].rstrip() + "…"
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("mmsearch.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+
+
+def _template_file(name: str) -> str:
+    return (resources.files("mmsearch.report") / "templates" / name).read_text("utf-8")
+
+
+def _csp_hash(content: str) -> str:
+    """What the content security policy must name for the browser to take this content."""
+    digest = hashlib.sha256(content.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as fault:
+        part.unlink(missing_ok=True)
+        raise InputError(
+            f"cannot write the gallery to {visible(str(path))}: {fault.strerror};"
+            " name a file in a folder that exists and may be written"
+        ) from fault

@@ -1,0 +1,90 @@
+"""Pictures as they stand inside a page: small WebP files in data URIs, within a bound of bytes."""
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from mmsearch.errors import InputError
+from mmsearch.media import decode, thumbnail
+from mmsearch.records import Pixels
+
+# Base64 makes four characters of three bytes; a page of this many opens in about a second.
+_PAGE_BYTES = 18 * 2**20
+# The longer edge in pixels while there are at most this many pictures.
+_EDGES = ((100, 640), (300, 448))
+_SMALL_EDGE = 320
+_SMALLEST_EDGE = 64
+# A frame counts as plain where this share of its pixels is within so many levels of its median.
+_PLAIN_SHARE = 0.9
+_PLAIN_LEVELS = 14
+# Between 2:3 and 3:2 a square tile shows enough of a picture that fills it.
+_NEAR_SQUARE = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class InlinePicture:
+    """source: a data URI. width, height: pixels. mat: '#rrggbb', continues the picture's frame.
+
+    fit: how a square tile shows it. 'inset': a cut-out on a plain ground, with room around it;
+    'cover': a photo that may lose a little at its sides; 'contain': a long one, shown whole.
+    """
+
+    source: str
+    width: int
+    height: int
+    mat: str
+    fit: Literal["inset", "cover", "contain"]
+
+
+def inline_pictures(
+    paths: Sequence[Path | None], *, max_bytes: int = _PAGE_BYTES
+) -> list[InlinePicture | None]:
+    """One per path, None where there is none that opens; together within `max_bytes` of WebP."""
+    count = sum(path is not None for path in paths)
+    edge = next((pixels for most, pixels in _EDGES if count <= most), _SMALL_EDGE)
+    share = max_bytes // max(count, 1)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        return list(threads.map(lambda path: path and inline_picture(path, edge, share), paths))
+
+
+def inline_picture(path: Path, edge: int, max_bytes: int) -> InlinePicture | None:
+    """The picture within edge x edge pixels, smaller if `max_bytes` asks for it."""
+    try:
+        image = decode(path, draft=(edge, edge)).image
+    except InputError:
+        # Documents are no pictures, and files go away: the page shows the hit without one.
+        return None
+    while edge >= _SMALLEST_EDGE:
+        data = thumbnail(image, edge)
+        if len(data) <= max_bytes:
+            return _inline(data)
+        edge = edge * 3 // 4
+    return None
+
+
+def _inline(webp: bytes) -> InlinePicture:
+    source = "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
+    with Image.open(io.BytesIO(webp)) as image:
+        mat, plain = _frame(np.asarray(image.convert("RGB")))
+        long = max(image.size) > _NEAR_SQUARE * min(image.size)
+        fit: Literal["inset", "cover", "contain"] = "contain" if long else "cover"
+        return InlinePicture(source, *image.size, mat, "inset" if plain else fit)
+
+
+def _frame(pixels: Pixels) -> tuple[str, bool]:
+    """The median colour of the outermost pixels, and whether nearly all are that colour.
+
+    pixels: uint8 (height, width, 3).
+    """
+    frame = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    median = np.median(frame, axis=0).astype(np.uint8)
+    near = np.abs(frame.astype(np.int16) - median).max(axis=1) <= _PLAIN_LEVELS
+    return f"#{median.tobytes().hex()}", bool(near.mean() >= _PLAIN_SHARE)
