@@ -14,8 +14,8 @@ from mmsearch.media.bounds import MediaBounds, one_line, read_bytes
 from mmsearch.media.colour import to_rgb
 from mmsearch.media.formats import SNIFF_BYTES, describe, register, sniff
 from mmsearch.media.frames import count_frames, representative_frame
+from mmsearch.media.guard import guarded
 from mmsearch.media.jxl import decode_jxl, jxl_size
-from mmsearch.media.quiet import quiet
 
 DEFAULT_BOUNDS: Final = MediaBounds()
 # What codecs are known to raise on damaged bytes; fuzzing in the tests holds the list complete.
@@ -91,7 +91,7 @@ def decode_bytes(
             "convert it to PNG or JPEG, or exclude it"
         )
     try:
-        with quiet(name):
+        with guarded(name):
             return _decode(data, name, bounds, draft)
     except MMSearchError as fault:
         raise type(fault)(f"{where}: {fault}") from fault

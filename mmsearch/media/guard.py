@@ -1,4 +1,7 @@
-"""Keeps codecs from writing into the progress bar: Python warnings, logs and C-level stderr."""
+"""Keeps codecs strict, and out of the progress bar: no half pictures, no warnings, no stray lines.
+
+All of it is state of the whole process, so it is changed only while a picture is decoded.
+"""
 
 import logging
 import os
@@ -7,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 # Without any handler, Python prints Pillow's log messages of level WARNING to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -41,11 +44,16 @@ class _Shared:
 
 
 @contextmanager
-def _no_codec_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b")
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
+def _strict_without_warnings() -> Iterator[None]:
+    # Other libraries in the process may have told Pillow to fill cut pictures with grey.
+    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b")
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
 @contextmanager
@@ -65,12 +73,12 @@ def _no_native_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-_warnings = _Shared(_no_codec_warnings)
+_strict = _Shared(_strict_without_warnings)
 _native_stderr = _Shared(_no_native_stderr)
 
 
 @contextmanager
-def quiet(name: str) -> Iterator[None]:
+def guarded(name: str) -> Iterator[None]:
     """While format `name` is decoded; only libtiff writes to the process's stderr by itself."""
-    with _warnings.hold(), _native_stderr.hold() if name == "tiff" else ExitStack():
+    with _strict.hold(), _native_stderr.hold() if name == "tiff" else ExitStack():
         yield
