@@ -51,4 +51,5 @@ def shrunken_mean(total: Floats, count: int) -> Floats:
 def unit(vectors: Floats) -> Floats:
     """Rows at length 1, float32 (n, dim); rows of zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    rows: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return rows

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,10 +16,9 @@ import filelock
 import lancedb
 import pyarrow as pa
 
-from mmsearch.config import find_upwards
-from mmsearch.errors import BadFilter, CorruptIndex, StoreLocked, StoreNotFound
+from mmsearch.errors import BadFilter, CorruptIndex, StoreLocked
 from mmsearch.records import Floats, Ids, Scalar
-from mmsearch.store.manifest import FILE_NAME, Manifest, read_manifest, write_manifest
+from mmsearch.store.manifest import Manifest, read_manifest, write_manifest
 from mmsearch.store.rows import (
     FAILURES_SCHEMA,
     PUBLIC_COLUMNS,
@@ -38,6 +37,8 @@ VERSIONS_KEPT = timedelta(days=1)
 # Below this many rows a scan is quicker than a lookup in an index that must itself be kept up.
 SCALAR_INDEX_ROWS = 50_000
 SCAN_ROWS = 8192
+# Each commit leaves a fragment; a few cost nothing, hundreds slow every scan.
+FRAGMENTS_KEPT = 16
 
 
 class Store:
@@ -89,6 +90,10 @@ class Store:
         fixed = set(items_schema(self.dim).names)
         return {f.name: f.type for f in self._items.schema if f.name not in fixed}
 
+    @property
+    def public_columns(self) -> list[str]:
+        return [*PUBLIC_COLUMNS, *self.metadata_columns]
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the store's only write lock. Raises StoreLocked if another process does."""
@@ -102,8 +107,7 @@ class Store:
             ) from None
         try:
             self.manifest = read_manifest(self.folder)
-            self._items.checkout_latest()
-            self._failures.checkout_latest()
+            self._items, self._failures = self._db.open_table(ITEMS), self._db.open_table(FAILURES)
             yield
         finally:
             lock.release()
@@ -131,22 +135,44 @@ class Store:
         self._items.drop_columns([name])
         self._items.alter_columns({"path": f"_{name}_converted", "rename": name})
 
-    def upsert(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Writes rows by key in one commit: all or none. Vectors: float16-able arrays or None."""
+    def write_rows(self, rows: Sequence[dict[str, Any]], *, drops: Sequence[int] = ()) -> None:
+        """Writes rows for `rows.items_schema`, their metadata under 'metadata'.
+
+        A row with a uid replaces the row of that uid (and may rename it), one without replaces
+        the row of its key under a new uid. Each kind is one commit, all or none. drops: uids of
+        rows that others now stand for.
+        """
         metadata: dict[str, pa.DataType] = {}
         for row in rows:
             for name, kind in scalar_types(row["metadata"]).items():
                 metadata[name] = common_type(metadata.get(name, kind), kind)
         self.ensure_columns(metadata)
-        table = rows_to_arrow(rows, self._items.schema)
-        merge = self._items.merge_insert("key").when_matched_update_all()
-        merge.when_not_matched_insert_all().execute(table)
+        kept = [row for row in rows if row["_uid"] is not None]
+        new = [row for row in rows if row["_uid"] is None]
+        self._merge(kept, on="_uid")
+        first = self.manifest.next_uid
+        # Taken before they are used: after a crash they are skipped, never given out twice.
+        self.update_manifest(next_uid=first + len(new))
+        self._merge([{**row, "_uid": first + i} for i, row in enumerate(new)], on="key")
+        if drops:
+            self._items.delete(f"_uid IN ({', '.join(str(uid) for uid in drops)})")
+
+    def _merge(self, rows: Sequence[Mapping[str, Any]], *, on: str) -> None:
+        if rows:
+            merge = self._items.merge_insert(on).when_matched_update_all()
+            merge.when_not_matched_insert_all().execute(rows_to_arrow(rows, self._items.schema))
 
     def mark_missing(self, keys: Sequence[str], when: datetime | None) -> None:
         """Marks rows as missing since `when`, or, with None, as present again."""
         for start in range(0, len(keys), SCAN_ROWS):
             where = f"key IN ({_quoted(keys[start : start + SCAN_ROWS])})"
-            self._items.update(where=where, values={"_missing": when})
+            values: dict[str, Any] = {"_missing": when}
+            self._items.update(where=where, values=values)
+
+    def mark_source_missing(self, source: str) -> None:
+        where = f"source = {_quoted([source])} AND {LIVE}"
+        values: dict[str, Any] = {"_missing": datetime.now(UTC)}
+        self._items.update(where=where, values=values)
 
     def prune(self, source: str) -> int:
         """Moves the source's missing rows out of the catalog; `undo_prune` brings them back."""
@@ -169,11 +195,13 @@ class Store:
         return int(rows.num_rows)
 
     def tidy(self) -> None:
-        """Compacts small fragments, drops old versions, keeps lookups quick; after large writes."""
+        """Compacts small fragments, drops old versions, keeps lookups quick; where it pays."""
         if len(self._items) >= SCALAR_INDEX_ROWS:
             present = {name for index in self._items.list_indices() for name in index.columns}
             for column in {"_uid", "key"} - present:
                 self._items.create_index(column, config=lancedb.index.BTree())
+        if _small_fragments(self._items) < FRAGMENTS_KEPT:
+            return
         self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
         self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
 
@@ -199,11 +227,12 @@ class Store:
         try:
             table = self._items.search().where(condition).select(["_uid"]).to_arrow()
         except (ValueError, RuntimeError) as error:
-            names = sorted([*PUBLIC_COLUMNS, *self.metadata_columns])
+            names = sorted(self.public_columns)
             raise BadFilter(
                 f"the filter {where!r} cannot be run: {_reason(error)}; columns: {', '.join(names)}"
             ) from error
-        return table.column("_uid").to_numpy()
+        uids: Ids = table.column("_uid").to_numpy()
+        return uids
 
     def rows(self, uids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of these uids, in no particular order."""
@@ -216,6 +245,10 @@ class Store:
     def row_of_key(self, key: str, columns: Sequence[str]) -> dict[str, Any] | None:
         rows = self.scan(columns, f"key = {_quoted([key])}").to_pylist()
         return rows[0] if rows else None
+
+    def example_key(self) -> str:
+        keys = self._items.search().where(LIVE).select(["key"]).limit(1).to_arrow().column("key")
+        return str(keys[0]) if len(keys) else "source/path.jpg"
 
     def public_record(self, row: Mapping[str, Any]) -> dict[str, Scalar]:
         """What a user may see of a row: without the store's own columns and empty cells."""
@@ -237,6 +270,12 @@ class Store:
             "failures": self._failures.count_rows(),
         }
 
+    def count_source(self, name: str) -> int:
+        return int(self._items.count_rows(f"{LIVE} AND source = {_quoted([name])}"))
+
+    def column_types(self) -> dict[str, pa.DataType]:
+        return {name: self._items.schema.field(name).type for name in self.public_columns}
+
     # --- failures ---
 
     def record_failures(self, failures: Sequence[Mapping[str, Any]]) -> None:
@@ -253,18 +292,9 @@ class Store:
         return list(self._failures.to_arrow().sort_by("key").to_pylist())
 
 
-def find_store(given: Path | None) -> Path:
-    """The store to read: as given, or the nearest '.mmsearch' upwards. Raises StoreNotFound."""
-    if given is not None:
-        nested = given / FOLDER_NAME
-        return nested if (nested / FILE_NAME).exists() else given
-    found = find_upwards(FOLDER_NAME)
-    if found is None:
-        raise StoreNotFound(
-            f"no '{FOLDER_NAME}' in {Path.cwd()} or above it; run 'mmsearch index FOLDER' first, "
-            "or name the store with --store"
-        )
-    return found
+def _small_fragments(table: Any) -> int:
+    stats: Any = table.stats()
+    return int(stats["fragment_stats"]["num_small_fragments"])
 
 
 def _quoted(values: Sequence[str]) -> str:

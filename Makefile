@@ -1,0 +1,37 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test check bench docs clean
+
+demo: $(VENV)/.installed
+	$(BIN)/mmsearch sample $(DEMO)
+	$(BIN)/mmsearch index $(DEMO) --store $(DEMO)/.mmsearch
+	$(BIN)/mmsearch search "red apple" --store $(DEMO)/.mmsearch -k 5
+	$(BIN)/mmsearch search --image $(DEMO)/images/red-apple.webp --target text --store $(DEMO)/.mmsearch -k 5
+	$(BIN)/mmsearch search "something to wear when it rains" --store $(DEMO)/.mmsearch -k 12 --gallery $(DEMO)/gallery.html
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -n 2
+
+check: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m pytest -q tests/e2e/test_docs.py --write-help
+
+# Installed again only when the list of packages changes.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info

@@ -1,0 +1,121 @@
+"""mmsearch index: brings the store up to date with folders and tables."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mmsearch.cli import options
+from mmsearch.cli.progress import ProgressDisplay
+from mmsearch.cli.render import report_lines, stderr_console, to_json, write_text
+
+
+def index(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Folders, or tables (CSV, TSV, JSONL, Parquet). None: all that the store knows.",
+            show_default=False,
+        ),
+    ] = None,
+    store: options.Store = None,
+    model: options.Model = None,
+    device: options.Device = None,
+    kind: Annotated[
+        Literal["auto", "folder", "table"], typer.Option(help="How to read the sources.")
+    ] = "auto",
+    image_column: Annotated[str | None, typer.Option(help="The table's image column.")] = None,
+    text_columns: Annotated[
+        str | None, typer.Option(help="The table's text columns, separated by commas.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="The table's id column.")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Only paths that match this glob; repeatable.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="No paths that match this glob; repeatable.")
+    ] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Read files again that failed before.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Take out items whose files are gone.")
+    ] = False,
+    drop: Annotated[
+        str | None, typer.Option(help="Take a whole source out, by its name.", metavar="SOURCE")
+    ] = None,
+    undo_prune: Annotated[
+        bool, typer.Option("--undo-prune", help="Bring back what --prune or --drop took out last.")
+    ] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build the vector index again from the table.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 6 if any item failed.")
+    ] = False,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures per forward pass.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Decoding processes.")] = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Index folders and tables: new, changed, moved and missing files are found; the rest is kept.
+
+    A second run decodes only what changed. A run that was stopped goes on where it was.
+    """
+    from mmsearch.catalog import open_catalog
+    from mmsearch.errors import FailuresFound
+    from mmsearch.sources import SourceOptions
+
+    catalog = open_catalog(
+        store, model=model, device=device, batch_size=batch_size, workers=workers
+    )
+    console = stderr_console(quiet=quiet)
+    with ProgressDisplay(quiet=quiet) as progress:
+        if undo_prune:
+            console.print(f"brought back {catalog.undo_prune()} items")
+            return
+        if drop is not None:
+            count = catalog.drop_source(drop, progress=progress)
+            console.print(f"took out {count} items of {drop}; --undo-prune brings them back")
+            return
+        given = SourceOptions(
+            kind=kind,
+            image_column=image_column,
+            text_columns=tuple(text_columns.split(",")) if text_columns else (),
+            id_column=id_column,
+            include=tuple(include or ()),
+            exclude=tuple(exclude or ()),
+        )
+        report = catalog.index(
+            *(sources or ()),
+            options=given if given != SourceOptions() else None,
+            retry=retry,
+            prune=prune,
+            rebuild=rebuild,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if as_json:
+        write_text(to_json({"dry_run": dry_run, "report": report}))
+    else:
+        for line in (["dry run: nothing was written"] if dry_run else []) + report_lines(report):
+            console.print(line, soft_wrap=True)
+        if catalog.info().model == "builtin":
+            console.print(base_advice(), soft_wrap=True)
+    if strict and report.failures:
+        raise FailuresFound(
+            f"{len(report.failures)} items failed; 'mmsearch info --failures' lists them"
+        )
+
+
+def base_advice() -> str:
+    from mmsearch.encoders.registry import MODELS
+
+    base = MODELS["base"]
+    return (
+        "The built-in model is small: for photographs in the wild '--model base' is stronger "
+        f"({base.name}; downloads {base.download_mb:,} MB once, into a store of its own: --store)"
+    )

@@ -1,0 +1,5 @@
+"""python -m mmsearch"""
+
+from mmsearch.cli.app import main
+
+main()

@@ -1,0 +1,350 @@
+"""The public door: `mmsearch.open(path)` gives a Catalog that indexes, searches, tells its state.
+
+The command line and the server are thin layers over this class.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmsearch.config import Settings, find_upwards, read_settings
+from mmsearch.errors import CorruptIndex, InputError, RecordNotFound
+from mmsearch.media import MediaBounds
+from mmsearch.progress import ProgressListener, Silent
+from mmsearch.query import Query, Term
+from mmsearch.records import Floats, Hit, IngestReport, TargetChoice, printable_path, real_path
+from mmsearch.sources import Source, SourceOptions, open_source
+from mmsearch.store.lance import FOLDER_NAME, Store
+from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manifest
+
+if TYPE_CHECKING:
+    from mmsearch.encoders.base import Encoder, TextEncoder
+    from mmsearch.engine import Engine
+
+DEFAULT_MODEL = "builtin"
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """A catalog about to be indexed: what the manifest keeps of it, and what was recognised."""
+
+    entry: SourceEntry
+    source: Source
+
+
+class Catalog:
+    """A store and the models to search it with. Make one with `mmsearch.open`."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._engine: Engine | None = None
+
+    # --- search ---
+
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        image: Path | str | None = None,
+        like: str | None = None,
+        vector: Floats | None = None,
+        without: str | None = None,
+        where: str | None = None,
+        k: int = 10,
+        target: TargetChoice = "auto",
+        image_weight: float = 0.5,
+    ) -> list[Hit]:
+        """The k items nearest to all that is given, best first.
+
+        text: words. image: a picture file. like: the key of an item, which is itself left out.
+        vector: float32 (dim,), of a picture in the store's space. without: words to push away.
+        where: SQL over the columns that `info().columns` lists. image_weight: the picture's share
+        when a text is given too. Raises StoreNotFound, BadQuery, BadFilter, RecordNotFound,
+        UnreadableMedia, SpaceMismatch, MissingModel.
+        """
+        words = 1.0 - image_weight if image is not None and text is not None else 1.0
+        picture = image_weight if image is not None and text is not None else 1.0
+        terms = [
+            *([Term(text=text, weight=words)] if text is not None else []),
+            *([Term(image=Path(image), weight=picture)] if image is not None else []),
+            *([Term(key=like)] if like is not None else []),
+            *([Term(vector=vector)] if vector is not None else []),
+            *([Term(text=without, weight=-0.5)] if without is not None else []),
+        ]
+        return self.query(Query(tuple(terms), k=k, where=where, target=target))
+
+    def query(self, query: Query) -> list[Hit]:
+        """Like `search`, for a Query made of any number of weighted terms."""
+        return self.engine.search(query)
+
+    @property
+    def engine(self) -> "Engine":
+        """The engine over the store as it is now; opened once. Raises StoreNotFound."""
+        if self._engine is None:
+            from mmsearch.engine import Engine
+            from mmsearch.generations import live_generation
+
+            generation = live_generation(self.folder)
+            store = Store.open(self.folder)
+            model = self.settings.model or store.manifest.model
+            self._engine = Engine(
+                store,
+                generation=generation,
+                encoder=lambda: self._load_encoder(model),
+                text_encoder=lambda: self._load_text_encoder(model),
+                bounds=self._bounds(),
+            )
+        return self._engine
+
+    def reload(self) -> None:
+        """Forgets what was opened; the next search sees the store's latest state."""
+        self._engine = None
+
+    # --- index ---
+
+    def index(
+        self,
+        *locations: Path | str,
+        options: SourceOptions | None = None,
+        retry: bool = False,
+        prune: bool = False,
+        rebuild: bool = False,
+        dry_run: bool = False,
+        progress: ProgressListener | None = None,
+    ) -> IngestReport:
+        """Brings the store up to date with these catalogs, or with all it knows if none is given.
+
+        Creates the store if there is none. options: how to read the sources. retry: try again what
+        failed before. prune: take out rows whose files are gone (`undo_prune` reverses it).
+        rebuild: build the FAISS index anew. dry_run: count what would be done, write nothing.
+        Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
+        """
+        from mmsearch.ingest.run import Ingest, IngestOptions
+
+        listener = progress or Silent()
+        manifest = self._manifest()
+        plans = self._plan_sources(locations, manifest, options)
+        for plan in plans:
+            for note in plan.source.notes:
+                listener.note(f"{plan.entry.name}: {note}")
+        encoder, device = self._encoder_for(manifest, listener)
+        store = self._open_or_create(manifest, encoder)
+        with store.writing():
+            if not dry_run:
+                for plan in plans:
+                    store.update_manifest(sources=store.manifest.with_source(plan.entry).sources)
+            ingest = Ingest(store, encoder, self.settings, progress=listener, device=device)
+            report = ingest.run(
+                [plan.source for plan in plans],
+                IngestOptions(retry=retry, prune=prune, dry_run=dry_run),
+            )
+            if not dry_run:
+                self._refresh_generation(store, rebuild=rebuild, progress=listener)
+        self.reload()
+        return report
+
+    def drop_source(self, name: str, *, progress: ProgressListener | None = None) -> int:
+        """Takes a whole source out of the store and returns its count; `undo_prune` reverses it."""
+        store = Store.open(self.folder)
+        with store.writing():
+            names = [entry.name for entry in store.manifest.sources]
+            if name not in names:
+                raise RecordNotFound(f"no source '{name}'; there are: {', '.join(names) or 'none'}")
+            store.mark_source_missing(name)
+            dropped = store.prune(name)
+            kept = tuple(entry for entry in store.manifest.sources if entry.name != name)
+            store.update_manifest(sources=kept)
+            self._refresh_generation(store, rebuild=False, progress=progress or Silent())
+        self.reload()
+        return dropped
+
+    def undo_prune(self) -> int:
+        """Brings back what the last prune or drop took out, as missing until indexed again."""
+        store = Store.open(self.folder)
+        with store.writing():
+            return store.undo_prune()
+
+    def _refresh_generation(
+        self, store: Store, *, rebuild: bool, progress: ProgressListener
+    ) -> None:
+        from mmsearch.generations import build_generation, live_generation
+        from mmsearch.indexes import IndexOptions
+
+        try:
+            live = None if rebuild else live_generation(store.folder)
+        except CorruptIndex as error:
+            progress.note(f"building the index again: {error}")
+            live = None
+        if live is not None and live.info.lance_version == store.version:
+            return
+        store.tidy()
+        build_generation(store, IndexOptions(kind=self.settings.index), progress)
+
+    def _plan_sources(
+        self,
+        locations: Sequence[Path | str],
+        manifest: Manifest | None,
+        options: SourceOptions | None,
+    ) -> list[SourcePlan]:
+        known = manifest.sources if manifest else ()
+        if not locations:
+            if not known:
+                raise InputError(
+                    "nothing to index; name a folder or a table: mmsearch index FOLDER"
+                )
+            return [self._plan_known(entry) for entry in known]
+        plans: list[SourcePlan] = []
+        for location in locations:
+            place = Path(location).absolute()
+            taken = [*known, *(plan.entry for plan in plans)]
+            entry = next((e for e in known if e.location == printable_path(place)), None)
+            name = entry.name if entry else unused_name(place, [e.name for e in taken])
+            chosen = options or (restored_options(entry.options) if entry else None)
+            chosen = chosen or SourceOptions()
+            source = open_source(place, name=name, options=self._bounded(chosen))
+            plans.append(
+                SourcePlan(SourceEntry(name, printable_path(place), kept_options(chosen)), source)
+            )
+        return plans
+
+    def _plan_known(self, entry: SourceEntry) -> SourcePlan:
+        options = self._bounded(restored_options(entry.options))
+        source = open_source(real_path(entry.location), name=entry.name, options=options)
+        return SourcePlan(entry, source)
+
+    def _bounded(self, options: SourceOptions) -> SourceOptions:
+        return replace(options, max_text_bytes=self.settings.max_text_bytes)
+
+    def _bounds(self) -> MediaBounds:
+        return MediaBounds(
+            max_pixels=self.settings.max_pixels,
+            max_bytes=self.settings.max_image_bytes,
+            max_text_bytes=self.settings.max_text_bytes,
+        )
+
+    # --- models ---
+
+    def _encoder_for(
+        self, manifest: Manifest | None, progress: ProgressListener
+    ) -> tuple["Encoder", str]:
+        from mmsearch.encoders.devices import choose_device
+
+        model = self.settings.model or (manifest.model if manifest else DEFAULT_MODEL)
+        device = choose_device(self.settings.device)
+        progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
+        return self._load_encoder(model), device.name
+
+    def _load_encoder(self, model: str) -> "Encoder":
+        from mmsearch.encoders.registry import load_encoder
+
+        return load_encoder(model, device=self.settings.device)
+
+    def _load_text_encoder(self, model: str) -> "TextEncoder":
+        from mmsearch.encoders.registry import load_text_encoder
+
+        return load_text_encoder(model, device=self.settings.device)
+
+    # --- the store ---
+
+    def _manifest(self) -> Manifest | None:
+        return read_manifest(self.folder) if (self.folder / FILE_NAME).exists() else None
+
+    def _open_or_create(self, manifest: Manifest | None, encoder: "Encoder") -> Store:
+        if manifest is not None:
+            return Store.open(self.folder)
+        model = self.settings.model or DEFAULT_MODEL
+        weight = self.settings.image_weight
+        return Store.create(self.folder, Manifest(model, encoder.space, image_weight=weight))
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The ledger: every skipped item with key, uri, stage, reason and when it was seen."""
+        return [
+            {name: value for name, value in row.items() if not name.startswith("_")}
+            for row in Store.open(self.folder).failures()
+        ]
+
+    def info(self) -> "StoreInfo":
+        """What is in the store. Raises StoreNotFound, CorruptIndex."""
+        from mmsearch.generations import live_generation
+
+        generation = live_generation(self.folder)
+        store = Store.open(self.folder)
+        manifest = store.manifest
+        return StoreInfo(
+            folder=printable_path(self.folder),
+            model=manifest.model,
+            space=asdict(manifest.space),
+            counts=store.counts(),
+            sources=tuple(
+                {"name": e.name, "location": e.location, "items": store.count_source(e.name)}
+                for e in manifest.sources
+            ),
+            columns={name: str(kind) for name, kind in store.column_types().items()},
+            indexes={str(t): d for t, d in generation.describe().items()} if generation else {},
+            index_behind=generation is not None and generation.info.lance_version != store.version,
+            bytes=folder_bytes(self.folder),
+            free_bytes=shutil.disk_usage(self.folder).free,
+            last_run=manifest.last_run,
+            interrupted=manifest.running is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What `mmsearch info` shows. counts: rows by modality; indexes: kind, count, bytes by target.
+
+    index_behind: rows were written since the index was built (they are searched exactly).
+    """
+
+    folder: str
+    model: str
+    space: Mapping[str, Any]
+    counts: Mapping[str, int]
+    sources: tuple[Mapping[str, Any], ...]
+    columns: Mapping[str, str]
+    indexes: Mapping[str, Mapping[str, Any]]
+    index_behind: bool
+    bytes: int
+    free_bytes: int
+    last_run: Mapping[str, Any] | None
+    interrupted: bool
+
+
+def open_catalog(path: Path | str | None = None, **flags: object) -> Catalog:
+    """A Catalog over the store at `path`, or over the nearest '.mmsearch' upwards.
+
+    path: a store's folder or the folder that holds its '.mmsearch'; it need not exist until
+    something is indexed. flags: any field of `mmsearch.config.Settings`. Raises ConfigError.
+    """
+    settings = read_settings(**flags)
+    given = Path(path) if path is not None else settings.store
+    if given is not None:
+        nested = given / FOLDER_NAME
+        return Catalog(nested if (nested / FILE_NAME).exists() else given, settings)
+    found = find_upwards(FOLDER_NAME)
+    return Catalog(found or Path.cwd() / FOLDER_NAME, settings)
+
+
+def unused_name(place: Path, taken: Sequence[str]) -> str:
+    """A source's name from its file or folder name: 'catalog', then 'catalog-2'."""
+    base = printable_path(place.stem if place.is_file() else place.name).replace("/", "-") or "root"
+    names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
+
+
+def kept_options(options: SourceOptions) -> dict[str, Any]:
+    """The options as the manifest keeps them: bounds are settings of the run, not of the source."""
+    return {name: value for name, value in asdict(options).items() if name != "max_text_bytes"}
+
+
+def restored_options(kept: Mapping[str, Any]) -> SourceOptions:
+    return SourceOptions(
+        **{name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
+    )
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

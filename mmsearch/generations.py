@@ -1,0 +1,240 @@
+"""Generations of the FAISS indexes: built from the table, named by CURRENT, completed when behind.
+
+faiss/<target>/<generation>/ holds one index and its meta.json, which carries what it was built
+from: the table's version, the uids below which it knows every live row, and the modality means.
+CURRENT is replaced by rename once all targets of a generation are on disk.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmsearch.errors import CorruptIndex
+from mmsearch.fusion import LateFusion, shrunken_mean, unit
+from mmsearch.indexes import FaissIndex, IndexOptions, build_index, load_index, save_index
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Floats, Ids, Modality, Target
+from mmsearch.store.lance import LIVE, Store
+from mmsearch.store.manifest import write_atomically
+
+CURRENT = "CURRENT"
+# The generation before the live one stays for readers that opened it.
+KEPT = 2
+IMAGE, TEXT = "_image_vector", "_text_vector"
+COLUMNS: Mapping[Target, tuple[str, ...]] = {
+    "image": (IMAGE,),
+    "text": (TEXT,),
+    "product": (IMAGE, TEXT),
+}
+# Tuning wants some hundreds of real queries; more only costs time.
+TUNING_QUERIES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationInfo:
+    """What a generation was built from. lance_version: of the items table.
+
+    next_uid: every row that was live then has a smaller uid. counts: vectors by target.
+    """
+
+    number: int
+    lance_version: int
+    next_uid: int
+    counts: Mapping[Target, int]
+    fusion: LateFusion
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVectors:
+    """The live rows' vectors for one target, in batches: re-iterable, float32 unit rows."""
+
+    store: Store
+    target: Target
+    fusion: LateFusion
+    count: int
+    where: str = LIVE
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[Floats, Ids]]:
+        for uids, columns in self.store.vectors(COLUMNS[self.target], self.where):
+            vectors = (
+                self.fusion.products(*columns) if self.target == "product" else unit(columns[0])
+            )
+            present = vectors.any(axis=1)
+            if present.any():
+                yield vectors[present], uids[present]
+
+
+class Generation:
+    """A live generation, opened lazily target by target, memory-mapped."""
+
+    def __init__(self, folder: Path, info: GenerationInfo) -> None:
+        self.info = info
+        self._folder = folder
+        self._indexes: dict[Target, FaissIndex] = {}
+
+    def index(self, target: Target) -> FaissIndex:
+        if target not in self._indexes:
+            self._indexes[target] = load_index(_path(self._folder, target, self.info.number))
+        return self._indexes[target]
+
+    def describe(self) -> dict[Target, dict[str, Any]]:
+        """By target: kind, count, bytes and the reason for the choice."""
+        return {
+            target: {
+                "kind": self.index(target).kind,
+                "count": count,
+                "bytes": _size(_path(self._folder, target, self.info.number)),
+            }
+            for target, count in self.info.counts.items()
+        }
+
+
+def live_generation(folder: Path) -> Generation | None:
+    """The generation that CURRENT names, or None before the first. Raises CorruptIndex."""
+    try:
+        number = int((folder / CURRENT).read_text(encoding="utf-8"))
+        content = json.loads(_info_path(folder, number).read_text(encoding="utf-8"))
+        fusion = LateFusion(
+            {name: np.asarray(mean, dtype=np.float32) for name, mean in content["means"].items()},
+            content["image_weight"],
+        )
+        info = GenerationInfo(
+            number, content["lance_version"], content["next_uid"], content["counts"], fusion
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptIndex(
+            f"{folder / CURRENT} or what it names is damaged ({error}); run 'mmsearch index "
+            "--rebuild' to build the index again from the table"
+        ) from error
+    return Generation(folder, info)
+
+
+def estimate_fusion(store: Store) -> LateFusion:
+    """The means of the live image and text vectors, shrunk for small catalogs."""
+    sums = {IMAGE: np.zeros(store.dim, np.float64), TEXT: np.zeros(store.dim, np.float64)}
+    counts = {IMAGE: 0, TEXT: 0}
+    for _, columns in store.vectors([IMAGE, TEXT]):
+        for name, vectors in zip((IMAGE, TEXT), columns, strict=True):
+            sums[name] += unit(vectors).sum(axis=0, dtype=np.float64)
+            counts[name] += int(vectors.any(axis=1).sum())
+    modalities: dict[Modality, str] = {"image": IMAGE, "text": TEXT}
+    means = {
+        modality: shrunken_mean(sums[name].astype(np.float32), counts[name])
+        for modality, name in modalities.items()
+    }
+    return LateFusion(means, store.manifest.image_weight)
+
+
+def build_generation(
+    store: Store, options: IndexOptions, progress: ProgressListener
+) -> GenerationInfo:
+    """Builds every target's index from the table and makes the result the live generation.
+
+    Call it under the store's write lock.
+    """
+    counts = _target_counts(store)
+    fusion = estimate_fusion(store)
+    number = _last_number(store.folder) + 1
+    info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, fusion)
+    for target, count in counts.items():
+        progress.start(f"building the {target} index", count)
+        vectors = StoredVectors(store, target, fusion, count)
+        index = build_index(
+            vectors,
+            dim=store.dim,
+            options=options,
+            queries=_tuning_queries(store, target, fusion),
+        )
+        save_index(index, _path(store.folder, target, number))
+        progress.advance(count)
+        progress.note(f"{target} index: {index.kind}, {count} vectors; {index.reason}")
+    _write_info(store.folder, info)
+    write_atomically(store.folder / CURRENT, f"{number}\n")
+    _remove_old(store.folder, number)
+    return info
+
+
+def _target_counts(store: Store) -> dict[Target, int]:
+    counts = store.counts()
+    targets: dict[Target, int] = {}
+    if counts["image"]:
+        targets["image"] = counts["image"]
+    if counts["text"]:
+        targets["text"] = counts["text"]
+    if counts["both"]:
+        targets["product"] = counts["items"]
+    return targets
+
+
+def _tuning_queries(
+    store: Store, target: Target, fusion: LateFusion
+) -> Mapping[str, Floats] | None:
+    """Held-out queries of each modality, the catalog's own, as the target would be asked."""
+    queries: dict[str, Floats] = {}
+    for modality, column in (("image", IMAGE), ("text", TEXT)):
+        sample = _spread_sample(store, column)
+        if len(sample):
+            known: Modality = "image" if modality == "image" else "text"
+            queries[modality] = fusion.centre(sample, known) if target == "product" else sample
+    return queries or None
+
+
+def _spread_sample(store: Store, column: str) -> Floats:
+    """Up to TUNING_QUERIES unit rows from all over the table, float32 (n, dim)."""
+    step = max(1, len(store) // TUNING_QUERIES)
+    rows: list[Floats] = []
+    for uids, (vectors,) in store.vectors([column], f"{LIVE} AND _uid % {step} = 0"):
+        rows.append(unit(vectors[vectors.any(axis=1)]))
+        if sum(len(part) for part in rows) >= TUNING_QUERIES or not len(uids):
+            break
+    return np.concatenate(rows)[:TUNING_QUERIES] if rows else np.zeros((0, store.dim), np.float32)
+
+
+def _write_info(folder: Path, info: GenerationInfo) -> None:
+    content = {
+        "lance_version": info.lance_version,
+        "next_uid": info.next_uid,
+        "counts": dict(info.counts),
+        "image_weight": info.fusion.image_weight,
+        "means": {name: mean.tolist() for name, mean in info.fusion.means.items()},
+    }
+    write_atomically(_info_path(folder, info.number), json.dumps(content))
+
+
+def _path(folder: Path, target: Target, number: int) -> Path:
+    return folder / "faiss" / target / f"{number:06d}"
+
+
+def _info_path(folder: Path, number: int) -> Path:
+    return folder / "faiss" / f"{number:06d}.json"
+
+
+def _numbers(folder: Path) -> Sequence[int]:
+    names = {path.name.split(".")[0] for path in (folder / "faiss").glob("**/[0-9]*")}
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def _last_number(folder: Path) -> int:
+    return max(_numbers(folder), default=0)
+
+
+def _remove_old(folder: Path, live: int) -> None:
+    for number in _numbers(folder):
+        if number <= live - KEPT or number > live:
+            for target in COLUMNS:
+                shutil.rmtree(_path(folder, target, number), ignore_errors=True)
+            _info_path(folder, number).unlink(missing_ok=True)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())

@@ -1,0 +1,1 @@
+"""Source → decode → encode → store → index: incremental, resumable, one bad file at a time."""
