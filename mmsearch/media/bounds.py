@@ -1,7 +1,6 @@
 """How much of a file is read: bounds on bytes and pixels, one read, one hash."""
 
 import hashlib
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,12 +87,8 @@ def _unreadable(path: Path, fault: OSError | ValueError) -> UnreadableMedia:
     if isinstance(fault, FileNotFoundError | NotADirectoryError):
         what = "no such file; check the path, or that its drive is mounted"
     elif isinstance(fault, PermissionError):
-        what = f"no permission to read it; allow it for user id {_user_id()}, or exclude the file"
+        what = "no permission to read it; allow it for this user, or exclude the file"
     else:
         reason = fault.strerror if isinstance(fault, OSError) else None
         what = f"cannot be read ({reason or fault}); check the drive and the name"
     return UnreadableMedia(f"{one_line(path)}: {what}")
-
-
-def _user_id() -> int | str:
-    return os.getuid() if hasattr(os, "getuid") else os.getlogin()

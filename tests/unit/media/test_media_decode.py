@@ -97,6 +97,19 @@ def test_a_good_first_frame_stands_for_all(
     assert distance(decoded.image, reference) <= 9.0
 
 
+def test_the_further_pictures_of_a_camera_are_no_frames(
+    reference: Image.Image, encode: Encode, distance: Distance
+) -> None:
+    data = encode(
+        Image.new("RGB", (240, 160)), "MPO", save_all=True, append_images=[reference], quality=95
+    )
+    decoded = decode(data, draft=(20, 20))
+    assert (decoded.format, decoded.frames, decoded.width) == ("jpeg", 1, 240)
+    assert not np.asarray(decoded.image).any()
+    shown = decode(encode(reference, "MPO", save_all=True, append_images=[reference], quality=95))
+    assert distance(shown.image, reference) <= 3.0
+
+
 def test_blank_animations_are_pictures_too(encode: Encode) -> None:
     blank = [Image.new("RGB", (40, 30), (0, 0, level)) for level in (0, 60, 120)]
     decoded = decode(encode(blank[0], "GIF", save_all=True, append_images=blank[1:]))
