@@ -1,0 +1,59 @@
+"""Vector indexes: build, save, load and search them. FAISS is imported on first use only."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mmsearch.indexes.base import (
+    INDEX_KINDS,
+    EffortPoint,
+    IndexKind,
+    IndexMeta,
+    IndexOptions,
+    Tuning,
+    VectorBatches,
+    VectorIndex,
+)
+
+if TYPE_CHECKING:
+    from mmsearch.indexes.build import build_index
+    from mmsearch.indexes.faiss_index import FaissIndex
+    from mmsearch.indexes.files import load_index, read_meta, save_index, verify_index
+    from mmsearch.indexes.gpu import GpuProbe, probe_gpu, to_gpu
+
+_HOME = {
+    "FaissIndex": "faiss_index",
+    "GpuProbe": "gpu",
+    "build_index": "build",
+    "load_index": "files",
+    "probe_gpu": "gpu",
+    "read_meta": "files",
+    "save_index": "files",
+    "to_gpu": "gpu",
+    "verify_index": "files",
+}
+
+__all__ = [
+    "INDEX_KINDS",
+    "EffortPoint",
+    "FaissIndex",
+    "GpuProbe",
+    "IndexKind",
+    "IndexMeta",
+    "IndexOptions",
+    "Tuning",
+    "VectorBatches",
+    "VectorIndex",
+    "build_index",
+    "load_index",
+    "probe_gpu",
+    "read_meta",
+    "save_index",
+    "to_gpu",
+    "verify_index",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,13 +1,17 @@
-"""What every vector index promises: unit vectors under int64 ids, nearest by cosine first."""
+"""What every vector index promises: unit vectors under int64 ids, nearest by cosine first.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+Also the plain types around it: what to build, how it was tuned, what is written beside it.
+"""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias, get_args
+
+from mmsearch.errors import InputError
 from mmsearch.records import Floats, Ids
 
-IndexKind: TypeAlias = Literal["auto", "flat", "hnsw", "ivf-sq8"]
+IndexKind: TypeAlias = Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8"]
+INDEX_KINDS: tuple[str, ...] = get_args(IndexKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,58 @@ class IndexOptions:
 
     kind: IndexKind = "auto"
     recall: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.kind not in INDEX_KINDS:
+            raise InputError(f"no index kind '{self.kind}'; there are {', '.join(INDEX_KINDS)}")
+        if not 0 < self.recall < 1:
+            raise InputError(
+                f"recall must lie between 0 and 1, got {self.recall}; kind 'flat' is exact"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class EffortPoint:
+    """Recall@10 at one effort, by group of queries; `lowest` ends its 95% confidence interval."""
+
+    effort: int
+    recall: Mapping[str, float]
+    lowest: Mapping[str, float]
+    milliseconds_per_query: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """effort: nprobe or efSearch, chosen so that every group's `lowest` is at least `floor`.
+
+    queries: how many were tried, by group. curve: ascending effort.
+    """
+
+    effort: int
+    floor: float
+    reached: bool
+    queries: Mapping[str, int]
+    curve: tuple[EffortPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexMeta:
+    """meta.json. effort: nprobe or efSearch, 0 for exact kinds. extra: whatever the caller keeps.
+
+    count: ids held. checksum: BLAKE2b-128 of index.faiss, in hex; size_bytes: its length.
+    """
+
+    format_version: int
+    kind: str
+    dim: int
+    count: int
+    effort: int
+    reason: str
+    tuning: Tuning | None
+    faiss_version: str
+    size_bytes: int
+    checksum: str
+    extra: Mapping[str, object] = field(default_factory=dict)
 
 
 class VectorIndex(Protocol):
@@ -41,17 +97,18 @@ class VectorIndex(Protocol):
         """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k).
 
         allowed: only these ids may be returned; k of them come back whenever k are held.
+        Equal similarities come in ascending order of id.
         """
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Writes index and checksum under `folder`, complete or not at all."""
         ...
 
 
 class VectorBatches(Protocol):
     """Vectors that may not fit in memory twice: counted, and read in batches as often as needed."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """How many vectors all the batches hold together."""
+        ...
 
-    def __iter__(self) -> Iterable[tuple[Floats, Ids]]: ...
+    def __iter__(self) -> Iterator[tuple[Floats, Ids]]:
+        """Yields vectors float32 (n, dim), unit rows, and their ids int64 (n,)."""
+        ...

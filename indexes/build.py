@@ -1,0 +1,110 @@
+"""Builds an index from batches: choose a kind, train on a spread sample, fill, tune, explain."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mmsearch.errors import InputError
+from mmsearch.indexes.base import IndexOptions, VectorBatches
+from mmsearch.indexes.checks import require_distinct, require_pairs, require_vectors
+from mmsearch.indexes.faiss_index import FaissIndex
+from mmsearch.indexes.flat import FlatIndex, new_flat
+from mmsearch.indexes.hnsw import HnswIndex, new_hnsw
+from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index, new_ivf
+from mmsearch.indexes.truth import Truth
+from mmsearch.indexes.tuning import (
+    RECALL_AT,
+    cell_count,
+    choose,
+    explain,
+    tune,
+)
+from mmsearch.records import Floats, Ids
+
+# Enough for an interval of about ±0.01 around a recall of 0.95.
+TUNING_QUERIES = 500
+
+# k-means gains nothing from more points, and its time grows with them.
+TRAINING_POINTS_PER_CELL = 64
+
+
+def build_index(
+    batches: VectorBatches,
+    *,
+    dim: int,
+    options: IndexOptions = IndexOptions(),
+    queries: Mapping[str, Floats] | None = None,
+    seed: int = 0,
+) -> FaissIndex:
+    """batches: read up to three times per kind tried. dim: of every vector.
+
+    queries: what the effort is tuned on, by group ('text', 'image'), float32 (q, dim), unit rows;
+    each group must reach options.recall. Without any, held-out rows stand in.
+    """
+    given = {name: part for name, part in (queries or {}).items() if len(part)}
+    for name, part in given.items():
+        require_vectors(part, dim, holder=f"the group of tuning queries '{name}'")
+    for kind, why in choose(len(batches), options):
+        index = _empty(kind, batches, dim, seed)
+        tuned = kind != "flat" and len(batches) > 0
+        truth = Truth(given or _held_out(batches, dim, seed)) if tuned else None
+        _fill(index, batches, truth)
+        if truth is not None:
+            _tune(index, truth, options.recall)
+        index.reason = explain(kind, why, index.effort_text, index.tuning)
+        if index.tuning is None or index.tuning.reached:
+            break
+    return index
+
+
+def _empty(kind: str, batches: VectorBatches, dim: int, seed: int) -> FaissIndex:
+    if kind == "flat":
+        return FlatIndex(new_flat(dim))
+    if kind == "hnsw":
+        return HnswIndex(new_hnsw(dim))
+    cells = cell_count(len(batches))
+    sample = spread_sample(batches, TRAINING_POINTS_PER_CELL * cells, dim, seed)
+    empty = new_ivf(kind, dim, cells, sample)
+    return IvfFlatIndex(empty) if kind == "ivf-flat" else IvfSq8Index(empty)
+
+
+def spread_sample(batches: VectorBatches, size: int, dim: int, seed: int) -> Floats:
+    """At most `size` rows drawn evenly from all batches, float32 (m, dim)."""
+    count = len(batches)
+    generator = np.random.default_rng(seed)
+    chosen = np.sort(generator.choice(count, min(size, count), replace=False, shuffle=False))
+    parts, start = [np.empty((0, dim), np.float32)], 0
+    for vectors, ids in batches:
+        require_pairs(vectors, ids, dim)
+        inside = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(ids))]
+        parts.append(vectors[inside - start])
+        start += len(ids)
+    return np.concatenate(parts)
+
+
+def _held_out(batches: VectorBatches, dim: int, seed: int) -> dict[str, Floats]:
+    return {"row": spread_sample(batches, TUNING_QUERIES, dim, seed + 1)}
+
+
+def _fill(index: FaissIndex, batches: VectorBatches, truth: Truth | None) -> None:
+    """Inserts every batch; the ids are checked once, over all of them."""
+    seen: list[Ids] = [np.empty(0, np.int64)]
+    for vectors, ids in batches:
+        require_pairs(vectors, ids, index.dim)
+        index.insert(vectors, ids)
+        if truth is not None:
+            truth.update(vectors, ids)
+        seen.append(ids)
+    every = np.concatenate(seen)
+    require_distinct(every)
+    if len(every) != len(batches):
+        raise InputError(f"the batches promised {len(batches):,} vectors and gave {len(every):,}")
+
+
+def _tune(index: FaissIndex, truth: Truth, floor: float) -> None:
+    def search(effort: int) -> Ids:
+        index.effort = effort
+        return index.search(truth.queries, RECALL_AT + 1)[1]
+
+    index.tuning = tune(search, index.efforts, truth, floor=floor)
+    index.effort = index.tuning.effort

@@ -1,0 +1,240 @@
+"""An index on disk: index.faiss beside meta.json, whole or not there at all.
+
+Both are written into a temporary folder beside the final one, flushed, and renamed into place.
+FAISS trusts what it reads, so a file is held against its length always and against its checksum
+where that is quick; a large one is checked in full by `verify_index`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from secrets import token_hex
+from time import time
+from typing import IO
+
+import faiss  # noqa: TID253
+
+from mmsearch.errors import CorruptIndex, InputError
+from mmsearch.indexes.base import EffortPoint, IndexMeta, Tuning
+from mmsearch.indexes.faiss_index import FaissIndex
+from mmsearch.indexes.flat import FlatIndex
+from mmsearch.indexes.hnsw import HnswIndex
+from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index
+
+FORMAT_VERSION = 1
+INDEX_FILE = "index.faiss"
+META_FILE = "meta.json"
+
+# A writer that was killed leaves its folder behind; by then no writer can still be at it.
+_PARTIAL = ".partial"
+_LEFTOVER_SECONDS = 24 * 3600
+
+# Hashing runs at about a gigabyte per second, so up to here it goes unnoticed at every load.
+HASHED_AT_LOAD_BYTES = 64 * 2**20
+
+_CLASSES: dict[str, type[FaissIndex]] = {
+    found.kind: found for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index)
+}
+_REBUILD = "run 'mmsearch index' to rebuild it from the table"
+
+
+def save_index(
+    index: FaissIndex, folder: Path, *, extra: Mapping[str, object] | None = None
+) -> IndexMeta:
+    """Writes the index into `folder`, which must not exist yet. extra: JSON values to keep."""
+    if folder.exists():
+        raise InputError(f"{folder} exists already; every index gets a folder of its own")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(folder.parent)
+    partial = folder.with_name(f".{folder.name}.{token_hex(4)}{_PARTIAL}")
+    partial.mkdir()
+    try:
+        size_bytes, checksum = _write_faiss(index, partial / INDEX_FILE)
+        meta = _described(index, size_bytes, checksum, extra or {})
+        with (partial / META_FILE).open("w", encoding="utf-8") as file:
+            json.dump(asdict(meta), file, indent=1)
+            _flush(file)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _flush_folder(folder)
+    _flush_folder(folder.parent)
+    return meta
+
+
+def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> FaissIndex:
+    """mmap: leave the vectors on disk until they are touched. verify: hash a large file too."""
+    meta, path = read_meta(folder), folder / INDEX_FILE
+    _require_intact(path, meta, hashed=verify or meta.size_bytes <= HASHED_AT_LOAD_BYTES)
+    # FAISS maps a file by its name, which it takes as UTF-8.
+    mapped = path if mmap and _is_utf8(path) else None
+    raw = _read_faiss(path, meta, mapped=mapped is not None)
+    if meta.kind not in _CLASSES:
+        raise CorruptIndex(f"{folder / META_FILE} names an unknown kind '{meta.kind}'; {_REBUILD}")
+    index = _CLASSES[meta.kind](
+        raw, effort=meta.effort, reason=meta.reason, tuning=meta.tuning, mapped=mapped
+    )
+    if (index.dim, len(index)) != (meta.dim, meta.count):
+        raise CorruptIndex(
+            f"{path} holds {len(index):,} vectors of {index.dim} dimensions, {META_FILE} says "
+            f"{meta.count:,} of {meta.dim}; {_REBUILD}"
+        )
+    return index
+
+
+def verify_index(folder: Path) -> IndexMeta:
+    """Reads all of index.faiss and holds it against its checksum."""
+    meta = read_meta(folder)
+    _require_intact(folder / INDEX_FILE, meta, hashed=True)
+    return meta
+
+
+def read_meta(folder: Path) -> IndexMeta:
+    """What meta.json says. Raises CorruptIndex where it is missing, damaged or of another age."""
+    path = folder / META_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values["format_version"]
+        if version == FORMAT_VERSION:
+            return _meta(values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptIndex(f"{path} cannot be read ({error!r}); {_REBUILD}") from error
+    raise CorruptIndex(
+        f"{path} is of format version {version}, this program reads {FORMAT_VERSION}; {_REBUILD}"
+    )
+
+
+def _meta(values: dict[str, object]) -> IndexMeta:
+    for name, kind in (
+        ("kind", str),
+        ("checksum", str),
+        ("dim", int),
+        ("count", int),
+        ("effort", int),
+        ("size_bytes", int),
+    ):
+        if not isinstance(values[name], kind):
+            raise TypeError(f"{name} is {values[name]!r}")
+    meta = IndexMeta(**values)  # type: ignore[arg-type]
+    tuning = values["tuning"]
+    if not isinstance(tuning, dict):
+        return meta
+    curve = tuple(EffortPoint(**point) for point in tuning["curve"])
+    return replace(meta, tuning=Tuning(**{**tuning, "curve": curve}))
+
+
+def _described(
+    index: FaissIndex, size_bytes: int, checksum: str, extra: Mapping[str, object]
+) -> IndexMeta:
+    return IndexMeta(
+        format_version=FORMAT_VERSION,
+        kind=index.kind,
+        dim=index.dim,
+        count=len(index),
+        effort=index.effort,
+        reason=index.reason,
+        tuning=index.tuning,
+        faiss_version=faiss.__version__,
+        size_bytes=size_bytes,
+        checksum=checksum,
+        extra=extra,
+    )
+
+
+def _write_faiss(index: FaissIndex, path: Path) -> tuple[int, str]:
+    """Writes the file and returns its length and checksum, taken on the way."""
+    digest = _digest()
+    with path.open("wb") as file:
+
+        def write(block: bytes) -> int:
+            digest.update(block)
+            return file.write(block)
+
+        faiss.write_index(index.index, faiss.PyCallbackIOWriter(write, 2**20))
+        _flush(file)
+        return file.tell(), digest.hexdigest()
+
+
+def _read_faiss(path: Path, meta: IndexMeta, *, mapped: bool) -> faiss.Index:
+    try:
+        with _bounded_by(meta.size_bytes):
+            if mapped:
+                return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+            with path.open("rb") as file:
+                return faiss.read_index(faiss.PyCallbackIOReader(file.read, 2**20))
+    except (RuntimeError, MemoryError) as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
+        raise CorruptIndex(f"FAISS cannot read {path} ({reason}); {_REBUILD}") from error
+
+
+@contextmanager
+def _bounded_by(size_bytes: int) -> Iterator[None]:
+    """No part is longer than its file: a damaged length must not make FAISS ask for terabytes."""
+    before = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
+    faiss.set_deserialization_vector_byte_limit(size_bytes)
+    faiss.set_deserialization_loop_limit(size_bytes)
+    try:
+        yield
+    finally:
+        faiss.set_deserialization_vector_byte_limit(before[0])
+        faiss.set_deserialization_loop_limit(before[1])
+
+
+def _require_intact(path: Path, meta: IndexMeta, *, hashed: bool) -> None:
+    try:
+        size = path.stat().st_size
+        digest = _digest_of(path) if hashed and size == meta.size_bytes else None
+    except OSError as error:
+        raise CorruptIndex(f"{path} cannot be read ({error}); {_REBUILD}") from error
+    if size != meta.size_bytes:
+        raise CorruptIndex(f"{path} has {size:,} bytes, not {meta.size_bytes:,}; {_REBUILD}")
+    if digest is not None and digest != meta.checksum:
+        raise CorruptIndex(f"{path} does not match its checksum; {_REBUILD}")
+
+
+def _digest() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16)
+
+
+def _digest_of(path: Path) -> str:
+    digest = _digest()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _clear_leftovers(parent: Path) -> None:
+    for path in parent.glob(f".*{_PARTIAL}"):
+        if path.stat().st_mtime < time() - _LEFTOVER_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _flush(file: IO[str] | IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes the names in it survive a power cut."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,180 @@
+"""Moves an index to the GPU, once a real build and search there have proved right.
+
+A wheel without kernels for the GPU at hand, or a driver too old, makes FAISS abort the whole
+process; the probe therefore runs in a child process (gpu_probe.py), and only its word counts.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+
+import faiss
+
+from mmsearch.indexes.checks import require_k, require_vectors
+from mmsearch.indexes.faiss_index import FaissIndex, ordered
+from mmsearch.indexes.flat import FlatIndex, RowIndex
+from mmsearch.indexes.hnsw import HnswIndex
+from mmsearch.indexes.ivf import IvfIndex
+from mmsearch.records import Floats, Ids
+
+PROBE_SECONDS = 120
+
+# What FAISS sets aside on each GPU for its own scratch work, besides the vectors.
+SCRATCH_BYTES = 1536 * 2**20
+
+# FAISS's GPU kernels keep at most so many neighbours per query.
+MOST_NEIGHBOURS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class GpuDevice:
+    """number: as CUDA counts. free_bytes: of its memory, when it was probed."""
+
+    number: int
+    name: str
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProbe:
+    """available: FAISS really built and searched on every one of `devices`. reason: for people."""
+
+    available: bool
+    devices: tuple[GpuDevice, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMove:
+    """index: on the GPU, or the one given where it could not move. reason: for people."""
+
+    index: "FaissIndex | GpuIndex"
+    moved: bool
+    reason: str
+
+
+@cache
+def probe_gpu() -> GpuProbe:
+    """Tries every GPU that FAISS sees, in a child process; the answer holds for this process."""
+    if not hasattr(faiss, "StandardGpuResources"):
+        return GpuProbe(False, (), "this FAISS is built without GPU support")
+    if not faiss.get_num_gpus():
+        return GpuProbe(False, (), "FAISS sees no CUDA GPU; searching on the CPU")
+    command = [sys.executable, "-m", "mmsearch.indexes.gpu_probe"]
+    try:
+        child = subprocess.run(  # noqa: S603  (our own module, no input from outside)
+            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return GpuProbe(False, (), f"the GPU gave no answer within {PROBE_SECONDS} seconds")
+    return _verdict(child.returncode, child.stdout, child.stderr)
+
+
+def _verdict(status: int, output: str, complaints: str) -> GpuProbe:
+    """What the child process said: one line of JSON, or its last words."""
+    if status != 0 or not output.strip():
+        last = complaints.strip().splitlines()[-1:] or [f"exit status {status}"]
+        return GpuProbe(False, (), f"FAISS failed on the GPU ({last[0][:200]})")
+    answer = json.loads(output.strip().splitlines()[-1])
+    devices = tuple(GpuDevice(**device) for device in answer["devices"])
+    if answer["fault"]:
+        return GpuProbe(False, devices, answer["fault"])
+    names = ", ".join(device.name for device in devices)
+    return GpuProbe(True, devices, f"searched correctly on {names}")
+
+
+class GpuIndex:
+    """A VectorIndex on the GPU in float16; filtered and very wide searches go to its CPU twin."""
+
+    def __init__(self, twin: FaissIndex, devices: tuple[int, ...]) -> None:
+        self.twin = twin
+        self._devices = devices
+        self._resources = [faiss.StandardGpuResources() for _ in devices]
+        self._upload()
+
+    @property
+    def kind(self) -> str:
+        return f"{'flat' if isinstance(self.twin, RowIndex) else self.twin.kind} (GPU float16)"
+
+    @property
+    def dim(self) -> int:
+        return self.twin.dim
+
+    def __len__(self) -> int:
+        return len(self.twin)
+
+    def add(self, vectors: Floats, ids: Ids) -> None:
+        """vectors: float32 (n, dim), unit rows; ids: int64 (n,)"""
+        self.twin.add(vectors, ids)
+        self._upload()
+
+    def remove(self, ids: Ids) -> int:
+        """ids: int64 (n,) → how many were there."""
+        removed = self.twin.remove(ids)
+        self._upload()
+        return removed
+
+    def search(self, queries: Floats, k: int, *, allowed: Ids | None = None) -> tuple[Floats, Ids]:
+        """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k)."""
+        require_vectors(queries, self.dim, holder="the query")
+        require_k(k)
+        width = min(k, len(self))
+        if allowed is not None or not width or not len(queries) or width > MOST_NEIGHBOURS:
+            return self.twin.search(queries, k, allowed=allowed)
+        similarities, ids = self._gpu.search(queries, width)
+        if (ids < 0).any():
+            return self.twin.search(queries, k)
+        return ordered(similarities, ids, k)
+
+    def _upload(self) -> None:
+        options = faiss.GpuMultipleClonerOptions()
+        options.useFloat16 = True
+        options.shard = len(self._devices) > 1
+        source = _gpu_source(self.twin)
+        self._gpu = faiss.index_cpu_to_gpu_multiple_py(
+            self._resources, source, co=options, gpus=list(self._devices)
+        )
+        if isinstance(self.twin, IvfIndex):
+            faiss.GpuParameterSpace().set_index_parameter(self._gpu, "nprobe", self.twin.effort)
+
+
+def to_gpu(index: FaissIndex, *, probe: GpuProbe | None = None) -> GpuMove:
+    """A copy of `index` on the GPUs, sharded where there are several; or `index`, and why."""
+    probe = probe or probe_gpu()
+    if not probe.available:
+        return GpuMove(index, False, probe.reason)
+    if not len(index):
+        return GpuMove(index, False, "the index is empty")
+    needed = bytes_on_gpu(index)
+    free = min(device.free_bytes - SCRATCH_BYTES for device in probe.devices) * len(probe.devices)
+    if needed > free:
+        return GpuMove(
+            index,
+            False,
+            f"the index needs {needed / 2**30:.1f} GiB of GPU memory, {max(0, free) / 2**30:.1f} "
+            f"GiB is free on {len(probe.devices)} GPU(s); searching on the CPU",
+        )
+    try:
+        moved = GpuIndex(index, tuple(device.number for device in probe.devices))
+    except RuntimeError as error:
+        last = str(error).strip().splitlines()[-1]
+        return GpuMove(index, False, f"FAISS could not move the index to the GPU ({last[:200]})")
+    return GpuMove(moved, True, f"{moved.kind} on {', '.join(d.name for d in probe.devices)}")
+
+
+def bytes_on_gpu(index: FaissIndex) -> int:
+    """Memory for the codes and 8 bytes of id for each."""
+    width = 1 if index.kind == "ivf-sq8" else 2
+    return len(index) * (index.dim * width + 8)
+
+
+def _gpu_source(index: FaissIndex) -> faiss.Index:
+    """What is copied. A graph does not run on a GPU; its vectors, scanned there, are quicker."""
+    if not isinstance(index, HnswIndex):
+        return index.index
+    flat = FlatIndex(faiss.IndexIDMap(faiss.IndexFlatIP(index.dim)))
+    present = index.ids_by_row() >= 0
+    flat.insert(index.vectors_by_row()[present], index.ids_by_row()[present])
+    return flat.index
