@@ -82,13 +82,13 @@ class Engine:
         return self._hydrate(order)
 
     def _targets(self, query: Query) -> tuple[Target, ...]:
-        """What 'auto' means here: products where items have both, else every modality there is."""
+        """What 'auto' means: products where most items have both, else each modality there is."""
         if query.target != "auto":
             return (query.target,)
         counts = self._store.counts()
         modalities: tuple[Target, ...] = ("image", "text")
         present = tuple(name for name in modalities if counts[name])
-        if counts["both"] == counts["items"] and counts["both"]:
+        if counts["both"] and 2 * counts["both"] >= counts["items"]:
             return ("product",)
         return present or ("image",)
 
@@ -143,7 +143,8 @@ class Engine:
                 f"a query vector must be {self._store.dim} finite numbers, not all zero, "
                 f"got shape {values.shape}"
             )
-        return unit(values[None])[0]
+        vector: Floats = unit(values[None])[0]
+        return vector
 
     def _uids_of(self, terms: Sequence[Term]) -> Ids:
         """The items that the query names: they are not answers to it."""

@@ -6,6 +6,7 @@ only reads stays at the version it opened.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from mmsearch.store.rows import (
 FOLDER_NAME = ".mmsearch"
 ITEMS, FAILURES, PRUNED = "items", "failures", "pruned"
 LIVE = "_missing IS NULL"
+CONVERTED = "_converted_"
 # A version may be pinned by a reader that started before a write; none runs for a day.
 VERSIONS_KEPT = timedelta(days=1)
 # Below this many rows a scan is quicker than a lookup in an index that must itself be kept up.
@@ -108,6 +110,7 @@ class Store:
         try:
             self.manifest = read_manifest(self.folder)
             self._items, self._failures = self._db.open_table(ITEMS), self._db.open_table(FAILURES)
+            self._finish_conversions()
             yield
         finally:
             lock.release()
@@ -131,9 +134,20 @@ class Store:
 
     def _convert_column(self, name: str, kind: pa.DataType) -> None:
         sql_type = "DOUBLE" if pa.types.is_floating(kind) else "STRING"
-        self._items.add_columns({f"_{name}_converted": f"CAST(`{name}` AS {sql_type})"})
-        self._items.drop_columns([name])
-        self._items.alter_columns({"path": f"_{name}_converted", "rename": name})
+        self._items.add_columns({f"{CONVERTED}{name}": f"CAST(`{name}` AS {sql_type})"})
+        self._finish_conversions(replaced={name})
+
+    def _finish_conversions(self, replaced: AbstractSet[str] = frozenset()) -> None:
+        """Completes or takes back column conversions, also those that a crash left half-way."""
+        for column in [name for name in self._items.schema.names if name.startswith(CONVERTED)]:
+            name = column.removeprefix(CONVERTED)
+            if name in replaced:
+                self._items.drop_columns([name])
+            if name in self._items.schema.names:
+                self._items.drop_columns([column])
+            else:
+                renamed: dict[str, Any] = {"path": column, "rename": name}
+                self._items.alter_columns(renamed)
 
     def write_rows(self, rows: Sequence[dict[str, Any]], *, drops: Sequence[int] = ()) -> None:
         """Writes rows for `rows.items_schema`, their metadata under 'metadata'.

@@ -1,0 +1,49 @@
+"""Settings: where they come from, in which order, and all faults at once."""
+
+from pathlib import Path
+
+import pytest
+
+from mmsearch.config import find_upwards, read_settings
+from mmsearch.errors import ConfigError
+
+
+def test_flags_beat_the_environment_beats_the_file_beats_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mmsearch.toml").write_text('batch_size = 7\ndevice = "cpu"\nimage_weight = 0.2\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MMSEARCH_BATCH_SIZE", "8")
+    monkeypatch.setenv("MMSEARCH_IMAGE_WEIGHT", "0.3")
+    settings = read_settings(image_weight=0.4, device=None)
+    assert (settings.image_weight, settings.batch_size, settings.device) == (0.4, 8, "cpu")
+    assert settings.max_pixels == 178_956_970
+
+
+def test_the_file_is_found_from_a_folder_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mmsearch.toml").write_text("batch_size = 9\n")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    assert read_settings().batch_size == 9
+
+
+def test_all_faults_are_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mmsearch.toml").write_text('batch_sise = 3\nimage_weight = 2\nindex = "tree"\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        read_settings(workers=0)
+    for part in ("batch_sise", "image_weight", "index", "workers"):
+        assert part in str(caught.value)
+
+
+def test_a_broken_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mmsearch.toml").write_text("batch_size = = 3\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"mmsearch\.toml"):
+        read_settings()
+
+
+def test_nothing_upwards_is_none(tmp_path: Path) -> None:
+    assert find_upwards("no-such-name-anywhere.toml", tmp_path) is None
