@@ -1,0 +1,104 @@
+"""The sample catalog: public-domain drawings and a product table, written into a folder.
+
+The pictures and the table ship in the package, beside this file; `tools/build_sample.py` in the
+repository draws them anew. A write that was cut off is completed by the next one.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePosixPath
+
+from mmsearch.errors import InputError
+
+TABLE = "products.csv"
+LICENSE = "LICENSE.txt"
+IMAGES = "images"
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReport:
+    """What lies in the folder now: bytes of all files; written counts those that were not there."""
+
+    folder: Path
+    table: Path
+    pictures: int
+    bytes: int
+    written: int
+
+
+def write_sample(folder: Path, *, overwrite: bool = False) -> SampleReport:
+    """Writes the sample catalog into `folder`, which is made if need be.
+
+    A folder with other content is refused; `overwrite` replaces files of the sample's names there
+    and leaves all others alone. Where the sample already lies, nothing is written.
+    """
+    sample = {name: source.read_bytes() for name, source in _shipped_files()}
+    try:
+        present = _visible_files(folder)
+        current = {name for name, path in present.items() if _holds(path, sample.get(name))}
+        if (foreign := sorted(present.keys() - current)) and not overwrite:
+            raise InputError(_refusal(folder, foreign))
+        for name in sample.keys() - current - {TABLE}:
+            _write_atomically(folder / name, sample[name])
+        # Last, so that a folder with a table is a complete catalog.
+        if TABLE not in current:
+            _write_atomically(folder / TABLE, sample[TABLE])
+    except OSError as error:
+        raise InputError(
+            f"cannot write the sample catalog into {folder}: {error.strerror or error}; "
+            "name a folder that can be written"
+        ) from error
+    return SampleReport(
+        folder=folder,
+        table=folder / TABLE,
+        pictures=sum(name.startswith(f"{IMAGES}/") for name in sample),
+        bytes=sum(map(len, sample.values())),
+        written=len(sample.keys() - current),
+    )
+
+
+def _shipped_files() -> Iterator[tuple[str, Traversable]]:
+    """Path in the catalog, in POSIX form, and the file in the package."""
+    data = files("mmsearch.sample") / "data"
+    for name in (TABLE, LICENSE):
+        yield name, data / name
+    for picture in (data / IMAGES).iterdir():
+        if picture.name.endswith(".webp"):
+            yield f"{IMAGES}/{picture.name}", picture
+
+
+def _visible_files(folder: Path) -> dict[str, Path]:
+    """Path in `folder`, in POSIX form → path; hidden ones, such as a store, are not counted."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder for the sample catalog")
+    found = ((path.relative_to(folder), path) for path in folder.rglob("*") if not path.is_dir())
+    return {relative.as_posix(): path for relative, path in found if not _is_hidden(relative)}
+
+
+def _is_hidden(relative: Path) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(relative.as_posix()).parts)
+
+
+def _holds(path: Path, content: bytes | None) -> bool:
+    return content is not None and path.is_file() and path.read_bytes() == content
+
+
+def _refusal(folder: Path, foreign: list[str]) -> str:
+    shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+    return (
+        f"{folder} holds files that are not the sample catalog's: {shown}; "
+        "name a new folder, or give --overwrite to write among them"
+    )
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

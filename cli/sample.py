@@ -1,0 +1,34 @@
+"""mmsearch sample: writes a small catalog to try things on."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmsearch.cli import options
+from mmsearch.cli.render import stderr_console, to_json, write_text
+
+
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where to write it; made if need be.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files of the same names in the folder.")
+    ] = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write a sample catalog: some 370 public-domain pictures and a table that describes them."""
+    from mmsearch.sample import write_sample
+
+    report = write_sample(folder, overwrite=overwrite)
+    next_command = f"mmsearch index {shlex.quote(str(report.table))}"
+    if as_json:
+        write_text(to_json({"sample": report, "next": next_command}))
+        return
+    verb = "written to" if report.written else "already in"
+    write_text(
+        f"{report.pictures} pictures, products.csv and LICENSE.txt "
+        f"({report.bytes / 1e6:.1f} MB) {verb} {report.folder}"
+    )
+    stderr_console(quiet=quiet).print(f"next: {next_command}", markup=False, soft_wrap=True)
