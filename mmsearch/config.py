@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     model: str | None = Field(None, description="the encoder; a store remembers its own")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
     batch_size: int = Field(32, ge=1, le=4096, description="pictures or texts per forward pass")
+    commit_seconds: float = Field(10, gt=0, description="rows are written at least this often")
     workers: int | None = Field(None, ge=1, le=256, description="decoding processes")
     max_pixels: int = Field(178_956_970, ge=1, description="largest picture, in pixels")
     max_image_bytes: int = Field(256 * 2**20, ge=1, description="largest picture file, in bytes")

@@ -115,7 +115,7 @@ class Hit:
 class IngestReport:
     """What a run of `index` did. Counts are items; seconds is wall time.
 
-    rates: items per second by stage ('read', 'encode', 'total').
+    decoded: pictures that had to be decoded. rates: items per second, 'total' and 'encode'.
     resumed: items that an interrupted run had already written.
     """
 
@@ -131,6 +131,7 @@ class IngestReport:
     failures: tuple[Failure, ...]
     seconds: float
     rates: Mapping[str, float]
+    decoded: int = 0
 
 
 def require_unit_rows(vectors: Floats) -> None:

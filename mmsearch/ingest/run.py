@@ -26,7 +26,6 @@ from mmsearch.store.lance import Store
 
 # Lance commits cost the same for one row as for thousands, and each leaves a version behind.
 ROWS_PER_COMMIT = 4096
-SECONDS_PER_COMMIT = 30.0
 # Batches in flight in the decoding workers: enough to keep the encoder fed, bounded in memory.
 BATCHES_AHEAD = 4
 # Catalogs up to this size are listed before decoding starts, so that time left can be told.
@@ -150,7 +149,7 @@ class Ingest:
 
     def _write_all(self, works: Iterable[Work], known: KnownRows, tally: _Tally) -> None:
         size = self._settings.batch_size
-        writer = _Writer(self._store)
+        writer = _Writer(self._store, self._settings.commit_seconds)
         bounds = MediaBounds(
             max_pixels=self._settings.max_pixels,
             max_bytes=self._settings.max_image_bytes,
@@ -298,14 +297,15 @@ class Ingest:
                     else 0.0
                 ),
             },
+            decoded=tally.read,
         )
 
 
 class _Writer:
     """Collects rows and commits them in large batches; gives out uids, which are never reused."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, commit_seconds: float) -> None:
+        self._store, self._commit_seconds = store, commit_seconds
         self._rows: list[dict[str, object]] = []
         self._drops: list[int] = []
         self._last = time.monotonic()
@@ -314,7 +314,7 @@ class _Writer:
         self._rows += rows
         self._drops += drops
         waited = time.monotonic() - self._last
-        if len(self._rows) >= ROWS_PER_COMMIT or waited >= SECONDS_PER_COMMIT:
+        if len(self._rows) >= ROWS_PER_COMMIT or waited >= self._commit_seconds:
             self.flush()
 
     def flush(self) -> None:
