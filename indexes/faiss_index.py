@@ -56,6 +56,11 @@ class FaissIndex(ABC):
         self.mapped = mapped
         self._table: IdTable | None = None
 
+    @staticmethod
+    @abstractmethod
+    def fits(index: faiss.Index) -> bool:
+        """Whether this class can hold that index."""
+
     @property
     def dim(self) -> int:
         return int(self.index.d)

@@ -75,9 +75,7 @@ def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> Fais
     # FAISS maps a file by its name, which it takes as UTF-8.
     mapped = path if mmap and _is_utf8(path) else None
     raw = _read_faiss(path, meta, mapped=mapped is not None)
-    if meta.kind not in _CLASSES:
-        raise CorruptIndex(f"{folder / META_FILE} names an unknown kind '{meta.kind}'; {_REBUILD}")
-    index = _CLASSES[meta.kind](
+    index = _class_of(meta, raw, path)(
         raw, effort=meta.effort, reason=meta.reason, tuning=meta.tuning, mapped=mapped
     )
     if (index.dim, len(index)) != (meta.dim, meta.count):
@@ -86,6 +84,15 @@ def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> Fais
             f"{meta.count:,} of {meta.dim}; {_REBUILD}"
         )
     return index
+
+
+def _class_of(meta: IndexMeta, raw: faiss.Index, path: Path) -> type[FaissIndex]:
+    if meta.kind not in _CLASSES:
+        raise CorruptIndex(f"{path.parent} holds an unknown kind '{meta.kind}'; {_REBUILD}")
+    found = _CLASSES[meta.kind]
+    if not found.fits(raw):
+        raise CorruptIndex(f"{path} is no {meta.kind} index but a {type(raw).__name__}; {_REBUILD}")
+    return found
 
 
 def verify_index(folder: Path) -> IndexMeta:

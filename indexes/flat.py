@@ -42,6 +42,12 @@ class RowIndex(FaissIndex):
 class FlatIndex(RowIndex):
     kind = "flat"
 
+    @staticmethod
+    def fits(index: faiss.Index) -> bool:
+        return isinstance(index, faiss.IndexIDMap) and isinstance(
+            faiss.downcast_index(index.index), faiss.IndexFlatIP
+        )
+
     def _delete(self, rows: Ids) -> None:
         self.index.remove_ids(faiss.IDSelectorBatch(self.ids_by_row()[rows]))
 

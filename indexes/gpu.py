@@ -62,9 +62,13 @@ def probe_gpu() -> GpuProbe:
         return GpuProbe(False, (), "this FAISS is built without GPU support")
     if not faiss.get_num_gpus():
         return GpuProbe(False, (), "FAISS sees no CUDA GPU; searching on the CPU")
-    command = [sys.executable, "-m", "mmsearch.indexes.gpu_probe"]
+    return run_probe([sys.executable, "-m", "mmsearch.indexes.gpu_probe"])
+
+
+def run_probe(command: list[str]) -> GpuProbe:
+    """Runs the child process and believes what it prints, if it lives to print it."""
     try:
-        child = subprocess.run(  # noqa: S603  (our own module, no input from outside)
+        child = subprocess.run(  # noqa: S603  (our own module)
             command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:

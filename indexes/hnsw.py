@@ -29,6 +29,12 @@ def new_hnsw(dim: int) -> faiss.Index:
 class HnswIndex(RowIndex):
     kind = "hnsw"
 
+    @staticmethod
+    def fits(index: faiss.Index) -> bool:
+        return isinstance(index, faiss.IndexIDMap) and isinstance(
+            faiss.downcast_index(index.index), faiss.IndexHNSWFlat
+        )
+
     def __len__(self) -> int:
         return len(self.table)
 

@@ -87,6 +87,14 @@ class IvfIndex(FaissIndex):
 class IvfFlatIndex(IvfIndex):
     kind = "ivf-flat"
 
+    @staticmethod
+    def fits(index: faiss.Index) -> bool:
+        return isinstance(index, faiss.IndexIVFFlat)
+
 
 class IvfSq8Index(IvfIndex):
     kind = "ivf-sq8"
+
+    @staticmethod
+    def fits(index: faiss.Index) -> bool:
+        return isinstance(index, faiss.IndexIVFScalarQuantizer)

@@ -1,0 +1,85 @@
+"""The GPU: a probe that never lies, and an index that stays where it is when there is none."""
+
+import sys
+from collections.abc import Iterator
+
+import faiss
+import numpy as np
+import pytest
+
+from mmsearch.indexes import GpuProbe, IndexKind, IndexOptions, build_index, gpu, probe_gpu, to_gpu
+from mmsearch.indexes.gpu import GpuDevice, bytes_on_gpu
+from mmsearch.records import Floats, Ids
+
+DIM = 32
+
+
+class Batches:
+    def __init__(self, count: int) -> None:
+        vectors = np.random.default_rng(0).normal(size=(count, DIM))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        self.vectors = vectors.astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __iter__(self) -> Iterator[tuple[Floats, Ids]]:
+        yield self.vectors, np.arange(len(self.vectors), dtype=np.int64)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf-flat", "ivf-sq8"])
+def test_an_index_moves_where_the_probe_passes_and_stays_with_a_reason_elsewhere(
+    kind: IndexKind,
+) -> None:
+    batches = Batches(900)
+    index = build_index(batches, dim=DIM, options=IndexOptions(kind=kind))
+    move = to_gpu(index)
+    assert move.reason
+    assert move.moved == probe_gpu().available
+    assert (move.index is index) != move.moved
+    expected, names = index.search(batches.vectors[:20], 5)
+    similarities, found = move.index.search(batches.vectors[:20], 5)
+    assert (found[:, 0] == names[:, 0]).all()
+    np.testing.assert_allclose(similarities, expected, atol=5e-3)
+
+
+@pytest.mark.skipif(faiss.get_num_gpus() > 0, reason="FAISS sees a GPU here")
+def test_without_a_gpu_the_probe_says_so() -> None:
+    assert probe_gpu() == GpuProbe(False, (), "FAISS sees no CUDA GPU; searching on the CPU")
+
+
+def test_a_child_that_dies_is_a_gpu_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gpu.run_probe([sys.executable, "-c", "import os; os.abort()"]).reason == (
+        "FAISS failed on the GPU (exit status -6)"
+    )
+    complains = "import sys; sys.exit('Faiss assertion: no kernel image is available')"
+    assert "no kernel image" in gpu.run_probe([sys.executable, "-c", complains]).reason
+    silent = gpu.run_probe([sys.executable, "-c", ""])
+    assert (silent.available, silent.reason) == (False, "FAISS failed on the GPU (exit status 0)")
+    monkeypatch.setattr(gpu, "PROBE_SECONDS", 0.2)
+    sleeps = gpu.run_probe([sys.executable, "-c", "import time; time.sleep(20)"])
+    assert sleeps.reason == "the GPU gave no answer within 0.2 seconds"
+
+
+def test_a_child_that_answers_is_believed() -> None:
+    said = '{"devices": [{"name": "H200", "number": 0, "free_bytes": 5}], "fault": "%s"}'
+    good = gpu.run_probe([sys.executable, "-c", f"print('noise'); print('{said % ''}')"])
+    assert good == GpuProbe(True, (GpuDevice(0, "H200", 5),), "searched correctly on H200")
+    bad = gpu.run_probe([sys.executable, "-c", f"print('{said % 'GPU 0 is wrong'}')"])
+    assert (bad.available, bad.reason) == (False, "GPU 0 is wrong")
+
+
+def test_an_index_larger_than_the_gpus_is_refused_with_the_numbers() -> None:
+    index = build_index(Batches(900), dim=DIM)
+    small = GpuDevice(0, "tiny", gpu.SCRATCH_BYTES + bytes_on_gpu(index) // 2 - 1)
+    move = to_gpu(index, probe=GpuProbe(True, (small, small), "said to work"))
+    assert move.index is index
+    assert "GiB is free on 2 GPU(s)" in move.reason
+    assert "needs 0.0 GiB" in move.reason
+
+
+def test_an_empty_index_stays() -> None:
+    device = GpuDevice(0, "large", 2**40)
+    move = to_gpu(build_index(Batches(0), dim=DIM), probe=GpuProbe(True, (device,), "said to work"))
+    assert not move.moved
+    assert "empty" in move.reason

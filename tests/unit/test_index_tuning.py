@@ -1,0 +1,205 @@
+"""The choice of a kind, the effort that reaches a floor, and the truth it is held against."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from mmsearch.errors import InputError, SpaceMismatch
+from mmsearch.indexes import IndexKind, IndexOptions, build_index
+from mmsearch.indexes.build import spread_sample
+from mmsearch.indexes.truth import WIDTH, Truth
+from mmsearch.indexes.tuning import (
+    EXACT_ROWS,
+    HNSW_ROWS,
+    MOST_CELLS,
+    POINTS_PER_CELL,
+    cell_count,
+    choose,
+    lower_bound,
+    tune,
+)
+from mmsearch.records import Floats, Ids
+
+DIM = 16
+
+
+def unit(vectors: np.ndarray) -> Floats:
+    """Rows divided by their lengths, float32 (n, dim)."""
+    rows: Floats = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return rows
+
+
+def clusters(count: int, seed: int = 0) -> Floats:
+    """Unit vectors around 40 centres, float32 (n, DIM)."""
+    centres = np.random.default_rng(9).normal(size=(40, DIM))
+    generator = np.random.default_rng(seed)
+    spread = 0.5 * generator.normal(size=(count, DIM))
+    return unit(centres[generator.integers(40, size=count)] + spread)
+
+
+class Batches:
+    def __init__(self, vectors: Floats, size: int = 400) -> None:
+        self.vectors, self.size = vectors, size
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __iter__(self) -> Iterator[tuple[Floats, Ids]]:
+        for start in range(0, len(self.vectors), self.size):
+            part = self.vectors[start : start + self.size]
+            yield part, np.arange(start, start + len(part), dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "built"),
+    [
+        (0, "auto", "flat"),
+        (EXACT_ROWS - 1, "auto", "flat"),
+        (EXACT_ROWS, "auto", "hnsw"),
+        (HNSW_ROWS + 1, "auto", "ivf-sq8"),
+        (100, "ivf-sq8", "flat"),
+        (100, "hnsw", "hnsw"),
+        (10**7, "flat", "flat"),
+    ],
+)
+def test_the_kind_follows_size_and_wish(rows: int, kind: IndexKind, built: str) -> None:
+    plans = choose(rows, IndexOptions(kind=kind))
+    assert plans[0][0] == built
+    assert all(why for _, why in plans)
+
+
+def test_auto_ends_with_an_exact_kind_when_the_recall_is_missed() -> None:
+    assert [kind for kind, _ in choose(10**6, IndexOptions())] == ["ivf-sq8", "ivf-flat", "flat"]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 38, 39, 624, 5_000, 10**5, 10**6, 10**7, 10**9])
+def test_cells_never_outnumber_their_training_points(rows: int) -> None:
+    cells = cell_count(rows)
+    assert 1 <= cells <= MOST_CELLS
+    assert cells == 1 or cells * POINTS_PER_CELL <= rows
+
+
+def test_options_say_what_is_wrong_with_them() -> None:
+    with pytest.raises(InputError, match="no index kind 'tree'; there are auto, flat"):
+        IndexOptions(kind="tree")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"between 0 and 1, got 1\.5"):
+        IndexOptions(recall=1.5)
+
+
+def test_a_sample_is_spread_over_all_batches() -> None:
+    vectors = clusters(4_000)
+    sample = spread_sample(Batches(vectors), 400, DIM, seed=0)
+    rows = [int(np.flatnonzero((vectors == row).all(axis=1))[0]) for row in sample]
+    assert len(set(rows)) == 400
+    by_batch = np.bincount(np.array(rows) // 400, minlength=10)
+    assert by_batch.min() >= 20
+    assert len(spread_sample(Batches(vectors), 9_999, DIM, seed=0)) == 4_000
+
+
+def test_the_truth_is_what_a_full_scan_finds_and_leaves_the_query_itself_out() -> None:
+    vectors = clusters(1_000)
+    truth = Truth({"text": clusters(20, seed=5), "row": vectors[:30]})
+    for part, ids in Batches(vectors, 77):
+        truth.update(part, ids)
+    exact = np.argsort(-(truth.queries @ vectors.T), axis=1, kind="stable")[:, :11]
+    assert truth.groups == {"text": slice(0, 20), "row": slice(20, 50)}
+    np.testing.assert_array_equal(truth.recalls(exact, 10), 1.0)
+    # Its own row is no merit: a search that finds nothing else scores nothing.
+    lazy = np.full((50, 11), -1)
+    lazy[20:, 0] = np.arange(30)
+    np.testing.assert_array_equal(truth.recalls(lazy, 10), 0.0)
+    half = np.where(np.arange(11) % 2 == 0, exact, -1)
+    assert 0.4 <= truth.recalls(half, 10).mean() <= 0.6
+
+
+def test_another_copy_of_the_same_picture_counts_as_found() -> None:
+    vectors = clusters(500)
+    vectors[100:140] = vectors[0]
+    query = unit(vectors[:1] + 0.2 * vectors[1:2])
+    truth = Truth({"row": query})
+    truth.update(vectors, np.arange(500, dtype=np.int64))
+    later = np.arange(125, 136)[None, :]
+    assert truth.recalls(later, 10)[0] == 1.0
+    assert WIDTH > 41
+
+
+def test_few_rows_are_all_there_is_to_find() -> None:
+    truth = Truth({"row": clusters(5)})
+    truth.update(clusters(5), np.arange(5, dtype=np.int64))
+    everything = np.argsort(-(truth.queries @ truth.queries.T), axis=1)
+    np.testing.assert_array_equal(truth.recalls(everything, 10), 1.0)
+    alone = Truth({"row": clusters(1)})
+    alone.update(clusters(1), np.array([7]))
+    np.testing.assert_array_equal(alone.recalls(np.array([[7]]), 10), 1.0)
+
+
+def test_the_effort_is_the_least_whose_every_group_is_safely_at_the_floor() -> None:
+    vectors = clusters(2_000)
+    truth = Truth({"text": clusters(300, seed=5), "image": clusters(300, seed=6)})
+    truth.update(vectors, np.arange(2_000, dtype=np.int64))
+    exact = np.argsort(-(truth.queries @ vectors.T), axis=1)[:, :11]
+
+    def search(effort: int) -> Ids:
+        """Text queries find `effort` of 10, image queries all."""
+        found = np.where(np.arange(11) < effort, exact, -1)
+        found[300:] = exact[300:]
+        return found
+
+    tuning = tune(search, list(range(1, 11)), truth, floor=0.85)
+    assert tuning.effort == 9
+    assert tuning.reached
+    assert tuning.queries == {"text": 300, "image": 300}
+    assert [point.effort for point in tuning.curve] == list(range(1, 11))
+    chosen = tuning.curve[8]
+    assert chosen.recall == {"text": pytest.approx(0.9), "image": 1.0}
+    assert 0.85 <= chosen.lowest["text"] < 0.9
+    missed = tune(search, [1, 2, 3], truth, floor=0.85)
+    assert (missed.effort, missed.reached) == (3, False)
+
+
+def test_the_lower_bound_covers_the_true_mean_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    trials = generator.binomial(10, 0.95, size=(2_000, 200)) / 10
+    bounds = np.array([lower_bound(trial) for trial in trials])
+    assert (bounds <= 0.95).mean() >= 0.97
+    assert bounds.mean() >= 0.93
+    assert lower_bound(np.ones(20)) < 0.95 < lower_bound(np.ones(500))
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf-flat", "ivf-sq8"])
+def test_a_built_index_reaches_the_recall_on_unseen_queries(kind: IndexKind) -> None:
+    vectors = clusters(6_000)
+    queries = {"text": clusters(300, seed=5), "image": clusters(300, seed=6)}
+    index = build_index(
+        Batches(vectors), dim=DIM, options=IndexOptions(kind=kind, recall=0.9), queries=queries
+    )
+    assert index.tuning is not None
+    assert index.tuning.reached
+    assert index.effort == index.tuning.effort
+    assert "text queries" in index.reason
+    unseen = clusters(300, seed=7)
+    truth = np.argsort(-(unseen @ vectors.T), axis=1)[:, :10]
+    found = index.search(unseen, 10)[1]
+    hits = [np.isin(row, wanted).mean() for row, wanted in zip(found, truth, strict=True)]
+    assert np.mean(hits) >= 0.9
+
+
+def test_an_index_says_when_the_recall_could_not_be_confirmed() -> None:
+    options = IndexOptions(kind="ivf-sq8", recall=0.9999)
+    index = build_index(Batches(clusters(3_000)), dim=DIM, options=options)
+    assert index.tuning is not None
+    assert not index.tuning.reached
+    assert "0.9999 asked for could not be confirmed" in index.reason
+
+
+def test_tuning_queries_are_checked_at_the_door() -> None:
+    batches = Batches(clusters(100))
+    with pytest.raises(SpaceMismatch, match="'text' has 8"):
+        build_index(batches, dim=DIM, queries={"text": unit(np.ones((3, 8)))})
+    with pytest.raises(InputError, match="length 0"):
+        build_index(batches, dim=DIM, queries={"text": np.zeros((3, DIM), np.float32)})
+    empty = {"text": np.empty((0, DIM), np.float32)}
+    index = build_index(batches, dim=DIM, queries=empty, options=IndexOptions(kind="hnsw"))
+    assert index.tuning is not None
+    assert set(index.tuning.queries) == {"row"}
