@@ -22,7 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from mmsearch.cli.render import stderr_console, visible
+from mmsearch.cli.render import stderr_console
+from mmsearch.report.titles import visible
 
 PLAIN_LINE_SECONDS = 10.0
 

@@ -55,7 +55,7 @@ class MiddleCut:
 
 
 def middle_cut(text: str, cells: int) -> str:
-    """`text` in at most `cells` terminal cells; the end, where file names differ, gets two thirds."""
+    """`text` in at most `cells` terminal cells; its end, where names differ, gets two thirds."""
     if cell_len(text) <= cells:
         return text
     tail_cells = (cells - 1) * 2 // 3
@@ -96,7 +96,9 @@ def report_lines(report: IngestReport) -> list[str]:
     """An index run in a few lines; the first is the whole story in one."""
     lines = [_counts_line(report), _rates_line(report)]
     if report.resumed:
-        lines.append(f"resumed: {report.resumed:,} were written before the last run was interrupted")
+        lines.append(
+            f"resumed: {report.resumed:,} were written before the last run was interrupted"
+        )
     if report.missing:
         lines.append(
             f"{report.missing:,} no longer where they were: kept, and back when the files are;"

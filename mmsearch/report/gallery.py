@@ -78,17 +78,21 @@ def render_gallery(
 ) -> str:
     """The page as text; pictures that do not open any more are left out, their hits are not."""
     style, script = _template_file("gallery.css"), _template_file("gallery.js")
-    return _environment().get_template("gallery.html.jinja").render(
-        title=one_line(title),
-        query_text=one_line(query_text) if query_text else "",
-        query_picture=query_image and inline_picture(query_image, _QUERY_EDGE, _QUERY_BYTES),
-        details={one_line(name): one_line(value) for name, value in details.items()},
-        cards=_cards(hits),
-        with_filter=len(hits) >= _FILTER_FROM_HITS,
-        style=Markup(style),  # noqa: S704 - our own file, not data
-        script=Markup(script),  # noqa: S704
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
+    return (
+        _environment()
+        .get_template("gallery.html.jinja")
+        .render(
+            title=one_line(title),
+            query_text=one_line(query_text) if query_text else "",
+            query_picture=query_image and inline_picture(query_image, _QUERY_EDGE, _QUERY_BYTES),
+            details={one_line(name): one_line(value) for name, value in details.items()},
+            cards=_cards(hits),
+            with_filter=len(hits) >= _FILTER_FROM_HITS,
+            style=Markup(style),  # noqa: S704 - our own file, not data
+            script=Markup(script),  # noqa: S704
+            style_hash=_csp_hash(style),
+            script_hash=_csp_hash(script),
+        )
     )
 
 
@@ -123,7 +127,7 @@ def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
 
 
 def _chip(name: str, value: Scalar) -> str:
-    """Words speak for themselves, numbers and dates need their name; '' where it says too little."""
+    """Words speak for themselves, numbers and dates need their name; '' if too long or empty."""
     if isinstance(value, bool):
         shown = name if value else ""
     elif isinstance(value, str):

@@ -73,13 +73,17 @@ def inline_picture(path: Path, edge: int, max_bytes: int) -> InlinePicture | Non
 def _inline(webp: bytes) -> InlinePicture:
     source = "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
     with Image.open(io.BytesIO(webp)) as image:
-        mat, plain = _frame(np.asarray(image.convert("RGB")))
-        long = max(image.size) > _NEAR_SQUARE * min(image.size)
-        fit: Literal["inset", "cover", "contain"] = "contain" if long else "cover"
+        mat, plain = frame_colour(np.asarray(image.convert("RGB")))
+        fit: Literal["inset", "cover", "contain"] = "contain" if is_long(image.size) else "cover"
         return InlinePicture(source, *image.size, mat, "inset" if plain else fit)
 
 
-def _frame(pixels: Pixels) -> tuple[str, bool]:
+def is_long(size: tuple[int, int]) -> bool:
+    """size: width, height. Whether a square tile would cut off more than a third."""
+    return max(size) > _NEAR_SQUARE * min(size)
+
+
+def frame_colour(pixels: Pixels) -> tuple[str, bool]:
     """The median colour of the outermost pixels, and whether nearly all are that colour.
 
     pixels: uint8 (height, width, 3).

@@ -1,4 +1,4 @@
-"""What a hit is called and how its values read: the same words in tables, galleries and alt texts."""
+"""What a hit is called and how its values read, in tables, galleries and alt texts alike."""
 
 import math
 import unicodedata

@@ -18,10 +18,10 @@ from mmsearch.report.gallery import write_gallery
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars"
-    " --disable-background-networking --disable-component-update --disable-sync"
-    " --disable-dev-shm-usage --remote-debugging-pipe"
-).split()
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe"),
+)
 # Chromium's pipe is descriptors 3 and 4 by definition.
 TAKE_PIPES = (
     "import os, sys; aside = [os.dup2(int(sys.argv[n]), 30 + n) for n in (1, 2)];"
@@ -39,7 +39,7 @@ pytestmark = [
 class Browser:
     """One page in headless Chromium, driven over the DevTools pipe.
 
-    troubles: what the console and the log said that is an error, policy violations included.
+    troubles: all that the console and the log said; policy violations are among it.
     requests: every address that the page asked for.
     """
 
@@ -104,9 +104,7 @@ class Browser:
             self._loaded = True
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
-        elif method in ("Runtime.exceptionThrown", "Log.entryAdded"):
-            self.troubles.append(json.dumps(params))
-        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
+        elif method in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
             self.troubles.append(json.dumps(params))
 
 
