@@ -18,6 +18,15 @@ class Source(Protocol):
         """The folder or file that must exist for the catalog to count as present."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: what was recognised, and what the last iteration skipped."""
+        ...
+
     def __iter__(self) -> Iterator[Record | Failure]:
-        """In an order that does not change between runs over the same files."""
+        """In an order that does not change between runs over the same files.
+
+        Records have unique keys. A failure may share its key with a record that comes after it:
+        then a part of the item could not be read. Raises InputError if the root has vanished.
+        """
         ...

@@ -1,0 +1,137 @@
+"""Captions beside pictures: 'photo.jpg.txt', 'photo.txt' and the same as '.json'."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmsearch.errors import InputError
+from mmsearch.media import SNIFF_BYTES, MediaBounds, read_text, sniff
+from mmsearch.records import Scalar
+from mmsearch.sources.fields import (
+    MAX_METADATA_TEXT,
+    clean_text,
+    join_texts,
+    json_scalar,
+    safe_column_name,
+)
+from mmsearch.sources.walk import FoundFile, Unreadable
+
+CAPTION_SUFFIXES = (".txt", ".json")
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe",
+        ".jpeg", ".jpg", ".jxl", ".png", ".tif", ".tiff", ".webp",
+    }
+)  # fmt: skip
+# The fields of a JSON caption that say what the picture shows, in the order in which they are read.
+TEXT_FIELDS = ("title", "caption", "description", "text")
+
+
+@dataclass(slots=True)
+class Caption:
+    """What lies beside a picture. problems: files that are captions by name and cannot be read."""
+
+    texts: list[str] = field(default_factory=list)
+    metadata: dict[str, Scalar] = field(default_factory=dict)
+    problems: list[Unreadable] = field(default_factory=list)
+
+    @property
+    def text(self) -> str | None:
+        return join_texts(self.texts)
+
+
+def suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122  names with surrogates, and speed
+
+
+def read_head(path: str) -> bytes:
+    """As many bytes as `sniff` wants. Raises OSError."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  100,000 times per folder
+        return file.read(SNIFF_BYTES)
+
+
+def is_caption(file: FoundFile) -> bool:
+    """Whether the file belongs to a picture beside it, even to one that turns out to be broken."""
+    kind = suffix(file.name)
+    if kind not in CAPTION_SUFFIXES:
+        return False
+    base = file.name[: -len(kind)]
+    others = file.folder.by_stem.get(base, [])
+    candidates = [name for name in others if suffix(name) not in (*CAPTION_SUFFIXES, ".md")]
+    if base in file.folder.names:
+        candidates.append(base)
+    return any(_is_picture(file.folder.path, name) for name in candidates)
+
+
+def read_caption(picture: FoundFile, *, taken: set[str], bounds: MediaBounds) -> Caption:
+    """All captions of the picture, texts before JSON. taken: metadata names in use already."""
+    caption = Caption()
+    for name in _caption_names(picture):
+        path = Path(picture.folder.path, name)
+        try:
+            text = read_text(path, bounds=bounds) if path.stat().st_size else ""
+            if suffix(name) == ".json" and text:
+                _add_json(json.loads(text), caption, taken)
+            else:
+                caption.texts.append(text)
+        except OSError as error:
+            reason = f"caption cannot be read: {error.strerror}"
+            caption.problems.append(Unreadable(_beside(picture, name), str(path), reason))
+        except (ValueError, RecursionError) as error:
+            reason = _json_reason(error) if not isinstance(error, InputError) else str(error)
+            caption.problems.append(Unreadable(_beside(picture, name), str(path), reason))
+    return caption
+
+
+def _caption_names(picture: FoundFile) -> Iterator[str]:
+    names = picture.folder.names
+    stem = os.path.splitext(picture.name)[0]  # noqa: PTH122
+    for kind in CAPTION_SUFFIXES:
+        for base in dict.fromkeys((picture.name, stem)):
+            for name in (base + kind, base + kind.upper()):
+                if name in names and name != picture.name:
+                    yield name
+
+
+def _is_picture(folder: str, name: str) -> bool:
+    if suffix(name) in IMAGE_SUFFIXES:
+        return True
+    try:
+        return sniff(read_head(os.path.join(folder, name))) is not None  # noqa: PTH118
+    except OSError:
+        return False
+
+
+def _add_json(content: object, caption: Caption, taken: set[str]) -> None:
+    """Raises ValueError if the JSON is neither a string nor an object."""
+    if isinstance(content, str):
+        caption.texts.append(content)
+        return
+    if not isinstance(content, dict):
+        raise ValueError(f"a {type(content).__name__}")
+    fields = {str(name): value for name, value in content.items()}
+    by_name = {name.lower(): value for name, value in fields.items()}
+    caption.texts += [by_name[name] for name in TEXT_FIELDS if isinstance(by_name.get(name), str)]
+    for name, value in fields.items():
+        scalar = json_scalar(value)
+        if scalar is None or name.lower() == "text":
+            continue
+        if isinstance(scalar, str) and len(scalar) > MAX_METADATA_TEXT:
+            continue
+        safe = safe_column_name(clean_text(name), taken)
+        taken.add(safe)
+        caption.metadata[safe] = scalar
+
+
+def _beside(picture: FoundFile, name: str) -> str:
+    return picture.folder.relative + name
+
+
+def _json_reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"is not valid JSON at line {error.lineno}: {error.msg.lower()}"
+    if isinstance(error, RecursionError):
+        return "is JSON nested too deeply"
+    return f"must hold a JSON string or object, got {error}"

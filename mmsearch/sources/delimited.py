@@ -1,0 +1,119 @@
+"""CSV and TSV, row by row: a ragged row or one bad byte costs that row alone.
+
+Python's reader rather than pyarrow's: pyarrow decides a column's type on the first block and gives
+up on the file where a later one differs, and it would turn the code '00123' into a number.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from mmsearch.errors import InputError
+from mmsearch.records import printable_path
+from mmsearch.sources.rows import BadRow, Row, unique_names
+from mmsearch.sources.table_bytes import find_encoding, table_bytes
+from mmsearch.sources.values import Kind, kind_of_cell
+
+# Python's own limit is 131,072 characters, which a product page's HTML exceeds.
+MAX_CELL: Final = 16 * 2**20
+_DELIMITERS = ",;\t|"
+
+
+class DelimitedRows:
+    """A CSV or TSV file. The delimiter of a .csv is the one that its header has most of."""
+
+    kinds = None
+    count = None
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._encoding = find_encoding(path)
+        header, self._delimiter = self._read_header()
+        self.columns = unique_names(header)
+        self.notes = self._notes(header)
+
+    def kind_of(self, value: object) -> Kind | None:
+        return kind_of_cell(value) if isinstance(value, str) else None
+
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
+        with table_bytes(self._path) as file, self._text(file) as text:
+            lines = csv.reader(text, delimiter=self._delimiter)
+            rows = _rows(lines)
+            next(rows)  # the header
+            for number, cells in enumerate(rows, 1):
+                yield self._row(cells, number, lines.line_num)
+
+    def _row(self, cells: list[str] | str, number: int, line: int) -> Row | BadRow:
+        place = f"row {number} of {printable_path(self._path.name)}"
+        if isinstance(cells, str):
+            return BadRow(number, f"{place}, line {line}: {cells}")
+        if len(cells) != len(self.columns):
+            swallowed = any(cell.count("\n") > 20 for cell in cells)
+            hint = "; is a quotation mark left open?" if swallowed else ""
+            return BadRow(
+                number,
+                f"{place}, line {line}: {len(cells)} cells where the header has "
+                f"{len(self.columns)}{hint}",
+            )
+        if any(not cell.isascii() and _has_bad_bytes(cell) for cell in cells):
+            return BadRow(number, f"{place}, line {line}: not valid UTF-8; save the table as UTF-8")
+        return Row(number, place, dict(zip(self.columns, cells, strict=True)))
+
+    def _text(self, file: io.BufferedIOBase | object) -> io.TextIOWrapper:
+        # Bytes that are not UTF-8 pass as surrogates, so that their row is told apart.
+        errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
+        return io.TextIOWrapper(
+            file,  # type: ignore[arg-type]
+            encoding=self._encoding,
+            errors=errors,
+            newline="",
+        )
+
+    def _read_header(self) -> tuple[list[str], str]:
+        with table_bytes(self._path) as file, self._text(file) as text:
+            first = next((line for line in text if line.strip()), "")
+            delimiter = max(_DELIMITERS, key=first.count)
+            if self._path.name.lower().removesuffix(".gz").endswith(".tsv"):
+                delimiter = "\t"
+            text.seek(0)
+            header = next(_rows(csv.reader(text, delimiter=delimiter)), [])
+        if isinstance(header, str):
+            raise InputError(f"{printable_path(self._path)} has no readable header: {header}")
+        if not header:
+            raise InputError(
+                f"{printable_path(self._path)} is empty; its first row must name the columns"
+            )
+        return header, delimiter
+
+    def _notes(self, header: list[str]) -> tuple[str, ...]:
+        notes = []
+        if self._encoding == "cp1252":
+            notes.append("read as Windows-1252; save it as UTF-8 if letters look wrong")
+        renamed = [
+            f"'{new}'" for new, old in zip(self.columns, header, strict=True) if new != old.strip()
+        ]
+        if renamed:
+            notes.append(f"columns without a name of their own are called {', '.join(renamed)}")
+        return tuple(notes)
+
+
+def _rows(lines: Iterator[list[str]]) -> Iterator[list[str] | str]:
+    """Each row's cells, or the fault of a row that the parser refuses; blank rows, which
+    spreadsheets leave at the end, are none."""
+    while True:
+        try:
+            cells = next(lines)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield str(error)
+        else:
+            if any(cell.strip() for cell in cells):
+                yield cells
+
+
+def _has_bad_bytes(cell: str) -> bool:
+    return any("\udc80" <= c <= "\udcff" for c in cell)

@@ -1,0 +1,79 @@
+"""Names and values on their way into the store: columns that SQL can filter by, clean texts."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+
+from mmsearch.records import Scalar
+
+# The store's own columns, which metadata must not shadow.
+RESERVED_NAMES = frozenset({"key", "source", "uri", "text", "width", "height", "format"})
+# Column names that Lance's filter parser takes for something else (tried on lancedb 0.40).
+SQL_WORDS = frozenset(
+    {
+        "all", "any", "current_date", "current_time", "current_timestamp", "exists", "false",
+        "interval", "null", "some", "trim", "true",
+    }
+)  # fmt: skip
+# A text this long is for reading, not for filtering or for a column on the screen.
+MAX_METADATA_TEXT = 1_000
+
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+_CLOSED = re.compile(r"[.!?…:;,。！？]$")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+
+
+def safe_column_name(name: str, taken: Collection[str]) -> str:
+    """A name that works unquoted in a filter and is in neither `taken` nor the store's columns."""
+    words = _NOT_ALPHANUMERIC.sub("_", unicodedata.normalize("NFC", name).lower()).strip("_")
+    safe = words or "column"
+    if safe in RESERVED_NAMES or safe in SQL_WORDS or not safe[0].isalpha():
+        safe = f"meta_{safe}"
+    numbered, number = safe, 1
+    while numbered in taken:
+        number += 1
+        numbered = f"{safe}_{number}"
+    return numbered
+
+
+def join_texts(texts: Iterable[str]) -> str | None:
+    """Title, caption, description… as one text, each said once; None if there is nothing."""
+    joined = ""
+    for text in dict.fromkeys(clean_text(text) for text in texts):
+        if not joined:
+            joined = text
+        elif text:
+            joined += f"{'' if _CLOSED.search(joined) else '.'} {text}"
+    return joined or None
+
+
+def clean_text(text: str) -> str:
+    """Trimmed, and free of lone surrogates, which JSON can hold and UTF-8 cannot."""
+    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text).strip()
+
+
+def join_list(values: Iterable[object]) -> str | None:
+    """A list of tags as one text; what is nested in it is left out."""
+    parts = (scalar_text(value) for value in values)
+    return "; ".join(part for part in parts if part) or None
+
+
+def scalar_text(value: object) -> str | None:
+    """A scalar as a person would write it; None for nothing and for anything nested."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return clean_text(str(value)) or None
+    return None
+
+
+def json_scalar(value: object) -> Scalar:
+    """A JSON field as metadata; None if it is null or an object."""
+    if isinstance(value, list):
+        return join_list(value)
+    if isinstance(value, str):
+        return clean_text(value) or None
+    if isinstance(value, float):
+        # NaN and infinity cannot be compared, so no filter could mean them.
+        return value if abs(value) < float("inf") else None
+    return value if isinstance(value, int) else None

@@ -1,0 +1,150 @@
+"""A folder becomes records: pictures with their captions, and texts as documents of their own."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmsearch.errors import InputError
+from mmsearch.media import read_text, sniff
+from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
+from mmsearch.sources.captions import (
+    CAPTION_SUFFIXES,
+    IMAGE_SUFFIXES,
+    is_caption,
+    read_caption,
+    read_head,
+    suffix,
+)
+from mmsearch.sources.globs import Globs
+from mmsearch.sources.options import SourceOptions
+from mmsearch.sources.walk import FoundFile, Step, Unreadable, find_file, reason_of, walk
+
+DOCUMENT_SUFFIXES = (".txt", ".md")
+
+
+class FolderSource:
+    """The pictures and texts under a folder, or a single file; keys are relative paths."""
+
+    def __init__(
+        self, root: Path, *, name: str, options: SourceOptions, notes: tuple[str, ...] = ()
+    ) -> None:
+        self._root, self._name, self._options = root.absolute(), name, options
+        self._globs = Globs(options)
+        self._opening_notes = notes
+        self._skipped: Counter[str] = Counter()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """After an iteration also the files that it skipped, by extension."""
+        if not self._skipped:
+            return self._opening_notes
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in self._skipped.most_common(8))
+        more = ", …" if len(self._skipped) > 8 else ""
+        total = self._skipped.total()
+        files = "1 file of another kind" if total == 1 else f"{total:,} files of other kinds"
+        return (*self._opening_notes, f"{files} skipped: {kinds}{more}")
+
+    def __iter__(self) -> Iterator[Record | Failure]:
+        skipped: Counter[str] = Counter()
+        for step in self._steps():
+            if isinstance(step, FoundFile):
+                yield from self._read(step, skipped)
+            elif isinstance(step, Unreadable):
+                self._require_root()
+                yield self._failure(step.relative, step.path, step.reason, stage="source")
+            else:
+                skipped["special"] += 1
+        self._skipped = skipped
+
+    def _steps(self) -> Iterator[Step]:
+        self._require_root()
+        if self._root.is_dir():
+            return walk(self._root, self._globs)
+        return iter([find_file(self._root)])
+
+    def _require_root(self) -> None:
+        if not os.access(self._root, os.R_OK):
+            state = "cannot be read" if self._root.exists() else "is not there any more"
+            raise InputError(
+                f"{printable_path(self._root)} {state}; check its permissions and that its drive "
+                "is mounted"
+            )
+
+    def _read(self, file: FoundFile, skipped: Counter[str]) -> Iterator[Record | Failure]:
+        if not self._globs.includes(file.relative):
+            return
+        kind = suffix(file.name)
+        try:
+            head = read_head(file.path)
+        except OSError as error:
+            yield self._failure(file.relative, file.path, reason_of(error))
+            return
+        if sniff(head) is not None:
+            yield from self._picture(file)
+        elif kind in DOCUMENT_SUFFIXES:
+            if self._root.is_file() or not is_caption(file):
+                yield self._document(file)
+        elif kind in IMAGE_SUFFIXES:
+            yield self._failure(file.relative, file.path, _no_picture(head))
+        elif kind not in CAPTION_SUFFIXES or not is_caption(file):
+            skipped[kind or "no extension"] += 1
+
+    def _picture(self, file: FoundFile) -> Iterator[Record | Failure]:
+        metadata = _metadata(file)
+        caption = read_caption(file, taken=set(metadata), bounds=self._options.bounds)
+        for problem in caption.problems:
+            yield self._failure(problem.relative, problem.path, problem.reason)
+        yield Record(
+            key=self._key(file.relative),
+            uri=printable_path(file.path),
+            image=Path(file.path),
+            text=caption.text,
+            metadata={**metadata, **caption.metadata},
+        )
+
+    def _document(self, file: FoundFile) -> Record | Failure:
+        try:
+            text = read_text(Path(file.path), bounds=self._options.bounds).strip()
+        except InputError as error:
+            return self._failure(file.relative, file.path, str(error))
+        if not text:
+            return self._failure(file.relative, file.path, "holds no text, only blanks")
+        return Record(
+            key=self._key(file.relative),
+            uri=printable_path(file.path),
+            text=text,
+            metadata=_metadata(file),
+        )
+
+    def _failure(self, relative: str, path: str, reason: str, *, stage: Stage = "read") -> Failure:
+        return Failure(self._key(relative), printable_path(path), stage, reason)
+
+    def _key(self, relative: str) -> str:
+        return f"{self._name}/{printable_path(relative)}"
+
+
+def _metadata(file: FoundFile) -> dict[str, Scalar]:
+    return {
+        "folder": printable_path(file.folder.relative.rstrip("/")),
+        "filename": printable_path(file.name),
+        "modified": file.modified,
+        "bytes": file.size,
+    }
+
+
+def _no_picture(head: bytes) -> str:
+    if not head:
+        return "is empty (0 bytes) where its name promises a picture; fetch it again or remove it"
+    start = " ".join(head.decode("utf-8", "backslashreplace").split())
+    if start.isprintable() and "\\x" not in start:
+        return f"is named like a picture but holds text: '{start[:30]}…'"
+    return f"is named like a picture but holds none; its first bytes are {head[:8].hex(' ')}"

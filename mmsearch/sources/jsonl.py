@@ -1,0 +1,48 @@
+"""JSON lines: each line an object; a line that is none costs that line alone."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmsearch.records import printable_path
+from mmsearch.sources.rows import BadRow, Row
+from mmsearch.sources.table_bytes import table_bytes
+from mmsearch.sources.values import Kind, kind_of_value
+
+
+class JsonRows:
+    """A JSONL file. Its columns are the keys that its objects have."""
+
+    columns: tuple[str, ...] = ()
+    kinds = None
+    count = None
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file_name = printable_path(path.name)
+
+    def kind_of(self, value: object) -> Kind | None:
+        return kind_of_value(value)
+
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        with table_bytes(self._path) as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield self._row(line, number)
+
+    def _row(self, line: bytes, number: int) -> Row | BadRow:
+        place = f"line {number} of {self._file_name}"
+        try:
+            value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        except UnicodeDecodeError:
+            return BadRow(number, f"{place}: not valid UTF-8; save the table as UTF-8")
+        except json.JSONDecodeError as error:
+            return BadRow(number, f"{place}: not valid JSON at column {error.colno}: {error.msg}")
+        except (RecursionError, ValueError) as error:
+            # Nested thousands deep, or a number of thousands of digits.
+            return BadRow(number, f"{place}: {error}")
+        if not isinstance(value, dict):
+            kind = type(value).__name__
+            return BadRow(number, f"{place}: a JSON object is expected, this is a {kind}")
+        return Row(number, place, {name.strip() or "column": cell for name, cell in value.items()})

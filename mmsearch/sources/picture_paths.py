@@ -1,0 +1,69 @@
+"""The picture that a table's cell names: a file beside the table, or anywhere if it is a picture.
+
+A cell is data, perhaps from a stranger: outside the table's folder it reaches pictures only.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmsearch.errors import InputError
+from mmsearch.media import sniff
+from mmsearch.records import printable_path
+from mmsearch.sources.captions import IMAGE_SUFFIXES, read_head, suffix
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:(//|\w*/?\w*[;,])", re.IGNORECASE)
+_SHOWN = 80
+
+
+def find_picture(cell: str, folder: Path) -> Path:
+    """The existing file. Raises InputError that says why there is none."""
+    if is_url(cell):
+        raise InputError(
+            f"image '{_short(cell)}' is a URL; mmsearch does not download pictures: fetch it first"
+        )
+    for path in _candidates(cell, folder):
+        if os.path.isfile(path):  # noqa: PTH113  cells may hold NUL, which Path.is_file lets raise
+            if not _is_within(path, folder) and not _is_picture(path):
+                raise InputError(
+                    f"image '{_short(cell)}' lies outside the table's folder and is no picture"
+                )
+            return Path(path)
+    raise InputError(f"image '{_short(cell)}' does not exist")
+
+
+def is_url(cell: str) -> bool:
+    return _URL.match(cell) is not None
+
+
+def looks_like_picture(cell: str) -> bool:
+    """Whether it could be a picture's path or URL: one word or path that ends like a picture."""
+    path = cell.split("?", 1)[0] if is_url(cell) else cell
+    return suffix(path.replace("\\", "/")) in IMAGE_SUFFIXES and "\n" not in cell
+
+
+def _candidates(cell: str, folder: Path) -> Iterator[str]:
+    """As it stands, with Windows' slashes turned, and with a leading slash meaning the folder."""
+    spellings = dict.fromkeys((cell, cell.replace("\\", "/")))
+    for spelling in spellings:
+        yield os.path.join(folder, spelling)  # noqa: PTH118
+    for spelling in spellings:
+        if spelling.startswith("/"):
+            yield os.path.join(folder, spelling.lstrip("/"))  # noqa: PTH118
+
+
+def _is_within(path: str, folder: Path) -> bool:
+    return os.path.normpath(path).startswith(os.path.join(folder, ""))  # noqa: PTH118
+
+
+def _is_picture(path: str) -> bool:
+    try:
+        return sniff(read_head(path)) is not None
+    except OSError:
+        return False
+
+
+def _short(cell: str) -> str:
+    shown = printable_path(" ".join(cell.split()))
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

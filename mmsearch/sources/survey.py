@@ -1,0 +1,54 @@
+"""A first look through a table: its columns, their types, and some rows to recognise roles by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from mmsearch.sources.rows import Row, Rows
+from mmsearch.sources.values import Kind, as_text, common_kind
+
+SAMPLE_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """kinds: of the columns that hold anything. sample: the first good rows. rows: good ones."""
+
+    columns: tuple[str, ...]
+    kinds: Mapping[str, Kind]
+    sample: Sequence[Mapping[str, object]]
+    rows: int
+
+    def texts(self, column: str) -> list[str]:
+        """The sample's cells of a column that hold anything, as texts."""
+        texts = (as_text(row.get(column)) for row in self.sample)
+        return [text for text in texts if text]
+
+
+def survey(rows: Rows) -> Survey:
+    """Goes through the whole file once, unless the file itself declares its types."""
+    if rows.kinds is not None and rows.count is not None:
+        head = [row.cells for row in islice(rows, SAMPLE_ROWS) if isinstance(row, Row)]
+        return Survey(rows.columns, rows.kinds, head, rows.count)
+    return _look_through(rows)
+
+
+def _look_through(rows: Rows) -> Survey:
+    seen: dict[str, set[Kind]] = {column: set() for column in rows.columns}
+    sample: list[Mapping[str, object]] = []
+    count = 0
+    for row in rows:
+        if not isinstance(row, Row):
+            continue
+        count += 1
+        if len(sample) < SAMPLE_ROWS:
+            sample.append(row.cells)
+        for column, value in row.cells.items():
+            kinds = seen.setdefault(column, set())
+            # Once a text is among them, the others decide nothing any more.
+            if Kind.TEXT not in kinds and (kind := rows.kind_of(value)) is not None:
+                kinds.add(kind)
+    common = {column: common_kind(kinds) for column, kinds in seen.items()}
+    return Survey(
+        tuple(seen), {column: kind for column, kind in common.items() if kind}, sample, count
+    )

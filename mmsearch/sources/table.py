@@ -1,0 +1,159 @@
+"""A table becomes records: one per row, with its picture, its joined texts and typed metadata."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mmsearch.errors import InputError
+from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
+from mmsearch.sources.columns import TableColumns, recognise
+from mmsearch.sources.fields import join_texts
+from mmsearch.sources.options import SourceOptions
+from mmsearch.sources.picture_paths import find_picture
+from mmsearch.sources.rows import BadRow, Row
+from mmsearch.sources.survey import survey
+from mmsearch.sources.table_files import open_rows
+from mmsearch.sources.values import as_text, convert
+
+
+class TableSource:
+    """The rows of a CSV, TSV, JSONL or Parquet file; keys are the id column or the row number.
+
+    Opening it looks through the file for its columns and types. Raises InputError if the file
+    cannot be read or its columns are not what the options say.
+    """
+
+    def __init__(
+        self, path: Path, *, name: str, options: SourceOptions, notes: tuple[str, ...] = ()
+    ) -> None:
+        self._path, self._name, self._options = path.absolute(), name, options
+        self._rows = open_rows(self._path)
+        self._survey = survey(self._rows)
+        self._columns = recognise(
+            self._survey, options, exists=self._exists, table=printable_path(path.name)
+        )
+        self._opening_notes = (*notes, *self._describe())
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def root(self) -> Path:
+        return self._path
+
+    @property
+    def columns(self) -> TableColumns:
+        return self._columns
+
+    @property
+    def row_count(self) -> int:
+        """The rows that can be read, as counted when the table was opened."""
+        return self._survey.rows
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._opening_notes
+
+    def __iter__(self) -> Iterator[Record | Failure]:
+        seen: dict[str, int] = {}
+        for row in self._rows:
+            if isinstance(row, BadRow):
+                yield self._failure(f"row {row.number}", row.reason)
+            else:
+                yield from self._read(row, seen)
+
+    def _read(self, row: Row, seen: dict[str, int]) -> Iterator[Record | Failure]:
+        try:
+            identity = self._identity(row, seen)
+            metadata = self._metadata(row.cells)
+        except InputError as error:
+            yield self._failure(f"row {row.number}", f"{error} ({row.place})")
+            return
+        cell, image, whole = self._cell(row), None, True
+        if cell:
+            try:
+                image = find_picture(cell, self._path.parent)
+            except InputError as error:
+                whole = False
+                yield self._failure(identity, f"{error} ({row.place})")
+        text = join_texts(as_text(row.cells.get(name)) or "" for name in self._columns.texts)
+        if text and len(text.encode()) > self._options.max_text_bytes:
+            whole = False
+            yield self._failure(identity, f"{self._too_long(text)} ({row.place})", stage="read")
+            text = None
+        if image or text:
+            uri = printable_path(image) if image else ""
+            yield Record(self._key(identity), uri, image, text, metadata)
+        elif whole:
+            yield self._failure(identity, f"has neither a picture nor a text ({row.place})")
+
+    def _identity(self, row: Row, seen: dict[str, int]) -> str:
+        """The row's id, or its number where the table has no ids. Raises InputError."""
+        if self._columns.id is None:
+            return str(row.number)
+        identity = as_text(row.cells.get(self._columns.id))
+        if identity is None:
+            raise InputError(f"has no '{self._columns.id}'; give it one")
+        first = seen.setdefault(identity, row.number)
+        if first != row.number:
+            raise InputError(
+                f"'{self._columns.id}' is '{identity}' in row {first} and again in row "
+                f"{row.number}; give it another"
+            )
+        return identity
+
+    def _metadata(self, cells: Mapping[str, object]) -> dict[str, Scalar]:
+        metadata: dict[str, Scalar] = {}
+        for column, name in self._columns.metadata.items():
+            try:
+                metadata[name] = convert(cells.get(column), self._columns.kinds[column])
+            except ValueError as error:
+                raise InputError(
+                    f"'{column}': {error}; the table has changed since it was opened, run again"
+                ) from error
+        return metadata
+
+    def _cell(self, row: Row) -> str | None:
+        return as_text(row.cells.get(self._columns.image)) if self._columns.image else None
+
+    def _exists(self, cell: str) -> bool:
+        try:
+            find_picture(cell, self._path.parent)
+        except InputError:
+            return False
+        return True
+
+    def _too_long(self, text: str) -> str:
+        return (
+            f"its text has {len(text.encode()):,} bytes, the bound is "
+            f"{self._options.max_text_bytes:,}; raise max_text_bytes to read it"
+        )
+
+    def _failure(self, identity: str, reason: str, *, stage: Stage = "source") -> Failure:
+        return Failure(self._key(identity), printable_path(self._path), stage, reason)
+
+    def _key(self, identity: str) -> str:
+        return f"{self._name}/{printable_path(identity)}"
+
+    def _describe(self) -> Iterator[str]:
+        file = printable_path(self._path.name)
+        yield f"{file}: {self._columns.describe()}"
+        yield from (f"{file}: {note}" for note in self._rows.notes)
+        if not self._survey.rows:
+            yield f"{file}: has no rows"
+            return
+        if self._columns.id is None:
+            yield (
+                f"{file}: no column of unique ids, so rows are known by their number; name one "
+                "with --id-column if rows may be inserted"
+            )
+        left_out = [
+            f"'{name}'"
+            for name in self._survey.columns
+            if name not in self._columns.metadata
+            and name not in (*self._columns.texts, self._columns.image)
+        ]
+        if left_out:
+            yield f"{file}: not kept, being empty, nested or long: {', '.join(left_out)}"
+        if self._options.include or self._options.exclude:
+            yield f"{file}: --include and --exclude choose files in folders, not rows of a table"

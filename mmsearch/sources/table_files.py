@@ -1,0 +1,36 @@
+"""The reader for a table file, by its name; all readers hold one batch in memory at most."""
+
+from pathlib import Path
+
+from mmsearch.errors import InputError
+from mmsearch.records import printable_path
+from mmsearch.sources.delimited import DelimitedRows
+from mmsearch.sources.jsonl import JsonRows
+from mmsearch.sources.rows import Rows
+
+_DELIMITED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+_JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_PARQUET = (".parquet", ".pq")
+TABLE_SUFFIXES = (*_DELIMITED, *_JSON_LINES, *_PARQUET)
+
+
+def is_table(path: Path) -> bool:
+    return path.name.lower().endswith(TABLE_SUFFIXES)
+
+
+def open_rows(path: Path) -> Rows:
+    """Raises InputError if the file is none of the table formats, or damaged from the start."""
+    name = path.name.lower()
+    if name.endswith(_DELIMITED):
+        return DelimitedRows(path)
+    if name.endswith(_JSON_LINES):
+        return JsonRows(path)
+    if name.endswith(_PARQUET):
+        # pyarrow takes 0.2 s to import, and other tables do without it.
+        from mmsearch.sources.parquet import ParquetRows
+
+        return ParquetRows(path)
+    raise InputError(
+        f"{printable_path(path)} is not a table that mmsearch reads; save it as "
+        f"{', '.join(kind for kind in TABLE_SUFFIXES if kind.count('.') == 1)}"
+    )
