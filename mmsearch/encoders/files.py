@@ -1,0 +1,122 @@
+"""What a model is made of on disk: a configuration, weights, perhaps a tokenizer of its own.
+
+Reads a folder without torch, so that the full encoder and the light text tower agree on one space.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmsearch.encoders.tokenize import Tokenizer
+from mmsearch.errors import InputError
+from mmsearch.media import Preprocessing
+from mmsearch.records import SpaceId
+
+CONFIG_NAME = "open_clip_config.json"
+TOKENIZER_NAME = "tokenizer.json"
+# In order of preference; the pickled formats are read with weights_only.
+WEIGHT_NAMES = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "pytorch_model.bin",
+)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """name: as SpaceId calls the model. config: OpenCLIP's `model_cfg`.
+
+    tokenizer: the tokenizer.json, None where the model speaks OpenCLIP's own BPE.
+    text_folder: holds the configuration of a Hugging Face text tower, None for OpenCLIP's own.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    preprocessing: Preprocessing
+    weights: Path
+    tokenizer: Path | None = None
+    text_folder: Path | None = None
+
+    def open_tokenizer(self) -> Tokenizer:
+        return Tokenizer.from_config(self.config["text_cfg"], self.tokenizer)
+
+    def space(self, tokenizer: Tokenizer) -> SpaceId:
+        identity = f"{self.preprocessing!r} {tokenizer.identity}"
+        return SpaceId(
+            model=self.name,
+            weights_hash=weights_hash(self.weights),
+            dim=int(self.config["embed_dim"]),
+            preprocessing_hash=hashlib.sha256(identity.encode()).hexdigest(),
+        )
+
+
+def read_folder(folder: Path, *, name: str) -> ModelFiles:
+    """Raises InputError where `folder` is not an OpenCLIP model."""
+    config = read_json(folder / CONFIG_NAME)
+    if "model_cfg" not in config:
+        raise InputError(f"{folder / CONFIG_NAME} has no 'model_cfg'; is it an OpenCLIP model?")
+    model_cfg = config["model_cfg"]
+    return ModelFiles(
+        name=name,
+        config=model_cfg,
+        preprocessing=preprocessing_of(model_cfg, config.get("preprocess_cfg", {})),
+        weights=_find_weights(folder),
+        tokenizer=_tokenizer_in(folder, model_cfg),
+        text_folder=folder if (folder / "config.json").is_file() else None,
+    )
+
+
+def preprocessing_of(
+    model_cfg: Mapping[str, Any], preprocess_cfg: Mapping[str, Any]
+) -> Preprocessing:
+    """As OpenCLIP does: the size is the image tower's, whatever `preprocess_cfg` says."""
+    size = model_cfg["vision_cfg"].get("image_size", 224)
+    return Preprocessing.from_open_clip({**preprocess_cfg, "size": size})
+
+
+def weights_hash(weights: Path) -> str:
+    """SHA-256 of the file. The Hugging Face cache names its files by it, which saves reading."""
+    stored = weights.resolve()
+    if _SHA256.fullmatch(stored.name):
+        return stored.name
+    with stored.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A configuration. Raises InputError."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path.parent} is not an OpenCLIP model: it has no {path.name} "
+            f"(weights without their configuration would be read wrongly)"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _find_weights(folder: Path) -> Path:
+    for name in WEIGHT_NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"{folder} holds no weights; expected one of {', '.join(WEIGHT_NAMES)}")
+
+
+def _tokenizer_in(folder: Path, model_cfg: Mapping[str, Any]) -> Path | None:
+    if not model_cfg["text_cfg"].get("hf_tokenizer_name"):
+        return None
+    path = folder / TOKENIZER_NAME
+    if not path.is_file():
+        raise InputError(f"{folder} has no {TOKENIZER_NAME}, which its {CONFIG_NAME} calls for")
+    return path

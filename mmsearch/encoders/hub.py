@@ -1,0 +1,129 @@
+"""Finds a model's files in the Hugging Face cache, and downloads those that are not there.
+
+Nothing is asked of the network for a file that the cache holds.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mmsearch.encoders.files import (
+    CONFIG_NAME,
+    TOKENIZER_NAME,
+    WEIGHT_NAMES,
+    ModelFiles,
+    preprocessing_of,
+    read_json,
+)
+from mmsearch.errors import InputError, MissingDependency, MissingModel
+
+
+def hub_model(repo: str, *, name: str) -> ModelFiles:
+    """A repository on the hub that holds an open_clip_config.json, 'org/model'."""
+    config = read_json(_fetch(repo, [CONFIG_NAME], name))
+    if "model_cfg" not in config:
+        raise InputError(f"the {CONFIG_NAME} of {repo} has no 'model_cfg'")
+    return _assemble(
+        name, config["model_cfg"], config.get("preprocess_cfg", {}), repo, WEIGHT_NAMES
+    )
+
+
+def pretrained_model(architecture: str, tag: str, *, name: str) -> ModelFiles:
+    """Weights that open_clip knows by a tag. Raises InputError where it does not."""
+    import open_clip
+
+    pretrained = open_clip.get_pretrained_cfg(architecture, tag)
+    if not pretrained:
+        raise InputError(
+            f"open_clip knows no weights '{tag}' for {architecture}; it has "
+            f"{', '.join(open_clip.list_pretrained_tags_by_model(architecture)) or 'none'}"
+        )
+    repo, _, file = pretrained["hf_hub"].rpartition("/")
+    names = [f"{file.rpartition('.')[0]}.safetensors", file] if file else WEIGHT_NAMES
+    config = {**_architecture(architecture), "quick_gelu": pretrained.get("quick_gelu", False)}
+    return _assemble(name, config, pretrained, repo, names)
+
+
+def architectures() -> list[str]:
+    """The names of open_clip's architectures, without importing it."""
+    return sorted(path.stem for path in _architecture_folder().glob("*.json"))
+
+
+def is_cached(repo: str) -> bool:
+    """Whether the weights of 'org/model' are in the cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return any(isinstance(try_to_load_from_cache(repo, name), str) for name in WEIGHT_NAMES)
+
+
+def _assemble(
+    name: str,
+    config: Mapping[str, Any],
+    preprocess_cfg: Mapping[str, Any],
+    repo: str,
+    weight_names: Sequence[str],
+) -> ModelFiles:
+    text_cfg = config["text_cfg"]
+    tokenizer, text_folder = None, None
+    if source := text_cfg.get("hf_tokenizer_name"):
+        tokenizer = _fetch(source, [TOKENIZER_NAME], name)
+        _fetch(source, ["tokenizer_config.json"], name)
+    if source := text_cfg.get("hf_model_name"):
+        text_folder = _fetch(source, ["config.json"], name).parent
+    return ModelFiles(
+        name=name,
+        config=config,
+        preprocessing=preprocessing_of(config, preprocess_cfg),
+        weights=_fetch(repo, weight_names, name),
+        tokenizer=tokenizer,
+        text_folder=text_folder,
+    )
+
+
+def _fetch(repo: str, names: Sequence[str], model: str) -> Path:
+    """The first of the files that there is, from the cache if possible."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+
+    for name in names:
+        cached = try_to_load_from_cache(repo, name)
+        if isinstance(cached, str):
+            return Path(cached)
+    for name in names:
+        try:
+            return Path(hf_hub_download(repo, name))
+        except RepositoryNotFoundError as error:
+            raise InputError(
+                f"the hub has no public model {repo}; check the name or run 'hf auth login'"
+            ) from error
+        except OSError as error:
+            if not isinstance(error, EntryNotFoundError) or isinstance(error, FileNotFoundError):
+                raise _missing(model, repo, name) from error
+    raise InputError(f"{repo} holds none of {', '.join(names)}; is it an OpenCLIP model?")
+
+
+def _missing(model: str, repo: str, file: str) -> MissingModel:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    return MissingModel(
+        f"model '{model}' is not on this machine, and {file} of {repo} could not be downloaded; "
+        f"run 'mmsearch models --check {model}' with a network, or copy {folder} from a machine "
+        "that has it"
+    )
+
+
+def _architecture(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(
+        (_architecture_folder() / f"{name}.json").read_text(encoding="utf-8")
+    )
+    return content
+
+
+def _architecture_folder() -> Path:
+    spec = find_spec("open_clip")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependency("open_clip is not installed; run 'pip install open_clip_torch'")
+    return Path(spec.submodule_search_locations[0]) / "model_configs"

@@ -1,0 +1,206 @@
+"""OpenCLIP models as encoders, on CPU, CUDA or MPS: the adapter around torch and open_clip.
+
+Pixels or token ids go to the device in batches; unit rows of float32 come back.
+"""
+
+import pickle
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import TextTransformer, text_global_pool
+from PIL.Image import Image
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from mmsearch.encoders.devices import DeviceChoice
+from mmsearch.encoders.files import ModelFiles
+from mmsearch.encoders.folding import fold_batch_norms
+from mmsearch.encoders.text_numpy import is_causal, shortened
+from mmsearch.errors import InputError, MissingDependency
+from mmsearch.media import Preprocessing, prepare
+from mmsearch.records import Floats, Pixels, SpaceId
+
+# Pictures or texts per forward pass, whatever the length of the list.
+DEFAULT_BATCH = 32
+
+
+class OpenClipEncoder:
+    """An Encoder. Half precision on CUDA, float32 elsewhere."""
+
+    def __init__(
+        self, files: ModelFiles, device: DeviceChoice, *, batch_size: int = DEFAULT_BATCH
+    ) -> None:
+        self.device = device
+        self._batch_size = batch_size
+        self._tokenizer = files.open_tokenizer()
+        self._space = files.space(self._tokenizer)
+        self._preprocessing = files.preprocessing
+        self._causal = is_causal(files.config["text_cfg"])
+        # MPS stays in float32: several of its half-precision kernels are slower or inexact.
+        self._dtype = torch.float16 if device.name.startswith("cuda") else torch.float32
+        self._model = _placed(_load(files), device, self._dtype)
+        mean, std = (
+            torch.tensor(v) * 255 for v in (files.preprocessing.mean, files.preprocessing.std)
+        )
+        self._scale = (1 / std).to(device.name).view(1, 3, 1, 1)
+        self._shift = (-mean / std).to(device.name).view(1, 3, 1, 1)
+
+    @property
+    def space(self) -> SpaceId:
+        return self._space
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._preprocessing
+
+    def encode_images(self, images: Sequence[Image]) -> Floats:
+        """images: RGB pictures of any size → float32 (n, dim), unit rows."""
+        size = self._preprocessing.size
+        squares = [prepare(image, self._preprocessing) for image in images]
+        return self.encode_pixels(
+            np.stack(squares) if squares else np.zeros((0, size, size, 3), np.uint8)
+        )
+
+    def encode_pixels(self, pixels: Pixels) -> Floats:
+        """pixels: uint8 (n, size, size, 3), as `media.prepare` makes → float32 (n, dim), unit."""
+        size = self._preprocessing.size
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
+            raise InputError(
+                f"pixels must be uint8 (n, {size}, {size}, 3) for '{self._space.model}', "
+                f"got {pixels.dtype} {pixels.shape}"
+            )
+        batches = _split(len(pixels), self._batch_size)
+        return self._joined([self._encode_pixels(pixels[batch]) for batch in batches])
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        """texts: each cut to the context length if longer → float32 (n, dim), unit rows."""
+        if not texts:
+            return self._joined([])
+        tokens = self._tokenizer(texts)
+        order = np.argsort(tokens.lengths, kind="stable")
+        found = []
+        for batch in _split(len(order), self._batch_size):
+            rows = order[batch]
+            ids = shortened(tokens.ids[rows], tokens.lengths[rows], self._causal)
+            found.append(self._encode_ids(torch.from_numpy(ids)))
+        vectors = np.empty((len(texts), self._space.dim), np.float32)
+        vectors[order] = self._joined(found)
+        return vectors
+
+    def overlong(self, texts: Sequence[str]) -> list[int]:
+        """The positions of the texts that `encode_texts` has to cut."""
+        return self._tokenizer.overlong(texts) if texts else []
+
+    @torch.inference_mode()
+    def _encode_pixels(self, pixels: Pixels) -> Tensor:
+        # Height, width, colour in memory is what torch calls channels_last: no copy is needed.
+        images = torch.from_numpy(pixels).to(self.device.name).permute(0, 3, 1, 2)
+        images = images.float().mul_(self._scale).add_(self._shift)
+        return _unit(self._model.encode_image(images.to(self._dtype)))
+
+    @torch.inference_mode()
+    def _encode_ids(self, ids: Tensor) -> Tensor:
+        ids = ids.to(self.device.name)
+        if not self._causal:
+            return _unit(self._model.encode_text(ids))
+        return _unit(_encode_short(getattr(self._model, "text", self._model), ids))
+
+    def _joined(self, batches: Sequence[Tensor]) -> Floats:
+        if not batches:
+            return np.zeros((0, self._space.dim), np.float32)
+        return torch.cat(list(batches)).cpu().numpy()
+
+
+def _load(files: ModelFiles) -> Any:
+    """The model in float32 on the CPU, in eval mode; never asks a hub for anything."""
+    config = deepcopy(dict(files.config))
+    _keep_local(config, files)
+    # Any: torch types every attribute of a module as "Tensor or Module".
+    model: Any = _build(config)
+    try:
+        open_clip.load_checkpoint(model, str(files.weights), weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{files.weights} is a pickle that holds more than tensors, which may run code; "
+            "convert it to safetensors"
+        ) from error
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"{files.weights} does not fit its configuration: {reason}") from error
+    return model.eval()
+
+
+def _keep_local(config: dict[str, Any], files: ModelFiles) -> None:
+    """Turns every reference to a hub into a local one, or refuses it."""
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    vision["timm_model_pretrained"] = False
+    trunk = vision.get("timm_model_name") or ""
+    if ":" in trunk:
+        raise InputError(f"'{files.name}' builds its image tower from '{trunk}', which is remote")
+    if text.get("hf_model_name"):
+        if files.text_folder is None:
+            raise InputError(
+                f"'{files.name}' has the text tower of '{text['hf_model_name']}'; put that model's "
+                f"config.json beside {files.weights}"
+            )
+        text["hf_model_name"], text["hf_model_pretrained"] = str(files.text_folder), False
+
+
+def _build(config: dict[str, Any]) -> Any:
+    """As open_clip.create_model chooses the class, without its look-ups by name."""
+    foreign_text = bool(config["text_cfg"].get("hf_model_name"))
+    if foreign_text:
+        _require_transformers()
+    custom = config.pop("custom_text", False) or foreign_text
+    if "multimodal_cfg" in config:
+        return open_clip.CoCa(**config)
+    return open_clip.CustomTextCLIP(**config) if custom else open_clip.CLIP(**config)
+
+
+def _require_transformers() -> None:
+    try:
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingDependency(
+            "this model's text tower needs transformers; run 'pip install transformers'"
+        ) from error
+
+
+def _placed(model: Any, device: DeviceChoice, dtype: torch.dtype) -> Any:
+    if device.name == "cpu":
+        fold_batch_norms(model.visual)
+    model = model.requires_grad_(False).to(device=device.name, dtype=dtype)
+    return model.to(memory_format=torch.channels_last)
+
+
+def _encode_short(tower: Any, ids: Tensor) -> Tensor:
+    """open_clip's causal text tower on ids int64 (n, length) that may be shorter than its context.
+
+    Its own forward pass always computes the full context, most of it padding.
+    """
+    length = ids.shape[1]
+    x = tower.token_embedding(ids) + tower.positional_embedding[:length]
+    x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
+    kind = tower.pool_type if isinstance(tower, TextTransformer) else tower.text_pool_type
+    end = tower.eos_id if isinstance(tower, TextTransformer) else tower.text_eos_id
+    pooled: Tensor = text_global_pool(tower.ln_final(x), ids, kind, eos_token_id=end)
+    match tower.text_projection:
+        case None:
+            return pooled
+        case nn.Linear() as linear:
+            return F.linear(pooled, linear.weight, linear.bias)
+        case matrix:
+            return pooled @ torch.as_tensor(matrix)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return F.normalize(vectors.float(), dim=-1)
+
+
+def _split(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, count, size)]

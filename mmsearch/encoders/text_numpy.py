@@ -1,0 +1,258 @@
+"""OpenCLIP's text tower in NumPy: a query becomes a vector without importing torch.
+
+Reads the same safetensors as the full model, so there is no second file to export or to go stale.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.encoders.files import ModelFiles
+from mmsearch.errors import InputError
+from mmsearch.records import Floats, Ids, SpaceId
+
+# What this tower computes; any other key in a text_cfg means another computation.
+_UNDERSTOOD = {
+    "context_length",
+    "vocab_size",
+    "width",
+    "heads",
+    "layers",
+    "mlp_ratio",
+    "pad_id",
+    "eos_id",
+    "pool_type",
+    "no_causal_mask",
+    "proj_type",
+    "proj_bias",
+    "norm_kwargs",
+    "act_kwargs",
+    "output_tokens",
+    "hf_tokenizer_name",
+    "tokenizer_kwargs",
+}
+_POOLS = {"argmax", "eos", "first", "last"}
+# Texts per pass: bounds the memory of the attention weights.
+_BATCH = 64
+
+
+def supports(files: ModelFiles) -> bool:
+    """Whether `NumpyTextEncoder` computes this model's text tower."""
+    text_cfg = files.config["text_cfg"]
+    asked = {key for key, value in text_cfg.items() if value not in (None, False)}
+    return (
+        files.weights.suffix == ".safetensors"
+        and "multimodal_cfg" not in files.config
+        and asked <= _UNDERSTOOD
+        and text_cfg.get("pool_type", "argmax") in _POOLS
+        and set(text_cfg.get("norm_kwargs") or {}) <= {"eps"}
+        and set(text_cfg.get("act_kwargs") or {}) <= {"approximate"}
+        and text_cfg.get("proj_type", "linear") == "linear"
+        and _stored_as_numpy(files)
+    )
+
+
+class NumpyTextEncoder:
+    """A TextEncoder. Raises InputError unless `supports(files)`."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        if not supports(files):
+            raise InputError(f"the text tower of '{files.name}' needs torch; use the full encoder")
+        self._tokenizer = files.open_tokenizer()
+        self._tower = _Tower(files)
+        self._files = files
+        self._space: SpaceId | None = None
+
+    @property
+    def space(self) -> SpaceId:
+        if self._space is None:
+            self._space = self._files.space(self._tokenizer)
+        return self._space
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        """texts: each cut to the context length if longer → float32 (n, dim), unit rows."""
+        rows = np.zeros((len(texts), self._tower.dim), dtype=np.float32)
+        if not texts:
+            return rows
+        tokens = self._tokenizer(texts)
+        order = np.argsort(tokens.lengths, kind="stable")
+        for start in range(0, len(order), _BATCH):
+            batch = order[start : start + _BATCH]
+            ids = shortened(tokens.ids[batch], tokens.lengths[batch], self._tower.causal)
+            rows[batch] = self._tower(ids)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows
+
+    def overlong(self, texts: Sequence[str]) -> list[int]:
+        """The positions of the texts that `encode_texts` has to cut."""
+        return self._tokenizer.overlong(texts) if texts else []
+
+
+def shortened(ids: Ids, lengths: Ids, causal: bool) -> Ids:
+    """ids: int64 (n, context) → int64 (n, longest): padding behind the end that nothing looks at.
+
+    Only under a causal mask, where no token sees what follows it.
+    """
+    return ids[:, : int(lengths.max())] if causal else ids
+
+
+def is_causal(text_cfg: Mapping[str, Any]) -> bool:
+    """Whether the padding behind the last token cannot change the vector."""
+    other_ways = ("no_causal_mask", "embed_cls", "hf_model_name")
+    causal = not any(text_cfg.get(way) for way in other_ways)
+    return causal and text_cfg.get("pool_type", "argmax") != "last"
+
+
+class _Tower:
+    """The weights of a text tower as float32, and its forward pass."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        text_cfg = files.config["text_cfg"]
+        self.dim = int(files.config["embed_dim"])
+        self.causal = is_causal(text_cfg)
+        self._masked = not text_cfg.get("no_causal_mask", False)
+        self._heads = int(text_cfg.get("heads", 8))
+        self._pool, self._eos = text_cfg.get("pool_type", "argmax"), int(text_cfg.get("eos_id", 2))
+        self._eps = float((text_cfg.get("norm_kwargs") or {}).get("eps", 1e-5))
+        self._activation = _activation(files.config, text_cfg)
+        self._weights = _opened(files)
+        self._names: list[str] = self._weights.keys()
+        self._prefix = _prefix(self._names)
+        self._layers = [
+            self._read_all(f"transformer.resblocks.{n}.")
+            for n in range(int(text_cfg.get("layers", 12)))
+        ]
+        self._final = self._read_all("ln_final.")
+        self._projection = self._read_all("text_projection")
+        self._positions = self._read("positional_embedding")
+
+    def __call__(self, ids: Ids) -> Floats:
+        """ids: int64 (n, length) → float32 (n, dim), not normalised."""
+        length = ids.shape[1]
+        x = self._embed(ids) + self._positions[:length]
+        mask = np.triu(np.full((length, length), -np.inf, np.float32), 1) if self._masked else None
+        for weights in self._layers:
+            x = x + self._attend(self._norm(x, weights, "ln_1."), weights, mask)
+            x = x + self._feed_forward(self._norm(x, weights, "ln_2."), weights)
+        pooled = self._norm(x[np.arange(len(ids)), self._ends(ids)], self._final, "")
+        if "" in self._projection:
+            return pooled @ self._projection[""]
+        return _linear(pooled, self._projection, ".")
+
+    def _embed(self, ids: Ids) -> Floats:
+        """Only the rows that the texts use are read: vocabularies reach 250,000 rows."""
+        used, positions = np.unique(ids, return_inverse=True)
+        table = self._weights.get_slice(f"{self._prefix}token_embedding.weight")
+        rows = np.concatenate([table[int(n) : int(n) + 1] for n in used])
+        return rows.astype(np.float32)[positions.reshape(ids.shape)]
+
+    def _ends(self, ids: Ids) -> Ids:
+        """The position whose vector stands for the text: int64 (n,)."""
+        if self._pool == "first":
+            return np.zeros(len(ids), np.int64)
+        if self._pool == "last":
+            return np.full(len(ids), ids.shape[1] - 1)
+        wanted: Ids = (ids == self._eos) if self._pool == "eos" else ids
+        return np.asarray(wanted.argmax(axis=1))
+
+    def _norm(self, x: Floats, weights: Mapping[str, Floats], name: str) -> Floats:
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = np.square(centred).mean(axis=-1, keepdims=True)
+        scaled: Floats = centred / np.sqrt(variance + np.float32(self._eps))
+        return scaled * weights[f"{name}weight"] + weights[f"{name}bias"]
+
+    def _attend(self, x: Floats, weights: Mapping[str, Floats], mask: Floats | None) -> Floats:
+        n, length, width = x.shape
+        projected = x @ weights["attn.in_proj_weight"].T + weights["attn.in_proj_bias"]
+        # (3, n, heads, length, width per head)
+        q, k, v = projected.reshape(n, length, 3, self._heads, -1).transpose(2, 0, 3, 1, 4)
+        scores = q @ k.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width // self._heads))
+        if mask is not None:
+            scores = scores + mask
+        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        mixed = (scores / scores.sum(axis=-1, keepdims=True)) @ v
+        return _linear(
+            mixed.transpose(0, 2, 1, 3).reshape(n, length, width), weights, "attn.out_proj."
+        )
+
+    def _feed_forward(self, x: Floats, weights: Mapping[str, Floats]) -> Floats:
+        return _linear(self._activation(_linear(x, weights, "mlp.c_fc.")), weights, "mlp.c_proj.")
+
+    def _read_all(self, start: str) -> dict[str, Floats]:
+        """Every tensor whose name begins with `start`, keyed by the rest of its name."""
+        full = f"{self._prefix}{start}"
+        names = [name for name in self._names if name.startswith(full)]
+        if not names:
+            raise InputError(f"the weights hold no '{full}…'; they do not fit their configuration")
+        return {
+            name.removeprefix(full): self._read(name.removeprefix(self._prefix)) for name in names
+        }
+
+    def _read(self, name: str) -> Floats:
+        tensor: NDArray[Any] = self._weights.get_tensor(f"{self._prefix}{name}")
+        return tensor.astype(np.float32)
+
+
+def _linear(x: Floats, weights: Mapping[str, Floats], name: str) -> Floats:
+    product = x @ weights[f"{name}weight"].T
+    bias = weights.get(f"{name}bias")
+    return product if bias is None else product + bias
+
+
+def _prefix(names: Sequence[str]) -> str:
+    """Models with a text tower of their own class keep it under 'text.'."""
+    return "text." if "text.token_embedding.weight" in names else ""
+
+
+def _opened(files: ModelFiles) -> Any:
+    """Any: safetensors leaves the methods of its reader without annotations."""
+    from safetensors import safe_open
+
+    return safe_open(files.weights, framework="numpy")
+
+
+def _stored_as_numpy(files: ModelFiles) -> bool:
+    """NumPy has no bfloat16, so such weights need torch."""
+    weights = _opened(files)
+    names = weights.keys()
+    name = f"{_prefix(names)}token_embedding.weight"
+    return name in names and weights.get_slice(name).get_dtype() in ("F16", "F32", "F64")
+
+
+def _activation(
+    config: Mapping[str, Any], text_cfg: Mapping[str, Any]
+) -> Callable[[Floats], Floats]:
+    if config.get("quick_gelu", False):
+        return _quick_gelu
+    if (text_cfg.get("act_kwargs") or {}).get("approximate") == "tanh":
+        return _tanh_gelu
+    return _gelu
+
+
+def _gelu(x: Floats) -> Floats:
+    gelu: Floats = x * np.float32(0.5) * (1 + _erf(x * np.float32(np.sqrt(0.5))))
+    return gelu
+
+
+def _tanh_gelu(x: Floats) -> Floats:
+    inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x * x * x)
+    gelu: Floats = x * np.float32(0.5) * (1 + np.tanh(inner))
+    return gelu
+
+
+def _quick_gelu(x: Floats) -> Floats:
+    gelu: Floats = x / (1 + np.exp(np.float32(-1.702) * x))
+    return gelu
+
+
+def _erf(x: Floats) -> Floats:
+    """Abramowitz and Stegun 7.1.26, off by at most 1.5e-7; NumPy has no erf."""
+    t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
+    terms = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
+    polynomial = np.zeros_like(t)
+    for term in reversed(terms):
+        polynomial = (polynomial + np.float32(term)) * t
+    erf: Floats = np.copysign(1 - polynomial * np.exp(-x * x), x)
+    return erf

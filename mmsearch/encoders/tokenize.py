@@ -1,0 +1,210 @@
+"""Texts become token ids, the same ids as OpenCLIP's tokenizers give, without torch.
+
+Runs on the `tokenizers` package: from a model's tokenizer.json, or from OpenCLIP's own BPE.
+"""
+
+import gzip
+import hashlib
+import html
+import json
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmsearch.errors import InputError, MissingDependency
+from mmsearch.records import Ids
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+    from tokenizers import Tokenizer as RustTokenizer
+
+# OpenCLIP's vocabulary: 256 bytes, the same ending a word, the merges, then two special tokens.
+_BPE_FILE = "bpe_simple_vocab_16e6.txt.gz"
+_BPE_MERGES = 49152 - 256 - 2
+_BPE_START, _BPE_END = "<start_of_text>", "<end_of_text>"
+_BPE_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_DEFAULT_CONTEXT = 77
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """ids: int64 (n, context), padded. lengths: int64 (n,), tokens before the cut, specials too."""
+
+    ids: Ids
+    lengths: Ids
+
+
+class Tokenizer:
+    """identity: changes whenever the same text may get other ids."""
+
+    def __init__(
+        self,
+        rust: "RustTokenizer",
+        *,
+        context: int,
+        pad_id: int,
+        clean: Callable[[str], str],
+        identity: str,
+        dropped_id: int | None = None,
+    ) -> None:
+        """dropped_id: a token that is blanked after padding (OpenCLIP's `strip_sep_token`)."""
+        self.context, self.pad_id, self.identity = context, pad_id, identity
+        self._rust, self._clean, self._dropped_id = rust, clean, dropped_id
+        rust.no_padding()
+        rust.enable_truncation(context)
+
+    @classmethod
+    def from_config(cls, text_cfg: Mapping[str, Any], file: Path | None) -> "Tokenizer":
+        """text_cfg: OpenCLIP's. file: the model's tokenizer.json, None for OpenCLIP's own BPE."""
+        context = int(text_cfg.get("context_length", _DEFAULT_CONTEXT))
+        options = dict(text_cfg.get("tokenizer_kwargs") or {})
+        unknown = sorted(set(options) - {"clean", "strip_sep_token"})
+        if unknown or text_cfg.get("tokenizer_mode"):
+            mode = text_cfg.get("tokenizer_mode")
+            raise InputError(
+                f"this model's tokenizer asks for {', '.join(unknown) or f'mode {mode!r}'}, "
+                "which is not supported"
+            )
+        if file is None:
+            return _open_clip_bpe(context, options)
+        return _from_file(file, context, options)
+
+    def __call__(self, texts: Sequence[str]) -> Tokens:
+        encodings = self._rust.encode_batch([self._clean(text) for text in texts])
+        ids = np.full((len(texts), self.context), self.pad_id, dtype=np.int64)
+        for row, encoding in zip(ids, encodings, strict=True):
+            row[: len(encoding.ids)] = encoding.ids
+        if self._dropped_id is not None:
+            ids[ids == self._dropped_id] = 0
+        lengths = np.array([_full_length(e) for e in encodings], dtype=np.int64)
+        return Tokens(ids, lengths)
+
+    def overlong(self, texts: Sequence[str]) -> list[int]:
+        """The positions of the texts that are cut to the context length."""
+        return np.flatnonzero(self(texts).lengths > self.context).tolist()
+
+
+def _full_length(encoding: "Encoding") -> int:
+    """Each overflowing piece repeats the special tokens, which are counted once."""
+    pieces = [encoding, *encoding.overflowing]
+    specials = sum(encoding.special_tokens_mask)
+    return specials + sum(len(p.ids) - sum(p.special_tokens_mask) for p in pieces)
+
+
+def _from_file(file: Path, context: int, options: Mapping[str, Any]) -> Tokenizer:
+    from tokenizers import Tokenizer as RustTokenizer
+
+    content = file.read_bytes()
+    rust = RustTokenizer.from_str(content.decode("utf-8"))
+    about = _read_json(file.parent / "tokenizer_config.json")
+    if about.get("padding_side", "right") != "right":
+        raise InputError(f"{file} pads on the left, which is not supported")
+    pad_id = _special_id(rust, about, "pad_token")
+    if pad_id is None:
+        pad_id = (rust.padding or {}).get("pad_id", 0)
+    clean = str(options.get("clean", "whitespace"))
+    dropped_id = _special_id(rust, about, "sep_token") if options.get("strip_sep_token") else None
+    identity = f"{hashlib.sha256(content).hexdigest()} {clean} {context} {pad_id} {dropped_id}"
+    return Tokenizer(
+        rust,
+        context=context,
+        pad_id=pad_id,
+        clean=_cleaner(clean),
+        identity=identity,
+        dropped_id=dropped_id,
+    )
+
+
+def _special_id(rust: "RustTokenizer", about: Mapping[str, Any], name: str) -> int | None:
+    token = about.get(name)
+    text = token.get("content") if isinstance(token, dict) else token
+    return None if text is None else rust.token_to_id(text)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in the file; {} if there is no such file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _open_clip_bpe(context: int, options: Mapping[str, Any]) -> Tokenizer:
+    from tokenizers import Regex, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer as RustTokenizer
+
+    merges = _open_clip_merges()
+    letters = [character for _, character in sorted(_byte_letters().items())]
+    pieces = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
+    pieces += [_BPE_START, _BPE_END]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    rust = RustTokenizer(
+        models.BPE(vocab=vocabulary, merges=merges, end_of_word_suffix="</w>", fuse_unk=False)
+    )
+    rust.normalizer = normalizers.Sequence([])
+    rust.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_BPE_WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    rust.add_special_tokens([_BPE_START, _BPE_END])
+    rust.post_processor = processors.TemplateProcessing(
+        single=f"{_BPE_START} $A {_BPE_END}",
+        special_tokens=[(token, vocabulary[token]) for token in (_BPE_START, _BPE_END)],
+    )
+    clean = str(options.get("clean", "lower"))
+    return Tokenizer(
+        rust,
+        context=context,
+        pad_id=0,
+        clean=_cleaner(clean),
+        identity=f"open_clip bpe {clean} {context}",
+    )
+
+
+def _open_clip_merges() -> list[tuple[str, str]]:
+    """Read where the installed package lies, since importing it would import torch."""
+    spec = find_spec("open_clip")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependency("open_clip is not installed; run 'pip install open_clip_torch'")
+    path = Path(spec.submodule_search_locations[0]) / _BPE_FILE
+    lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
+    return [(a, b) for a, b in (line.split() for line in lines[1 : _BPE_MERGES + 1])]
+
+
+def _byte_letters() -> dict[int, str]:
+    """GPT-2's printable letter for each byte, keyed by rank in the vocabulary (0 to 255)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    letters = [*map(chr, printable), *(chr(256 + n) for n in range(len(others)))]
+    return dict(enumerate(letters))
+
+
+def _cleaner(name: str) -> Callable[[str], str]:
+    """OpenCLIP's cleaning of texts, by its name there."""
+    known = {"lower": _lower, "whitespace": _plain, "canonicalize": _canonical}
+    if name not in known:
+        raise InputError(f"this model's tokenizer asks for cleaning {name!r}, which is unknown")
+    return known[name]
+
+
+def _plain(text: str) -> str:
+    import ftfy
+
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
+
+
+def _lower(text: str) -> str:
+    return _plain(text).lower()
+
+
+def _canonical(text: str) -> str:
+    return " ".join(_plain(text).replace("_", " ").translate(_NO_PUNCTUATION).lower().split())
