@@ -11,9 +11,9 @@ from mmsearch.indexes.build import spread_sample
 from mmsearch.indexes.truth import WIDTH, Truth
 from mmsearch.indexes.tuning import (
     EXACT_ROWS,
-    HNSW_ROWS,
     MOST_CELLS,
     POINTS_PER_CELL,
+    WHOLE_ROWS,
     cell_count,
     choose,
     lower_bound,
@@ -56,8 +56,8 @@ class Batches:
     [
         (0, "auto", "flat"),
         (EXACT_ROWS - 1, "auto", "flat"),
-        (EXACT_ROWS, "auto", "hnsw"),
-        (HNSW_ROWS + 1, "auto", "ivf-sq8"),
+        (EXACT_ROWS, "auto", "ivf-flat"),
+        (WHOLE_ROWS + 1, "auto", "ivf-sq8"),
         (100, "ivf-sq8", "flat"),
         (100, "hnsw", "hnsw"),
         (10**7, "flat", "flat"),
