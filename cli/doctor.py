@@ -1,61 +1,18 @@
 """mmsearch doctor: tries out what a search needs and says what to do where something is missing."""
 
-import importlib
-import importlib.metadata
-import io
-import os
-import platform
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from mmsearch.cli import options
+from mmsearch.cli import checks, options
+from mmsearch.cli.checks import Check
 from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
-from mmsearch.report.titles import visible
 
-# The module to import, and the distributions that may have brought it.
-PACKAGES = (
-    ("torch", ("torch",)),
-    ("torchvision", ("torchvision",)),
-    ("open_clip", ("open_clip_torch",)),
-    ("tokenizers", ("tokenizers",)),
-    ("safetensors", ("safetensors",)),
-    ("faiss", ("faiss-gpu", "faiss-cpu")),
-    ("lancedb", ("lancedb",)),
-    ("pyarrow", ("pyarrow",)),
-    ("numpy", ("numpy",)),
-    ("PIL", ("pillow",)),
-    ("pillow_heif", ("pillow-heif",)),
-)
-# Wheels that do not fit each other or the machine fail in all of these ways when imported.
-IMPORT_FAULTS = (ImportError, OSError, RuntimeError, AttributeError, ValueError)
-GIB = 2**30
-# A catalog of a million items takes about 2 GiB of vectors and rows at 512 dimensions.
-LITTLE_DISK, NO_DISK = 2 * GIB, GIB // 4
-# The built-in model, FAISS and LanceDB together stay under 2 GiB while indexing.
-LITTLE_MEMORY = 2 * GIB
-
-NVIDIA_DEVICE = Path("/dev/nvidia0")
-
-_SAMPLE_COLOUR = (200, 60, 30)
 _MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold red")}
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was tried. advice: what to do about it; '' where all is well."""
-
-    name: str
-    status: Literal["ok", "warn", "fail"]
-    detail: str
-    advice: str = ""
 
 
 def doctor(
@@ -70,163 +27,40 @@ def doctor(
     console = stderr_console(quiet=quiet)
     found: list[Check] = []
     with console.status("checking …") as status:
-        for name, check in checks(store):
+        for name, check in checks_for(store):
             status.update(f"checking {name} …")
             found.append(check())
+    show(found, as_json=as_json)
+
+
+def show(found: Sequence[Check], *, as_json: bool) -> None:
+    """The checks on stdout; ends the command with exit code 1 if one failed."""
     if as_json:
         write_text(to_json({"checks": found}))
     else:
-        stdout_console().print(checks_table(found))
-        console.print(verdict(found))
+        stdout_console().print(checks_table(found), verdict(found), sep="\n")
     if any(check.status == "fail" for check in found):
         raise typer.Exit(1)
 
 
-def checks(store: Path | None) -> list[tuple[str, Callable[[], Check]]]:
+def checks_for(store: Path | None) -> list[tuple[str, Callable[[], Check]]]:
     """Every check by name, in the order in which a fault in one explains those below."""
     from mmsearch.media import FORMATS
 
     return [
-        ("Python", check_python),
-        *((owners[0], partial(check_package, name, owners)) for name, owners in PACKAGES),
-        ("encoding device", check_encoding_device),
-        ("GPU search", check_gpu_search),
-        *((f"{name} pictures", partial(check_format, name)) for name in FORMATS),
-        ("disk", partial(check_disk, store or Path.cwd())),
-        ("memory", check_memory),
+        ("Python", checks.check_python),
+        *(
+            (owners[0], partial(checks.check_package, name, owners))
+            for name, owners in checks.PACKAGES
+        ),
+        ("encoding device", checks.check_encoding_device),
+        ("GPU search", checks.check_gpu_search),
+        *((f"{name} pictures", partial(checks.check_format, name)) for name in FORMATS),
+        ("built-in model", checks.check_builtin_model),
+        ("other models", checks.check_other_models),
+        ("disk", partial(checks.check_disk, store or Path.cwd())),
+        ("memory", checks.check_memory),
     ]
-
-
-def check_python() -> Check:
-    detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return Check("Python", "ok", f"{detail}, {os.cpu_count()} cores")
-
-
-def check_package(module: str, owners: Sequence[str]) -> Check:
-    """Imports it for real: a version alone says nothing about wheels that do not fit together."""
-    installed = next((owner for owner in owners if version_of(owner)), owners[0])
-    try:
-        importlib.import_module(module)
-    except IMPORT_FAULTS as fault:
-        advice = f"pip install --force-reinstall {installed}"
-        return Check(installed, "fail", reason_of(fault), advice)
-    return Check(installed, "ok", version_of(installed) or "installed by other means than pip")
-
-
-def version_of(distribution: str) -> str:
-    """'' where it is not installed."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def reason_of(fault: Exception) -> str:
-    """The first line of what went wrong."""
-    lines = str(fault).strip().splitlines()
-    return visible(lines[0]) if lines else repr(fault)
-
-
-def check_encoding_device() -> Check:
-    """No GPU is fine; one that the driver shows and torch cannot use is worth a warning."""
-    from mmsearch.encoders.devices import choose_device
-
-    name = "encoding device"
-    try:
-        choice = choose_device("auto")
-    except IMPORT_FAULTS as fault:
-        return Check(name, "fail", reason_of(fault), "mend torch first, see above")
-    detail = f"{choice.name}: {choice.reason}"
-    if choice.name == "cpu" and NVIDIA_DEVICE.exists():
-        return Check(name, "warn", detail, "update the NVIDIA driver, or install a newer torch")
-    return Check(name, "ok", detail)
-
-
-def check_gpu_search() -> Check:
-    """No GPU is fine; a GPU that fails the probe is worth a warning."""
-    try:
-        from mmsearch.indexes.gpu import probe_gpu
-
-        probe = probe_gpu()
-    except IMPORT_FAULTS as fault:
-        return Check("GPU search", "fail", reason_of(fault), "mend faiss first, see above")
-    if probe.available or not probe.devices:
-        return Check("GPU search", "ok", probe.reason)
-    advice = "searches run on the CPU; update the NVIDIA driver, or reinstall faiss-gpu"
-    return Check("GPU search", "warn", probe.reason, advice)
-
-
-def check_format(name: str) -> Check:
-    """Writes a small picture in the format and reads it back as indexing would."""
-    from PIL import ImageStat
-
-    from mmsearch.errors import InputError
-    from mmsearch.media import decode
-
-    label = f"{name} pictures"
-    try:
-        image = decode(sample_picture(name)).image
-    except (*IMPORT_FAULTS, InputError) as fault:
-        missing = "pip install 'mmsearch[jxl]'" if name == "jxl" else "reinstall pillow"
-        return Check(label, "warn", visible(str(fault)), f"{missing}, or such files are skipped")
-    colour = [round(levels.mean[0]) for levels in map(ImageStat.Stat, image.split())]
-    if max(abs(got - meant) for got, meant in zip(colour, _SAMPLE_COLOUR, strict=True)) > 12:
-        return Check(label, "fail", f"wrong colours: {colour}", "reinstall pillow")
-    return Check(label, "ok", "written and read back")
-
-
-def sample_picture(name: str) -> bytes:
-    """A picture of one colour in this format."""
-    from PIL import Image
-
-    from mmsearch.media import FORMATS
-
-    pillow_name, module = FORMATS[name]
-    plugin = importlib.import_module(module)
-    image = Image.new("RGB", (32, 32), _SAMPLE_COLOUR)
-    if name == "jxl":
-        import numpy as np
-
-        return bytes(plugin.jpegxl_encode(np.asarray(image), level=95))
-    if name == "heic":
-        plugin.register_heif_opener()
-    file = io.BytesIO()
-    image.save(file, pillow_name)
-    return file.getvalue()
-
-
-def check_disk(place: Path) -> Check:
-    existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
-    detail = f"{free / GIB:,.1f} GiB free at {visible(str(existing))}"
-    if free < NO_DISK:
-        return Check("disk", "fail", detail, "free some space, or put the store elsewhere: --store")
-    if free < LITTLE_DISK:
-        return Check("disk", "warn", detail, "enough for small catalogs only")
-    return Check("disk", "ok", detail)
-
-
-def check_memory() -> Check:
-    available = available_memory()
-    if available is None:
-        return Check("memory", "ok", "this system does not say")
-    detail = f"{available / GIB:,.1f} GiB available"
-    if available < LITTLE_MEMORY:
-        return Check("memory", "warn", detail, "close other programs, or use --batch-size 8")
-    return Check("memory", "ok", detail)
-
-
-def available_memory() -> int | None:
-    """Bytes that a new process may use, a container's limit included; None if not to be known."""
-    free = Path("/proc/meminfo")
-    if not free.exists():
-        return None
-    lines = dict(line.split(":", 1) for line in free.read_text().splitlines())
-    available = int(lines["MemAvailable"].split()[0]) * 1024
-    limit, used = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
-    if limit.exists() and used.exists() and (bound := limit.read_text().strip()) != "max":
-        available = min(available, int(bound) - int(used.read_text()))
-    return available
 
 
 def checks_table(found: Sequence[Check]) -> Table:

@@ -11,7 +11,6 @@ from typing import Self
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
@@ -73,7 +72,7 @@ class _LiveBar:
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            _CountColumn(),
             _RateColumn(),
             TextColumn("{task.fields[device]}", style="dim", markup=False),
             TimeRemainingColumn(compact=True),
@@ -94,13 +93,13 @@ class _LiveBar:
         self._console.print(message, markup=False, highlight=False)
 
     def close(self) -> None:
+        self._finish_stage()
         self._bars.stop()
 
     def _finish_stage(self) -> None:
         # A stage whose total was not known would pulse for ever beside the next one.
-        if self._task is not None:
-            done = self._bars.tasks[-1].completed
-            self._bars.update(self._task, total=done)
+        if self._task is not None and (task := self._bars.tasks[-1]).total is None:
+            self._bars.update(self._task, total=task.completed)
 
 
 class _PlainLines:
@@ -147,6 +146,14 @@ class _PlainLines:
         if not running:
             parts.append(f"{clock_text(seconds)}")
         return " · ".join(part for part in parts if part)
+
+
+class _CountColumn(ProgressColumn):
+    """Items done, and how many there are once that is known."""
+
+    def render(self, task: Task) -> Text:
+        total = "" if task.total is None else f" of {task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{total}", style="green")
 
 
 class _RateColumn(ProgressColumn):

@@ -1,0 +1,206 @@
+"""What doctor tries, a function each: packages, devices, formats, models, disk and memory."""
+
+import importlib
+import importlib.metadata
+import io
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mmsearch.errors import InputError, MMSearchError
+from mmsearch.report.titles import visible
+
+# The module to import, and the distributions that may have brought it.
+PACKAGES = (
+    ("torch", ("torch",)),
+    ("torchvision", ("torchvision",)),
+    ("open_clip", ("open_clip_torch",)),
+    ("tokenizers", ("tokenizers",)),
+    ("safetensors", ("safetensors",)),
+    ("faiss", ("faiss-gpu", "faiss-cpu")),
+    ("lancedb", ("lancedb",)),
+    ("pyarrow", ("pyarrow",)),
+    ("numpy", ("numpy",)),
+    ("PIL", ("pillow",)),
+    ("pillow_heif", ("pillow-heif",)),
+)
+# Wheels that do not fit each other or the machine fail in all of these ways when imported.
+IMPORT_FAULTS = (ImportError, OSError, RuntimeError, AttributeError, ValueError)
+GIB = 2**30
+# A catalog of a million items takes about 2 GiB of vectors and rows at 512 dimensions.
+LITTLE_DISK, NO_DISK = 2 * GIB, GIB // 4
+# The built-in model, FAISS and LanceDB together stay under 2 GiB while indexing.
+LITTLE_MEMORY = 2 * GIB
+
+NVIDIA_DEVICE = Path("/dev/nvidia0")
+
+_SAMPLE_COLOUR = (200, 60, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried. advice: what to do about it; '' where all is well."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+    advice: str = ""
+
+
+def check_python() -> Check:
+    detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Check("Python", "ok", f"{detail}, {os.cpu_count()} cores")
+
+
+def check_package(module: str, owners: Sequence[str]) -> Check:
+    """Imports it for real: a version alone says nothing about wheels that do not fit together."""
+    installed = next((owner for owner in owners if version_of(owner)), owners[0])
+    try:
+        importlib.import_module(module)
+    except IMPORT_FAULTS as fault:
+        advice = f"pip install --force-reinstall {installed}"
+        return Check(installed, "fail", reason_of(fault), advice)
+    return Check(installed, "ok", version_of(installed) or "installed by other means than pip")
+
+
+def version_of(distribution: str) -> str:
+    """'' where it is not installed."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def reason_of(fault: Exception) -> str:
+    """The first line of what went wrong."""
+    lines = str(fault).strip().splitlines()
+    return visible(lines[0]) if lines else repr(fault)
+
+
+def check_encoding_device() -> Check:
+    """No GPU is fine; one that the driver shows and torch cannot use is worth a warning."""
+    from mmsearch.encoders.devices import choose_device
+
+    name = "encoding device"
+    try:
+        choice = choose_device("auto")
+    except IMPORT_FAULTS as fault:
+        return Check(name, "fail", reason_of(fault), "mend torch first, see above")
+    detail = f"{choice.name}: {choice.reason}"
+    if choice.name == "cpu" and NVIDIA_DEVICE.exists():
+        return Check(name, "warn", detail, "update the NVIDIA driver, or install a newer torch")
+    return Check(name, "ok", detail)
+
+
+def check_gpu_search() -> Check:
+    """No GPU is fine; a GPU that fails the probe is worth a warning."""
+    try:
+        from mmsearch.indexes.gpu import probe_gpu
+
+        probe = probe_gpu()
+    except IMPORT_FAULTS as fault:
+        return Check("GPU search", "fail", reason_of(fault), "mend faiss first, see above")
+    if probe.available or not probe.devices:
+        return Check("GPU search", "ok", probe.reason)
+    advice = "searches run on the CPU; update the NVIDIA driver, or reinstall faiss-gpu"
+    return Check("GPU search", "warn", probe.reason, advice)
+
+
+def check_format(name: str) -> Check:
+    """Writes a small picture in the format and reads it back as indexing would."""
+    from PIL import ImageStat
+
+    from mmsearch.media import decode
+
+    label = f"{name} pictures"
+    try:
+        image = decode(sample_picture(name)).image
+    except (*IMPORT_FAULTS, InputError) as fault:
+        missing = "pip install 'mmsearch[jxl]'" if name == "jxl" else "reinstall pillow"
+        return Check(label, "warn", visible(str(fault)), f"{missing}, or such files are skipped")
+    colour = [round(levels.mean[0]) for levels in map(ImageStat.Stat, image.split())]
+    if max(abs(got - meant) for got, meant in zip(colour, _SAMPLE_COLOUR, strict=True)) > 12:
+        return Check(label, "fail", f"wrong colours: {colour}", "reinstall pillow")
+    return Check(label, "ok", "written and read back")
+
+
+def sample_picture(name: str) -> bytes:
+    """A picture of one colour in this format."""
+    from PIL import Image
+
+    from mmsearch.media import FORMATS
+
+    pillow_name, module = FORMATS[name]
+    plugin = importlib.import_module(module)
+    image = Image.new("RGB", (32, 32), _SAMPLE_COLOUR)
+    if name == "jxl":
+        import numpy as np
+
+        return bytes(plugin.jpegxl_encode(np.asarray(image), level=95))
+    if name == "heic":
+        plugin.register_heif_opener()
+    file = io.BytesIO()
+    image.save(file, pillow_name)
+    return file.getvalue()
+
+
+def check_builtin_model() -> Check:
+    """Encodes two words, which reads the weights and the vocabulary."""
+    from mmsearch.encoders.registry import load_text_encoder
+
+    name = "built-in model"
+    try:
+        vectors = load_text_encoder("builtin").encode_texts(["red apple"])
+    except (*IMPORT_FAULTS, MMSearchError) as fault:
+        return Check(name, "fail", reason_of(fault), "pip install --force-reinstall mmsearch")
+    return Check(name, "ok", f"encodes, {vectors.shape[1]} dimensions")
+
+
+def check_other_models() -> Check:
+    """They are optional: one that is not here is downloaded when it is named."""
+    from mmsearch.encoders.registry import MODELS, is_here
+
+    others = [model for model in MODELS if model.location]
+    here = [model.name for model in others if is_here(model)]
+    absent = [f"{m.name} ({m.download_mb:,} MB)" for m in others if m.name not in here]
+    groups = (("here", here), ("downloaded when named", absent))
+    detail = "; ".join(f"{what}: {', '.join(names)}" for what, names in groups if names)
+    return Check("other models", "ok", detail)
+
+
+def check_disk(place: Path) -> Check:
+    existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / GIB:,.1f} GiB free at {visible(str(existing))}"
+    if free < NO_DISK:
+        return Check("disk", "fail", detail, "free some space, or put the store elsewhere: --store")
+    if free < LITTLE_DISK:
+        return Check("disk", "warn", detail, "enough for small catalogs only")
+    return Check("disk", "ok", detail)
+
+
+def check_memory() -> Check:
+    available = available_memory()
+    if available is None:
+        return Check("memory", "ok", "this system does not say")
+    detail = f"{available / GIB:,.1f} GiB available"
+    if available < LITTLE_MEMORY:
+        return Check("memory", "warn", detail, "close other programs, or use --batch-size 8")
+    return Check("memory", "ok", detail)
+
+
+def available_memory() -> int | None:
+    """Bytes that a new process may use, a container's limit included; None if not to be known."""
+    free = Path("/proc/meminfo")
+    if not free.exists():
+        return None
+    lines = dict(line.split(":", 1) for line in free.read_text().splitlines())
+    available = int(lines["MemAvailable"].split()[0]) * 1024
+    limit, used = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    if limit.exists() and used.exists() and (bound := limit.read_text().strip()) != "max":
+        available = min(available, int(bound) - int(used.read_text()))
+    return available

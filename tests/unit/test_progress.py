@@ -1,0 +1,65 @@
+"""Progress on a log file and on a terminal, and none where none is wanted."""
+
+import io
+
+from rich.console import Console
+
+from mmsearch.cli.progress import ProgressDisplay, clock_text, rate_text
+
+
+class Clock:
+    """Time that passes only when told to."""
+
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def run(display: ProgressDisplay, clock: Clock) -> None:
+    with display as progress:
+        progress.start("encode", 1200, device="cuda:0")
+        for _ in range(6):
+            clock.seconds += 4
+            progress.advance(100)
+        progress.note("a\x1b[2J note [bold]")
+        progress.start("build index", None)
+        clock.seconds += 80
+        progress.advance(7)
+
+
+def written(*, quiet: bool = False, terminal: bool = False) -> str:
+    clock, file = Clock(), io.StringIO()
+    console = Console(file=file, width=100, force_terminal=terminal, quiet=quiet)
+    run(ProgressDisplay(quiet=quiet, console=console, clock=clock), clock)
+    return file.getvalue()
+
+
+def test_a_log_gets_a_line_every_ten_seconds_and_one_per_finished_stage() -> None:
+    assert written().splitlines() == [
+        "encode: 300 of 1,200 · 25.0/s · cuda:0 · 0:36 left",
+        "encode: 600 of 1,200 · 25.0/s · cuda:0 · 0:24 left",
+        "a\\x1b[2J note [bold]",
+        "encode: 600 · 25.0/s · cuda:0 · 0:24",
+        "build index: 7 · 0.09/s",
+        "build index: 7 · 0.09/s · 1:20",
+    ]
+
+
+def test_quiet_says_nothing_anywhere() -> None:
+    assert written(quiet=True) == written(quiet=True, terminal=True) == ""
+
+
+def test_a_terminal_gets_bars_and_the_note() -> None:
+    shown = written(terminal=True)
+    assert "encode" in shown
+    assert "600 of 1,200" in shown
+    assert "cuda:0" in shown
+    assert "7 of 7" in shown
+    assert "a\\x1b[2J note [bold]" in shown
+    assert shown.rstrip().endswith("\x1b[?25h")  # the cursor is back
+
+
+def test_numbers_for_people() -> None:
+    assert [rate_text(r) for r in (12345.6, 42.06, 0.254)] == ["12,346/s", "42.1/s", "0.25/s"]
+    assert [clock_text(s) for s in (-1, 59.6, 75, 3700)] == ["0:00", "1:00", "1:15", "1:01:40"]
