@@ -71,17 +71,15 @@ def read_caption(picture: FoundFile, *, taken: set[str], bounds: MediaBounds) ->
     for name in _caption_names(picture):
         path = Path(picture.folder.path, name)
         try:
-            text = read_text(path, bounds=bounds) if path.stat().st_size else ""
-            if suffix(name) == ".json" and text:
+            text = read_text(path, bounds=bounds)
+            if suffix(name) == ".json":
                 _add_json(json.loads(text), caption, taken)
             else:
                 caption.texts.append(text)
-        except OSError as error:
-            reason = f"caption cannot be read: {error.strerror}"
-            caption.problems.append(Unreadable(_beside(picture, name), str(path), reason))
         except (ValueError, RecursionError) as error:
-            reason = _json_reason(error) if not isinstance(error, InputError) else str(error)
-            caption.problems.append(Unreadable(_beside(picture, name), str(path), reason))
+            if not _is_empty(path):
+                relative = picture.folder.relative + name
+                caption.problems.append(Unreadable(relative, str(path), _reason(error)))
     return caption
 
 
@@ -125,11 +123,17 @@ def _add_json(content: object, caption: Caption, taken: set[str]) -> None:
         caption.metadata[safe] = scalar
 
 
-def _beside(picture: FoundFile, name: str) -> str:
-    return picture.folder.relative + name
+def _is_empty(path: Path) -> bool:
+    """An empty caption says nothing, which is no fault."""
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False
 
 
-def _json_reason(error: ValueError | RecursionError) -> str:
+def _reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, InputError):
+        return str(error)
     if isinstance(error, json.JSONDecodeError):
         return f"is not valid JSON at line {error.lineno}: {error.msg.lower()}"
     if isinstance(error, RecursionError):

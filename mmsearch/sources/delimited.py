@@ -58,7 +58,7 @@ class DelimitedRows:
                 f"{place}, line {line}: {len(cells)} cells where the header has "
                 f"{len(self.columns)}{hint}",
             )
-        if any(not cell.isascii() and _has_bad_bytes(cell) for cell in cells):
+        if _has_bad_bytes("".join(cells)):
             return BadRow(number, f"{place}, line {line}: not valid UTF-8; save the table as UTF-8")
         return Row(number, place, dict(zip(self.columns, cells, strict=True)))
 
@@ -115,5 +115,5 @@ def _rows(lines: Iterator[list[str]]) -> Iterator[list[str] | str]:
                 yield cells
 
 
-def _has_bad_bytes(cell: str) -> bool:
-    return any("\udc80" <= c <= "\udcff" for c in cell)
+def _has_bad_bytes(cells: str) -> bool:
+    return not cells.isascii() and any("\udc80" <= c <= "\udcff" for c in cells)

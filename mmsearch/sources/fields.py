@@ -49,7 +49,8 @@ def join_texts(texts: Iterable[str]) -> str | None:
 
 def clean_text(text: str) -> str:
     """Trimmed, and free of lone surrogates, which JSON can hold and UTF-8 cannot."""
-    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text).strip()
+    whole = text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    return whole.strip()
 
 
 def join_list(values: Iterable[object]) -> str | None:

@@ -9,7 +9,6 @@ from mmsearch.errors import InputError
 from mmsearch.media import read_text, sniff
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.captions import (
-    CAPTION_SUFFIXES,
     IMAGE_SUFFIXES,
     is_caption,
     read_caption,
@@ -83,6 +82,8 @@ class FolderSource:
         if not self._globs.includes(file.relative):
             return
         kind = suffix(file.name)
+        if is_caption(file) and file.path != str(self._root):
+            return
         try:
             head = read_head(file.path)
         except OSError as error:
@@ -91,11 +92,10 @@ class FolderSource:
         if sniff(head) is not None:
             yield from self._picture(file)
         elif kind in DOCUMENT_SUFFIXES:
-            if self._root.is_file() or not is_caption(file):
-                yield self._document(file)
+            yield self._document(file)
         elif kind in IMAGE_SUFFIXES:
             yield self._failure(file.relative, file.path, _no_picture(head))
-        elif kind not in CAPTION_SUFFIXES or not is_caption(file):
+        else:
             skipped[kind or "no extension"] += 1
 
     def _picture(self, file: FoundFile) -> Iterator[Record | Failure]:

@@ -35,6 +35,7 @@ def survey(rows: Rows) -> Survey:
 
 def _look_through(rows: Rows) -> Survey:
     seen: dict[str, set[Kind]] = {column: set() for column in rows.columns}
+    texts: set[str] = set()
     sample: list[Mapping[str, object]] = []
     count = 0
     for row in rows:
@@ -44,10 +45,15 @@ def _look_through(rows: Rows) -> Survey:
         if len(sample) < SAMPLE_ROWS:
             sample.append(row.cells)
         for column, value in row.cells.items():
+            # Once a text is among its cells, the others decide nothing any more.
+            if column in texts:
+                continue
             kinds = seen.setdefault(column, set())
-            # Once a text is among them, the others decide nothing any more.
-            if Kind.TEXT not in kinds and (kind := rows.kind_of(value)) is not None:
+            kind = rows.kind_of(value)
+            if kind is not None:
                 kinds.add(kind)
+            if kind is Kind.TEXT:
+                texts.add(column)
     common = {column: common_kind(kinds) for column, kinds in seen.items()}
     return Survey(
         tuple(seen), {column: kind for column, kind in common.items() if kind}, sample, count
