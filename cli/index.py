@@ -114,8 +114,8 @@ def index(
 def base_advice() -> str:
     from mmsearch.encoders.registry import MODELS
 
-    base = MODELS["base"]
+    base = next(model for model in MODELS if model.name == "base")
     return (
         "The built-in model is small: for photographs in the wild '--model base' is stronger "
-        f"({base.name}; downloads {base.download_mb:,} MB once, into a store of its own: --store)"
+        f"(downloads {base.location}, {base.download_mb:,} MB, once; give it a store of its own: --store)"
     )

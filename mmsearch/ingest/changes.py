@@ -292,7 +292,11 @@ def row_hash(record: Record) -> str:
 
 
 def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(name, repr(value)) for name, value in metadata.items()]
+    # A column that became fractional elsewhere reads this row's 4 as 4.0, which is no change.
+    return [
+        (name, repr(int(value) if isinstance(value, float) and value.is_integer() else value))
+        for name, value in metadata.items()
+    ]
 
 
 def digest(text: str) -> str:

@@ -174,7 +174,9 @@ class Store:
     def _merge(self, rows: Sequence[Mapping[str, Any]], *, on: str) -> None:
         if rows:
             merge = self._items.merge_insert(on).when_matched_update_all()
-            merge.when_not_matched_insert_all().execute(rows_to_arrow(rows, self._items.schema))
+            table = rows_to_arrow(rows, self._items.schema)
+            # LanceDB takes a missing vector for a bad one; 'null' leaves it missing.
+            merge.when_not_matched_insert_all().execute(table, on_bad_vectors="null")
 
     def mark_missing(self, keys: Sequence[str], when: datetime | None) -> None:
         """Marks rows as missing since `when`, or, with None, as present again."""
@@ -194,7 +196,7 @@ class Store:
         rows = self._items.search().where(where).to_arrow()
         if rows.num_rows:
             # Kept first, deleted second: a crash between the two duplicates and loses nothing.
-            self._db.create_table(PRUNED, rows, mode="overwrite")
+            self._db.create_table(PRUNED, rows, mode="overwrite", on_bad_vectors="null")
             self._items.delete(where)
         return int(rows.num_rows)
 
@@ -204,7 +206,8 @@ class Store:
             return 0
         rows = self._db.open_table(PRUNED).to_arrow()
         merge = self._items.merge_insert("key").when_not_matched_insert_all()
-        merge.execute(rows.select([n for n in self._items.schema.names if n in rows.schema.names]))
+        names = [name for name in self._items.schema.names if name in rows.schema.names]
+        merge.execute(rows.select(names), on_bad_vectors="null")
         self._db.drop_table(PRUNED)
         return int(rows.num_rows)
 
