@@ -123,14 +123,16 @@ def hits_json(hits: Sequence[Hit], query: Mapping[str, Any]) -> str:
 def hits_csv(hits: Sequence[Hit]) -> str:
     """A header, then a line per hit: HIT_FIELDS and every column that any record has.
 
-    A record column that is called like one of HIT_FIELDS becomes 'record.<name>'; a text that a
-    spreadsheet would run as a formula begins with an apostrophe.
+    The row's own key and uri are those of the hit; any other record column that is called like one
+    of HIT_FIELDS becomes 'record.<name>'. A text that a spreadsheet would run as a formula begins
+    with an apostrophe.
     """
-    columns = list(dict.fromkeys(name for hit in hits for name in hit.record))
-    names = [f"record.{name}" if name in HIT_FIELDS else name for name in columns]
+    names = dict.fromkeys(name for hit in hits for name in hit.record)
+    columns = [name for name in names if name not in ("key", "uri")]
+    headings = [f"record.{name}" if name in HIT_FIELDS else name for name in columns]
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow([_csv_cell(name) for name in (*HIT_FIELDS, *names)])
+    writer.writerow([_csv_cell(name) for name in (*HIT_FIELDS, *headings)])
     for hit in hits:
         values = [getattr(hit, name) for name in HIT_FIELDS]
         writer.writerow([_csv_cell(v) for v in (*values, *map(hit.record.get, columns))])

@@ -29,6 +29,8 @@ _VALUE_CHARACTERS = 400
 _FILTER_FROM_HITS = 24
 # What every row carries for the machine; the path is shown by itself.
 _NOT_METADATA = {*TITLE_COLUMNS, "text", "key", "uri"}
+# Facts about the file: worth a line when the hit is opened, not a chip on every card.
+_FILE_FACTS = {"source", "format", "width", "height"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,14 @@ def _cards(hits: Sequence[Hit]) -> list[_Card]:
 def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
     metadata = {
         visible(name): value
-        for name, value in hit.record.items()
+        for name, value in sorted(hit.record.items(), key=lambda item: item[0] in _FILE_FACTS)
         if name.lower() not in _NOT_METADATA and value_text(value)
     }
-    chips = [(name, chip) for name, value in metadata.items() if (chip := _chip(name, value))]
+    chips = [
+        (name, chip)
+        for name, value in metadata.items()
+        if name not in _FILE_FACTS and not _is_said(hit, value) and (chip := _chip(name, value))
+    ]
     text = _document(hit.record)
     return _Card(
         rank=hit.rank,
@@ -124,6 +130,12 @@ def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
         path=visible(hit.uri or hit.key),
         has_file=bool(hit.uri),
     )
+
+
+def _is_said(hit: Hit, value: Scalar) -> bool:
+    """Whether the value is the row's id or the picture's path, or stands above as the title."""
+    said = value_text(value)
+    return said in (hit.key.rpartition("/")[2], title_of(hit)) or hit.uri.endswith(f"/{said}")
 
 
 def _chip(name: str, value: Scalar) -> str:

@@ -137,6 +137,15 @@ def test_metadata_becomes_chips_where_it_is_short() -> None:
     assert facts[-2:] == [("old", "no"), ("seen", "2026-03-01")]
 
 
+def test_what_the_store_and_the_title_say_is_no_chip() -> None:
+    record = {"key": "shop/7", "source": "shop", "uri": "/p/im/7.png", "format": "png"}
+    record |= {"id": "7", "image": "im/7.png", "name": "Red bag", "label": "Red bag"}
+    page = page_of(Hit(1, "shop/7", "/p/im/7.png", 0.5, "image", {**record, "width": 4, "x": "y"}))
+    assert re.findall(r'<li title="[^"]*">([^<]+)</li>', page) == ["y"]
+    facts = re.findall(r"<dt>([^<]+)</dt>", page)
+    assert facts == ["rank", "matched", "id", "image", "label", "x", "source", "format", "width"]
+
+
 def test_bars_are_shares_of_the_best_and_never_negative() -> None:
     hits = [Hit(n, "k", "", s, "text", {}) for n, s in enumerate([0.4, 0.1, -0.2], 1)]
     widths = re.findall(r'class="fill" width="(-?\d+)%"', page_of(*hits))

@@ -112,6 +112,12 @@ def test_csv_keeps_numbers_and_disarms_formulas() -> None:
     assert rows[1]["record.rank"] == "9"
 
 
+def test_csv_names_key_and_uri_once() -> None:
+    record = {"key": "a/1", "uri": "/a/1", "brand": "x"}
+    header = hits_csv([Hit(1, "a/1", "/a/1", 0.5, "image", record)]).splitlines()[0]
+    assert header == "rank,key,uri,similarity,matched,brand"
+
+
 def test_paths_are_the_true_bytes() -> None:
     assert hits_paths(HITS) == golden("hits_paths.txt")
     assert hits_paths(HITS, null_separated=True).split(b"\0") == [
