@@ -1,0 +1,159 @@
+"""Every source keeps the promises of `Source`: run on real files of each kind."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from mmsearch.errors import InputError
+from mmsearch.records import Failure, Record, real_path
+from mmsearch.sources import Source, SourceOptions, open_source
+
+ROWS = [
+    {"id": "a1", "title": "Red apple", "image": "images/apple.png", "price": 1.5},
+    {"id": "b2", "title": "Green pear", "image": "images/pear.png", "price": 2.0},
+    {"id": "c3", "title": "No picture", "image": "images/none.png", "price": None},
+    {"id": "a1", "title": "The same again", "image": "images/pear.png", "price": 3.0},
+]
+
+
+def folder(root: Path) -> Path:
+    pictures(root)
+    (root / "images" / "apple.txt").write_text("an apple")
+    (root / "notes.md").write_text("about fruit")
+    (root / "images" / "broken.jpg").write_bytes(b"")
+    return root
+
+
+def csv_table(root: Path) -> Path:
+    pictures(root)
+    lines = [",".join(ROWS[0])]
+    lines += [",".join("" if v is None else str(v) for v in row.values()) for row in ROWS]
+    path = root / "products.csv"
+    path.write_text("\n".join([*lines, "ragged,row"]) + "\n")
+    return path
+
+
+def tsv_gz_table(root: Path) -> Path:
+    text = csv_table(root).read_text().replace(",", "\t")
+    path = root / "products.TSV.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    return path
+
+
+def jsonl_table(root: Path) -> Path:
+    pictures(root)
+    path = root / "products.jsonl"
+    path.write_text("\n".join([*map(json.dumps, ROWS), "{broken"]))
+    return path
+
+
+def parquet_table(root: Path) -> Path:
+    pictures(root)
+    path = root / "products.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+    return path
+
+
+def folder_with_table(root: Path) -> Path:
+    csv_table(root)
+    return root
+
+
+def single_picture(root: Path) -> Path:
+    pictures(root)
+    return root / "images" / "apple.png"
+
+
+def pictures(root: Path) -> None:
+    (root / "images").mkdir(exist_ok=True)
+    for name, colour in (("apple", "red"), ("pear", "green")):
+        Image.new("RGB", (8, 8), colour).save(root / "images" / f"{name}.png")
+
+
+MAKERS = (
+    folder,
+    csv_table,
+    tsv_gz_table,
+    jsonl_table,
+    parquet_table,
+    folder_with_table,
+    single_picture,
+)
+
+
+@pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    make: Callable[[Path], Path] = request.param
+    return make(tmp_path)
+
+
+@pytest.fixture
+def source(location: Path) -> Source:
+    return open_source(location, name="shop", options=SourceOptions())
+
+
+def records(source: Source) -> list[Record]:
+    found = [item for item in source if isinstance(item, Record)]
+    assert found
+    return found
+
+
+def test_keys_begin_with_the_name_of_the_source(source: Source) -> None:
+    assert source.name == "shop"
+    assert all(item.key.startswith("shop/") and len(item.key) > 5 for item in source)
+
+
+def test_keys_of_records_are_unique(source: Source) -> None:
+    keys = [record.key for record in records(source)]
+    assert len(keys) == len(set(keys))
+
+
+def test_a_failure_comes_before_a_record_with_its_key_and_never_after(source: Source) -> None:
+    seen: set[str] = set()
+    for item in source:
+        if isinstance(item, Record):
+            seen.add(item.key)
+        else:
+            assert item.key not in seen
+
+
+def test_it_can_be_iterated_again_in_the_same_order(source: Source) -> None:
+    assert list(source) == list(source)
+
+
+def test_uris_are_real_files(source: Source) -> None:
+    for item in source:
+        assert item.uri == "" or real_path(item.uri).is_file()
+        if isinstance(item, Record) and item.image is not None:
+            assert real_path(item.uri) == item.image
+
+
+def test_each_record_has_something_to_embed(source: Source) -> None:
+    assert all(record.image is not None or record.text for record in records(source))
+
+
+def test_failures_say_why(source: Source) -> None:
+    for item in source:
+        if isinstance(item, Failure):
+            assert item.stage in ("source", "read")
+            assert item.reason
+
+
+def test_metadata_stays_clear_of_the_columns_of_the_store(source: Source) -> None:
+    taken = {"key", "source", "uri", "text", "width", "height", "format"}
+    for record in records(source):
+        assert record.metadata
+        assert not taken.intersection(record.metadata)
+        assert not any(name.startswith("_") for name in record.metadata)
+
+
+def test_a_root_that_vanished_is_one_clear_error(source: Source) -> None:
+    source.root.rename(source.root.with_name("elsewhere"))
+    with pytest.raises(InputError, match="not there"):
+        list(source)
