@@ -172,6 +172,23 @@ def check_other_models() -> Check:
     return Check("other models", "ok", detail)
 
 
+def check_store(folder: Path | None) -> Check:
+    """Opens the store and reads every index file against its checksum."""
+    from mmsearch.catalog import open_catalog
+    from mmsearch.errors import StoreNotFound
+
+    try:
+        state = open_catalog(folder).verify()
+    except StoreNotFound:
+        return Check("store", "ok", "none here yet", "")
+    except MMSearchError as error:
+        return Check("store", "fail", str(error), "run 'mmsearch index --rebuild'")
+    detail = f"{state.folder}: {state.counts['items']:,} items, indexes intact"
+    if state.interrupted or state.index_behind:
+        return Check("store", "warn", f"{detail}, but the last run did not end", "mmsearch index")
+    return Check("store", "ok", detail)
+
+
 def check_disk(place: Path) -> Check:
     existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free

@@ -58,6 +58,7 @@ def checks_for(store: Path | None) -> list[tuple[str, Callable[[], Check]]]:
         *((f"{name} pictures", partial(checks.check_format, name)) for name in FORMATS),
         ("built-in model", checks.check_builtin_model),
         ("other models", checks.check_other_models),
+        ("store", partial(checks.check_store, store)),
         ("disk", partial(checks.check_disk, store or Path.cwd())),
         ("memory", checks.check_memory),
     ]

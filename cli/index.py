@@ -103,7 +103,7 @@ def index(
     else:
         for line in (["dry run: nothing was written"] if dry_run else []) + report_lines(report):
             console.print(line, soft_wrap=True)
-        if catalog.info().model == "builtin":
+        if not dry_run and catalog.info().model == "builtin":
             console.print(base_advice(), soft_wrap=True)
     if strict and report.failures:
         raise FailuresFound(
@@ -117,5 +117,5 @@ def base_advice() -> str:
     base = next(model for model in MODELS if model.name == "base")
     return (
         "The built-in model is small: for photographs in the wild '--model base' is stronger "
-        f"(downloads {base.location}, {base.download_mb:,} MB, once; give it a store of its own: --store)"
+        f"(downloads {base.location} once, {base.download_mb:,} MB; give it its own --store)"
     )

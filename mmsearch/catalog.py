@@ -4,7 +4,9 @@ The command line and the server are thin layers over this class.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +89,8 @@ class Catalog:
             from mmsearch.engine import Engine
             from mmsearch.generations import live_generation
 
-            generation = live_generation(self.folder)
+            on_gpu = not self.settings.device.startswith(("cpu", "mps"))
+            generation = live_generation(self.folder, on_gpu=on_gpu)
             store = Store.open(self.folder)
             model = self.settings.model or store.manifest.model
             self._engine = Engine(
@@ -131,8 +134,7 @@ class Catalog:
             for note in plan.source.notes:
                 listener.note(f"{plan.entry.name}: {note}")
         encoder, device = self._encoder_for(manifest, listener)
-        store = self._open_or_create(manifest, encoder)
-        with store.writing():
+        with self._open_or_create(manifest, encoder, dry_run=dry_run) as store, store.writing():
             if not dry_run:
                 for plan in plans:
                     store.update_manifest(sources=store.manifest.with_source(plan.entry).sources)
@@ -252,12 +254,20 @@ class Catalog:
     def _manifest(self) -> Manifest | None:
         return read_manifest(self.folder) if (self.folder / FILE_NAME).exists() else None
 
-    def _open_or_create(self, manifest: Manifest | None, encoder: "Encoder") -> Store:
+    @contextmanager
+    def _open_or_create(
+        self, manifest: Manifest | None, encoder: "Encoder", *, dry_run: bool
+    ) -> Iterator[Store]:
         if manifest is not None:
-            return Store.open(self.folder)
+            yield Store.open(self.folder)
+            return
         model = self.settings.model or DEFAULT_MODEL
-        weight = self.settings.image_weight
-        return Store.create(self.folder, Manifest(model, encoder.space, image_weight=weight))
+        new = Manifest(model, encoder.space, image_weight=self.settings.image_weight)
+        if dry_run:
+            with tempfile.TemporaryDirectory() as nowhere:
+                yield Store.create(Path(nowhere), new)
+        else:
+            yield Store.create(self.folder, new)
 
     def failures(self) -> list[dict[str, Any]]:
         """The ledger: every skipped item with key, uri, stage, reason and when it was seen."""
@@ -265,6 +275,17 @@ class Catalog:
             {name: value for name, value in row.items() if not name.startswith("_")}
             for row in Store.open(self.folder).failures()
         ]
+
+    def verify(self) -> "StoreInfo":
+        """Reads the table and every index file against its checksum; what `info` gives if all is
+        well. Raises StoreNotFound, CorruptIndex.
+        """
+        from mmsearch.generations import live_generation
+
+        generation = live_generation(self.folder)
+        if generation is not None:
+            generation.verify()
+        return self.info()
 
     def info(self) -> "StoreInfo":
         """What is in the store. Raises StoreNotFound, CorruptIndex."""
@@ -341,9 +362,8 @@ def kept_options(options: SourceOptions) -> dict[str, Any]:
 
 
 def restored_options(kept: Mapping[str, Any]) -> SourceOptions:
-    return SourceOptions(
-        **{name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
-    )
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in kept.items()}
+    return SourceOptions(**values)
 
 
 def folder_bytes(folder: Path) -> int:

@@ -143,8 +143,8 @@ class Engine:
                 f"a query vector must be {self._store.dim} finite numbers, not all zero, "
                 f"got shape {values.shape}"
             )
-        vector: Floats = unit(values[None])[0]
-        return vector
+        row: Floats = unit(values[None])[0]
+        return row
 
     def _uids_of(self, terms: Sequence[Term]) -> Ids:
         """The items that the query names: they are not answers to it."""

@@ -16,7 +16,16 @@ import numpy as np
 
 from mmsearch.errors import CorruptIndex
 from mmsearch.fusion import LateFusion, shrunken_mean, unit
-from mmsearch.indexes import FaissIndex, IndexOptions, build_index, load_index, save_index
+from mmsearch.indexes import (
+    IndexOptions,
+    VectorIndex,
+    build_index,
+    load_index,
+    read_meta,
+    save_index,
+    to_gpu,
+    verify_index,
+)
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, Target
 from mmsearch.store.lance import LIVE, Store
@@ -33,6 +42,8 @@ COLUMNS: Mapping[Target, tuple[str, ...]] = {
 }
 # Tuning wants some hundreds of real queries; more only costs time.
 TUNING_QUERIES = 512
+# Below this a CPU answers in a few milliseconds, sooner than vectors get onto a GPU.
+GPU_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +84,41 @@ class StoredVectors:
 
 
 class Generation:
-    """A live generation, opened lazily target by target, memory-mapped."""
+    """A live generation, opened lazily target by target: memory-mapped, or on a GPU.
 
-    def __init__(self, folder: Path, info: GenerationInfo) -> None:
+    devices: what searches each opened target, for the screen.
+    """
+
+    def __init__(self, folder: Path, info: GenerationInfo, *, on_gpu: bool) -> None:
         self.info = info
-        self._folder = folder
-        self._indexes: dict[Target, FaissIndex] = {}
+        self.devices: dict[Target, str] = {}
+        self._folder, self._on_gpu = folder, on_gpu
+        self._indexes: dict[Target, VectorIndex] = {}
 
-    def index(self, target: Target) -> FaissIndex:
+    def index(self, target: Target) -> VectorIndex:
         if target not in self._indexes:
-            self._indexes[target] = load_index(_path(self._folder, target, self.info.number))
+            self._indexes[target] = self._open(target)
         return self._indexes[target]
+
+    def _open(self, target: Target) -> VectorIndex:
+        index = load_index(_path(self._folder, target, self.info.number))
+        if not self._on_gpu or len(index) < GPU_ROWS:
+            self.devices[target] = "cpu"
+            return index
+        move = to_gpu(index)
+        self.devices[target] = move.reason
+        return move.index
+
+    def verify(self) -> None:
+        """Reads every index file and holds it against its checksum. Raises CorruptIndex."""
+        for target in self.info.counts:
+            verify_index(_path(self._folder, target, self.info.number))
 
     def describe(self) -> dict[Target, dict[str, Any]]:
         """By target: kind, count, bytes and the reason for the choice."""
         return {
             target: {
-                "kind": self.index(target).kind,
+                "kind": read_meta(_path(self._folder, target, self.info.number)).kind,
                 "count": count,
                 "bytes": _size(_path(self._folder, target, self.info.number)),
             }
@@ -97,8 +126,11 @@ class Generation:
         }
 
 
-def live_generation(folder: Path) -> Generation | None:
-    """The generation that CURRENT names, or None before the first. Raises CorruptIndex."""
+def live_generation(folder: Path, *, on_gpu: bool = False) -> Generation | None:
+    """The generation that CURRENT names, or None before the first. Raises CorruptIndex.
+
+    on_gpu: search large targets on a GPU if a real search there proves right.
+    """
     try:
         number = int((folder / CURRENT).read_text(encoding="utf-8"))
         content = json.loads(_info_path(folder, number).read_text(encoding="utf-8"))
@@ -116,7 +148,7 @@ def live_generation(folder: Path) -> Generation | None:
             f"{folder / CURRENT} or what it names is damaged ({error}); run 'mmsearch index "
             "--rebuild' to build the index again from the table"
         ) from error
-    return Generation(folder, info)
+    return Generation(folder, info, on_gpu=on_gpu)
 
 
 def estimate_fusion(store: Store) -> LateFusion:

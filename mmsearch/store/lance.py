@@ -146,7 +146,7 @@ class Store:
             if name in self._items.schema.names:
                 self._items.drop_columns([column])
             else:
-                renamed: dict[str, Any] = {"path": column, "rename": name}
+                renamed: Any = {"path": column, "rename": name}
                 self._items.alter_columns(renamed)
 
     def write_rows(self, rows: Sequence[dict[str, Any]], *, drops: Sequence[int] = ()) -> None:
