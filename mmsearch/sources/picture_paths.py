@@ -25,7 +25,7 @@ def find_picture(cell: str, folder: Path) -> Path:
         )
     for path in _candidates(cell, folder):
         if os.path.isfile(path):  # noqa: PTH113  cells may hold NUL, which Path.is_file lets raise
-            if not _is_within(path, folder) and not _is_picture(path):
+            if not _is_within(path, folder) and not is_picture(path):
                 raise InputError(
                     f"image '{_short(cell)}' lies outside the table's folder and is no picture"
                 )
@@ -57,7 +57,8 @@ def _is_within(path: str, folder: Path) -> bool:
     return os.path.normpath(path).startswith(os.path.join(folder, ""))  # noqa: PTH118
 
 
-def _is_picture(path: str) -> bool:
+def is_picture(path: str) -> bool:
+    """Whether the file's first bytes are those of a picture."""
     try:
         return sniff(read_head(path)) is not None
     except OSError:

@@ -8,7 +8,7 @@ from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.columns import TableColumns, recognise
 from mmsearch.sources.fields import join_texts
 from mmsearch.sources.options import SourceOptions
-from mmsearch.sources.picture_paths import find_picture
+from mmsearch.sources.picture_paths import find_picture, is_picture
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
 from mmsearch.sources.table_files import open_rows
@@ -118,10 +118,9 @@ class TableSource:
 
     def _exists(self, cell: str) -> bool:
         try:
-            find_picture(cell, self._path.parent)
+            return is_picture(str(find_picture(cell, self._path.parent)))
         except InputError:
             return False
-        return True
 
     def _too_long(self, text: str) -> str:
         return (

@@ -14,7 +14,7 @@ from mmsearch.errors import InputError
 from mmsearch.records import Failure, Record, real_path
 from mmsearch.sources import Source, SourceOptions, open_source
 
-ROWS = [
+ROWS: list[dict[str, str | float | None]] = [
     {"id": "a1", "title": "Red apple", "image": "images/apple.png", "price": 1.5},
     {"id": "b2", "title": "Green pear", "image": "images/pear.png", "price": 2.0},
     {"id": "c3", "title": "No picture", "image": "images/none.png", "price": None},

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,19 @@ def test_safe_column_name(name: str, safe: str) -> None:
 
 def test_names_that_collide_are_numbered() -> None:
     assert safe_column_name("Price!", ["price", "price_2"]) == "price_3"
+
+
+def test_safe_names_work_unquoted_in_a_real_filter(tmp_path: Path) -> None:
+    import lancedb
+
+    headers = [*SQL_WORDS, *RESERVED_NAMES, "Order", "group", "select", "Größe (cm)", "価格", "24h"]
+    names: list[str] = []
+    for header in headers:
+        names.append(safe_column_name(header, names))
+    rows = pa.table({name: pa.array([1, 2]) for name in names})
+    table = lancedb.connect(tmp_path).create_table("t", rows)
+    for name in names:
+        assert table.count_rows(f"{name} = 1 AND {name} < 5") == 1
 
 
 @given(st.lists(st.text(max_size=12), max_size=8))

@@ -147,7 +147,7 @@ def test_hidden_and_system_files_are_skipped_and_others_counted(tmp_path: Path) 
     for name in ("a.pdf", "b.PDF", "c.mp4", "alone.json"):
         text(tmp_path / name, "%PDF")
     source = FolderSource(tmp_path, name="f", options=SourceOptions())
-    assert source.notes == ()
+    assert not source.notes
     assert [item.key for item in source] == ["f/seen.jpg"]
     assert source.notes == ("4 files of other kinds skipped: .pdf 2, .json 1, .mp4 1",)
 
