@@ -232,13 +232,17 @@ def test_a_folder_that_cannot_be_listed_is_one_failure(tmp_path: Path) -> None:
 
 
 def test_deep_trees_do_not_exhaust_the_stack(tmp_path: Path) -> None:
-    path = tmp_path
-    for _ in range(1_200):
-        path /= "d"
-        os.mkdir(path)  # noqa: PTH102
-    picture(path / "a.jpg")
-    records, _ = read(tmp_path)
-    assert len(records) == 1
+    folders = [tmp_path.joinpath(*"d" * depth) for depth in range(1, 1_201)]
+    for folder in folders:
+        folder.mkdir()
+    deepest = picture(folders[-1] / "a.jpg")
+    try:
+        assert len(read(tmp_path)[0]) == 1
+    finally:
+        # pytest removes its folders recursively, which such a tree would break.
+        deepest.unlink()
+        for folder in reversed(folders):
+            folder.rmdir()
 
 
 def test_the_same_name_in_two_folders_is_two_items(tmp_path: Path) -> None:
