@@ -90,7 +90,9 @@ MAKERS = (
 @pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     make: Callable[[Path], Path] = request.param
-    return make(tmp_path)
+    root = tmp_path / "catalog"
+    root.mkdir()
+    return make(root)
 
 
 @pytest.fixture
