@@ -3,21 +3,21 @@
 import signal
 import sys
 import traceback
-from typing import Annotated
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
-from mmsearch.cli.doctor import doctor
-from mmsearch.cli.models import models
-from mmsearch.cli.sample import sample
-from mmsearch.cli.train import train
 
+from mmsearch.cli.doctor import doctor
 from mmsearch.cli.index import index
 from mmsearch.cli.info import info
+from mmsearch.cli.models import models
 from mmsearch.cli.render import stderr_console
+from mmsearch.cli.sample import sample
 from mmsearch.cli.search import search
+from mmsearch.cli.train import train
 from mmsearch.errors import MMSearchError
-
-INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(
     name="mmsearch",
@@ -27,8 +27,29 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+
+class Interrupted(MMSearchError):
+    exit_code = 128 + signal.SIGINT
+
+
+def interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """Ctrl-C as an error of ours: Typer would end the command without a word."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "stopped; what was written is kept, run the same command to go on"
+            ) from None
+
+    return run
+
+
 for command in (index, search, info, sample, models, doctor, train):
-    app.command()(command)
+    app.command()(interruptible(command))
 
 
 def print_version(wanted: bool) -> None:
@@ -57,8 +78,6 @@ def main() -> None:
     verbose = "--verbose" in sys.argv
     try:
         app()
-    except KeyboardInterrupt:
-        fail("stopped; what was written is kept, run the same command to go on", INTERRUPTED)
     except MMSearchError as error:
         if verbose:
             traceback.print_exc()

@@ -26,7 +26,11 @@ class Settings(BaseSettings):
 
     store: Path | None = Field(None, description="the store's folder; found upwards if not set")
     model: str | None = Field(None, description="the encoder; a store remembers its own")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto, cpu, cuda, cuda:N or mps",
+    )
     batch_size: int = Field(32, ge=1, le=4096, description="pictures or texts per forward pass")
     commit_seconds: float = Field(10, gt=0, description="rows are written at least this often")
     workers: int | None = Field(None, ge=1, le=256, description="decoding processes")

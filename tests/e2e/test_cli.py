@@ -120,7 +120,7 @@ def test_strict_turns_failures_into_code_6(run: Run) -> None:
     [
         (("search",), 2, "nothing to search for"),
         (("search", "  "), 2, "empty"),
-        (("search", "x", "--where", "pricee < 3"), 2, "columns: category"),
+        (("search", "x", "--where", "pricee < 3"), 2, "columns: bytes, category"),
         (("search", "x", "--target", "sound"), 2, "--target"),
         (("search", "--image", "gone.jpg"), 2, "gone.jpg"),
         (("search", "--image", "loose/note.txt"), 2, "note.txt"),
