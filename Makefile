@@ -25,7 +25,7 @@ bench: $(VENV)/.installed
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 docs: $(VENV)/.installed
-	$(BIN)/python -m pytest -q tests/e2e/test_docs.py --write-help
+	$(BIN)/python tools/write_cli_docs.py
 
 # Installed again only when the list of packages changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
