@@ -1,5 +1,6 @@
 """Chooses where the encoder runs, by trying the device, and says why."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from mmsearch.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+_NAME = re.compile(r"cuda(:\d+)?|mps")
 # Half-precision sums over 64 products of unit-variance numbers are off by far less than this.
 _TOLERANCE = 0.1
 
@@ -30,8 +32,7 @@ def choose_device(wanted: str = "auto") -> DeviceChoice:
         return _best_device()
     if wanted == "cpu":
         return DeviceChoice("cpu", "asked for")
-    kind, _, number = wanted.partition(":")
-    if kind not in ("cuda", "mps") or (number and (kind == "mps" or not number.isdigit())):
+    if not _NAME.fullmatch(wanted):
         raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got '{wanted}'")
     fault = _why_absent(wanted) or _why_faulty(torch.device(wanted))
     if fault:

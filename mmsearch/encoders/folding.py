@@ -76,4 +76,4 @@ def _fold(convolution: Any, norm: Any) -> None:
 
 def _what_remains(norm: nn.Module) -> nn.Module:
     activation = getattr(norm, "act", None)
-    return activation if isinstance(activation, nn.Module) else nn.Identity()
+    return activation if isinstance(activation, nn.Module) else nn.Identity().eval()

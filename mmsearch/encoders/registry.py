@@ -51,7 +51,7 @@ def resolve(name: str) -> ModelRef:
         return ModelRef(name, "hub", known[name].location.removeprefix(HUB_PREFIX))
     if name.startswith(HUB_PREFIX):
         return ModelRef(name, "hub", _checked_repo(name))
-    if Path(name).expanduser().is_dir():
+    if name and Path(name).expanduser().is_dir():
         folder = printable_path(Path(name).expanduser().absolute())
         return ModelRef(folder, "folder", folder)
     architecture, colon, tag = name.partition(":")

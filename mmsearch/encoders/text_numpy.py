@@ -165,7 +165,7 @@ class _Tower:
 
     def _attend(self, x: Floats, weights: Mapping[str, Floats], mask: Floats | None) -> Floats:
         n, length, width = x.shape
-        projected = x @ weights["attn.in_proj_weight"].T + weights["attn.in_proj_bias"]
+        projected = _linear(x, weights, "attn.in_proj_")
         # (3, n, heads, length, width per head)
         q, k, v = projected.reshape(n, length, 3, self._heads, -1).transpose(2, 0, 3, 1, 4)
         scores = q @ k.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width // self._heads))
@@ -196,9 +196,11 @@ class _Tower:
 
 
 def _linear(x: Floats, weights: Mapping[str, Floats], name: str) -> Floats:
-    product = x @ weights[f"{name}weight"].T
+    """x: float32 (…, in) → float32 (…, out)."""
+    # For a few rows, OpenBLAS is up to twice as fast on W xᵀ as on x Wᵀ.
+    product = (weights[f"{name}weight"] @ x.reshape(-1, x.shape[-1]).T).T
     bias = weights.get(f"{name}bias")
-    return product if bias is None else product + bias
+    return (product if bias is None else product + bias).reshape(*x.shape[:-1], -1)
 
 
 def _prefix(names: Sequence[str]) -> str:

@@ -197,6 +197,9 @@ def _cleaner(name: str) -> Callable[[str], str]:
 
 
 def _plain(text: str) -> str:
+    if text.isascii() and text.isprintable() and "&" not in text:
+        # Nothing to mend, so a usual query is spared the import.
+        return " ".join(text.split())
     import ftfy
 
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
