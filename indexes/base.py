@@ -10,16 +10,20 @@ from typing import Literal, Protocol, TypeAlias, get_args
 from mmsearch.errors import InputError
 from mmsearch.records import Floats, Ids
 
-IndexKind: TypeAlias = Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8"]
+IndexKind: TypeAlias = Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq"]
 INDEX_KINDS: tuple[str, ...] = get_args(IndexKind)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """How to build. recall: recall@10 against exact search that an approximate kind must reach."""
+    """How to build. recall: recall@10 against exact search that an approximate kind must reach.
+
+    memory_bytes: what the index may take while it is searched; None: half of the machine's.
+    """
 
     kind: IndexKind = "auto"
     recall: float = 0.95
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in INDEX_KINDS:
@@ -28,6 +32,8 @@ class IndexOptions:
             raise InputError(
                 f"recall must lie between 0 and 1, got {self.recall}; kind 'flat' is exact"
             )
+        if self.memory_bytes is not None and self.memory_bytes <= 0:
+            raise InputError(f"memory must be more than nothing, got {self.memory_bytes} bytes")
 
 
 @dataclass(frozen=True, slots=True)

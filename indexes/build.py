@@ -7,18 +7,14 @@ import numpy as np
 from mmsearch.errors import InputError
 from mmsearch.indexes.base import IndexOptions, VectorBatches
 from mmsearch.indexes.checks import require_distinct, require_pairs, require_vectors
+from mmsearch.indexes.choice import cell_count, choose
 from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex, new_flat
 from mmsearch.indexes.hnsw import HnswIndex, new_hnsw
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index, new_ivf
+from mmsearch.indexes.pq import IvfPqIndex, new_pq
 from mmsearch.indexes.truth import Truth
-from mmsearch.indexes.tuning import (
-    RECALL_AT,
-    cell_count,
-    choose,
-    explain,
-    tune,
-)
+from mmsearch.indexes.tuning import RECALL_AT, explain, tune, tune_refinement
 from mmsearch.records import Floats, Ids
 
 # Enough for an interval of about ±0.01 around a recall of 0.95.
@@ -44,14 +40,14 @@ def build_index(
     given = {name: part for name, part in (queries or {}).items() if len(part)}
     for name, part in given.items():
         require_vectors(part, dim, holder=f"the group of tuning queries '{name}'")
-    for kind, why in choose(len(batches), options):
-        index = _empty(kind, batches, dim, seed)
-        tuned = kind != "flat" and len(batches) > 0
+    for plan in choose(len(batches), dim, options):
+        index = _empty(plan.kind, batches, dim, seed)
+        tuned = plan.kind != "flat" and len(batches) > 0
         truth = Truth(given or _held_out(batches, dim, seed)) if tuned else None
         _fill(index, batches, truth)
         if truth is not None:
             _tune(index, truth, options.recall)
-        index.reason = explain(kind, why, index.effort_text, index.tuning)
+        index.reason = explain(plan.why, index.effort_text, index.tuning)
         if index.tuning is None or index.tuning.reached:
             break
     return index
@@ -64,6 +60,8 @@ def _empty(kind: str, batches: VectorBatches, dim: int, seed: int) -> FaissIndex
         return HnswIndex(new_hnsw(dim))
     cells = cell_count(len(batches))
     sample = spread_sample(batches, TRAINING_POINTS_PER_CELL * cells, dim, seed)
+    if kind == "ivf-pq":
+        return IvfPqIndex(new_pq(dim, cells, sample))
     empty = new_ivf(kind, dim, cells, sample)
     return IvfFlatIndex(empty) if kind == "ivf-flat" else IvfSq8Index(empty)
 
@@ -102,9 +100,18 @@ def _fill(index: FaissIndex, batches: VectorBatches, truth: Truth | None) -> Non
 
 
 def _tune(index: FaissIndex, truth: Truth, floor: float) -> None:
-    def search(effort: int) -> Ids:
+    """Sets the refinement, where there is one, then the effort, then what they reach."""
+
+    def found_with(refinement: int) -> Ids:
+        index.refinement = refinement
+        return index.search(truth.queries, RECALL_AT + 1)[1]
+
+    def found_at(effort: int) -> Ids:
         index.effort = effort
         return index.search(truth.queries, RECALL_AT + 1)[1]
 
-    index.tuning = tune(search, index.efforts, truth, floor=floor)
+    if index.refinements:
+        index.effort = max(1, index.efforts[-1] // 4)
+        index.refinement = tune_refinement(found_with, index.refinements, truth, floor=floor)
+    index.tuning = tune(found_at, index.efforts, truth, floor=floor)
     index.effort = index.tuning.effort

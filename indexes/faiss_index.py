@@ -39,6 +39,7 @@ class FaissIndex(ABC):
     """
 
     kind: str
+    _table: IdTable | None
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class FaissIndex(ABC):
         self.reason = reason
         self.tuning = tuning
         self.mapped = mapped
-        self._table: IdTable | None = None
+        self._changed()
 
     @staticmethod
     @abstractmethod
@@ -72,6 +73,20 @@ class FaissIndex(ABC):
     def efforts(self) -> list[int]:
         """What `effort` may be tried at, ascending; none for an exact kind."""
         return []
+
+    @property
+    def refinements(self) -> tuple[int, ...]:
+        """What `refinement` may be tried at, ascending; none where nothing is compared again."""
+        return ()
+
+    @property
+    def refinement(self) -> int:
+        """How many candidates are compared again, for each hit asked for."""
+        return 1
+
+    @refinement.setter
+    def refinement(self, factor: int) -> None:
+        raise InputError(f"an index of kind {self.kind} compares no candidates again")
 
     @property
     def effort_text(self) -> str:
@@ -100,7 +115,7 @@ class FaissIndex(ABC):
     def insert(self, vectors: Floats, ids: Ids) -> None:
         """`add` without its checks, for the builder. vectors: float32 (n, dim); ids: int64 (n,)"""
         self.index.add_with_ids(vectors, ids)
-        self._table = None
+        self._changed()
 
     def remove(self, ids: Ids) -> int:
         """Removes those present and returns how many there were. ids: int64 (n,)"""
@@ -109,7 +124,7 @@ class FaissIndex(ABC):
         if len(rows):
             self._own()
             self._delete(rows)
-            self._table = None
+            self._changed()
         return len(rows)
 
     def search(self, queries: Floats, k: int, *, allowed: Ids | None = None) -> tuple[Floats, Ids]:
@@ -118,12 +133,17 @@ class FaissIndex(ABC):
         require_k(k)
         if allowed is not None:
             require_ids(allowed, holder="allowed ids")
-            allowed = np.unique(allowed)
+            if not np.all(allowed[1:] > allowed[:-1]):
+                allowed = np.unique(allowed)
         width = min(k, len(self) if allowed is None else len(allowed), len(self))
         if not width or not len(queries):
             return _padded(np.empty((len(queries), 0), np.float32), k)
         found = self._nearest(queries, width, allowed)
         return ordered(*found, k)
+
+    def _changed(self) -> None:
+        """Forgets what was worked out from the ids held."""
+        self._table = None
 
     @abstractmethod
     def ids_by_row(self) -> Ids:
@@ -180,14 +200,6 @@ def exact_search(
         if not tied or width >= min(available, k + TIES_SEEN):
             return similarities, found
         width = min(2 * width, available)
-
-
-def scan(vectors: Floats, ids: Ids, queries: Floats, k: int) -> tuple[Floats, Ids]:
-    """Exact search over `vectors`, float32 (n, dim), with `ids`; like `exact_search`, but ids."""
-    flat = faiss.IndexFlatIP(vectors.shape[1])
-    flat.add(vectors)
-    similarities, rows = exact_search(flat, queries, min(k, len(ids)))
-    return similarities, ids[rows]
 
 
 def selector(ids: Ids) -> faiss.IDSelector:

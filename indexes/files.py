@@ -17,7 +17,7 @@ from secrets import token_hex
 from time import time
 from typing import IO
 
-import faiss  # noqa: TID253
+import faiss
 
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.indexes.base import EffortPoint, IndexMeta, Tuning
@@ -25,6 +25,7 @@ from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex
 from mmsearch.indexes.hnsw import HnswIndex
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index
+from mmsearch.indexes.pq import IvfPqIndex
 
 FORMAT_VERSION = 1
 INDEX_FILE = "index.faiss"
@@ -38,7 +39,7 @@ _LEFTOVER_SECONDS = 24 * 3600
 HASHED_AT_LOAD_BYTES = 64 * 2**20
 
 _CLASSES: dict[str, type[FaissIndex]] = {
-    found.kind: found for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index)
+    found.kind: found for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index, IvfPqIndex)
 }
 _REBUILD = "run 'mmsearch index' to rebuild it from the table"
 

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from functools import cache
 
 import faiss
+import numpy as np
 
 from mmsearch.indexes.checks import require_k, require_vectors
 from mmsearch.indexes.faiss_index import FaissIndex, ordered
-from mmsearch.indexes.flat import FlatIndex, RowIndex
+from mmsearch.indexes.flat import FlatIndex
 from mmsearch.indexes.hnsw import HnswIndex
+from mmsearch.indexes.ids import REMOVED
 from mmsearch.indexes.ivf import IvfIndex
+from mmsearch.indexes.rows import RowIndex
 from mmsearch.records import Floats, Ids
 
 PROBE_SECONDS = 120
@@ -136,7 +139,7 @@ class GpuIndex:
         options = faiss.GpuMultipleClonerOptions()
         options.useFloat16 = True
         options.shard = len(self._devices) > 1
-        source = _gpu_source(self.twin)
+        source = gpu_source(self.twin)
         self._gpu = faiss.index_cpu_to_gpu_multiple_py(
             self._resources, source, co=options, gpus=list(self._devices)
         )
@@ -174,11 +177,11 @@ def bytes_on_gpu(index: FaissIndex) -> int:
     return len(index) * (index.dim * width + 8)
 
 
-def _gpu_source(index: FaissIndex) -> faiss.Index:
+def gpu_source(index: FaissIndex) -> faiss.Index:
     """What is copied. A graph does not run on a GPU; its vectors, scanned there, are quicker."""
     if not isinstance(index, HnswIndex):
         return index.index
     flat = FlatIndex(faiss.IndexIDMap(faiss.IndexFlatIP(index.dim)))
-    present = index.ids_by_row() >= 0
-    flat.insert(index.vectors_by_row()[present], index.ids_by_row()[present])
+    rows = np.flatnonzero(index.ids_by_row() != REMOVED)
+    flat.insert(index.vectors_of_rows(rows), index.ids_by_row()[rows])
     return flat.index

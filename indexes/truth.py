@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-import faiss  # noqa: TID253
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 

@@ -27,7 +27,7 @@ class Batches:
         yield self.vectors, np.arange(len(self.vectors), dtype=np.int64)
 
 
-@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf-flat", "ivf-sq8"])
+@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq"])
 def test_an_index_moves_where_the_probe_passes_and_stays_with_a_reason_elsewhere(
     kind: IndexKind,
 ) -> None:

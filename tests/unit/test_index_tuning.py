@@ -8,17 +8,17 @@ import pytest
 from mmsearch.errors import InputError, SpaceMismatch
 from mmsearch.indexes import IndexKind, IndexOptions, build_index
 from mmsearch.indexes.build import spread_sample
-from mmsearch.indexes.truth import WIDTH, Truth
-from mmsearch.indexes.tuning import (
+from mmsearch.indexes.choice import (
     EXACT_ROWS,
     MOST_CELLS,
     POINTS_PER_CELL,
     WHOLE_ROWS,
+    bytes_needed,
     cell_count,
     choose,
-    lower_bound,
-    tune,
 )
+from mmsearch.indexes.truth import WIDTH, Truth
+from mmsearch.indexes.tuning import lower_bound, tune
 from mmsearch.records import Floats, Ids
 
 DIM = 16
@@ -64,13 +64,39 @@ class Batches:
     ],
 )
 def test_the_kind_follows_size_and_wish(rows: int, kind: IndexKind, built: str) -> None:
-    plans = choose(rows, IndexOptions(kind=kind))
-    assert plans[0][0] == built
-    assert all(why for _, why in plans)
+    options = IndexOptions(kind=kind, memory_bytes=2**40)
+    plans = choose(rows, 256, options)
+    assert plans[0].kind == built
+    assert all(plan.why for plan in plans)
 
 
 def test_auto_ends_with_an_exact_kind_when_the_recall_is_missed() -> None:
-    assert [kind for kind, _ in choose(10**6, IndexOptions())] == ["ivf-sq8", "ivf-flat", "flat"]
+    plans = choose(10**6, 256, IndexOptions(memory_bytes=2**40))
+    assert [plan.kind for plan in plans] == ["ivf-sq8", "ivf-flat", "flat"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "memory", "built"),
+    [
+        (10**7, 4 * 2**30, "ivf-sq8"),
+        (10**7, 2 * 2**30, "ivf-pq"),
+        (10**5, 50 * 2**20, "ivf-sq8"),
+        (10**4, 5 * 2**20, "ivf-sq8"),
+    ],
+)
+def test_auto_stays_within_memory(rows: int, memory: int, built: str) -> None:
+    plans = choose(rows, 256, IndexOptions(memory_bytes=memory))
+    assert plans[0].kind == built
+    assert all(bytes_needed(plan.kind, rows, 256) <= memory for plan in plans)
+
+
+def test_memory_that_nothing_fits_in_is_refused_with_the_numbers() -> None:
+    with pytest.raises(InputError, match=r"take at least 762\.9 MiB, memory allows 100\.0 MiB"):
+        choose(10**7, 256, IndexOptions(memory_bytes=100 * 2**20))
+    with pytest.raises(InputError, match=r"ivf-sq8 takes 2\.5 GiB .* allows 2\.0 GiB"):
+        choose(10**7, 256, IndexOptions(kind="ivf-sq8", memory_bytes=2 * 2**30))
+    with pytest.raises(InputError, match="more than nothing, got 0 bytes"):
+        IndexOptions(memory_bytes=0)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 38, 39, 624, 5_000, 10**5, 10**6, 10**7, 10**9])
@@ -167,7 +193,7 @@ def test_the_lower_bound_covers_the_true_mean_as_often_as_it_says() -> None:
     assert lower_bound(np.ones(20)) < 0.95 < lower_bound(np.ones(500))
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "ivf-flat", "ivf-sq8"])
+@pytest.mark.parametrize("kind", ["hnsw", "ivf-flat", "ivf-sq8", "ivf-pq"])
 def test_a_built_index_reaches_the_recall_on_unseen_queries(kind: IndexKind) -> None:
     vectors = clusters(6_000)
     queries = {"text": clusters(300, seed=5), "image": clusters(300, seed=6)}
