@@ -3,7 +3,7 @@
 Reads only, and never waits for a writer: it stays at the table version and generation it opened.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,6 @@ from mmsearch.media import MediaBounds, decode
 from mmsearch.query import Query, Term, TermVectors, query_vector
 from mmsearch.records import Floats, Hit, Ids, Modality, Target
 from mmsearch.store.lance import LIVE, Store
-
-# Reciprocal rank fusion, Cormack et al. 2009: the constant from the paper.
-RRF_CONSTANT = 60
 
 
 class Engine:
@@ -73,12 +70,12 @@ class Engine:
             (target, *self._nearest(terms, target, query.k, allowed, excluded))
             for target in targets
         ]
-        found = ranked[0] if len(ranked) == 1 else None
-        if found is not None:
-            target, similarities, uids = found
+        if len(ranked) == 1:
+            target, similarities, uids = ranked[0]
             order = [(uid, sim, target) for uid, sim in zip(uids, similarities, strict=True)]
         else:
-            order = _fuse_ranks(ranked)[: query.k]
+            typical = {target: self._typical(terms, target) for target in targets}
+            order = _interleave(ranked, typical)[: query.k]
         return self._hydrate(order)
 
     def _targets(self, query: Query) -> tuple[Target, ...]:
@@ -91,6 +88,10 @@ class Engine:
         if counts["both"] and 2 * counts["both"] >= counts["items"]:
             return ("product",)
         return present or ("image",)
+
+    def _typical(self, terms: tuple[TermVectors, ...], target: Target) -> float:
+        mean = self.fusion.means.get("text" if target == "text" else "image")
+        return 0.0 if mean is None else float(query_vector(terms, target, self.fusion)[0] @ mean)
 
     def _term_vectors(self, term: Term) -> TermVectors:
         vectors: dict[Modality, Floats]
@@ -222,16 +223,18 @@ class Engine:
         return hits
 
 
-def _fuse_ranks(
-    ranked: Sequence[tuple[Target, Floats, Ids]],
+def _interleave(
+    ranked: Sequence[tuple[Target, Floats, Ids]], typical: Mapping[Target, float]
 ) -> list[tuple[int, float, Target]]:
-    """Reciprocal rank fusion; an item's similarity is its own best target's."""
-    scores: dict[int, float] = {}
-    best: dict[int, tuple[int, float, Target]] = {}
+    """Merges targets by rank, an item at its best one: similarities are on two scales.
+
+    typical: the query's similarity to a target's mean vector. Of equal ranks, the hit that stands
+    out more from what is typical of its target comes first.
+    """
+    best: dict[int, tuple[int, float, float, Target]] = {}
     for target, similarities, uids in ranked:
         for rank, (uid, similarity) in enumerate(zip(uids.tolist(), similarities, strict=True)):
-            scores[uid] = scores.get(uid, 0.0) + 1.0 / (RRF_CONSTANT + rank + 1)
-            if uid not in best or rank < best[uid][0]:
-                best[uid] = (rank, float(similarity), target)
-    order = sorted(scores, key=lambda uid: (-scores[uid], uid))
-    return [(uid, best[uid][1], best[uid][2]) for uid in order]
+            found = (rank, typical[target] - float(similarity), float(similarity), target)
+            best[uid] = min(best.get(uid, found), found)
+    order = sorted(best, key=lambda uid: (*best[uid][:2], uid))
+    return [(uid, best[uid][2], best[uid][3]) for uid in order]
