@@ -1,0 +1,1 @@
+"""Labelled catalogs and queries measure models by exact search, and indexes against it."""
