@@ -1,12 +1,16 @@
-"""Batch normalisation folded into the convolution before it: the same numbers, less work.
+"""Convolutional image towers made lighter for inference: the same numbers for less work.
 
-In inference a batch norm is a fixed scale and shift per channel, so the convolution can carry it.
+A batch norm is then a fixed scale and shift per channel, which the convolution before it can carry;
+and for pictures of one size, TensorFlow's uneven padding becomes an even one with a larger kernel.
 """
 
+from functools import partial
+from math import ceil
 from typing import Any
 
 import torch
-from torch import fx, nn
+from timm.layers.conv2d_same import Conv2dSame
+from torch import Tensor, fx, nn
 
 
 class _Tracer(fx.Tracer):
@@ -29,6 +33,68 @@ def fold_batch_norms(tower: nn.Module) -> int:
         parent, _, child = norm_name.rpartition(".")
         setattr(tower.get_submodule(parent), child, _what_remains(norm))
     return len(pairs)
+
+
+def even_padding(tower: nn.Module, size: int) -> int:
+    """Replaces in place the convolutions that pad their input anew each time; returns how many.
+
+    tower: in eval mode, on the CPU, for pictures of size x size and of that size only. Such padding
+    copies the whole input, which took a third of the time of the built-in model.
+    """
+    sides = _input_sides(tower, size)
+    for name, side in sides.items():
+        parent, _, child = name.rpartition(".")
+        same = tower.get_submodule(name)
+        setattr(tower.get_submodule(parent), child, _evenly_padded(same, side))
+    return len(sides)
+
+
+def _input_sides(tower: nn.Module, size: int) -> dict[str, int]:
+    """The side in pixels of what each convolution with uneven padding reads, by its name."""
+    sides: dict[str, int] = {}
+
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        height, width = inputs[0].shape[-2:]
+        if height == width:
+            sides[name] = height
+
+    hooks = [
+        module.register_forward_pre_hook(partial(note, name))
+        for name, module in tower.named_modules()
+        if isinstance(module, Conv2dSame) and _is_square(module)
+    ]
+    if hooks:
+        with torch.no_grad():
+            tower(torch.zeros(1, 3, size, size))
+    for hook in hooks:
+        hook.remove()
+    return sides
+
+
+def _is_square(convolution: nn.Conv2d) -> bool:
+    kernel, stride = set(convolution.kernel_size), set(convolution.stride)
+    return len(kernel) == len(stride) == 1 and convolution.dilation == (1, 1)
+
+
+def _evenly_padded(same: Any, side: int) -> nn.Conv2d:
+    """Padded on both ends by what TensorFlow adds at the end; zeros in the kernel skip the rest."""
+    kernel, stride = same.kernel_size[0], same.stride[0]
+    padding = max((ceil(side / stride) - 1) * stride + kernel - side, 0)
+    before = padding // 2
+    after = padding - before
+    weight = nn.functional.pad(same.weight.detach(), (after - before, 0, after - before, 0))
+    even = nn.Conv2d(
+        same.in_channels,
+        same.out_channels,
+        weight.shape[-1],
+        stride=stride,
+        padding=after,
+        groups=same.groups,
+        bias=same.bias is not None,
+    )
+    even.weight = nn.Parameter(weight, requires_grad=False)
+    even.bias = same.bias
+    return even.eval()
 
 
 def _pairs(tower: nn.Module) -> list[tuple[str, str]]:

@@ -8,9 +8,10 @@ import pytest
 import timm
 import torch
 from open_clip.modified_resnet import ModifiedResNet
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
-from mmsearch.encoders.folding import fold_batch_norms
+from mmsearch.encoders.folding import even_padding, fold_batch_norms
 
 
 def resnet() -> nn.Module:
@@ -86,8 +87,22 @@ def test_a_transformer_has_nothing_to_fold() -> None:
     assert fold_batch_norms(tower) == 0
 
 
+@pytest.mark.parametrize("size", [32, 33, 47])
+def test_even_padding_changes_nothing(size: int) -> None:
+    tower = lived_in(lite())
+    even = deepcopy(tower)
+    assert even_padding(even, size) == 5
+    assert not any(isinstance(module, Conv2dSame) for module in even.modules())
+    torch.testing.assert_close(outputs(even, size), outputs(tower, size), atol=1e-5, rtol=1e-5)
+
+
+def test_padding_that_is_even_is_left() -> None:
+    tower = lived_in(resnet())
+    assert even_padding(tower, 32) == 0
+
+
 @torch.no_grad()
-def outputs(tower: nn.Module) -> Tensor:
-    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+def outputs(tower: nn.Module, size: int = 32) -> Tensor:
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     vectors: Tensor = tower(images)
     return vectors
