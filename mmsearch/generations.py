@@ -240,7 +240,9 @@ def _write_info(folder: Path, info: GenerationInfo) -> None:
         "image_weight": info.fusion.image_weight,
         "means": {name: mean.tolist() for name, mean in info.fusion.means.items()},
     }
-    write_atomically(_info_path(folder, info.number), json.dumps(content))
+    path = _info_path(folder, info.number)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, json.dumps(content))
 
 
 def _path(folder: Path, target: Target, number: int) -> Path:

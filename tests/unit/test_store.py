@@ -122,6 +122,44 @@ def test_a_bad_filter_names_the_columns_there_are(store: Store, where: str) -> N
     assert "_uid" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("price < 5 name = 'x'", "bad syntax"),
+        ("price < 5; DROP", "bad syntax"),
+        ("price < 5)", "bracket"),
+        ("price < 5) OR (price > 5", "bracket"),
+        ("price = 'cheap'", r'"cheap" is no whole number'),
+        ("name = 5", "single quotes"),
+        ('name = "x"', "single quotes"),
+        ("  ", "incomplete"),
+        ("price > 3 AND", "incomplete"),
+    ],
+)
+def test_a_filter_is_never_read_in_part(store: Store, where: str, says: str) -> None:
+    store.write_rows([row("a/1", price=1, name="O'Hara (x")])
+    with pytest.raises(BadFilter, match=says) as caught:
+        store.uids(where)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "name = 'O''Hara (x'",
+        "NAME LIKE 'O%' AND `price` = 1",
+        "lower(name) = 'o''hara (x' -- a comment",
+        "price BETWEEN 1 AND 2 AND (flag OR price > 7)",
+        "seen > timestamp '2025-01-01 00:00:00'",
+        "price IN (1, 2) AND name IS NOT NULL",
+    ],
+)
+def test_quotes_brackets_case_and_types_in_filters(store: Store, where: str) -> None:
+    store.write_rows([row("a/1", price=1, name="O'Hara (x", flag=True, seen=WHEN)])
+    store.write_rows([row("a/2", price=9, name="other", flag=False, seen=None)])
+    assert keys(store, where) == {"a/1"}
+
+
 def test_prune_can_be_undone(store: Store) -> None:
     store.write_rows([row("a/1", price=1), row("a/2", price=2), row("b/3")])
     store.mark_missing(["a/1", "b/3"], WHEN)

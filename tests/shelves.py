@@ -1,0 +1,105 @@
+"""Stores whose vectors lie in two cones, as contrastive encoders make them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from mmsearch.engine import Engine
+from mmsearch.fusion import LateFusion, unit
+from mmsearch.generations import build_generation, live_generation
+from mmsearch.indexes import IndexOptions
+from mmsearch.progress import Silent
+from mmsearch.records import Floats, Scalar, SpaceId
+from mmsearch.store.lance import Store
+from mmsearch.store.manifest import Manifest
+from mmsearch.store.rows import items_schema
+
+DIM = 24
+WHEN = datetime(2026, 1, 2, tzinfo=UTC)
+SPACE = SpaceId("tiny", "a" * 32, DIM, "b" * 32)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A row to be: vectors float32 (DIM,) or None."""
+
+    key: str
+    image: Floats | None = None
+    text: Floats | None = None
+    words: str | None = None
+    metadata: dict[str, Scalar] | None = None
+
+
+def cones(count: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """Images and texts, float32 (count, DIM) each, unit rows: row i of both means the same."""
+    random = np.random.default_rng(seed)
+    # One row after another, so that fewer items are the first of more.
+    meanings, *noise = random.normal(size=(count, 3, DIM)).transpose(1, 0, 2)
+    image_cone, text_cone = np.zeros(DIM), np.zeros(DIM)
+    image_cone[0], text_cone[1] = 1.5, 1.5
+    images = meanings / np.sqrt(DIM) + image_cone + noise[0] * 0.05
+    texts = meanings / np.sqrt(DIM) + text_cone + noise[1] * 0.05
+    return unit(images.astype(np.float32)), unit(texts.astype(np.float32))
+
+
+def products(count: int, **parts: Any) -> list[Item]:
+    """Items with picture and text and a number, 'n', from 0 to count - 1."""
+    images, texts = cones(count)
+    return [
+        Item(f"shop/{i}", images[i], texts[i], f"item number {i}", {"n": i, **parts})
+        for i in range(count)
+    ]
+
+
+def no_encoder() -> NoReturn:
+    raise AssertionError("this query needs no encoder")
+
+
+class Shelf:
+    """A store in a folder, with engines over it."""
+
+    def __init__(self, folder: Path, space: SpaceId = SPACE) -> None:
+        self.store = Store.create(folder, Manifest("tiny", space))
+
+    def write(self, items: Sequence[Item], uids: Sequence[int] | None = None) -> None:
+        rows = [self._row(item, None if uids is None else uids[i]) for i, item in enumerate(items)]
+        with self.store.writing():
+            self.store.write_rows(rows)
+
+    def build(self, kind: str = "auto") -> None:
+        with self.store.writing():
+            self.store.tidy()
+            options = IndexOptions(kind=kind)  # type: ignore[arg-type]
+            build_generation(self.store, options, Silent())
+
+    def engine(self, **factories: Any) -> Engine:
+        generation = live_generation(self.store.folder)
+        loaders = {"encoder": no_encoder, "text_encoder": no_encoder, **factories}
+        return Engine(Store.open(self.store.folder), generation=generation, **loaders)
+
+    @property
+    def fusion(self) -> LateFusion:
+        return self.engine().fusion
+
+    def uid_of(self, key: str) -> int:
+        row = Store.open(self.store.folder).row_of_key(key, ["_uid"])
+        assert row is not None
+        return int(row["_uid"])
+
+    def _row(self, item: Item, uid: int | None) -> dict[str, Any]:
+        row: dict[str, Any] = dict.fromkeys(items_schema(DIM).names)
+        return row | {
+            "_uid": uid,
+            "key": item.key,
+            "source": item.key.split("/")[0],
+            "uri": f"/pictures/{item.key}",
+            "text": item.words,
+            "_indexed": WHEN,
+            "_image_vector": item.image,
+            "_text_vector": item.text,
+            "metadata": item.metadata or {},
+        }
