@@ -24,6 +24,10 @@ class Mixture:
     factors: Floats
     weights: Floats
 
+    @property
+    def dim(self) -> int:
+        return int(self.means.shape[1])
+
     @classmethod
     def fit(cls, real: Floats) -> "Mixture":
         """real: float32 (n, dim), unit rows. Small components borrow from the common covariance."""

@@ -15,7 +15,7 @@ from mmsearch.indexes.base import (
 )
 
 if TYPE_CHECKING:
-    from mmsearch.indexes.build import build_index
+    from mmsearch.indexes.build import build_index, rebuild_reason
     from mmsearch.indexes.faiss_index import FaissIndex
     from mmsearch.indexes.files import load_index, read_meta, save_index, verify_index
     from mmsearch.indexes.gpu import GpuProbe, probe_gpu, to_gpu
@@ -27,6 +27,7 @@ _HOME = {
     "load_index": "files",
     "probe_gpu": "gpu",
     "read_meta": "files",
+    "rebuild_reason": "build",
     "save_index": "files",
     "to_gpu": "gpu",
     "verify_index": "files",
@@ -47,6 +48,7 @@ __all__ = [
     "load_index",
     "probe_gpu",
     "read_meta",
+    "rebuild_reason",
     "save_index",
     "to_gpu",
     "verify_index",

@@ -64,13 +64,16 @@ class Tuning:
 class IndexMeta:
     """meta.json. effort: nprobe or efSearch, 0 for exact kinds. extra: whatever the caller keeps.
 
-    count: ids held. checksum: BLAKE2b-128 of index.faiss, in hex; size_bytes: its length.
+    count: ids held; built: how many when it was trained and tuned; changes: added or removed since.
+    checksum: BLAKE2b-128 of index.faiss, in hex; size_bytes: its length.
     """
 
     format_version: int
     kind: str
     dim: int
     count: int
+    built: int
+    changes: int
     effort: int
     reason: str
     tuning: Tuning | None

@@ -20,6 +20,9 @@ from mmsearch.records import Floats, Ids
 # Enough for an interval of about ±0.01 around a recall of 0.95.
 TUNING_QUERIES = 500
 
+# Cells, codes and effort were fitted to the rows there were.
+REBUILD_SHARE = 0.2
+
 # k-means gains nothing from more points, and its time grows with them.
 TRAINING_POINTS_PER_CELL = 64
 
@@ -47,10 +50,23 @@ def build_index(
         _fill(index, batches, truth)
         if truth is not None:
             _tune(index, truth, options.recall)
+        index.built = len(batches)
         index.reason = explain(plan.why, index.effort_text, index.tuning)
         if index.tuning is None or index.tuning.reached:
             break
     return index
+
+
+def rebuild_reason(index: FaissIndex, options: IndexOptions) -> str:
+    """Why the index had better be built anew, for people; '' while it is as good as new."""
+    if index.kind != "flat" and index.changes > REBUILD_SHARE * index.built:
+        return f"{index.changes:,} changes since it was built over {index.built:,} rows"
+    kinds = [plan.kind for plan in choose(len(index), index.dim, options)]
+    # A kind that was second choice stays: the first has missed the recall.
+    first_then = choose(index.built, index.dim, options)[0].kind
+    if index.kind != kinds[0] and (index.kind == first_then or index.kind not in kinds):
+        return f"{kinds[0]} suits {len(index):,} rows better than {index.kind}"
+    return ""
 
 
 def _empty(kind: str, batches: VectorBatches, dim: int, seed: int) -> FaissIndex:

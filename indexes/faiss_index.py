@@ -36,6 +36,7 @@ class FaissIndex(ABC):
     """A VectorIndex in FAISS. effort: nprobe or efSearch; reason: why it is of this kind.
 
     mapped: the file that its vectors are mapped from, None when it owns them.
+    built: how many ids it held when it was trained and tuned; changes: added or removed since.
     """
 
     kind: str
@@ -55,6 +56,8 @@ class FaissIndex(ABC):
         self.reason = reason
         self.tuning = tuning
         self.mapped = mapped
+        self.built = 0
+        self.changes = 0
         self._changed()
 
     @staticmethod
@@ -111,6 +114,7 @@ class FaissIndex(ABC):
             )
         self._own()
         self.insert(vectors, ids)
+        self.changes += len(ids)
 
     def insert(self, vectors: Floats, ids: Ids) -> None:
         """`add` without its checks, for the builder. vectors: float32 (n, dim); ids: int64 (n,)"""
@@ -125,6 +129,7 @@ class FaissIndex(ABC):
             self._own()
             self._delete(rows)
             self._changed()
+            self.changes += len(rows)
         return len(rows)
 
     def search(self, queries: Floats, k: int, *, allowed: Ids | None = None) -> tuple[Floats, Ids]:

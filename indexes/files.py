@@ -36,7 +36,7 @@ _PARTIAL = ".partial"
 _LEFTOVER_SECONDS = 24 * 3600
 
 # Hashing runs at about a gigabyte per second, so up to here it goes unnoticed at every load.
-HASHED_AT_LOAD_BYTES = 64 * 2**20
+HASHED_AT_LOAD_BYTES = 16 * 2**20
 
 _CLASSES: dict[str, type[FaissIndex]] = {
     found.kind: found for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index, IvfPqIndex)
@@ -79,6 +79,7 @@ def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> Fais
     index = _class_of(meta, raw, path)(
         raw, effort=meta.effort, reason=meta.reason, tuning=meta.tuning, mapped=mapped
     )
+    index.built, index.changes = meta.built, meta.changes
     if (index.dim, len(index)) != (meta.dim, meta.count):
         raise CorruptIndex(
             f"{path} holds {len(index):,} vectors of {index.dim} dimensions, {META_FILE} says "
@@ -124,6 +125,8 @@ def _meta(values: dict[str, object]) -> IndexMeta:
         ("checksum", str),
         ("dim", int),
         ("count", int),
+        ("built", int),
+        ("changes", int),
         ("effort", int),
         ("size_bytes", int),
     ):
@@ -145,6 +148,8 @@ def _described(
         kind=index.kind,
         dim=index.dim,
         count=len(index),
+        built=index.built,
+        changes=index.changes,
         effort=index.effort,
         reason=index.reason,
         tuning=index.tuning,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmsearch.errors import InputError, SpaceMismatch
-from mmsearch.indexes import IndexKind, IndexOptions, build_index
+from mmsearch.indexes import IndexKind, IndexOptions, build_index, rebuild_reason
 from mmsearch.indexes.build import spread_sample
 from mmsearch.indexes.choice import (
     EXACT_ROWS,
@@ -229,3 +229,30 @@ def test_tuning_queries_are_checked_at_the_door() -> None:
     index = build_index(batches, dim=DIM, queries=empty, options=IndexOptions(kind="hnsw"))
     assert index.tuning is not None
     assert set(index.tuning.queries) == {"row"}
+
+
+def test_an_index_is_built_anew_once_a_fifth_has_changed() -> None:
+    vectors = clusters(1_000)
+    options = IndexOptions(kind="ivf-flat")
+    index = build_index(Batches(vectors), dim=DIM, options=options)
+    assert (index.built, index.changes) == (1_000, 0)
+    index.add(clusters(120, seed=4), np.arange(1_000, 1_120))
+    assert index.remove(np.arange(80)) == 80
+    assert rebuild_reason(index, options) == ""
+    index.remove(np.array([80]))
+    assert rebuild_reason(index, options) == "201 changes since it was built over 1,000 rows"
+
+
+def test_an_index_is_built_anew_once_another_kind_suits_it() -> None:
+    index = build_index(Batches(clusters(1_000)), dim=DIM)
+    assert rebuild_reason(index, IndexOptions()) == ""
+    index.add(clusters(EXACT_ROWS, seed=3), np.arange(1_000, 1_000 + EXACT_ROWS))
+    assert rebuild_reason(index, IndexOptions(memory_bytes=2**40)) == (
+        "ivf-flat suits 21,000 rows better than flat"
+    )
+    assert rebuild_reason(index, IndexOptions(kind="flat")) == ""
+    assert rebuild_reason(index, IndexOptions(kind="hnsw")) == (
+        "hnsw suits 21,000 rows better than flat"
+    )
+    index.built = 21_000
+    assert rebuild_reason(index, IndexOptions(memory_bytes=2**40)) == ""
