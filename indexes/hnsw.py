@@ -58,11 +58,11 @@ class HnswIndex(StrikingIndex):
 
     def _walk(self, queries: Floats, k: int, rows: Ids | None) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim) → similarities (q, k) and ids (q, k), -1 where none was met."""
-        parameters = faiss.SearchParametersHNSW()
-        parameters.efSearch = max(self.effort, 2 * k)
+        effort = max(self.effort, 2 * k)
+        parameters = faiss.SearchParametersHNSW(efSearch=effort)
         if rows is not None:
-            parameters.efSearch = parameters.efSearch * self.index.ntotal // len(rows)
-            parameters.sel = selector(rows)
+            effort = effort * self.index.ntotal // len(rows)
+            parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=selector(rows))
         queries = np.ascontiguousarray(queries)
         similarities, found = self._graph().search(queries, k, params=parameters)
         return similarities, self._named(found)

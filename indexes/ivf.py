@@ -117,11 +117,14 @@ class IvfIndex(FaissIndex):
         self, queries: Floats, k: int, probes: int, filters: "Filters | None"
     ) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim) → similarities and ids (q, k), -1 where cells run out."""
+        # Given as arguments, the selectors are kept alive by the parameters.
         parameters = faiss.SearchParametersIVF(nprobe=probes)
         if filters is not None:
-            parameters.sel = filters.ids
-            if filters.cells is not None:
-                parameters.quantizer_params = faiss.SearchParameters(sel=filters.cells)
+            parameters = faiss.SearchParametersIVF(
+                nprobe=probes,
+                sel=filters.ids,
+                quantizer_params=faiss.SearchParameters(sel=filters.cells),
+            )
         similarities, ids = self.index.search(np.ascontiguousarray(queries), k, params=parameters)
         return similarities, ids
 

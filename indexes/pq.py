@@ -113,7 +113,7 @@ class IvfPqIndex(StrikingIndex):
         """queries: float32 (q, dim) → similarities and ids (q, k), -1 where cells run out."""
         inside = faiss.SearchParametersIVF(nprobe=probes)
         if rows is not None:
-            inside.sel = selector(rows)
+            inside = faiss.SearchParametersIVF(nprobe=probes, sel=selector(rows))
         parameters = faiss.IndexRefineSearchParameters(
             k_factor=self.refinement,
             base_index_params=faiss.SearchParametersPreTransform(index_params=inside),
