@@ -23,6 +23,7 @@ from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manif
 
 if TYPE_CHECKING:
     from mmsearch.encoders.base import Encoder, TextEncoder
+    from mmsearch.encoders.devices import DeviceChoice
     from mmsearch.engine import Engine
 
 DEFAULT_MODEL = "builtin"
@@ -231,18 +232,19 @@ class Catalog:
 
     def _encoder_for(
         self, manifest: Manifest | None, progress: ProgressListener
-    ) -> tuple["Encoder", str]:
+    ) -> tuple["Encoder", "DeviceChoice"]:
         from mmsearch.encoders.devices import choose_device
 
         model = self.settings.model or (manifest.model if manifest else DEFAULT_MODEL)
         device = choose_device(self.settings.device)
         progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
-        return self._load_encoder(model), device.name
+        return self._load_encoder(model), device
 
     def _load_encoder(self, model: str) -> "Encoder":
         from mmsearch.encoders.registry import load_encoder
 
-        return load_encoder(model, device=self.settings.device)
+        settings = self.settings
+        return load_encoder(model, device=settings.device, batch_size=settings.batch_size)
 
     def _load_text_encoder(self, model: str) -> "TextEncoder":
         from mmsearch.encoders.registry import load_text_encoder

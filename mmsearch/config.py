@@ -31,7 +31,9 @@ class Settings(BaseSettings):
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
         description="auto, cpu, cuda, cuda:N or mps",
     )
-    batch_size: int = Field(32, ge=1, le=4096, description="pictures or texts per forward pass")
+    batch_size: int | None = Field(
+        None, ge=1, le=4096, description="pictures or texts per forward pass; by device if not set"
+    )
     commit_seconds: float = Field(10, gt=0, description="rows are written at least this often")
     workers: int | None = Field(None, ge=1, le=256, description="decoding processes")
     max_pixels: int = Field(178_956_970, ge=1, description="largest picture, in pixels")

@@ -22,6 +22,11 @@ class DeviceChoice:
     name: str
     reason: str
 
+    @property
+    def batch_size(self) -> int:
+        """Pictures per forward pass: enough to fill the device, and no more memory than that."""
+        return 32 if self.name == "cpu" else 256
+
 
 @cache
 def choose_device(wanted: str = "auto") -> DeviceChoice:

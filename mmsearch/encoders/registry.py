@@ -65,14 +65,14 @@ def resolve(name: str) -> ModelRef:
     raise InputError(_unknown(name, architecture))
 
 
-def load_encoder(name: str, *, device: str = "auto") -> Encoder:
+def load_encoder(name: str, *, device: str = "auto", batch_size: int | None = None) -> Encoder:
     """Both towers on `device`. Downloads the model if the cache lacks it.
 
-    Raises InputError, MissingModel, MissingDependency.
+    batch_size: pictures or texts per forward pass; by device if None. Raises InputError, MissingModel, MissingDependency.
     """
     from mmsearch.encoders.devices import choose_device
 
-    return _full(_files(resolve(name)), choose_device(device))
+    return _full(_files(resolve(name)), choose_device(device), batch_size)
 
 
 def load_text_encoder(name: str, *, device: str = "auto") -> TextEncoder:
@@ -84,7 +84,7 @@ def load_text_encoder(name: str, *, device: str = "auto") -> TextEncoder:
         return NumpyTextEncoder(files)
     from mmsearch.encoders.devices import choose_device
 
-    return _full(files, choose_device(device))
+    return _full(files, choose_device(device), None)
 
 
 def is_here(model: KnownModel) -> bool:
@@ -94,10 +94,10 @@ def is_here(model: KnownModel) -> bool:
     return is_cached(model.location.removeprefix(HUB_PREFIX))
 
 
-def _full(files: ModelFiles, device: "DeviceChoice") -> Encoder:
+def _full(files: ModelFiles, device: "DeviceChoice", batch_size: int | None) -> Encoder:
     from mmsearch.encoders.openclip import OpenClipEncoder
 
-    return OpenClipEncoder(files, device)
+    return OpenClipEncoder(files, device, batch_size=batch_size or device.batch_size)
 
 
 def _files(ref: ModelRef) -> ModelFiles:

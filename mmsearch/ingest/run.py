@@ -14,6 +14,7 @@ from itertools import chain, islice
 
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
+from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import InputError
 from mmsearch.ingest.batches import BatchEncoder, Job, without_copies_of_lost_rows
 from mmsearch.ingest.changes import KNOWN_COLUMNS, FileState, KnownRows, Work, plan, text_only
@@ -65,10 +66,11 @@ class Ingest:
         settings: Settings,
         *,
         progress: ProgressListener,
-        device: str,
+        device: DeviceChoice,
     ) -> None:
         self._store, self._encoder, self._settings = store, encoder, settings
-        self._progress, self._device = progress, device
+        self._progress, self._device = progress, device.name
+        self._batch_size = settings.batch_size or device.batch_size
         self._batches = BatchEncoder(encoder, store)
 
     def run(self, sources: Sequence[Source], options: IngestOptions) -> IngestReport:
@@ -148,7 +150,6 @@ class Ingest:
             self._progress.advance(1)
 
     def _write_all(self, works: Iterable[Work], known: KnownRows, tally: _Tally) -> None:
-        size = self._settings.batch_size
         writer = _Writer(self._store, self._settings.commit_seconds)
         bounds = MediaBounds(
             max_pixels=self._settings.max_pixels,
@@ -159,7 +160,7 @@ class Ingest:
         with PictureReader(bounds=bounds, spec=spec, workers=self._workers()) as reader:
             jobs = self._read(reader, self._changed(works, tally), known, tally)
             try:
-                while batch := list(islice(jobs, size)):
+                while batch := list(islice(jobs, self._batch_size)):
                     self._encode_batch(batch, reader, writer, known, tally)
             finally:
                 # Also on Ctrl-C: what is encoded is written, and the next run goes on from there.
@@ -181,7 +182,7 @@ class Ingest:
         known: KnownRows,
         tally: _Tally,
     ) -> Iterator[Job]:
-        look_ahead = BATCHES_AHEAD * self._settings.batch_size
+        look_ahead = BATCHES_AHEAD * self._batch_size
         for work, outcome in reader.read_ahead(
             works, lambda work: work.record.image if work.read else None, look_ahead
         ):
