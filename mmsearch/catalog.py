@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mmsearch.config import Settings, find_upwards, read_settings
 from mmsearch.errors import CorruptIndex, InputError, RecordNotFound
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener, Silent
-from mmsearch.query import Query, Term
-from mmsearch.records import Floats, Hit, IngestReport, TargetChoice, printable_path, real_path
+from mmsearch.query import Query, QueryParts, query_of
+from mmsearch.records import Hit, IngestReport, printable_path, real_path
 from mmsearch.sources import Source, SourceOptions, open_source
 from mmsearch.store.lance import FOLDER_NAME, Store
 from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manifest
@@ -24,7 +24,7 @@ from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manif
 if TYPE_CHECKING:
     from mmsearch.encoders.base import Encoder, TextEncoder
     from mmsearch.encoders.devices import DeviceChoice
-    from mmsearch.engine import Engine
+    from mmsearch.engine import Engine, Page
 
 DEFAULT_MODEL = "builtin"
 
@@ -47,41 +47,27 @@ class Catalog:
 
     # --- search ---
 
-    def search(
-        self,
-        text: str | None = None,
-        *,
-        image: Path | str | None = None,
-        like: str | None = None,
-        vector: Floats | None = None,
-        without: str | None = None,
-        where: str | None = None,
-        k: int = 10,
-        target: TargetChoice = "auto",
-        image_weight: float = 0.5,
-    ) -> list[Hit]:
+    def search(self, text: str | None = None, **parts: Unpack[QueryParts]) -> list[Hit]:
         """The k items nearest to all that is given, best first.
 
-        text: words. image: a picture file. like: the key of an item, which is itself left out.
-        vector: float32 (dim,), of a picture in the store's space. without: words to push away.
-        where: SQL over the columns that `info().columns` lists. image_weight: the picture's share
-        when a text is given too. Raises StoreNotFound, BadQuery, BadFilter, RecordNotFound,
-        UnreadableMedia, SpaceMismatch, MissingModel.
+        text: words. parts: image (a picture file), like (an item's key), without, where (SQL over
+        the columns that `info().columns` lists), k, target, hybrid, keyword, unique, diverse,
+        threshold and more: see QueryParts. Raises StoreNotFound, BadQuery, BadFilter,
+        RecordNotFound, UnreadableMedia, SpaceMismatch, MissingModel.
         """
-        words = 1.0 - image_weight if image is not None and text is not None else 1.0
-        picture = image_weight if image is not None and text is not None else 1.0
-        terms = [
-            *([Term(text=text, weight=words)] if text is not None else []),
-            *([Term(image=Path(image), weight=picture)] if image is not None else []),
-            *([Term(key=like)] if like is not None else []),
-            *([Term(vector=vector)] if vector is not None else []),
-            *([Term(text=without, weight=-0.5)] if without is not None else []),
-        ]
-        return self.query(Query(tuple(terms), k=k, where=where, target=target))
+        return self.query(query_of(text, **parts))
+
+    def page(self, text: str | None = None, **parts: Unpack[QueryParts]) -> "Page":
+        """Like `search`, with a cursor: give it back as `after` for the hits that follow."""
+        return self.engine.page(query_of(text, **parts))
 
     def query(self, query: Query) -> list[Hit]:
         """Like `search`, for a Query made of any number of weighted terms."""
         return self.engine.search(query)
+
+    def search_many(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """The hits of each query; encoder and index are asked in batches, which is far quicker."""
+        return self.engine.search_many(queries)
 
     @property
     def engine(self) -> "Engine":
@@ -173,7 +159,7 @@ class Catalog:
     def _refresh_generation(
         self, store: Store, *, rebuild: bool, progress: ProgressListener
     ) -> None:
-        from mmsearch.generations import build_generation, live_generation
+        from mmsearch.generations import live_generation, refresh_generation
         from mmsearch.indexes import IndexOptions
 
         try:
@@ -184,7 +170,8 @@ class Catalog:
         if live is not None and live.info.lance_version == store.version:
             return
         store.tidy()
-        build_generation(store, IndexOptions(kind=self.settings.index), progress)
+        options = IndexOptions(kind=self.settings.index)
+        refresh_generation(store, live.info if live else None, options, progress)
 
     def _plan_sources(
         self,

@@ -17,6 +17,8 @@ import numpy as np
 from mmsearch.errors import CorruptIndex
 from mmsearch.fusion import LateFusion, shrunken_mean, unit
 from mmsearch.indexes import (
+    REBUILD_SHARE,
+    FaissIndex,
     IndexOptions,
     VectorIndex,
     build_index,
@@ -39,6 +41,11 @@ COLUMNS: Mapping[Target, tuple[str, ...]] = {
     "image": (IMAGE,),
     "text": (TEXT,),
     "product": (IMAGE, TEXT),
+}
+HAS: Mapping[Target, str] = {
+    "image": f"{IMAGE} IS NOT NULL",
+    "text": f"{TEXT} IS NOT NULL",
+    "product": f"({IMAGE} IS NOT NULL OR {TEXT} IS NOT NULL)",
 }
 # Tuning wants some hundreds of real queries; more only costs time.
 TUNING_QUERIES = 512
@@ -167,33 +174,66 @@ def estimate_fusion(store: Store) -> LateFusion:
     return LateFusion(means, store.manifest.image_weight)
 
 
-def build_generation(
-    store: Store, options: IndexOptions, progress: ProgressListener
+def refresh_generation(
+    store: Store, live: GenerationInfo | None, options: IndexOptions, progress: ProgressListener
 ) -> GenerationInfo:
-    """Builds every target's index from the table and makes the result the live generation.
+    """Makes a generation of the table as it is, and the live one of it.
 
-    Call it under the store's write lock.
+    A live generation that few changes separate from the table is brought up to date under its
+    means; otherwise every index is built anew. Call it under the store's write lock.
     """
     counts = _target_counts(store)
-    fusion = estimate_fusion(store)
+    updated = live if live is not None and _few_changes(store, live, counts, options) else None
+    fusion = updated.fusion if updated else estimate_fusion(store)
     number = _last_number(store.folder) + 1
     info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, fusion)
     for target, count in counts.items():
-        progress.start(f"building the {target} index", count)
-        vectors = StoredVectors(store, target, fusion, count)
-        index = build_index(
-            vectors,
-            dim=store.dim,
-            options=options,
-            queries=_tuning_queries(store, target, fusion),
-        )
+        progress.start(f"{'updating' if updated else 'building'} the {target} index", count)
+        if updated:
+            index = _update(store, target, updated)
+        else:
+            index = _build(StoredVectors(store, target, fusion, count), options)
         save_index(index, _path(store.folder, target, number))
         progress.advance(count)
-        progress.note(f"{target} index: {index.kind}, {count} vectors; {index.reason}")
+        progress.note(f"{target} index: {index.kind}, {count:,} vectors; {index.reason}")
     _write_info(store.folder, info)
     write_atomically(store.folder / CURRENT, f"{number}\n")
     _remove_old(store.folder, number)
     return info
+
+
+def _few_changes(
+    store: Store, live: GenerationInfo, counts: Mapping[Target, int], options: IndexOptions
+) -> bool:
+    """Whether updating is worth it: the same targets, none exact, a share of rows changed."""
+    if counts.keys() != live.counts.keys() or not counts:
+        return False
+    for target, count in counts.items():
+        meta = read_meta(_path(store.folder, target, live.number))
+        new = store.count(f"{HAS[target]} AND _uid >= {live.next_uid}")
+        gone = meta.count - (count - new)
+        changes = meta.changes + new + gone
+        wanted = options.kind in ("auto", meta.kind)
+        # Exact indexes take milliseconds to build, and fresh means with them.
+        if meta.kind == "flat" or not wanted or changes > REBUILD_SHARE * meta.built:
+            return False
+    return True
+
+
+def _update(store: Store, target: Target, live: GenerationInfo) -> FaissIndex:
+    """The live index without the rows that are gone, with those that came since."""
+    index = load_index(_path(store.folder, target, live.number), mmap=False)
+    index.remove(np.setdiff1d(index.ids_by_row(), store.uids(HAS[target])))
+    late = f"{LIVE} AND _uid >= {live.next_uid}"
+    for vectors, uids in StoredVectors(store, target, live.fusion, 0, late):
+        index.add(vectors, uids)
+    return index
+
+
+def _build(vectors: StoredVectors, options: IndexOptions) -> FaissIndex:
+    store = vectors.store
+    queries = _tuning_queries(store, vectors.target, vectors.fusion)
+    return build_index(vectors, dim=store.dim, options=options, queries=queries)
 
 
 def _target_counts(store: Store) -> dict[Target, int]:

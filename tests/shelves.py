@@ -10,7 +10,7 @@ import numpy as np
 
 from mmsearch.engine import Engine
 from mmsearch.fusion import LateFusion, unit
-from mmsearch.generations import build_generation, live_generation
+from mmsearch.generations import live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
 from mmsearch.progress import Silent
 from mmsearch.records import Floats, Scalar, SpaceId
@@ -74,7 +74,7 @@ class Shelf:
         with self.store.writing():
             self.store.tidy()
             options = IndexOptions(kind=kind)  # type: ignore[arg-type]
-            build_generation(self.store, options, Silent())
+            refresh_generation(self.store, None, options, Silent())
 
     def engine(self, **factories: Any) -> Engine:
         generation = live_generation(self.store.folder)

@@ -292,6 +292,10 @@ class Store:
             "failures": self._failures.count_rows(),
         }
 
+    def count(self, where: str) -> int:
+        """Live rows that match."""
+        return int(self._items.count_rows(f"{LIVE} AND {where}"))
+
     def count_source(self, name: str) -> int:
         return int(self._items.count_rows(f"{LIVE} AND source = {_quoted([name])}"))
 

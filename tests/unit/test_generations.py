@@ -1,0 +1,117 @@
+"""Generations: built or brought up to date from the table, named atomically, old ones removed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmsearch.errors import CorruptIndex
+from mmsearch.fusion import unit
+from mmsearch.generations import CURRENT, GenerationInfo, live_generation, refresh_generation
+from mmsearch.indexes import IndexOptions
+from mmsearch.progress import Silent
+from mmsearch.records import Floats, SpaceId
+from mmsearch.store.lance import Store
+from mmsearch.store.manifest import Manifest
+from mmsearch.store.rows import items_schema
+
+DIM = 16
+OPTIONS = IndexOptions(kind="hnsw")
+
+
+def vectors(count: int, seed: int) -> Floats:
+    generator = np.random.default_rng(seed)
+    centres = generator.normal(size=(8, DIM))
+    rows = centres[generator.integers(8, size=count)] + 0.3 * generator.normal(size=(count, DIM))
+    return unit(rows.astype(np.float32))
+
+
+def write(store: Store, start: int, count: int, seed: int) -> None:
+    images, texts = vectors(count, seed), vectors(count, seed + 1)
+    rows = []
+    for position in range(count):
+        row = dict.fromkeys(items_schema(DIM).names)
+        key = f"a/{start + position}"
+        row |= {"key": key, "source": "a", "uri": key, "metadata": {}}
+        row |= {"_image_vector": images[position], "_text_vector": texts[position]}
+        rows.append(row)
+    store.write_rows(rows)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    space = SpaceId("tiny", "a", DIM, "b")
+    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    write(store, 0, 400, 1)
+    return store
+
+
+def refresh(store: Store, live: GenerationInfo | None) -> GenerationInfo:
+    return refresh_generation(store, live, OPTIONS, Silent())
+
+
+def found(store: Store, query: Floats) -> set[int]:
+    generation = live_generation(store.folder)
+    assert generation is not None
+    return set(generation.index("image").search(query[None], 20)[1][0].tolist())
+
+
+def test_few_changes_update_the_live_generation_under_its_means(store: Store) -> None:
+    first = refresh(store, None)
+    write(store, 395, 20, 50)
+    second = refresh(store, first)
+    assert second.number == first.number + 1
+    assert second.counts == {"image": 415, "text": 415, "product": 415}
+    assert second.fusion is first.fusion
+    live = set(store.uids().tolist())
+    for query in vectors(5, 50):
+        assert found(store, query) <= live
+    newest = max(live)
+    row = store.rows([newest], ["_image_vector"]).column(0)[0].as_py()
+    assert newest in found(store, unit(np.asarray([row], dtype=np.float32))[0])
+
+
+def test_many_changes_build_it_anew(store: Store) -> None:
+    first = refresh(store, None)
+    write(store, 300, 200, 50)
+    second = refresh(store, first)
+    assert second.fusion is not first.fusion
+    assert second.counts["image"] == 500
+
+
+def test_the_live_generation_and_the_one_before_are_kept(store: Store) -> None:
+    info = None
+    for _ in range(4):
+        info = refresh(store, info)
+    kept = sorted(path.name for path in (store.folder / "faiss" / "image").iterdir())
+    assert kept == ["000003", "000004"]
+    assert (store.folder / CURRENT).read_text() == "4\n"
+
+
+def test_a_generation_that_was_not_finished_is_never_seen(store: Store) -> None:
+    refresh(store, None)
+    (store.folder / "faiss" / "image" / "000002").mkdir()
+    generation = live_generation(store.folder)
+    assert generation is not None
+    assert generation.info.number == 1
+    assert refresh(store, generation.info).number == 3
+
+
+@pytest.mark.parametrize("content", ["", "x", "../1"])
+def test_a_damaged_pointer_is_told(store: Store, content: str) -> None:
+    refresh(store, None)
+    (store.folder / CURRENT).write_text(content)
+    with pytest.raises(CorruptIndex, match="--rebuild"):
+        live_generation(store.folder)
+
+
+def test_a_damaged_index_is_told_by_verify(store: Store) -> None:
+    refresh(store, None)
+    file = store.folder / "faiss" / "text" / "000001" / "index.faiss"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.write_bytes(data)
+    generation = live_generation(store.folder)
+    assert generation is not None
+    with pytest.raises(CorruptIndex):
+        generation.verify()
