@@ -117,9 +117,7 @@ class Catalog:
         listener = progress or Silent()
         manifest = self._manifest()
         plans = self._plan_sources(locations, manifest, options)
-        for plan in plans:
-            for note in plan.source.notes:
-                listener.note(f"{plan.entry.name}: {note}")
+        said = _say_notes(plans, listener, set())
         encoder, device = self._encoder_for(manifest, listener)
         with self._open_or_create(manifest, encoder, dry_run=dry_run) as store, store.writing():
             if not dry_run:
@@ -130,6 +128,8 @@ class Catalog:
                 [plan.source for plan in plans],
                 IngestOptions(retry=retry, prune=prune, dry_run=dry_run),
             )
+            # What was left out of a folder is known only once it has been walked.
+            _say_notes(plans, listener, said)
             if not dry_run:
                 self._refresh_generation(store, rebuild=rebuild, progress=listener)
         self.reload()
@@ -336,6 +336,14 @@ def open_catalog(path: Path | str | None = None, **flags: object) -> Catalog:
         return Catalog(nested if (nested / FILE_NAME).exists() else given, settings)
     found = find_upwards(FOLDER_NAME)
     return Catalog(found or Path.cwd() / FOLDER_NAME, settings)
+
+
+def _say_notes(plans: Sequence[SourcePlan], listener: ProgressListener, said: set[str]) -> set[str]:
+    notes = [f"{plan.entry.name}: {note}" for plan in plans for note in plan.source.notes]
+    for note in notes:
+        if note not in said:
+            listener.note(note)
+    return said | set(notes)
 
 
 def unused_name(place: Path, taken: Sequence[str]) -> str:
