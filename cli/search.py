@@ -17,9 +17,11 @@ from mmsearch.cli.render import (
     write_bytes,
     write_text,
 )
+from mmsearch.query import QueryParts
 from mmsearch.records import Hit, TargetChoice
 
-QUERY_NAMES = ("text", "image", "like", "without", "where")
+# What --json repeats of the question.
+QUERY_NAMES = ("text", "image", "like", "without", "where", "keyword")
 
 
 def search(
@@ -35,6 +37,13 @@ def search(
     without: Annotated[
         str | None, typer.Option(help="Words to keep away from.", metavar="TEXT")
     ] = None,
+    keyword: Annotated[
+        str | None,
+        typer.Option(help="Words that texts, names and tags should hold (BM25).", metavar="TEXT"),
+    ] = None,
+    hybrid: Annotated[
+        bool, typer.Option("--hybrid", help="Look for the words themselves as well.")
+    ] = False,
     where: Annotated[
         str | None,
         typer.Option(help="Only rows that match, in SQL: \"category = 'food' AND price < 5\"."),
@@ -70,19 +79,15 @@ def search(
     """Find images, documents and products by words, by a picture, or by both together."""
     from mmsearch.catalog import open_catalog
 
+    parts: QueryParts = {
+        "image": image, "image_weight": image_weight, "like": like, "without": without,
+        "keyword": keyword, "hybrid": hybrid, "where": where, "k": k, "target": target,
+    }  # fmt: skip
     catalog = open_catalog(store, model=model, device=device)
-    hits = catalog.search(
-        text,
-        image=image,
-        like=like,
-        without=without,
-        where=where,
-        k=k,
-        target=target,
-        image_weight=image_weight,
-    )
-    values = (text, image, like, without, where)
-    asked = {name: v for name, v in zip(QUERY_NAMES, values, strict=True) if v is not None}
+    page = catalog.page(text, **parts)
+    hits = page.hits
+    given = {"text": text, **parts}
+    asked = {name: given[name] for name in QUERY_NAMES if given[name] is not None}
     if gallery is not None:
         write_page(hits, gallery, asked)
         stderr_console(quiet=quiet).print(f"wrote {gallery}", soft_wrap=True)
@@ -99,14 +104,16 @@ def search(
 def write_page(hits: Sequence[Hit], path: Path, asked: Mapping[str, Any]) -> None:
     from mmsearch.report.gallery import write_gallery
 
-    words = asked.get("text") or asked.get("like")
+    words = asked.get("text") or asked.get("keyword") or asked.get("like")
     write_gallery(
         hits,
         path,
         title=str(words or "Search results"),
         query_text=words,
         query_image=asked.get("image"),
-        details={name: str(asked[name]) for name in ("without", "where") if name in asked},
+        details={
+            name: str(asked[name]) for name in ("keyword", "without", "where") if name in asked
+        },
     )
 
 

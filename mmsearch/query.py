@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -38,22 +39,95 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """k hits nearest to the terms, among the rows that match `where` (SQL over the columns)."""
+    """k hits nearest to the terms, among the rows that match `where` (SQL over the columns).
 
-    terms: tuple[Term, ...]
+    keyword: words that texts and names are searched for as well (BM25); alone, it ranks by itself.
+    unique: leave out near-duplicates of better hits. diverse: lambda of maximal marginal relevance,
+    from 0 (variety) to 1 (relevance). threshold: the least similarity of a hit. after: the cursor
+    that the page before gave.
+    """
+
+    terms: tuple[Term, ...] = ()
     k: int = 10
     where: str | None = None
     target: TargetChoice = "auto"
+    keyword: str | None = None
+    unique: bool = False
+    diverse: float | None = None
+    threshold: float | None = None
+    after: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.terms:
-            raise BadQuery("nothing to search for; give a text, --image or --like")
+        if not self.terms and self.keyword is None:
+            raise BadQuery("nothing to search for; give a text, --image, --like or --keyword")
+        if self.keyword is not None and not self.keyword.strip():
+            raise BadQuery("the keyword is empty; type the words to look for")
         if not 1 <= self.k <= MAX_HITS:
             raise BadQuery(f"k must be from 1 to {MAX_HITS}, got {self.k}")
-        if all(term.weight < 0 for term in self.terms):
+        if self.terms and all(term.weight < 0 for term in self.terms):
             raise BadQuery("every term is negative; give at least one to look for")
         if self.target not in ("auto", "image", "text", "product"):
             raise BadQuery(f"target must be auto, image, text or product, got {self.target!r}")
+        if self.diverse is not None and not 0 <= self.diverse <= 1:
+            raise BadQuery(f"diverse must be from 0 (variety) to 1, got {self.diverse}")
+        if self.threshold is not None and not self.terms:
+            raise BadQuery("a threshold is a similarity; give a text, --image or --like as well")
+        if self.threshold is not None and not -1 <= self.threshold <= 1:
+            raise BadQuery(f"threshold must be from -1 to 1, got {self.threshold}")
+
+
+class QueryParts(TypedDict, total=False):
+    """What a search may be given besides words; None is the same as not given.
+
+    image: a picture file; image_weight: its share when a text is given too (0.5). like: an item's
+    key; the item itself is left out. vector: float32 (dim,), of a picture in the store's space.
+    without: words to push away. hybrid: take the words as the keyword too. The rest: see Query.
+    """
+
+    image: Path | str | None
+    image_weight: float
+    like: str | None
+    vector: Floats | None
+    without: str | None
+    keyword: str | None
+    hybrid: bool
+    where: str | None
+    k: int
+    target: TargetChoice
+    unique: bool
+    diverse: float | None
+    threshold: float | None
+    after: str | None
+
+
+def query_of(text: str | None = None, **parts: Unpack[QueryParts]) -> Query:
+    """The query that these parts make. Raises BadQuery."""
+    image, like, vector = parts.get("image"), parts.get("like"), parts.get("vector")
+    without, keyword = parts.get("without"), parts.get("keyword")
+    share = parts.get("image_weight", 0.5)
+    words, picture = (1.0 - share, share) if text is not None and image is not None else (1.0, 1.0)
+    if parts.get("hybrid") and keyword is None:
+        if text is None:
+            raise BadQuery("a hybrid search takes its keywords from the text; give one")
+        keyword = text
+    terms = (
+        *([Term(text=text, weight=words)] if text is not None and words else []),
+        *([Term(image=Path(image), weight=picture)] if image is not None and picture else []),
+        *([Term(key=like)] if like is not None else []),
+        *([Term(vector=vector)] if vector is not None else []),
+        *([Term(text=without, weight=-0.5)] if without is not None else []),
+    )
+    return Query(
+        terms,
+        k=parts.get("k", 10),
+        where=parts.get("where"),
+        target=parts.get("target", "auto"),
+        keyword=keyword,
+        unique=parts.get("unique", False),
+        diverse=parts.get("diverse"),
+        threshold=parts.get("threshold"),
+        after=parts.get("after"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

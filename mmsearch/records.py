@@ -19,6 +19,7 @@ Pixels: TypeAlias = NDArray[np.uint8]
 Scalar: TypeAlias = str | int | float | bool | datetime | None
 Modality: TypeAlias = Literal["image", "text"]
 Target: TypeAlias = Literal["image", "text", "product"]
+Matched: TypeAlias = Literal["image", "text", "product", "keyword"]
 TargetChoice: TypeAlias = Literal["auto", "image", "text", "product"]
 Stage: TypeAlias = Literal["source", "read", "decode", "encode"]
 
@@ -100,14 +101,15 @@ class Embeddings:
 class Hit:
     """One answer. rank starts at 1; similarity: higher is better, always.
 
-    matched: the modality whose vector was compared. record: the row's columns, metadata included.
+    matched: the modality whose vector was compared, or 'keyword' if words found it better; found
+    by keywords alone, its similarity is the BM25 score. record: the row's columns with metadata.
     """
 
     rank: int
     key: str
     uri: str
     similarity: float
-    matched: Target
+    matched: Matched
     record: Mapping[str, Scalar]
 
 

@@ -16,9 +16,16 @@ from typing import Any, Self
 import filelock
 import lancedb
 import pyarrow as pa
+from lancedb.query import MultiMatchQuery
 
-from mmsearch.errors import BadFilter, CorruptIndex, StoreLocked
+from mmsearch.errors import BadFilter, BadQuery, CorruptIndex, StoreLocked
 from mmsearch.records import Floats, Ids, Scalar
+from mmsearch.store.lookups import (
+    add_word_indexes,
+    has_word_index,
+    keep_up_indexes,
+    word_columns,
+)
 from mmsearch.store.manifest import Manifest, read_manifest, write_manifest
 from mmsearch.store.rows import (
     FAILURES_SCHEMA,
@@ -36,8 +43,6 @@ LIVE = "_missing IS NULL"
 CONVERTED = "_converted_"
 # A version may be pinned by a reader that started before a write; none runs for a day.
 VERSIONS_KEPT = timedelta(days=1)
-# Below this many rows a scan is quicker than a lookup in an index that must itself be kept up.
-SCALAR_INDEX_ROWS = 50_000
 SCAN_ROWS = 8192
 # Each commit leaves a fragment; a few cost nothing, hundreds slow every scan.
 FRAGMENTS_KEPT = 16
@@ -136,6 +141,8 @@ class Store:
             kind = common_type(present[name], wanted[name])
             if kind != present[name]:
                 self._convert_column(name, kind)
+        if has_word_index(self._items):
+            add_word_indexes(self._items, self.metadata_columns)
 
     def _convert_column(self, name: str, kind: pa.DataType) -> None:
         sql_type = "DOUBLE" if pa.types.is_floating(kind) else "STRING"
@@ -218,14 +225,10 @@ class Store:
 
     def tidy(self) -> None:
         """Compacts small fragments, drops old versions, keeps lookups quick; where it pays."""
-        if len(self._items) >= SCALAR_INDEX_ROWS:
-            present = {name for index in self._items.list_indices() for name in index.columns}
-            for column in {"_uid", "key"} - present:
-                self._items.create_index(column, config=lancedb.index.BTree())
-        if _small_fragments(self._items) < FRAGMENTS_KEPT:
-            return
-        self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
-        self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
+        if _small_fragments(self._items) >= FRAGMENTS_KEPT:
+            self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
+            self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
+        keep_up_indexes(self._items, self.metadata_columns)
 
     # --- rows out ---
 
@@ -249,9 +252,10 @@ class Store:
         try:
             table = query.to_arrow()
         except (ValueError, RuntimeError) as error:
-            names = sorted(self.public_columns)
+            reason = _reason(error, where or LIVE)
             raise BadFilter(
-                f"the filter {where!r} cannot be run: {_reason(error, where or LIVE)}; columns: {', '.join(names)}"
+                f"the filter {where!r} cannot be run: {reason}; "
+                f"columns: {', '.join(sorted(self.public_columns))}"
             ) from error
         uids: Ids = table.column("_uid").to_numpy()
         return uids
@@ -263,6 +267,26 @@ class Store:
             return self._items.schema.empty_table().select(names)
         listed = ", ".join(str(int(uid)) for uid in uids)
         return self.scan(names, f"_uid IN ({listed})")
+
+    def rows_of_keys(self, keys: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of those keys that are there, in no particular order."""
+        return list(self.scan(columns, f"key IN ({_quoted(keys)})").to_pylist()) if keys else []
+
+    def keyword_matches(self, words: str, limit: int, where: str | None) -> tuple[Floats, Ids]:
+        """BM25 scores float32 and uids int64, (≤ limit,), of the live rows that hold the words.
+
+        Rows newer than the word index are found too. Raises BadFilter, BadQuery.
+        """
+        if not has_word_index(self._items):
+            raise BadQuery(
+                f"{self.folder} has no word index yet; run 'mmsearch index --rebuild' once"
+            )
+        columns = word_columns(self.metadata_columns)
+        match = MultiMatchQuery(words, columns)  # type: ignore[call-arg]
+        query = self._items.search(match, query_type="fts").where(_live_and(where), prefilter=True)
+        found = query.select(["_uid", "_score"]).limit(limit).to_arrow()
+        found = found.sort_by([("_score", "descending"), ("_uid", "ascending")])
+        return found.column("_score").to_numpy(), found.column("_uid").to_numpy()
 
     def row_of_key(self, key: str, columns: Sequence[str]) -> dict[str, Any] | None:
         rows = self.scan(columns, f"key = {_quoted([key])}").to_pylist()

@@ -1,0 +1,65 @@
+"""A cursor marks where a page of hits ended, and what it was a page of.
+
+It holds while the store stays as it is: the same query over the same rows gives the same order.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Self
+
+from mmsearch.errors import BadQuery
+from mmsearch.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """state: names the store's rows and index. offset: hits before the next page.
+
+    depth: how deep the first page looked, as the order of merged lists depends on it.
+    """
+
+    state: str
+    query: str
+    offset: int
+    depth: int
+
+    def __str__(self) -> str:
+        content = json.dumps([self.state, self.query, self.offset, self.depth])
+        return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, text: str, query: Query, state: str) -> Self:
+        """Raises BadQuery unless it belongs to this query and this state of the store."""
+        try:
+            padded = text + "=" * (-len(text) % 4)
+            content = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            written_state, written_query, offset, depth = content
+            cursor = cls(written_state, written_query, int(offset), int(depth))
+        except (ValueError, TypeError) as error:
+            raise BadQuery(
+                f"{text!r} is no cursor; take the one that the page before printed as 'next'"
+            ) from error
+        if cursor.query != fingerprint(query):
+            raise BadQuery(
+                "the cursor belongs to another query; ask for the first page of this one"
+            )
+        if cursor.state != state:
+            raise BadQuery(
+                "the store has changed since the cursor was given; ask for page one again"
+            )
+        if cursor.offset < 0 or cursor.depth < 1:
+            raise BadQuery(f"{text!r} is no cursor: its numbers are out of range")
+        return cursor
+
+
+def fingerprint(query: Query) -> str:
+    """Tells queries apart that give other orders; k and the cursor itself do not count."""
+    digest = blake2b(digest_size=8)
+    for term in query.terms:
+        vector = b"" if term.vector is None else term.vector.tobytes()
+        digest.update(repr((term.text, str(term.image), term.key, term.weight)).encode() + vector)
+    rest = (query.where, query.target, query.keyword, query.unique, query.diverse, query.threshold)
+    digest.update(repr(rest).encode())
+    return digest.hexdigest()

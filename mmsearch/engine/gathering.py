@@ -1,0 +1,198 @@
+"""Gathers candidates for many searches at once, each round twice as deep as the one before.
+
+What a round finds beyond the earlier ones comes after them, so a list keeps its order however
+long it grows: the first hits are the same for every k, and pages never overlap.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmsearch.engine.cursor import Cursor
+from mmsearch.engine.merging import (
+    Candidate,
+    interleave,
+    listed,
+    reciprocal_rank_fusion,
+    unseen,
+)
+from mmsearch.engine.nearest import Nearest, Ranking
+from mmsearch.engine.reranking import Distinct, Diverse
+from mmsearch.fusion import unit
+from mmsearch.generations import IMAGE, TEXT
+from mmsearch.query import Query, TermVectors, query_vector
+from mmsearch.records import Floats, Ids, Target
+from mmsearch.store.lance import Store
+from mmsearch.store.rows import vectors_to_numpy
+
+# Lists that are merged or thinned out are first read to here, whatever k is: what stands at place
+# 11 of two lists may belong before what heads one.
+POOL = 100
+
+
+class Search:
+    """One query under way. results: candidates in their final order, growing round by round."""
+
+    def __init__(
+        self,
+        query: Query,
+        terms: tuple[TermVectors, ...],
+        targets: tuple[Target, ...],
+        excluded: Ids,
+        cursor: Cursor | None,
+    ) -> None:
+        self.query, self.terms, self.excluded = query, terms, excluded
+        self.targets = targets if terms else ()
+        self.offset = cursor.offset if cursor else 0
+        self.first_depth = cursor.depth if cursor else self._depth()
+        self.depth = self.first_depth
+        self.results: list[Candidate] = []
+        self.exhausted = False
+        self.seen: set[int] = set()
+        self.distinct = Distinct() if query.unique else None
+        self.diverse = Diverse(query.diverse) if query.diverse is not None else None
+
+    def _depth(self) -> int:
+        plain = self.query.keyword is None and not self.query.unique and self.query.diverse is None
+        # One more than is shown tells whether there is a next page.
+        return self.query.k + 1 if plain else POOL
+
+    @property
+    def complete(self) -> bool:
+        return self.exhausted or len(self.results) > self.offset + self.query.k
+
+    @property
+    def page(self) -> list[Candidate]:
+        return self.results[self.offset : self.offset + self.query.k]
+
+
+class Gatherer:
+    """Asks the index and the words of one store for candidates."""
+
+    def __init__(self, store: Store, nearest: Nearest) -> None:
+        self._store, self._nearest = store, nearest
+
+    def fill(self, searches: Sequence[Search]) -> None:
+        """Gathers until each search is complete."""
+        filters = {search.query.where for search in searches} - {None}
+        allowed = {where: self._store.uids(where) for where in filters}
+        pending = list(searches)
+        while pending:
+            ranked = self._ranked(pending, allowed)
+            for search, rankings in zip(pending, ranked, strict=True):
+                self._extend(search, rankings)
+                search.depth *= 2
+            pending = [search for search in pending if not search.complete]
+
+    def _ranked(
+        self, searches: Sequence[Search], allowed: dict[str | None, Ids]
+    ) -> list[dict[Target, Ranking]]:
+        """Each search's ranking by target, to its depth; those that can are asked together."""
+        groups: dict[tuple[Target, int, str | None], list[int]] = defaultdict(list)
+        for place, search in enumerate(searches):
+            for target in search.targets:
+                # The items that a query names are found first of all, and left out later.
+                groups[target, search.depth + len(search.excluded), search.query.where].append(
+                    place
+                )
+        ranked: list[dict[Target, Ranking]] = [{} for _ in searches]
+        for (target, depth, where), places in groups.items():
+            vectors = np.concatenate([self._vector(searches[place], target) for place in places])
+            found = self._nearest.search(vectors, target, depth, allowed.get(where))
+            for place, ranking in zip(places, found, strict=True):
+                ranked[place][target] = ranking
+        return ranked
+
+    def _vector(self, search: Search, target: Target) -> Floats:
+        return query_vector(search.terms, target, self._nearest.fusion)
+
+    def _extend(self, search: Search, ranked: dict[Target, Ranking]) -> None:
+        """Merges what was found, and puts what is new to the results' end."""
+        query = search.query
+        ended = [self._ended(search, ranking) for ranking in ranked.values()]
+        if len(ranked) > 1:
+            typical = {target: self._typical(search, target) for target in ranked}
+            candidates = interleave(ranked, typical)
+        else:
+            candidates = [
+                found for target, ranking in ranked.items() for found in listed(ranking, target)
+            ]
+        if query.keyword is not None:
+            worded = self._worded(search, candidates)
+            ended.append(len(worded) < search.depth or (query.threshold is not None and all(ended)))
+            candidates = reciprocal_rank_fusion(candidates, worded) if ranked else worded
+        if query.threshold is not None:
+            candidates = [found for found in candidates if found.similarity >= query.threshold]
+        fresh = unseen(candidates, search.seen, search.excluded)
+        search.results += self._reranked(search, fresh)
+        search.exhausted = all(ended)
+
+    def _ended(self, search: Search, ranking: Ranking) -> bool:
+        """Whether a deeper look could not give more hits."""
+        similarities, _ = ranking
+        least = search.query.threshold
+        below = least is not None and len(similarities) > 0 and similarities[-1] < least
+        return bool(below) or len(similarities) < search.depth + len(search.excluded)
+
+    def _typical(self, search: Search, target: Target) -> float:
+        """The query's similarity to the target's mean vector."""
+        mean = self._nearest.fusion.means.get("text" if target == "text" else "image")
+        return 0.0 if mean is None else float(self._vector(search, target)[0] @ mean)
+
+    def _worded(self, search: Search, nearest: Sequence[Candidate]) -> list[Candidate]:
+        """What the keyword finds, best first, with its similarity to the query if it has terms."""
+        query = search.query
+        ranking = self._store.keyword_matches(str(query.keyword), search.depth, query.where)
+        found = listed(ranking, "keyword")
+        if not search.targets:
+            return found
+        known = {candidate.uid: candidate.similarity for candidate in nearest}
+        missing = [candidate.uid for candidate in found if candidate.uid not in known]
+        known |= self._similarities(search, missing)
+        return [
+            Candidate(candidate.uid, known[candidate.uid], "keyword", candidate.score)
+            for candidate in found
+            if candidate.uid in known
+        ]
+
+    def _similarities(self, search: Search, uids: Sequence[int]) -> dict[int, float]:
+        """By uid, the similarity to what stands out most; rows without a target are left out."""
+        found: dict[int, tuple[float, float]] = {}
+        images, texts, order = self._stored(uids)
+        for target in search.targets:
+            vectors = {
+                "image": images,
+                "text": texts,
+                "product": self._nearest.fusion.products(images, texts),
+            }[target]
+            typical = self._typical(search, target) if len(search.targets) > 1 else 0.0
+            similarities = (vectors @ self._vector(search, target)[0]).tolist()
+            for uid, vector, similarity in zip(order, vectors, similarities, strict=True):
+                if vector.any():
+                    place = (similarity - typical, similarity)
+                    found[uid] = max(found.get(uid, place), place)
+        return {uid: similarity for uid, (_, similarity) in found.items()}
+
+    def _reranked(self, search: Search, candidates: list[Candidate]) -> list[Candidate]:
+        if not candidates or (search.distinct is None and search.diverse is None):
+            return candidates
+        images, texts, uids = self._stored([found.uid for found in candidates])
+        fusion = self._nearest.fusion
+        if search.distinct is not None:
+            centred = fusion.centre(images, "image")
+            pictures = {uids[row]: centred[row] for row in np.flatnonzero(images.any(axis=1))}
+            candidates = search.distinct(candidates, pictures)
+        if search.diverse is not None:
+            products = dict(zip(uids, fusion.products(images, texts), strict=True))
+            candidates = search.diverse(candidates, products)
+        return candidates
+
+    def _stored(self, uids: Sequence[int]) -> tuple[Floats, Floats, list[int]]:
+        """The rows' image and text vectors, float32 (n, dim), unit or zero, and their uids."""
+        rows = self._store.rows(uids, ["_uid", IMAGE, TEXT]).combine_chunks()
+        images, texts = (
+            unit(vectors_to_numpy(rows.column(name).combine_chunks(), self._store.dim))
+            for name in (IMAGE, TEXT)
+        )
+        return images, texts, rows.column("_uid").to_pylist()

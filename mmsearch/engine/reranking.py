@@ -1,0 +1,68 @@
+"""What makes a result list easier to look through: no near-duplicates, no ten of a kind."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmsearch.engine.merging import Candidate
+from mmsearch.records import Floats
+
+# Cosine of two pictures' vectors, centred by the mean picture, from which they count as one.
+NEAR_DUPLICATE = 0.92
+
+
+class Distinct:
+    """Passes candidates whose picture is not nearly that of one passed before."""
+
+    def __init__(self) -> None:
+        self._passed: list[Floats] = []
+
+    def __call__(
+        self, candidates: Sequence[Candidate], pictures: dict[int, Floats]
+    ) -> list[Candidate]:
+        """pictures: centred image vectors, float32 (dim,), unit, by uid; an item may have none."""
+        kept: list[Candidate] = []
+        for found in candidates:
+            picture = pictures.get(found.uid)
+            if picture is not None:
+                passed = np.asarray(self._passed, np.float32).reshape(-1, len(picture))
+                if np.any(passed @ picture >= NEAR_DUPLICATE):
+                    continue
+                self._passed.append(picture)
+            kept.append(found)
+        return kept
+
+
+class Diverse:
+    """Maximal marginal relevance (Carbonell & Goldstein 1998) over one list after another.
+
+    relevance_share: the paper's lambda; 1 keeps the order, 0 looks at variety alone.
+    """
+
+    def __init__(self, relevance_share: float) -> None:
+        self._share = relevance_share
+        self._chosen: list[Floats] = []
+
+    def __call__(
+        self, candidates: Sequence[Candidate], vectors: dict[int, Floats]
+    ) -> list[Candidate]:
+        """vectors: product vectors, float32 (dim,), unit rows, by uid, of every candidate."""
+        if not candidates:
+            return []
+        matrix = np.stack([vectors[found.uid] for found in candidates])
+        scores = np.array([found.score for found in candidates])
+        # Cosines of words with pictures differ little, and merged lists have scores of their own.
+        relevance = (scores - scores.min()) / max(float(np.ptp(scores)), 1e-12)
+        closest = np.zeros(len(candidates), np.float32)
+        for vector in self._chosen:
+            closest = np.maximum(closest, matrix @ vector)
+        order: list[int] = []
+        left = np.ones(len(candidates), bool)
+        for _ in candidates:
+            worth = self._share * relevance - (1 - self._share) * closest
+            pick = int(np.argmax(np.where(left, worth, -np.inf)))
+            left[pick] = False
+            order.append(pick)
+            closest = np.maximum(closest, matrix @ matrix[pick])
+        self._chosen += [matrix[pick] for pick in order]
+        return [candidates[pick] for pick in order]

@@ -1,0 +1,121 @@
+"""Queries in, pages of hits out: candidates are gathered round by round until each page is full.
+
+Reads only, and never waits for a writer: it stays at the table version and generation it opened.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mmsearch.encoders.base import Encoder, TextEncoder
+from mmsearch.engine.cursor import Cursor, fingerprint
+from mmsearch.engine.gathering import Gatherer, Search
+from mmsearch.engine.merging import Candidate
+from mmsearch.engine.nearest import Nearest
+from mmsearch.engine.terms import TermReader
+from mmsearch.fusion import LateFusion
+from mmsearch.generations import Generation
+from mmsearch.media import MediaBounds
+from mmsearch.query import Query
+from mmsearch.records import Hit, Target
+from mmsearch.store.lance import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """hits: best first, ranks going on from the page before. next: the cursor, None at the end."""
+
+    hits: tuple[Hit, ...]
+    next: str | None
+
+
+class Engine:
+    """Searches a store. The encoders are loaded when the first query needs them.
+
+    generation: opened before the store, so that it is never ahead of the rows.
+    text_encoder: for queries that are words alone (may be lighter); encoder: for pictures.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        generation: Generation | None,
+        encoder: Callable[[], Encoder],
+        text_encoder: Callable[[], TextEncoder],
+        bounds: MediaBounds | None = None,
+    ) -> None:
+        self._store = store
+        self._generation = generation
+        self._terms = TermReader(
+            store, encoder=encoder, text_encoder=text_encoder, bounds=bounds or MediaBounds()
+        )
+        self._nearest = Nearest(store, generation)
+        self._gatherer = Gatherer(store, self._nearest)
+
+    @property
+    def generation(self) -> Generation | None:
+        return self._generation
+
+    @property
+    def fusion(self) -> LateFusion:
+        return self._nearest.fusion
+
+    def search(self, query: Query) -> list[Hit]:
+        """Raises BadQuery, BadFilter, RecordNotFound, UnreadableMedia, SpaceMismatch."""
+        return list(self.page(query).hits)
+
+    def page(self, query: Query) -> Page:
+        """Like `search`, with the cursor of the page that follows."""
+        return self.pages([query])[0]
+
+    def search_many(self, queries: Sequence[Query]) -> list[list[Hit]]:
+        """The hits of each query, in their order; encoder and index are asked in batches."""
+        return [list(page.hits) for page in self.pages(queries)]
+
+    def pages(self, queries: Sequence[Query]) -> list[Page]:
+        state = self._state()
+        searches = []
+        read = self._terms.read(queries)
+        targets: dict[str, tuple[Target, ...]] = {}
+        for query, (terms, excluded) in zip(queries, read, strict=True):
+            if query.target not in targets:
+                targets[query.target] = self._targets(query)
+            cursor = Cursor.read(query.after, query, state) if query.after is not None else None
+            searches.append(Search(query, terms, targets[query.target], excluded, cursor))
+        self._gatherer.fill(searches)
+        records = self._records([found for search in searches for found in search.page])
+        return [self._page(search, records, state) for search in searches]
+
+    def _page(self, search: Search, records: dict[int, dict[str, object]], state: str) -> Page:
+        hits = tuple(
+            self._hit(search.offset + place, found, records[found.uid])
+            for place, found in enumerate(search.page, start=1)
+        )
+        end = search.offset + len(hits)
+        if len(search.results) <= end:
+            return Page(hits, None)
+        return Page(hits, str(Cursor(state, fingerprint(search.query), end, search.first_depth)))
+
+    def _hit(self, rank: int, found: Candidate, row: dict[str, object]) -> Hit:
+        record = self._store.public_record(row)
+        return Hit(rank, str(row["key"]), str(row["uri"]), found.similarity, found.matched, record)
+
+    def _state(self) -> str:
+        number = self._generation.info.number if self._generation else 0
+        return f"{self._store.version}.{number}"
+
+    def _targets(self, query: Query) -> tuple[Target, ...]:
+        """What 'auto' means: products where most items have both, else each modality there is."""
+        if query.target != "auto":
+            return (query.target,)
+        counts = self._store.counts()
+        modalities: tuple[Target, ...] = ("image", "text")
+        present = tuple(name for name in modalities if counts[name])
+        if counts["both"] and 2 * counts["both"] >= counts["items"]:
+            return ("product",)
+        return present or ("image",)
+
+    def _records(self, candidates: Sequence[Candidate]) -> dict[int, dict[str, object]]:
+        uids = list({found.uid for found in candidates})
+        rows = self._store.rows(uids, ["_uid", *self._store.public_columns]).to_pylist()
+        return {row["_uid"]: row for row in rows}

@@ -1,0 +1,125 @@
+"""Reads the terms of queries into vectors: words and pictures through the encoders, in batches."""
+
+from collections.abc import Callable, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmsearch.encoders.base import Encoder, TextEncoder
+from mmsearch.errors import BadQuery, RecordNotFound
+from mmsearch.fusion import unit
+from mmsearch.generations import IMAGE, TEXT
+from mmsearch.media import MediaBounds, decode
+from mmsearch.query import Query, Term, TermVectors
+from mmsearch.records import Floats, Ids, Modality
+from mmsearch.store.lance import Store
+
+# Texts or pictures per forward pass.
+BATCH = 64
+
+
+class TermReader:
+    """The encoders are loaded when the first term needs them.
+
+    text_encoder: for words alone (may be lighter); encoder: for pictures, then for words too.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        encoder: Callable[[], Encoder],
+        text_encoder: Callable[[], TextEncoder],
+        bounds: MediaBounds,
+    ) -> None:
+        self._store, self._bounds = store, bounds
+        self._load_encoder, self._load_text_encoder = encoder, text_encoder
+        self._encoder: Encoder | None = None
+        self._text_encoder: TextEncoder | None = None
+
+    def read(self, queries: Sequence[Query]) -> list[tuple[tuple[TermVectors, ...], Ids]]:
+        """For each query its terms as vectors, and the uids of the items that it names.
+
+        Raises RecordNotFound, UnreadableMedia, SpaceMismatch, BadQuery.
+        """
+        terms = [term for query in queries for term in query.terms]
+        images = self._images({term.image for term in terms if term.image is not None})
+        texts = self._texts({term.text for term in terms if term.text is not None})
+        items = self._items({term.key for term in terms if term.key is not None})
+
+        def vectors(term: Term) -> dict[Modality, Floats]:
+            if term.text is not None:
+                return {"text": texts[term.text]}
+            if term.image is not None:
+                return {"image": images[term.image]}
+            if term.key is not None:
+                return stored_vectors(items[term.key])
+            return {"image": self._checked(term.vector)}
+
+        return [
+            (
+                tuple(TermVectors(vectors(term), term.weight) for term in query.terms),
+                np.array([items[t.key]["_uid"] for t in query.terms if t.key], dtype=np.int64),
+            )
+            for query in queries
+        ]
+
+    def _images(self, paths: Set[Path]) -> dict[Path, Floats]:
+        if not paths:
+            return {}
+        if self._encoder is None:
+            self._encoder = self._load_encoder()
+            self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
+        found: dict[Path, Floats] = {}
+        ordered = sorted(paths)
+        for start in range(0, len(ordered), BATCH):
+            batch = ordered[start : start + BATCH]
+            pictures = [decode(path, bounds=self._bounds).image for path in batch]
+            found.update(zip(batch, self._encoder.encode_images(pictures), strict=True))
+        return found
+
+    def _texts(self, texts: Set[str]) -> dict[str, Floats]:
+        if not texts:
+            return {}
+        encoder: TextEncoder | None = self._encoder or self._text_encoder
+        if encoder is None:
+            encoder = self._text_encoder = self._load_text_encoder()
+            self._store.manifest.space.require(encoder.space, holder=str(self._store.folder))
+        found: dict[str, Floats] = {}
+        # Texts of one length need no padding.
+        ordered = sorted(texts, key=lambda text: (len(text), text))
+        for start in range(0, len(ordered), BATCH):
+            batch = ordered[start : start + BATCH]
+            found.update(zip(batch, encoder.encode_texts(batch), strict=True))
+        return found
+
+    def _items(self, keys: Set[str]) -> dict[str, dict[str, Any]]:
+        rows = self._store.rows_of_keys(sorted(keys), ["key", "_uid", IMAGE, TEXT])
+        items = {row["key"]: row for row in rows}
+        for key in sorted(keys):
+            if key not in items:
+                raise RecordNotFound(
+                    f"no item '{key}' in {self._store.folder}; keys look like "
+                    f"{self._store.example_key()!r} and stand in the 'key' column of --json"
+                )
+        return items
+
+    def _checked(self, vector: Floats | None) -> Floats:
+        values = np.asarray(vector, dtype=np.float32)
+        if values.shape != (self._store.dim,) or not np.isfinite(values).all() or not values.any():
+            raise BadQuery(
+                f"a query vector must be {self._store.dim} finite numbers, not all zero, "
+                f"got shape {values.shape}"
+            )
+        row: Floats = unit(values[None])[0]
+        return row
+
+
+def stored_vectors(row: dict[str, Any]) -> dict[Modality, Floats]:
+    named: list[tuple[Modality, str]] = [("image", IMAGE), ("text", TEXT)]
+    return {
+        modality: unit(np.asarray([row[column]], dtype=np.float32))[0]
+        for modality, column in named
+        if row[column] is not None
+    }

@@ -1,0 +1,77 @@
+"""Lance's own indexes on the table: words for keyword search, values for filters of large tables.
+
+They are kept up under the write lock; rows that came since are searched without them, by Lance.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+from lancedb.index import FTS, Bitmap, BTree
+
+# What a person would search for by its name or number; descriptions are part of 'text' already.
+_WORD_COLUMN = re.compile(
+    r"(^|_)(title|name|headline|brand|maker|manufacturer|model|sku|mpn|ean|gtin|isbn|code|tags?|"
+    r"keywords?|category|categories|author|artist|designer|collection)(_|$)"
+)
+# Below this many rows a scan is quicker than a lookup in an index that must itself be kept up.
+SCALAR_INDEX_ROWS = 50_000
+# A bitmap holds one set of rows for each value.
+BITMAP_VALUES = 1_000
+# Lance reads rows that an index lacks one by one: a share of them that costs a search nothing.
+UNINDEXED_SHARE, UNINDEXED_ROWS = 0.05, 2_000
+
+
+def word_columns(metadata: Mapping[str, pa.DataType]) -> list[str]:
+    """The columns that keywords are looked for in: keys hold the files' names."""
+    named = [name for name, kind in metadata.items() if pa.types.is_string(kind)]
+    return ["key", "text", *(name for name in named if _WORD_COLUMN.search(name))]
+
+
+def has_word_index(table: Any) -> bool:
+    return any(kind == "FTS" for _, kind in _present(table))
+
+
+def add_word_indexes(table: Any, metadata: Mapping[str, pa.DataType]) -> None:
+    """Gives each word column that has none its index; Lance searches no column without one."""
+    present = _present(table)
+    for name in word_columns(metadata):
+        if (name, "FTS") not in present:
+            # English stems; accents are dropped on both sides.
+            config = FTS(stem=True, ascii_folding=True)
+            table.create_index(name, config=config, name=f"{name}_words")
+
+
+def keep_up_indexes(table: Any, metadata: Mapping[str, pa.DataType]) -> None:
+    """Adds the indexes that are missing, and takes new rows into those that lag far behind."""
+    add_word_indexes(table, metadata)
+    if len(table) >= SCALAR_INDEX_ROWS:
+        indexed = {name for name, kind in _present(table) if kind != "FTS"}
+        for name in ({"_uid", "key", "source"} | metadata.keys()) - indexed:
+            table.create_index(name, config=_scalar_config(table, name), name=f"{name}_values")
+    if _unindexed(table) > max(UNINDEXED_ROWS, UNINDEXED_SHARE * len(table)):
+        table.optimize()
+
+
+def _present(table: Any) -> set[tuple[str, str]]:
+    """(column, kind) of the indexes there are."""
+    return {
+        (name, str(index.index_type)) for index in table.list_indices() for name in index.columns
+    }
+
+
+def _scalar_config(table: Any, name: str) -> Bitmap | BTree:
+    if name in ("_uid", "key"):
+        return BTree()
+    values = table.search().select([name]).to_arrow().column(name)
+    few = (pa.types.is_string(values.type) or pa.types.is_boolean(values.type)) and len(
+        values.unique()
+    ) <= BITMAP_VALUES
+    return Bitmap() if few else BTree()
+
+
+def _unindexed(table: Any) -> int:
+    """The most rows that any index lacks."""
+    found = [table.index_stats(index.name) for index in table.list_indices()]
+    return max((stats.num_unindexed_rows for stats in found if stats is not None), default=0)

@@ -1,0 +1,162 @@
+"""Keywords: BM25 over texts and names, alone or merged with vectors, with filters, always fresh."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from mmsearch.engine import Engine
+from mmsearch.errors import BadFilter, BadQuery
+from mmsearch.fusion import unit
+from mmsearch.query import Query, Term
+from mmsearch.records import Hit
+from tests.shelves import Item, Shelf, cones
+
+COUNT = 300
+IMAGES, TEXTS = cones(COUNT)
+MakeShelf = Callable[..., Shelf]
+
+
+def item(number: int, words: str | None, **metadata: str | int) -> Item:
+    return Item(
+        f"shop/{number}.png", IMAGES[number], TEXTS[number], words, {"n": number, **metadata}
+    )
+
+
+def goods() -> list[Item]:
+    plain = [item(number, f"plain thing number {number}") for number in range(COUNT - 5)]
+    return [
+        *plain,
+        item(295, "Running shoes for the rain"),
+        item(296, "Ein Café in Zürich"),
+        item(297, "a drill", title="Acme X200", brand="Acme"),
+        item(298, "a saw", title="Acme X300", brand="Acme"),
+        Item("shop/red-apple.webp", IMAGES[299], None, None, {"n": 299}),
+    ]
+
+
+def keys(hits: list[Hit]) -> list[str]:
+    return [hit.key for hit in hits]
+
+
+def worded(engine: Engine, words: str, **rest: object) -> list[Hit]:
+    return engine.search(Query(keyword=words, **rest))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def shop(make_shelf: MakeShelf) -> Shelf:
+    return make_shelf(goods())
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("shoe", "shop/295.png"),
+        ("RUN", "shop/295.png"),
+        ("cafe zurich", "shop/296.png"),
+        ("CAFÉ", "shop/296.png"),
+        ("acme x200", "shop/297.png"),
+        ("apples", "shop/red-apple.webp"),
+        ("x200 it's \"(AND", "shop/297.png"),
+    ],
+)
+def test_keywords_find_stems_accents_names_and_files(shop: Shelf, words: str, key: str) -> None:
+    assert keys(worded(shop.engine(), words))[0] == key
+
+
+def test_keywords_alone_rank_by_bm25(shop: Shelf) -> None:
+    hits = worded(shop.engine(), "acme x200")
+    assert keys(hits) == ["shop/297.png", "shop/298.png"]
+    assert hits[0].similarity > hits[1].similarity > 0
+    assert {hit.matched for hit in hits} == {"keyword"}
+
+
+def test_words_that_nothing_holds_find_nothing(shop: Shelf) -> None:
+    assert worded(shop.engine(), "zeppelin") == []
+    hybrid = worded(shop.engine(), "zeppelin", terms=(Term(vector=IMAGES[3]),))
+    assert hybrid[0].key == "shop/3.png"
+
+
+def test_keywords_lift_what_vectors_rank_low(shop: Shelf) -> None:
+    engine = shop.engine()
+    far = Term(vector=unit(-IMAGES[297:298] + 3 * IMAGES[:1])[0])
+    by_vector = keys(engine.search(Query((far,), k=COUNT)))
+    assert by_vector.index("shop/297.png") > 100
+    hits = worded(engine, "acme x200", terms=(far,))
+    assert keys(hits[:3]).count("shop/297.png") == 1
+    found = next(hit for hit in hits if hit.key == "shop/297.png")
+    (alone,) = engine.search(Query((far,), where="n = 297"))
+    assert found.matched == "keyword"
+    assert found.similarity == pytest.approx(alone.similarity, abs=2e-3)
+
+
+def test_what_both_find_comes_first(shop: Shelf) -> None:
+    hits = worded(shop.engine(), "acme", terms=(Term(vector=IMAGES[298]),))
+    assert hits[0].key == "shop/298.png"
+    assert len(hits) == 10
+
+
+def test_keywords_keep_to_the_filter(shop: Shelf) -> None:
+    engine = shop.engine()
+    assert keys(worded(engine, "acme", where="n = 298")) == ["shop/298.png"]
+    both = worded(engine, "acme", terms=(Term(vector=IMAGES[3]),), where="n >= 290")
+    assert len(both) == 10
+    assert all(int(str(hit.record["n"])) >= 290 for hit in both)
+    with pytest.raises(BadFilter, match="columns: "):
+        worded(engine, "acme", where="m = 3")
+
+
+def test_keywords_keep_to_the_target(make_shelf: MakeShelf) -> None:
+    documents = [Item(f"notes/{i}.txt", text=TEXTS[i], words="an acme note") for i in range(5)]
+    pictures = [Item(f"shop/acme-{i}.png", image=IMAGES[i]) for i in range(5, 10)]
+    engine = make_shelf([*documents, *pictures]).engine()
+    terms = (Term(vector=IMAGES[6]),)
+    assert len(worded(engine, "acme", terms=terms)) == 10
+    hits = worded(engine, "acme", terms=terms, target="image")
+    assert {hit.key.split("/")[0] for hit in hits} == {"shop"}
+
+
+def test_rows_newer_than_the_word_index_are_found(shelf: Shelf) -> None:
+    shelf.write(goods())
+    shelf.build()
+    moved = [item(3, "plain thing number 3", title="Acme X900", maker="Zeta"), item(4, "a shoe")]
+    shelf.write(moved)
+    engine = shelf.engine()
+    assert keys(worded(engine, "x900")) == ["shop/3.png"]
+    assert keys(worded(engine, "zeta")) == ["shop/3.png"]
+    assert set(keys(worded(engine, "shoes"))) == {"shop/295.png", "shop/4.png"}
+
+
+def test_rows_that_left_are_not_found(shelf: Shelf) -> None:
+    shelf.write(goods())
+    shelf.build()
+    with shelf.store.writing():
+        shelf.store.mark_missing(["shop/297.png"], datetime(2026, 1, 3, tzinfo=UTC))
+    shelf.write([item(298, "a hammer")])
+    assert worded(shelf.engine(), "acme") == []
+
+
+def test_a_store_without_a_word_index_says_so(shelf: Shelf) -> None:
+    shelf.write(goods()[:5])
+    with pytest.raises(BadQuery, match="mmsearch index"):
+        worded(shelf.engine(), "thing")
+
+
+def test_the_item_asked_by_is_left_out(shop: Shelf) -> None:
+    hits = worded(shop.engine(), "acme", terms=(Term(key="shop/297.png"),), k=COUNT)
+    assert "shop/297.png" not in keys(hits)
+    assert len(hits) == COUNT - 1
+
+
+def test_merged_lists_keep_their_order_for_every_k(shop: Shelf) -> None:
+    engine = shop.engine()
+    terms = (Term(vector=IMAGES[8]),)
+    longest = keys(worded(engine, "thing acme", terms=terms, k=COUNT))
+    assert len(set(longest)) == len(longest) == COUNT
+    for k in (1, 7, 60, 150):
+        assert keys(worded(engine, "thing acme", terms=terms, k=k)) == longest[:k]
+
+
+def test_an_empty_keyword_is_refused() -> None:
+    with pytest.raises(BadQuery, match="keyword is empty"):
+        Query(keyword=" ")
