@@ -17,10 +17,11 @@ from mmsearch.indexes.base import (
 if TYPE_CHECKING:
     from mmsearch.indexes.build import REBUILD_SHARE, build_index, rebuild_reason
     from mmsearch.indexes.faiss_index import FaissIndex
-    from mmsearch.indexes.files import load_index, read_meta, save_index, verify_index
+    from mmsearch.indexes.files import INDEX_FILE, load_index, read_meta, save_index, verify_index
     from mmsearch.indexes.gpu import GpuProbe, probe_gpu, to_gpu
 
 _HOME = {
+    "INDEX_FILE": "files",
     "REBUILD_SHARE": "build",
     "FaissIndex": "faiss_index",
     "GpuProbe": "gpu",
@@ -35,6 +36,7 @@ _HOME = {
 }
 
 __all__ = [
+    "INDEX_FILE",
     "INDEX_KINDS",
     "REBUILD_SHARE",
     "EffortPoint",

@@ -164,6 +164,8 @@ class Catalog:
 
         try:
             live = None if rebuild else live_generation(store.folder)
+            if live is not None:
+                live.check()
         except CorruptIndex as error:
             progress.note(f"building the index again: {error}")
             live = None

@@ -17,6 +17,7 @@ import numpy as np
 from mmsearch.errors import CorruptIndex
 from mmsearch.fusion import LateFusion, shrunken_mean, unit
 from mmsearch.indexes import (
+    INDEX_FILE,
     REBUILD_SHARE,
     FaissIndex,
     IndexOptions,
@@ -115,6 +116,14 @@ class Generation:
         move = to_gpu(index)
         self.devices[target] = move.reason
         return move.index
+
+    def check(self) -> None:
+        """A quick look at every index: there, readable, of its size. Raises CorruptIndex."""
+        for target in self.info.counts:
+            folder = _path(self._folder, target, self.info.number)
+            file, meta = folder / INDEX_FILE, read_meta(folder)
+            if not file.is_file() or file.stat().st_size != meta.size_bytes:
+                raise CorruptIndex(f"{file} is not the {meta.size_bytes:,} bytes that were written")
 
     def verify(self) -> None:
         """Reads every index file and holds it against its checksum. Raises CorruptIndex."""

@@ -11,7 +11,7 @@ from PIL import Image
 
 import mmsearch
 from mmsearch.catalog import Catalog
-from mmsearch.errors import InputError, SpaceMismatch
+from mmsearch.errors import CorruptIndex, InputError, SpaceMismatch
 from mmsearch.records import IngestReport
 
 Paint = Callable[[str, int], Path]
@@ -262,6 +262,19 @@ def test_two_catalogs_with_equal_names_do_not_collide(
     keys = {hit.key for hit in catalog.search("anything", k=5)}
     assert keys == {"pictures/a.png", "pictures-2/a.png"}
     assert changes(catalog.index()) == {"unchanged": 2}
+
+
+def test_a_damaged_index_is_built_again_by_the_next_run(
+    catalog: Catalog, folder: Path, paint: Paint
+) -> None:
+    path = paint("a.png", 1)
+    catalog.index(folder)
+    (index,) = (catalog.folder / "faiss" / "image").glob("*/index.faiss")
+    index.write_bytes(index.read_bytes()[:-10])
+    with pytest.raises(CorruptIndex, match="mmsearch index"):
+        catalog.search(image=path, target="image")
+    catalog.index(folder)
+    assert found(catalog, path)[0] == "pictures/a.png"
 
 
 def test_another_models_vectors_are_refused(
