@@ -3,19 +3,14 @@
 Hits become cards, cards become a page through the templates, the page replaces the file at once.
 """
 
-import base64
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mmsearch.errors import InputError
 from mmsearch.records import Hit, Scalar, real_path
+from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
 from mmsearch.report.pictures import InlinePicture, inline_picture, inline_pictures
 from mmsearch.report.titles import TITLE_COLUMNS, one_line, text_of, title_of, value_text, visible
 
@@ -67,7 +62,7 @@ def write_gallery(
     page = render_gallery(
         hits, title=title, query_text=query_text, query_image=query_image, details=details
     )
-    _replace(path, page.encode("utf-8"))
+    write_page(page, path, what="gallery")
 
 
 def render_gallery(
@@ -79,9 +74,9 @@ def render_gallery(
     details: Mapping[str, str],
 ) -> str:
     """The page as text; pictures that do not open any more are left out, their hits are not."""
-    style, script = _template_file("gallery.css"), _template_file("gallery.js")
+    style, script = template_file("gallery.css"), template_file("gallery.js")
     return (
-        _environment()
+        page_environment()
         .get_template("gallery.html.jinja")
         .render(
             title=one_line(title),
@@ -92,8 +87,8 @@ def render_gallery(
             with_filter=len(hits) >= _FILTER_FROM_HITS,
             style=Markup(style),  # noqa: S704 - our own file, not data
             script=Markup(script),  # noqa: S704
-            style_hash=_csp_hash(style),
-            script_hash=_csp_hash(script),
+            style_hash=csp_hash(style),
+            script_hash=csp_hash(script),
         )
     )
 
@@ -166,36 +161,3 @@ def _document(record: Mapping[str, Scalar]) -> str:
 
 def _cut(text: str, characters: int) -> str:
     return text if len(text) <= characters else text[: characters - 1].rstrip() + "…"
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("mmsearch.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-
-
-def _template_file(name: str) -> str:
-    return (resources.files("mmsearch.report") / "templates" / name).read_text("utf-8")
-
-
-def _csp_hash(content: str) -> str:
-    """What the content security policy must name for the browser to take this content."""
-    digest = hashlib.sha256(content.encode("utf-8")).digest()
-    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as fault:
-        part.unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write the gallery to {visible(str(path))}: {fault.strerror};"
-            " name a file in a folder that exists and may be written"
-        ) from fault

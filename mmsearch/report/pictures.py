@@ -45,14 +45,17 @@ class InlinePicture:
 
 
 def inline_pictures(
-    paths: Sequence[Path | None], *, max_bytes: int = _PAGE_BYTES
+    paths: Sequence[Path | None], *, max_bytes: int = _PAGE_BYTES, edge: int | None = None
 ) -> list[InlinePicture | None]:
-    """One per path, None where there is none that opens; together within `max_bytes` of WebP."""
+    """One per path, None where there is none that opens; together within `max_bytes` of WebP.
+
+    edge: the longer side in pixels; None: the fewer pictures, the larger.
+    """
     count = sum(path is not None for path in paths)
-    edge = next((pixels for most, pixels in _EDGES if count <= most), _SMALL_EDGE)
+    pixels = edge or next((pixels for most, pixels in _EDGES if count <= most), _SMALL_EDGE)
     share = max_bytes // max(count, 1)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        return list(threads.map(lambda path: path and inline_picture(path, edge, share), paths))
+        return list(threads.map(lambda path: path and inline_picture(path, pixels, share), paths))
 
 
 def inline_picture(path: Path, edge: int, max_bytes: int) -> InlinePicture | None:
