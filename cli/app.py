@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mmsearch.cli.doctor import doctor
+from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.index import index
 from mmsearch.cli.info import info
 from mmsearch.cli.models import models
@@ -48,7 +49,7 @@ def interruptible(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in (index, search, info, sample, models, doctor, train):
+for command in (index, search, info, sample, models, doctor, train, evaluate):
     app.command()(interruptible(command))
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from mmsearch.metrics import Doubles
 from mmsearch.records import Failure, Ids, Modality, SpaceId, Target
 
@@ -59,6 +61,11 @@ class RetrievalScores:
     first_ranks: Ids
     hardest: Sequence[HardQuery]
 
+    @property
+    def title(self) -> str:
+        """'text → image'."""
+        return self.direction.replace("-to-", " → ")
+
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
@@ -81,6 +88,15 @@ class ClassificationScores:
     metrics: Mapping[str, Estimate]
     classes: Sequence[ClassScore]
     confusion: Ids
+
+    def confused(self, most: int) -> list[tuple[str, str, int]]:
+        """At most so many of: a class, what its pictures are taken for, how often; worst first."""
+        off = self.confusion.copy()
+        np.fill_diagonal(off, 0)
+        worst = np.argsort(-off, axis=None, kind="stable")[:most]
+        cells = zip(*np.unravel_index(worst, off.shape), strict=True)
+        titles = [each.title for each in self.classes]
+        return [(titles[i], titles[j], int(off[i, j])) for i, j in cells if off[i, j]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +156,9 @@ class Evaluation:
     index: Sequence[IndexScores]
     failures: Sequence[Failure]
     notes: Sequence[str]
+
+
+def metric_text(metric: str, value: float, *, signed: bool = False) -> str:
+    """Shares have three digits, ranks one; signed: for differences."""
+    sign = "+" if signed else ""
+    return f"{value:{sign},.1f}" if metric.endswith("rank") else f"{value:{sign}.3f}"

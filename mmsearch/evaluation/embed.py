@@ -1,0 +1,146 @@
+"""A model meets the catalog: every distinct picture and text becomes a vector, once.
+
+Pictures are decoded by threads one batch ahead of the encoder; texts go by length.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mmsearch.encoders.base import Encoder
+from mmsearch.errors import InputError
+from mmsearch.evaluation.labels import Pool
+from mmsearch.media import MediaBounds, PreparedPicture, read_picture
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Floats, SpaceId
+
+_THREADS = 4
+_AHEAD = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """float32 unit rows: pictures (p, dim), texts (t, dim), prompts (c * templates, dim).
+
+    broken: why a picture could not be decoded or encoded, by position; its row is zeros.
+    """
+
+    model: str
+    space: SpaceId
+    pictures: Floats
+    texts: Floats
+    prompts: Floats
+    broken: dict[int, str]
+    truncated_texts: int
+    seconds: float
+
+
+def embed(
+    model: str,
+    encoder: Encoder,
+    pool: Pool,
+    prompts: Sequence[str],
+    *,
+    bounds: MediaBounds,
+    batch_size: int,
+    progress: ProgressListener,
+) -> Embedded:
+    """Raises InputError where the encoder gives a text a vector that is not finite."""
+    started = time.monotonic()
+    pictures, broken = _embed_pictures(encoder, pool.pictures, bounds, batch_size, progress, model)
+    texts = _embed_texts(encoder, [*pool.texts, *prompts], batch_size, progress, model)
+    return Embedded(
+        model,
+        encoder.space,
+        pictures,
+        texts[: len(pool.texts)],
+        texts[len(pool.texts) :],
+        broken,
+        len(encoder.overlong(pool.texts)),
+        time.monotonic() - started,
+    )
+
+
+def _embed_pictures(
+    encoder: Encoder,
+    paths: Sequence[Path],
+    bounds: MediaBounds,
+    batch_size: int,
+    progress: ProgressListener,
+    model: str,
+) -> tuple[Floats, dict[int, str]]:
+    vectors = np.zeros((len(paths), encoder.space.dim), np.float32)
+    broken: dict[int, str] = {}
+    progress.start(f"{model}: pictures", len(paths))
+    outcomes = _decoded(paths, partial(read_picture, bounds=bounds, spec=encoder.preprocessing))
+    batch: list[tuple[int, PreparedPicture]] = []
+    for position, outcome in enumerate(outcomes):
+        if isinstance(outcome, InputError):
+            broken[position] = str(outcome)
+        else:
+            batch.append((position, outcome))
+        if batch and (len(batch) == batch_size or position == len(paths) - 1):
+            at = [place for place, _ in batch]
+            vectors[at] = encoder.encode_pixels(np.stack([each.pixels for _, each in batch]))
+            batch = []
+        progress.advance(1)
+    return _without_infinite(vectors, broken), broken
+
+
+def _decoded(
+    paths: Sequence[Path], read: Callable[[Path], PreparedPicture]
+) -> Iterator[PreparedPicture | InputError]:
+    """In order; at most _AHEAD pictures are decoded before they are wanted."""
+    with ThreadPoolExecutor(_THREADS) as threads:
+        window: deque[Future[PreparedPicture]] = deque()
+        for path in paths:
+            window.append(threads.submit(read, path))
+            if len(window) > _AHEAD:
+                yield _outcome(window.popleft())
+        while window:
+            yield _outcome(window.popleft())
+
+
+def _outcome(future: Future[PreparedPicture]) -> PreparedPicture | InputError:
+    try:
+        return future.result()
+    except InputError as error:
+        return error
+
+
+def _without_infinite(vectors: Floats, broken: dict[int, str]) -> Floats:
+    for position in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+        broken[position] = "the encoder gave a vector that is not finite; try --device cpu"
+        vectors[position] = 0
+    return vectors
+
+
+def _embed_texts(
+    encoder: Encoder,
+    texts: Sequence[str],
+    batch_size: int,
+    progress: ProgressListener,
+    model: str,
+) -> Floats:
+    """float32 (n, dim). Equal texts are encoded once."""
+    distinct = sorted(set(texts), key=lambda text: (len(text), text))
+    vectors = np.zeros((len(distinct), encoder.space.dim), np.float32)
+    progress.start(f"{model}: texts", len(distinct))
+    for start in range(0, len(distinct), batch_size):
+        batch = distinct[start : start + batch_size]
+        vectors[start : start + len(batch)] = encoder.encode_texts(batch)
+        progress.advance(len(batch))
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if bad.size:
+        raise InputError(
+            f"'{model}' gives no finite vector for the text '{distinct[bad[0]][:60]}'; "
+            "try --device cpu, or another model"
+        )
+    row = {text: position for position, text in enumerate(distinct)}
+    return vectors[[row[text] for text in texts]]

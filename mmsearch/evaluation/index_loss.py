@@ -1,0 +1,171 @@
+"""What a store's live index loses against an exact search of the very same vectors.
+
+The model's quality is measured elsewhere; here both sides use its vectors, so that what differs is
+the index alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmsearch.evaluation.bootstrap import estimate, mean_of, together
+from mmsearch.evaluation.embed import Embedded
+from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.fusion import unit
+from mmsearch.generations import Generation, StoredVectors
+from mmsearch.metrics import Doubles
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Floats, Ids, Modality, SpaceId, Target
+from mmsearch.scores import Estimate, IndexScores
+from mmsearch.store.lance import LIVE, Store
+
+K = 10
+# Queries of each modality; the interval is then within 0.01 for any recall above 0.95.
+MOST_QUERIES = 2_000
+_SAME_SIMILARITY = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStore:
+    """An opened store with its live generation."""
+
+    store: Store
+    generation: Generation
+
+    def require(self, space: SpaceId) -> None:
+        """Raises SpaceMismatch unless the store's vectors lie in `space`."""
+        self.store.manifest.space.require(space, holder=str(self.store.folder))
+
+
+@dataclass(frozen=True, slots=True)
+class _Queries:
+    """vectors: float32 (q, dim), unit rows. answers: the uids of each one's labelled items."""
+
+    modality: Modality
+    vectors: Floats
+    answers: Sequence[Ids]
+
+
+@dataclass(frozen=True, slots=True)
+class _Nearest:
+    """similarities float32 (q, k) descending, -inf where absent; uids int64 (q, k), -1 there."""
+
+    similarities: Floats
+    uids: Ids
+
+
+def index_scores(
+    live: LiveStore, items: Sequence[Item], embedded: Embedded, progress: ProgressListener
+) -> list[IndexScores]:
+    """One entry per kind of query and target that the store holds."""
+    uids = _uids_by_key(live.store)
+    modalities: tuple[Modality, ...] = ("text", "image")
+    candidates = [_queries(modality, items, embedded, uids) for modality in modalities]
+    asked = [queries for queries in candidates if len(queries.vectors)]
+    targets = list(live.generation.info.counts.items())
+    progress.start("measuring the live index", len(asked) * len(targets))
+    scores = []
+    for target, count in targets:
+        for queries in asked:
+            scores.append(_score(live, queries, target, count))
+            progress.advance(1)
+    return scores
+
+
+def _uids_by_key(store: Store) -> dict[str, int]:
+    table = store.scan(["key", "_uid"], LIVE)
+    return dict(zip(table.column("key").to_pylist(), table.column("_uid").to_pylist(), strict=True))
+
+
+def _queries(
+    modality: Modality, items: Sequence[Item], embedded: Embedded, uids: dict[str, int]
+) -> _Queries:
+    """The catalog's own distinct pictures or texts, spread over it if there are too many."""
+    answers: dict[int, list[int]] = {}
+    for item in items:
+        place = item.picture if modality == "image" else item.text
+        if place != NONE:
+            answers.setdefault(place, []).extend([uids[item.key]] if item.key in uids else [])
+    step = max(1, -(-len(answers) // MOST_QUERIES))
+    chosen = sorted(answers)[::step]
+    vectors = embedded.pictures if modality == "image" else embedded.texts
+    return _Queries(
+        modality, vectors[chosen], [np.array(answers[place], np.int64) for place in chosen]
+    )
+
+
+def _score(live: LiveStore, queries: _Queries, target: Target, count: int) -> IndexScores:
+    vectors = queries.vectors
+    if target == "product":
+        vectors = live.generation.info.fusion.centre(vectors, queries.modality)
+    index = live.generation.index(target)
+    behind = live.generation.info.lance_version != live.store.version
+    found = _Nearest(
+        *index.search(vectors, min(K, count), allowed=live.store.uids() if behind else None)
+    )
+    exact, similarities = _exact(live, target, count, vectors, found.uids)
+    recall = _recall(exact, similarities)
+    labelled = [place for place, uids in enumerate(queries.answers) if len(uids)]
+    return IndexScores(
+        queries.modality,
+        target,
+        index.kind,
+        count,
+        len(vectors),
+        _mean(recall),
+        len(labelled),
+        _mean(_answered(queries, exact, labelled)) if labelled else None,
+        _mean(_answered(queries, found, labelled)) if labelled else None,
+    )
+
+
+def _exact(
+    live: LiveStore, target: Target, count: int, queries: Floats, found: Ids
+) -> tuple[_Nearest, Floats]:
+    """The exactly nearest, and the exact similarities of what the index found: float32 (q, k)."""
+    info = live.generation.info
+    best = _Nearest(
+        np.full((len(queries), K), -np.inf, np.float32), np.full((len(queries), K), -1, np.int64)
+    )
+    similarities = np.full(found.shape, -np.inf, np.float32)
+    # The index knows no younger rows; the engine searches those exactly.
+    where = f"{LIVE} AND _uid < {info.next_uid}"
+    for vectors, uids in StoredVectors(live.store, target, info.fusion, count, where):
+        block: Floats = queries @ unit(vectors).T
+        best = _merged(best, block, uids)
+        order = np.argsort(uids)
+        at = np.minimum(np.searchsorted(uids[order], found), len(uids) - 1)
+        here = uids[order][at] == found
+        values = np.take_along_axis(block, order[at], axis=1)
+        similarities[here] = values[here]
+    return best, similarities
+
+
+def _merged(best: _Nearest, block: Floats, uids: Ids) -> _Nearest:
+    """block: float32 (q, n) → the K best of both."""
+    similarities = np.concatenate([best.similarities, block], axis=1)
+    order = np.argsort(-similarities, axis=1, kind="stable")[:, :K]
+    all_uids = np.concatenate([best.uids, np.broadcast_to(uids, block.shape)], axis=1)
+    return _Nearest(
+        np.take_along_axis(similarities, order, axis=1), np.take_along_axis(all_uids, order, axis=1)
+    )
+
+
+def _recall(exact: _Nearest, similarities: Floats) -> Doubles:
+    """float64 (q,): the share of the exactly nearest that was found; equally near ones count."""
+    wanted = (exact.uids >= 0).sum(axis=1)
+    last = np.where(exact.uids >= 0, exact.similarities, np.inf).min(axis=1)
+    found = (similarities >= last[:, None] - _SAME_SIMILARITY).sum(axis=1)
+    recall: Doubles = np.minimum(found, wanted) / wanted
+    return recall
+
+
+def _answered(queries: _Queries, nearest: _Nearest, labelled: Sequence[int]) -> Doubles:
+    """float64 (labelled,): 1 where a labelled item is among the nearest."""
+    hits = (np.isin(nearest.uids[place], queries.answers[place]).any() for place in labelled)
+    return np.fromiter(hits, np.float64, len(labelled))
+
+
+def _mean(values: Doubles) -> Estimate:
+    return estimate(together({"mean": mean_of(values)}), len(values))["mean"]

@@ -1,0 +1,126 @@
+"""A labelled catalog: its items, and the distinct pictures and texts that they share.
+
+Equal captions are one text and files with equal bytes are one picture, so that each counts as right
+wherever its double does. Everything after this speaks of positions in these two pools.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmsearch.errors import InputError
+from mmsearch.media import content_hash
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Failure, Record, Scalar, printable_path
+from mmsearch.report.titles import first_line, visible
+from mmsearch.sources import Source, safe_column_name
+
+# A position in a pool where there is no picture or no text.
+NONE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One labelled item. picture, text: positions in the pools, NONE for none.
+
+    label: its class; group: what it is a variant of; None where unknown.
+    """
+
+    key: str
+    picture: int
+    text: int
+    label: str | None
+    group: str | None
+
+
+@dataclass(slots=True)
+class Pool:
+    """The distinct pictures and texts, each encoded once. titles: of the pictures."""
+
+    pictures: list[Path] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    _hashes: dict[str, int] = field(default_factory=dict)
+    _words: dict[str, int] = field(default_factory=dict)
+
+    def add_picture(self, path: Path, title: str = "") -> int:
+        """Its position. Raises UnreadableMedia."""
+        position = self._hashes.setdefault(content_hash(path), len(self.pictures))
+        if position == len(self.pictures):
+            self.pictures.append(path)
+            self.titles.append(title or visible(printable_path(path.name)))
+        return position
+
+    def add_text(self, text: str) -> int:
+        """Its position; texts that differ in case and spaces only are one."""
+        position = self._words.setdefault(" ".join(text.casefold().split()), len(self.texts))
+        if position == len(self.texts):
+            self.texts.append(text)
+        return position
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledCatalog:
+    items: Sequence[Item]
+    pool: Pool
+    failures: Sequence[Failure]
+
+
+def read_catalog(
+    sources: Sequence[Source],
+    *,
+    classes: str | None,
+    group: str | None,
+    progress: ProgressListener,
+) -> LabelledCatalog:
+    """classes, group: columns that hold each item's class and group, by either of their names.
+
+    Raises InputError if nothing is there, or no item has such a column.
+    """
+    pool, failures, items = Pool(), list[Failure](), list[Item]()
+    columns: dict[str, None] = {}
+    for source in sources:
+        progress.start(f"reading {source.name}", None)
+        for record in source:
+            progress.advance(1)
+            if isinstance(record, Failure):
+                failures.append(record)
+            else:
+                columns.update(dict.fromkeys(record.metadata))
+                items += _items(record, pool, failures, classes=classes, group=group)
+    if not items:
+        raise InputError(
+            "nothing to evaluate: the catalog holds no picture or text that can be read"
+        )
+    for flag, column in (("--classes", classes), ("--group", group)):
+        if column is not None and not {column, _safe(column)} & columns.keys():
+            raise InputError(
+                f"{flag}: no item has a column '{column}'; there are {', '.join(columns) or 'none'}"
+            )
+    return LabelledCatalog(items, pool, failures)
+
+
+def _items(
+    record: Record, pool: Pool, failures: list[Failure], *, classes: str | None, group: str | None
+) -> Iterator[Item]:
+    picture = text = NONE
+    if record.image is not None:
+        try:
+            picture = pool.add_picture(record.image, first_line(record.text or ""))
+        except InputError as error:
+            failures.append(Failure(record.key, record.uri, "read", str(error)))
+    if record.text is not None:
+        text = pool.add_text(record.text)
+    if picture != NONE or text != NONE:
+        yield Item(record.key, picture, text, _cell(record, classes), _cell(record, group))
+
+
+def _cell(record: Record, column: str | None) -> str | None:
+    if column is None:
+        return None
+    value: Scalar = record.metadata.get(column, record.metadata.get(_safe(column)))
+    return str(value).strip() or None if value is not None else None
+
+
+def _safe(column: str) -> str:
+    return safe_column_name(column, ())

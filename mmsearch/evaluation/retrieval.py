@@ -1,0 +1,101 @@
+"""A retrieval task scored by exact search, in blocks of queries so that memory stays bounded."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mmsearch.evaluation.bootstrap import estimate, mean_of, median_of, together
+from mmsearch.evaluation.tasks import Task
+from mmsearch.metrics import Ranking, join_rankings, rank_answers
+from mmsearch.records import Floats, Ids, Modality
+from mmsearch.scores import Example, HardQuery, RetrievalScores
+
+RECALL_AT = (1, 5, 10)
+# Similarities held at once: 16 million float32 are 64 MB, twice that while they are ranked.
+_BLOCK = 16_000_000
+_CURVE_END = 1_000
+_CURVE_POINTS = 60
+_HARDEST = 12
+_FOUND = 3
+
+# modality, position in its pool → what the page shows
+ShowExample = Callable[[Modality, int], Example]
+
+
+def score(task: Task, queries: Floats, candidates: Floats, show: ShowExample) -> RetrievalScores:
+    """queries float32 (q, dim), candidates float32 (n, dim): unit rows, as the task lists them."""
+    ranking = rank(task, queries, candidates)
+    firsts = ranking.first_ranks()
+    statistics = {
+        **{f"recall@{k}": mean_of(ranking.recall_at(k)) for k in RECALL_AT},
+        "MRR": mean_of(ranking.reciprocal_ranks()),
+        "mAP": mean_of(ranking.average_precisions()),
+        "nDCG@10": mean_of(ranking.ndcg_at(10)),
+        "coverage@10": mean_of(ranking.coverage_at(10)),
+        "median rank": median_of(firsts.astype(np.float64)),
+    }
+    ks = curve_points(len(task.candidates))
+    return RetrievalScores(
+        task.direction,
+        queries=len(task.queries),
+        candidates=len(task.candidates),
+        metrics=estimate(together(statistics), len(task.queries)),
+        ks=ks,
+        curve=[float((firsts <= k).mean()) for k in ks],
+        first_ranks=firsts,
+        hardest=_hardest(task, firsts, queries, candidates, show),
+    )
+
+
+def rank(task: Task, queries: Floats, candidates: Floats) -> Ranking:
+    """Where each right answer comes among all candidates."""
+    rows = max(1, _BLOCK // len(candidates))
+    parts = []
+    for start in range(0, len(queries), rows):
+        stop = min(start + rows, len(queries))
+        similarities = _similarities(task, np.arange(start, stop), queries, candidates)
+        parts.append(rank_answers(similarities, task.judgements.part(start, stop)))
+    return join_rankings(parts)
+
+
+def curve_points(candidates: int) -> list[int]:
+    """Whole numbers from 1 to the candidates, or to the first thousand, evenly on a log scale."""
+    end = min(candidates, _CURVE_END)
+    points = np.unique(np.geomspace(1, end, _CURVE_POINTS).round())
+    return [int(point) for point in points]
+
+
+def _similarities(task: Task, rows: Ids, queries: Floats, candidates: Floats) -> Floats:
+    """float32 (rows, n); a query's similarity to itself is -inf."""
+    similarities: Floats = queries[rows] @ candidates.T
+    own = task.itself[rows]
+    present = np.flatnonzero(own >= 0)
+    similarities[present, own[present]] = -np.inf
+    return similarities
+
+
+def _hardest(
+    task: Task, firsts: Ids, queries: Floats, candidates: Floats, show: ShowExample
+) -> list[HardQuery]:
+    """The queries whose first right answer came latest, worst first."""
+    order = np.argsort(-firsts, kind="stable")[:_HARDEST]
+    return [
+        _hard_query(task, int(row), int(firsts[row]), queries, candidates, show)
+        for row in order
+        if firsts[row] > 1
+    ]
+
+
+def _hard_query(
+    task: Task, row: int, first: int, queries: Floats, candidates: Floats, show: ShowExample
+) -> HardQuery:
+    similarities = _similarities(task, np.array([row]), queries, candidates)[0]
+    right = task.judgements.part(row, row + 1).candidate
+    expected = right[np.argmax(similarities[right])]
+    found = np.argsort(-similarities, kind="stable")[:_FOUND]
+    return HardQuery(
+        query=show(task.query, int(task.queries[row])),
+        rank=first,
+        expected=show(task.candidate, int(task.candidates[expected])),
+        found=[show(task.candidate, int(task.candidates[place])) for place in found],
+    )

@@ -1,0 +1,225 @@
+"""The whole of an evaluation: read the labels, let every model embed them once, score, compare.
+
+All models answer the same queries over the same candidates, so that they can be paired.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mmsearch.encoders.base import Encoder
+from mmsearch.errors import InputError
+from mmsearch.evaluation.bootstrap import difference
+from mmsearch.evaluation.embed import Embedded, embed
+from mmsearch.evaluation.index_loss import LiveStore, index_scores
+from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, Pool, read_catalog
+from mmsearch.evaluation.queries import LabelledQuery, read_queries
+from mmsearch.evaluation.retrieval import score
+from mmsearch.evaluation.tasks import Task, tasks_from_pairs, tasks_from_queries
+from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task, classify
+from mmsearch.media import MediaBounds
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Failure, Floats, Modality, printable_path
+from mmsearch.report.titles import one_line
+from mmsearch.scores import ClassificationScores, Difference, Evaluation, Example, ModelScores
+from mmsearch.sources import Source
+
+_TITLE_CHARACTERS = 160
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationOptions:
+    """queries: a file of them, instead of the catalog's own pairs.
+
+    classes, group: columns; the classes stand for groups where no group is named. class_names:
+    all classes to choose from, where the catalog does not have pictures of each.
+    """
+
+    queries: Path | None = None
+    classes: str | None = None
+    class_names: tuple[str, ...] = ()
+    group: str | None = None
+    templates: tuple[str, ...] = TEMPLATES
+    batch_size: int = 32
+    bounds: MediaBounds = field(default_factory=MediaBounds)
+
+
+def evaluate(
+    sources: Sequence[Source],
+    models: Sequence[str],
+    load: Callable[[str], Encoder],
+    options: EvaluationOptions,
+    *,
+    progress: ProgressListener,
+    store: LiveStore | None = None,
+) -> Evaluation:
+    """models: names for `load`; the others are compared with the first. store: to measure too.
+
+    Raises InputError where the labels leave nothing to measure, SpaceMismatch, MissingModel.
+    """
+    group = options.group or options.classes
+    catalog = read_catalog(sources, classes=options.classes, group=group, progress=progress)
+    queries = read_queries(options.queries, catalog.items, catalog.pool) if options.queries else []
+    classes = (
+        class_task(catalog.items, options.templates, options.class_names)
+        if options.classes
+        else None
+    )
+    _require_work(catalog, queries, classes, grouped=group is not None)
+    embedded = [
+        # The store's index is measured with the first model's vectors.
+        _embed(name, load, catalog.pool, classes, options, progress, None if place else store)
+        for place, name in enumerate(models)
+    ]
+    broken = {place: reason for each in embedded for place, reason in each.broken.items()}
+    readable = _without_broken(catalog, broken)
+    tasks = (
+        tasks_from_queries(readable.items, [q for q in queries if q.picture not in broken])
+        if options.queries
+        else tasks_from_pairs(readable.items, grouped=group is not None)
+    )
+    classes = classes.without(broken) if classes else None
+    _require_something_left(tasks, classes, broken)
+    progress.start("scoring", len(models))
+    scores = list(_scores(embedded, tasks, classes, catalog.pool, progress))
+    return Evaluation(
+        sources=[printable_path(source.root) for source in sources],
+        items=sum(max(item.picture, item.text) != NONE for item in readable.items),
+        pictures=len({item.picture for item in readable.items} - {NONE}),
+        texts=len({item.text for item in readable.items} - {NONE}),
+        models=scores,
+        differences=list(_differences(scores)),
+        index=index_scores(store, readable.items, embedded[0], progress) if store else (),
+        failures=readable.failures,
+        notes=_notes(scores),
+    )
+
+
+def _require_work(
+    catalog: LabelledCatalog,
+    queries: Sequence[LabelledQuery],
+    classes: ClassTask | None,
+    *,
+    grouped: bool,
+) -> None:
+    """Before any model is loaded: encoding may take hours."""
+    tasks = (
+        tasks_from_queries(catalog.items, queries)
+        if queries
+        else tasks_from_pairs(catalog.items, grouped=grouped)
+    )
+    if not tasks and classes is None:
+        raise InputError(
+            "nothing to measure: no item has both a picture and a text; name a column of classes "
+            "with --classes, of groups with --group, or a file with --queries"
+        )
+
+
+def _embed(
+    name: str,
+    load: Callable[[str], Encoder],
+    pool: Pool,
+    classes: ClassTask | None,
+    options: EvaluationOptions,
+    progress: ProgressListener,
+    store: LiveStore | None,
+) -> Embedded:
+    encoder = load(name)
+    if store is not None:
+        store.require(encoder.space)
+    return embed(
+        name,
+        encoder,
+        pool,
+        classes.prompts if classes else [],
+        bounds=options.bounds,
+        batch_size=options.batch_size,
+        progress=progress,
+    )
+
+
+def _without_broken(catalog: LabelledCatalog, broken: Mapping[int, str]) -> LabelledCatalog:
+    """The items without the pictures that some model could not take, which become failures."""
+    failures = list(catalog.failures)
+    holders: dict[int, str] = {}
+    items: list[Item] = []
+    for item in catalog.items:
+        holders.setdefault(item.picture, item.key)
+        # An item stays in its place even if nothing of it is left: queries name it by position.
+        items.append(replace(item, picture=NONE) if item.picture in broken else item)
+    for place, reason in broken.items():
+        path = printable_path(catalog.pool.pictures[place])
+        failures.append(Failure(holders.get(place, path), path, "decode", reason))
+    return LabelledCatalog(items, catalog.pool, failures)
+
+
+def _require_something_left(
+    tasks: Sequence[Task], classes: ClassTask | None, broken: Mapping[int, str]
+) -> None:
+    if not tasks and (classes is None or not len(classes.pictures)):
+        raise InputError(
+            f"none of the pictures could be used: {next(iter(broken.values()), 'none was given')}"
+        )
+
+
+def _scores(
+    embedded: Sequence[Embedded],
+    tasks: Sequence[Task],
+    classes: ClassTask | None,
+    pool: Pool,
+    progress: ProgressListener,
+) -> Iterator[ModelScores]:
+    for model in embedded:
+        vectors: dict[Modality, Floats] = {"image": model.pictures, "text": model.texts}
+        yield ModelScores(
+            model.model,
+            model.space,
+            [
+                score(
+                    task,
+                    vectors[task.query][task.queries],
+                    vectors[task.candidate][task.candidates],
+                    lambda modality, place: _example(pool, modality, place),
+                )
+                for task in tasks
+            ],
+            _named(classes, model),
+            model.seconds,
+            model.truncated_texts,
+        )
+        progress.advance(1)
+
+
+def _named(classes: ClassTask | None, model: Embedded) -> ClassificationScores | None:
+    if classes is None or not len(classes.pictures):
+        return None
+    return classify(classes, model.pictures[classes.pictures], model.prompts)
+
+
+def _example(pool: Pool, modality: Modality, place: int) -> Example:
+    if modality == "image":
+        return Example(pool.titles[place], printable_path(pool.pictures[place]))
+    text = one_line(pool.texts[place])
+    cut = f"{text[: _TITLE_CHARACTERS - 1].rstrip()}…" if len(text) > _TITLE_CHARACTERS else text
+    return Example(cut)
+
+
+def _differences(scores: Sequence[ModelScores]) -> Iterator[Difference]:
+    base, *others = scores
+    for other in others:
+        for ours, theirs in zip(other.retrieval, base.retrieval, strict=True):
+            for name, value in ours.metrics.items():
+                yield difference(other.model, ours.direction, name, value, theirs.metrics[name])
+        if other.classification and base.classification:
+            for name, value in other.classification.metrics.items():
+                yield difference(
+                    other.model, "zero-shot", name, value, base.classification.metrics[name]
+                )
+
+
+def _notes(scores: Sequence[ModelScores]) -> list[str]:
+    return [
+        f"{model.model}: {model.truncated_texts:,} texts were longer than the model reads: cut"
+        for model in scores
+        if model.truncated_texts
+    ]

@@ -1,0 +1,150 @@
+"""Pictures are named by the nearest class: a class is the mean of its prompts' vectors.
+
+No picture of the class is needed; its name, put into a few sentences, stands for it.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmsearch.errors import InputError
+from mmsearch.evaluation.bootstrap import Statistics, estimate, mean_of, of_classes
+from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.fusion import unit
+from mmsearch.metrics import Doubles, Judgements, class_counts, confusion_matrix, rank_answers
+from mmsearch.records import Floats, Ids
+from mmsearch.scores import ClassificationScores, ClassScore
+
+TEMPLATES = (
+    "{}",
+    "a photo of {}",
+    "a picture of {}",
+    "a close-up photo of {}",
+    "a drawing of {}",
+)
+_TOP = 5
+_BLOCK = 16_000_000
+_SEPARATORS = re.compile(r"[-_\s]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTask:
+    """names: the classes as labelled; titles: as they stand in prompts.
+
+    pictures int64 (n,): positions in the pool; actual int64 (n,): positions in names.
+    """
+
+    names: Sequence[str]
+    titles: Sequence[str]
+    templates: Sequence[str]
+    pictures: Ids
+    actual: Ids
+
+    @property
+    def prompts(self) -> list[str]:
+        """Class by class, each in every template."""
+        return [t.replace("{}", title) for title in self.titles for t in self.templates]
+
+    def without(self, broken: Collection[int]) -> "ClassTask":
+        """The same classes with fewer pictures."""
+        kept = ~np.isin(self.pictures, list(broken))
+        return replace(self, pictures=self.pictures[kept], actual=self.actual[kept])
+
+
+def class_task(
+    items: Iterable[Item], templates: Sequence[str], class_names: Sequence[str] = ()
+) -> ClassTask:
+    """class_names: all there are; where empty, those that pictures have.
+
+    Raises InputError without two classes, for a class that is not among those named, or for a
+    template without a place for the name.
+    """
+    for template in templates:
+        if template.count("{}") != 1:
+            raise InputError(
+                f"a template needs one {{}} where the class's name goes, got '{template}'"
+            )
+    labels: dict[int, str] = {}
+    for item in items:
+        if item.picture != NONE and item.label is not None:
+            labels.setdefault(item.picture, item.label)
+    names = sorted(set(class_names) or set(labels.values()))
+    if unknown := sorted(set(labels.values()) - set(names)):
+        raise InputError(
+            f"pictures have the class '{unknown[0]}', which is not among the {len(names)} class "
+            "names given"
+        )
+    if len(names) < 2:
+        raise InputError(
+            f"at least two classes are needed, pictures have {len(names)}; name another column "
+            "with --classes"
+        )
+    position = {name: place for place, name in enumerate(names)}
+    return ClassTask(
+        names,
+        [class_title(name) for name in names],
+        templates,
+        np.array(list(labels), dtype=np.int64),
+        np.array([position[label] for label in labels.values()], dtype=np.int64),
+    )
+
+
+def class_title(name: str) -> str:
+    """'fruit/Golden-Delicious' is called 'Golden Delicious'."""
+    last = name.rstrip("/").rpartition("/")[2]
+    return _SEPARATORS.sub(" ", last).strip() or name
+
+
+def classify(task: ClassTask, pictures: Floats, prompts: Floats) -> ClassificationScores:
+    """pictures float32 (n, dim), prompts float32 (c * templates, dim): unit rows, by the task."""
+    classes = len(task.names)
+    means = prompts.reshape(classes, len(task.templates), -1).mean(axis=1)
+    ranks, predicted = _nearest(task.actual, pictures, unit(means.astype(np.float32)))
+    counts = class_counts(task.actual, predicted, classes)
+    precision, recall, f1 = counts.precision(), counts.recall(), counts.f1()
+    return ClassificationScores(
+        pictures=len(pictures),
+        templates=task.templates,
+        metrics=estimate(_statistics(task.actual, predicted, ranks, classes), len(pictures)),
+        classes=[
+            ClassScore(
+                task.names[place],
+                task.titles[place],
+                int(counts.actual[place]),
+                float(precision[place]),
+                float(recall[place]),
+                float(f1[place]),
+            )
+            for place in range(classes)
+        ],
+        confusion=confusion_matrix(task.actual, predicted, classes),
+    )
+
+
+def _nearest(actual: Ids, pictures: Floats, classes: Floats) -> tuple[Ids, Ids]:
+    """int64 (n,) each: the rank of the true class, and the nearest class."""
+    rows = max(1, _BLOCK // len(classes))
+    ranks, predicted = np.empty(len(pictures), np.int64), np.empty(len(pictures), np.int64)
+    for start in range(0, len(pictures), rows):
+        part = slice(start, min(start + rows, len(pictures)))
+        similarities: Floats = pictures[part] @ classes.T
+        count = len(similarities)
+        judgements = Judgements(np.arange(count), actual[part], np.ones(count), count)
+        ranks[part] = rank_answers(similarities, judgements).rank
+        predicted[part] = similarities.argmax(axis=1)
+    return ranks, predicted
+
+
+def _statistics(actual: Ids, predicted: Ids, ranks: Ids, classes: int) -> Statistics:
+    by_class = of_classes(actual, predicted, classes)
+    in_top = mean_of((ranks <= _TOP).astype(np.float64))
+
+    def statistics(counts: Doubles) -> Mapping[str, Doubles]:
+        scores = dict(by_class(counts))
+        if classes > _TOP:
+            scores[f"top-{_TOP} accuracy"] = in_top(counts)
+        return scores
+
+    return statistics

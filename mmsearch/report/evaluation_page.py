@@ -1,0 +1,248 @@
+"""An evaluation as one self-contained HTML page: numbers with intervals, plots, hardest queries."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from mmsearch.records import real_path
+from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.pictures import InlinePicture, inline_pictures
+from mmsearch.report.plots import (
+    Plot,
+    confusion_plot,
+    rank_histogram,
+    recall_curves,
+    require_matplotlib,
+)
+from mmsearch.report.titles import one_line
+from mmsearch.scores import (
+    ClassScore,
+    Estimate,
+    Evaluation,
+    Example,
+    HardQuery,
+    IndexScores,
+    RetrievalScores,
+    metric_text,
+)
+
+# A difference is called one below this; the page says that many metrics are looked at.
+LEVEL = 0.05
+_HARD_QUERIES = 8
+_WEAKEST_CLASSES = 15
+_CONFUSED = 10
+_HEADLINES = ("recall@10", "accuracy")
+_PAGE_BYTES = 12 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """low, high: the interval as text and, in percent of the bar, as places; None for ranks."""
+
+    value: str
+    low: str
+    high: str
+    bar: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    value: str
+    interval: str
+    p_value: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    metric: str
+    cells: Sequence[_Cell]
+    changes: Sequence[_Change]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An example with its picture, where it has one that still opens."""
+
+    title: str
+    picture: InlinePicture | None
+    is_picture: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Hard:
+    query: _Shown
+    rank: int
+    expected: _Shown
+    found: Sequence[_Shown]
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """One direction. hard: of the first model."""
+
+    title: str
+    queries: int
+    candidates: int
+    rows: Sequence[_Row]
+    plots: Sequence[Plot]
+    hard: Sequence[_Hard]
+
+
+@dataclass(frozen=True, slots=True)
+class _Classes:
+    pictures: int
+    count: int
+    templates: Sequence[str]
+    rows: Sequence[_Row]
+    plots: Sequence[tuple[str, Plot]]
+    weakest: Sequence[ClassScore]
+    confused: Sequence[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    search: str
+    scores: IndexScores
+    recall: _Cell
+
+
+def write_evaluation(evaluation: Evaluation, path: Path) -> None:
+    """Raises InputError if it cannot be written, MissingDependency without Matplotlib."""
+    write_page(render_evaluation(evaluation), path, what="report")
+
+
+def render_evaluation(evaluation: Evaluation) -> str:
+    require_matplotlib()
+    style = template_file("gallery.css") + template_file("evaluation.css")
+    names = [one_line(model.model) for model in evaluation.models]
+    classes = _classes(evaluation)
+    return (
+        page_environment()
+        .get_template("evaluation.html.jinja")
+        .render(
+            title=", ".join(one_line(Path(source).name) for source in evaluation.sources),
+            evaluation=evaluation,
+            models=names,
+            headlines=list(_headlines(evaluation)),
+            sections=list(_sections(evaluation)),
+            classes=classes,
+            index=[_index(scores) for scores in evaluation.index],
+            notes=[one_line(note) for note in evaluation.notes],
+            style=Markup(style),  # noqa: S704 - our own files, not data
+            style_hash=csp_hash(style),
+        )
+    )
+
+
+def _headlines(evaluation: Evaluation) -> Iterator[tuple[str, str, _Cell]]:
+    """part, metric and value of what is looked at first, for the first model."""
+    base = evaluation.models[0]
+    for scores in base.retrieval:
+        for name, value in scores.metrics.items():
+            if name in _HEADLINES:
+                yield scores.title, name, _cell(name, value)
+    if base.classification:
+        for name, value in base.classification.metrics.items():
+            if name in _HEADLINES:
+                yield "zero-shot", name, _cell(name, value)
+
+
+def _sections(evaluation: Evaluation) -> Iterator[_Section]:
+    base = evaluation.models[0]
+    pictures = _pictures(query for each in base.retrieval for query in _hardest(each))
+    for place, scores in enumerate(base.retrieval):
+        by_model = {one_line(m.model): m.retrieval[place] for m in evaluation.models}
+        yield _Section(
+            scores.title,
+            scores.queries,
+            scores.candidates,
+            _rows(evaluation, scores.direction, [each.metrics for each in by_model.values()]),
+            [
+                recall_curves({name: (each.ks, each.curve) for name, each in by_model.items()}),
+                rank_histogram({name: each.first_ranks for name, each in by_model.items()}),
+            ],
+            [_hard(query, pictures) for query in _hardest(scores)],
+        )
+
+
+def _hardest(scores: RetrievalScores) -> Sequence[HardQuery]:
+    return scores.hardest[:_HARD_QUERIES]
+
+
+def _pictures(queries: Iterator[HardQuery]) -> dict[str, InlinePicture | None]:
+    """By uri; each picture stands in the page once per place, within a bound together."""
+    shown = [e.uri for q in queries for e in (q.query, q.expected, *q.found) if e.uri]
+    distinct = list(dict.fromkeys(shown))
+    share = _PAGE_BYTES * len(distinct) // max(len(shown), 1)
+    pictures = inline_pictures([real_path(uri) for uri in distinct], max_bytes=share, edge=192)
+    return dict(zip(distinct, pictures, strict=True))
+
+
+def _hard(query: HardQuery, pictures: Mapping[str, InlinePicture | None]) -> _Hard:
+    def shown(example: Example) -> _Shown:
+        title = one_line(example.title)
+        return _Shown(title, pictures.get(example.uri), bool(example.uri))
+
+    return _Hard(
+        shown(query.query), query.rank, shown(query.expected), [shown(e) for e in query.found]
+    )
+
+
+def _classes(evaluation: Evaluation) -> _Classes | None:
+    named = {
+        one_line(model.model): model.classification
+        for model in evaluation.models
+        if model.classification
+    }
+    if not named:
+        return None
+    base = next(iter(named.values()))
+    titles = [one_line(each.title) for each in base.classes]
+    present = [each for each in base.classes if each.pictures]
+    return _Classes(
+        base.pictures,
+        len(base.classes),
+        [one_line(template) for template in base.templates],
+        _rows(evaluation, "zero-shot", [each.metrics for each in named.values()]),
+        [(name, confusion_plot(each.confusion, titles)) for name, each in named.items()],
+        sorted(present, key=lambda each: (each.f1, each.name))[:_WEAKEST_CLASSES],
+        base.confused(_CONFUSED),
+    )
+
+
+def _rows(
+    evaluation: Evaluation, part: str, columns: Sequence[Mapping[str, Estimate]]
+) -> list[_Row]:
+    found = {(d.model, d.metric): d for d in evaluation.differences if d.part == part}
+    rows = []
+    for name in columns[0]:
+        changes = []
+        for model in evaluation.models[1:]:
+            d = found[model.model, name]
+            value, low, high = (
+                metric_text(name, each, signed=True) for each in (d.value, d.low, d.high)
+            )
+            better = (d.value < 0) == name.endswith("rank")
+            kind = "even" if d.p_value >= LEVEL else "better" if better else "worse"
+            changes.append(_Change(value, f"{low} to {high}", f"{d.p_value:.3f}", kind))
+        rows.append(_Row(name, [_cell(name, column[name]) for column in columns], changes))
+    return rows
+
+
+def _cell(metric: str, value: Estimate) -> _Cell:
+    value_text, low, high = (
+        metric_text(metric, each) for each in (value.value, value.low, value.high)
+    )
+    bar = (
+        None
+        if metric.endswith("rank")
+        else (round(100 * value.value, 2), round(100 * value.low, 2), round(100 * value.high, 2))
+    )
+    return _Cell(value_text, low, high, bar)
+
+
+def _index(scores: IndexScores) -> _Index:
+    return _Index(f"{scores.query} → {scores.target}", scores, _cell("recall", scores.recall_at_10))

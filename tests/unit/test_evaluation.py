@@ -1,0 +1,230 @@
+"""Whole evaluations by a real, tiny model: as computed by hand from its vectors, and an index that
+loses something."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import accuracy_score, f1_score
+
+import mmsearch
+from mmsearch.encoders.base import Encoder
+from mmsearch.encoders.registry import load_encoder
+from mmsearch.errors import InputError, SpaceMismatch
+from mmsearch.evaluation.index_loss import LiveStore
+from mmsearch.evaluation.retrieval import curve_points
+from mmsearch.evaluation.run import EvaluationOptions, evaluate
+from mmsearch.generations import live_generation
+from mmsearch.progress import Silent
+from mmsearch.records import Floats
+from mmsearch.scores import Evaluation
+from mmsearch.sources import Source, SourceOptions, open_source
+from mmsearch.store.lance import Store
+
+ITEMS = 24
+KINDS = ("apple", "boot", "clock")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise pictures with captions; every fourth caption is said twice, one picture is torn."""
+    folder = tmp_path_factory.mktemp("labelled")
+    generator = np.random.default_rng(5)
+    rows = ["id,image,title,kind"]
+    for number in range(ITEMS):
+        pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        kind = KINDS[number % 3]
+        rows.append(f"{number},{number}.png,{kind} number {number - (number % 4 == 3)},{kind}")
+    (folder / "torn.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    rows.append(f"torn,torn.png,{KINDS[0]} torn,{KINDS[0]}")
+    (folder / "goods.csv").write_text("\n".join(rows), encoding="utf-8")
+    return folder / "goods.csv"
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_model: Path) -> Encoder:
+    return load_encoder(str(tiny_model), device="cpu")
+
+
+def open_table(table: Path) -> Source:
+    options = SourceOptions(image_column="image", text_columns=("title",), id_column="id")
+    return open_source(table, name="goods", options=options)
+
+
+@pytest.fixture(scope="module")
+def evaluation(table: Path, encoder: Encoder) -> Evaluation:
+    return evaluate(
+        [open_table(table)],
+        ["tiny", "again"],
+        lambda name: encoder,
+        EvaluationOptions(classes="kind", templates=("{}", "a {}"), batch_size=5),
+        progress=Silent(),
+    )
+
+
+@pytest.fixture(scope="module")
+def pictures(table: Path, encoder: Encoder) -> Floats:
+    images = [Image.open(table.with_name(f"{number}.png")) for number in range(ITEMS)]
+    return encoder.encode_images(images)
+
+
+def test_text_to_image_is_what_the_vectors_say(
+    evaluation: Evaluation, encoder: Encoder, pictures: Floats
+) -> None:
+    captions = [f"{KINDS[n % 3]} number {n - (n % 4 == 3)}" for n in range(ITEMS)]
+    distinct = list(dict.fromkeys(captions))
+    firsts = []
+    for text, vector in zip(distinct, encoder.encode_texts(distinct), strict=True):
+        order = np.argsort(-(pictures @ vector))
+        firsts.append(next(r for r, place in enumerate(order, 1) if captions[place] == text))
+    scores = evaluation.models[0].retrieval[0]
+    assert scores.direction == "text-to-image"
+    assert (scores.queries, scores.candidates) == (len(distinct), ITEMS)
+    assert scores.first_ranks.tolist() == firsts
+    assert scores.metrics["recall@5"].value == pytest.approx(np.mean(np.array(firsts) <= 5))
+    assert scores.metrics["median rank"].value == np.median(firsts)
+    assert scores.hardest[0].rank == max(firsts)
+    assert scores.curve[-1] == 1.0
+
+
+def test_a_torn_picture_is_a_failure_and_its_text_a_candidate(evaluation: Evaluation) -> None:
+    assert [failure.key for failure in evaluation.failures] == ["goods/torn"]
+    by_direction = {scores.direction: scores for scores in evaluation.models[0].retrieval}
+    assert (
+        by_direction["image-to-text"].candidates
+        == evaluation.texts
+        == len({f"{n % 3} {n - (n % 4 == 3)}" for n in range(ITEMS)} | {"torn"})
+    )
+    assert by_direction["image-to-image"].queries == evaluation.pictures == ITEMS
+    assert evaluation.items == ITEMS + 1
+
+
+def test_zero_shot_is_the_nearest_mean_prompt(
+    evaluation: Evaluation, encoder: Encoder, pictures: Floats
+) -> None:
+    prompts = encoder.encode_texts([t for kind in KINDS for t in (kind, f"a {kind}")])
+    classes = prompts.reshape(3, 2, -1).mean(axis=1)
+    classes /= np.linalg.norm(classes, axis=1, keepdims=True)
+    actual, named = np.arange(ITEMS) % 3, (pictures @ classes.T).argmax(axis=1)
+    found = evaluation.models[0].classification
+    assert found is not None
+    assert found.metrics["accuracy"].value == pytest.approx(accuracy_score(actual, named))
+    macro = f1_score(actual, named, average="macro", zero_division=0)
+    assert found.metrics["macro F1"].value == pytest.approx(macro)
+    assert found.confusion.sum() == found.pictures == ITEMS
+    assert "top-5 accuracy" not in found.metrics
+
+
+def test_a_model_does_not_differ_from_itself(evaluation: Evaluation) -> None:
+    parts = {difference.part for difference in evaluation.differences}
+    assert parts == {
+        "text-to-image", "image-to-text", "image-to-image", "text-to-text", "zero-shot",
+    }  # fmt: skip
+    assert all(d.model == "again" for d in evaluation.differences)
+    assert {(d.value, d.low, d.high, d.p_value) for d in evaluation.differences} == {(0, 0, 0, 1)}
+
+
+def test_blocks_change_nothing(
+    table: Path, encoder: Encoder, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.evaluation.retrieval._BLOCK", 50)
+    monkeypatch.setattr("mmsearch.evaluation.zero_shot._BLOCK", 7)
+    again = evaluate(
+        [open_table(table)],
+        ["tiny"],
+        lambda name: encoder,
+        EvaluationOptions(classes="kind", templates=("{}", "a {}")),
+        progress=Silent(),
+    )
+    for ours, theirs in zip(again.models[0].retrieval, evaluation.models[0].retrieval, strict=True):
+        assert ours.first_ranks.tolist() == theirs.first_ranks.tolist()
+    one, other = again.models[0].classification, evaluation.models[0].classification
+    assert one is not None
+    assert other is not None
+    assert one.metrics == other.metrics
+
+
+def test_curve_points_are_whole_and_end_where_the_candidates_do() -> None:
+    assert curve_points(1) == [1]
+    assert curve_points(4) == [1, 2, 3, 4]
+    assert curve_points(10**6)[-1] == 1_000
+
+
+@pytest.fixture(scope="module")
+def store(table: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    catalog = mmsearch.open(folder, model=str(tiny_model), device="cpu", index="flat")
+    catalog.index(table)
+    return folder
+
+
+def open_live(folder: Path) -> LiveStore:
+    generation = live_generation(folder)
+    assert generation is not None
+    return LiveStore(Store.open(folder), generation)
+
+
+def scored(table: Path, encoder: Encoder, live: LiveStore) -> Evaluation:
+    options = EvaluationOptions()
+    return evaluate(
+        [open_table(table)], ["tiny"], lambda n: encoder, options, progress=Silent(), store=live
+    )
+
+
+def test_an_exact_index_loses_nothing(table: Path, encoder: Encoder, store: Path) -> None:
+    found = scored(table, encoder, open_live(store)).index
+    assert {(each.query, each.target) for each in found} == {
+        (query, target) for query in ("text", "image") for target in ("image", "text", "product")
+    }
+    for each in found:
+        assert (each.recall_at_10.value, each.recall_at_10.low) == (1.0, 1.0)
+        assert each.kind == "flat"
+        assert each.exact == each.live
+    itself = next(each for each in found if (each.query, each.target) == ("image", "image"))
+    assert itself.exact is not None
+    assert itself.exact.value == 1.0
+
+
+def test_what_an_index_has_forgotten_is_its_loss(
+    table: Path, encoder: Encoder, store: Path
+) -> None:
+    live = open_live(store)
+    uids = live.store.uids()
+    live.generation.index("image").remove(uids[::2])
+    found = scored(table, encoder, live).index
+    lossy = next(each for each in found if (each.query, each.target) == ("image", "image"))
+    assert 0.2 < lossy.recall_at_10.value < 0.8
+    assert lossy.live is not None
+    assert lossy.live.value < 0.7
+    assert next(e for e in found if e.target == "text").recall_at_10.value == 1.0
+
+
+def test_a_store_of_another_model_is_refused(
+    table: Path, store: Path, make_model: Callable[..., Path]
+) -> None:
+    other = load_encoder(str(make_model(embed_dim=16)), device="cpu")
+    with pytest.raises(SpaceMismatch):
+        scored(table, other, open_live(store))
+
+
+def test_nothing_to_measure_is_said_before_a_model_is_loaded(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "alone.png")
+    source = open_source(tmp_path, name="x", options=SourceOptions())
+
+    def load(name: str) -> Encoder:
+        raise AssertionError(f"loaded {name}")
+
+    with pytest.raises(InputError, match="nothing to measure"):
+        evaluate([source], ["tiny"], load, EvaluationOptions(), progress=Silent())
+
+
+def test_no_picture_that_decodes_is_one_clear_error(tmp_path: Path, encoder: Encoder) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes([number]) * 50)
+        (tmp_path / f"{number}.txt").write_text(f"picture {number}")
+    source = open_source(tmp_path, name="x", options=SourceOptions())
+    with pytest.raises(InputError, match="none of the pictures could be used"):
+        evaluate([source], ["t"], lambda n: encoder, EvaluationOptions(), progress=Silent())
