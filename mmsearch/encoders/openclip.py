@@ -25,9 +25,10 @@ from mmsearch.errors import InputError, MissingDependency
 from mmsearch.media import Preprocessing, prepare
 from mmsearch.records import Floats, Pixels, SpaceId
 
-# Per forward pass. On a CPU, the activations of more pictures fall out of its caches and into
-# fresh memory, which costs up to a third of the speed.
-CPU_PICTURES, GPU_PICTURES, TEXTS = 8, 256, 64
+# Pictures per forward pass. The activations of a convolutional tower are large: beyond 32 MB, glibc
+# takes each from fresh memory, and 32 pictures at a time run a third slower than 4.
+GPU_PICTURES, CPU_PICTURES, CPU_PICTURES_CONVOLUTIONAL = 256, 16, 4
+TEXTS = 64
 
 
 class OpenClipEncoder:
@@ -38,14 +39,15 @@ class OpenClipEncoder:
     ) -> None:
         """batch_size: pictures per forward pass, if not what suits the device."""
         self.device = device
-        self._batch_size = batch_size or (CPU_PICTURES if device.name == "cpu" else GPU_PICTURES)
         self._tokenizer = files.open_tokenizer()
         self._space = files.space(self._tokenizer)
         self._preprocessing = files.preprocessing
         self._causal = is_causal(files.config["text_cfg"])
         # MPS stays in float32: several of its half-precision kernels are slower or inexact.
         self._dtype = torch.float16 if device.name.startswith("cuda") else torch.float32
-        self._model = _placed(_load(files), files.preprocessing.size, device, self._dtype)
+        model = _load(files)
+        self._batch_size = batch_size or _pictures_per_pass(model.visual, device)
+        self._model = _placed(model, files.preprocessing.size, device, self._dtype)
         mean, std = (
             torch.tensor(v) * 255 for v in (files.preprocessing.mean, files.preprocessing.std)
         )
@@ -171,6 +173,13 @@ def _require_transformers() -> None:
         raise MissingDependency(
             "this model's text tower needs transformers; run 'pip install transformers'"
         ) from error
+
+
+def _pictures_per_pass(tower: nn.Module, device: DeviceChoice) -> int:
+    if device.name != "cpu":
+        return GPU_PICTURES
+    convolutional = any(isinstance(module, nn.BatchNorm2d) for module in tower.modules())
+    return CPU_PICTURES_CONVOLUTIONAL if convolutional else CPU_PICTURES
 
 
 def _placed(model: Any, size: int, device: DeviceChoice, dtype: torch.dtype) -> Any:

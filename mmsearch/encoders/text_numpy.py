@@ -36,6 +36,9 @@ _UNDERSTOOD = {
 _POOLS = {"argmax", "eos", "first", "last"}
 # Texts per pass: bounds the memory of the attention weights.
 _BATCH = 64
+# Multiply-adds below which threads gain a millisecond at most and, on a busy machine, lose a
+# hundred by waiting for each other in every product.
+_ONE_THREAD = 2**28
 
 
 def supports(files: ModelFiles) -> bool:
@@ -62,6 +65,7 @@ class NumpyTextEncoder:
             raise InputError(f"the text tower of '{files.name}' needs torch; use the full encoder")
         self._tokenizer = files.open_tokenizer()
         self._tower = _Tower(files)
+        self._blas = _blas_threads()
         self._files = files
         self._space: SpaceId | None = None
 
@@ -81,7 +85,9 @@ class NumpyTextEncoder:
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
             ids = shortened(tokens.ids[batch], tokens.lengths[batch], self._tower.causal)
-            rows[batch] = self._tower(ids)
+            small = ids.size * self._tower.parameters < _ONE_THREAD
+            with self._blas.limit(limits=1 if small else None, user_api="blas"):
+                rows[batch] = self._tower(ids)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return rows
 
@@ -127,6 +133,7 @@ class _Tower:
         self._final = self._read_all("ln_final.")
         self._projection = self._read_all("text_projection")
         self._positions = self._read("positional_embedding")
+        self.parameters = sum(tensor.size for layer in self._layers for tensor in layer.values())
 
     def __call__(self, ids: Ids) -> Floats:
         """ids: int64 (n, length) → float32 (n, dim), not normalised."""
@@ -206,6 +213,13 @@ def _linear(x: Floats, weights: Mapping[str, Floats], name: str) -> Floats:
 def _prefix(names: Sequence[str]) -> str:
     """Models with a text tower of their own class keep it under 'text.'."""
     return "text." if "text.token_embedding.weight" in names else ""
+
+
+def _blas_threads() -> Any:
+    """Any: threadpoolctl has no annotations."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _opened(files: ModelFiles) -> Any:
