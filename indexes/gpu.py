@@ -16,10 +16,9 @@ import numpy as np
 from mmsearch.indexes.checks import require_k, require_vectors
 from mmsearch.indexes.faiss_index import FaissIndex, ordered
 from mmsearch.indexes.flat import FlatIndex
-from mmsearch.indexes.hnsw import HnswIndex
 from mmsearch.indexes.ids import REMOVED
 from mmsearch.indexes.ivf import IvfIndex
-from mmsearch.indexes.rows import RowIndex
+from mmsearch.indexes.rows import RowIndex, StrikingIndex
 from mmsearch.records import Floats, Ids
 
 PROBE_SECONDS = 120
@@ -178,8 +177,8 @@ def bytes_on_gpu(index: FaissIndex) -> int:
 
 
 def gpu_source(index: FaissIndex) -> faiss.Index:
-    """What is copied. A graph does not run on a GPU; its vectors, scanned there, are quicker."""
-    if not isinstance(index, HnswIndex):
+    """What is copied. Graphs and refined codes stay; their vectors, scanned, are quicker there."""
+    if not isinstance(index, StrikingIndex):
         return index.index
     flat = FlatIndex(faiss.IndexIDMap(faiss.IndexFlatIP(index.dim)))
     rows = np.flatnonzero(index.ids_by_row() != REMOVED)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,15 @@ DIM = 24
 KINDS: tuple[IndexKind, ...] = ("flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq")
 EXACT: tuple[IndexKind, ...] = ("flat",)
 SIZES = (0, 1, 2, 700, 5_000)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Beside other tests, FAISS's threads would mostly wait for each other."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
 
 
 class Batches:
@@ -410,3 +420,11 @@ def test_the_order_of_insertion_changes_no_answer_of_an_exact_index() -> None:
     for similarities, found in answers[1:]:
         np.testing.assert_array_equal(found, answers[0][1])
         np.testing.assert_array_equal(similarities, answers[0][0])
+
+
+def test_searching_leaves_the_thread_setting_as_it_was() -> None:
+    index, vectors, _ = shared("flat", 700)
+    before = faiss.omp_get_max_threads()
+    for queries in (1, 2, 100):
+        index.search(vectors[:queries], 3)
+        assert faiss.omp_get_max_threads() == before

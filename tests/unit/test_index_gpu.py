@@ -83,3 +83,16 @@ def test_an_empty_index_stays() -> None:
     move = to_gpu(build_index(Batches(0), dim=DIM), probe=GpuProbe(True, (device,), "said to work"))
     assert not move.moved
     assert "empty" in move.reason
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf-pq"])
+def test_what_cannot_run_on_a_gpu_goes_there_as_plain_vectors(kind: IndexKind) -> None:
+    batches = Batches(900)
+    index = build_index(batches, dim=DIM, options=IndexOptions(kind=kind))
+    index.remove(np.arange(100, dtype=np.int64))
+    source = gpu.gpu_source(index)
+    assert isinstance(faiss.downcast_index(source.index), faiss.IndexFlatIP)
+    assert source.ntotal == 800
+    _, found = source.search(batches.vectors[:200], 1)
+    assert (found[100:, 0] == np.arange(100, 200)).all()
+    assert (found[:100, 0] >= 100).all()
