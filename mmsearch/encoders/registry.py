@@ -68,7 +68,8 @@ def resolve(name: str) -> ModelRef:
 def load_encoder(name: str, *, device: str = "auto", batch_size: int | None = None) -> Encoder:
     """Both towers on `device`. Downloads the model if the cache lacks it.
 
-    batch_size: pictures or texts per forward pass; by device if None. Raises InputError, MissingModel, MissingDependency.
+    batch_size: pictures per forward pass; by device if None. Raises InputError, MissingModel,
+    MissingDependency.
     """
     from mmsearch.encoders.devices import choose_device
 
