@@ -15,6 +15,7 @@ from mmsearch.cli.index import index
 from mmsearch.cli.info import info
 from mmsearch.cli.models import models
 from mmsearch.cli.render import stderr_console
+from mmsearch.cli.same import same
 from mmsearch.cli.sample import sample
 from mmsearch.cli.search import search
 from mmsearch.cli.train import train
@@ -49,7 +50,7 @@ def interruptible(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in (index, search, info, sample, models, doctor, train, evaluate):
+for command in (index, search, info, sample, models, doctor, train, evaluate, same):
     app.command()(interruptible(command))
 
 

@@ -1,0 +1,1 @@
+"""Duplicates: found tier by tier with evidence, grouped, reported, and acted on reversibly."""

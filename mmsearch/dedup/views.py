@@ -1,0 +1,134 @@
+"""What a fingerprint looks like from eight sides and through crops: rows to compare by cosine.
+
+A view's descriptor is the low-frequency DCT of a window of the thumbnail, as in pHash, but kept as
+numbers: whitened, compressed and of unit length. The eight orientations of a picture are sign
+changes and a transposition of its DCT, so they cost nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmsearch.fusion import unit
+from mmsearch.records import Floats, Pixels
+
+_FREQUENCIES = 8
+DIM = _FREQUENCIES * _FREQUENCIES - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """A turn of the square: transposed first (or not), then flipped top-bottom, left-right."""
+
+    transposed: bool
+    upside_down: bool
+    mirrored: bool
+
+    @property
+    def name(self) -> str:
+        return _NAMES[self.transposed, self.upside_down, self.mirrored]
+
+    def turn(self, images: Pixels) -> Pixels:
+        """images: (…, side, side) → the same, turned."""
+        turned = np.swapaxes(images, -1, -2) if self.transposed else images
+        turned = turned[..., ::-1, :] if self.upside_down else turned
+        return turned[..., ::-1] if self.mirrored else turned
+
+
+_NAMES = {
+    (False, False, False): "upright",
+    (False, False, True): "mirrored",
+    (False, True, False): "flipped top to bottom",
+    (False, True, True): "turned by 180°",
+    (True, False, False): "mirrored and turned by 90°",
+    (True, False, True): "turned by 90° clockwise",
+    (True, True, False): "turned by 90° counter-clockwise",
+    (True, True, True): "mirrored and turned by 270°",
+}
+ORIENTATIONS = tuple(Orientation(*turn) for turn in _NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of the picture, in shares of its width and height from the top left."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def _windows() -> tuple[Window, ...]:
+    """The whole, and crops close enough that any crop of up to a quarter lies near one of them."""
+    windows = [Window(0, 0, 1, 1)]
+    windows += [Window(cut, cut, 1 - cut, 1 - cut) for cut in (0.05, 0.1, 0.15)]
+    windows += [Window(x, y, x + 0.9, y + 0.9) for x in (0, 0.1) for y in (0, 0.1)]
+    edges = (0, 0.1, 0.2)
+    windows += [
+        Window(x, y, x + 0.8, y + 0.8) for x in edges for y in edges if (x, y) != (0.1, 0.1)
+    ]
+    return tuple(windows)
+
+
+WINDOWS = _windows()
+WHOLE = WINDOWS[:1]
+
+
+def descriptors(
+    thumbnails: Pixels,
+    windows: Sequence[Window] = WHOLE,
+    orientations: Sequence[Orientation] = ORIENTATIONS[:1],
+) -> Floats:
+    """thumbnails: uint8 (n, side, side) → float32 (n, windows, orientations, DIM), unit rows.
+
+    A picture without any structure has rows of zeros: it looks like nothing, not like another one.
+    """
+    levels = thumbnails.astype(np.float32)
+    spectra = np.stack([_spectrum(levels, window) for window in windows], axis=1)
+    turned = np.stack([_turned(spectra, orientation) for orientation in orientations], axis=2)
+    flat = turned.reshape(*turned.shape[:3], -1)[..., 1:]
+    weighted = flat * _WHITENING
+    compressed = np.sign(weighted) * np.sqrt(np.abs(weighted))
+    compressed[np.abs(flat).max(axis=-1) < _LEAST_CONTRAST] = 0
+    return unit(compressed.reshape(-1, DIM)).reshape(compressed.shape)
+
+
+# In grey levels: below, only rounding and compression noise is left.
+_LEAST_CONTRAST = 0.5
+
+
+def _spectrum(levels: Floats, window: Window) -> Floats:
+    """levels: float32 (n, side, side) → float32 (n, 8, 8), the DCT-II of the window."""
+    rows = _basis(window.top, window.bottom, levels.shape[1])
+    columns = _basis(window.left, window.right, levels.shape[2])
+    spectrum: Floats = (rows @ levels @ columns.T).astype(np.float32, copy=False)
+    return spectrum
+
+
+def _basis(start: float, end: float, side: int) -> Floats:
+    """float32 (8, side): cosines over the pixels between start and end, in shares of the side."""
+    edges = np.arange(side + 1) / side
+    inside = np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0, None)
+    place = ((edges[1:] + edges[:-1]) / 2 - start) / (end - start)
+    waves = np.cos(np.pi * np.arange(_FREQUENCIES)[:, None] * place) * inside / (end - start)
+    basis: Floats = waves.astype(np.float32)
+    return basis
+
+
+def _turned(spectra: Floats, orientation: Orientation) -> Floats:
+    """spectra: float32 (…, 8, 8) of upright pictures → those of the turned pictures."""
+    signs = np.where(np.arange(_FREQUENCIES) % 2, -1, 1).astype(np.float32)
+    down = signs if orientation.upside_down else np.ones_like(signs)
+    across = signs if orientation.mirrored else np.ones_like(signs)
+    turned = np.swapaxes(spectra, -1, -2) if orientation.transposed else spectra
+    return (turned * down[:, None] * across).astype(np.float32, copy=False)
+
+
+def _whitening() -> Floats:
+    """float32 (DIM,): the spectra of photographs fall with the frequency; this levels them."""
+    across, down = np.meshgrid(np.arange(_FREQUENCIES), np.arange(_FREQUENCIES))
+    return np.hypot(across, down).astype(np.float32).reshape(-1)[1:]
+
+
+_WHITENING = _whitening()
