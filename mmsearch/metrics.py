@@ -15,6 +15,9 @@ from mmsearch.records import Floats, Ids
 
 Doubles: TypeAlias = NDArray[np.float64]
 
+# Up to so many right answers a query, counting nearer candidates is quicker than sorting them all.
+_COUNTED = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
@@ -110,24 +113,29 @@ def rank_answers(similarities: Floats, judgements: Judgements) -> Ranking:
     """
     if np.isnan(similarities).any():
         raise InputError("similarities hold NaN; the encoder gave a vector that is not finite")
-    ascending = np.sort(similarities, axis=1)
     bounds = np.searchsorted(judgements.query, np.arange(judgements.count + 1))
     ranks, grades = np.empty(len(judgements.query), np.int64), np.empty(len(judgements.query))
     for query in range(judgements.count):
         part = slice(bounds[query], bounds[query + 1])
         right = similarities[query, judgements.candidate[part]]
         order = np.lexsort((judgements.grade[part], -right))
-        ranks[part] = _ranks(ascending[query], right[order])
+        ranks[part] = _ranks(similarities[query], right[order])
         grades[part] = judgements.grade[part][order]
     return Ranking(judgements.query, ranks, grades, judgements.count)
 
 
-def _ranks(ascending: Floats, right: Floats) -> Ids:
-    """ascending: (n,), all candidates. right: (m,), the right ones, descending → int64 (m,)."""
-    at_least = len(ascending) - np.searchsorted(ascending, right, side="left")
+def _ranks(similarities: Floats, right: Floats) -> Ids:
+    """similarities: (n,), all candidates. right: (m,), the right ones, descending → int64 (m,)."""
     right_at_least = np.searchsorted(-right, -right, side="right")
-    ranks: Ids = at_least - right_at_least + np.arange(1, len(right) + 1)
+    ranks: Ids = _at_least(similarities, right) - right_at_least + np.arange(1, len(right) + 1)
     return ranks
+
+
+def _at_least(similarities: Floats, right: Floats) -> Ids:
+    """int64 (m,): how many of the candidates are at least as near as each right one."""
+    if len(right) <= _COUNTED:
+        return np.array([np.count_nonzero(similarities >= each) for each in right], np.int64)
+    return len(similarities) - np.searchsorted(np.sort(similarities), right, side="left")
 
 
 def join_rankings(parts: list[Ranking]) -> Ranking:

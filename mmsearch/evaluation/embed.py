@@ -53,8 +53,8 @@ def embed(
 ) -> Embedded:
     """Raises InputError where the encoder gives a text a vector that is not finite."""
     started = time.monotonic()
-    pictures, broken = _embed_pictures(encoder, pool.pictures, bounds, batch_size, progress, model)
     texts = _embed_texts(encoder, [*pool.texts, *prompts], batch_size, progress, model)
+    pictures, broken = _embed_pictures(encoder, pool.pictures, bounds, batch_size, progress, model)
     return Embedded(
         model,
         encoder.space,
