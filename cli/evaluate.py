@@ -1,6 +1,7 @@
 """mmsearch evaluate: how well models find labelled answers, and what an index loses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -94,7 +95,8 @@ def evaluate(
         require_page(report)
     catalog = open_catalog(store, model=model, device=device, batch_size=batch_size)
     settings = catalog.settings
-    size = settings.batch_size or choose_device(settings.device).batch_size
+    choice = choose_device(settings.device)
+    size = settings.batch_size or choice.batch_size
     live = open_live(catalog) if store is not None else None
     own = live.store.manifest.model if live is not None else DEFAULT_MODEL
     given = SourceOptions(
@@ -105,6 +107,7 @@ def evaluate(
         max_text_bytes=settings.max_text_bytes,
     )
     with ProgressDisplay(quiet=quiet) as progress:
+        progress.note(f"encoding on {choice.name} ({choice.reason})")
         opened = open_sources(sources, given, live)
         for source in opened:
             for note in source.notes:
@@ -182,19 +185,23 @@ def open_live(catalog: "Catalog") -> "LiveStore":
 def open_sources(
     locations: Sequence[Path], given: "SourceOptions", live: "LiveStore | None"
 ) -> list["Source"]:
-    """Under the names that the store knows them by, so that keys are the same."""
-    from mmsearch.catalog import unused_name
+    """As the store knows them, by name and options, so that keys are the same."""
+    from mmsearch.catalog import restored_options, unused_name
     from mmsearch.records import printable_path
-    from mmsearch.sources import open_source
+    from mmsearch.sources import SourceOptions, open_source
 
     known = live.store.manifest.sources if live is not None else ()
-    named = {entry.location: entry.name for entry in known}
+    entries = {entry.location: entry for entry in known}
+    said = replace(given, max_text_bytes=SourceOptions().max_text_bytes) != SourceOptions()
     sources: list[Source] = []
     for location in locations:
         place = location.absolute()
-        taken = [*named.values(), *(source.name for source in sources)]
-        name = named.get(printable_path(place)) or unused_name(place, taken)
-        sources.append(open_source(place, name=name, options=given))
+        entry = entries.get(printable_path(place))
+        taken = [*(each.name for each in known), *(source.name for source in sources)]
+        name = entry.name if entry else unused_name(place, taken)
+        kept = restored_options(entry.options) if entry and not said else given
+        options = replace(kept, max_text_bytes=given.max_text_bytes)
+        sources.append(open_source(place, name=name, options=options))
     return sources
 
 

@@ -21,7 +21,14 @@ from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, Floats, Modality, printable_path
 from mmsearch.report.titles import one_line
-from mmsearch.scores import ClassificationScores, Difference, Evaluation, Example, ModelScores
+from mmsearch.scores import (
+    ClassificationScores,
+    Difference,
+    Evaluation,
+    Example,
+    IndexScores,
+    ModelScores,
+)
 from mmsearch.sources import Source
 
 _TITLE_CHARACTERS = 160
@@ -82,6 +89,7 @@ def evaluate(
     _require_something_left(tasks, classes, broken)
     progress.start("scoring", len(models))
     scores = list(_scores(embedded, tasks, classes, catalog.pool, progress))
+    index = index_scores(store, readable.items, embedded[0], progress) if store else []
     return Evaluation(
         sources=[printable_path(source.root) for source in sources],
         items=sum(max(item.picture, item.text) != NONE for item in readable.items),
@@ -89,9 +97,9 @@ def evaluate(
         texts=len({item.text for item in readable.items} - {NONE}),
         models=scores,
         differences=list(_differences(scores)),
-        index=index_scores(store, readable.items, embedded[0], progress) if store else (),
+        index=index,
         failures=readable.failures,
-        notes=_notes(scores),
+        notes=_notes(scores, index),
     )
 
 
@@ -217,9 +225,15 @@ def _differences(scores: Sequence[ModelScores]) -> Iterator[Difference]:
                 )
 
 
-def _notes(scores: Sequence[ModelScores]) -> list[str]:
-    return [
+def _notes(scores: Sequence[ModelScores], index: Sequence[IndexScores]) -> list[str]:
+    notes = [
         f"{model.model}: {model.truncated_texts:,} texts were longer than the model reads: cut"
         for model in scores
         if model.truncated_texts
     ]
+    if index and not any(each.labelled_queries for each in index):
+        notes.append(
+            "none of the labelled items is in the store under its key: the index is measured by "
+            "what is exactly nearest alone"
+        )
+    return notes

@@ -162,3 +162,29 @@ def test_an_error_ends_the_process_with_its_code(tiny_model: Path, tmp_path: Pat
     assert done.returncode == 2
     assert "--classes" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_store_remembers_how_its_catalog_is_read(invoke: Invoke, goods: Path) -> None:
+    options = ("--id-column", "title", "--text-columns", "kind")
+    assert invoke("index", goods, "--store", "shop", *options).exit_code == 0
+    found = document(invoke("evaluate", goods, "--store", "shop", "--group", "kind", "--json"))
+    assert found["evaluation"]["texts"] == 2
+    assert {each["labelled_queries"] for each in found["evaluation"]["index"]} == {2, 16}
+    elsewhere = goods.with_name("moved.csv")
+    elsewhere.write_bytes(goods.read_bytes())
+    found = document(invoke("evaluate", elsewhere, "--store", "shop", "--json"))
+    assert {each["labelled_queries"] for each in found["evaluation"]["index"]} == {0}
+    assert any("none of the labelled items" in note for note in found["evaluation"]["notes"])
+
+
+def test_documents_alone_are_measured_by_queries(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    for name in ("one", "two", "three"):
+        (tmp_path / "notes" / f"{name}.txt").write_text(f"a note, number {name}")
+    queries = tmp_path / "queries.csv"
+    queries.write_text("text,relevant\nthe first,one.txt\nlater ones,two.txt;three.txt\n")
+    found = document(invoke("evaluate", tmp_path / "notes", "--queries", queries, "--json"))
+    (model,) = found["evaluation"]["models"]
+    (scores,) = model["retrieval"].values()
+    assert (scores["queries"], scores["candidates"]) == (2, 3)
+    assert scores["metrics"]["recall@5"]["value"] == 1.0
