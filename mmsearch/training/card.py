@@ -1,0 +1,95 @@
+"""The model card that goes into a trained folder, written from the run itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mmsearch.training.recipe import Recipe
+
+ORIGINS = {
+    "openclipart": "Open Clip Art Library (Debian openclipart-png and -svg), public domain",
+    "emoji-png": "Noto Emoji (npm emoji-datasource-google), Apache-2.0",
+    "emoji-3d": "Fluent Emoji 3D (npm @lobehub/fluent-emoji-3d), MIT",
+    "iconify-noto": "Noto Emoji (npm @iconify-json/noto), Apache-2.0",
+    "iconify-noto-v1": "Noto Emoji v1 (npm @iconify-json/noto-v1), Apache-2.0",
+    "iconify-fxemoji": "FxEmojis by Mozilla (npm @iconify-json/fxemoji), Apache-2.0",
+    "iconify-fluent-emoji": "Fluent Emoji (npm @iconify-json/fluent-emoji), MIT",
+    "iconify-fluent-emoji-flat": "Fluent Emoji flat (npm @iconify-json/fluent-emoji-flat), MIT",
+    "grocery": "Grocery Store Dataset (train split and iconic pictures), MIT",
+    "clothing": "Clothing Dataset, small, CC0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Numbers on held-out pictures; 0 pictures where nothing was held out."""
+
+    held_out: int = 0
+    recall_at_1: float = 0.0
+    recall_at_10: float = 0.0
+    median_rank: float = 0.0
+    sure_pictures: int = 0
+    class_agreement: float = 0.0
+
+
+def write_card(
+    recipe: Recipe, sources: Mapping[str, int], texts: int, parameters: int, measures: Measures
+) -> str:
+    """Markdown with the front matter that model hubs read."""
+    image, text = recipe.image, recipe.text
+    lines = [
+        "---",
+        "library_name: open_clip",
+        "pipeline_tag: zero-shot-image-classification",
+        "license: apache-2.0",
+        "language: en",
+        "---",
+        f"# {recipe.name}",
+        "",
+        f"A dual encoder in OpenCLIP's format: {parameters / 1e6:.1f} million parameters, "
+        f"{recipe.embed_dim} dimensions, pictures of {image.size} pixels, texts of at most "
+        f"{text.context} tokens.",
+        "",
+        "## Parts",
+        "",
+        f"- Image tower: timm's `{image.trunk}`, "
+        + (f"weights from the package `{image.weights}`" if image.weights else "random weights")
+        + ", frozen, under a trained two-layer head.",
+        f"- Text tower: OpenCLIP's causal text transformer, {text.layers} layers of width "
+        f"{text.width}, {text.heads} heads, WordPiece vocabulary, pooled at its last token"
+        + (f"; taught by the sentence encoder in `{text.teacher}`." if text.teacher else "."),
+        "",
+        "## Data",
+        "",
+        "| source | pictures |",
+        "|---|---:|",
+        *[f"| {ORIGINS.get(name, name)} | {count:,} |" for name, count in sources.items()],
+        "",
+        f"The text tower and the alignment saw {texts:,} different texts.",
+        "",
+        "## Measured",
+        "",
+        *_measured(measures),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _measured(measures: Measures) -> list[str]:
+    if not measures.held_out:
+        return ["Nothing was held out from this run, so nothing was measured."]
+    lines = [
+        f"On {measures.held_out:,} drawings of concepts that training never saw, one each, with "
+        "their titles as queries:",
+        "",
+        "| measure | value |",
+        "|---|---:|",
+        f"| text-to-image recall@1 | {measures.recall_at_1:.3f} |",
+        f"| text-to-image recall@10 | {measures.recall_at_10:.3f} |",
+        f"| median rank | {measures.median_rank:.0f} |",
+    ]
+    if measures.sure_pictures:
+        lines.append(
+            f"| zero-shot answer equals the trunk's own classifier's, on {measures.sure_pictures} "
+            f"held-out pictures it is sure of | {measures.class_agreement:.3f} |"
+        )
+    return lines

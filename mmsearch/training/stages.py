@@ -1,0 +1,180 @@
+"""The two stages that a recipe's training consists of, each from settings to trained weights."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.progress import ProgressListener
+from mmsearch.training import bag, distill, model, vocabulary
+from mmsearch.training.align import AlignOptions, ClassTask, Pairs, TeacherTask, align
+from mmsearch.training.corpus import ClassNames
+from mmsearch.training.data import Picture
+from mmsearch.training.metrics_log import MetricsLog
+from mmsearch.training.prototypes import fit_prototypes
+from mmsearch.training.recipe import Recipe
+from mmsearch.training.texts import TextTable, class_rows, picture_rows, teacher_vectors
+
+if TYPE_CHECKING:
+    import torch
+    from open_clip import CLIP
+    from tokenizers import Tokenizer
+
+# Texts whose teacher vectors are kept in view while both towers meet.
+REMEMBERED_TEXTS = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """The sentence encoder's answers: vectors float16 (n, d), unit rows, one for each text."""
+
+    texts: Sequence[str]
+    vectors: NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """pictures: those to train on. index int64 (n,): their rows in features float16 (m, views,
+    width). classifier: maps features to ImageNet's classes, if the trunk was trained on them."""
+
+    pictures: Sequence[Picture]
+    index: NDArray[np.int64]
+    features: NDArray[np.float16]
+    classifier: "torch.nn.Linear | None"
+    classes: ClassNames | None
+
+
+def teach_text(
+    recipe: Recipe,
+    clip: "CLIP",
+    tokenizer: "Tokenizer",
+    corpus: Sequence[str],
+    *,
+    work: Path,
+    log: MetricsLog,
+    progress: ProgressListener,
+) -> Taught:
+    """Trains the text tower to give the sentence encoder's vectors: a bag of words, then the tower.
+
+    A tower that the same settings and texts made before is taken again.
+    """
+    from safetensors.torch import load_file, save_file
+
+    vectors = teacher_vectors(corpus, package=recipe.text.teacher, cache=work, progress=progress)
+    file = work / f"text-{_digest(recipe, corpus)}.safetensors"
+    if file.exists():
+        clip.load_state_dict(load_file(file), strict=False)
+        return Taught(corpus, vectors)
+    ids = vocabulary.token_ids(tokenizer, list(corpus)).astype(np.int32)
+    progress.start("word vectors", recipe.bag.steps)
+    words = bag.fit_bag(
+        ids,
+        vectors,
+        vocab=tokenizer.get_vocab_size(),
+        steps=recipe.bag.steps,
+        seed=recipe.seed,
+        progress=log.stage("bag", progress.advance),
+    )
+    model.start_text(clip, words)
+    progress.start("text tower", recipe.distill.steps)
+    options = distill.DistillOptions(**asdict(recipe.distill), seed=recipe.seed)
+    distill.distill_text(clip, ids, vectors, options, log.stage("distill", progress.advance))
+    parts = {n: p.detach() for n, p in clip.named_parameters() if n.startswith(distill.TEXT_PARTS)}
+    save_file(parts, file)
+    return Taught(corpus, vectors)
+
+
+def align_towers(
+    recipe: Recipe,
+    clip: "CLIP",
+    tokenizer: "Tokenizer",
+    seen: Seen,
+    taught: Taught | None,
+    *,
+    log: MetricsLog,
+    progress: ProgressListener,
+) -> int:
+    """Trains the image head, and as much of the text tower as the recipe says; returns how many
+    different texts were used."""
+    import torch
+
+    table = TextTable()
+    per_picture = recipe.align.texts_per_picture
+    rows = picture_rows(table, seen.pictures, per_picture=per_picture, seed=recipe.seed)
+    forms = class_rows(table, seen.classes) if seen.classes else None
+    teacher = _remember(recipe, table, taught)
+    encode, text_parameters = _text_encoder(recipe, clip, tokenizer, table.texts())
+    plain = torch.from_numpy(seen.features[:, 0].astype(np.float32))
+    classes = None
+    if seen.classifier is None or forms is None:
+        model.standardise_head(clip.visual.head.mlp, plain)
+    else:
+        classes = ClassTask(forms, fit_prototypes(seen.classifier, plain))
+        with torch.no_grad():
+            vectors = torch.stack([encode(torch.from_numpy(form)) for form in forms[:3]]).mean(0)
+        vectors = torch.nn.functional.normalize(vectors, dim=-1)
+        model.start_head(clip.visual.head.mlp, seen.classifier, vectors)
+    weights = np.array([picture.weight for picture in seen.pictures])
+    progress.start("alignment", recipe.align.steps)
+    scale = align(
+        clip.visual.head.requires_grad_(True),
+        encode,
+        text_parameters,
+        Pairs(seen.features, seen.index, rows, _concepts(seen.pictures), weights),
+        _align_options(recipe),
+        classes=classes,
+        teacher=teacher,
+        progress=log.stage("align", progress.advance),
+    )
+    # open_clip's own bound on the inverse temperature.
+    torch.nn.init.constant_(clip.logit_scale, np.log(min(scale, 100.0)))
+    clip.eval()
+    return len(table.texts())
+
+
+def _digest(recipe: Recipe, corpus: Sequence[str]) -> str:
+    settings = [asdict(part) for part in (recipe.text, recipe.bag, recipe.distill)]
+    identity = json.dumps([settings, recipe.seed, recipe.embed_dim, list(corpus)])
+    return hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
+
+
+def _remember(recipe: Recipe, table: TextTable, taught: Taught | None) -> TeacherTask | None:
+    if taught is None or recipe.align.teacher_weight == 0:
+        return None
+    rng = np.random.default_rng(recipe.seed)
+    chosen = np.sort(rng.permutation(len(taught.texts))[:REMEMBERED_TEXTS])
+    rows = np.array(table.rows(taught.texts[i] for i in chosen), dtype=np.int64)
+    return TeacherTask(rows, taught.vectors[chosen])
+
+
+def _text_encoder(
+    recipe: Recipe, clip: "CLIP", tokenizer: "Tokenizer", texts: Sequence[str]
+) -> tuple[Callable[["torch.Tensor"], "torch.Tensor"], list["torch.nn.Parameter"]]:
+    """rows → unit vectors, and what is trained of the text tower on the way."""
+    import torch
+    import torch.nn.functional as F
+
+    ids = torch.from_numpy(vocabulary.token_ids(tokenizer, list(texts)))
+    if recipe.align.text == "all":
+        parameters = model.trainable(clip, distill.TEXT_PARTS)
+        return lambda rows: model.encode_ids(clip, ids[rows]), parameters
+    # The tower below the projection stands still, so its outputs are computed once.
+    parameters = model.trainable(clip, ("text_projection",))
+    pooled = model.pool_all(clip, ids)
+    return lambda rows: F.normalize(pooled[rows] @ clip.text_projection, dim=-1), parameters
+
+
+def _align_options(recipe: Recipe) -> AlignOptions:
+    settings: dict[str, Any] = asdict(recipe.align)
+    del settings["text"], settings["texts_per_picture"]
+    return AlignOptions(**settings, seed=recipe.seed)
+
+
+def _concepts(pictures: Sequence[Picture]) -> NDArray[np.int64]:
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(p.concept, len(numbers)) for p in pictures])

@@ -1,0 +1,132 @@
+"""`mmsearch train` on a small catalog: the loss falls, and open_clip loads the folder."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
+SHAPES = ("square", "circle", "stripe", "frame", "corner")
+RECIPE = """
+name = "tiny"
+sources = ["catalog"]
+embed_dim = 32
+hold_out = 0.0
+[image]
+trunk = "test_efficientnet"
+size = 64
+views = 2
+[text]
+context = 12
+width = 32
+heads = 2
+layers = 2
+vocabulary = 320
+[align]
+text = "all"
+steps = 60
+batch = 16
+learning_rate = 3e-3
+text_learning_rate = 1e-3
+dropout = 0.0
+average = 0.5
+"""
+
+
+def draw(colour: str, shape: str) -> Image.Image:
+    picture = Image.new("RGB", (72, 72), "white")
+    pen = ImageDraw.Draw(picture)
+    if shape == "square":
+        pen.rectangle((10, 10, 60, 60), fill=colour)
+    elif shape == "circle":
+        pen.ellipse((10, 10, 60, 60), fill=colour)
+    elif shape == "stripe":
+        pen.rectangle((0, 30, 72, 42), fill=colour)
+    elif shape == "frame":
+        pen.rectangle((4, 4, 68, 68), outline=colour, width=8)
+    else:
+        pen.polygon(((0, 0), (72, 0), (0, 72)), fill=colour)
+    return picture
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    """A model folder trained by the command, and the report that the command printed."""
+    folder = tmp_path_factory.mktemp("train")
+    catalog = folder / "catalog"
+    (catalog / "images").mkdir(parents=True)
+    with (catalog / "products.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "title", "image"])
+        for colour in COLOURS:
+            for shape in SHAPES:
+                name = f"images/{colour}-{shape}.png"
+                draw(colour, shape).save(catalog / name)
+                table.writerow([f"{colour}-{shape}", f"a {colour} {shape}", name])
+    (folder / "tiny.toml").write_text(RECIPE, "utf-8")
+    command = [
+        *(sys.executable, "-m", "mmsearch", "train", str(folder / "tiny.toml")),
+        *("--data", f"catalog={catalog}", "--out", str(folder / "model"), "--json", "--quiet"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "model", json.loads(done.stdout)
+
+
+def test_the_loss_falls(trained: tuple[Path, dict[str, object]]) -> None:
+    folder, report = trained
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if line["stage"] == "align"]
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:5])
+    assert report["pictures"] == 40
+
+
+def test_open_clip_loads_the_folder_and_finds_pictures(
+    trained: tuple[Path, dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import open_clip
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{trained[0]}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{trained[0]}")
+    names = [(colour, shape) for colour in COLOURS for shape in SHAPES]
+    with torch.inference_mode():
+        images = torch.stack([preprocess(draw(*name)) for name in names])
+        image_vectors = model.eval().encode_image(images, normalize=True)
+        texts = tokenizer([f"a {colour} {shape}" for colour, shape in names])
+        text_vectors = model.encode_text(texts, normalize=True)
+    ranks = (text_vectors @ image_vectors.T).argsort(dim=1, descending=True)
+    found = (ranks[:, :10] == torch.arange(len(names))[:, None]).any(dim=1)
+    # 10 of 40 is chance.
+    assert found.float().mean() > 0.5
+
+
+def test_the_folder_holds_no_pickle(trained: tuple[Path, dict[str, object]]) -> None:
+    names = {file.name for file in trained[0].iterdir() if file.is_file()}
+    assert names == {
+        "README.md",
+        "metrics.jsonl",
+        "open_clip_config.json",
+        "open_clip_model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+
+
+def test_missing_data_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE, "utf-8")
+    command = [
+        *(sys.executable, "-m", "mmsearch", "train", str(tmp_path / "tiny.toml")),
+        *("--data", f"photos={tmp_path}", "--out", str(tmp_path / "model")),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "missing: catalog" in done.stderr
+    assert "not in it: photos" in done.stderr
