@@ -1,20 +1,33 @@
 """mmsearch info: what is in the store, and what was skipped."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from mmsearch.cli import options
-from mmsearch.cli.render import failures_table, stderr_console, stdout_console, to_json, write_text
+from mmsearch.cli.render import (
+    failures_table,
+    plain_table,
+    stderr_console,
+    stdout_console,
+    to_json,
+    write_text,
+)
+from mmsearch.records import Target
 
 if TYPE_CHECKING:
     from mmsearch.catalog import StoreInfo
+    from mmsearch.indexes import IndexMeta, Tuning
 
 
 def info(
     failures: Annotated[
         bool, typer.Option("--failures", help="List every skipped item with stage and reason.")
+    ] = False,
+    index: Annotated[
+        bool, typer.Option("--index", help="Show why each index is what it is, and its recall.")
     ] = False,
     store: options.Store = None,
     as_json: options.AsJson = False,
@@ -26,6 +39,9 @@ def info(
     catalog = open_catalog(store)
     if failures:
         show_failures(catalog.failures(), as_json=as_json, quiet=quiet)
+        return
+    if index:
+        show_indexes(catalog.indexes(), as_json=as_json)
         return
     state = catalog.info()
     if as_json:
@@ -47,6 +63,41 @@ def show_failures(ledger: list[dict[str, object]], *, as_json: bool, quiet: bool
     if rows:
         stdout_console().print(failures_table(rows))
     stderr_console(quiet=quiet).print(f"{len(rows)} skipped items")
+
+
+def show_indexes(indexes: "Mapping[Target, IndexMeta]", *, as_json: bool) -> None:
+    if as_json:
+        write_text(to_json({"indexes": indexes}))
+        return
+    console = stdout_console()
+    for target, meta in indexes.items():
+        console.print(f"[bold]{target}[/bold]: {meta.kind}, {meta.count:,} vectors", soft_wrap=True)
+        console.print(meta.reason, markup=False, soft_wrap=True)
+        if meta.tuning is None:
+            console.print("not tuned: every vector is compared, so recall is 1")
+        else:
+            console.print(tuning_table(meta.tuning))
+            console.print(tuning_line(meta.tuning))
+
+
+def tuning_table(tuning: "Tuning") -> Table:
+    """Recall@10 against exact search at each effort tried; the one chosen is marked."""
+    table = plain_table()
+    for heading in ("effort", *(f"{group} queries" for group in tuning.queries), "ms per query"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for point in tuning.curve:
+        recalls = [f"{point.recall[g]:.3f} (≥ {point.lowest[g]:.3f})" for g in tuning.queries]
+        chosen = point.effort == tuning.effort
+        effort = f"→ {point.effort}" if chosen else str(point.effort)
+        style = "bold" if chosen else None
+        table.add_row(effort, *recalls, f"{point.milliseconds_per_query:.3f}", style=style)
+    return table
+
+
+def tuning_line(tuning: "Tuning") -> str:
+    asked = " and ".join(f"{count:,} {group}" for group, count in tuning.queries.items())
+    outcome = "reached" if tuning.reached else "NOT reached: the best effort was taken"
+    return f"recall@10 of at least {tuning.floor:g}: {outcome}, held on {asked} queries"
 
 
 def info_table(state: "StoreInfo") -> Table:

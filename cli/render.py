@@ -66,7 +66,7 @@ def middle_cut(text: str, cells: int) -> str:
 
 def hits_table(hits: Sequence[Hit], *, columns: Sequence[str] = HIT_COLUMNS) -> Table:
     """columns: names of HIT_COLUMNS or of record columns."""
-    table = _plain_table()
+    table = plain_table()
     for column in columns:
         numeric = column in _RIGHT or _holds_numbers(hits, column)
         table.add_column(
@@ -82,7 +82,7 @@ def hits_table(hits: Sequence[Hit], *, columns: Sequence[str] = HIT_COLUMNS) -> 
 
 
 def failures_table(failures: Sequence[Failure]) -> Table:
-    table = _plain_table()
+    table = plain_table()
     table.add_column("stage", no_wrap=True)
     table.add_column("path", no_wrap=True)
     table.add_column("reason", overflow="fold", ratio=1)
@@ -109,15 +109,18 @@ def report_lines(report: IngestReport) -> list[str]:
     return lines
 
 
-def to_json(document: Mapping[str, Any]) -> str:
+def to_json(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
     """The document with "version" in front: ISO dates, null for NaN, paths as printable text."""
     versioned = {"version": SCHEMA_VERSION, **document}
-    return json.dumps(_plain(versioned), ensure_ascii=False, allow_nan=False, indent=2)
+    return json.dumps(_plain(versioned), ensure_ascii=False, allow_nan=False, indent=indent)
 
 
-def hits_json(hits: Sequence[Hit], query: Mapping[str, Any]) -> str:
-    """{"version": 1, "query": …, "hits": [{rank, key, uri, similarity, matched, record}]}."""
-    return to_json({"query": query, "hits": hits})
+def hits_json(hits: Sequence[Hit], query: Mapping[str, Any], *, cursor: str | None = None) -> str:
+    """{"version": 1, "query": …, "hits": [{rank, key, uri, similarity, matched, record}], "next"}.
+
+    next: the cursor of the page that follows, null at the end.
+    """
+    return to_json({"query": query, "hits": hits, "next": cursor})
 
 
 def hits_csv(hits: Sequence[Hit]) -> str:
@@ -188,7 +191,7 @@ def _reader_may_leave() -> Iterator[None]:
         raise typer.Exit(0) from None
 
 
-def _plain_table() -> Table:
+def plain_table() -> Table:
     return Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

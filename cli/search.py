@@ -1,8 +1,10 @@
 """mmsearch search: words or a picture in, the nearest items out."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,14 +16,21 @@ from mmsearch.cli.render import (
     hits_table,
     stderr_console,
     stdout_console,
+    to_json,
     write_bytes,
     write_text,
 )
+from mmsearch.errors import BadQuery
 from mmsearch.query import QueryParts
 from mmsearch.records import Hit, TargetChoice
 
+if TYPE_CHECKING:
+    from mmsearch.catalog import Catalog
+
 # What --json repeats of the question.
-QUERY_NAMES = ("text", "image", "like", "without", "where", "keyword")
+QUERY_NAMES = (
+    "text", "image", "like", "without", "where", "keyword", "diverse", "threshold", "after",
+)  # fmt: skip
 
 
 def search(
@@ -47,6 +56,31 @@ def search(
     where: Annotated[
         str | None,
         typer.Option(help="Only rows that match, in SQL: \"category = 'food' AND price < 5\"."),
+    ] = None,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Leave out near-duplicates of better hits.")
+    ] = False,
+    diverse: Annotated[
+        float | None,
+        typer.Option(
+            help="Mix kinds: 1 looks at relevance alone, 0 at variety alone; try 0.5.",
+            metavar="LAMBDA",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="The least similarity of a hit.", metavar="SIM")
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(help="The next page: the 'next' that --json printed.", metavar="CURSOR"),
+    ] = None,
+    queries: Annotated[
+        str | None,
+        typer.Option(
+            help="Many queries at once: a file with a JSON object a line, '-' for stdin. "
+            "Answers come as JSON, one a line.",
+            metavar="FILE",
+        ),
     ] = None,
     k: Annotated[int, typer.Option("-k", help="How many hits.", min=1)] = 10,
     target: Annotated[
@@ -82,8 +116,14 @@ def search(
     parts: QueryParts = {
         "image": image, "image_weight": image_weight, "like": like, "without": without,
         "keyword": keyword, "hybrid": hybrid, "where": where, "k": k, "target": target,
+        "unique": unique, "diverse": diverse, "threshold": threshold, "after": after,
     }  # fmt: skip
     catalog = open_catalog(store, model=model, device=device)
+    if queries is not None:
+        if text is not None or as_csv or as_paths or gallery is not None:
+            raise BadQuery("--queries takes its words from the file and prints JSON lines")
+        answer_all(catalog, queries, parts)
+        return
     page = catalog.page(text, **parts)
     hits = page.hits
     given = {"text": text, **parts}
@@ -92,13 +132,28 @@ def search(
         write_page(hits, gallery, asked)
         stderr_console(quiet=quiet).print(f"wrote {gallery}", soft_wrap=True)
     if as_json:
-        write_text(hits_json(hits, {**asked, "k": k, "target": target}))
+        write_text(hits_json(hits, {**asked, "k": k, "target": target}, cursor=page.next))
     elif as_csv:
         write_text(hits_csv(hits))
     elif as_paths:
         write_bytes(hits_paths(hits, null_separated=null))
     elif gallery is None:
         show(hits, thumbnails)
+
+
+def answer_all(catalog: "Catalog", queries: str, defaults: QueryParts) -> None:
+    from mmsearch.cli.queries import answers
+
+    try:
+        with (
+            nullcontext(sys.stdin)
+            if queries == "-"
+            else Path(queries).open(encoding="utf-8") as file
+        ):
+            for asked, hits in answers(catalog, file, queries, defaults):
+                write_text(to_json({"query": asked, "hits": hits}, indent=None))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadQuery(f"{queries} cannot be read: {error}") from error
 
 
 def write_page(hits: Sequence[Hit], path: Path, asked: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from mmsearch.errors import CorruptIndex, InputError, RecordNotFound
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener, Silent
 from mmsearch.query import Query, QueryParts, query_of
-from mmsearch.records import Hit, IngestReport, printable_path, real_path
+from mmsearch.records import Hit, IngestReport, Target, printable_path, real_path
 from mmsearch.sources import Source, SourceOptions, open_source
 from mmsearch.store.lance import FOLDER_NAME, Store
 from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manifest
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mmsearch.encoders.base import Encoder, TextEncoder
     from mmsearch.encoders.devices import DeviceChoice
     from mmsearch.engine import Engine, Page
+    from mmsearch.indexes import IndexMeta
 
 DEFAULT_MODEL = "builtin"
 
@@ -277,6 +278,17 @@ class Catalog:
         if generation is not None:
             generation.verify()
         return self.info()
+
+    def indexes(self) -> "dict[Target, IndexMeta]":
+        """By target: the live index's kind, why it was chosen, and recall at each effort tried.
+
+        Raises StoreNotFound, CorruptIndex.
+        """
+        from mmsearch.generations import live_generation
+
+        read_manifest(self.folder)
+        generation = live_generation(self.folder)
+        return generation.metas() if generation is not None else {}
 
     def info(self) -> "StoreInfo":
         """What is in the store. Raises StoreNotFound, CorruptIndex."""

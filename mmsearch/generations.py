@@ -20,6 +20,7 @@ from mmsearch.indexes import (
     INDEX_FILE,
     REBUILD_SHARE,
     FaissIndex,
+    IndexMeta,
     IndexOptions,
     VectorIndex,
     build_index,
@@ -129,6 +130,11 @@ class Generation:
         """Reads every index file and holds it against its checksum. Raises CorruptIndex."""
         for target in self.info.counts:
             verify_index(_path(self._folder, target, self.info.number))
+
+    def metas(self) -> dict[Target, IndexMeta]:
+        """By target, what was written beside its index: kind, why, and how it was tuned."""
+        folder, number = self._folder, self.info.number
+        return {target: read_meta(_path(folder, target, number)) for target in self.info.counts}
 
     def describe(self) -> dict[Target, dict[str, Any]]:
         """By target: kind, count, bytes and the reason for the choice."""

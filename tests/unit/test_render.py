@@ -93,7 +93,7 @@ def test_json() -> None:
 
 def test_json_is_json_of_the_documented_shape() -> None:
     document = json.loads(hits_json(HITS, QUERY), parse_constant=pytest.fail)
-    assert list(document) == ["version", "query", "hits"]
+    assert list(document) == ["version", "query", "hits", "next"]
     assert document["version"] == 1
     fields = ["rank", "key", "uri", "similarity", "matched", "record"]
     assert [list(hit) for hit in document["hits"]] == [fields] * len(HITS)
@@ -129,7 +129,10 @@ def test_paths_are_the_true_bytes() -> None:
 
 
 def test_no_hits_in_any_format() -> None:
-    assert json.loads(hits_json([], {})) == {"version": 1, "query": {}, "hits": []}
+    assert json.loads(hits_json([], {})) == {
+        "version": 1, "query": {}, "hits": [], "next": None,
+    }  # fmt: skip
+    assert json.loads(hits_json([], {}, cursor="abc"))["next"] == "abc"
     assert hits_csv([]) == "rank,key,uri,similarity,matched\n"
     assert hits_paths([]) == b""
 

@@ -1,0 +1,112 @@
+"""mmsearch search in a subprocess: keywords, pages, near-duplicates, files of queries."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Run:
+    """Runs mmsearch beside a store of 40 products, two of them with the same picture."""
+    folder = tmp_path_factory.mktemp("shop")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("MMSEARCH_")},
+        "MMSEARCH_MODEL": str(tiny_model), "MMSEARCH_DEVICE": "cpu", "COLUMNS": "100",
+    }  # fmt: skip
+    lines = ["id,title,description,brand,price,image"]
+    for i in range(40):
+        shade = (i % 39) * 6
+        Image.new("RGB", (32, 32), (shade, 255 - shade, i % 39)).save(folder / f"{i}.png")
+        lines.append(
+            f"p{i},Thing X{i},a thing of shade {i},{'Acme' if i % 2 else 'Zeta'},{i},{i}.png"
+        )
+    (folder / "goods.csv").write_text("\n".join(lines))
+
+    def run_here(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "mmsearch", *arguments],
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=120, input=stdin,
+        )  # fmt: skip
+
+    done = run_here("index", "goods.csv")
+    assert done.returncode == 0, done.stderr
+    return run_here
+
+
+def found(run: Run, *arguments: str) -> dict[str, Any]:
+    done = run("search", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def keys(document: dict[str, Any]) -> list[str]:
+    return [hit["key"] for hit in document["hits"]]
+
+
+def test_keywords_alone_and_beside_words(run: Run) -> None:
+    alone = found(run, "--keyword", "acme x17", "-k", "3", "--where", "price < 30")
+    assert keys(alone)[0] == "goods/p17"
+    assert {hit["matched"] for hit in alone["hits"]} == {"keyword"}
+    hybrid = found(run, "x17", "--hybrid", "-k", "3")
+    assert "goods/p17" in keys(hybrid)
+    assert keys(hybrid) != keys(found(run, "x17", "-k", "3"))
+
+
+def test_pages_by_cursor(run: Run) -> None:
+    first = found(run, "a thing", "-k", "25")
+    second = found(run, "a thing", "-k", "25", "--after", first["next"])
+    assert len(set(keys(first) + keys(second))) == 40
+    assert second["next"] is None
+    assert second["hits"][0]["rank"] == 26
+    other = run("search", "another thing", "--after", first["next"])
+    assert other.returncode == 2
+    assert "another query" in other.stderr
+
+
+def test_unique_diverse_and_threshold(run: Run) -> None:
+    plain = ("--like", "goods/p7", "--target", "image", "-k", "40")
+    everything = found(run, *plain)
+    assert {"goods/p0", "goods/p39"} <= set(keys(everything))
+    least = everything["hits"][20]["similarity"]
+    hits = found(run, *plain, "--unique", "--diverse", "0.5", "--threshold", str(least))["hits"]
+    assert 0 < len(hits) < 21
+    assert len({"goods/p0", "goods/p39"} & {hit["key"] for hit in hits}) < 2
+    assert all(hit["similarity"] >= least for hit in hits)
+
+
+def test_a_file_of_queries_is_answered_line_by_line(run: Run) -> None:
+    lines = [
+        {"id": "a", "text": "a thing of shade 3"},
+        "a thing of shade 3",
+        {"like": "goods/p5", "k": 2, "where": "price > 20"},
+        {"keyword": "x31", "image": "31.png", "target": "image"},
+    ]
+    written = "\n".join(json.dumps(line) for line in lines)
+    done = run("search", "--queries", "-", "-k", "4", stdin=written)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["query"] for answer in answers] == [lines[0], {"text": lines[1]}, *lines[2:]]
+    assert [len(answer["hits"]) for answer in answers] == [4, 4, 2, 4]
+    assert answers[0]["hits"] == answers[1]["hits"]
+    assert keys(answers[0]) == keys(found(run, "a thing of shade 3", "-k", "4"))
+    assert all(hit["record"]["price"] > 20 for hit in answers[2]["hits"])
+    assert keys(answers[3])[0] == "goods/p31"
+
+
+def test_queries_go_with_nothing_else(run: Run) -> None:
+    bad = run("search", "--queries", "-", stdin='{"text": "x"}\n{"txt": "y"}')
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert "line 2: no field 'txt'" in " ".join(bad.stderr.split())
+    missing = run("search", "--queries", "gone.jsonl")
+    assert missing.returncode == 2
+    assert "gone.jsonl" in missing.stderr

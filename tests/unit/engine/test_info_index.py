@@ -1,0 +1,59 @@
+"""mmsearch info --index: what each index is, why, and the recall that its effort was chosen by."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+import mmsearch
+from mmsearch.cli.info import info
+from mmsearch.errors import StoreNotFound
+from tests.shelves import Shelf, products
+
+MakeShelf = Callable[..., Shelf]
+
+
+def test_the_curve_is_shown_with_the_chosen_effort(
+    make_shelf: MakeShelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf = make_shelf(products(200), "hnsw")
+    meta = mmsearch.open(shelf.store.folder).indexes()["product"]
+    tuning = meta.tuning
+    assert tuning is not None
+    info(store=shelf.store.folder, index=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines if ", 200 vectors" in line] == [
+        "image", "text", "product",
+    ]  # fmt: skip
+    assert meta.reason in lines
+    heading = next(line for line in lines if line.startswith("effort"))
+    assert "text queries" in heading
+    assert "image queries" in heading
+    assert any(line.strip().startswith(f"→ {tuning.effort} ") for line in lines)
+    assert any(f"{tuning.queries['text']:,} text" in line for line in lines)
+
+
+def test_json_carries_the_whole_curve(
+    make_shelf: MakeShelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf = make_shelf(products(200), "hnsw")
+    info(store=shelf.store.folder, index=True, as_json=True)
+    indexes = json.loads(capsys.readouterr().out)["indexes"]
+    assert set(indexes) == {"image", "text", "product"}
+    tuning = indexes["product"]["tuning"]
+    assert tuning["effort"] in [point["effort"] for point in tuning["curve"]]
+    assert set(tuning["curve"][0]["recall"]) == {"image", "text"}
+
+
+def test_an_exact_index_needs_no_tuning(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
+    shelf.write(products(20))
+    info(store=shelf.store.folder, index=True)
+    assert capsys.readouterr().out == ""
+    shelf.build()
+    info(store=shelf.store.folder, index=True)
+    assert capsys.readouterr().out.count("recall is 1") == 3
+
+
+def test_without_a_store_it_is_not_found(shelf: Shelf) -> None:
+    with pytest.raises(StoreNotFound):
+        mmsearch.open(shelf.store.folder / "none").indexes()
