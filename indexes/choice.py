@@ -1,12 +1,12 @@
 """Which kind to build: exact where small, as compact as memory asks for where large.
 
-`auto`, by rows, from what was seen at 256 dimensions with text queries against pictures: below
-EXACT_ROWS a scan takes a millisecond or two, and nothing can be missed; from there cells (IVF),
-with whole vectors up to WHOLE_ROWS and 8 bits a value beyond, which is a quarter of the memory at
-about a hundredth of the recall; product codes where memory is short. HNSW is built only when asked
-for: text queries lie away from the pictures, where its walk goes astray. At 50,000 rows it found
-0.94 of them at 2.2 ms of work a query and built in 39 s; IVF found 0.96 at 0.2 ms and built in
-10 s. IVF also forgets what is removed, maps from disk and moves to a GPU.
+`auto`, by rows, from what was seen with text queries against pictures on one core: below EXACT_ROWS
+a scan takes a millisecond or two, and nothing can be missed; from there cells (IVF), with whole
+vectors up to WHOLE_ROWS and 8 bits a value beyond, which is a quarter of the memory at one to three
+hundredths of the recall; product codes where memory is short. HNSW is built only when asked for:
+text queries lie away from the pictures, where its walk goes astray. Over 30,000 embeddings of 512
+dimensions it found 0.96 of their neighbours in 1.5 ms and was built in 19 s; cells found as many in
+0.4 ms and were built in 4 s. They also forget what is removed and move to a GPU.
 """
 
 import os

@@ -21,7 +21,7 @@ from mmsearch.indexes.checks import (
     require_pairs,
     require_vectors,
 )
-from mmsearch.indexes.ids import IdTable
+from mmsearch.indexes.ids import IdTable, ascending
 from mmsearch.records import Floats, Ids
 
 # Float32 dot products of unit vectors, summed in another order, differ by less.
@@ -140,8 +140,7 @@ class FaissIndex(ABC):
         require_k(k)
         if allowed is not None:
             require_ids(allowed, holder="allowed ids")
-            if not np.all(allowed[1:] > allowed[:-1]):
-                allowed = np.unique(allowed)
+            allowed = allowed if ascending(allowed) else np.unique(allowed)
         width = min(k, len(self) if allowed is None else len(allowed), len(self))
         if not width or not len(queries):
             return _padded(np.empty((len(queries), 0), np.float32), k)
@@ -178,6 +177,7 @@ class FaissIndex(ABC):
             )
         self.index = faiss.read_index(str(self.mapped))
         self.mapped = None
+        self._changed()
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 import faiss
 import numpy as np
 
-from mmsearch.indexes.faiss_index import ordered, selector
+from mmsearch.indexes.faiss_index import ordered
 from mmsearch.indexes.flat import gathered
-from mmsearch.indexes.rows import StrikingIndex
+from mmsearch.indexes.rows import RowFilter, StrikingIndex
 from mmsearch.records import Floats, Ids
 
 EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -45,24 +45,24 @@ class HnswIndex(StrikingIndex):
         return gathered(faiss.downcast_index(self._graph().storage), rows)
 
     def _nearest(self, queries: Floats, k: int, allowed: Ids | None) -> tuple[Floats, Ids]:
-        rows = self._searchable(allowed)
-        if rows is not None and len(rows) <= SCANNED_SHARE * len(self):
-            return self._scan(queries, k, rows)
-        similarities, ids = self._walk(queries, k, rows)
-        short = np.flatnonzero((ids >= 0).sum(axis=1) < (k if rows is None else min(k, len(rows))))
+        within = self._searchable(allowed)
+        if within is not None and len(within.rows) <= SCANNED_SHARE * len(self):
+            return self._scan(queries, k, within.rows)
+        similarities, ids = self._walk(queries, k, within)
+        rows = np.arange(self.index.ntotal) if within is None else within.rows
+        short = np.flatnonzero((ids >= 0).sum(axis=1) < min(k, len(rows)))
         if len(short):
             # Rows that no walk from the entry point reaches are found by comparing all.
-            every = np.arange(self.index.ntotal) if rows is None else rows
-            similarities[short], ids[short] = ordered(*self._scan(queries[short], k, every), k)
+            similarities[short], ids[short] = ordered(*self._scan(queries[short], k, rows), k)
         return similarities, ids
 
-    def _walk(self, queries: Floats, k: int, rows: Ids | None) -> tuple[Floats, Ids]:
+    def _walk(self, queries: Floats, k: int, within: RowFilter | None) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim) → similarities (q, k) and ids (q, k), -1 where none was met."""
         effort = max(self.effort, 2 * k)
         parameters = faiss.SearchParametersHNSW(efSearch=effort)
-        if rows is not None:
-            effort = effort * self.index.ntotal // len(rows)
-            parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=selector(rows))
+        if within is not None:
+            effort = effort * self.index.ntotal // len(within.rows)
+            parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=within.selector)
         queries = np.ascontiguousarray(queries)
         similarities, found = self._graph().search(queries, k, params=parameters)
         return similarities, self._named(found)

@@ -11,21 +11,26 @@ class IdTable:
     """Looks rows up by id. ids_by_row: int64 (rows,), REMOVED where a row's id is gone."""
 
     def __init__(self, ids_by_row: Ids) -> None:
-        if len(ids_by_row) and ids_by_row[0] >= 0 and np.all(ids_by_row[1:] > ids_by_row[:-1]):
-            self._sorted, self._rows = ids_by_row, np.arange(len(ids_by_row))
-            return
-        order = np.argsort(ids_by_row, kind="stable")
-        order = order[np.searchsorted(ids_by_row, 0, sorter=order) :]
-        self._sorted, self._rows = ids_by_row[order], order
+        self._rows: Ids | None = None
+        self._sorted = ids_by_row
+        if len(ids_by_row) and (ids_by_row[0] < 0 or not ascending(ids_by_row)):
+            order = np.argsort(ids_by_row, kind="stable")
+            self._rows = order[np.searchsorted(ids_by_row, 0, sorter=order) :]
+            self._sorted = ids_by_row[self._rows]
 
     def __len__(self) -> int:
         return len(self._sorted)
 
     def rows_of(self, ids: Ids) -> Ids:
         """ids: int64 (n,) → the rows that hold those present, in ascending order of id."""
-        wanted = ids if np.all(ids[1:] > ids[:-1]) else np.unique(ids)
+        wanted = ids if ascending(ids) else np.unique(ids)
         places = np.searchsorted(self._sorted, wanted)
         inside = places < len(self._sorted)
         places, wanted = places[inside], wanted[inside]
-        rows: Ids = self._rows[places[self._sorted[places] == wanted]]
-        return rows
+        found: Ids = places[self._sorted[places] == wanted]
+        return found if self._rows is None else self._rows[found]
+
+
+def ascending(ids: Ids) -> bool:
+    """Whether each id is larger than the one before. ids: int64 (n,)"""
+    return bool(np.all(ids[1:] > ids[:-1]))

@@ -8,9 +8,8 @@ import faiss
 import numpy as np
 
 from mmsearch.errors import InputError
-from mmsearch.indexes.faiss_index import selector
-from mmsearch.indexes.ivf import SHARE_POWER, probe_efforts, train_cells
-from mmsearch.indexes.rows import StrikingIndex
+from mmsearch.indexes.ivf import probe_efforts, train_cells, wider
+from mmsearch.indexes.rows import RowFilter, StrikingIndex
 from mmsearch.records import Floats, Ids
 
 BITS = 4
@@ -96,24 +95,25 @@ class IvfPqIndex(StrikingIndex):
         return vectors
 
     def _nearest(self, queries: Floats, k: int, allowed: Ids | None) -> tuple[Floats, Ids]:
-        rows = self._searchable(allowed)
-        if rows is not None and len(rows) <= SCANNED_ROWS:
-            return self._scan(queries, k, rows)
-        share = 1.0 if rows is None else len(rows) / self.index.ntotal
-        probes = min(self.cells, int(np.ceil(max(self.effort, 1) / share**SHARE_POWER)))
-        similarities, ids = self._probe(queries, k, rows, probes)
-        held = k if rows is None else min(k, len(rows))
-        short = np.flatnonzero((ids >= 0).sum(axis=1) < held)
+        within = self._searchable(allowed)
+        rows = int(self.index.ntotal) if within is None else len(within.rows)
+        if within is not None and rows <= SCANNED_ROWS:
+            return self._scan(queries, k, within.rows)
+        probes = min(self.cells, wider(max(self.effort, 1), rows / self.index.ntotal))
+        similarities, ids = self._probe(queries, k, within, probes)
+        short = np.flatnonzero((ids >= 0).sum(axis=1) < min(k, rows))
         if len(short) and probes < self.cells:
-            every = self._probe(queries[short], k, rows, self.cells)
+            every = self._probe(queries[short], k, within, self.cells)
             similarities[short], ids[short] = every
         return similarities, ids
 
-    def _probe(self, queries: Floats, k: int, rows: Ids | None, probes: int) -> tuple[Floats, Ids]:
+    def _probe(
+        self, queries: Floats, k: int, within: RowFilter | None, probes: int
+    ) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim) → similarities and ids (q, k), -1 where cells run out."""
         inside = faiss.SearchParametersIVF(nprobe=probes)
-        if rows is not None:
-            inside = faiss.SearchParametersIVF(nprobe=probes, sel=selector(rows))
+        if within is not None:
+            inside = faiss.SearchParametersIVF(nprobe=probes, sel=within.selector)
         parameters = faiss.IndexRefineSearchParameters(
             k_factor=self.refinement,
             base_index_params=faiss.SearchParametersPreTransform(index_params=inside),

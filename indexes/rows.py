@@ -1,11 +1,12 @@
 """Indexes that keep their vectors in rows under an IndexIDMap: flat, hnsw and ivf-pq."""
 
 from abc import abstractmethod
+from functools import cached_property
 
 import faiss
 import numpy as np
 
-from mmsearch.indexes.faiss_index import FaissIndex, exact_search
+from mmsearch.indexes.faiss_index import FaissIndex, exact_search, selector
 from mmsearch.indexes.ids import REMOVED
 from mmsearch.records import Floats, Ids
 
@@ -43,6 +44,8 @@ class StrikingIndex(RowIndex):
     Once many are struck out, the index is better built anew.
     """
 
+    _live: "RowFilter | None"
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -54,8 +57,25 @@ class StrikingIndex(RowIndex):
     def _delete(self, rows: Ids) -> None:
         self.ids_by_row()[rows] = REMOVED
 
-    def _searchable(self, allowed: Ids | None) -> Ids | None:
-        """The rows that may be returned, ascending, or None where all may."""
+    def _changed(self) -> None:
+        super()._changed()
+        self._live = None
+
+    def _searchable(self, allowed: Ids | None) -> "RowFilter | None":
+        """The rows that may be returned, or None where all may."""
         if allowed is not None:
-            return np.sort(self.table.rows_of(allowed))
-        return np.flatnonzero(self.ids_by_row() != REMOVED) if self.removed else None
+            return RowFilter(np.sort(self.table.rows_of(allowed)))
+        if self._live is None and self.removed:
+            self._live = RowFilter(np.flatnonzero(self.ids_by_row() != REMOVED))
+        return self._live
+
+
+class RowFilter:
+    """rows: those that may be returned, int64, ascending; FAISS is told by `selector`."""
+
+    def __init__(self, rows: Ids) -> None:
+        self.rows = rows
+
+    @cached_property
+    def selector(self) -> faiss.IDSelector:
+        return selector(self.rows)
