@@ -26,8 +26,12 @@ PROBE_SECONDS = 120
 # What FAISS sets aside on each GPU for its own scratch work, besides the vectors.
 SCRATCH_BYTES = 1536 * 2**20
 
-# FAISS's GPU kernels keep at most so many neighbours per query.
+# FAISS's GPU kernels keep at most so many neighbours, and probe at most so many cells, per query.
 MOST_NEIGHBOURS = 2048
+MOST_PROBES = 2048
+
+# Bytes of one value there. Whole vectors become float16; cells keep what they hold.
+_VALUE_BYTES = {"ivf-flat": 4, "ivf-sq8": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,10 @@ def _verdict(status: int, output: str, complaints: str) -> GpuProbe:
 
 
 class GpuIndex:
-    """A VectorIndex on the GPU in float16; filtered and very wide searches go to its CPU twin."""
+    """A VectorIndex on the GPU, flat in float16; filtered and very wide searches go to its twin.
+
+    twin: the index on the CPU that it was copied from.
+    """
 
     def __init__(self, twin: FaissIndex, devices: tuple[int, ...]) -> None:
         self.twin = twin
@@ -102,7 +109,7 @@ class GpuIndex:
 
     @property
     def kind(self) -> str:
-        return f"{'flat' if isinstance(self.twin, RowIndex) else self.twin.kind} (GPU float16)"
+        return "flat float16" if isinstance(self.twin, RowIndex) else self.twin.kind
 
     @property
     def dim(self) -> int:
@@ -153,6 +160,9 @@ def to_gpu(index: FaissIndex, *, probe: GpuProbe | None = None) -> GpuMove:
         return GpuMove(index, False, probe.reason)
     if not len(index):
         return GpuMove(index, False, "the index is empty")
+    if isinstance(index, IvfIndex) and index.effort > MOST_PROBES:
+        reason = f"{index.effort:,} cells are probed, and a GPU probes {MOST_PROBES:,} at most"
+        return GpuMove(index, False, f"{reason}; searching on the CPU")
     needed = bytes_on_gpu(index)
     free = min(device.free_bytes - SCRATCH_BYTES for device in probe.devices) * len(probe.devices)
     if needed > free:
@@ -172,8 +182,7 @@ def to_gpu(index: FaissIndex, *, probe: GpuProbe | None = None) -> GpuMove:
 
 def bytes_on_gpu(index: FaissIndex) -> int:
     """Memory for the codes and 8 bytes of id for each."""
-    width = 1 if index.kind == "ivf-sq8" else 2
-    return len(index) * (index.dim * width + 8)
+    return len(index) * (index.dim * _VALUE_BYTES.get(index.kind, 2) + 8)
 
 
 def gpu_source(index: FaissIndex) -> faiss.Index:

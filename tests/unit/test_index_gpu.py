@@ -78,6 +78,15 @@ def test_an_index_larger_than_the_gpus_is_refused_with_the_numbers() -> None:
     assert "needs 0.0 GiB" in move.reason
 
 
+def test_more_cells_than_a_gpu_probes_stay_with_the_cpu() -> None:
+    index = build_index(Batches(900), dim=DIM, options=IndexOptions(kind="ivf-flat"))
+    index.effort = 4_000
+    device = GpuDevice(0, "large", 2**40)
+    move = to_gpu(index, probe=GpuProbe(True, (device,), "said to work"))
+    assert move.index is index
+    assert "4,000 cells are probed, and a GPU probes 2,048 at most" in move.reason
+
+
 def test_an_empty_index_stays() -> None:
     device = GpuDevice(0, "large", 2**40)
     move = to_gpu(build_index(Batches(0), dim=DIM), probe=GpuProbe(True, (device,), "said to work"))
