@@ -15,7 +15,14 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from mmsearch.cli.app import app
-from mmsearch.errors import ConfigError, FailuresFound, InputError, MMSearchError, StoreNotFound
+from mmsearch.errors import (
+    ConfigError,
+    FailuresFound,
+    InputError,
+    MissingDependency,
+    MMSearchError,
+    StoreNotFound,
+)
 
 HOSTILE = "<script>alert(1)</script>"
 Invoke = Callable[..., Result]
@@ -150,6 +157,23 @@ def test_refusals_say_why(
     result = invoke("evaluate", goods, *options)
     assert isinstance(result.exception, error)
     assert says in str(result.exception)
+
+
+def test_without_matplotlib_the_report_is_refused_before_any_work(
+    invoke: Invoke, goods: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = invoke("evaluate", goods, "--report", "x.html")
+    assert isinstance(result.exception, MissingDependency)
+    assert "mmsearch[evaluate]" in str(result.exception)
+    assert "reading" not in result.stderr
+
+
+def test_the_same_numbers_give_the_same_page(invoke: Invoke, goods: Path, tmp_path: Path) -> None:
+    pages = [tmp_path / name for name in ("one.html", "two.html")]
+    for page in pages:
+        invoke("evaluate", goods, "--report", page)
+    assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
 def test_an_error_ends_the_process_with_its_code(tiny_model: Path, tmp_path: Path) -> None:

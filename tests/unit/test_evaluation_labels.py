@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from mmsearch.errors import InputError
-from mmsearch.evaluation.labels import LabelledCatalog, read_catalog
+from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, read_catalog
 from mmsearch.evaluation.queries import read_queries
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs, tasks_from_queries
 from mmsearch.evaluation.zero_shot import class_task, class_title
@@ -202,3 +204,40 @@ def test_judgements_index_into_what_the_task_lists(table: Path) -> None:
         assert task.judgements.count == len(task.queries)
         assert task.judgements.candidate.max() < len(task.candidates)
         assert (np.diff(task.candidates) > 0).all()
+
+
+items = st.builds(
+    Item,
+    key=st.just("x"),
+    picture=st.integers(NONE, 4),
+    text=st.integers(NONE, 3),
+    label=st.none(),
+    group=st.sampled_from([None, "a", "b"]),
+)
+
+
+@given(st.lists(items, max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_tasks_are_as_their_definitions_say(catalog: list[Item]) -> None:
+    whole = [item for item in catalog if NONE not in (item.picture, item.text)]
+    texts_to_pictures: dict[int, dict[int, float]] = {}
+    pictures_to_pictures: dict[int, dict[int, float]] = {}
+    for item in whole:
+        texts_to_pictures.setdefault(item.text, {})[item.picture] = 1.0
+    for one in catalog:
+        for other in catalog:
+            grouped = one.group is not None and one.group == other.group
+            if (
+                grouped
+                and NONE not in (one.picture, other.picture)
+                and one.picture != other.picture
+            ):
+                pictures_to_pictures.setdefault(one.picture, {})[other.picture] = 1.0
+    tasks = tasks_from_pairs(catalog, grouped=True)
+    expected = {"text-to-image": texts_to_pictures, "image-to-image": pictures_to_pictures}
+    for direction, answers in expected.items():
+        found = [task for task in tasks if task.direction == direction]
+        assert bool(found) == bool(answers)
+        if answers:
+            assert right(tasks, direction) == answers
+            assert found[0].candidates.tolist() == sorted({i.picture for i in catalog} - {NONE})
