@@ -84,13 +84,15 @@ def evaluate(
     from mmsearch.cli.scores import score_document, score_tables
     from mmsearch.encoders.devices import choose_device
     from mmsearch.encoders.registry import load_encoder
-    from mmsearch.errors import FailuresFound
+    from mmsearch.errors import FailuresFound, InputError
     from mmsearch.evaluation.run import EvaluationOptions
     from mmsearch.evaluation.run import evaluate as run_evaluation
     from mmsearch.evaluation.zero_shot import TEMPLATES
     from mmsearch.media import MediaBounds
     from mmsearch.sources import SourceOptions
 
+    if classes is None and (class_names or template):
+        raise InputError("--class-names and --template need the column of labels; add --classes")
     if report is not None:
         require_page(report)
     catalog = open_catalog(store, model=model, device=device, batch_size=batch_size)
@@ -142,7 +144,7 @@ def evaluate(
         from mmsearch.report.evaluation_page import write_evaluation
 
         write_evaluation(found, report)
-        console.print(f"wrote {report}", soft_wrap=True)
+        console.print(f"wrote {report}", soft_wrap=True, markup=False)
     for note in (*found.notes, *failure_notes(found)):
         console.print(note, soft_wrap=True, markup=False)
     if strict and found.failures:

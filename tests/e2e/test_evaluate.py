@@ -144,6 +144,7 @@ def test_the_page_is_self_contained_and_escaped(
         (("--classes", "kind", "--template", "no place"), InputError, "{}"),
         (("--queries", "gone.jsonl"), InputError, "gone.jsonl"),
         (("--class-names", "gone.txt", "--classes", "kind"), InputError, "gone.txt"),
+        (("--template", "a {}"), InputError, "--classes"),
         (("--store", "nowhere"), StoreNotFound, "nowhere"),
         (("--compare", "bildin"), InputError, "builtin"),
         (("--device", "tpu"), ConfigError, "tpu"),
