@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mmsearch.cli.dedup import dedup
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.index import index
@@ -50,7 +51,7 @@ def interruptible(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in (index, search, info, sample, models, doctor, train, evaluate, same):
+for command in (index, search, info, sample, models, doctor, train, evaluate, dedup, same):
     app.command()(interruptible(command))
 
 

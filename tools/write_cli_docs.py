@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
-COMMANDS = ("index", "search", "info", "sample", "models", "doctor", "train", "evaluate", "same")
+COMMANDS = (
+    *("index", "search", "info", "sample", "models", "doctor", "train", "evaluate"),
+    *("dedup", "same"),
+)
 HEAD = "# Commands\n\nWritten by `make docs` from `mmsearch COMMAND --help`.\n"
 
 

@@ -28,7 +28,7 @@ _LEAST_OVERLAP = 0.5
 # than the pixels would lead it astray, hence the blur.
 _LEVELS = ((32, 3, 6), (64, 1, 3))
 # After the coarse level, pictures of one content correlate by far more than this.
-_COARSE_ENOUGH = 0.4
+_COARSE_ENOUGH = 0.55
 # Beyond this from the centre, blur mixes a border of the second picture in.
 _BORDER_FREE = 0.87
 # What a crop, a border or a few degrees of rotation can do, and a chance fit often exceeds.

@@ -17,7 +17,7 @@ from mmsearch.records import Floats, Ids, Pixels
 
 # Measured on photographs of shelves and garments with edited copies (docs/dedup.md): distinct
 # shots of one thing stay below, but for bursts of one second.
-EDITED_AGREEMENT = 0.75
+EDITED_AGREEMENT = 0.72
 # Correlation is an angle: two pictures this near to a third are within 0.84 of each other.
 TWIN_AGREEMENT = 0.96
 _TWIN_SIMILARITY = 0.9
@@ -25,6 +25,8 @@ _TWIN_SIMILARITY = 0.9
 _PROPOSED = 0.5
 _TWINS_ASKED = 24
 _NEAR_ASKED = 8
+# Of each pair: the descriptor's favourite is mostly right, a second view settles the rest.
+_WAYS_TRIED = 3
 _SMALL_SIDE = 64
 _BLOCK = 2048
 # Up to here every descriptor is compared with every other one, which takes seconds.
@@ -45,12 +47,16 @@ class EditedPairs:
 
 @dataclass(frozen=True, slots=True)
 class _Proposals:
-    """Where the whole of `whole` may be what `turned`, turned, shows in `window`: int64 (m,)."""
+    """Where the whole of `whole` may be what `turned`, turned, shows in `window`: int64 (m,).
+
+    likeness: float32 (m,), of the descriptors.
+    """
 
     whole: Ids
     turned: Ids
     window: Ids
     orientation: Ids
+    likeness: Floats
 
 
 def find_edited(
@@ -82,8 +88,9 @@ def best_alignment(first: Pixels, second: Pixels) -> tuple[float, int]:
         for place in np.argsort(-likeness, axis=None, kind="stable")[:_NEAR_ASKED]:
             window, turn = np.unravel_index(place, likeness.shape)
             proposals.append((whole, turned, int(window), int(turn)))
-    columns = np.array(proposals, np.int64).T
-    agreement = _check(both, _Proposals(*columns))
+    wholes, turns, windows, orientations = np.array(proposals, np.int64).T
+    equal = np.ones(len(proposals), np.float32)
+    agreement = _check(both, _Proposals(wholes, turns, windows, orientations, equal))
     best = int(agreement.argmax())
     return float(agreement[best]), proposals[best][3]
 
@@ -95,7 +102,7 @@ def _find_twins(thumbnails: Pixels, upright: Floats, new_from: int) -> EditedPai
     for rows in _blocks(np.arange(new_from, len(upright))):
         views = descriptors(_small(thumbnails[rows]), WHOLE, ORIENTATIONS)[:, 0]
         for orientation in range(len(ORIENTATIONS)):
-            asked, others = _nearest(
+            asked, others, _ = _nearest(
                 index, views[:, orientation], rows, _TWINS_ASKED, _TWIN_SIMILARITY
             )
             known = asked < others
@@ -134,6 +141,8 @@ def _find_near(
         index = _index_of(upright[asked], asked)
         for rows in _blocks(askers):
             found += _propose(index, thumbnails, rows)
+    if not found:
+        return _no_pairs()
     proposals = _merged(found)
     agreement = _check(thumbnails, proposals)
     pairs = np.sort(np.stack([proposals.whole, proposals.turned], axis=1), axis=1)
@@ -149,23 +158,25 @@ def _propose(index: VectorIndex, thumbnails: Pixels, rows: Ids) -> list[_Proposa
     views += [(parts[:, part], part + 1, 0) for part in range(parts.shape[1])]
     found = []
     for vectors, window, turn in views:
-        asked, others = _nearest(index, vectors, rows, _NEAR_ASKED, _PROPOSED)
+        asked, others, likeness = _nearest(index, vectors, rows, _NEAR_ASKED, _PROPOSED)
         constant = np.ones(len(asked), np.int64)
-        found.append(_Proposals(others, asked, window * constant, turn * constant))
+        found.append(_Proposals(others, asked, window * constant, turn * constant, likeness))
     return found
 
 
 def _merged(found: Sequence[_Proposals]) -> _Proposals:
-    """Each way of laying one over the other, once."""
-    if not found:
-        empty = np.zeros(0, np.int64)
-        return _Proposals(empty, empty, empty, empty)
-    columns = [
-        np.concatenate([getattr(part, name) for part in found])
-        for name in ("whole", "turned", "window", "orientation")
-    ]
-    table = np.stack(columns, axis=1)
-    return _Proposals(*np.unique(table, axis=0).T)
+    """Of each pair the likeliest ways to lay one over the other."""
+    names = ("whole", "turned", "window", "orientation", "likeness")
+    every = [np.concatenate([getattr(part, name) for part in found]) for name in names]
+    whole, turned, window, orientation, likeness = every
+    low, high = np.minimum(whole, turned), np.maximum(whole, turned)
+    order = np.lexsort((orientation, window, whole, -likeness, high, low))
+    low, high = low[order], high[order]
+    changes = np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1])) + 1
+    starts = np.concatenate([[0], changes]).astype(np.int64)
+    place = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
+    kept = order[place < _WAYS_TRIED]
+    return _Proposals(*(column[kept] for column in every))
 
 
 def _check(thumbnails: Pixels, proposals: _Proposals) -> Floats:
@@ -185,17 +196,17 @@ def _check(thumbnails: Pixels, proposals: _Proposals) -> Floats:
 
 def _nearest(
     index: VectorIndex, vectors: Floats, rows: Ids, k: int, least: float
-) -> tuple[Ids, Ids]:
-    """Which of `rows` lie near which others of the index: int64 (m,) each."""
+) -> tuple[Ids, Ids, Floats]:
+    """Which of `rows` lie near which others of the index, int64 (m,) each, and how near."""
     # A blank picture has no direction and is nobody's neighbour.
     full = vectors.any(axis=1)
     if not full.any() or not len(index):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
     similarities, ids = index.search(np.ascontiguousarray(vectors[full]), min(k, len(index)))
     asked = np.repeat(rows[full], ids.shape[1])
     others = ids.ravel()
     near = (similarities.ravel() >= least) & (others >= 0) & (others != asked)
-    return asked[near], others[near]
+    return asked[near], others[near], similarities.ravel()[near]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,91 @@
+"""Pairs become groups: connected, but not by chains that drift from one picture to another.
+
+Where A is like B and B like C, but A not like C, all three become one group only if the middle one
+is certain of both; else groups join only if more than half of the pairs between them are there.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+# More than this share of the pairs between two groups must be found for them to become one.
+DENSE = 0.5
+
+
+def group_pairs(
+    count: int, pairs: Sequence[tuple[int, int]], scores: Sequence[float], *, certain: float
+) -> list[list[int]]:
+    """pairs: of rows below count, each once. certain: the score from which a pair leaves no doubt.
+
+    → groups of two or more rows, ascending within and by their first; the same for any order of
+    the pairs.
+    """
+    known: list[tuple[float, int, int]] = sorted(
+        (-score, min(pair), max(pair)) for pair, score in zip(pairs, scores, strict=True)
+    )
+    star = _stars(count, [(a, b) for score, a, b in known if -score >= certain])
+    links: dict[int, dict[int, float]] = defaultdict(dict)
+    for score, a, b in known:
+        # Centres speak for their stars: links from rim to rim would drift on from star to star.
+        one, two = star[a], star[b]
+        if one != two and (one, two) == (a, b):
+            links[one][two] = links[two][one] = -score
+    members: dict[int, list[int]] = defaultdict(list)
+    for centre, cluster in _joined(links).items():
+        members[cluster].append(centre)
+    inside: dict[int, list[int]] = defaultdict(list)
+    for row in {row for _, a, b in known for row in (a, b)}:
+        inside[star[row]].append(row)
+    groups = [
+        sorted(row for centre in centres for row in inside[centre]) for centres in members.values()
+    ]
+    groups += [sorted(rows) for centre, rows in inside.items() if centre not in links]
+    return sorted(group for group in groups if len(group) > 1)
+
+
+def _stars(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """For each row the centre that it is certain of: the busiest rows take their neighbours."""
+    near: dict[int, list[int]] = defaultdict(list)
+    for a, b in pairs:
+        near[a].append(b)
+        near[b].append(a)
+    star = [*range(count)]
+    taken: set[int] = set()
+    for centre in sorted(near, key=lambda row: (-len(near[row]), row)):
+        if centre not in taken:
+            taken.add(centre)
+            for row in near[centre]:
+                if row not in taken:
+                    star[row] = centre
+                    taken.add(row)
+    return star
+
+
+def _joined(links: dict[int, dict[int, float]]) -> dict[int, int]:
+    """Clusters of linked nodes: strongest link first, joined where they are densely linked."""
+    cluster = {node: node for node in links}
+    members = {node: [node] for node in links}
+    between = {node: dict.fromkeys(others, 1) for node, others in links.items()}
+    order = sorted(
+        (-score, a, b) for a, others in links.items() for b, score in others.items() if a < b
+    )
+    changed = True
+    while changed:
+        changed, left = False, []
+        for link in order:
+            one, two = sorted((cluster[link[1]], cluster[link[2]]))
+            if one == two:
+                continue
+            if between[one][two] <= DENSE * len(members[one]) * len(members[two]):
+                left.append(link)
+                continue
+            changed = True
+            for node in members[two]:
+                cluster[node] = one
+            members[one] += members.pop(two)
+            for other, number in between.pop(two).items():
+                del between[other][two]
+                if other != one:
+                    between[one][other] = between[one].get(other, 0) + number
+                    between[other][one] = between[one][other]
+        order = left
+    return cluster

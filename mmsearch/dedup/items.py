@@ -1,0 +1,147 @@
+"""The rows of a store as deduplication sees them: without vectors, with their fingerprints."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmsearch.dedup.prints import SIDE, Print, read_print
+from mmsearch.errors import InputError
+from mmsearch.media import MediaBounds, content_hash
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Pixels, Scalar, real_path
+from mmsearch.store.lance import LIVE, Store
+
+CACHE_NAME = "prints.bin"
+_COLUMNS = (
+    "_uid", "key", "source", "uri", "text", "width", "height", "_size", "_mtime", "_image_hash",
+    "_text_hash",
+)  # fmt: skip
+_RECORD = np.dtype(
+    [
+        ("hash", "S32"),
+        ("sharpness", "<f4"),
+        ("thumbnail", "u1", (SIDE, SIDE)),
+    ]
+)
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A row. sharpness: of its fingerprint, 0 without. modified: ns. protected: never removed."""
+
+    uid: int
+    key: str
+    source: str
+    uri: str
+    text: str
+    width: int
+    height: int
+    size: int
+    modified: int
+    image_hash: str
+    sharpness: float = 0.0
+    protected: bool = False
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+def read_rows(store: Store, where: str | None) -> list[dict[str, Any]]:
+    """The live rows that match, by uid. Raises BadFilter."""
+    allowed = set(store.uids(where).tolist()) if where else None
+    table = store.scan([*_COLUMNS, *store.metadata_columns], LIVE)
+    rows = [row for row in table.to_pylist() if allowed is None or row["_uid"] in allowed]
+    return sorted(rows, key=lambda row: int(row["_uid"]))
+
+
+def to_item(row: Mapping[str, Any], sharpness: float, references: Sequence[Path]) -> Item:
+    path = real_path(row["uri"]) if row["uri"] else None
+    metadata = {name: value for name, value in row.items() if name not in _COLUMNS}
+    return Item(
+        uid=row["_uid"],
+        key=row["key"],
+        source=row["source"],
+        uri=row["uri"] or "",
+        text=row["text"] or "",
+        width=row["width"] or 0,
+        height=row["height"] or 0,
+        size=row["_size"] or 0,
+        modified=row["_mtime"] or 0,
+        image_hash=row["_image_hash"] or "",
+        sharpness=sharpness,
+        protected=any(path is not None and path.is_relative_to(place) for place in references),
+        metadata={n: v for n, v in metadata.items() if not isinstance(v, datetime)},
+    )
+
+
+class PrintCache:
+    """Fingerprints by content hash in one file of records of one size, only ever appended to.
+
+    Derived from the pictures and can be deleted; a record that a crash cut off is dropped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        whole = path.stat().st_size // _RECORD.itemsize
+        with path.open("r+b") as file:
+            file.truncate(whole * _RECORD.itemsize)
+        self._reload()
+
+    def _reload(self) -> None:
+        empty = self._path.stat().st_size == 0
+        self._records = (
+            np.zeros(0, _RECORD) if empty else np.memmap(self._path, dtype=_RECORD, mode="r")
+        )
+        self._rows = {name.decode(): row for row, name in enumerate(self._records["hash"])}
+
+    def row(self, image_hash: str) -> int | None:
+        return self._rows.get(image_hash)
+
+    def sharpness(self, row: int) -> float:
+        return float(self._records["sharpness"][row])
+
+    def thumbnails(self, rows: Sequence[int]) -> Pixels:
+        """uint8 (n, SIDE, SIDE), a copy."""
+        thumbnails: Pixels = self._records["thumbnail"][list(rows)]
+        return thumbnails
+
+    def complete(
+        self, wanted: Mapping[str, Path], bounds: MediaBounds, progress: ProgressListener
+    ) -> None:
+        """Reads the pictures that are not known yet; those that cannot be read stay unknown.
+
+        wanted: a file for each content hash.
+        """
+        missing = [(name, path) for name, path in wanted.items() if name not in self._rows]
+        progress.start("reading fingerprints", len(missing))
+        with ThreadPoolExecutor() as threads, self._path.open("ab") as file:
+            for start in range(0, len(missing), _BATCH):
+                part = missing[start : start + _BATCH]
+                prints = list(threads.map(lambda each: _read(each[0], each[1], bounds), part))
+                found = [
+                    (name, print_)
+                    for (name, _), print_ in zip(part, prints, strict=True)
+                    if print_ is not None
+                ]
+                records = np.zeros(len(found), _RECORD)
+                for record, (name, print_) in zip(records, found, strict=True):
+                    record["hash"] = name.encode()
+                    record["sharpness"] = print_.sharpness
+                    record["thumbnail"] = print_.thumbnail
+                file.write(records.tobytes())
+                progress.advance(len(part))
+        self._reload()
+
+
+def _read(image_hash: str, path: Path, bounds: MediaBounds) -> Print | None:
+    """None for a file that is gone, unreadable, or no longer what was indexed."""
+    try:
+        return read_print(path, bounds) if content_hash(path) == image_hash else None
+    except InputError:
+        return None

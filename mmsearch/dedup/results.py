@@ -1,0 +1,83 @@
+"""What deduplication finds: groups of items with the evidence that binds them, and findings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from mmsearch.dedup.items import Item
+
+Tier: TypeAlias = Literal["bytes", "pixels", "edited", "similar", "text-same", "text-near"]
+TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "similar", "text-same", "text-near")
+Family: TypeAlias = Literal["picture", "similar", "text"]
+FindingKind: TypeAlias = Literal[
+    "same product twice",
+    "same picture, different text",
+    "same text, different picture",
+    "same product, other attributes",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """first, second: places in the list of items, the smaller first. score: higher is nearer."""
+
+    first: int
+    second: int
+    tier: Tier
+    score: float
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An item of a group. tier, score, evidence: of its pair with the one that is kept.
+
+    Where it has none with that one, of its strongest pair with another member, whose key is `via`.
+    """
+
+    item: Item
+    tier: Tier
+    score: float
+    evidence: str
+    via: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """kept: what the rules chose. others: in the order of the rules. tier: the weakest of them."""
+
+    id: str
+    family: Family
+    tier: Tier
+    kept: Item
+    others: tuple[Member, ...]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        return (self.kept, *(member.item for member in self.others))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """keys: of the items that it is about. detail: what differs, in words."""
+
+    kind: FindingKind
+    keys: tuple[str, ...]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DedupReport:
+    """thresholds: by tier. unread: keys of pictures whose files are gone, changed or damaged."""
+
+    items: int
+    groups: tuple[Group, ...]
+    findings: tuple[Finding, ...]
+    thresholds: Mapping[str, float]
+    unread: tuple[str, ...]
+    seconds: float
+
+    @property
+    def duplicates(self) -> int:
+        """How many items are there beside the ones kept, where pictures are the same."""
+        return sum(len(group.others) for group in self.groups if group.family == "picture")

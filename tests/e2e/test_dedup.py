@@ -1,0 +1,150 @@
+"""Deduplication of a real store through the command line: tiers, findings, exit codes."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def scene(seed: int) -> Image.Image:
+    chance = np.random.default_rng(seed)
+    image = Image.linear_gradient("L").resize((240, 200)).convert("RGB")
+    pen = ImageDraw.Draw(image)
+    for _ in range(50):
+        x, y, reach = (int(chance.integers(*span)) for span in ((0, 240), (0, 200), (5, 40)))
+        colour = tuple(int(level) for level in chance.integers(0, 256, 3))
+        pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=colour)
+    return image
+
+
+@pytest.fixture(scope="module")
+def call(tiny_model: Path) -> Call:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MMSEARCH_")}
+    environment = {**kept, "MMSEARCH_MODEL": str(tiny_model), "MMSEARCH_DEVICE": "cpu"}
+
+    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "mmsearch", *arguments],
+            cwd=folder,
+            env={**environment, "COLUMNS": "140"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def fill(folder: Path) -> None:
+    """Two folders: originals with captions, and copies of some of them in several ways."""
+    shop, copies = folder / "shop", folder / "copies"
+    shop.mkdir()
+    (copies / "deep er").mkdir(parents=True)
+    for seed in range(6):
+        scene(seed).save(shop / f"{seed}.png")
+        (shop / f"{seed}.txt").write_text(f"Product number {seed}, a thing of many uses")
+    shutil.copy(shop / "0.png", copies / "same bytes.png")
+    scene(1).save(copies / "deep er" / "it's.bmp")
+    ImageOps.mirror(scene(2)).resize((120, 100)).save(copies / "small.jpg")
+    (copies / "small.txt").write_text("Quite another name for it")
+    scene(3).crop((10, 8, 230, 196)).save(copies / "crop.png")
+    (copies / "crop.txt").write_text("PRODUCT number 3: a thing of many uses!")
+
+
+@pytest.fixture(scope="module")
+def stocked(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Path:
+    folder = tmp_path_factory.mktemp("dedup")
+    fill(folder)
+    done = call(folder, "index", "shop", "copies")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def pictures(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """By the duplicate's key: its tier and the key of what is kept."""
+    return {
+        member["item"]["key"]: (member["tier"], group["kept"]["key"])
+        for group in document["dedup"]["groups"]
+        if group["family"] == "picture"
+        for member in group["others"]
+    }
+
+
+TIERS = ("--tiers", "bytes,pixels,edited,text-same,text-near")
+
+
+def test_every_tier_is_found_with_what_is_kept(call: Call, stocked: Path) -> None:
+    done = call(stocked, "dedup", *TIERS, "--json", "--reference", "shop")
+    assert done.returncode == 0, done.stderr
+    assert pictures(json.loads(done.stdout)) == {
+        "copies/same bytes.png": ("bytes", "shop/0.png"),
+        "copies/deep er/it's.bmp": ("pixels", "shop/1.png"),
+        "copies/small.jpg": ("edited", "shop/2.png"),
+        "copies/crop.png": ("edited", "shop/3.png"),
+    }
+
+
+def test_findings_join_pictures_and_texts(call: Call, stocked: Path) -> None:
+    document = json.loads(call(stocked, "dedup", *TIERS, "--json").stdout)
+    found = {(each["kind"], *sorted(each["keys"])) for each in document["dedup"]["findings"]}
+    assert ("same product twice", "copies/crop.png", "shop/3.png") in found
+    assert ("same picture, different text", "copies/small.jpg", "shop/2.png") in found
+
+
+def test_a_second_run_gives_the_same_answer(call: Call, stocked: Path) -> None:
+    once, again = (call(stocked, "dedup", "--csv", "--quiet").stdout for _ in range(2))
+    assert once == again
+    rows = list(csv.DictReader(io.StringIO(once)))
+    assert {row["role"] for row in rows} == {"kept", "duplicate"}
+
+
+def test_tiers_sources_folders_and_filters_narrow_the_search(call: Call, stocked: Path) -> None:
+    def keys(*arguments: str) -> set[str]:
+        done = call(stocked, "dedup", "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        return set(pictures(json.loads(done.stdout)))
+
+    assert keys("--tiers", "bytes", "--reference", "shop") == {"copies/same bytes.png"}
+    assert keys("--tiers", "bytes", "--within-folder") == set()
+    assert keys("--tiers", "bytes", "--across", "shop", "copies", "--keep", "path:*shop*") == {
+        "copies/same bytes.png"
+    }
+    assert keys("--tiers", "bytes,edited", "--where", "source = 'shop'") == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--tiers", "byte"), 2, "no tier 'byte'; there are bytes, pixels"),
+        (("--keep", "best"), 2, "no rule 'best'"),
+        (("--across", "shop", "nowhere"), 3, "no source 'nowhere'; there are: copies, shop"),
+        (("--where", "prize > 3"), 2, "prize"),
+    ],
+)
+def test_wrong_arguments_are_told(
+    call: Call, stocked: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = call(stocked, "dedup", *arguments)
+    assert done.returncode == code
+    assert message in " ".join(done.stderr.split())
+
+
+def test_same_answers_by_exit_code(call: Call, stocked: Path) -> None:
+    same = call(stocked, "same", "shop/2.png", "copies/small.jpg", "--json")
+    assert same.returncode == 0
+    assert json.loads(same.stdout)["comparison"]["orientation"] == "mirrored"
+    other = call(stocked, "same", "shop/2.png", "shop/3.png")
+    assert (other.returncode, other.stdout.split(":")[0]) == (10, "different")
+    assert call(stocked, "same", "shop/2.png", "shop/2.txt").returncode == 2
