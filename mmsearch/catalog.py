@@ -79,7 +79,8 @@ class Catalog:
 
             on_gpu = not self.settings.device.startswith(("cpu", "mps"))
             generation = live_generation(self.folder, on_gpu=on_gpu)
-            store = Store.open(self.folder)
+            snapshot = generation.snapshot() if generation is not None else None
+            store = Store.open(self.folder, snapshot=snapshot)
             model = self.settings.model or store.manifest.model
             self._engine = Engine(
                 store,

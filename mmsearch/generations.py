@@ -34,6 +34,7 @@ from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, Target
 from mmsearch.store.lance import LIVE, Store
 from mmsearch.store.manifest import write_atomically
+from mmsearch.store.snapshot import Snapshot, read_snapshot
 
 CURRENT = "CURRENT"
 # The generation before the live one stays for readers that opened it.
@@ -131,6 +132,10 @@ class Generation:
         for target in self.info.counts:
             verify_index(_path(self._folder, target, self.info.number))
 
+    def snapshot(self) -> Snapshot | None:
+        """The rows that it was built from, if they are still the table's."""
+        return read_snapshot(_rows_path(self._folder, self.info.number), self._folder)
+
     def metas(self) -> dict[Target, IndexMeta]:
         """By target, what was written beside its index: kind, why, and how it was tuned."""
         folder, number = self._folder, self.info.number
@@ -212,6 +217,7 @@ def refresh_generation(
         progress.advance(count)
         progress.note(f"{target} index: {index.kind}, {count:,} vectors; {index.reason}")
     _write_info(store.folder, info)
+    store.save_snapshot(_rows_path(store.folder, number))
     write_atomically(store.folder / CURRENT, f"{number}\n")
     _remove_old(store.folder, number)
     return info
@@ -308,6 +314,10 @@ def _info_path(folder: Path, number: int) -> Path:
     return folder / "faiss" / f"{number:06d}.json"
 
 
+def _rows_path(folder: Path, number: int) -> Path:
+    return folder / "faiss" / f"{number:06d}.arrow"
+
+
 def _numbers(folder: Path) -> Sequence[int]:
     names = {path.name.split(".")[0] for path in (folder / "faiss").glob("**/[0-9]*")}
     return sorted(int(name) for name in names if name.isdigit())
@@ -323,6 +333,7 @@ def _remove_old(folder: Path, live: int) -> None:
             for target in COLUMNS:
                 shutil.rmtree(_path(folder, target, number), ignore_errors=True)
             _info_path(folder, number).unlink(missing_ok=True)
+            _rows_path(folder, number).unlink(missing_ok=True)
 
 
 def _size(folder: Path) -> int:

@@ -79,7 +79,9 @@ class Shelf:
     def engine(self, **factories: Any) -> Engine:
         generation = live_generation(self.store.folder)
         loaders = {"encoder": no_encoder, "text_encoder": no_encoder, **factories}
-        return Engine(Store.open(self.store.folder), generation=generation, **loaders)
+        snapshot = generation.snapshot() if generation else None
+        store = Store.open(self.store.folder, snapshot=snapshot)
+        return Engine(store, generation=generation, **loaders)
 
     @property
     def fusion(self) -> LateFusion:

@@ -5,6 +5,7 @@ Reads only, and never waits for a writer: it stays at the table version and gene
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.engine.cursor import Cursor, fingerprint
@@ -75,13 +76,10 @@ class Engine:
     def pages(self, queries: Sequence[Query]) -> list[Page]:
         state = self._state()
         searches = []
-        read = self._terms.read(queries)
-        targets: dict[str, tuple[Target, ...]] = {}
-        for query, (terms, excluded) in zip(queries, read, strict=True):
-            if query.target not in targets:
-                targets[query.target] = self._targets(query)
+        for query, (terms, excluded) in zip(queries, self._terms.read(queries), strict=True):
+            targets = self._auto if query.target == "auto" else (query.target,)
             cursor = Cursor.read(query.after, query, state) if query.after is not None else None
-            searches.append(Search(query, terms, targets[query.target], excluded, cursor))
+            searches.append(Search(query, terms, targets, excluded, cursor))
         self._gatherer.fill(searches)
         records = self._records([found for search in searches for found in search.page])
         return [self._page(search, records, state) for search in searches]
@@ -104,10 +102,9 @@ class Engine:
         number = self._generation.info.number if self._generation else 0
         return f"{self._store.version}.{number}"
 
-    def _targets(self, query: Query) -> tuple[Target, ...]:
+    @cached_property
+    def _auto(self) -> tuple[Target, ...]:
         """What 'auto' means: products where most items have both, else each modality there is."""
-        if query.target != "auto":
-            return (query.target,)
         counts = self._store.counts()
         modalities: tuple[Target, ...] = ("image", "text")
         present = tuple(name for name in modalities if counts[name])

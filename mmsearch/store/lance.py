@@ -10,13 +10,12 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import filelock
-import lancedb
 import pyarrow as pa
-from lancedb.query import MultiMatchQuery
 
 from mmsearch.errors import BadFilter, BadQuery, CorruptIndex, StoreLocked
 from mmsearch.records import Floats, Ids, Scalar
@@ -36,6 +35,7 @@ from mmsearch.store.rows import (
     scalar_types,
     vectors_to_numpy,
 )
+from mmsearch.store.snapshot import MAX_ROWS, Snapshot, write_snapshot
 
 FOLDER_NAME = ".mmsearch"
 ITEMS, FAILURES, PRUNED = "items", "failures", "pruned"
@@ -56,24 +56,18 @@ _TYPE_WORDS = {"Int64": "whole number", "Int32": "whole number", "Float64": "num
 class Store:
     """A `.mmsearch` folder. Open it with `Store.open`, make one with `Store.create`."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, snapshot: Snapshot | None = None) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._db = lancedb.connect(str(folder / "lance"))
-        try:
-            self._items = self._db.open_table(ITEMS)
-            self._failures = self._db.open_table(FAILURES)
-        except (ValueError, RuntimeError, OSError) as error:
-            raise CorruptIndex(
-                f"{folder} has a manifest but its table cannot be opened ({_first_line(error)}); "
-                "restore the folder from a copy, or move it away and index again"
-            ) from error
+        self._snapshot = snapshot
+        if snapshot is None:
+            self._items, self._failures = self._open_table(ITEMS), self._open_table(FAILURES)
 
     @classmethod
     def create(cls, folder: Path, manifest: Manifest) -> Self:
         """An empty store; one that stopped half-way through its creation is completed."""
         folder.mkdir(parents=True, exist_ok=True)
-        db = lancedb.connect(str(folder / "lance"))
+        db = _connect(folder)
         dim = manifest.space.dim
         db.create_table(ITEMS, schema=items_schema(dim), exist_ok=True)
         db.create_table(FAILURES, schema=FAILURES_SCHEMA, exist_ok=True)
@@ -81,9 +75,42 @@ class Store:
         return cls(folder, manifest)
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Raises StoreNotFound, CorruptIndex."""
-        return cls(folder, read_manifest(folder))
+    def open(cls, folder: Path, *, snapshot: Snapshot | None = None) -> Self:
+        """snapshot: answers what it can; LanceDB is opened, at its version, for the rest.
+
+        Raises StoreNotFound, CorruptIndex.
+        """
+        return cls(folder, read_manifest(folder), snapshot)
+
+    @cached_property
+    def _db(self) -> Any:
+        return _connect(self.folder)
+
+    @cached_property
+    def _items(self) -> Any:
+        table = self._open_table(ITEMS)
+        if self._snapshot is not None:
+            table.checkout(self._snapshot.version)
+        return table
+
+    @cached_property
+    def _failures(self) -> Any:
+        return self._open_table(FAILURES)
+
+    def _open_table(self, name: str) -> Any:
+        try:
+            return self._db.open_table(name)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise CorruptIndex(
+                f"{self.folder} has a manifest but its table cannot be opened "
+                f"({_first_line(error)}); restore the folder from a copy, or move it away and "
+                "index again"
+            ) from error
+
+    @property
+    def _schema(self) -> pa.Schema:
+        """Of the public columns and metadata at least."""
+        return self._snapshot.rows.schema if self._snapshot else self._items.schema
 
     def __len__(self) -> int:
         return int(self._items.count_rows(LIVE))
@@ -95,12 +122,12 @@ class Store:
     @property
     def version(self) -> int:
         """The Lance version that this object reads."""
-        return int(self._items.version)
+        return self._snapshot.version if self._snapshot else int(self._items.version)
 
     @property
     def metadata_columns(self) -> dict[str, pa.DataType]:
         fixed = set(items_schema(self.dim).names)
-        return {f.name: f.type for f in self._items.schema if f.name not in fixed}
+        return {f.name: f.type for f in self._schema if f.name not in fixed}
 
     @property
     def public_columns(self) -> list[str]:
@@ -119,7 +146,8 @@ class Store:
             ) from None
         try:
             self.manifest = read_manifest(self.folder)
-            self._items, self._failures = self._db.open_table(ITEMS), self._db.open_table(FAILURES)
+            self._snapshot = None
+            self._items, self._failures = self._open_table(ITEMS), self._open_table(FAILURES)
             self._finish_conversions()
             yield
         finally:
@@ -230,6 +258,12 @@ class Store:
             self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
         keep_up_indexes(self._items, self.metadata_columns)
 
+    def save_snapshot(self, path: Path) -> None:
+        """Writes the rows as they are now, if they are few, for `Store.open(snapshot=…)`."""
+        if len(self) <= MAX_ROWS:
+            rows = self.scan(["_uid", *self.public_columns], LIVE)
+            write_snapshot(path, self.folder, Snapshot(self.version, self.counts(), rows))
+
     # --- rows out ---
 
     def scan(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
@@ -262,6 +296,8 @@ class Store:
 
     def rows(self, uids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of these uids, in no particular order."""
+        if columns and self._snapshot and set(columns) <= set(self._snapshot.rows.column_names):
+            return self._snapshot.rows_of(uids, columns)
         names = list(columns) if columns else self._items.schema.names
         if not uids:
             return self._items.schema.empty_table().select(names)
@@ -281,6 +317,8 @@ class Store:
             raise BadQuery(
                 f"{self.folder} has no word index yet; run 'mmsearch index --rebuild' once"
             )
+        from lancedb.query import MultiMatchQuery
+
         columns = word_columns(self.metadata_columns)
         match = MultiMatchQuery(words, columns)  # type: ignore[call-arg]
         query = self._items.search(match, query_type="fts").where(_live_and(where), prefilter=True)
@@ -306,6 +344,8 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """Live rows by what they have, and missing rows."""
+        if self._snapshot is not None:
+            return dict(self._snapshot.counts)
         image, text = "_image_vector IS NOT NULL", "_text_vector IS NOT NULL"
         return {
             "items": len(self),
@@ -324,7 +364,7 @@ class Store:
         return int(self._items.count_rows(f"{LIVE} AND source = {_quoted([name])}"))
 
     def column_types(self) -> dict[str, pa.DataType]:
-        return {name: self._items.schema.field(name).type for name in self.public_columns}
+        return {name: self._schema.field(name).type for name in self.public_columns}
 
     # --- failures ---
 
@@ -340,6 +380,13 @@ class Store:
 
     def failures(self) -> list[dict[str, Any]]:
         return list(self._failures.to_arrow().sort_by("key").to_pylist())
+
+
+def _connect(folder: Path) -> Any:
+    # Takes a second to import, which a search that a snapshot answers does without.
+    import lancedb
+
+    return lancedb.connect(str(folder / "lance"))
 
 
 def _small_fragments(table: Any) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
-from lancedb.index import FTS, Bitmap, BTree
 
 # What a person would search for by its name or number; descriptions are part of 'text' already.
 _WORD_COLUMN = re.compile(
@@ -35,6 +34,8 @@ def has_word_index(table: Any) -> bool:
 
 def add_word_indexes(table: Any, metadata: Mapping[str, pa.DataType]) -> None:
     """Gives each word column that has none its index; Lance searches no column without one."""
+    from lancedb.index import FTS
+
     present = _present(table)
     for name in word_columns(metadata):
         if (name, "FTS") not in present:
@@ -61,7 +62,9 @@ def _present(table: Any) -> set[tuple[str, str]]:
     }
 
 
-def _scalar_config(table: Any, name: str) -> Bitmap | BTree:
+def _scalar_config(table: Any, name: str) -> Any:
+    from lancedb.index import Bitmap, BTree
+
     if name in ("_uid", "key"):
         return BTree()
     values = table.search().select([name]).to_arrow().column(name)

@@ -1,0 +1,67 @@
+"""The rows as people see them, in one Arrow file beside the index: small stores answer from it.
+
+Importing LanceDB takes longer than all else that a cold search does. The file is written under the
+write lock and serves only while the table's folder lists the very versions that it listed then;
+any commit adds one, and then LanceDB is asked.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+VERSIONS = Path("lance") / "items.lance" / "_versions"
+# Beyond, the file would take long to write, and a process that searches much stays open anyway.
+MAX_ROWS = 50_000
+_META = b"mmsearch"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The live rows at a table version, ascending by _uid, memory-mapped. counts: as Store's."""
+
+    version: int
+    counts: Mapping[str, int]
+    rows: pa.Table
+
+    def rows_of(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """The rows of those uids that are live."""
+        known = self.rows.column("_uid").to_numpy()
+        wanted = np.asarray(uids, dtype=np.int64)
+        return self.rows.select(list(columns)).take(np.flatnonzero(np.isin(known, wanted)))
+
+
+def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
+    """Call it under the write lock, after the last commit of the run."""
+    about = {
+        "version": snapshot.version,
+        "counts": dict(snapshot.counts),
+        "versions": _versions(folder),
+    }
+    rows = snapshot.rows.sort_by("_uid").replace_schema_metadata({_META: json.dumps(about)})
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("wb") as stream:
+        with pa.ipc.new_file(stream, rows.schema) as writer:
+            writer.write_table(rows)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+
+
+def read_snapshot(path: Path, folder: Path) -> Snapshot | None:
+    """None where there is none, where it cannot be read, or where the table has moved on."""
+    try:
+        rows = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        about = json.loads(rows.schema.metadata[_META])
+        fresh = about["versions"] == _versions(folder)
+        return Snapshot(about["version"], about["counts"], rows) if fresh else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _versions(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / VERSIONS).iterdir())
