@@ -15,7 +15,8 @@ RNG = np.random.default_rng(5)
 
 
 def vector() -> Floats:
-    return unit(RNG.normal(size=(1, DIM)).astype(np.float32))[0]
+    row: Floats = unit(RNG.normal(size=(1, DIM)).astype(np.float32))[0]
+    return row
 
 
 def flat_fusion() -> LateFusion:

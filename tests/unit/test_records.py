@@ -1,5 +1,7 @@
 """The shared types: unit rows at the door, spaces that never mix, paths that survive the trip."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,7 +31,8 @@ def test_any_file_name_comes_back_from_its_printable_form(name: bytes) -> None:
 def test_embeddings_must_be_unit_rows() -> None:
     good = np.eye(4, dtype=np.float32)[:2]
     assert len(Embeddings(["a", "b"], good, SPACE).vectors) == 2
-    for bad in (good * 2, good * np.float32("nan"), np.zeros_like(good), good.astype(np.float64)):
+    wide: Any = good.astype(np.float64)
+    for bad in (good * 2, good * np.float32("nan"), np.zeros_like(good), wide):
         with pytest.raises(InputError):
             Embeddings(["a", "b"], bad, SPACE)
     with pytest.raises(InputError):
