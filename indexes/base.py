@@ -11,6 +11,9 @@ from mmsearch.errors import InputError
 from mmsearch.records import Floats, Ids
 
 IndexKind: TypeAlias = Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq"]
+# Effort is tuned for so many hits; recall is measured over them.
+RECALL_AT = 10
+
 INDEX_KINDS: tuple[str, ...] = get_args(IndexKind)
 
 

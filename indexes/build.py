@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mmsearch.errors import InputError
-from mmsearch.indexes.base import IndexOptions, VectorBatches
+from mmsearch.indexes.base import RECALL_AT, IndexOptions, VectorBatches
 from mmsearch.indexes.checks import require_distinct, require_pairs, require_vectors
 from mmsearch.indexes.choice import cell_count, choose
 from mmsearch.indexes.faiss_index import FaissIndex
@@ -14,7 +14,7 @@ from mmsearch.indexes.hnsw import HnswIndex, new_hnsw
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index, new_ivf
 from mmsearch.indexes.pq import IvfPqIndex, new_pq
 from mmsearch.indexes.truth import Truth
-from mmsearch.indexes.tuning import RECALL_AT, explain, tune, tune_refinement
+from mmsearch.indexes.tuning import explain, tune, tune_refinement
 from mmsearch.records import Floats, Ids
 
 # Enough for an interval of about ±0.01 around a recall of 0.95.

@@ -3,7 +3,7 @@
 import faiss
 import numpy as np
 
-from mmsearch.indexes.faiss_index import ordered
+from mmsearch.indexes.faiss_index import ordered, widened
 from mmsearch.indexes.flat import gathered
 from mmsearch.indexes.rows import RowFilter, StrikingIndex
 from mmsearch.records import Floats, Ids
@@ -58,7 +58,7 @@ class HnswIndex(StrikingIndex):
 
     def _walk(self, queries: Floats, k: int, within: RowFilter | None) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim) → similarities (q, k) and ids (q, k), -1 where none was met."""
-        effort = max(self.effort, 2 * k)
+        effort = max(widened(self.effort, k, 1.0), 2 * k)
         parameters = faiss.SearchParametersHNSW(efSearch=effort)
         if within is not None:
             effort = effort * self.index.ntotal // len(within.rows)

@@ -5,14 +5,10 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 
-from mmsearch.indexes.faiss_index import FaissIndex, selector
+from mmsearch.indexes.faiss_index import FaissIndex, selector, widened
 from mmsearch.records import Floats, Ids
 
 TRAINING_ROUNDS = 10
-
-# A filter spreads a query's neighbours over more cells, though not in proportion; tried with
-# random filters of 50 % to 0.05 %, the square root of the allowed share kept the recall.
-SHARE_POWER = 0.5
 
 # Above this share of allowed ids hardly any cell is without one, and looking for such costs more.
 SCATTERED_SHARE = 0.02
@@ -41,11 +37,6 @@ def train_cells(index: faiss.IndexIVF, quantizer: faiss.IndexFlat, sample: Float
     index.cp.niter = TRAINING_ROUNDS
     index.cp.max_points_per_centroid = len(sample) // index.nlist + 1
     index.train(sample)
-
-
-def wider(probes: int, share: float) -> int:
-    """How many cells to probe when only `share` of the rows, above 0, may be returned."""
-    return int(np.ceil(probes / share**SHARE_POWER))
 
 
 def probe_efforts(cells: int) -> list[int]:
@@ -90,9 +81,9 @@ class IvfIndex(FaissIndex):
 
     def _nearest(self, queries: Floats, k: int, allowed: Ids | None) -> tuple[Floats, Ids]:
         if allowed is None:
-            return self._probed(queries, k, self.effort, self.cells, None)
+            return self._probed(queries, k, widened(self.effort, k, 1.0), self.cells, None)
         share = len(allowed) / len(self)
-        probes = wider(self.effort, min(share, 1.0))
+        probes = widened(self.effort, k, share)
         if share > SCATTERED_SHARE:
             return self._probed(queries, k, probes, self.cells, Filters(selector(allowed)))
         rows = self.table.rows_of(allowed)

@@ -8,7 +8,9 @@ import faiss
 import numpy as np
 
 from mmsearch.errors import InputError
-from mmsearch.indexes.ivf import probe_efforts, train_cells, wider
+from mmsearch.indexes.base import RECALL_AT
+from mmsearch.indexes.faiss_index import widened
+from mmsearch.indexes.ivf import probe_efforts, train_cells
 from mmsearch.indexes.rows import RowFilter, StrikingIndex
 from mmsearch.records import Floats, Ids
 
@@ -99,11 +101,13 @@ class IvfPqIndex(StrikingIndex):
         rows = int(self.index.ntotal) if within is None else len(within.rows)
         if within is not None and rows <= SCANNED_ROWS:
             return self._scan(queries, k, within.rows)
-        probes = min(self.cells, wider(max(self.effort, 1), rows / self.index.ntotal))
-        similarities, ids = self._probe(queries, k, within, probes)
+        # Fewer hits would be picked from fewer candidates than the refinement was tuned with.
+        width = max(k, RECALL_AT)
+        probes = min(self.cells, widened(self.effort, k, rows / self.index.ntotal))
+        similarities, ids = self._probe(queries, width, within, probes)
         short = np.flatnonzero((ids >= 0).sum(axis=1) < min(k, rows))
         if len(short) and probes < self.cells:
-            every = self._probe(queries[short], k, within, self.cells)
+            every = self._probe(queries[short], width, within, self.cells)
             similarities[short], ids[short] = every
         return similarities, ids
 

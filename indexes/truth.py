@@ -12,6 +12,10 @@ from mmsearch.records import Floats, Ids
 # Copies of one picture tie; an index that finds another copy than the scan did has not missed it.
 WIDTH = 64
 
+# Stored vectors are float16 and codes are coarser: neighbours that lie closer together than this
+# have no order to find. A placeholder picture on ten thousand products makes such queries.
+SPREAD = 5e-4
+
 # A query this close to a vector is that vector: every effort finds it, which flatters recall.
 SELF = 1 - 1e-4
 
@@ -41,6 +45,11 @@ class Truth:
         order = np.argsort(-both, axis=1, kind="stable")[:, :WIDTH]
         self._similarities = np.take_along_axis(both, order, axis=1)
         self._ids = np.take_along_axis(both_ids, order, axis=1)
+
+    def judged(self, at: int) -> NDArray[np.bool_]:
+        """Which queries, (q,), have nearest neighbours that stand out from the next ones."""
+        first, last = self._similarities[:, at], self._similarities[:, -1]
+        return ~np.isfinite(last) | (last + SPREAD < first)
 
     def recalls(self, found: Ids, at: int) -> NDArray[np.float64]:
         """found: int64 (q, at + 1 or more), best first → recall@at of each query, (q,).

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mmsearch.indexes.base import EffortPoint, Tuning
+from mmsearch.indexes.base import RECALL_AT, EffortPoint, Tuning
 from mmsearch.indexes.truth import Truth
 from mmsearch.records import Ids
-
-RECALL_AT = 10
 
 # Candidates that a code ranks too low are lost before any cell is left out.
 ROOM_FOR_PROBING = 0.4
@@ -31,7 +30,7 @@ def tune(search: Callable[[int], Ids], tries: list[int], truth: Truth, *, floor:
             chosen = effort
         if chosen and tries.index(effort) >= tries.index(chosen) + POINTS_PAST_FLOOR:
             break
-    queries = {name: part.stop - part.start for name, part in truth.groups.items()}
+    queries = {name: int(rows.sum()) for name, rows in _judged_groups(truth).items()}
     return Tuning(chosen or tries[-1], floor, bool(chosen), queries, tuple(curve))
 
 
@@ -52,7 +51,7 @@ def _measured(search: Callable[[int], Ids], effort: int, truth: Truth) -> Effort
     found = search(effort)
     milliseconds = 1e3 * (perf_counter() - started) / max(1, len(found))
     recalls = truth.recalls(found, RECALL_AT)
-    by_group = {name: recalls[part] for name, part in truth.groups.items()}
+    by_group = {name: recalls[rows] for name, rows in _judged_groups(truth).items()}
     return EffortPoint(
         effort=effort,
         recall={name: round(float(part.mean()), 4) for name, part in by_group.items()},
@@ -61,7 +60,16 @@ def _measured(search: Callable[[int], Ids], effort: int, truth: Truth) -> Effort
     )
 
 
-def lower_bound(recalls: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+def _judged_groups(truth: Truth) -> dict[str, NDArray[np.bool_]]:
+    """Which of all the queries count, by group; a group in which none does is left out."""
+    judged = truth.judged(RECALL_AT)
+    inside = {name: np.zeros_like(judged) for name in truth.groups}
+    for name, part in truth.groups.items():
+        inside[name][part] = judged[part]
+    return {name: rows for name, rows in inside.items() if rows.any()}
+
+
+def lower_bound(recalls: NDArray[np.float64]) -> float:
     """Lower end of the mean's 95% interval. recalls: float64 (q,), each in [0, 1].
 
     One perfect and one failed query are added, as Agresti and Coull do for proportions: a sample
@@ -76,6 +84,8 @@ def explain(why: str, effort: str, tuning: Tuning | None) -> str:
     """One line for people. effort: how hard it looks, such as '12 of 1,024 cells probed'."""
     if tuning is None:
         return why
+    if not tuning.queries:
+        return f"{why}; {effort}: no query had neighbours that stand out to be found"
     point = next(point for point in tuning.curve if point.effort == tuning.effort)
     reached = ", ".join(
         f"{point.recall[name]:.3f} (at least {point.lowest[name]:.3f}) on {count} {name} queries"

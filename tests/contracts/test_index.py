@@ -159,6 +159,18 @@ def test_a_filter_returns_k_of_the_allowed(kind: IndexKind, share: float) -> Non
     assert overlap(found, wanted) >= (1 if kind in EXACT else 0.93)
 
 
+@pytest.mark.parametrize("k", [1, 3, 30, 100, 400])
+@pytest.mark.parametrize("kind", KINDS)
+def test_recall_holds_for_fewer_and_more_hits_than_it_was_tuned_for(
+    kind: IndexKind, k: int
+) -> None:
+    index, vectors, ids = shared(kind, 5_000)
+    queries = mixture(40, seed=1)
+    _, wanted = oracle(vectors, ids, queries, k)
+    # Codes of 8 bits cannot always tell the very first from the second.
+    assert overlap(index.search(queries, k)[1], wanted) >= (1 if kind in EXACT else 0.9)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_allowed_finds_nothing(kind: IndexKind) -> None:
     index, _, ids = shared(kind, 700)

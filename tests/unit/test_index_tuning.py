@@ -160,6 +160,34 @@ def test_another_copy_of_the_same_picture_counts_as_found() -> None:
     assert WIDTH > 41
 
 
+def test_a_placeholder_on_every_other_item_does_not_drive_auto_to_a_full_scan() -> None:
+    vectors = clusters(3_000)
+    vectors[::2] = vectors[0]
+    queries = np.concatenate([clusters(300, seed=5), np.repeat(vectors[:1], 200, axis=0)])
+    truth = Truth({"image": queries})
+    truth.update(vectors, np.arange(3_000, dtype=np.int64))
+    assert truth.judged(10)[300:].sum() == 0
+    assert truth.judged(10)[:300].mean() > 0.8
+    index = build_index(
+        Batches(vectors),
+        dim=DIM,
+        options=IndexOptions(kind="ivf-flat"),
+        queries={"image": queries, "placeholder": queries[300:]},
+    )
+    assert index.tuning is not None
+    assert index.tuning.reached
+    assert index.tuning.queries == {"image": truth.judged(10).sum()}
+
+
+def test_a_catalog_of_one_picture_only_is_built_without_a_recall_to_tell() -> None:
+    vectors = np.repeat(clusters(1), 900, axis=0)
+    index = build_index(Batches(vectors), dim=DIM, options=IndexOptions(kind="ivf-sq8"))
+    assert index.tuning is not None
+    assert (index.tuning.reached, index.tuning.queries) == (True, {})
+    assert "no query had neighbours that stand out" in index.reason
+    assert (index.search(vectors[:1], 5)[1] == np.arange(5)).all()
+
+
 def test_few_rows_are_all_there_is_to_find() -> None:
     truth = Truth({"row": clusters(5)})
     truth.update(clusters(5), np.arange(5, dtype=np.int64))
