@@ -44,10 +44,15 @@ def add_word_indexes(table: Any, metadata: Mapping[str, pa.DataType]) -> None:
             table.create_index(name, config=config, name=f"{name}_words")
 
 
-def keep_up_indexes(table: Any, metadata: Mapping[str, pa.DataType]) -> None:
-    """Adds the indexes that are missing, and takes new rows into those that lag far behind."""
+def keep_up_indexes(
+    table: Any, metadata: Mapping[str, pa.DataType], *, scalar_rows: int = SCALAR_INDEX_ROWS
+) -> None:
+    """Adds the indexes that are missing, and takes new rows into those that lag far behind.
+
+    scalar_rows: filters get indexes from this many rows on.
+    """
     add_word_indexes(table, metadata)
-    if len(table) >= SCALAR_INDEX_ROWS:
+    if len(table) >= scalar_rows:
         indexed = {name for name, kind in _present(table) if kind != "FTS"}
         for name in ({"_uid", "key", "source"} | metadata.keys()) - indexed:
             table.create_index(name, config=_scalar_config(table, name), name=f"{name}_values")
