@@ -32,7 +32,7 @@ class Measures:
 
 
 def write_card(
-    recipe: Recipe, sources: Mapping[str, int], texts: int, parameters: int, measures: Measures
+    recipe: Recipe, sources: Mapping[str, int], texts: int, parameters: float, measures: Measures
 ) -> str:
     """Markdown with the front matter that model hubs read."""
     image, text = recipe.image, recipe.text
@@ -64,21 +64,69 @@ def write_card(
         "|---|---:|",
         *[f"| {ORIGINS.get(name, name)} | {count:,} |" for name, count in sources.items()],
         "",
-        f"The text tower and the alignment saw {texts:,} different texts.",
+        *_taught(recipe, texts),
+        "## Training",
+        "",
+        *_stages(recipe),
+        "",
+        "To train it again, with the packages above unpacked and `pip install mmsearch[train]`:",
+        "",
+        "```",
+        "mmsearch train RECIPE --out FOLDER \\",
+        *[f"  --data {name}=PATH \\" for name in recipe.sources[:-1]],
+        f"  --data {recipe.sources[-1]}=PATH",
+        "```",
         "",
         "## Measured",
         "",
         *_measured(measures),
         "",
+        *(["## Limits", "", *[f"- {line}" for line in recipe.limits], ""] if recipe.limits else []),
     ]
     return "\n".join(lines)
+
+
+def _taught(recipe: Recipe, texts: int) -> list[str]:
+    if not recipe.text.teacher:
+        return []
+    return [
+        f"The text tower was taught on {texts:,} texts: captions and keywords of the pictures, "
+        "names and definitions of ImageNet's classes, WordNet's lemmas, glosses and examples, and "
+        "noun phrases and simple scenes composed from lists.",
+        "",
+    ]
+
+
+def _stages(recipe: Recipe) -> list[str]:
+    bag, distill, align = recipe.bag, recipe.distill, recipe.align
+    lines = []
+    if recipe.text.teacher:
+        lines += [
+            f"1. Word vectors: one vector and weight for each token, {bag.steps} steps, so that "
+            "their mean is the sentence encoder's vector. The text tower starts as this.",
+            f"2. Text tower: {distill.steps} steps of {distill.batch} texts towards the sentence "
+            "encoder's vectors, by cosine and by the relations within the batch.",
+        ]
+    kept = (
+        " The classifier's softmax, on real features and on stand-ins made from its own weights, "
+        "must be found again among the class names' vectors, so that photographs stay known."
+        if recipe.image.weights
+        else ""
+    )
+    text = "its projection" if align.text == "projection" else "all of it"
+    lines.append(
+        f"{len(lines) + 1}. Alignment: {align.steps} steps of {align.batch} pairs over frozen "
+        f"features, symmetric InfoNCE with several positives; trained are the image head and, of "
+        f"the text tower, {text}.{kept}"
+    )
+    return lines
 
 
 def _measured(measures: Measures) -> list[str]:
     if not measures.held_out:
         return ["Nothing was held out from this run, so nothing was measured."]
     lines = [
-        f"On {measures.held_out:,} drawings of concepts that training never saw, one each, with "
+        f"On {measures.held_out:,} pictures of concepts that training never saw, one each, with "
         "their titles as queries:",
         "",
         "| measure | value |",

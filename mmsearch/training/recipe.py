@@ -85,11 +85,14 @@ class Align:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
+    """hold_out: share of the concepts kept for measuring; limits: lines for the model's card."""
+
     name: str
     sources: tuple[str, ...]
     seed: int = 0
     embed_dim: int = 512
     hold_out: float = 0.05
+    limits: tuple[str, ...] = ()
     image: ImageTower = ImageTower()
     text: TextTower = TextTower()
     corpus: Corpus = Corpus()
