@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/mmsearch index $(DEMO) --store $(DEMO)/.mmsearch
 	$(BIN)/mmsearch search "red apple" --store $(DEMO)/.mmsearch -k 5
 	$(BIN)/mmsearch search --image $(DEMO)/images/red-apple.webp --target text --store $(DEMO)/.mmsearch -k 5
-	$(BIN)/mmsearch search "something to wear when it rains" --store $(DEMO)/.mmsearch -k 12 --gallery $(DEMO)/gallery.html
+	$(BIN)/mmsearch search "musical instruments" --store $(DEMO)/.mmsearch -k 12 --gallery $(DEMO)/gallery.html
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -n 2
