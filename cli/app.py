@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mmsearch.cli.dedup import dedup
+from mmsearch.cli.dedup_acting import apply, undo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.index import index
@@ -51,8 +52,15 @@ def interruptible(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in (index, search, info, sample, models, doctor, train, evaluate, dedup, same):
+for command in (index, search, info, sample, models, doctor, train, evaluate, same):
     app.command()(interruptible(command))
+
+
+dedup_app = typer.Typer()
+dedup_app.callback(invoke_without_command=True)(interruptible(dedup))
+for step in (apply, undo):
+    dedup_app.command()(interruptible(step))
+app.add_typer(dedup_app, name="dedup")
 
 
 def print_version(wanted: bool) -> None:

@@ -30,6 +30,7 @@ _CSV_COLUMNS = ("group", "family", "role", "tier", "score", "key", "uri", "evide
 
 
 def dedup(
+    context: typer.Context,
     tiers: Annotated[
         str | None,
         typer.Option(
@@ -69,12 +70,19 @@ def dedup(
     store: options.Store = None,
     as_json: options.AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per item.")] = False,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Write which copies could go, for 'dedup apply'.", metavar="FILE"),
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Find duplicates in the store: equal bytes, equal pixels, edited copies, similar shots, texts.
 
     Changes nothing. Pictures and texts are joined into findings, as one picture with two texts.
+    'mmsearch dedup apply' acts on a plan, 'mmsearch dedup undo' takes that back.
     """
+    if context.invoked_subcommand is not None:
+        return
     from mmsearch.catalog import open_catalog
     from mmsearch.dedup.edited import EDITED_AGREEMENT
     from mmsearch.dedup.find import (
@@ -99,12 +107,24 @@ def dedup(
     with ProgressDisplay(quiet=quiet) as progress:
         bounds = bounds_of(catalog.settings)
         report = find_duplicates(catalog.folder, chosen, bounds, progress)
+    if plan is not None:
+        count = write_plan_of(report, catalog.folder, plan)
+        stderr_console(quiet=quiet).print(f"wrote {count:,} steps to {plan}", soft_wrap=True)
     if as_json:
         write_text(to_json({"dedup": report}))
     elif as_csv:
         write_text(groups_csv(report))
     else:
         show(report, quiet=quiet)
+
+
+def write_plan_of(report: "DedupReport", folder: Path, path: Path) -> int:
+    from mmsearch.dedup.plan import make_plan, write_plan
+    from mmsearch.store.lance import Store
+
+    entries = make_plan(report.groups, Store.open(folder))
+    write_plan(entries, path)
+    return len(entries)
 
 
 def show(report: "DedupReport", *, quiet: bool) -> None:

@@ -1,6 +1,6 @@
 """Writes docs/cli.md from the commands' own help; with --check only says whether it is up to date.
 
-    python tools/write_cli_docs.py [--check]
+python tools/write_cli_docs.py [--check]
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 COMMANDS = (
     *("index", "search", "info", "sample", "models", "doctor", "train", "evaluate"),
-    *("dedup", "same"),
+    *("dedup", "dedup apply", "dedup undo", "same"),
 )
 HEAD = "# Commands\n\nWritten by `make docs` from `mmsearch COMMAND --help`.\n"
 
@@ -31,7 +31,9 @@ def help_of(*command: str) -> str:
 
 def page() -> str:
     parts = [HEAD, f"```text\n{help_of()}\n```\n"]
-    parts += [f"## mmsearch {name}\n\n```text\n{help_of(name)}\n```\n" for name in COMMANDS]
+    parts += [
+        f"## mmsearch {name}\n\n```text\n{help_of(*name.split())}\n```\n" for name in COMMANDS
+    ]
     return "\n".join(parts).replace("python -m mmsearch", "mmsearch")
 
 

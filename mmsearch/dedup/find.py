@@ -32,7 +32,7 @@ FOLDER = "dedup"
 SIMILAR = 0.92
 _SIMILAR_ASKED = 12
 # Edited copies that agree this well are certain; chains are only guarded against below.
-_CERTAIN = 0.85
+CERTAIN = 0.85
 _EQUAL_BYTES, _EQUAL_PIXELS = 2.0, 1.5
 # Equal pixels, decoded at another scale, agree at least so far.
 _MAYBE_EQUAL = 0.98
@@ -245,7 +245,7 @@ class _Finder:
 
     def groups(self, family: Family, pairs: Sequence[Pair], rules: KeepRules) -> list[Group]:
         chosen = [pair for pair in pairs if self._allowed(pair)]
-        certain = float("inf") if family == "similar" else _CERTAIN
+        certain = float("inf") if family == "similar" else CERTAIN
         found = group_pairs(
             len(self.items),
             [(pair.first, pair.second) for pair in chosen],

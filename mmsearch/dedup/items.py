@@ -14,6 +14,7 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds, content_hash
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Pixels, Scalar, real_path
+from mmsearch.store.hidden import read_hidden
 from mmsearch.store.lance import LIVE, Store
 
 CACHE_NAME = "prints.bin"
@@ -51,10 +52,10 @@ class Item:
 
 
 def read_rows(store: Store, where: str | None) -> list[dict[str, Any]]:
-    """The live rows that match, by uid. Raises BadFilter."""
-    allowed = set(store.uids(where).tolist()) if where else None
+    """The live rows that match and are not hidden, by uid. Raises BadFilter."""
+    allowed = set(store.uids(where).tolist()) - read_hidden(store.folder)
     table = store.scan([*_COLUMNS, *store.metadata_columns], LIVE)
-    rows = [row for row in table.to_pylist() if allowed is None or row["_uid"] in allowed]
+    rows = [row for row in table.to_pylist() if row["_uid"] in allowed]
     return sorted(rows, key=lambda row: int(row["_uid"]))
 
 

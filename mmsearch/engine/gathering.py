@@ -23,6 +23,7 @@ from mmsearch.fusion import unit
 from mmsearch.generations import IMAGE, TEXT
 from mmsearch.query import Query, TermVectors, query_vector
 from mmsearch.records import Floats, Ids, Target
+from mmsearch.store.hidden import read_hidden
 from mmsearch.store.lance import Store
 from mmsearch.store.rows import vectors_to_numpy
 
@@ -72,12 +73,15 @@ class Gatherer:
 
     def __init__(self, store: Store, nearest: Nearest) -> None:
         self._store, self._nearest = store, nearest
+        self._hidden = read_hidden(store.folder)
 
     def fill(self, searches: Sequence[Search]) -> None:
         """Gathers until each search is complete."""
         filters = {search.query.where for search in searches} - {None}
         allowed = {where: self._store.uids(where) for where in filters}
         pending = list(searches)
+        for search in searches:
+            search.seen |= self._hidden
         while pending:
             ranked = self._ranked(pending, allowed)
             for search, rankings in zip(pending, ranked, strict=True):

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
+import mmsearch
+
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -148,3 +150,40 @@ def test_same_answers_by_exit_code(call: Call, stocked: Path) -> None:
     other = call(stocked, "same", "shop/2.png", "shop/3.png")
     assert (other.returncode, other.stdout.split(":")[0]) == (10, "different")
     assert call(stocked, "same", "shop/2.png", "shop/2.txt").returncode == 2
+
+
+def test_a_plan_is_applied_and_undone_and_hidden_items_are_not_found(
+    call: Call, tmp_path: Path, stocked: Path
+) -> None:
+    shutil.copytree(stocked, tmp_path / "all")
+    folder = tmp_path / "all"
+    # The copied store knows the pictures where they were: index them where they are now.
+    assert call(folder, "index", "shop", "copies", "--store", "own").returncode == 0
+    own = ("--store", "own")
+    tiers = ("--tiers", "bytes,pixels", "--reference", "shop")
+    assert call(folder, "dedup", *tiers, "--plan", "plan.jsonl", *own).returncode == 0
+    assert len((folder / "plan.jsonl").read_text().splitlines()) == 2
+
+    def keys() -> set[str]:
+        return {hit.key for hit in mmsearch.open(folder / "own").search(like="shop/0.png", k=50)}
+
+    everything = keys()
+    hidden = {"copies/same bytes.png", "copies/deep er/it's.bmp"}
+    assert hidden < everything
+    unasked = call(folder, "dedup", "apply", "plan.jsonl", "--action", "hide", *own)
+    assert (unasked.returncode, keys()) == (2, everything)
+    done = call(folder, "dedup", "apply", "plan.jsonl", "--action", "hide", "--yes", *own)
+    assert done.returncode == 0, done.stderr
+    assert keys() == everything - hidden
+    assert call(folder, "dedup", "undo", *own).returncode == 0
+    assert keys() == everything
+    moved = call(
+        *(folder, "dedup", "apply", "plan.jsonl", "--action", "move", "--to", "aside", "--yes"),
+        *own,
+    )
+    assert moved.returncode == 0, moved.stderr
+    assert (folder / "aside" / "copies" / "same bytes.png").is_file()
+    assert keys() == everything - hidden
+    assert call(folder, "dedup", "undo", *own).returncode == 0
+    assert (keys(), (folder / "copies" / "same bytes.png").is_file()) == (everything, True)
+    assert call(folder, "dedup", "undo", *own).returncode == 3

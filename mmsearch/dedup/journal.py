@@ -1,0 +1,76 @@
+"""What was done, step by step, written to disk before each step and after it."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mmsearch.errors import CorruptIndex, NotFound
+
+_PREFIX = "journal-"
+
+
+class Journal:
+    """One run of `dedup apply`. Use as a context manager; every line is on disk when it returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8")
+
+    @classmethod
+    def begin(cls, folder: Path) -> Self:
+        numbers = [_number(path) for path in journals(folder)]
+        return cls(folder / f"{_PREFIX}{max(numbers, default=0) + 1:06d}.jsonl")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def write(self, state: str, step: int, facts: Mapping[str, Any]) -> None:
+        """state: 'begin', 'done' or 'undone'."""
+        self._file.write(json.dumps({"state": state, "step": step, **facts}) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def journals(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{_PREFIX}*.jsonl"), key=_number)
+
+
+def steps_to_undo(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """The last journal with steps that stand, and these, last first; begun ones as well.
+
+    Raises NotFound where nothing is left to undo.
+    """
+    for path in reversed(journals(folder)):
+        standing: dict[int, dict[str, Any]] = {}
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                fact = json.loads(line)
+            except ValueError:
+                # Only the last line can be torn, by a crash before its step was taken.
+                break
+            if fact["state"] == "begin":
+                standing[fact["step"]] = fact
+            elif fact["state"] == "undone":
+                standing.pop(fact["step"], None)
+        if standing:
+            return path, [standing[step] for step in sorted(standing, reverse=True)]
+    raise NotFound("nothing to undo: no step of 'mmsearch dedup apply' stands in this store")
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.removeprefix(_PREFIX)
+    if not digits.isdigit():
+        raise CorruptIndex(f"{path} is no journal of mmsearch; move it away")
+    return int(digits)

@@ -1,0 +1,127 @@
+"""A plan: which file could go because which other one stays, one JSON object a line.
+
+Only copies of one picture whose text says nothing else are ever planned for, only where the pair
+itself was confirmed, and never a file that another row of the store uses or a reference holds.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmsearch.dedup.items import Item
+from mmsearch.dedup.results import Group
+from mmsearch.dedup.texts import normalised
+from mmsearch.errors import InputError
+from mmsearch.records import printable_path, real_path
+from mmsearch.store.lance import LIVE, Store
+from mmsearch.store.manifest import write_atomically
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """path: as `printable_path` writes it. size: bytes. hash: of the content, as in the store."""
+
+    key: str
+    uid: int
+    path: str
+    size: int
+    hash: str
+
+    @property
+    def place(self) -> Path:
+        return real_path(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """remove may go since keep stays. root: the source's folder, out of which nothing is followed.
+
+    relative: where the file lies below the root.
+    """
+
+    group: str
+    tier: str
+    evidence: str
+    root: str
+    relative: str
+    remove: PlannedFile
+    keep: PlannedFile
+
+
+def make_plan(groups: Sequence[Group], store: Store) -> list[PlanEntry]:
+    """One entry for each copy that may go, in the order of the groups."""
+    uses = Counter(store.scan(["uri"], LIVE).column("uri").to_pylist())
+    roots = {entry.name: entry.location for entry in store.manifest.sources}
+    return [
+        entry
+        for group in groups
+        if group.family == "picture"
+        for entry in _entries(group, uses, roots)
+    ]
+
+
+def _entries(group: Group, uses: Counter[str], roots: dict[str, str]) -> Iterator[PlanEntry]:
+    kept = group.kept
+    for member in group.others:
+        item = member.item
+        says_more = normalised(item.text) not in ("", normalised(kept.text))
+        shared = uses[item.uri] > 1 or item.uri == kept.uri
+        if member.via or item.protected or says_more or shared or not (item.uri and kept.uri):
+            continue
+        location = real_path(roots[item.source])
+        root = location if location.is_dir() else location.parent
+        path = real_path(item.uri)
+        if path.is_relative_to(root):
+            relative = printable_path(path.relative_to(root))
+            yield PlanEntry(
+                *(group.id, member.tier, member.evidence, printable_path(root), relative),
+                remove=_planned(item),
+                keep=_planned(kept),
+            )
+
+
+def _planned(item: Item) -> PlannedFile:
+    return PlannedFile(item.key, item.uid, item.uri, item.size, item.image_hash)
+
+
+def write_plan(entries: Sequence[PlanEntry], path: Path) -> None:
+    lines = [json.dumps({"version": VERSION, **asdict(entry)}) for entry in entries]
+    try:
+        write_atomically(path, "".join(f"{line}\n" for line in lines))
+    except OSError as fault:
+        raise InputError(f"cannot write the plan to {path}: {fault.strerror}") from fault
+
+
+def read_plan(path: Path) -> list[PlanEntry]:
+    """Raises InputError for a plan that is damaged, or that keeps what it also removes."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InputError(f"cannot read the plan {path}: {fault}") from fault
+    entries = [_parsed(line, number, path) for number, line in enumerate(lines, 1) if line.strip()]
+    going = {entry.remove.path for entry in entries}
+    both = [entry.keep.path for entry in entries if entry.keep.path in going]
+    if both:
+        raise InputError(f"{path} would keep and remove {both[0]}; write the plan again")
+    return entries
+
+
+def _parsed(line: str, number: int, path: Path) -> PlanEntry:
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        if fields.pop("version") != VERSION:
+            raise InputError(f"line {number} of {path} is of another version; plan again")
+        fields["remove"] = PlannedFile(**fields["remove"])
+        fields["keep"] = PlannedFile(**fields["keep"])
+        return PlanEntry(**fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        if isinstance(fault, InputError):
+            raise
+        raise InputError(
+            f"line {number} of {path} is no step of a plan ({fault}); plan again"
+        ) from fault

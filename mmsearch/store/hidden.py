@@ -1,0 +1,33 @@
+"""Rows that a user has hidden: they stay in the store, and searches leave them out.
+
+A small file of uids beside the table, replaced whole; a row that gets a new uid, because its
+picture or text has changed, is seen again.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmsearch.errors import CorruptIndex
+from mmsearch.store.manifest import write_atomically
+
+FILE_NAME = "hidden.json"
+
+
+def read_hidden(folder: Path) -> set[int]:
+    """folder: the store's. The uids of its hidden rows. Raises CorruptIndex."""
+    path = folder / FILE_NAME
+    try:
+        return {int(uid) for uid in json.loads(path.read_text(encoding="utf-8"))}
+    except FileNotFoundError:
+        return set()
+    except (ValueError, TypeError) as error:
+        raise CorruptIndex(
+            f"{path} is damaged ({error}); delete it, and hide the duplicates again"
+        ) from error
+
+
+def change_hidden(folder: Path, *, hide: Iterable[int] = (), show: Iterable[int] = ()) -> None:
+    """Call it under the store's write lock."""
+    changed = (read_hidden(folder) | set(hide)) - set(show)
+    write_atomically(folder / FILE_NAME, json.dumps(sorted(changed)))

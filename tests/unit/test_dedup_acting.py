@@ -1,0 +1,228 @@
+"""Plans applied and undone on real files: links, odd names, changes in between, a kill."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmsearch.dedup.acting import Action, apply_plan, undo_last
+from mmsearch.dedup.journal import journals
+from mmsearch.dedup.plan import PlanEntry, PlannedFile, read_plan, write_plan
+from mmsearch.errors import InputError, NotFound
+from mmsearch.media import content_hash
+from mmsearch.records import SpaceId, printable_path
+from mmsearch.store.hidden import read_hidden
+from mmsearch.store.lance import Store
+from mmsearch.store.manifest import Manifest
+
+NAMES = ("plain.png", "with space.png", 'it\'s "quoted".png', os.fsdecode(b"not-utf8-\xff.png"))
+Snapshot = dict[bytes, tuple[bytes, int, int]]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "shop" / "kept").mkdir(parents=True)
+    (tmp_path / "shop" / "sub").mkdir()
+    for number, name in enumerate(NAMES):
+        (tmp_path / "shop" / "kept" / name).write_bytes(b"picture %d" % number)
+        (tmp_path / "shop" / "sub" / name).write_bytes(b"picture %d" % number)
+    (tmp_path / "shop" / "sub" / NAMES[0]).chmod(0o444)
+    return tmp_path
+
+
+@pytest.fixture
+def store(root: Path) -> Path:
+    folder = root / ".mmsearch"
+    Store.create(folder, Manifest("none", SpaceId("none", "0" * 8, 4, "0" * 8)))
+    return folder
+
+
+def planned(path: Path, uid: int) -> PlannedFile:
+    data = path.read_bytes()
+    return PlannedFile(
+        f"shop/{printable_path(path.name)}",
+        uid,
+        printable_path(path),
+        len(data),
+        content_hash(path),
+    )
+
+
+def entry(root: Path, copy: Path, kept: Path, uid: int = 7, tier: str = "bytes") -> PlanEntry:
+    relative = printable_path(copy.relative_to(root / "shop"))
+    return PlanEntry(
+        *("g", tier, "equal", printable_path(root / "shop"), relative),
+        remove=planned(copy, uid),
+        keep=planned(kept, uid + 100),
+    )
+
+
+def entries(root: Path) -> list[PlanEntry]:
+    shop = root / "shop"
+    return [entry(root, shop / "sub" / n, shop / "kept" / n, i) for i, n in enumerate(NAMES)]
+
+
+def snapshot(root: Path) -> Snapshot:
+    """Every file below shop: name, content, mode, mtime; links count as what they are."""
+    found = {}
+    for path in (root / "shop").rglob("*"):
+        if path.is_symlink() or path.is_file():
+            status = path.lstat()
+            content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+            found[os.fsencode(path)] = (content, status.st_mode, status.st_mtime_ns)
+    return found
+
+
+@pytest.mark.parametrize("action", ["hide", "move", "hardlink", "symlink", "trash"])
+def test_apply_then_undo_leaves_everything_as_it_was(
+    root: Path, store: Path, action: Action, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(root / "data"))
+    before = snapshot(root)
+    write_plan(entries(root), root / "plan.jsonl")
+    outcome = apply_plan(store, read_plan(root / "plan.jsonl"), action, to=root / "aside")
+    assert outcome.skipped == ()
+    assert len(outcome.done) == len(NAMES)
+    gone = [name for name in NAMES if not os.path.lexists(root / "shop" / "sub" / name)]
+    assert gone == (list(NAMES) if action in ("move", "trash") else [])
+    assert all((root / "shop" / "kept" / name).is_file() for name in NAMES)
+    if action == "hide":
+        assert read_hidden(store) == set(range(len(NAMES)))
+    if action == "trash":
+        assert len(list((root / "data" / "Trash" / "info").iterdir())) == len(NAMES)
+    undone = undo_last(store)
+    assert undone.skipped == ()
+    assert snapshot(root) == before
+    assert read_hidden(store) == set()
+    with pytest.raises(NotFound, match="nothing to undo"):
+        undo_last(store)
+
+
+def change(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_bytes(b"pictured!")
+
+
+def replace_by_symlink(path: Path) -> None:
+    elsewhere = path.parent.parent.parent / "elsewhere.png"
+    shutil.move(path, elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def swap_folder(path: Path) -> None:
+    outside = path.parent.parent.parent / "outside"
+    shutil.move(path.parent, outside)
+    path.parent.symlink_to(outside)
+
+
+@pytest.mark.parametrize(
+    ("tamper", "which", "reason"),
+    [
+        (change, "sub", "the copy has changed"),
+        (change, "kept", "the one to keep has changed"),
+        (Path.unlink, "kept", "the one to keep is gone"),
+        (replace_by_symlink, "sub", "the copy is a symbolic link"),
+        (replace_by_symlink, "kept", "the one to keep is a symbolic link"),
+        (swap_folder, "sub", "the copy lies outside its source's folder"),
+    ],
+)
+def test_what_is_no_longer_as_planned_is_left_alone(
+    root: Path, store: Path, tamper: Callable[[Path], None], which: str, reason: str
+) -> None:
+    plan = entries(root)[:1]
+    tamper(root / "shop" / which / NAMES[0])
+    before = snapshot(root)
+    outcome = apply_plan(store, plan, "move", to=root / "aside")
+    assert outcome.done == ()
+    assert outcome.skipped[0][1].startswith(reason)
+    assert snapshot(root) == before
+
+
+def test_two_names_of_one_folder_never_cost_the_last_copy(root: Path, store: Path) -> None:
+    (root / "shop" / "alias").symlink_to(root / "shop" / "kept")
+    alias = root / "shop" / "alias" / NAMES[1]
+    plan = [entry(root, alias, root / "shop" / "kept" / NAMES[1])]
+    outcome = apply_plan(store, plan, "move", to=root / "aside")
+    assert outcome.skipped[0][1] == "both names lead to one file"
+    assert alias.exists()
+
+
+def test_links_are_for_equal_bytes_only_and_references_are_never_touched(
+    root: Path, store: Path
+) -> None:
+    shop = root / "shop"
+    edited = [entry(root, shop / "sub" / NAMES[1], shop / "kept" / NAMES[2], tier="edited")]
+    links: tuple[Action, ...] = ("hardlink", "symlink")
+    for action in links:
+        assert "would lose it" in apply_plan(store, edited, action).skipped[0][1]
+    outcome = apply_plan(store, entries(root), "move", to=root / "x", references=[shop / "sub"])
+    assert {reason for _, reason in outcome.skipped} == {"it lies in a reference folder"}
+
+
+def test_hardlinks_that_are_there_already_stay(root: Path, store: Path) -> None:
+    copy, kept = (root / "shop" / place / NAMES[1] for place in ("sub", "kept"))
+    copy.unlink()
+    copy.hardlink_to(kept)
+    plan = [entry(root, copy, kept)]
+    assert apply_plan(store, plan, "hardlink").skipped[0][1] == "they are one file already"
+    assert apply_plan(store, plan, "move", to=root / "aside").skipped == ()
+    assert kept.exists()
+
+
+def test_a_plan_that_keeps_what_it_removes_is_refused(root: Path) -> None:
+    shop = root / "shop"
+    one, two = shop / "kept" / NAMES[1], shop / "sub" / NAMES[1]
+    write_plan([entry(root, one, two), entry(root, two, one)], root / "plan.jsonl")
+    with pytest.raises(InputError, match="would keep and remove"):
+        read_plan(root / "plan.jsonl")
+    (root / "plan.jsonl").write_text('{"version": 1, "group": ')
+    with pytest.raises(InputError, match="line 1"):
+        read_plan(root / "plan.jsonl")
+
+
+def test_moving_asks_where_to_and_takes_no_name_that_is_taken(root: Path, store: Path) -> None:
+    with pytest.raises(InputError, match="--to DIR"):
+        apply_plan(store, entries(root), "move")
+    taken = root / "aside" / "shop" / "sub" / NAMES[0]
+    taken.parent.mkdir(parents=True)
+    taken.write_text("mine")
+    apply_plan(store, entries(root)[:1], "move", to=root / "aside")
+    assert taken.read_text() == "mine"
+    assert (taken.parent / "plain (2).png").read_bytes() == b"picture 0"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from mmsearch.dedup import acting
+from mmsearch.dedup.plan import read_plan
+moves, take = 0, acting.move
+def move(source, target):
+    global moves
+    moves += 1
+    if moves == 2 and sys.argv[3] == 'before': os.kill(os.getpid(), 9)
+    take(source, target)
+    if moves == 2: os.kill(os.getpid(), 9)
+acting.move = move
+folder = Path(sys.argv[1])
+acting.apply_plan(folder, read_plan(Path(sys.argv[2])), 'move', to=folder.parent / 'aside')
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_in_the_middle_of_a_step_can_be_undone(root: Path, store: Path, when: str) -> None:
+    before = snapshot(root)
+    write_plan(entries(root), root / "plan.jsonl")
+    arguments = (sys.executable, "-c", KILLED, str(store), str(root / "plan.jsonl"), when)
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    assert len(before) - len(snapshot(root)) == (1 if when == "before" else 2)
+    # A torn last line, as a power cut leaves it.
+    with journals(store / "dedup")[-1].open("a") as journal:
+        journal.write('{"state": "be')
+    assert undo_last(store).skipped == ()
+    assert snapshot(root) == before
