@@ -12,7 +12,7 @@ import pytest
 from mmsearch.dedup.acting import Action, apply_plan, undo_last
 from mmsearch.dedup.journal import journals
 from mmsearch.dedup.plan import PlanEntry, PlannedFile, read_plan, write_plan
-from mmsearch.errors import InputError, NotFound
+from mmsearch.errors import CorruptIndex, InputError, NotFound
 from mmsearch.media import content_hash
 from mmsearch.records import SpaceId, printable_path
 from mmsearch.store.hidden import read_hidden
@@ -226,3 +226,9 @@ def test_a_kill_in_the_middle_of_a_step_can_be_undone(root: Path, store: Path, w
         journal.write('{"state": "be')
     assert undo_last(store).skipped == ()
     assert snapshot(root) == before
+
+
+def test_a_damaged_list_of_hidden_rows_is_told(store: Path) -> None:
+    (store / "hidden.json").write_text("[1, ")
+    with pytest.raises(CorruptIndex, match=r"hidden\.json is damaged"):
+        read_hidden(store)

@@ -1,0 +1,168 @@
+"""Edited copies found among distinct photographs: precision and recall by transformation.
+
+    python benchmarks/dedup.py FOLDER… --photos 1000 --distinct 2000 --seed 7
+
+Photos are drawn from the folders; each of --photos gets one copy per transformation. With
+--imagededup PYTHON, an interpreter that has imagededup installed, its hashes run over the same
+files, each at the threshold that serves it best.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from dedup_copies import COPIES, HARD, write_copy
+from PIL import Image
+
+from mmsearch.dedup.edited import EDITED_AGREEMENT, find_edited
+from mmsearch.dedup.find import CERTAIN
+from mmsearch.dedup.groups import group_pairs
+from mmsearch.dedup.prints import read_print
+from mmsearch.media import MediaBounds
+
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+# Runs under another interpreter: one where imagededup is installed.
+PEER = """
+import json, sys, time
+from imagededup.methods import DHash, PHash, WHash
+from imagededup.utils.logger import return_logger
+folder, results = sys.argv[1], {}
+for method in (PHash, DHash, WHash):
+    start = time.monotonic()
+    tool = method(verbose=False)
+    codes = tool.encode_images(image_dir=folder)
+    encoded = time.monotonic() - start
+    found = tool.find_duplicates(encoding_map=codes, max_distance_threshold=24, scores=True)
+    pairs = [(a, b, int(d)) for a, others in found.items() for b, d in others if a < b]
+    start = time.monotonic()
+    tool.find_duplicates(encoding_map=codes, max_distance_threshold=10)
+    results[method.__name__] = [encoded + time.monotonic() - start, pairs]
+print(json.dumps(results))
+"""
+
+
+def main() -> None:
+    options = read_arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_files(options, Path(folder))
+        originals = [path.stem.split("_")[0] for path in files]
+        print(f"{len(files)} files: {options.photos} photos x {len(COPIES)} copies, "
+              f"{options.distinct} distinct photos beside them, seed {options.seed}")  # fmt: skip
+        seconds, pairs = ours(files)
+        names = [path.name for path in files]
+        print_recall(names, pairs)
+        show("mmsearch", originals, pairs, seconds)
+        if options.imagededup:
+            peers(options.imagededup, Path(folder), names, originals)
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--photos", type=int, default=1000)
+    parser.add_argument("--distinct", type=int, default=2000)
+    parser.add_argument("--seed", default="7")
+    parser.add_argument("--imagededup", help="a Python that has imagededup", metavar="PYTHON")
+    return parser.parse_args()
+
+
+def write_files(options: argparse.Namespace, folder: Path) -> list[Path]:
+    photos = sorted(
+        p for f in options.folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES
+    )
+    count = options.photos + options.distinct
+    if len(photos) < count:
+        raise SystemExit(f"{count} photos are needed, the folders hold {len(photos)}")
+    chosen = random.Random(options.seed).sample(photos, count)  # noqa: S311
+    files = []
+    for number, source in enumerate(chosen):
+        place = folder / f"{number:05d}_original{source.suffix}"
+        shutil.copy(source, place)
+        files.append(place)
+        if number < options.photos:
+            photo = Image.open(source).convert("RGB")
+            files += [
+                write_copy(photo, name, f"{options.seed} {number}", folder / f"{number:05d}_{name}")
+                for name in COPIES
+            ]
+    return sorted(files)
+
+
+def ours(files: Sequence[Path]) -> tuple[float, set[tuple[int, int]]]:
+    """Seconds from files to groups, and the pairs that lie in one group."""
+    start = time.monotonic()
+    bounds = MediaBounds()
+    with ThreadPoolExecutor() as threads:
+        prints = list(threads.map(lambda path: read_print(path, bounds), files))
+    read = time.monotonic() - start
+    found = find_edited(np.stack([each.thumbnail for each in prints]), threshold=EDITED_AGREEMENT)
+    pairs = [(one, two) for one, two in found.pairs.tolist()]
+    groups = group_pairs(len(files), pairs, found.agreement.tolist(), certain=CERTAIN)
+    seconds = time.monotonic() - start
+    print(f"mmsearch: fingerprints {read:.1f} s, comparing {seconds - read:.1f} s")
+    return seconds, {pair for group in groups for pair in combinations(group, 2)}
+
+
+def print_recall(names: Sequence[str], pairs: set[tuple[int, int]]) -> None:
+    place = {name: number for number, name in enumerate(names)}
+    found: dict[str, list[bool]] = defaultdict(list)
+    for name, number in place.items():
+        photo, _, kind = Path(name).stem.partition("_")
+        if kind != "original":
+            whole = next(
+                place[f"{photo}_original{s}"] for s in SUFFIXES if f"{photo}_original{s}" in place
+            )
+            found[kind].append((min(whole, number), max(whole, number)) in pairs)
+    for kind, hits in sorted(found.items()):
+        print(f"  {kind:12} recall {np.mean(hits):.4f} of {len(hits)}")
+    easy = [hit for kind, hits in found.items() if kind not in HARD for hit in hits]
+    hard = [hit for kind in HARD for hit in found[kind]]
+    print(f"  recall: {np.mean(hard):.4f} over {HARD}, {np.mean(easy):.4f} over the others")
+
+
+def show(
+    name: str, originals: Sequence[str], pairs: Iterable[tuple[int, int]], seconds: float
+) -> float:
+    listed = list(pairs)
+    right = sum(originals[a] == originals[b] for a, b in listed)
+    sizes = np.unique(originals, return_counts=True)[1]
+    there = int((sizes * (sizes - 1) // 2).sum())
+    precision, recall = right / max(len(listed), 1), right / there
+    f1 = 2 * right / max(len(listed) + there, 1)
+    wrong = len(listed) - right
+    print(f"{name}: pair precision {precision:.4f} ({wrong} wrong), recall {recall:.4f}, "
+          f"F1 {f1:.4f}, {seconds:.1f} s")  # fmt: skip
+    return f1
+
+
+def peers(python: str, folder: Path, names: Sequence[str], originals: Sequence[str]) -> None:
+    done = subprocess.run([python, "-c", PEER, str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"imagededup does not run under {python}:\n{done.stderr[-400:]}")
+    place = {name: number for number, name in enumerate(names)}
+    for method, (seconds, pairs) in json.loads(done.stdout.splitlines()[-1]).items():
+        by_distance = sorted((d, place[a], place[b]) for a, b, d in pairs)
+        best = max(range(25), key=lambda limit: f1_at(limit, by_distance, originals))
+        kept = [(a, b) for d, a, b in by_distance if d <= best]
+        show(f"imagededup {method} at its best distance {best}", originals, kept, seconds)
+
+
+def f1_at(limit: int, found: Sequence[tuple[int, int, int]], originals: Sequence[str]) -> float:
+    kept = [(a, b) for d, a, b in found if d <= limit]
+    right = sum(originals[a] == originals[b] for a, b in kept)
+    sizes = np.unique(originals, return_counts=True)[1]
+    return 2 * right / max(len(kept) + int((sizes * (sizes - 1) // 2).sum()), 1)
+
+
+if __name__ == "__main__":
+    main()
