@@ -73,7 +73,7 @@ class Gatherer:
 
     def __init__(self, store: Store, nearest: Nearest) -> None:
         self._store, self._nearest = store, nearest
-        self._hidden = read_hidden(store.folder)
+        self.hidden = read_hidden(store.folder)
 
     def fill(self, searches: Sequence[Search]) -> None:
         """Gathers until each search is complete."""
@@ -81,7 +81,7 @@ class Gatherer:
         allowed = {where: self._store.uids(where) for where in filters}
         pending = list(searches)
         for search in searches:
-            search.seen |= self._hidden
+            search.seen |= self.hidden
         while pending:
             ranked = self._ranked(pending, allowed)
             for search, rankings in zip(pending, ranked, strict=True):

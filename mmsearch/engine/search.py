@@ -6,6 +6,7 @@ Reads only, and never waits for a writer: it stays at the table version and gene
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.engine.cursor import Cursor, fingerprint
@@ -99,8 +100,11 @@ class Engine:
         return Hit(rank, str(row["key"]), str(row["uri"]), found.similarity, found.matched, record)
 
     def _state(self) -> str:
+        """Names what the order of hits depends on: the rows, the index, what is hidden."""
         number = self._generation.info.number if self._generation else 0
-        return f"{self._store.version}.{number}"
+        hidden = ",".join(str(uid) for uid in sorted(self._gatherer.hidden))
+        digest = blake2b(hidden.encode(), digest_size=4).hexdigest() if hidden else "0"
+        return f"{self._store.version}.{number}.{digest}"
 
     @cached_property
     def _auto(self) -> tuple[Target, ...]:

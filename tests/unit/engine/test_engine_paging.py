@@ -11,6 +11,7 @@ from mmsearch.errors import BadQuery
 from mmsearch.fusion import unit
 from mmsearch.query import Query, Term
 from mmsearch.records import Floats, Hit
+from mmsearch.store.hidden import change_hidden
 from tests.shelves import DIM, Item, Shelf, cones, products
 
 COUNT = 300
@@ -116,6 +117,18 @@ def test_a_cursor_of_an_older_store_is_refused(shelf: Shelf) -> None:
     shelf.write(products(61)[60:])
     with pytest.raises(BadQuery, match="store has changed"):
         shelf.engine().page(asked(k=5, after=cursor))
+
+
+def test_a_cursor_from_before_a_row_was_hidden_is_refused(shelf: Shelf) -> None:
+    shelf.write(products(60))
+    shelf.build()
+    first = shelf.engine().page(asked(k=5))
+    with shelf.store.writing():
+        change_hidden(shelf.store.folder, hide=[shelf.uid_of(first.hits[0].key)])
+    with pytest.raises(BadQuery, match="store has changed"):
+        shelf.engine().page(asked(k=5, after=first.next))
+    pages = all_pages(shelf.engine(), 7)
+    assert sum(len(page.hits) for page in pages) == 59
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "W10", "WyJhIl0", "é", "bnVsbA"])
