@@ -49,7 +49,7 @@ def torch_forward(trunk: "torch.nn.Module") -> Forward:
 
 
 def _onnx_forward(trunk: "torch.nn.Module", size: int) -> Forward:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
     import torch
 
     with TemporaryDirectory() as folder:
