@@ -46,7 +46,7 @@ def apply(
     A file that has changed, a link, a reference or the last copy is left alone and named.
     """
     from mmsearch.catalog import open_catalog
-    from mmsearch.dedup.acting import apply_plan, summary_lines
+    from mmsearch.dedup.acting import apply_plan, require_own, summary_lines
     from mmsearch.dedup.plan import read_plan
 
     entries = read_plan(plan)
@@ -56,9 +56,10 @@ def apply(
     if dry_run or not entries:
         console.print("nothing was changed")
         return
+    folder = open_catalog(store).folder
+    require_own(folder, entries)
     if not yes:
         ask(action, len(entries))
-    folder = open_catalog(store).folder
     outcome = apply_plan(folder, entries, action, to=to, references=tuple(reference or ()))
     show(outcome, "done", as_json=as_json, quiet=quiet)
 

@@ -76,6 +76,18 @@ def apply_plan(
     return Outcome(tuple(done), tuple(skipped), printable_path(journal.path))
 
 
+def require_own(folder: Path, entries: Sequence[PlanEntry]) -> None:
+    """Raises InputError unless every item of the plan is in this store, as it was planned for."""
+    rows = Store.open(folder).scan(["_uid", "key"])
+    known = set(zip(*(rows.column(name).to_pylist() for name in ("_uid", "key")), strict=True))
+    for entry in entries:
+        if (entry.remove.uid, entry.remove.key) not in known:
+            raise InputError(
+                f"the plan names {entry.remove.key!r}, which {printable_path(folder)} does not "
+                "hold as planned; name its store with --store, or plan again"
+            )
+
+
 def undo_last(folder: Path) -> Outcome:
     """Takes back the last apply of this store. Raises NotFound where there is nothing to undo."""
     store = Store.open(folder)

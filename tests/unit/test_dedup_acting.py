@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsearch.dedup.acting import Action, apply_plan, undo_last
+from mmsearch.dedup.acting import Action, apply_plan, require_own, undo_last
 from mmsearch.dedup.journal import journals
 from mmsearch.dedup.plan import PlanEntry, PlannedFile, read_plan, write_plan
 from mmsearch.errors import CorruptIndex, InputError, NotFound
@@ -232,3 +232,9 @@ def test_a_damaged_list_of_hidden_rows_is_told(store: Path) -> None:
     (store / "hidden.json").write_text("[1, ")
     with pytest.raises(CorruptIndex, match=r"hidden\.json is damaged"):
         read_hidden(store)
+
+
+def test_a_plan_of_another_store_is_refused(root: Path, store: Path) -> None:
+    require_own(store, [])
+    with pytest.raises(InputError, match="does not hold as planned"):
+        require_own(store, entries(root))
