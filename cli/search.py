@@ -126,6 +126,10 @@ def search(
         return
     page = catalog.page(text, **parts)
     hits = page.hits
+    for name, where_searched in catalog.search_devices().items():
+        if where_searched != "cpu":
+            note = f"searched the {name} vectors on: {where_searched}"
+            stderr_console(quiet=quiet).print(note, soft_wrap=True)
     given = {"text": text, **parts}
     asked = {name: given[name] for name in QUERY_NAMES if given[name] is not None}
     if gallery is not None:

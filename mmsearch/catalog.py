@@ -91,6 +91,11 @@ class Catalog:
             )
         return self._engine
 
+    def search_devices(self) -> Mapping[str, str]:
+        """What searched each target so far: 'cpu', the GPU's name, or why a GPU did not."""
+        live = self._engine.generation if self._engine else None
+        return {str(target): device for target, device in live.devices.items()} if live else {}
+
     def reload(self) -> None:
         """Forgets what was opened; the next search sees the store's latest state."""
         self._engine = None
