@@ -6,6 +6,11 @@ from mmsearch.records import Ids
 
 REMOVED = -1
 
+# A pass over a flag for each id beats a binary search for each of so large a share of the ids,
+# where the ids are dense enough for the flags to be few.
+FLAGGED_SHARE = 32
+FLAGS_PER_ID = 16
+
 
 class IdTable:
     """Looks rows up by id. ids_by_row: int64 (rows,), REMOVED where a row's id is gone."""
@@ -24,11 +29,21 @@ class IdTable:
     def rows_of(self, ids: Ids) -> Ids:
         """ids: int64 (n,) → the rows that hold those present, in ascending order of id."""
         wanted = ids if ascending(ids) else np.unique(ids)
-        places = np.searchsorted(self._sorted, wanted)
-        inside = places < len(self._sorted)
-        places, wanted = places[inside], wanted[inside]
-        found: Ids = places[self._sorted[places] == wanted]
+        held = len(self._sorted)
+        if 0 < held < FLAGGED_SHARE * len(wanted) and self._sorted[-1] < FLAGS_PER_ID * held:
+            found = self._flagged(wanted)
+        else:
+            places = np.searchsorted(self._sorted, wanted)
+            inside = places < held
+            places, wanted = places[inside], wanted[inside]
+            found = places[self._sorted[places] == wanted]
         return found if self._rows is None else self._rows[found]
+
+    def _flagged(self, wanted: Ids) -> Ids:
+        """Places of those present: one flag for each id up to the largest held."""
+        flags = np.zeros(int(self._sorted[-1]) + 1, np.bool_)
+        flags[wanted[: np.searchsorted(wanted, len(flags))]] = True
+        return np.flatnonzero(flags[self._sorted])
 
 
 def ascending(ids: Ids) -> bool:
