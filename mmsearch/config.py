@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(256 * 2**20, ge=1, description="largest picture file, in bytes")
     max_text_bytes: int = Field(4 * 2**20, ge=1, description="largest text file, in bytes")
     image_weight: float = Field(0.5, ge=0, le=1, description="share of the picture in a product")
-    index: Literal["auto", "flat", "hnsw", "ivf-sq8"] = Field("auto", description="index kind")
+    index: Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq"] = Field(
+        "auto", description="index kind"
+    )
 
     @classmethod
     def settings_customise_sources(
