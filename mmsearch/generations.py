@@ -32,7 +32,8 @@ from mmsearch.indexes import (
 )
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, Target
-from mmsearch.store.lance import LIVE, Store
+from mmsearch.store.filters import LIVE
+from mmsearch.store.lance import Store
 from mmsearch.store.manifest import write_atomically
 from mmsearch.store.snapshot import Snapshot, read_snapshot
 

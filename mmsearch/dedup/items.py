@@ -14,8 +14,9 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds, content_hash
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Pixels, Scalar, real_path
+from mmsearch.store.filters import LIVE
 from mmsearch.store.hidden import read_hidden
-from mmsearch.store.lance import LIVE, Store
+from mmsearch.store.lance import Store
 
 CACHE_NAME = "prints.bin"
 _COLUMNS = (

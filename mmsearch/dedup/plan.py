@@ -16,7 +16,8 @@ from mmsearch.dedup.results import Group
 from mmsearch.dedup.texts import normalised
 from mmsearch.errors import InputError
 from mmsearch.records import printable_path, real_path
-from mmsearch.store.lance import LIVE, Store
+from mmsearch.store.filters import LIVE
+from mmsearch.store.lance import Store
 from mmsearch.store.manifest import write_atomically
 
 VERSION = 1

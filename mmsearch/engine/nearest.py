@@ -8,7 +8,8 @@ import numpy as np
 from mmsearch.fusion import LateFusion
 from mmsearch.generations import Generation, StoredVectors, estimate_fusion
 from mmsearch.records import Floats, Ids, Target
-from mmsearch.store.lance import LIVE, Store
+from mmsearch.store.filters import LIVE
+from mmsearch.store.lance import Store
 
 # Similarities float32 and uids int64, both (n,), best first.
 Ranking: TypeAlias = tuple[Floats, Ids]

@@ -18,7 +18,8 @@ from mmsearch.metrics import Doubles
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, SpaceId, Target
 from mmsearch.scores import Estimate, IndexScores
-from mmsearch.store.lance import LIVE, Store
+from mmsearch.store.filters import LIVE
+from mmsearch.store.lance import Store
 
 K = 10
 # Queries of each modality; the interval is then within 0.01 for any recall above 0.95.

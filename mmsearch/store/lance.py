@@ -4,7 +4,6 @@ Rows come in as Arrow tables in large batches, each batch one atomic commit; a S
 only reads stays at the version it opened.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import pyarrow as pa
 
 from mmsearch.errors import BadFilter, BadQuery, CorruptIndex, StoreLocked
 from mmsearch.records import Floats, Ids, Scalar
+from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
 from mmsearch.store.lookups import (
     add_word_indexes,
     has_word_index,
@@ -39,18 +39,12 @@ from mmsearch.store.snapshot import MAX_ROWS, Snapshot, write_snapshot
 
 FOLDER_NAME = ".mmsearch"
 ITEMS, FAILURES, PRUNED = "items", "failures", "pruned"
-LIVE = "_missing IS NULL"
 CONVERTED = "_converted_"
 # A version may be pinned by a reader that started before a write; none runs for a day.
 VERSIONS_KEPT = timedelta(days=1)
 SCAN_ROWS = 8192
 # Each commit leaves a fragment; a few cost nothing, hundreds slow every scan.
 FRAGMENTS_KEPT = 16
-# Texts and quoted names in SQL; a quote inside is doubled.
-_STRINGS = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
-_TYPE_WORDS = {"Int64": "whole number", "Int32": "whole number", "Float64": "number",
-               "Utf8": "text (a text stands in single quotes)", "Timestamp": "time",
-               "Boolean": "true or false"}  # fmt: skip
 
 
 class Store:
@@ -221,18 +215,18 @@ class Store:
     def mark_missing(self, keys: Sequence[str], when: datetime | None) -> None:
         """Marks rows as missing since `when`, or, with None, as present again."""
         for start in range(0, len(keys), SCAN_ROWS):
-            where = f"key IN ({_quoted(keys[start : start + SCAN_ROWS])})"
+            where = f"key IN ({quoted(keys[start : start + SCAN_ROWS])})"
             values: dict[str, Any] = {"_missing": when}
             self._items.update(where=where, values=values)
 
     def mark_source_missing(self, source: str) -> None:
-        where = f"source = {_quoted([source])} AND {LIVE}"
+        where = f"source = {quoted([source])} AND {LIVE}"
         values: dict[str, Any] = {"_missing": datetime.now(UTC)}
         self._items.update(where=where, values=values)
 
     def prune(self, source: str) -> int:
         """Moves the source's missing rows out of the catalog; `undo_prune` brings them back."""
-        where = f"source = {_quoted([source])} AND _missing IS NOT NULL"
+        where = f"source = {quoted([source])} AND _missing IS NOT NULL"
         rows = self._items.search().where(where).to_arrow()
         if rows.num_rows:
             # Kept first, deleted second: a crash between the two duplicates and loses nothing.
@@ -282,11 +276,11 @@ class Store:
 
     def uids(self, where: str | None = None) -> Ids:
         """int64 (n,): the uids of the live rows that match. Raises BadFilter."""
-        query = self._items.search().where(_live_and(where)).select(["_uid"])
+        query = self._items.search().where(live_and(where)).select(["_uid"])
         try:
             table = query.to_arrow()
         except (ValueError, RuntimeError) as error:
-            reason = _reason(error, where or LIVE)
+            reason = filter_fault(error, where or LIVE)
             raise BadFilter(
                 f"the filter {where!r} cannot be run: {reason}; "
                 f"columns: {', '.join(sorted(self.public_columns))}"
@@ -306,7 +300,7 @@ class Store:
 
     def rows_of_keys(self, keys: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         """The rows of those keys that are there, in no particular order."""
-        return list(self.scan(columns, f"key IN ({_quoted(keys)})").to_pylist()) if keys else []
+        return list(self.scan(columns, f"key IN ({quoted(keys)})").to_pylist()) if keys else []
 
     def keyword_matches(self, words: str, limit: int, where: str | None) -> tuple[Floats, Ids]:
         """BM25 scores float32 and uids int64, (≤ limit,), of the live rows that hold the words.
@@ -321,13 +315,13 @@ class Store:
 
         columns = word_columns(self.metadata_columns)
         match = MultiMatchQuery(words, columns)  # type: ignore[call-arg]
-        query = self._items.search(match, query_type="fts").where(_live_and(where), prefilter=True)
+        query = self._items.search(match, query_type="fts").where(live_and(where), prefilter=True)
         found = query.select(["_uid", "_score"]).limit(limit).to_arrow()
         found = found.sort_by([("_score", "descending"), ("_uid", "ascending")])
         return found.column("_score").to_numpy(), found.column("_uid").to_numpy()
 
     def row_of_key(self, key: str, columns: Sequence[str]) -> dict[str, Any] | None:
-        rows = self.scan(columns, f"key = {_quoted([key])}").to_pylist()
+        rows = self.scan(columns, f"key = {quoted([key])}").to_pylist()
         return rows[0] if rows else None
 
     def example_key(self) -> str:
@@ -361,7 +355,7 @@ class Store:
         return int(self._items.count_rows(f"{LIVE} AND {where}"))
 
     def count_source(self, name: str) -> int:
-        return int(self._items.count_rows(f"{LIVE} AND source = {_quoted([name])}"))
+        return int(self._items.count_rows(f"{LIVE} AND source = {quoted([name])}"))
 
     def column_types(self) -> dict[str, pa.DataType]:
         return {name: self._schema.field(name).type for name in self.public_columns}
@@ -376,7 +370,7 @@ class Store:
 
     def forget_failures(self, keys: Sequence[str]) -> None:
         if keys:
-            self._failures.delete(f"key IN ({_quoted(keys)})")
+            self._failures.delete(f"key IN ({quoted(keys)})")
 
     def failures(self) -> list[dict[str, Any]]:
         return list(self._failures.to_arrow().sort_by("key").to_pylist())
@@ -394,41 +388,5 @@ def _small_fragments(table: Any) -> int:
     return int(stats["fragment_stats"]["num_small_fragments"])
 
 
-def _live_and(where: str | None) -> str:
-    """The filter for live rows alone. Raises BadFilter where its brackets do not match."""
-    if where is None:
-        return LIVE
-    depth = 0
-    for bracket in re.findall(r"[()]", _STRINGS.sub("", where)):
-        depth += 1 if bracket == "(" else -1
-        if depth < 0:
-            break
-    if depth:
-        raise BadFilter(f"the filter {where!r} has a bracket without its partner")
-    # In brackets of its own: Lance drops, without a word, what follows a complete expression. The
-    # line break ends a comment.
-    return f"{LIVE} AND ({where}\n)"
-
-
-def _quoted(values: Sequence[str]) -> str:
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
-
-
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _reason(error: BaseException, where: str) -> str:
-    """What LanceDB says of a filter, without what it made of it and where in its source it failed.
-
-    Seen with lancedb 0.40; an unknown message comes through whole.
-    """
-    text = re.sub(r", /\S+:\d+:\d+\b", "", " ".join(str(error).split()))
-    if mixed := re.search(r"Received literal \w+\((.*?)\) and could not .* type '(\w+)", text):
-        return f"{mixed[1]} is no {_TYPE_WORDS.get(mixed[2], mixed[2])}"
-    if syntax := re.search(r"sql parser error: .*found: ?(.*?)\)?$", text):
-        return "it is incomplete" if syntax[1] == ")" else f"bad syntax at {syntax[1]!r}"
-    if name := re.search(r"No field named (.*?)\. ", text):
-        hint = " (a text stands in single quotes)" if '"' in where else ""
-        return f"no column {name[1]}{hint}"
-    return text.rpartition("Error during planning: ")[2].strip(" .,)")
