@@ -6,11 +6,11 @@ DEMO := demo
 .PHONY: demo test check bench docs clean
 
 demo: $(VENV)/.installed
-	$(BIN)/mmsearch sample $(DEMO)
-	$(BIN)/mmsearch index $(DEMO) --store $(DEMO)/.mmsearch
-	$(BIN)/mmsearch search "red apple" --store $(DEMO)/.mmsearch -k 5
-	$(BIN)/mmsearch search --image $(DEMO)/images/red-apple.webp --target text --store $(DEMO)/.mmsearch -k 5
-	$(BIN)/mmsearch search "musical instruments" --store $(DEMO)/.mmsearch -k 12 --gallery $(DEMO)/gallery.html
+	$(BIN)/mmsearch sample $(DEMO)/catalog
+	$(BIN)/mmsearch index $(DEMO)/catalog --store $(DEMO)/store
+	$(BIN)/mmsearch search "red apple" --store $(DEMO)/store -k 5
+	$(BIN)/mmsearch search --image $(DEMO)/catalog/images/red-apple.webp --target text --store $(DEMO)/store -k 5
+	$(BIN)/mmsearch search "musical instruments" --store $(DEMO)/store -k 12 --gallery $(DEMO)/gallery.html
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q -n 2
