@@ -72,11 +72,11 @@ def decode(
     1/4 or 1/8 of its size where that leaves at least twice as much on both sides.
     """
     if isinstance(source, Path):
-        data = read_bytes(source, max_bytes=bounds.max_bytes, setting="max_bytes")
+        data = read_bytes(source, max_bytes=bounds.max_bytes, setting="max_image_bytes")
         return decode_bytes(data, where=one_line(source), bounds=bounds, draft=draft)
     where = f"the picture given as {len(source):,} bytes"
     if len(source) > bounds.max_bytes:
-        raise MediaTooLarge(f"{where}: the bound is {bounds.max_bytes:,}; raise max_bytes")
+        raise MediaTooLarge(f"{where}: the bound is {bounds.max_bytes:,}; raise max_image_bytes")
     return decode_bytes(source, where=where, bounds=bounds, draft=draft)
 
 

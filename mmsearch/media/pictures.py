@@ -34,7 +34,7 @@ def read_picture(
     path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS, spec: Preprocessing
 ) -> PreparedPicture:
     """Reads the file once; raises UnreadableMedia or MediaTooLarge, which pickle as they are."""
-    data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_bytes")
+    data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
     decoded = decode_bytes(data, where=one_line(path), bounds=bounds, draft=(spec.size, spec.size))
     return PreparedPicture(
         pixels=prepare(decoded.image, spec),

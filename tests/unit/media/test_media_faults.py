@@ -175,7 +175,7 @@ def test_too_many_bytes_are_refused_unread(
     path = tmp_path / "big.png"
     path.write_bytes(data)
     for source in (path, data):
-        with pytest.raises(MediaTooLarge, match=f"{len(data):,} bytes.*raise max_bytes"):
+        with pytest.raises(MediaTooLarge, match=f"{len(data):,} bytes.*raise max_image_bytes"):
             decode(source, bounds=bounds)
     with pytest.raises(MediaTooLarge, match=f"{len(data):,} bytes.*raise max_text_bytes"):
         read_text(path, bounds=bounds)
