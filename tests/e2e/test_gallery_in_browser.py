@@ -83,7 +83,7 @@ class Browser:
         return answer["result"].get("value")
 
     def becomes(self, script: str, expected: Any) -> bool:
-        """Whether the script gives `expected` soon: dialogs tell of their closing a moment later."""
+        """Whether the script gives `expected` soon: a dialog tells of its closing a bit later."""
         for _ in range(100):
             if self.run(script) == expected:
                 return True
