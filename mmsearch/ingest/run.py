@@ -5,9 +5,12 @@ hand; the next one finds the rest unchanged.
 """
 
 import os
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -319,9 +322,31 @@ class _Writer:
             self.flush()
 
     def flush(self) -> None:
-        if self._rows:
-            self._store.write_rows(self._rows, drops=self._drops)
-        self._rows, self._drops, self._last = [], [], time.monotonic()
+        with uninterrupted():
+            if self._rows:
+                self._store.write_rows(self._rows, drops=self._drops)
+            self._rows, self._drops, self._last = [], [], time.monotonic()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block.
+
+    LanceDB goes on with a commit whose caller was interrupted, so writing the rows once more on
+    the way out would write them twice.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    pressed = threading.Event()
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed.is_set():
+        raise KeyboardInterrupt
 
 
 def _present(source: Source, known: KnownRows) -> Iterator[Record | Failure]:

@@ -1,0 +1,23 @@
+"""Ctrl-C during a commit: the commit is finished once, then the run stops."""
+
+import os
+import signal
+
+import pytest
+
+from mmsearch.ingest.run import uninterrupted
+
+
+def test_ctrl_c_waits_for_the_end_of_a_commit() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("written")
+    assert done == ["written"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_error_in_a_commit_comes_through() -> None:
+    with pytest.raises(OSError, match="full"), uninterrupted():
+        raise OSError("disk full")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
