@@ -42,7 +42,7 @@ def csv_table(root: Path) -> Path:
 def tsv_gz_table(root: Path) -> Path:
     text = csv_table(root).read_text().replace(",", "\t")
     path = root / "products.TSV.gz"
-    path.write_bytes(gzip.compress(text.encode()))
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
     return path
 
 
