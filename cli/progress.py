@@ -59,6 +59,9 @@ class ProgressDisplay:
     def advance(self, count: int) -> None:
         self._shown.advance(count)
 
+    def status(self, text: str) -> None:
+        self._shown.status(visible(text))
+
     def note(self, message: str) -> None:
         self._shown.note(visible(message))
 
@@ -76,6 +79,7 @@ class _LiveBar:
             _RateColumn(),
             TextColumn("{task.fields[device]}", style="dim", markup=False),
             TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[status]}", style="dim", markup=False),
             console=console,
         )
         self._task: TaskID | None = None
@@ -83,11 +87,15 @@ class _LiveBar:
     def start(self, stage: str, total: int | None, device: str) -> None:
         self._finish_stage()
         self._bars.start()
-        self._task = self._bars.add_task(stage, total=total, device=device)
+        self._task = self._bars.add_task(stage, total=total, device=device, status="")
 
     def advance(self, count: int) -> None:
         if self._task is not None:
             self._bars.advance(self._task, count)
+
+    def status(self, text: str) -> None:
+        if self._task is not None:
+            self._bars.update(self._task, status=text)
 
     def note(self, message: str) -> None:
         self._console.print(message, markup=False, highlight=False)
@@ -109,9 +117,11 @@ class _PlainLines:
         self._console = console
         self._clock = clock
         self._stage = ""
+        self._status = ""
 
     def start(self, stage: str, total: int | None, device: str) -> None:
         self.close()
+        self._status = ""
         self._stage, self._total, self._device = stage, total, device
         self._done = 0
         self._began = self._said = self._clock()
@@ -122,6 +132,9 @@ class _PlainLines:
         if now - self._said >= PLAIN_LINE_SECONDS:
             self._said = now
             self.note(self._line(now - self._began, running=True))
+
+    def status(self, text: str) -> None:
+        self._status = text
 
     def note(self, message: str) -> None:
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
@@ -140,6 +153,7 @@ class _PlainLines:
             else f"{self._stage}: {self._done:,}",
             f"{rate_text(rate)}" if rate else "",
             self._device,
+            self._status,
         ]
         if known and rate and self._total is not None:
             parts.append(f"{clock_text((self._total - self._done) / rate)} left")

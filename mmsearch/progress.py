@@ -14,6 +14,10 @@ class ProgressListener(Protocol):
         """`count` more items of this stage are done."""
         ...
 
+    def status(self, text: str) -> None:
+        """How the stage fares, a loss for example; replaces what was said before."""
+        ...
+
     def note(self, message: str) -> None:
         """One line that the user should read."""
         ...
@@ -26,6 +30,9 @@ class Silent:
         return
 
     def advance(self, count: int) -> None:
+        return
+
+    def status(self, text: str) -> None:
         return
 
     def note(self, message: str) -> None:

@@ -11,9 +11,13 @@ Report = Callable[[int, dict[str, float]], None]
 class MetricsLog:
     """`with MetricsLog(file) as log:`; `losses` keeps every stage's losses for the report."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, resume: bool = False) -> None:
+        """resume: goes on with what an interrupted run wrote."""
         self.losses: dict[str, list[float]] = {}
-        self._stream = file.open("w", encoding="utf-8")
+        self._file = file
+        self._stream = file.open("a" if resume else "w", encoding="utf-8")
+        if resume:
+            self._rewrite(_lines(file))
 
     def __enter__(self) -> Self:
         return self
@@ -25,13 +29,45 @@ class MetricsLog:
         self._stream.write(json.dumps({"stage": stage, **values}) + "\n")
         self._stream.flush()
 
+    def step(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+        """values: the parts of the loss, 'loss' among them."""
+        self.write(stage, {"step": step, **{k: round(v, 5) for k, v in values.items()}})
+        self.losses.setdefault(stage, []).append(values["loss"])
+
     def stage(self, name: str, advance: Callable[[int], None]) -> Report:
         """What a training loop calls after each step."""
-        losses = self.losses.setdefault(name, [])
 
         def report(step: int, values: dict[str, float]) -> None:
-            self.write(name, {"step": step, **{k: round(v, 5) for k, v in values.items()}})
-            losses.append(values["loss"])
+            self.step(name, step, values)
             advance(1)
 
         return report
+
+    def forget(self, stage: str, step: int) -> None:
+        """Takes out what a stage wrote at `step` and after: it will be done again."""
+        lines = _lines(self._file)
+        kept = [line for line in lines if line["stage"] != stage or line.get("step", -1) < step]
+        if len(kept) < len(lines):
+            self._rewrite(kept)
+
+    def _rewrite(self, lines: list[dict[str, Any]]) -> None:
+        self._stream.close()
+        part = self._file.with_name(f".{self._file.name}.part")
+        part.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+        part.replace(self._file)
+        self._stream = self._file.open("a", encoding="utf-8")
+        self.losses = {}
+        for line in lines:
+            if "loss" in line:
+                self.losses.setdefault(line["stage"], []).append(line["loss"])
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    """What was written; a kill may have cut the last line."""
+    lines: list[dict[str, Any]] = []
+    for text in file.read_text("utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines

@@ -1,4 +1,4 @@
-"""The learning-rate schedule that both stages share."""
+"""The learning-rate schedule that all training shares."""
 
 import math
 from typing import TYPE_CHECKING
@@ -7,15 +7,17 @@ if TYPE_CHECKING:
     import torch
 
 
+def warmup_cosine_factor(step: int, *, steps: int, warmup: int) -> float:
+    """By how much the rates are multiplied at `step`, which counts from 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
 def warmup_cosine(
     optimizer: "torch.optim.Optimizer", *, steps: int, warmup: int
 ) -> "torch.optim.lr_scheduler.LambdaLR":
     """Rises linearly over `warmup` steps, then falls along a cosine to nothing at `steps`."""
     from torch.optim.lr_scheduler import LambdaLR
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-    return LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, lambda step: warmup_cosine_factor(step, steps=steps, warmup=warmup))

@@ -1,0 +1,34 @@
+"""TensorBoard's curves, for who asks for them: the extra `train` brings the package."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmsearch.errors import MissingDependency
+
+Show = Callable[[int, Mapping[str, float]], None]
+
+
+@contextmanager
+def board(folder: Path, step: int, wanted: bool) -> Iterator[Show]:
+    """Writes under FOLDER/tensorboard from `step` on. Raises MissingDependency if it is wanted."""
+    if not wanted:
+        yield lambda step, values: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingDependency(
+            "TensorBoard is not installed; run: pip install 'mmsearch[train]'"
+        ) from error
+    # What a killed run wrote beyond its checkpoint is hidden.
+    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)
+
+    def show(step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            writer.add_scalar(name, value, step)
+
+    try:
+        yield show
+    finally:
+        writer.close()

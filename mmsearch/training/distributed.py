@@ -1,0 +1,133 @@
+"""Data-parallel training under torchrun: who this process is, and what the processes tell each
+other. In a process of its own every function gives back what it was given.
+
+Each rank computes the loss of the whole batch from gathered vectors. `gather_rows` therefore sums
+the ranks' gradients on the way back and `average_gradients` divides by their number, so that
+parameters before and after the gathering get exactly one process's gradient.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """rank: this process's number of `world`. The first writes files and speaks."""
+
+    rank: int
+    world: int
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+
+def ranks() -> Ranks:
+    if dist.is_available() and dist.is_initialized():
+        return Ranks(dist.get_rank(), dist.get_world_size())
+    return Ranks(0, 1)
+
+
+@contextmanager
+def process_group(device: str) -> Iterator[Ranks]:
+    """Joins the processes that torchrun started, if it did; nccl between GPUs, gloo elsewhere."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield ranks()
+        return
+    if device.startswith("cuda"):
+        torch.cuda.set_device(local_device(device))
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield ranks()
+    finally:
+        dist.destroy_process_group()
+
+
+def local_device(device: str) -> str:
+    """Under torchrun each process has a GPU of its own."""
+    own = os.environ.get("LOCAL_RANK")
+    return f"cuda:{own}" if device.startswith("cuda") and own is not None else device
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """rows: (n, …) of each rank, equally many → (world · n, …) of all, in the ranks' order.
+
+    Gradients flow back to every rank.
+    """
+    if ranks().world == 1:
+        return rows
+    gathered: Tensor = _GatherRows.apply(rows)
+    return gathered
+
+
+class _GatherRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        rows = rows.contiguous()
+        parts = [torch.empty_like(rows) for _ in range(ranks().world)]
+        dist.all_gather(parts, rows)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        whole = gradients[0].contiguous()
+        dist.all_reduce(whole)
+        here = ranks()
+        return whole.chunk(here.world)[here.rank]
+
+
+def average_gradients(parameters: Iterable[Tensor]) -> None:
+    """The mean over the ranks, in place; a parameter that this rank did not use counts as 0."""
+    here = ranks()
+    if here.world == 1:
+        return
+    gradients = []
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        gradients.append(parameter.grad)
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= here.world
+    sizes = [gradient.numel() for gradient in gradients]
+    for gradient, part in zip(gradients, torch.split(flat, sizes), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def share_weights(tensors: Iterable[Tensor]) -> None:
+    """Every rank gets the first one's, in place."""
+    if ranks().world > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor.data, 0)
+
+
+def mean_of_ranks(values: Mapping[str, float], device: str) -> dict[str, float]:
+    """The mean of each value over the ranks; all must have the same names."""
+    here = ranks()
+    if here.world == 1:
+        return dict(values)
+    names = sorted(values)
+    both = torch.tensor([values[name] for name in names], dtype=torch.float64, device=device)
+    dist.all_reduce(both)
+    return dict(zip(names, (both / here.world).tolist(), strict=True))
+
+
+def from_first(value: float, device: str) -> float:
+    """The first rank's value, on all."""
+    if ranks().world == 1:
+        return value
+    told = torch.tensor([value], dtype=torch.float64, device=device)
+    dist.broadcast(told, 0)
+    return float(told.item())
+
+
+def wait_for_all() -> None:
+    if ranks().world > 1:
+        dist.barrier()

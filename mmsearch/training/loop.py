@@ -1,0 +1,313 @@
+"""The training loop: draw, forward, backward, step, average, measure, save; top to bottom.
+
+What is trained, on which batches and by which losses, is the Trainee's. Each step is a pure
+function of the weights, the optimizer and the step's number, which is why a run that was killed
+and resumed ends with the same weights, bit for bit.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from mmsearch.errors import InputError
+from mmsearch.progress import ProgressListener
+from mmsearch.training.averaging import WeightAverage, copies, load
+from mmsearch.training.boards import board
+from mmsearch.training.checkpoints import (
+    Checkpoint,
+    load_checkpoint,
+    require_same_shapes,
+    save_checkpoint,
+)
+from mmsearch.training.distributed import (
+    average_gradients,
+    from_first,
+    mean_of_ranks,
+    ranks,
+    share_weights,
+)
+from mmsearch.training.interrupts import stop_requests
+from mmsearch.training.metrics_log import MetricsLog
+from mmsearch.training.schedule import warmup_cosine_factor
+
+STAGE, VALIDATION = "train", "validation"
+# What a resumed run may change.
+_NO_MATTER = ("resume", "tensorboard", "device", "checkpoint_every")
+# A step's seed is seed · stride + step, and the ranks lie a large prime apart.
+_SEED_STRIDE, _RANK_STRIDE = 1_000_003, 15_485_863
+
+
+class Trainee(Protocol):
+    """What the loop trains."""
+
+    def parameter_groups(self, options: "LoopOptions") -> list[dict[str, Any]]:
+        """For AdamW: params with their lr and weight_decay; exemptions are made here."""
+        ...
+
+    def backward(self, step: int, micro: int) -> dict[str, float]:
+        """Forward and backward of one micro-batch of a step, added to the gradients.
+
+        Returns the parts of the loss, 'loss' among them. Under torchrun the loss is the whole
+        batch's, of vectors gathered with `distributed.gather_rows`.
+        """
+        ...
+
+    def trained(self) -> dict[str, Tensor]:
+        """The live tensors that training changes, by name."""
+        ...
+
+    def train(self) -> None: ...
+
+    def eval(self) -> None: ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A Trainee with more to keep over a kill than its weights: mined negatives, for example."""
+
+    def memory(self) -> dict[str, Tensor]: ...
+
+    def recall_memory(self, tensors: Mapping[str, Tensor]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """How long, how fast, and what is kept. A value of 0 switches its part off.
+
+    warmup: share of the steps over which the rates rise. accumulate: micro-batches per step.
+    clip: largest norm of all gradients together. average: how much of the moving average each
+    step keeps. patience: validations without a better score before training ends.
+    """
+
+    steps: int
+    learning_rate: float
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    accumulate: int = 1
+    clip: float = 1.0
+    average: float = 0.99
+    validate_every: int = 50
+    patience: int = 5
+    checkpoint_every: int = 100
+    seed: int = 0
+    device: str = "cpu"
+    half: bool = True
+    resume: bool = False
+    tensorboard: bool = False
+
+
+@dataclass(slots=True)
+class LoopResult:
+    """Where training stands: after it, and in every checkpoint.
+
+    step: steps done. best_step: 0 if nothing was better than the start. scores: (step, validation
+    score). waited: validations since the best. stopped: by Ctrl-C. ended_early: patience ran out.
+    """
+
+    step: int = 0
+    best_step: int = 0
+    best_score: float = -math.inf
+    scores: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    waited: int = 0
+    stopped: bool = False
+    ended_early: bool = False
+
+
+def run_loop(
+    trainee: Trainee,
+    validate: Callable[[], float],
+    options: LoopOptions,
+    folder: Path,
+    log: MetricsLog,
+    progress: ProgressListener,
+    *,
+    score_name: str = "score",
+    describe: Callable[[int], str] = lambda step: "",
+) -> LoopResult:
+    """Trains, and leaves the weights that scored best in the trainee, averaged ones if so asked.
+
+    validate: the score of the weights as they are, higher is better; only the first rank is asked.
+    folder: where 'checkpoints' lie. describe: names a step's batch for the message about a loss
+    that is not a number. Ctrl-C ends it after the step with a checkpoint: `stopped` is then set.
+    Raises InputError if the loss is not finite, if a checkpoint cannot be written, or if the one
+    to resume from is of another model or other settings; MissingDependency for TensorBoard.
+    """
+    here, saves = ranks(), folder / "checkpoints"
+    optimizer = torch.optim.AdamW(trainee.parameter_groups(options), fused=True)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    weights = trainee.trained()
+    share_weights(weights.values())
+    average = WeightAverage(weights, options.average)
+    best, result = copies(weights, "cpu"), LoopResult()
+    if options.resume and (saved := load_checkpoint(saves)):
+        best, result = _restore(saved, trainee, average, optimizer, options, saves)
+    log.forget(STAGE, result.step)
+    log.forget(VALIDATION, result.step + 1)
+    began = time.monotonic() - result.seconds
+
+    def judge() -> None:
+        nonlocal best
+        with average.in_use():
+            trainee.eval()
+            score = from_first(validate() if here.first else 0.0, options.device)
+        trainee.train()
+        result.scores.append((result.step, score))
+        result.waited += 1
+        if score > result.best_score:
+            best = copies(average.tensors, "cpu")
+            result.best_step, result.best_score, result.waited = result.step, score, 0
+        result.ended_early = 0 < options.patience <= result.waited
+        log.write(VALIDATION, {"step": result.step, score_name: round(score, 5)})
+        show(result.step, {score_name: score})
+        progress.note(_standing(result, score_name, options.steps))
+
+    def save() -> None:
+        result.seconds = time.monotonic() - began
+        if here.first:
+            state = {"result": asdict(result), "settings": _settings(options)}
+            parts = _tensors(trainee, average, best)
+            save_checkpoint(saves, Checkpoint(result.step, parts, optimizer.state_dict(), state))
+
+    with stop_requests() as request, board(folder, result.step, options.tensorboard) as show:
+        progress.start("training", options.steps, device=options.device)
+        progress.advance(result.step)
+        if result.step == 0:
+            judge()
+        while result.step < options.steps and not result.ended_early:
+            step = result.step
+            # Dropout depends on the step alone, whatever ran before it.
+            torch.manual_seed(options.seed * _SEED_STRIDE + step + here.rank * _RANK_STRIDE)
+            factor = warmup_cosine_factor(step, steps=options.steps, warmup=_warmup(options))
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+
+            parts = _backward(trainee, step, options)
+            shared = mean_of_ranks({**parts, "stop": float(request.made)}, options.device)
+            result.stopped = shared.pop("stop") > 0
+            average_gradients(parameters)
+            norm = float(torch.nn.utils.clip_grad_norm_(parameters, options.clip or math.inf))
+            if not math.isfinite(shared["loss"]) or not math.isfinite(norm):
+                save()
+                raise InputError(_not_finite(shared["loss"], step, describe(step), saves))
+            optimizer.step()
+            optimizer.zero_grad()
+            average.update(step)
+
+            result.step += 1
+            log.step(STAGE, step, {**shared, "norm": norm, "rate": factor})
+            show(result.step, {**shared, "norm": norm, "rate": factor})
+            progress.advance(1)
+            progress.status(f"loss {shared['loss']:.3f} · {score_name} {result.scores[-1][1]:.3f}")
+            last = result.step == options.steps
+            if last or _due(result.step, options.validate_every):
+                judge()
+            ends = last or result.stopped or result.ended_early
+            if ends or _due(result.step, options.checkpoint_every):
+                save()
+            if result.stopped:
+                break
+    load(weights, best)
+    trainee.eval()
+    return result
+
+
+def _backward(trainee: Trainee, step: int, options: LoopOptions) -> dict[str, float]:
+    """The gradients of one step, averaged over its micro-batches, and the mean loss parts."""
+    on_gpu = options.device.startswith("cuda")
+    sums: dict[str, float] = {}
+    for micro in range(options.accumulate):
+        with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu and options.half):
+            parts = trainee.backward(step, micro)
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + value / options.accumulate
+    if options.accumulate > 1:
+        for tensor in trainee.trained().values():
+            if tensor.grad is not None:
+                tensor.grad /= options.accumulate
+    return sums
+
+
+def _tensors(
+    trainee: Trainee, average: WeightAverage, best: Mapping[str, Tensor]
+) -> dict[str, Mapping[str, Tensor]]:
+    parts: dict[str, Mapping[str, Tensor]] = {"weights": trainee.trained(), "best": best}
+    if average.keeps:
+        parts["average"] = average.tensors
+    if isinstance(trainee, Remembers):
+        parts["memory"] = trainee.memory()
+    return parts
+
+
+def _restore(
+    saved: Checkpoint,
+    trainee: Trainee,
+    average: WeightAverage,
+    optimizer: torch.optim.Optimizer,
+    options: LoopOptions,
+    folder: Path,
+) -> tuple[dict[str, Tensor], LoopResult]:
+    """Puts everything back as it was; returns the best weights and the standing."""
+    weights = trainee.trained()
+    require_same_shapes(weights, saved.tensors["weights"], folder)
+    _require_same_settings(options, saved.state["settings"], folder)
+    load(weights, saved.tensors["weights"])
+    if average.keeps:
+        load(average.tensors, saved.tensors["average"])
+    if isinstance(trainee, Remembers):
+        trainee.recall_memory(saved.tensors["memory"])
+    optimizer.load_state_dict(dict(saved.optimizer))
+    result = LoopResult(**saved.state["result"])
+    result.scores = [(int(step), float(score)) for step, score in result.scores]
+    result.stopped = False
+    return copies(saved.tensors["best"]), result
+
+
+def _settings(options: LoopOptions) -> dict[str, Any]:
+    """Those that decide the weights."""
+    return {name: value for name, value in asdict(options).items() if name not in _NO_MATTER}
+
+
+def _require_same_settings(options: LoopOptions, then: Mapping[str, Any], folder: Path) -> None:
+    changed = [
+        f"{name} was {then.get(name)}, is {value}"
+        for name, value in _settings(options).items()
+        if value != then.get(name)
+    ]
+    if changed:
+        raise InputError(
+            f"the run in {folder.parent} had other settings: {'; '.join(changed)}; "
+            "resume with the same ones, or name another --out"
+        )
+
+
+def _warmup(options: LoopOptions) -> int:
+    return round(options.steps * options.warmup)
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _standing(result: LoopResult, name: str, steps: int) -> str:
+    step, score = result.scores[-1]
+    best = "best" if result.best_step == step else f"best {result.best_score:.3f} "
+    if result.best_step != step:
+        best += f"at step {result.best_step:,}"
+    return f"step {step:,} of {steps:,}: {name} {score:.3f} ({best})"
+
+
+def _not_finite(loss: float, step: int, batch: str, folder: Path) -> str:
+    of = f" ({batch})" if batch else ""
+    what = "the gradient is not finite" if math.isfinite(loss) else f"the loss is {loss}"
+    return (
+        f"{what} in step {step + 1}{of}; training stopped before it and its last good state is "
+        f"kept in {folder}; try a lower learning rate with another --out"
+    )
