@@ -1,0 +1,1 @@
+"""Fine-tuning on a catalog: items, splits, batches, methods, the run, and what proves it."""

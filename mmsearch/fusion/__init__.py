@@ -1,0 +1,48 @@
+"""An item's image vector and text vector become its product vector.
+
+Contrastively trained towers put pictures and texts in two separate cones (the modality gap, Liang
+et al. 2022, arXiv:2203.02053), so each modality's mean is subtracted first. Then they are averaged
+(late), projected together (early), or weighed item by item (attention).
+"""
+
+from mmsearch.fusion.attention import AttentionFusion
+from mmsearch.fusion.base import (
+    PRIOR_ITEMS,
+    Fusion,
+    FusionKind,
+    identity,
+    shrunken_mean,
+    tokens,
+    unit,
+)
+from mmsearch.fusion.early import EarlyFusion
+from mmsearch.fusion.files import (
+    CARD_NAME,
+    WEIGHTS_NAME,
+    fusion_of,
+    load_fusion,
+    read_arrays,
+    save_fusion,
+    write_arrays,
+)
+from mmsearch.fusion.late import LateFusion
+
+__all__ = [
+    "CARD_NAME",
+    "PRIOR_ITEMS",
+    "WEIGHTS_NAME",
+    "AttentionFusion",
+    "EarlyFusion",
+    "Fusion",
+    "FusionKind",
+    "LateFusion",
+    "fusion_of",
+    "identity",
+    "load_fusion",
+    "read_arrays",
+    "save_fusion",
+    "shrunken_mean",
+    "tokens",
+    "unit",
+    "write_arrays",
+]

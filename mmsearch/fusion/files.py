@@ -1,0 +1,156 @@
+"""A fusion on disk: fusion.safetensors holds its arrays, fusion.json beside it says what they are.
+
+fusion.json names the encoder that the fusion was trained on: with another one's vectors it would
+give product vectors that mean nothing, so that is an error.
+"""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from mmsearch.errors import InputError, SpaceMismatch
+from mmsearch.fusion.attention import AttentionFusion
+from mmsearch.fusion.base import Fusion, FusionKind
+from mmsearch.fusion.early import EarlyFusion
+from mmsearch.fusion.late import LateFusion
+from mmsearch.records import Floats, Modality, SpaceId
+
+CARD_NAME = "fusion.json"
+WEIGHTS_NAME = "fusion.safetensors"
+FORMAT = 1
+_MODALITIES: tuple[Modality, ...] = ("image", "text")
+
+
+def save_fusion(
+    fusion: Fusion, folder: Path, space: SpaceId, *, about: Mapping[str, Any] | None = None
+) -> None:
+    """Writes both files into a model's folder. space: of the encoder that it was trained on.
+
+    about: what fusion.json should tell of the training, JSON values.
+    """
+    write_arrays(fusion, folder / WEIGHTS_NAME)
+    card = {
+        "format": FORMAT,
+        "kind": fusion.kind,
+        "dim": space.dim,
+        "weights_hash": space.weights_hash,
+        "preprocessing_hash": space.preprocessing_hash,
+        "sha256": _digest(folder / WEIGHTS_NAME),
+        "about": dict(about or {}),
+    }
+    (folder / CARD_NAME).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def load_fusion(folder: Path, space: SpaceId) -> Fusion | None:
+    """The fusion that a model brings, None if it brings none. space: of the model's encoder.
+
+    Raises SpaceMismatch where it was trained on another encoder, InputError where it is damaged.
+    """
+    path = folder / CARD_NAME
+    if not path.is_file():
+        return None
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if card["format"] != FORMAT:
+            raise InputError(
+                f"{path} has format {card['format']}, this mmsearch reads format {FORMAT}; "
+                "install the version that wrote it, or index with --fusion late"
+            )
+        trained_on = SpaceId(
+            space.model, card["weights_hash"], card["dim"], card["preprocessing_hash"]
+        )
+        _require(trained_on, space, folder)
+        weights = folder / WEIGHTS_NAME
+        if _digest(weights) != card["sha256"]:
+            raise InputError(
+                f"{weights} is not the file that {CARD_NAME} describes; copy both from one model, "
+                "or index with --fusion late"
+            )
+        return read_arrays(card["kind"], weights, dim=space.dim)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"the fusion in {folder} is damaged ({error}); train it again with 'mmsearch finetune "
+            "--fusion', or index with --fusion late"
+        ) from error
+
+
+def write_arrays(fusion: Fusion, path: Path) -> None:
+    """Means and weights, float32, replaced as a whole."""
+    from safetensors.numpy import save
+
+    means = {f"means.{name}": fusion.means[name] for name in _MODALITIES}
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(save({**means, **fusion.weights}))
+    part.replace(path)
+
+
+def read_arrays(kind: FusionKind, path: Path, *, dim: int) -> Fusion:
+    """What `write_arrays` wrote. Raises OSError, and ValueError where the arrays do not fit."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(path.read_bytes())
+    except SafetensorError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    means = {name: arrays.pop(f"means.{name}") for name in _MODALITIES}
+    return fusion_of(kind, means, arrays, dim=dim)
+
+
+def fusion_of(
+    kind: FusionKind, means: Mapping[Modality, Floats], weights: Mapping[str, Floats], *, dim: int
+) -> Fusion:
+    """Raises ValueError where kind, names or shapes do not fit."""
+    if any(mean.shape != (dim,) for mean in means.values()):
+        raise ValueError(f"the means must be of {dim} numbers")
+    if not all(np.isfinite(values).all() for values in (*means.values(), *weights.values())):
+        raise ValueError("it holds numbers that are not finite")
+    expected = _shapes(kind, weights, dim)
+    shapes = {name: values.shape for name, values in weights.items()}
+    if shapes != expected:
+        raise ValueError(f"'{kind}' has arrays of shapes {expected}, got {shapes}")
+    if kind == "late":
+        return LateFusion(means, round(float(weights["image_weight"][0]), 6))
+    if kind == "early":
+        return EarlyFusion(means, **weights)
+    return AttentionFusion(means, **weights)
+
+
+def _shapes(
+    kind: FusionKind, weights: Mapping[str, Floats], dim: int
+) -> dict[str, tuple[int, ...]]:
+    if kind not in get_args(FusionKind):
+        raise ValueError(f"there is no fusion '{kind}'; there are late, early and attention")
+    if kind == "late":
+        return {"image_weight": (1,)}
+    if kind == "early":
+        return {"projection": (dim, 2 * dim + 2)}
+    width, rank = len(weights["query"]), weights["down"].shape[1]
+    return {
+        "query": (width,),
+        "keys": (width, dim),
+        "modality": (2, width),
+        "down": (2, rank, dim),
+        "up": (2, dim, rank),
+    }
+
+
+def _require(trained_on: SpaceId, space: SpaceId, folder: Path) -> None:
+    same = (trained_on.weights_hash, trained_on.dim, trained_on.preprocessing_hash)
+    if same != (space.weights_hash, space.dim, space.preprocessing_hash):
+        raise SpaceMismatch(
+            f"the fusion in {folder} was trained on {trained_on.dim}-dim vectors of weights "
+            f"{trained_on.weights_hash[:8]}, the model gives {space.dim}-dim ones of "
+            f"{space.weights_hash[:8]}; train it again with 'mmsearch finetune --fusion', or index "
+            "with --fusion late"
+        )
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,40 @@
+"""Late fusion: the two centred vectors, averaged with one weight for all items."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from mmsearch.fusion.base import FusionKind, centre, tokens, unit
+from mmsearch.records import Floats, Modality
+
+
+@dataclass(frozen=True, slots=True)
+class LateFusion:
+    """product = unit(w·unit(v_img - μ_img) + (1-w)·unit(v_txt - μ_txt)); one alone stands for both.
+
+    means: float32 (dim,) by modality; image_weight: w, in [0, 1].
+    """
+
+    kind: ClassVar[FusionKind] = "late"
+
+    means: Mapping[Modality, Floats]
+    image_weight: float = 0.5
+
+    @property
+    def weights(self) -> Mapping[str, Floats]:
+        return {"image_weight": np.array([self.image_weight], np.float32)}
+
+    def with_means(self, means: Mapping[Modality, Floats]) -> Self:
+        return replace(self, means=means)
+
+    def centre(self, vectors: Floats, modality: Modality) -> Floats:
+        return centre(vectors, self.means[modality])
+
+    def products(self, images: Floats, texts: Floats) -> Floats:
+        image_tokens, text_tokens, has_image, has_text = tokens(images, texts, self.means)
+        image_share = np.where(has_text, self.image_weight, 1.0)[:, None]
+        text_share = np.where(has_image, 1.0 - self.image_weight, 1.0)[:, None]
+        mixed = image_share * image_tokens + text_share * text_tokens
+        return unit(mixed.astype(np.float32))
