@@ -6,8 +6,10 @@ torch otherwise; both give the same features to within rounding.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.errors import InputError
 from mmsearch.training.data import Picture
 from mmsearch.training.views import RandomView, decode, plain_view
 
@@ -27,40 +30,40 @@ Forward = Callable[[Floats], Floats]
 Advance = Callable[[int], None]
 
 
-def trunk_forward(trunk: "torch.nn.Module", size: int) -> Forward:
-    """images float32 (b, 3, size, size) → pooled features float32 (b, width)."""
+def forward_of(module: "torch.nn.Module", size: int) -> Forward:
+    """images float32 (b, 3, size, size) → what the module makes of them, float32 (b, …)."""
     if find_spec("onnxruntime") and find_spec("onnx"):
-        return _onnx_forward(trunk, size)
-    return torch_forward(trunk)
+        return _onnx_forward(module, size)
+    return torch_forward(module)
 
 
-def torch_forward(trunk: "torch.nn.Module") -> Forward:
+def torch_forward(module: "torch.nn.Module") -> Forward:
     import torch
 
-    trunk = trunk.eval().to(memory_format=torch.channels_last)
+    module = module.eval().to(memory_format=torch.channels_last)
 
     def forward(images: Floats) -> Floats:
         with torch.inference_mode():
             batch = torch.from_numpy(images).to(memory_format=torch.channels_last)
-            out: Floats = trunk(batch).numpy()
+            out: Floats = module(batch).numpy()
         return out
 
     return forward
 
 
-def _onnx_forward(trunk: "torch.nn.Module", size: int) -> Forward:
+def _onnx_forward(module: "torch.nn.Module", size: int) -> Forward:
     import onnxruntime
     import torch
 
     with TemporaryDirectory() as folder:
-        file = str(Path(folder) / "trunk.onnx")
+        file = str(Path(folder) / "module.onnx")
         torch.onnx.export(
-            trunk.eval(),
+            module.eval(),
             (torch.zeros(1, 3, size, size),),
             file,
             input_names=["images"],
-            output_names=["features"],
-            dynamic_axes={"images": {0: "batch"}, "features": {0: "batch"}},
+            output_names=["out"],
+            dynamic_axes={"images": {0: "batch"}, "out": {0: "batch"}},
             dynamo=False,
         )
         options = onnxruntime.SessionOptions()
@@ -92,8 +95,14 @@ def cached_features(
     name = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
     file = cache / f"features-{name}.npy"
     if not file.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        _compute(pictures, trunk, size, views, seed, file, advance)
+        write_views(
+            file,
+            forward_of(trunk, size),
+            view_loader(pictures, size=size, views=views, seed=seed),
+            (len(pictures), views, size),
+            max(1, 48 // views),
+            advance,
+        )
     features: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return features
 
@@ -105,21 +114,10 @@ def weights_digest(module: "torch.nn.Module") -> str:
     return digest.hexdigest()
 
 
-def _compute(
-    pictures: Sequence[Picture],
-    trunk: "torch.nn.Module",
-    size: int,
-    views: int,
-    seed: int,
-    file: Path,
-    advance: Advance,
-) -> None:
-    forward = trunk_forward(trunk, size)
-    width = forward(np.zeros((1, 3, size, size), np.float32)).shape[1]
-    part = file.with_suffix(".part.npy")
-    table = np.lib.format.open_memmap(
-        part, mode="w+", dtype=np.float16, shape=(len(pictures), views, width)
-    )
+def view_loader(
+    pictures: Sequence[Picture], *, size: int, views: int, seed: int
+) -> Callable[[int], Floats]:
+    """Picture number → float32 (views, 3, size, size): the plain view, then random ones."""
     backdrops = [p.path for p in pictures if p.photo and p.path is not None]
     random_view = RandomView(size, backdrops)
 
@@ -129,18 +127,52 @@ def _compute(
         rest = [random_view(image, rng) for _ in range(views - 1)]
         return np.stack([plain_view(image, size), *rest])
 
-    for start, batch in _batches(look, len(pictures), max(1, 48 // views)):
-        flat = forward(np.concatenate(batch))
-        table[start : start + len(batch)] = flat.reshape(len(batch), views, width)
-        advance(len(batch))
-    table.flush()
-    del table
-    part.rename(file)
+    return look
 
 
-def _batches(
-    look: Callable[[int], Floats], count: int, size: int
-) -> Iterator[tuple[int, list[Floats]]]:
+def write_views(
+    file: Path,
+    forward: Forward,
+    look: Callable[[int], Floats],
+    sizes: tuple[int, int, int],
+    batch: int,
+    advance: Advance,
+) -> None:
+    """Writes float16 (count, views, …), an item's views as `forward` gives them, to `file` (.npy).
+
+    look: item number → float32 (views, 3, size, size); sizes: count, views, size. The file appears
+    only when it is whole. InputError if it cannot be written, on a full disk for example.
+    """
+    count, views, size = sizes
+    shape = (count, views, *forward(np.zeros((1, 3, size, size), np.float32)).shape[1:])
+    part = file.with_suffix(f".{os.getpid()}.part")
+    header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+    try:
+        with _written(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            # Written, not mapped: on a full disk a write fails, a mapped page kills the process.
+            stream = part.open("wb", buffering=0)
+        with stream:
+            np.lib.format.write_array_header_1_0(stream, header)
+            for ready in _batches(look, count, batch):
+                outputs = forward(np.concatenate(ready)).astype("<f2")
+                with _written(file):
+                    stream.write(outputs.tobytes())
+                advance(len(ready))
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error.strerror}; free some space there") from error
+
+
+def _batches(look: Callable[[int], Floats], count: int, size: int) -> Iterator[list[Floats]]:
     """Decodes one batch ahead of the one in use."""
     starts = range(0, count, size)
     with ThreadPoolExecutor(2) as pool:
@@ -148,4 +180,4 @@ def _batches(
         for start in starts:
             ready, following = ahead, range(start + size, min(start + 2 * size, count))
             ahead = [pool.submit(look, i) for i in following]
-            yield start, [future.result() for future in ready]
+            yield [future.result() for future in ready]

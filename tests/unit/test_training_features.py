@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mmsearch.training.data import Picture
-from mmsearch.training.features import cached_features, torch_forward, trunk_forward
+from mmsearch.training.features import cached_features, forward_of, torch_forward
 from mmsearch.training.prototypes import fit_prototypes
 from mmsearch.training.views import RandomView, decode
 
@@ -65,7 +65,7 @@ def test_both_runtimes_give_the_same_features() -> None:
     images = np.random.default_rng(0).normal(size=(3, 3, 64, 64)).astype(np.float32)
     model = trunk()
     np.testing.assert_allclose(
-        trunk_forward(model, 64)(images), torch_forward(model)(images), atol=1e-3
+        forward_of(model, 64)(images), torch_forward(model)(images), atol=1e-3
     )
 
 
