@@ -1,0 +1,229 @@
+"""Every setting of a fine-tuning, with defaults that suit most catalogs; all faults at once.
+
+What is None is chosen once the catalog, the method and the device are known: see `settled`.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from mmsearch.encoders.devices import DeviceChoice
+from mmsearch.errors import ConfigError
+from mmsearch.evaluation.zero_shot import TEMPLATES
+from mmsearch.finetuning.splits import DEFAULT_SHARES
+
+Method: TypeAlias = Literal["head", "lora", "last-n", "full"]
+MethodWish: TypeAlias = Literal["auto", "head", "lora", "last-n", "full"]
+Loss: TypeAlias = Literal["infonce", "sigmoid"]
+Lock: TypeAlias = Literal["none", "image", "text"]
+FusionAsked: TypeAlias = Literal["none", "auto", "late", "early", "attention"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """By method. batch: pictures a step, if the training split has so many."""
+
+    learning_rate: float
+    epochs: float
+    batch: int
+
+
+# A head on frozen features takes high rates and many epochs, both of which are cheap; what lies
+# deeper forgets at such rates.
+_DEFAULTS: dict[Method, _Defaults] = {
+    "head": _Defaults(1e-3, 40, 256),
+    "lora": _Defaults(1e-3, 12, 64),
+    "last-n": _Defaults(3e-4, 10, 64),
+    "full": _Defaults(1e-4, 8, 64),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneOptions:
+    """What `mmsearch finetune` can be told; a weight, share or count of 0 switches its part off.
+
+    Data: classes, group, split_column: columns; text_columns: each a text of its own; templates:
+    for class names, text_templates: for an item's own texts; class_prompts: how often the class's
+    name stands for an item's text. shares: of train, val and test.
+    What is trained: rank: of LoRA's matrices; blocks: how many of a tower's last blocks; lock: a
+    tower that stays; temperature: the start, None: the model's own; dropout: before the head.
+    Steps: steps or epochs, not both; micro_batch: rows encoded at once with their gradients kept
+    (GradCache gives the whole batch's); average: of the weights; patience: validations.
+    Losses: class_weight: of a classifier beside; keep_weight: of staying near the start's
+    similarities; teacher: a model to learn from, teacher_weight: how much; consistency_weight: of
+    two views' agreement; hard_negatives: of each item, mined between epochs.
+    kept_share: what must remain of the general score.
+    """
+
+    model: str = "builtin"
+    method: MethodWish = "auto"
+    loss: Loss = "infonce"
+    lock: Lock = "none"
+    rank: int = 8
+    blocks: int = 4
+    temperature: float | None = None
+    dropout: float = 0.1
+
+    classes: str | None = None
+    group: str | None = None
+    split_column: str | None = None
+    text_columns: tuple[str, ...] = ()
+    templates: tuple[str, ...] = TEMPLATES
+    text_templates: tuple[str, ...] = ("{}",)
+    class_prompts: float = 0.5
+    shares: tuple[float, float, float] = DEFAULT_SHARES
+
+    augment: bool = True
+    views: int = 8
+    class_balanced: bool = True
+    word_dropout: float = 0.1
+    modality_dropout: float = 0.0
+
+    epochs: float | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    micro_batch: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float = 0.05
+    average: float = 0.98
+    clip: float = 1.0
+    validate_every: int | None = None
+    patience: int = 6
+    checkpoint_every: int | None = None
+
+    class_weight: float = 0.2
+    keep_weight: float = 0.5
+    teacher: str | None = None
+    teacher_weight: float = 1.0
+    consistency_weight: float = 0.0
+    hard_negatives: int = 0
+
+    fusion: FusionAsked = "none"
+    kept_share: float = 0.99
+    trials: int = 0
+    seed: int = 0
+    device: str = "auto"
+    out: Path | None = None
+    resume: bool = False
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if faults := [*_wrong_words(self), *_out_of_bounds(self), *_clashes(self)]:
+            raise ConfigError("fine-tuning: " + "; ".join(faults))
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was left open, decided. steps, batch_size, …: as in FinetuneOptions."""
+
+    method: Method
+    steps: int
+    batch_size: int
+    micro_batch: int
+    learning_rate: float
+    validate_every: int
+    checkpoint_every: int
+
+
+# A CPU's memory and caches like small pieces; a GPU wants to be filled.
+_MICRO_CPU, _MICRO_GPU = 32, 256
+_VALIDATIONS = 20
+
+
+def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice) -> Settled:
+    """train_items: in the training split. 'auto' is a head on a CPU and LoRA on a GPU."""
+    on_cpu = device.name == "cpu"
+    method: Method = options.method if options.method != "auto" else "head" if on_cpu else "lora"
+    defaults = _DEFAULTS[method]
+    batch = options.batch_size or min(defaults.batch, _even_power(train_items))
+    epochs = options.epochs or defaults.epochs
+    steps = options.steps or max(1, round(epochs * train_items / batch))
+    every = options.validate_every or max(1, steps // _VALIDATIONS)
+    return Settled(
+        method=method,
+        steps=steps,
+        batch_size=batch,
+        micro_batch=options.micro_batch or (_MICRO_CPU if on_cpu else _MICRO_GPU),
+        learning_rate=options.learning_rate or defaults.learning_rate,
+        validate_every=every,
+        checkpoint_every=options.checkpoint_every or 2 * every,
+    )
+
+
+def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOptions:
+    """The same with nothing left open."""
+    return replace(
+        options,
+        method=settings.method,
+        steps=settings.steps,
+        epochs=None,
+        batch_size=settings.batch_size,
+        micro_batch=settings.micro_batch,
+        learning_rate=settings.learning_rate,
+        validate_every=settings.validate_every,
+        checkpoint_every=settings.checkpoint_every,
+    )
+
+
+def _even_power(count: int) -> int:
+    """The largest power of two that is at most count."""
+    return max(2, 1 << (count.bit_length() - 1))
+
+
+def _wrong_words(options: FinetuneOptions) -> list[str]:
+    known = {"method": MethodWish, "loss": Loss, "lock": Lock, "fusion": FusionAsked}
+    return [
+        f"{name} must be one of {', '.join(get_args(words))}, got '{getattr(options, name)}'"
+        for name, words in known.items()
+        if getattr(options, name) not in get_args(words)
+    ]
+
+
+_SHARES = ("class_prompts", "word_dropout", "modality_dropout", "dropout", "average", "kept_share")
+_POSITIVE = ("epochs", "steps", "learning_rate", "temperature", "validate_every")
+_POSITIVE_TOO = ("micro_batch", "checkpoint_every", "rank", "blocks")
+_NOT_NEGATIVE = (
+    *("class_weight", "keep_weight", "teacher_weight", "consistency_weight", "weight_decay"),
+    *("hard_negatives", "patience", "clip", "trials", "views"),
+)
+
+
+def _out_of_bounds(options: FinetuneOptions) -> list[str]:
+    given = {name: getattr(options, name) for name in options.__slots__}
+    faults = [
+        f"{name} must lie between 0 and 1, got {given[name]:g}"
+        for name in _SHARES
+        if not 0 <= given[name] <= 1
+    ]
+    faults += [
+        f"{name} must be above 0, got {given[name]:g}"
+        for name in (*_POSITIVE, *_POSITIVE_TOO)
+        if given[name] is not None and not given[name] > 0
+    ]
+    faults += [
+        f"{name} must be 0 or more, got {given[name]:g}"
+        for name in _NOT_NEGATIVE
+        if not given[name] >= 0
+    ]
+    if options.batch_size is not None and options.batch_size < 2:
+        faults.append(f"batch_size must be 2 or more, got {options.batch_size}")
+    for name in ("average", "dropout"):
+        if given[name] == 1:
+            faults.append(f"{name} must be below 1")
+    return faults
+
+
+def _clashes(options: FinetuneOptions) -> list[str]:
+    faults = []
+    if options.epochs is not None and options.steps is not None:
+        faults.append("epochs and steps are two ways to say one thing; give one")
+    if options.consistency_weight and not (options.augment and options.views >= 2):
+        faults.append("consistency_weight compares two views: it needs augment and views of 2 up")
+    if options.classes is None and options.split_column is None and options.class_prompts == 1:
+        faults.append("class_prompts of 1 needs the column of classes")
+    faults += [
+        f"a template needs one {{}} where the text goes, got '{template}'"
+        for template in (*options.templates, *options.text_templates)
+        if template.count("{}") != 1
+    ]
+    return faults
