@@ -100,8 +100,7 @@ def class_title(name: str) -> str:
 def classify(task: ClassTask, pictures: Floats, prompts: Floats) -> ClassificationScores:
     """pictures float32 (n, dim), prompts float32 (c * templates, dim): unit rows, by the task."""
     classes = len(task.names)
-    means = prompts.reshape(classes, len(task.templates), -1).mean(axis=1)
-    ranks, predicted = _nearest(task.actual, pictures, unit(means.astype(np.float32)))
+    ranks, predicted = _nearest(task.actual, pictures, _class_vectors(task, prompts))
     counts = class_counts(task.actual, predicted, classes)
     precision, recall, f1 = counts.precision(), counts.recall(), counts.f1()
     return ClassificationScores(
@@ -121,6 +120,17 @@ def classify(task: ClassTask, pictures: Floats, prompts: Floats) -> Classificati
         ],
         confusion=confusion_matrix(task.actual, predicted, classes),
     )
+
+
+def predict(task: ClassTask, pictures: Floats, prompts: Floats) -> Ids:
+    """int64 (n,): the nearest class of each picture; arguments as in `classify`."""
+    return _nearest(task.actual, pictures, _class_vectors(task, prompts))[1]
+
+
+def _class_vectors(task: ClassTask, prompts: Floats) -> Floats:
+    """float32 (c, dim), unit rows: the mean of each class's prompts."""
+    means = prompts.reshape(len(task.names), len(task.templates), -1).mean(axis=1)
+    return unit(means.astype(np.float32))
 
 
 def _nearest(actual: Ids, pictures: Floats, classes: Floats) -> tuple[Ids, Ids]:

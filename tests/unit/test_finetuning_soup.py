@@ -1,0 +1,125 @@
+"""WiSE-FT: mixes of start and tuned weights, and which of them is chosen."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mmsearch.errors import InputError
+from mmsearch.finetuning.soup import (
+    SweepPoint,
+    SweepScore,
+    Weights,
+    choose,
+    interpolate,
+    sweep,
+)
+
+START: dict[str, Tensor] = {
+    "weight": torch.tensor([[1.0, -2.0], [0.5, 4.0]]),
+    "half": torch.tensor([1.0, 2.0], dtype=torch.float16),
+    "batches": torch.tensor(3),
+}
+TUNED: dict[str, Tensor] = {
+    "weight": torch.tensor([[2.0, -2.0], [-0.5, 8.0]]),
+    "half": torch.tensor([3.0, -2.0], dtype=torch.float16),
+    "batches": torch.tensor(7),
+}
+SHARES = st.floats(0, 1)
+
+
+def test_the_ends_are_taken_bit_by_bit() -> None:
+    assert interpolate(START, TUNED, 0.0)["batches"] == 3
+    for ends, alpha in ((START, 0.0), (TUNED, 1.0)):
+        mixed = interpolate(START, TUNED, alpha)
+        assert mixed.keys() == START.keys()
+        assert all(torch.equal(mixed[name], ends[name]) for name in ends)
+
+
+def test_floating_tensors_are_mixed_in_their_type_and_counters_taken_over() -> None:
+    mixed = interpolate(START, TUNED, 0.25)
+    torch.testing.assert_close(mixed["weight"], torch.tensor([[1.25, -2.0], [0.25, 5.0]]))
+    torch.testing.assert_close(mixed["half"], torch.tensor([1.5, 1.0], dtype=torch.float16))
+    assert mixed["batches"] == 7
+
+
+@given(SHARES, st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=1))
+def test_a_mix_lies_between_its_ends(alpha: float, pairs: list[tuple[float, float]]) -> None:
+    start, tuned = (torch.tensor(values) for values in zip(*pairs, strict=True))
+    mixed = interpolate({"w": start}, {"w": tuned}, alpha)["w"]
+    assert mixed.dtype == start.dtype
+    assert (mixed >= torch.minimum(start, tuned)).all()
+    assert (mixed <= torch.maximum(start, tuned)).all()
+
+
+@given(SHARES)
+def test_mixing_from_the_other_end_gives_the_same(alpha: float) -> None:
+    one = interpolate({"w": START["weight"]}, {"w": TUNED["weight"]}, alpha)["w"]
+    other = interpolate({"w": TUNED["weight"]}, {"w": START["weight"]}, 1 - alpha)["w"]
+    torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "message"),
+    [
+        ({"weight": START["weight"]}, "differ in 2 names, first 'batches'"),
+        ({**START, "half": torch.ones(3)}, r"'half' is \(2,\) in the start and \(3,\)"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused(tuned: Weights, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        interpolate(START, tuned, 0.5)
+
+
+def test_a_sweep_measures_each_mix_once_from_the_start_on() -> None:
+    seen: list[float] = []
+
+    def evaluate(weights: Weights) -> SweepScore:
+        seen.append(float(weights["weight"][0, 0]) - 1)
+        return SweepScore(in_domain=seen[-1], general=1 - 0.02 * seen[-1])
+
+    found = sweep(START, TUNED, evaluate, alphas=(0.5, 1.0, 0.25, 0.5))
+    assert seen == pytest.approx([0, 0.25, 0.5, 1.0])
+    assert found.chosen.alpha == 0.5
+    assert found.reason == (
+        "alpha 0.5: in the domain 0.000 → 0.500, on the general set 1.000 → 0.990 "
+        "(99.0% of the start's); alpha 1 reaches 1.000 but keeps only 98.0%"
+    )
+
+
+def test_alphas_outside_the_line_are_refused() -> None:
+    with pytest.raises(InputError, match=r"between 0 .start. and 1 .tuned., got 1\.5"):
+        sweep(START, TUNED, lambda _: SweepScore(1, 1), alphas=(0, 1.5))
+
+
+POINTS = st.lists(
+    st.tuples(SHARES, st.builds(SweepScore, SHARES, SHARES)), min_size=1, max_size=12
+).map(lambda rows: [SweepPoint(i / 12, score) for i, (_, score) in enumerate(rows)])
+
+
+@given(POINTS)
+def test_the_best_of_what_keeps_enough_is_chosen(points: list[SweepPoint]) -> None:
+    found = choose(points)
+    start = points[0].score
+    assert found.chosen.alpha == 0 or found.chosen.score.general >= 0.99 * start.general - 1e-9
+    assert found.chosen.score.in_domain >= start.in_domain
+    for point in points:
+        enough = point.score.general >= 0.99 * start.general
+        assert not enough or point.score.in_domain <= found.chosen.score.in_domain
+    assert found.general_kept >= 0.99 - 1e-6 or found.chosen.alpha == 0
+    assert f"{start.in_domain:.3f}" in found.reason
+
+
+def test_without_gain_the_start_is_kept_and_that_is_said() -> None:
+    points = [
+        SweepPoint(0.0, SweepScore(0.5, 0.8)),
+        SweepPoint(0.5, SweepScore(0.5, 0.9)),
+        SweepPoint(1.0, SweepScore(0.9, 0.7)),
+    ]
+    found = choose(points)
+    assert found.chosen is points[0]
+    assert found.reason == (
+        "the start is kept: no mix of weights is better in the domain than 0.500 and keeps 99% of "
+        "the general score 0.800"
+    )
