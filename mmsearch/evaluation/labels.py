@@ -4,7 +4,7 @@ Equal captions are one text and files with equal bytes are one picture, so that 
 wherever its double does. Everything after this speaks of positions in these two pools.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,10 +93,8 @@ def read_catalog(
             "nothing to evaluate: the catalog holds no picture or text that can be read"
         )
     for flag, column in (("--classes", classes), ("--group", group)):
-        if column is not None and not {column, _safe(column)} & columns.keys():
-            raise InputError(
-                f"{flag}: no item has a column '{column}'; there are {', '.join(columns) or 'none'}"
-            )
+        if column is not None:
+            require_column(flag, column, columns)
     return LabelledCatalog(items, pool, failures)
 
 
@@ -112,14 +110,23 @@ def _items(
     if record.text is not None:
         text = pool.add_text(record.text)
     if picture != NONE or text != NONE:
-        yield Item(record.key, picture, text, _cell(record, classes), _cell(record, group))
+        yield Item(record.key, picture, text, cell(record, classes), cell(record, group))
 
 
-def _cell(record: Record, column: str | None) -> str | None:
+def cell(record: Record, column: str | None) -> str | None:
+    """What the record says in this column, named as in the file or as in the store."""
     if column is None:
         return None
     value: Scalar = record.metadata.get(column, record.metadata.get(_safe(column)))
     return str(value).strip() or None if value is not None else None
+
+
+def require_column(flag: str, column: str, columns: Collection[str]) -> None:
+    """columns: those that there are, by their names in the store. Raises InputError."""
+    if not {column, _safe(column)} & set(columns):
+        raise InputError(
+            f"{flag}: no item has a column '{column}'; there are {', '.join(columns) or 'none'}"
+        )
 
 
 def _safe(column: str) -> str:

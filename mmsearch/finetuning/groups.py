@@ -1,0 +1,95 @@
+"""Which items must stay together: of one product, of equal bytes, of nearly the same picture.
+
+Equal texts tie items as well, but only where the text can be one product's: see `_tied_by_text`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsearch.dedup.edited import find_edited
+from mmsearch.dedup.texts import normalised
+from mmsearch.evaluation.zero_shot import class_title
+from mmsearch.finetuning.prints import Prints
+
+# A text that this share of all items have names a kind of thing, not one: the smallest split is
+# usually a tenth, and a group may not outgrow it.
+_KIND_SHARE = 0.05
+# A text that half of a class's items have describes the class.
+_CLASS_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RawItem:
+    """One item as its source tells it. texts: the one that `index` encodes first."""
+
+    key: str
+    uri: str
+    picture: Path | None
+    texts: tuple[str, ...]
+    group: str | None = None
+    label: str | None = None
+    split: str | None = None
+
+
+def group_items(items: Sequence[RawItem], prints: Prints) -> list[int]:
+    """The number of each item's group, in order of first appearance."""
+    parents = list(range(len(items)))
+    for one, other in _ties(items, prints):
+        parents[_root(parents, one)] = _root(parents, other)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(_root(parents, place), len(numbers)) for place in range(len(items))]
+
+
+def _root(parents: list[int], place: int) -> int:
+    while parents[place] != place:
+        parents[place] = parents[parents[place]]
+        place = parents[place]
+    return place
+
+
+def _ties(items: Sequence[RawItem], prints: Prints) -> Iterator[tuple[int, int]]:
+    yield from _equal([item.group for item in items])
+    yield from _equal(prints.hashes)
+    yield from _tied_by_text(items)
+    first = {digest: place for place, digest in enumerate(prints.hashes) if digest is not None}
+    digests = {row: digest for digest, row in prints.rows.items() if digest in first}
+    known = sorted(digests)
+    for one, other in find_edited(prints.thumbnails[known]).pairs.tolist():
+        yield first[digests[known[one]]], first[digests[known[other]]]
+
+
+def _equal(values: Sequence[str | None]) -> Iterator[tuple[int, int]]:
+    first: dict[str, int] = {}
+    for place, value in enumerate(values):
+        if value is not None and first.setdefault(value, place) != place:
+            yield first[value], place
+
+
+def _tied_by_text(items: Sequence[RawItem]) -> Iterator[tuple[int, int]]:
+    """Items with an equal text are one product's, unless something else explains the text.
+
+    A class does, where the text is its name or half of its items have it: one description shared by
+    the 30 photos of a class must not make the class one group that no split can share. So does a
+    group column: it says what a product is. A text of several classes, or of a twentieth of all
+    items, is a kind's.
+    """
+    holders: dict[str, list[int]] = defaultdict(list)
+    for place, item in enumerate(items):
+        if item.group is None and item.texts:
+            holders[normalised(item.texts[0])].append(place)
+    sizes = Counter(item.label for item in items if item.texts)
+    for text, places in holders.items():
+        labels = {items[place].label for place in places}
+        if len(places) < 2 or not text or len(places) > max(2, _KIND_SHARE * len(items)):
+            continue
+        if len(labels) > 1 or _explained(text, next(iter(labels)), len(places), sizes):
+            continue
+        yield from ((places[0], place) for place in places[1:])
+
+
+def _explained(text: str, label: str | None, held: int, sizes: Counter[str | None]) -> bool:
+    if label is None:
+        return False
+    return text == normalised(class_title(label)) or held >= _CLASS_SHARE * sizes[label]

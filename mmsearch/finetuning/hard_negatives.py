@@ -1,0 +1,71 @@
+"""Hard negatives: what the model confuses an item with, found by our own index between epochs.
+
+Neighbours of the same product, class or text are right answers, not hard negatives; in a batch, a
+text that says nearly the same as the right one is neither right nor wrong, and is ignored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.records import Floats, Ids
+
+if TYPE_CHECKING:
+    from mmsearch.finetuning.sampling import Draw
+
+# Cosine of two texts' vectors from which they may mean the same.
+SAME_MEANING = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class HardNegatives:
+    """items: int64 (n,), places in the catalog. neighbours: int64 (n, h), the same, nearest first;
+    -1 where there are fewer.
+    """
+
+    items: Ids
+    neighbours: Ids
+
+    def rows_of(self, positions: Ids) -> Ids:
+        """positions: int64 (m,), places in the catalog → int64 (m, h), rows of positions, or -1."""
+        row = {place: at for at, place in enumerate(positions.tolist())}
+        mined = {place: at for at, place in enumerate(self.items.tolist())}
+        rows = np.full((len(positions), self.neighbours.shape[1]), -1, np.int64)
+        for at, place in enumerate(positions.tolist()):
+            if place in mined:
+                rows[at] = [row.get(other, -1) for other in self.neighbours[mined[place]].tolist()]
+        return rows
+
+
+def positives_and_ignored(
+    draw: "Draw", text_similarity: Floats | None = None, *, threshold: float = SAME_MEANING
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """bool (b, b) twice: whether the picture of row i and the text of column j belong together, and
+    whether the pair counts as neither right nor wrong. A pair that lacks its picture or its text
+    is ignored.
+
+    text_similarity: float32 (b, b), cosines of the drawn texts, the start model's for choice: rows
+    and columns are texts. Two texts from `threshold` on may mean the same.
+    """
+    right = draw.groups[:, None] == draw.groups[None, :]
+    right |= _has_text(draw.own_text_ids, draw.text_ids)
+    present = draw.has_image[:, None] & draw.has_text[None, :]
+    ignored = ~present
+    if text_similarity is not None:
+        both = draw.has_text[:, None] & draw.has_text[None, :]
+        ignored |= both & (text_similarity >= threshold) & ~right
+    return right & present, ignored
+
+
+def _has_text(own: Sequence[tuple[int, ...]], text_ids: Ids) -> NDArray[np.bool_]:
+    """bool (b, b): whether text j is one of those that are right for item i."""
+    ids, columns = np.unique(text_ids, return_inverse=True)
+    known = {text_id: at for at, text_id in enumerate(ids.tolist()) if text_id >= 0}
+    held = np.zeros((len(own), len(ids)), np.bool_)
+    for row, texts in enumerate(own):
+        held[row, [known[text_id] for text_id in texts if text_id in known]] = True
+    found: NDArray[np.bool_] = held[:, columns]
+    return found
