@@ -50,7 +50,7 @@ class InMemoryTowers:
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """→ float32 (n, dim), unit rows."""
         ids = torch.from_numpy(self._tokenizer(texts).ids)
-        return self._encode(("text", part.to(self._device)) for part in ids.split(_TEXTS))
+        return self._encode(("text", part.to(self._device)) for part in torch.split(ids, _TEXTS))
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         images = pixels.to(self._device).permute(0, 3, 1, 2).float()
