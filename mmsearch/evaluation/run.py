@@ -66,13 +66,31 @@ def evaluate(
     """
     group = options.group or options.classes
     catalog = read_catalog(sources, classes=options.classes, group=group, progress=progress)
+    roots = [printable_path(source.root) for source in sources]
+    return evaluate_labelled(
+        catalog, models, load, options, sources=roots, progress=progress, store=store
+    )
+
+
+def evaluate_labelled(
+    catalog: LabelledCatalog,
+    models: Sequence[str],
+    load: Callable[[str], Encoder],
+    options: EvaluationOptions,
+    *,
+    sources: Sequence[str],
+    progress: ProgressListener,
+    store: LiveStore | None = None,
+) -> Evaluation:
+    """As `evaluate`, for a catalog that has been read. sources: what the report calls it."""
+    grouped = (options.group or options.classes) is not None
     queries = read_queries(options.queries, catalog.items, catalog.pool) if options.queries else []
     classes = (
         class_task(catalog.items, options.templates, options.class_names)
         if options.classes
         else None
     )
-    _require_work(catalog, queries, classes, grouped=group is not None)
+    _require_work(catalog, queries, classes, grouped=grouped)
     embedded = [
         # The store's index is measured with the first model's vectors.
         _embed(name, load, catalog.pool, classes, options, progress, None if place else store)
@@ -83,7 +101,7 @@ def evaluate(
     tasks = (
         tasks_from_queries(readable.items, [q for q in queries if q.picture not in broken])
         if options.queries
-        else tasks_from_pairs(readable.items, grouped=group is not None)
+        else tasks_from_pairs(readable.items, grouped=grouped)
     )
     classes = classes.without(broken) if classes else None
     _require_something_left(tasks, classes, broken)
@@ -91,7 +109,7 @@ def evaluate(
     scores = list(_scores(embedded, tasks, classes, catalog.pool, progress))
     index = index_scores(store, readable.items, embedded[0], progress) if store else []
     return Evaluation(
-        sources=[printable_path(source.root) for source in sources],
+        sources=sources,
         items=sum(max(item.picture, item.text) != NONE for item in readable.items),
         pictures=len({item.picture for item in readable.items} - {NONE}),
         texts=len({item.text for item in readable.items} - {NONE}),

@@ -49,7 +49,8 @@ class FinetuneOptions:
     tower that stays; temperature: the start, None: the model's own; dropout: before the head.
     Steps: steps or epochs, not both; micro_batch: rows encoded at once with their gradients kept
     (GradCache gives the whole batch's); average: of the weights; patience: validations.
-    Losses: class_weight: of a classifier beside; keep_weight: of staying near the start's
+    Losses: title_weight: of naming pictures among all class titles; class_weight: of a classifier
+    beside; keep_weight: of staying near the start's
     similarities; teacher: a model to learn from, teacher_weight: how much; consistency_weight: of
     two views' agreement; hard_negatives: of each item, mined between epochs.
     kept_share: what must remain of the general score.
@@ -91,6 +92,7 @@ class FinetuneOptions:
     patience: int = 6
     checkpoint_every: int | None = None
 
+    title_weight: float = 1.0
     class_weight: float = 0.2
     keep_weight: float = 0.5
     teacher: str | None = None
@@ -165,6 +167,10 @@ def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOption
     )
 
 
+def default_rate(method: Method) -> float:
+    return _DEFAULTS[method].learning_rate
+
+
 def _even_power(count: int) -> int:
     """The largest power of two that is at most count."""
     return max(2, 1 << (count.bit_length() - 1))
@@ -183,7 +189,14 @@ _SHARES = ("class_prompts", "word_dropout", "modality_dropout", "dropout", "aver
 _POSITIVE = ("epochs", "steps", "learning_rate", "temperature", "validate_every")
 _POSITIVE_TOO = ("micro_batch", "checkpoint_every", "rank", "blocks")
 _NOT_NEGATIVE = (
-    *("class_weight", "keep_weight", "teacher_weight", "consistency_weight", "weight_decay"),
+    *(
+        "title_weight",
+        "class_weight",
+        "keep_weight",
+        "teacher_weight",
+        "consistency_weight",
+        "weight_decay",
+    ),
     *("hard_negatives", "patience", "clip", "trials", "views"),
 )
 

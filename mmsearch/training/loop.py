@@ -43,6 +43,10 @@ _NO_MATTER = ("resume", "tensorboard", "device", "checkpoint_every")
 _SEED_STRIDE, _RANK_STRIDE = 1_000_003, 15_485_863
 
 
+class LossNotFinite(InputError):
+    """Training cannot go on; its last good state is kept."""
+
+
 class Trainee(Protocol):
     """What the loop trains."""
 
@@ -136,8 +140,8 @@ def run_loop(
     validate: the score of the weights as they are, higher is better; only the first rank is asked.
     folder: where 'checkpoints' lie. describe: names a step's batch for the message about a loss
     that is not a number. Ctrl-C ends it after the step with a checkpoint: `stopped` is then set.
-    Raises InputError if the loss is not finite, if a checkpoint cannot be written, or if the one
-    to resume from is of another model or other settings; MissingDependency for TensorBoard.
+    Raises LossNotFinite; InputError if a checkpoint cannot be written, or if the one to resume from
+    is of another model or other settings; MissingDependency for TensorBoard.
     """
     here, saves = ranks(), folder / "checkpoints"
     optimizer = torch.optim.AdamW(trainee.parameter_groups(options), fused=True)
@@ -196,7 +200,7 @@ def run_loop(
             norm = float(torch.nn.utils.clip_grad_norm_(parameters, options.clip or math.inf))
             if not math.isfinite(shared["loss"]) or not math.isfinite(norm):
                 save()
-                raise InputError(_not_finite(shared["loss"], step, describe(step), saves))
+                raise LossNotFinite(_not_finite(shared["loss"], step, describe(step), saves))
             optimizer.step()
             optimizer.zero_grad()
             average.update(step)

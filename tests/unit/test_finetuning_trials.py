@@ -1,0 +1,98 @@
+"""The search over settings: it starts from what was asked, learns, prunes, and goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from mmsearch.finetuning.options import FinetuneOptions
+from mmsearch.finetuning.trials import Report, search_settings
+from mmsearch.progress import Silent
+from mmsearch.training.loop import LossNotFinite
+
+ASKED = FinetuneOptions(method="head", learning_rate=1e-3, temperature=0.05, trials=10)
+
+
+class Bowl:
+    """A training whose score is known: best at a rate of 4e-3 with the sigmoid loss."""
+
+    def __init__(self) -> None:
+        self.seen: list[FinetuneOptions] = []
+
+    def __call__(self, options: FinetuneOptions, report: Report) -> float:
+        import math
+
+        self.seen.append(options)
+        assert options.learning_rate is not None
+        score = 1 - abs(math.log10(options.learning_rate / 4e-3)) / 2
+        score -= 0.5 * (options.loss == "infonce")
+        for step in range(1, 6):
+            report(step, score * step / 5)
+        return score
+
+
+def test_the_first_trial_is_what_was_asked_for(tmp_path: Path) -> None:
+    bowl = Bowl()
+    found = search_settings(
+        ASKED, bowl, tmp_path / "trials.log", methods=("head",), scale=20.0, progress=Silent()
+    )
+    first = bowl.seen[0]
+    assert first.learning_rate == pytest.approx(1e-3)
+    assert (first.loss, first.method) == ("infonce", "head")
+    assert first.temperature == pytest.approx(0.05)
+    assert found.best.score is not None
+    assert found.trials[0].score is not None
+    assert found.best.score > found.trials[0].score
+    applied = found.apply(ASKED)
+    assert applied.learning_rate == found.best.settings["learning_rate"]
+    assert applied.trials == ASKED.trials
+
+
+def test_bad_trials_are_pruned(tmp_path: Path) -> None:
+    found = search_settings(
+        ASKED, Bowl(), tmp_path / "trials.log", methods=("head",), scale=20.0, progress=Silent()
+    )
+    states = [trial.state for trial in found.trials]
+    assert len(states) == 10
+    assert "pruned" in states
+    assert found.best.state == "complete"
+
+
+def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
+    bowl, journal = Bowl(), tmp_path / "work" / "trials.log"
+
+    def ended(options: FinetuneOptions, report: Report) -> float:
+        if len(bowl.seen) == 4:
+            raise KeyboardInterrupt
+        return bowl(options, report)
+
+    with pytest.raises(KeyboardInterrupt):
+        search_settings(ASKED, ended, journal, methods=("head",), scale=20.0, progress=Silent())
+    found = search_settings(ASKED, bowl, journal, methods=("head",), scale=20.0, progress=Silent())
+    assert len(bowl.seen) == 10
+    assert len(found.trials) == 10
+
+
+def test_a_trial_that_diverges_costs_only_itself(tmp_path: Path) -> None:
+    bowl = Bowl()
+
+    def sometimes(options: FinetuneOptions, report: Report) -> float:
+        if options.loss == "sigmoid":
+            raise LossNotFinite("the loss is nan")
+        return bowl(options, report)
+
+    found = search_settings(
+        ASKED, sometimes, tmp_path / "t.log", methods=("head",), scale=20.0, progress=Silent()
+    )
+    assert {"fail", "complete"} <= {trial.state for trial in found.trials}
+    assert found.best.settings["loss"] == "infonce"
+
+
+def test_each_method_has_a_rate_and_rank_of_its_own(tmp_path: Path) -> None:
+    asked = FinetuneOptions(trials=12, rank=8, seed=1)
+    bowl = Bowl()
+    search_settings(
+        asked, bowl, tmp_path / "t.log", methods=("head", "lora"), scale=20.0, progress=Silent()
+    )
+    assert {each.method for each in bowl.seen} == {"head", "lora"}
+    ranks = {each.rank for each in bowl.seen if each.method == "lora"}
+    assert len(ranks) > 1
