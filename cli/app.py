@@ -1,6 +1,5 @@
 """The command line: every command registered, and the only place where errors become exit codes."""
 
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from mmsearch.cli.same import same
 from mmsearch.cli.sample import sample
 from mmsearch.cli.search import search
 from mmsearch.cli.train import train
-from mmsearch.errors import MMSearchError
+from mmsearch.errors import Interrupted, MMSearchError
 
 app = typer.Typer(
     name="mmsearch",
@@ -31,10 +30,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-
-
-class Interrupted(MMSearchError):
-    exit_code = 128 + signal.SIGINT
 
 
 def interruptible(command: Callable[..., None]) -> Callable[..., None]:

@@ -16,7 +16,8 @@
     │ └ StoreLocked                        another process is writing
     ├ MissingDependency(ImportError)   5   names the extra to install
     │ └ MissingModel                       names the files and where to put them
-    └ FailuresFound                    6   done, with failures, and `--strict` was given
+    ├ FailuresFound                    6   done, with failures, and `--strict` was given
+    └ Interrupted                    130   ended by Ctrl-C; tells how to go on
 
 Each message says what happened, what was got and what to do, in one or two lines.
 """
@@ -90,3 +91,7 @@ class MissingModel(MissingDependency):
 
 class FailuresFound(MMSearchError):
     exit_code = 6
+
+
+class Interrupted(MMSearchError):
+    exit_code = 130

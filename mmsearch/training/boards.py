@@ -9,18 +9,25 @@ from mmsearch.errors import MissingDependency
 Show = Callable[[int, Mapping[str, float]], None]
 
 
+def require_tensorboard() -> None:
+    """Raises MissingDependency; call it before work that would end in curves."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError as error:
+        raise MissingDependency(
+            "TensorBoard is not installed; run: pip install 'mmsearch[train]'"
+        ) from error
+
+
 @contextmanager
 def board(folder: Path, step: int, wanted: bool) -> Iterator[Show]:
     """Writes under FOLDER/tensorboard from `step` on. Raises MissingDependency if it is wanted."""
     if not wanted:
         yield lambda step, values: None
         return
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingDependency(
-            "TensorBoard is not installed; run: pip install 'mmsearch[train]'"
-        ) from error
+    require_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
     # What a killed run wrote beyond its checkpoint is hidden.
     writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)
 

@@ -17,7 +17,7 @@ class MetricsLog:
         self._file = file
         self._stream = file.open("a" if resume else "w", encoding="utf-8")
         if resume:
-            self._rewrite(_lines(file))
+            self._rewrite(read_metrics(file))
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +45,7 @@ class MetricsLog:
 
     def forget(self, stage: str, step: int) -> None:
         """Takes out what a stage wrote at `step` and after: it will be done again."""
-        lines = _lines(self._file)
+        lines = read_metrics(self._file)
         kept = [line for line in lines if line["stage"] != stage or line.get("step", -1) < step]
         if len(kept) < len(lines):
             self._rewrite(kept)
@@ -62,7 +62,7 @@ class MetricsLog:
                 self.losses.setdefault(line["stage"], []).append(line["loss"])
 
 
-def _lines(file: Path) -> list[dict[str, Any]]:
+def read_metrics(file: Path) -> list[dict[str, Any]]:
     """What was written; a kill may have cut the last line."""
     lines: list[dict[str, Any]] = []
     for text in file.read_text("utf-8").splitlines():
