@@ -24,8 +24,7 @@ import numpy as np
 from dedup_copies import COPIES, HARD, write_copy
 from PIL import Image
 
-from mmsearch.dedup.edited import EDITED_AGREEMENT, find_edited
-from mmsearch.dedup.find import CERTAIN
+from mmsearch.dedup.edited import CERTAIN, EDITED_AGREEMENT, find_edited
 from mmsearch.dedup.groups import group_pairs
 from mmsearch.dedup.prints import read_print
 from mmsearch.media import MediaBounds
@@ -107,7 +106,9 @@ def ours(files: Sequence[Path]) -> tuple[float, set[tuple[int, int]]]:
     read = time.monotonic() - start
     found = find_edited(np.stack([each.thumbnail for each in prints]), threshold=EDITED_AGREEMENT)
     pairs = [(one, two) for one, two in found.pairs.tolist()]
-    groups = group_pairs(len(files), pairs, found.agreement.tolist(), certain=CERTAIN)
+    groups = group_pairs(
+        len(files), pairs, found.agreement.tolist(), certain=CERTAIN, inferred=EDITED_AGREEMENT
+    )
     seconds = time.monotonic() - start
     print(f"mmsearch: fingerprints {read:.1f} s, comparing {seconds - read:.1f} s")
     return seconds, {pair for group in groups for pair in combinations(group, 2)}

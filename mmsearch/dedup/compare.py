@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from mmsearch.dedup.edited import EDITED_AGREEMENT, best_alignment
+from mmsearch.dedup.edited import EDITED_AGREEMENT, align_pairs
 from mmsearch.dedup.prints import make_print
 from mmsearch.dedup.views import ORIENTATIONS
 from mmsearch.media import MediaBounds, content_hash, decode
@@ -46,8 +46,10 @@ def compare_files(
         evidence = f"all {one.width} x {one.height} pixels are equal once decoded"
         return Comparison("pixels", 1.0, "upright", evidence)
     prints = [make_print(each.image, each.width, each.height) for each in (one, two)]
-    agreement, turn = best_alignment(*(np.asarray(each.thumbnail) for each in prints))
-    name = ORIENTATIONS[turn].name
+    thumbnails = np.stack([each.thumbnail for each in prints])
+    found = align_pairs(thumbnails, np.array([[0, 1]]))
+    agreement = float(found.agreement[0])
+    name = ORIENTATIONS[int(found.orientation[0])].name
     edited = agreement >= threshold
     relation = "at least" if edited else "below"
     evidence = (

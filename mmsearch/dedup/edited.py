@@ -1,270 +1,245 @@
 """Edited copies: descriptors propose pairs of pictures, an alignment confirms or refuses them.
 
-Pictures that match as they stand are gathered around one of them first, so that fifty copies of
-one picture cost fifty comparisons; crops, borders and tilts are then looked for among the rest.
+Pictures that match as they stand are gathered around one of them first; crops, frames and tilts
+are then looked for among what is left. Fifty copies of one picture so cost about fifty checks.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.alignment import align, compare_unmoved, window_maps
-from mmsearch.dedup.views import DIM, ORIENTATIONS, WHOLE, WINDOWS, Window, descriptors
-from mmsearch.indexes import IndexOptions, VectorIndex, build_index
+from mmsearch.dedup.alignment import align, align_roughly, compare_unmoved, window_maps
+from mmsearch.dedup.gathering import Check, gather
+from mmsearch.dedup.proposals import (
+    Views,
+    Ways,
+    best_ways,
+    propose_near,
+    propose_twins,
+    shrunk,
+    turned_by,
+    ways_of,
+)
+from mmsearch.dedup.stars import Stars, frames_of, rim_ways, stars_of
+from mmsearch.dedup.views import INVERSE, WINDOWS
 from mmsearch.records import Floats, Ids, Pixels
 
 # Measured on photographs of shelves and garments with edited copies (docs/dedup.md): distinct
 # shots of one thing stay below, but for bursts of one second.
 EDITED_AGREEMENT = 0.72
-# Correlation is an angle: two pictures this near to a third are within 0.84 of each other.
-TWIN_AGREEMENT = 0.96
-_TWIN_SIMILARITY = 0.9
-# Cosines of descriptors, from which an alignment may succeed.
-_PROPOSED = 0.5
-_TWINS_ASKED = 24
-_NEAR_ASKED = 8
-# Of each pair: the descriptor's favourite is mostly right, a second view settles the rest.
-_WAYS_TRIED = 3
-_SMALL_SIDE = 64
-_BLOCK = 2048
-# Up to here every descriptor is compared with every other one, which takes seconds.
-_EXACT_ROWS = 50_000
+# Copies that agree this well are certain: they need not be compared with each other.
+CERTAIN = 0.85
+# The side in pixels at which pictures that match as they stand are compared.
+_TWIN_SIDE = 64
+_TWIN_AGREEMENT = 0.9
+# Correlation of coarse pictures, roughly aligned: copies lie far above.
+_ROUGHLY = 0.93
+# Mean difference of grey levels below which two thumbnails may be of the same pixels.
+_SAME_LEVELS = 1.0
+_WAYS_ALIGNED = 4
+_CHECKED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class EditedPairs:
     """pairs: int64 (m, 2), rows of the pictures given, the smaller first. agreement: float32 (m,).
 
-    orientation: int64 (m,), the place in ORIENTATIONS: how one is turned to lie on the other.
+    orientation: int64 (m,), a place in ORIENTATIONS: how the second is turned to lie on the first.
     """
 
     pairs: Ids
     agreement: Floats
     orientation: Ids
 
+    def __len__(self) -> int:
+        return len(self.pairs)
 
-@dataclass(frozen=True, slots=True)
-class _Proposals:
-    """Where the whole of `whole` may be what `turned`, turned, shows in `window`: int64 (m,).
+    def take(self, which: NDArray[np.bool_] | Ids) -> "EditedPairs":
+        return EditedPairs(self.pairs[which], self.agreement[which], self.orientation[which])
 
-    likeness: float32 (m,), of the descriptors.
-    """
+    @classmethod
+    def of(cls, ways: Ways, agreement: Floats) -> "EditedPairs":
+        """All pairs of the ways, each once, with the best agreement, in ascending order."""
+        swapped = ways.whole > ways.other
+        orientation = np.where(swapped, INVERSE[ways.orientation], ways.orientation)
+        return cls.joined([cls(np.sort(ways.pairs, axis=1), agreement, orientation)])
 
-    whole: Ids
-    turned: Ids
-    window: Ids
-    orientation: Ids
-    likeness: Floats
+    @classmethod
+    def joined(cls, parts: Sequence["EditedPairs"]) -> "EditedPairs":
+        """All pairs, each once, with the best agreement, in ascending order."""
+        every = cls(
+            np.concatenate([np.zeros((0, 2), np.int64), *(part.pairs for part in parts)]),
+            np.concatenate([np.zeros(0, np.float32), *(part.agreement for part in parts)]),
+            np.concatenate([np.zeros(0, np.int64), *(part.orientation for part in parts)]),
+        )
+        keys = (every.orientation, -every.agreement, every.pairs[:, 1], every.pairs[:, 0])
+        ordered = every.take(np.lexsort(keys))
+        first = np.ones(len(ordered), np.bool_)
+        first[1:] = (ordered.pairs[1:] != ordered.pairs[:-1]).any(axis=1)
+        return ordered.take(first)
 
 
 def find_edited(
-    thumbnails: Pixels, *, threshold: float = EDITED_AGREEMENT, new_from: int = 0
+    thumbnails: Pixels,
+    *,
+    threshold: float = EDITED_AGREEMENT,
+    new_from: int = 0,
+    known: EditedPairs | None = None,
 ) -> EditedPairs:
     """thumbnails: uint8 (n, SIDE, SIDE), of n different files, perhaps memory-mapped.
 
-    new_from: only pairs with a row from here on are looked for.
+    new_from: only pairs with a row from here on are looked for. known: the pairs before it, which
+    say what need not be compared again.
     """
-    upright = _upright_descriptors(thumbnails)
-    twins = _find_twins(thumbnails, upright, new_from)
-    hubs = _hubs(len(thumbnails), twins)
-    near = _find_near(thumbnails, upright, np.unique(hubs), new_from, threshold)
-    around = _kept(twins, hubs[twins.pairs[:, 0]] == hubs[twins.pairs[:, 1]])
-    return _joined([around, near])
+    if new_from >= len(thumbnails):
+        return EditedPairs.joined([])
+    views = Views.of(thumbnails)
+    known = known or EditedPairs.joined([])
+    sure = known.take(known.agreement >= CERTAIN)
+    stars = stars_of(len(thumbnails), sure.pairs, sure.orientation)
+    twins, stars = _find_twins(thumbnails, views, stars, new_from)
+    near = _find_near(thumbnails, views, stars, new_from, threshold)
+    equal = _maybe_equal(thumbnails, stars, new_from)
+    return EditedPairs.joined([twins, near, equal])
 
 
-def best_alignment(first: Pixels, second: Pixels) -> tuple[float, int]:
-    """Two thumbnails, uint8 (SIDE, SIDE) → the best agreement and the orientation it was found in.
+def align_pairs(thumbnails: Pixels, pairs: Ids) -> EditedPairs:
+    """The best agreement of each pair of rows, int64 (m, 2), whatever it is.
 
     Tries every orientation as a whole, and the likeliest windows of either in every orientation.
     """
-    both = np.stack([first, second])
-    views = descriptors(_small(both), WINDOWS, ORIENTATIONS)
-    proposals: list[tuple[int, int, int, int]] = []
-    for whole, turned in ((0, 1), (1, 0)):
-        likeness = views[turned] @ views[whole, 0, 0]
-        proposals += [(whole, turned, 0, turn) for turn in range(len(ORIENTATIONS))]
-        for place in np.argsort(-likeness, axis=None, kind="stable")[:_NEAR_ASKED]:
-            window, turn = np.unravel_index(place, likeness.shape)
-            proposals.append((whole, turned, int(window), int(turn)))
-    wholes, turns, windows, orientations = np.array(proposals, np.int64).T
-    equal = np.ones(len(proposals), np.float32)
-    agreement = _check(both, _Proposals(wholes, turns, windows, orientations, equal))
-    best = int(agreement.argmax())
-    return float(agreement[best]), proposals[best][3]
+    views = Views.of(thumbnails)
+    ways, maps = _likely(views, ways_of(views, pairs), count=_WAYS_ALIGNED, least=-1)
+    return EditedPairs.of(ways, _checked(thumbnails, ways, maps))
 
 
-def _find_twins(thumbnails: Pixels, upright: Floats, new_from: int) -> EditedPairs:
+def _find_twins(
+    thumbnails: Pixels, views: Views, stars: Stars, new_from: int
+) -> tuple[EditedPairs, Stars]:
     """Pairs that agree as they stand, in one of the eight orientations."""
-    found: list[EditedPairs] = [_no_pairs()]
-    index = _index_of(upright, np.arange(len(upright)))
-    for rows in _blocks(np.arange(new_from, len(upright))):
-        views = descriptors(_small(thumbnails[rows]), WHOLE, ORIENTATIONS)[:, 0]
-        for orientation in range(len(ORIENTATIONS)):
-            asked, others, _ = _nearest(
-                index, views[:, orientation], rows, _TWINS_ASKED, _TWIN_SIMILARITY
-            )
-            known = asked < others
-            fresh = known | (others < new_from) if new_from else known
-            asked, others = asked[fresh], others[fresh]
-            turned = ORIENTATIONS[orientation].turn(_small(thumbnails[asked]))
-            agreement = compare_unmoved(turned, _small(thumbnails[others]))
-            pairs = np.sort(np.stack([asked, others], axis=1), axis=1)
-            turns = np.full(len(pairs), orientation)
-            found.append(_kept(EditedPairs(pairs, agreement, turns), agreement >= TWIN_AGREEMENT))
-    return _joined(found)
+    ways = propose_twins(views, np.arange(new_from, len(thumbnails)), stars.centres)
 
+    def check(chosen: Ids) -> Floats:
+        part = ways.take(chosen)
+        ones = shrunk(thumbnails[part.whole], _TWIN_SIDE)
+        twos = shrunk(thumbnails[part.other], _TWIN_SIDE)
+        return compare_unmoved(ones, turned_by(twos, part.other_turn))
 
-def _hubs(count: int, twins: EditedPairs) -> Ids:
-    """int64 (count,): the row around which each is gathered; its own where there is none."""
-    hubs = np.arange(count)
-    taken = np.zeros(count, np.bool_)
-    order = np.lexsort((twins.pairs[:, 1], twins.pairs[:, 0]))
-    for first, second in twins.pairs[order].tolist():
-        # A row that others gathered around cannot move to a third: it may be far from that one.
-        if hubs[first] == first and not taken[second]:
-            hubs[second] = first
-            taken[first] = taken[second] = True
-    return hubs
+    rank = _rank(ways, stars, new_from)
+    agreement, hubs = gather(ways.pairs, rank, _in_blocks(check), certain=_TWIN_AGREEMENT)
+    sure = agreement >= _TWIN_AGREEMENT
+    found = EditedPairs.of(ways.take(sure), agreement[sure])
+    fresh, turns = stars.hubs.copy(), stars.turns.copy()
+    for (one, two), turn in zip(found.pairs.tolist(), found.orientation.tolist(), strict=True):
+        if hubs[two] == one:
+            fresh[two], turns[two] = one, turn
+        elif hubs[one] == two:
+            fresh[one], turns[one] = two, INVERSE[turn]
+    return found, Stars(fresh, turns)
 
 
 def _find_near(
-    thumbnails: Pixels, upright: Floats, hubs: Ids, new_from: int, threshold: float
+    thumbnails: Pixels, views: Views, stars: Stars, new_from: int, threshold: float
 ) -> EditedPairs:
     """Pairs of hubs that agree once one is laid over the other as a crop, border or tilt asks."""
-    old, new = hubs[hubs < new_from], hubs[hubs >= new_from]
-    found: list[_Proposals] = []
+    centres = stars.centres
+    frames, turns = frames_of(stars)
+    old, new = centres[centres < new_from], centres[centres >= new_from]
     # What is new is asked for in all, and what is old in the new: a crop finds its whole only
     # from the side of the whole.
-    for askers, asked in ((new, hubs), (old, new)) if new_from else ((hubs, hubs),):
-        index = _index_of(upright[asked], asked)
-        for rows in _blocks(askers):
-            found += _propose(index, thumbnails, rows)
-    if not found:
-        return _no_pairs()
-    proposals = _merged(found)
-    agreement = _check(thumbnails, proposals)
-    pairs = np.sort(np.stack([proposals.whole, proposals.turned], axis=1), axis=1)
-    every = EditedPairs(pairs, agreement, proposals.orientation)
-    return _kept(every, agreement >= threshold)
+    rounds = ((new, centres), (old, new)) if new_from else ((centres, centres),)
+    proposed = [
+        propose_near(views, one, two, frames=frames, turns=[turns[row] for row in one.tolist()])
+        for one, two in rounds
+    ]
+    ways, maps = _likely(views, Ways.joined(proposed), count=1, least=_ROUGHLY)
+
+    def check(chosen: Ids) -> Floats:
+        return _checked(thumbnails, ways.take(chosen), maps[chosen])
+
+    rank = _rank(ways, stars, new_from)
+    agreement, hubs = gather(ways.pairs, rank, _in_blocks(check), certain=CERTAIN)
+    moved = np.flatnonzero(agreement >= CERTAIN)
+    rim, source = rim_ways(stars, ways, hubs, moved)
+    every = Ways.joined([ways, rim])
+    agreement = np.concatenate([agreement, _checked(thumbnails, rim, maps[source])])
+    confirmed = agreement >= threshold
+    return EditedPairs.of(every.take(confirmed), agreement[confirmed])
 
 
-def _propose(index: VectorIndex, thumbnails: Pixels, rows: Ids) -> list[_Proposals]:
-    small = _small(thumbnails[rows])
-    whole = descriptors(small, WHOLE, ORIENTATIONS)[:, 0]
-    parts = descriptors(small, WINDOWS[1:])[:, :, 0]
-    views = [(whole[:, turn], 0, turn) for turn in range(whole.shape[1])]
-    views += [(parts[:, part], part + 1, 0) for part in range(parts.shape[1])]
+def _maybe_equal(thumbnails: Pixels, stars: Stars, new_from: int) -> EditedPairs:
+    """Pairs around one hub that may be of the very same pixels, both turned alike."""
+    found: list[tuple[int, int]] = []
+    for rim in stars.rims().values():
+        by_turn: dict[int, list[int]] = defaultdict(list)
+        for row in rim:
+            by_turn[int(stars.turns[row])].append(row)
+        for rows in by_turn.values():
+            if len(rows) > 1 and rows[-1] >= new_from:
+                found += _equal_levels(thumbnails, np.array(rows), new_from)
+    pairs = np.array(found, np.int64).reshape(-1, 2)
+    agreement = compare_unmoved(
+        *(shrunk(thumbnails[rows], _TWIN_SIDE) for rows in (pairs[:, 0], pairs[:, 1]))
+    )
+    none = np.zeros(len(pairs), np.int64)
+    sure = agreement >= CERTAIN
+    return EditedPairs.joined([EditedPairs(pairs, agreement, none).take(sure)])
+
+
+def _equal_levels(thumbnails: Pixels, rows: Ids, new_from: int) -> list[tuple[int, int]]:
+    """Of the rows, ascending, the pairs with a new one whose grey levels hardly differ."""
+    levels = thumbnails[rows].astype(np.int16)
     found = []
-    for vectors, window, turn in views:
-        asked, others, likeness = _nearest(index, vectors, rows, _NEAR_ASKED, _PROPOSED)
-        constant = np.ones(len(asked), np.int64)
-        found.append(_Proposals(others, asked, window * constant, turn * constant, likeness))
+    for place in range(len(rows) - 1):
+        if rows[-1] < new_from:
+            break
+        differences = np.abs(levels[place + 1 :] - levels[place]).mean(axis=(1, 2))
+        others = rows[place + 1 :][differences < _SAME_LEVELS]
+        found += [(int(rows[place]), other) for other in others.tolist() if other >= new_from]
     return found
 
 
-def _merged(found: Sequence[_Proposals]) -> _Proposals:
-    """Of each pair the likeliest ways to lay one over the other."""
-    names = ("whole", "turned", "window", "orientation", "likeness")
-    every = [np.concatenate([getattr(part, name) for part in found]) for name in names]
-    whole, turned, window, orientation, likeness = every
-    low, high = np.minimum(whole, turned), np.maximum(whole, turned)
-    order = np.lexsort((orientation, window, whole, -likeness, high, low))
-    low, high = low[order], high[order]
-    changes = np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1])) + 1
-    starts = np.concatenate([[0], changes]).astype(np.int64)
-    place = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
-    kept = order[place < _WAYS_TRIED]
-    return _Proposals(*(column[kept] for column in every))
+def _likely(views: Views, ways: Ways, *, count: int, least: float) -> tuple[Ways, Floats]:
+    """The ways that a rough alignment leaves, the best `count` of each pair, and their maps.
+
+    least: what they must correlate by.
+    """
+    maps = window_maps([WINDOWS[number] for number in ways.window.tolist()])
+    ones = turned_by(views.small[ways.whole], ways.whole_turn)
+    twos = turned_by(views.small[ways.other], ways.other_turn)
+    rough = align_roughly(ones, twos, maps)
+    ranked = replace(ways, likeness=rough.agreement)
+    best = best_ways(ranked, count)
+    best = best[ranked.likeness[best] >= least]
+    return ranked.take(best), rough.maps[best]
 
 
-def _check(thumbnails: Pixels, proposals: _Proposals) -> Floats:
-    """The agreement that each proposal reaches, float32 (m,)."""
-    agreement = np.zeros(len(proposals.whole), np.float32)
-    for start in range(0, len(agreement), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        turned = thumbnails[proposals.turned[part]].copy()
-        for number, orientation in enumerate(ORIENTATIONS):
-            rows = proposals.orientation[part] == number
-            turned[rows] = orientation.turn(turned[rows])
-        windows: list[Window] = [WINDOWS[number] for number in proposals.window[part]]
-        whole = thumbnails[proposals.whole[part]]
-        agreement[part] = align(whole, turned, window_maps(windows)).agreement
-    return agreement
+def _checked(thumbnails: Pixels, ways: Ways, maps: Floats) -> Floats:
+    """The agreement that each way reaches from its map on, float32 (m,)."""
+    ones = turned_by(thumbnails[ways.whole], ways.whole_turn)
+    twos = turned_by(thumbnails[ways.other], ways.other_turn)
+    return align(ones, twos, maps).agreement
 
 
-def _nearest(
-    index: VectorIndex, vectors: Floats, rows: Ids, k: int, least: float
-) -> tuple[Ids, Ids, Floats]:
-    """Which of `rows` lie near which others of the index, int64 (m,) each, and how near."""
-    # A blank picture has no direction and is nobody's neighbour.
-    full = vectors.any(axis=1)
-    if not full.any() or not len(index):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
-    similarities, ids = index.search(np.ascontiguousarray(vectors[full]), min(k, len(index)))
-    asked = np.repeat(rows[full], ids.shape[1])
-    others = ids.ravel()
-    near = (similarities.ravel() >= least) & (others >= 0) & (others != asked)
-    return asked[near], others[near], similarities.ravel()[near]
+def _rank(ways: Ways, stars: Stars, new_from: int) -> Ids:
+    """int64 (n,): what is known leads what is new, then large stars, then rows with many ways."""
+    count = len(stars.hubs)
+    sizes = np.bincount(stars.hubs, minlength=count)
+    busy = np.bincount(ways.pairs.ravel(), minlength=count)
+    order = np.lexsort((-busy, -sizes, np.arange(count) >= new_from))
+    rank = np.empty(count, np.int64)
+    rank[order] = np.arange(count)
+    return rank
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    vectors: Floats
-    ids: Ids
+def _in_blocks(check: Check) -> Check:
+    """The same check, on so many at once that their pictures fit in memory."""
 
-    def __len__(self) -> int:
-        return len(self.ids)
+    def checked(chosen: Ids) -> Floats:
+        starts = range(0, len(chosen), _CHECKED_AT_ONCE)
+        return np.concatenate([check(chosen[at : at + _CHECKED_AT_ONCE]) for at in starts])
 
-    def __iter__(self) -> Iterator[tuple[Floats, Ids]]:
-        for start in range(0, len(self.ids), _EXACT_ROWS):
-            yield self.vectors[start : start + _EXACT_ROWS], self.ids[start : start + _EXACT_ROWS]
-
-
-def _index_of(vectors: Floats, ids: Ids) -> VectorIndex:
-    full = vectors.any(axis=1)
-    rows = _Rows(np.ascontiguousarray(vectors[full]), ids[full])
-    kind = IndexOptions(kind="flat" if len(rows) <= _EXACT_ROWS else "ivf-flat")
-    return build_index(rows, dim=DIM, options=kind)
-
-
-def _upright_descriptors(thumbnails: Pixels) -> Floats:
-    parts = [
-        descriptors(_small(thumbnails[rows]))[:, 0, 0]
-        for rows in _blocks(np.arange(len(thumbnails)))
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, DIM), np.float32)
-
-
-def _blocks(rows: Ids) -> Iterator[Ids]:
-    for start in range(0, len(rows), _BLOCK):
-        yield rows[start : start + _BLOCK]
-
-
-def _small(thumbnails: Pixels) -> Pixels:
-    """uint8 (n, SIDE, SIDE) → uint8 (n, _SMALL_SIDE, _SMALL_SIDE), averaged."""
-    factor = thumbnails.shape[1] // _SMALL_SIDE
-    split = thumbnails.reshape(-1, _SMALL_SIDE, factor, _SMALL_SIDE, factor)
-    small: Pixels = np.rint(split.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8)
-    return small
-
-
-def _no_pairs() -> EditedPairs:
-    return EditedPairs(np.zeros((0, 2), np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
-
-
-def _kept(found: EditedPairs, which: NDArray[np.bool_]) -> EditedPairs:
-    return EditedPairs(found.pairs[which], found.agreement[which], found.orientation[which])
-
-
-def _joined(parts: Sequence[EditedPairs]) -> EditedPairs:
-    """All pairs, each once, with the best agreement, in ascending order."""
-    pairs = np.concatenate([part.pairs for part in parts])
-    agreement = np.concatenate([part.agreement for part in parts])
-    orientation = np.concatenate([part.orientation for part in parts])
-    order = np.lexsort((orientation, -agreement, pairs[:, 1], pairs[:, 0]))
-    pairs = pairs[order]
-    first = np.ones(len(pairs), np.bool_)
-    first[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
-    return EditedPairs(pairs[first], agreement[order][first], orientation[order][first])
+    return checked

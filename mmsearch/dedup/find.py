@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from mmsearch.config import Settings
-from mmsearch.dedup.edited import EDITED_AGREEMENT, find_edited
+from mmsearch.dedup.edited import CERTAIN, EDITED_AGREEMENT, find_edited
 from mmsearch.dedup.findings import cross_modal_findings
 from mmsearch.dedup.groups import group_pairs
 from mmsearch.dedup.items import CACHE_NAME, Item, PrintCache, read_rows, to_item
 from mmsearch.dedup.keep import DEFAULT_RULES, KeepRules
 from mmsearch.dedup.results import TIERS, DedupReport, Family, Group, Member, Pair, Tier
 from mmsearch.dedup.texts import NEAR_TEXT, near_texts, normalised
-from mmsearch.dedup.views import ORIENTATIONS
+from mmsearch.dedup.views import INVERSE, ORIENTATIONS
 from mmsearch.engine.nearest import Nearest
 from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.fusion import unit
@@ -26,13 +26,12 @@ from mmsearch.media import MediaBounds, decode
 from mmsearch.progress import ProgressListener
 from mmsearch.records import real_path
 from mmsearch.store.lance import Store
+from mmsearch.store.spaces import root_of
 
 FOLDER = "dedup"
 # Cosine of image vectors: other shots of one thing lie above, most other things below.
 SIMILAR = 0.92
 _SIMILAR_ASKED = 12
-# Edited copies that agree this well are certain; chains are only guarded against below.
-CERTAIN = 0.85
 _EQUAL_BYTES, _EQUAL_PIXELS = 2.0, 1.5
 # Equal pixels, decoded at another scale, agree at least so far.
 _MAYBE_EQUAL = 0.98
@@ -120,7 +119,7 @@ class _Finder:
         rows = read_rows(store, options.where)
         if options.across:
             rows = [row for row in rows if row["source"] in options.across]
-        self._cache = PrintCache(store.folder / FOLDER / CACHE_NAME)
+        self._cache = PrintCache(root_of(store.folder) / FOLDER / CACHE_NAME)
         wanted = {
             row["_image_hash"]: real_path(row["uri"])
             for row in rows
@@ -167,7 +166,9 @@ class _Finder:
         for (one, two), agreement, turn in zip(
             found.pairs.tolist(), found.agreement.tolist(), found.orientation.tolist(), strict=True
         ):
-            first, second = sorted((by_hash[known[one][0]][0], by_hash[known[two][0]][0]))
+            first, second = by_hash[known[one][0]][0], by_hash[known[two][0]][0]
+            if first > second:
+                first, second, turn = second, first, int(INVERSE[turn])
             if turn == 0 and agreement >= _MAYBE_EQUAL and self._equal_pixels(first, second):
                 if "pixels" in self._options.tiers:
                     text = "all pixels are equal once decoded"
@@ -251,6 +252,7 @@ class _Finder:
             [(pair.first, pair.second) for pair in chosen],
             [pair.score for pair in chosen],
             certain=1.0 if family == "text" else certain,
+            inferred=self._options.edited if family == "picture" else 1.0,
         )
         by_item: dict[int, list[Pair]] = defaultdict(list)
         for pair in chosen:

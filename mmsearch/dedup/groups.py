@@ -6,23 +6,32 @@ is certain of both; else groups join only if more than half of the pairs between
 
 from collections import defaultdict
 from collections.abc import Sequence
+from heapq import heappop, heappush
+from math import acos
 
 # More than this share of the pairs between two groups must be found for them to become one.
 DENSE = 0.5
 
 
 def group_pairs(
-    count: int, pairs: Sequence[tuple[int, int]], scores: Sequence[float], *, certain: float
+    count: int,
+    pairs: Sequence[tuple[int, int]],
+    scores: Sequence[float],
+    *,
+    certain: float,
+    inferred: float = 1.0,
 ) -> list[list[int]]:
     """pairs: of rows below count, each once. certain: the score from which a pair leaves no doubt.
 
-    → groups of two or more rows, ascending within and by their first; the same for any order of
-    the pairs.
+    inferred: where scores are correlations, what a chain of certain pairs must still imply between
+    its ends → groups of two or more rows, ascending within and by their first; the same for any
+    order of the pairs.
     """
     known: list[tuple[float, int, int]] = sorted(
         (-score, min(pair), max(pair)) for pair, score in zip(pairs, scores, strict=True)
     )
-    star = _stars(count, [(a, b) for score, a, b in known if -score >= certain])
+    sure = [(a, b, -score) for score, a, b in known if -score >= certain]
+    star = _stars(count, sure, _angle(inferred))
     links: dict[int, dict[int, float]] = defaultdict(dict)
     for score, a, b in known:
         # Centres speak for their stars: links from rim to rim would drift on from star to star.
@@ -42,22 +51,46 @@ def group_pairs(
     return sorted(group for group in groups if len(group) > 1)
 
 
-def _stars(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """For each row the centre that it is certain of: the busiest rows take their neighbours."""
-    near: dict[int, list[int]] = defaultdict(list)
-    for a, b in pairs:
-        near[a].append(b)
-        near[b].append(a)
+def _stars(count: int, pairs: Sequence[tuple[int, int, float]], widest: float) -> list[int]:
+    """For each row the centre that it is certain of: the busiest rows take their neighbours.
+
+    And the neighbours' neighbours while the angles add up to no more than the widest.
+    """
+    near: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for a, b, score in pairs:
+        near[a].append((b, _angle(score)))
+        near[b].append((a, _angle(score)))
     star = [*range(count)]
     taken: set[int] = set()
     for centre in sorted(near, key=lambda row: (-len(near[row]), row)):
         if centre not in taken:
-            taken.add(centre)
-            for row in near[centre]:
-                if row not in taken:
-                    star[row] = centre
-                    taken.add(row)
+            for row in _within(centre, near, taken, widest):
+                star[row] = centre
+                taken.add(row)
     return star
+
+
+def _within(
+    centre: int, near: dict[int, list[tuple[int, float]]], taken: set[int], widest: float
+) -> set[int]:
+    """The free rows around the centre, itself among them (Dijkstra's shortest paths)."""
+    found: set[int] = set()
+    waiting = [(0.0, centre)]
+    while waiting:
+        angle, row = heappop(waiting)
+        if row in found:
+            continue
+        found.add(row)
+        for other, step in near[row]:
+            # A direct pair needs no inference.
+            if other not in taken and (row == centre or angle + step <= widest):
+                heappush(waiting, (angle + step, other))
+    return found
+
+
+def _angle(correlation: float) -> float:
+    """Two correlations' angles, added, bound the angle between the ends: it is a metric."""
+    return acos(min(max(correlation, -1.0), 1.0))
 
 
 def _joined(links: dict[int, dict[int, float]]) -> dict[int, int]:

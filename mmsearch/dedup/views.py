@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmsearch.fusion import unit
-from mmsearch.records import Floats, Pixels
+from mmsearch.records import Floats, Ids, Pixels
 
 _FREQUENCIES = 8
 DIM = _FREQUENCIES * _FREQUENCIES - 1
@@ -47,6 +47,23 @@ _NAMES = {
     (True, True, True): "mirrored and turned by 270°",
 }
 ORIENTATIONS = tuple(Orientation(*turn) for turn in _NAMES)
+
+
+def _compositions() -> Ids:
+    square = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    turned = [turn.turn(square).tobytes() for turn in ORIENTATIONS]
+    return np.array(
+        [
+            [turned.index(second.turn(first.turn(square)).tobytes()) for second in ORIENTATIONS]
+            for first in ORIENTATIONS
+        ]
+    )
+
+
+# int64 (8, 8): the orientation that is the row's turn followed by the column's.
+COMPOSED = _compositions()
+# int64 (8,): the orientation that takes each turn back.
+INVERSE = COMPOSED.argmin(axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,22 @@ def descriptors(
 _LEAST_CONTRAST = 0.5
 
 
+def turnless(upright: Floats) -> Floats:
+    """upright: descriptors float32 (n, DIM) → float32 (n, DIM), unit rows, equal for all turns.
+
+    Mirroring changes signs and a quarter turn transposes besides: what is left are magnitudes, of
+    each pair of transposed frequencies the sum and the difference.
+    """
+    size = np.abs(np.pad(upright, ((0, 0), (1, 0)))).reshape(-1, _FREQUENCIES, _FREQUENCIES)
+    other = np.swapaxes(size, 1, 2)
+    above = np.triu(np.ones((_FREQUENCIES, _FREQUENCIES), np.bool_))
+    mixed = np.where(above, size + other, np.abs(size - other)).reshape(len(size), -1)[:, 1:]
+    blank = ~upright.any(axis=1)
+    mixed = mixed - mixed.mean(axis=1, keepdims=True)
+    mixed[blank] = 0
+    return unit(mixed)
+
+
 def _spectrum(levels: Floats, window: Window) -> Floats:
     """levels: float32 (n, side, side) → float32 (n, 8, 8), the DCT-II of the window."""
     rows = _basis(window.top, window.bottom, levels.shape[1])
@@ -109,8 +142,9 @@ def _spectrum(levels: Floats, window: Window) -> Floats:
 def _basis(start: float, end: float, side: int) -> Floats:
     """float32 (8, side): cosines over the pixels between start and end, in shares of the side."""
     edges = np.arange(side + 1) / side
-    inside = np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0, None)
-    place = ((edges[1:] + edges[:-1]) / 2 - start) / (end - start)
+    low, high = np.maximum(edges[:-1], start), np.minimum(edges[1:], end)
+    inside = np.clip(high - low, 0, None)
+    place = ((low + high) / 2 - start) / (end - start)
     waves = np.cos(np.pi * np.arange(_FREQUENCIES)[:, None] * place) * inside / (end - start)
     basis: Floats = waves.astype(np.float32)
     return basis

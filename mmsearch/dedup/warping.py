@@ -1,0 +1,69 @@
+"""Pictures made smaller, smoothed and moved: the arithmetic under the alignment."""
+
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.records import Floats, Pixels
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+@lru_cache
+def grid(side: int) -> Floats:
+    """float32 (3, side * side): x, y, 1 of every pixel's centre, -1 to 1."""
+    centres = (np.arange(side, dtype=np.float32) + 0.5) * 2 / side - 1
+    across, down = np.meshgrid(centres, centres)
+    return np.stack([across.ravel(), down.ravel(), np.ones(side * side, np.float32)])
+
+
+def warp(images: Floats, maps: Floats) -> tuple[Floats, Mask]:
+    """images: float32 (n, side, side); maps: (n, 2, 3) → the image under every pixel, and where
+    there was one: float32 and bool (n, side, side).
+    """
+    count, side, _ = images.shape
+    places = maps @ grid(side)
+    inside = (np.abs(places) <= 1 + 1e-4).all(axis=1).reshape(count, side, side)
+    places += np.float32(1)
+    places *= np.float32(side / 2)
+    places -= np.float32(0.5)
+    pixels = np.clip(places, 0, side - 1, out=places)
+    corner = np.minimum(pixels.astype(np.int64), side - 2)
+    x, y = (pixels - corner.astype(np.float32)).transpose(1, 0, 2)
+    at = corner[:, 1] * side + corner[:, 0] + np.arange(count)[:, None] * (side * side)
+    flat = images.reshape(-1)
+    # The places are within bounds; 'clip' saves numpy the check.
+    left, right = flat.take(at, mode="clip"), flat.take(at + 1, mode="clip")
+    top = left + (right - left) * x
+    at += side
+    left, right = flat.take(at, mode="clip"), flat.take(at + 1, mode="clip")
+    bottom = left + (right - left) * x
+    return (top + (bottom - top) * y).reshape(images.shape), inside
+
+
+def shrink(images: Pixels, side: int, blurs: int) -> Floats:
+    """uint8 (n, larger, larger) → float32 (n, side, side), averaged, then smoothed that often."""
+    factor = images.shape[1] // side
+    shrunk = np.zeros((len(images), side, side), np.float32)
+    for down in range(factor):
+        for across in range(factor):
+            shrunk += images[:, down::factor, across::factor]
+    shrunk *= np.float32(1 / factor**2)
+    for _ in range(blurs):
+        for axis in (1, 2):
+            shrunk = _smoothed(shrunk, axis)
+    return shrunk
+
+
+def _smoothed(images: Floats, axis: int) -> Floats:
+    """Neighbours along the axis weigh 1, 2, 1; the edge stands for what is beyond it."""
+    turned = np.swapaxes(images, 0, axis)
+    smooth = 2 * turned
+    smooth[1:] += turned[:-1]
+    smooth[:-1] += turned[1:]
+    smooth[0] += turned[0]
+    smooth[-1] += turned[-1]
+    smoothed: Floats = np.swapaxes(smooth / 4, 0, axis)
+    return smoothed
