@@ -27,12 +27,27 @@ class Measures:
     recall_at_1: float = 0.0
     recall_at_10: float = 0.0
     median_rank: float = 0.0
+    ndcg: float = 0.0
     sure_pictures: int = 0
     class_agreement: float = 0.0
+    weighted_agreement: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How much of the tuned weights was kept; of each tried (share, nDCG, weighted agreement)."""
+
+    share: float
+    tried: tuple[tuple[float, float, float], ...]
 
 
 def write_card(
-    recipe: Recipe, sources: Mapping[str, int], texts: int, parameters: float, measures: Measures
+    recipe: Recipe,
+    sources: Mapping[str, int],
+    texts: int,
+    parameters: float,
+    measures: Measures,
+    mix: Mix | None = None,
 ) -> str:
     """Markdown with the front matter that model hubs read."""
     image, text = recipe.image, recipe.text
@@ -53,7 +68,8 @@ def write_card(
         "",
         f"- Image tower: timm's `{image.trunk}`, "
         + (f"weights from the package `{image.weights}`" if image.weights else "random weights")
-        + ", frozen, under a trained two-layer head.",
+        + (", frozen" if mix is None else f", its last {recipe.backbone.blocks} stages tuned")
+        + ", under a trained two-layer head.",
         f"- Text tower: OpenCLIP's causal text transformer, {text.layers} layers of width "
         f"{text.width}, {text.heads} heads, WordPiece vocabulary, pooled at its last token"
         + (f"; taught by the sentence encoder in `{text.teacher}`." if text.teacher else "."),
@@ -67,7 +83,7 @@ def write_card(
         *_taught(recipe, texts),
         "## Training",
         "",
-        *_stages(recipe),
+        *_stages(recipe, mix),
         "",
         "To train it again, with the packages above unpacked and `pip install mmsearch[train]`:",
         "",
@@ -97,7 +113,7 @@ def _taught(recipe: Recipe, texts: int) -> list[str]:
     ]
 
 
-def _stages(recipe: Recipe) -> list[str]:
+def _stages(recipe: Recipe, mix: Mix | None) -> list[str]:
     bag, distill, align = recipe.bag, recipe.distill, recipe.align
     lines = []
     if recipe.text.teacher:
@@ -119,7 +135,18 @@ def _stages(recipe: Recipe) -> list[str]:
         f"features, symmetric InfoNCE with several positives; trained are the image head and, of "
         f"the text tower, {text}.{kept}"
     )
-    return lines
+    return lines + ([] if mix is None else [_tuned(recipe, mix, len(lines) + 1)])
+
+
+def _tuned(recipe: Recipe, mix: Mix, number: int) -> str:
+    part = recipe.backbone
+    return (
+        f"{number}. Backbone: {part.steps} steps of {part.batch} pairs and {part.photos} photos at "
+        f"a learning rate of {part.learning_rate:g}: the trunk's last {part.blocks} stages, batch "
+        "norms frozen, with head and text projection. The losses above go on, and photos' features "
+        f"are held where they were. Of the tuned weights {mix.share:.0%} were kept, the rest is "
+        "the start's, as held-out pictures chose."
+    )
 
 
 def _measured(measures: Measures) -> list[str]:
@@ -134,6 +161,7 @@ def _measured(measures: Measures) -> list[str]:
         f"| text-to-image recall@1 | {measures.recall_at_1:.3f} |",
         f"| text-to-image recall@10 | {measures.recall_at_10:.3f} |",
         f"| median rank | {measures.median_rank:.0f} |",
+        f"| nDCG | {measures.ndcg:.3f} |",
     ]
     if measures.sure_pictures:
         lines.append(

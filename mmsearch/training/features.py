@@ -32,7 +32,8 @@ Advance = Callable[[int], None]
 
 def forward_of(module: "torch.nn.Module", size: int) -> Forward:
     """images float32 (b, 3, size, size) → what the module makes of them, float32 (b, …)."""
-    if find_spec("onnxruntime") and find_spec("onnx"):
+    on_cpu = all(each.device.type == "cpu" for each in module.parameters())
+    if on_cpu and find_spec("onnxruntime") and find_spec("onnx"):
         return _onnx_forward(module, size)
     return torch_forward(module)
 
@@ -41,11 +42,12 @@ def torch_forward(module: "torch.nn.Module") -> Forward:
     import torch
 
     module = module.eval().to(memory_format=torch.channels_last)
+    device = next((each.device for each in module.parameters()), torch.device("cpu"))
 
     def forward(images: Floats) -> Floats:
         with torch.inference_mode():
-            batch = torch.from_numpy(images).to(memory_format=torch.channels_last)
-            out: Floats = module(batch).numpy()
+            batch = torch.from_numpy(images).to(device, memory_format=torch.channels_last)
+            out: Floats = module(batch).cpu().numpy()
         return out
 
     return forward

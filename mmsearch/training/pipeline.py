@@ -1,7 +1,8 @@
 """From a recipe and its data to a model folder: the whole of training in the order it happens.
 
-pictures → features → texts → vocabulary → text tower → alignment → measured on held-out pictures →
-folder. What is slow and reusable (features, teacher's vectors) is cached in the work folder.
+pictures → features → texts → vocabulary → text tower → alignment → backbone → measured on held-out
+pictures → folder. What is slow (features, teacher's vectors, each stage's weights) is kept in the
+work folder, so that a run that was killed goes on where it was.
 """
 
 import time
@@ -12,25 +13,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.errors import InputError
 from mmsearch.progress import ProgressListener
 from mmsearch.training import model, vocabulary
-from mmsearch.training.card import Measures, write_card
+from mmsearch.training.backbone_stage import Everything, tune_backbone
+from mmsearch.training.card import Measures, Mix, write_card
 from mmsearch.training.corpus import imagenet_names
 from mmsearch.training.data import Picture, hold_out
 from mmsearch.training.export import write_folder
 from mmsearch.training.features import cached_features
 from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.pictures import read_all
-from mmsearch.training.probe import measure
+from mmsearch.training.probe import HeldOut
 from mmsearch.training.recipe import Recipe
-from mmsearch.training.stages import Seen, align_towers, teach_text
+from mmsearch.training.stages import Seen, align_towers, pair_up, teach_text
 from mmsearch.training.teachers import load_classifier
 from mmsearch.training.texts import corpus_texts
 
 if TYPE_CHECKING:
     import torch
+    from open_clip import CLIP
     from tokenizers import Tokenizer
 
 
@@ -48,6 +52,7 @@ class TrainReport:
     first_loss: float
     last_loss: float
     measures: Measures
+    mix: Mix | None
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "folder": str(self.folder)}
@@ -95,17 +100,26 @@ def train_recipe(
     clip.visual.trunk.load_state_dict(trunk.state_dict())
 
     position = {picture.key: row for row, picture in enumerate(pictures)}
-    index = np.array([position[picture.key] for picture in kept])
-    seen = Seen(kept, index, features, classifier, classes)
+    rows, held_rows = (np.array([position[p.key] for p in some], int) for some in (kept, held))
+    seen = Seen(kept, rows, features, classifier, classes)
     out.mkdir(parents=True, exist_ok=True)
+    stage: dict[str, Any] = {"work": work, "progress": progress}
     with MetricsLog(out / "metrics.jsonl") as log:
-        taught = None
+        taught, mix = None, None
         if recipe.text.teacher:
-            taught = teach_text(
-                recipe, clip, tokenizer, corpus, work=work, log=log, progress=progress
+            taught = teach_text(recipe, clip, tokenizer, corpus, log=log, **stage)
+        paired = pair_up(recipe, seen, taught)
+        align_towers(recipe, clip, tokenizer, seen, paired, log=log, **stage)
+        plain = features[held_rows, 0]
+        held_out = HeldOut(clip, tokenizer, held, plain, classifier, classes)
+        measures = held_out.measures(_embed(clip, plain))
+        if recipe.backbone.blocks:
+            log.write("aligned", asdict(measures))
+            everything = Everything(pictures, held_rows)
+            mix, vectors = tune_backbone(
+                recipe, clip, tokenizer, seen, paired, everything, held_out, log=log, **stage
             )
-        texts = align_towers(recipe, clip, tokenizer, seen, taught, log=log, progress=progress)
-        measures = measure(clip, tokenizer, held, features, position, classifier, classes)
+            measures = held_out.measures(vectors)
         log.write("measures", asdict(measures))
 
     losses = log.losses["align"]
@@ -114,16 +128,26 @@ def train_recipe(
         pictures=len(kept),
         sources=dict(Counter(picture.source for picture in kept)),
         taught_texts=len(corpus) if taught else 0,
-        paired_texts=texts,
+        paired_texts=len(paired.texts),
         parameters=sum(parameter.numel() for parameter in clip.parameters()),
         seconds=round(time.monotonic() - started, 1),
         first_loss=losses[0],
         last_loss=float(np.mean(losses[-10:])),
         measures=measures,
+        mix=mix,
     )
-    card = write_card(recipe, report.sources, report.taught_texts, report.parameters, measures)
+    card = write_card(recipe, report.sources, report.taught_texts, report.parameters, measures, mix)
     write_folder(out, clip=clip, config=config, tokenizer=tokenizer, card=card)
     return report
+
+
+def _embed(clip: "CLIP", features: NDArray[np.float16]) -> "torch.Tensor":
+    """features: float16 (n, width) → float32 (n, dim), unit rows."""
+    import torch
+
+    with torch.no_grad():
+        vectors = clip.visual.head(torch.from_numpy(features.astype(np.float32)))
+        return torch.nn.functional.normalize(vectors, dim=-1)
 
 
 def _read_pictures(recipe: Recipe, data: Mapping[str, Path]) -> Sequence[Picture]:

@@ -35,21 +35,30 @@ class Half(nn.Module):
         return self._run(inputs)
 
 
+class Suffix(Half):
+    """The side that embeds, in two steps: `features` pools the activations, `head` projects."""
+
+    def __init__(
+        self, features: Step, head: Step, owned: Iterable[nn.Module | nn.Parameter | None]
+    ) -> None:
+        super().__init__(lambda activations: head(features(activations)), owned)
+        self.features, self.head = features, head
+
+
 @dataclass(frozen=True, slots=True)
 class _Tower:
-    """enter: pixels → what the first block reads; leave: what the last block gives → embedding.
-
-    before, after: the modules and parameters that these two use.
-    """
+    """enter: pixels → what the first block reads; leave: what the last block gives → pooled
+    features; head: these → embedding. before, after: the modules and parameters that they use."""
 
     blocks: Any
     enter: Step
     leave: Step
+    head: Step
     before: list[Any]
     after: list[Any]
 
 
-def split_tower(visual: nn.Module, blocks: int) -> tuple[Half, Half] | None:
+def split_tower(visual: nn.Module, blocks: int) -> tuple[Half, Suffix] | None:
     """(prefix, suffix) with the last `blocks` blocks in the suffix; None for an unknown tower.
 
     Known are OpenCLIP's own vision transformer and, through timm, EfficientNets (whose blocks here
@@ -68,10 +77,17 @@ def split_tower(visual: nn.Module, blocks: int) -> tuple[Half, Half] | None:
     def prefix(pixels: Tensor) -> Tensor:
         return _through(tower.blocks[:cut], tower.enter(pixels))
 
-    def suffix(activations: Tensor) -> Tensor:
+    def features(activations: Tensor) -> Tensor:
         return tower.leave(_through(tower.blocks[cut:], activations))
 
-    return Half(prefix, tower.before + stack[:cut]), Half(suffix, stack[cut:] + tower.after)
+    suffix = Suffix(features, tower.head, stack[cut:] + tower.after)
+    return Half(prefix, tower.before + stack[:cut]), suffix
+
+
+def block_count(visual: nn.Module) -> int | None:
+    """How many blocks `split_tower` can cut off; None for an unknown tower."""
+    tower = _known(visual)
+    return None if tower is None else len(list(tower.blocks))
 
 
 def cached_prefix(
@@ -128,14 +144,14 @@ def _efficientnet(visual: Any) -> _Tower:
     trunk = visual.trunk
 
     def leave(x: Tensor) -> Tensor:
-        x = trunk.bn2(trunk.conv_head(x))
-        embedded: Tensor = visual.head(trunk.forward_head(x))
-        return embedded
+        pooled: Tensor = trunk.forward_head(trunk.bn2(trunk.conv_head(x)))
+        return pooled
 
     return _Tower(
         trunk.blocks,
         lambda pixels: trunk.bn1(trunk.conv_stem(pixels)),
         leave,
+        visual.head,
         [trunk.conv_stem, trunk.bn1],
         [trunk.conv_head, trunk.bn2, trunk.global_pool, trunk.classifier, visual.head],
     )
@@ -150,22 +166,25 @@ def _timm_transformer(visual: Any) -> _Tower:
         return entered
 
     def leave(x: Tensor) -> Tensor:
-        embedded: Tensor = visual.head(trunk.forward_head(trunk.norm(x)))
-        return embedded
+        pooled: Tensor = trunk.forward_head(trunk.norm(x))
+        return pooled
 
     tokens = [trunk.cls_token, trunk.reg_token, trunk.pos_embed]
     before = [trunk.patch_embed, trunk.patch_drop, trunk.norm_pre, trunk.pos_drop, *tokens]
     after = [trunk.norm, trunk.attn_pool, trunk.fc_norm, trunk.head_drop, trunk.head, visual.head]
-    return _Tower(trunk.blocks, enter, leave, before, after)
+    return _Tower(trunk.blocks, enter, leave, visual.head, before, after)
 
 
 def _open_clip_transformer(visual: Any) -> _Tower:
     def leave(x: Tensor) -> Tensor:
         pooled: Tensor = visual._pool(x)[0]
+        return pooled
+
+    def head(pooled: Tensor) -> Tensor:
         return pooled if visual.proj is None else pooled @ visual.proj
 
     tokens = [visual.class_embedding, visual.positional_embedding]
     before = [visual.conv1, visual.patch_dropout, visual.ln_pre, *tokens]
     contrastive = getattr(visual, "attn_pool_contrastive", None)
     after = [visual.attn_pool, contrastive, visual.ln_post, visual.proj]
-    return _Tower(visual.transformer.resblocks, visual._embeds, leave, before, after)
+    return _Tower(visual.transformer.resblocks, visual._embeds, leave, head, before, after)

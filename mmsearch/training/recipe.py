@@ -40,10 +40,14 @@ class TextTower:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """How many texts of each kind the text tower is taught, besides captions and class names."""
+    """How many texts of each kind the text tower is taught, besides captions and class names.
+
+    lexical: from WordNet; composed: noun phrases; scenes: sentences as under photographs.
+    """
 
     lexical: int = 0
     composed: int = 0
+    scenes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,33 @@ class Align:
 
 
 @dataclass(frozen=True, slots=True)
+class Backbone:
+    """Stage three: the trunk's last blocks, the head and the text projection together.
+
+    blocks: how many of the last ones; 0 leaves the stage out. photos: further photos in each step,
+    from which only what the start knew is learned. negatives: further texts that each picture is
+    told from. features_weight: holds the photos' features where they were.
+    """
+
+    blocks: int = 0
+    steps: int = 400
+    batch: int = 192
+    photos: int = 48
+    negatives: int = 1024
+    learning_rate: float = 5e-5
+    head_learning_rate: float = 3e-4
+    text_learning_rate: float = 1e-4
+    weight_decay: float = 0.05
+    dropout: float = 0.1
+    average: float = 0.99
+    plain_share: float = 0.5
+    class_weight: float = 1.0
+    teacher_weight: float = 1.0
+    features_weight: float = 5.0
+    validate_every: int = 50
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """hold_out: share of the concepts kept for measuring; limits: lines for the model's card."""
 
@@ -99,6 +130,7 @@ class Recipe:
     bag: Bag = Bag()
     distill: Distill = Distill()
     align: Align = Align()
+    backbone: Backbone = Backbone()
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -198,4 +230,43 @@ def _range_faults(recipe: Recipe) -> list[str]:
             f"text.width {text.width} does not fit into embed_dim {recipe.embed_dim}",
         ),
     ]
-    return [fault for fine, fault in rules if not fine]
+    faults = [fault for fine, fault in rules if not fine]
+    return faults + _backbone_faults(recipe)
+
+
+def _backbone_faults(recipe: Recipe) -> list[str]:
+    part = recipe.backbone
+    if not part.blocks:
+        return []
+    least = {"blocks": 1, "steps": 1, "batch": 2, "photos": 0, "negatives": 0, "validate_every": 1}
+    faults = [
+        f"backbone.{name} must be at least {bound}, got {getattr(part, name)}"
+        for name, bound in least.items()
+        if getattr(part, name) < bound
+    ]
+    rates = ("learning_rate", "head_learning_rate", "text_learning_rate")
+    faults += [
+        f"backbone.{name} must be above 0, got {getattr(part, name)}"
+        for name in rates
+        if getattr(part, name) <= 0
+    ]
+    weights = ("class_weight", "teacher_weight", "features_weight", "weight_decay")
+    faults += [
+        f"backbone.{name} must not be negative, got {getattr(part, name)}"
+        for name in weights
+        if getattr(part, name) < 0
+    ]
+    faults += [
+        f"backbone.{name} must be in [0, 1), got {getattr(part, name)}"
+        for name in ("dropout", "average")
+        if not 0 <= getattr(part, name) < 1
+    ]
+    if not 0 <= part.plain_share <= 1:
+        faults.append(f"backbone.plain_share must be in [0, 1], got {part.plain_share}")
+    if not recipe.image.weights:
+        faults.append("backbone.blocks needs image.weights: a random trunk has nothing to keep")
+    if recipe.align.text != "projection":
+        faults.append("backbone.blocks needs align.text = 'projection', which it goes on training")
+    if not recipe.hold_out:
+        faults.append("backbone.blocks needs hold_out above 0: held-out pictures choose the mix")
+    return faults

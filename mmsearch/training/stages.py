@@ -1,13 +1,12 @@
-"""The two stages that a recipe's training consists of, each from settings to trained weights."""
+"""A recipe's first stages, each from settings to trained weights, or to those of an earlier run."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mmsearch.progress import ProgressListener
@@ -18,10 +17,10 @@ from mmsearch.training.data import Picture
 from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.prototypes import fit_prototypes
 from mmsearch.training.recipe import Recipe
+from mmsearch.training.stage_files import StageRecord, digest_of, recall_stage, remember_stage
 from mmsearch.training.texts import TextTable, class_rows, picture_rows, teacher_vectors
 
 if TYPE_CHECKING:
-    import torch
     from open_clip import CLIP
     from tokenizers import Tokenizer
 
@@ -45,8 +44,18 @@ class Seen:
     pictures: Sequence[Picture]
     index: NDArray[np.int64]
     features: NDArray[np.float16]
-    classifier: "torch.nn.Linear | None"
+    classifier: torch.nn.Linear | None
     classes: ClassNames | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """What is said of the pictures: texts, by row; the pairs; what is kept in view beside them."""
+
+    texts: Sequence[str]
+    pairs: Pairs
+    classes: ClassTask | None
+    teacher: TeacherTask | None
 
 
 def teach_text(
@@ -63,13 +72,12 @@ def teach_text(
 
     A tower that the same settings and texts made before is taken again.
     """
-    from safetensors.torch import load_file, save_file
-
     vectors = teacher_vectors(corpus, package=recipe.text.teacher, cache=work, progress=progress)
-    file = work / f"text-{_digest(recipe, corpus)}.safetensors"
-    if file.exists():
-        clip.load_state_dict(load_file(file), strict=False)
+    settings = [_text_settings(recipe), recipe.seed, recipe.embed_dim, list(corpus)]
+    file = work / f"text-{digest_of(settings)}.safetensors"
+    if recall_stage(file, clip, log):
         return Taught(corpus, vectors)
+    record = StageRecord(log)
     ids = vocabulary.token_ids(tokenizer, list(corpus)).astype(np.int32)
     progress.start("word vectors", recipe.bag.steps)
     words = bag.fit_bag(
@@ -78,15 +86,30 @@ def teach_text(
         vocab=tokenizer.get_vocab_size(),
         steps=recipe.bag.steps,
         seed=recipe.seed,
-        progress=log.stage("bag", progress.advance),
+        progress=record.stage("bag", progress.advance),
     )
     model.start_text(clip, words)
     progress.start("text tower", recipe.distill.steps)
     options = distill.DistillOptions(**asdict(recipe.distill), seed=recipe.seed)
-    distill.distill_text(clip, ids, vectors, options, log.stage("distill", progress.advance))
-    parts = {n: p.detach() for n, p in clip.named_parameters() if n.startswith(distill.TEXT_PARTS)}
-    save_file(parts, file)
+    report = record.stage("distill", progress.advance)
+    distill.distill_text(clip, ids, vectors, options, report)
+    remember_stage(file, clip, distill.TEXT_PARTS, record)
     return Taught(corpus, vectors)
+
+
+def pair_up(recipe: Recipe, seen: Seen, taught: Taught | None) -> Paired:
+    table = TextTable()
+    per_picture = recipe.align.texts_per_picture
+    rows = picture_rows(table, seen.pictures, per_picture=per_picture, seed=recipe.seed)
+    classes = None
+    if seen.classifier is not None and seen.classes is not None:
+        plain = torch.from_numpy(seen.features[:, 0].astype(np.float32))
+        forms = class_rows(table, seen.classes)
+        classes = ClassTask(forms, fit_prototypes(seen.classifier, plain))
+    teacher = _remember(recipe, table, taught)
+    weights = np.array([picture.weight for picture in seen.pictures])
+    pairs = Pairs(seen.features, seen.index, rows, _concepts(seen.pictures), weights)
+    return Paired(table.texts(), pairs, classes, teacher)
 
 
 def align_towers(
@@ -94,53 +117,52 @@ def align_towers(
     clip: "CLIP",
     tokenizer: "Tokenizer",
     seen: Seen,
-    taught: Taught | None,
+    paired: Paired,
     *,
+    work: Path,
     log: MetricsLog,
     progress: ProgressListener,
-) -> int:
-    """Trains the image head, and as much of the text tower as the recipe says; returns how many
-    different texts were used."""
-    import torch
+) -> None:
+    """Trains the image head, and as much of the text tower as the recipe says.
 
-    table = TextTable()
-    per_picture = recipe.align.texts_per_picture
-    rows = picture_rows(table, seen.pictures, per_picture=per_picture, seed=recipe.seed)
-    forms = class_rows(table, seen.classes) if seen.classes else None
-    teacher = _remember(recipe, table, taught)
-    encode, text_parameters = _text_encoder(recipe, clip, tokenizer, table.texts())
-    plain = torch.from_numpy(seen.features[:, 0].astype(np.float32))
-    classes = None
-    if seen.classifier is None or forms is None:
-        model.standardise_head(clip.visual.head.mlp, plain)
+    What the same settings, texts and pictures made before is taken again.
+    """
+    texts = list(paired.texts)
+    known = [picture.key for picture in seen.pictures]
+    parts = [asdict(recipe.align), asdict(recipe.image)]
+    settings = [_text_settings(recipe), recipe.embed_dim, *parts]
+    file = work / f"aligned-{digest_of([settings, recipe.seed, texts, known])}.safetensors"
+    if recall_stage(file, clip, log):
+        return
+    encode, text_parameters = _text_encoder(recipe, clip, tokenizer, texts)
+    head: Any = clip.visual.head
+    if paired.classes is None or seen.classifier is None:
+        model.standardise_head(head.mlp, torch.from_numpy(seen.features[:, 0].astype(np.float32)))
     else:
-        classes = ClassTask(forms, fit_prototypes(seen.classifier, plain))
         with torch.no_grad():
-            vectors = torch.stack([encode(torch.from_numpy(form)) for form in forms[:3]]).mean(0)
-        vectors = torch.nn.functional.normalize(vectors, dim=-1)
-        model.start_head(clip.visual.head.mlp, seen.classifier, vectors)
-    weights = np.array([picture.weight for picture in seen.pictures])
+            vectors = [encode(torch.from_numpy(form)) for form in paired.classes.texts[:3]]
+            mean = torch.nn.functional.normalize(torch.stack(vectors).mean(0), dim=-1)
+        model.start_head(head.mlp, seen.classifier, mean)
     progress.start("alignment", recipe.align.steps)
+    record = StageRecord(log)
     scale = align(
-        clip.visual.head.requires_grad_(True),
+        head.requires_grad_(True),
         encode,
         text_parameters,
-        Pairs(seen.features, seen.index, rows, _concepts(seen.pictures), weights),
+        paired.pairs,
         _align_options(recipe),
-        classes=classes,
-        teacher=teacher,
-        progress=log.stage("align", progress.advance),
+        classes=paired.classes,
+        teacher=paired.teacher,
+        progress=record.stage("align", progress.advance),
     )
     # open_clip's own bound on the inverse temperature.
     torch.nn.init.constant_(clip.logit_scale, np.log(min(scale, 100.0)))
     clip.eval()
-    return len(table.texts())
+    remember_stage(file, clip, ("visual.head", *distill.TEXT_PARTS, "logit_scale"), record)
 
 
-def _digest(recipe: Recipe, corpus: Sequence[str]) -> str:
-    settings = [asdict(part) for part in (recipe.text, recipe.bag, recipe.distill)]
-    identity = json.dumps([settings, recipe.seed, recipe.embed_dim, list(corpus)])
-    return hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
+def _text_settings(recipe: Recipe) -> list[dict[str, Any]]:
+    return [asdict(part) for part in (recipe.text, recipe.bag, recipe.distill)]
 
 
 def _remember(recipe: Recipe, table: TextTable, taught: Taught | None) -> TeacherTask | None:
@@ -154,9 +176,8 @@ def _remember(recipe: Recipe, table: TextTable, taught: Taught | None) -> Teache
 
 def _text_encoder(
     recipe: Recipe, clip: "CLIP", tokenizer: "Tokenizer", texts: Sequence[str]
-) -> tuple[Callable[["torch.Tensor"], "torch.Tensor"], list["torch.nn.Parameter"]]:
+) -> tuple[Callable[[torch.Tensor], torch.Tensor], list[torch.nn.Parameter]]:
     """rows → unit vectors, and what is trained of the text tower on the way."""
-    import torch
     import torch.nn.functional as F
 
     ids = torch.from_numpy(vocabulary.token_ids(tokenizer, list(texts)))

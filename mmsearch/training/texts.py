@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.progress import ProgressListener
+from mmsearch.training.captions import photo_captions
 from mmsearch.training.corpus import ClassNames, lexical_texts, read_wordnet, visible_nouns
 from mmsearch.training.data import (
     DRAWING_TEMPLATES,
@@ -99,6 +100,7 @@ def corpus_texts(
     """Everything that the sentence encoder is asked about, each text once."""
     rng = np.random.default_rng(seed)
     texts = unique_captions(pictures)
+    common: list[str] = []
     if classes is not None:
         texts += _class_texts(classes)
     if wordnet is not None:
@@ -116,7 +118,14 @@ def corpus_texts(
         if not picture.photo and picture.weight >= 1:
             said = with_article(picture.captions[0].lower())
             texts += [template.format(said) for template in DRAWING_TEMPLATES[:3]]
+    nouns = _first_names(classes) + common
+    if nouns:
+        texts += photo_captions(nouns, corpus.scenes, rng)
     return list(dict.fromkeys(texts))
+
+
+def _first_names(classes: ClassNames | None) -> list[str]:
+    return [] if classes is None else [names[0] for names in classes.names]
 
 
 def _class_texts(classes: ClassNames) -> list[str]:

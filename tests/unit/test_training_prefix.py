@@ -14,7 +14,7 @@ from torch import nn
 from mmsearch.encoders.registry import BUILTIN_FOLDER
 from mmsearch.errors import InputError
 from mmsearch.training.features import write_views
-from mmsearch.training.prefix import Half, cached_prefix, split_tower
+from mmsearch.training.prefix import Half, Suffix, cached_prefix, split_tower
 
 TEXT = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1}
 TINY = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 4, "head_width": 16}
@@ -42,7 +42,7 @@ TOWERS = {
 }
 
 
-def halves(visual: nn.Module, blocks: int) -> tuple[Half, Half]:
+def halves(visual: nn.Module, blocks: int) -> tuple[Half, Suffix]:
     split = split_tower(visual, blocks)
     assert split is not None
     return split

@@ -65,6 +65,18 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
         ("[align]\nlearning_rate = 0", "align.learning_rate must be above 0, got 0"),
         ("[image]\nviews = 0", "image.views must be at least 1, got 0"),
         ('embed_dim = 64\n[text]\nteacher = "x"', "text.width 384 does not fit into embed_dim 64"),
+        ("[backbone]\nblocks = -1", "backbone.blocks must be at least 1, got -1"),
+        ("[backbone]\nblocks = 1\nbatch = 1", "backbone.batch must be at least 2, got 1"),
+        ("[backbone]\nblocks = 1\nlearning_rate = 0", "backbone.learning_rate must be above 0"),
+        ("[backbone]\nblocks = 1\nclass_weight = -1", "class_weight must not be negative, got -1"),
+        ("[backbone]\nblocks = 1\naverage = 1.0", "backbone.average must be in [0, 1), got 1.0"),
+        (
+            "[backbone]\nblocks = 1\nplain_share = 2",
+            "backbone.plain_share must be in [0, 1], got 2",
+        ),
+        ("[backbone]\nblocks = 1", "backbone.blocks needs image.weights"),
+        ("hold_out = 0\n[backbone]\nblocks = 1", "backbone.blocks needs hold_out above 0"),
+        ('[align]\ntext = "all"\n[backbone]\nblocks = 1', "needs align.text = 'projection'"),
     ],
 )
 def test_values_out_of_range_are_faults(tmp_path: Path, line: str, fault: str) -> None:

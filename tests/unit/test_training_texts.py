@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmsearch.errors import InputError, MissingDependency
+from mmsearch.training.captions import photo_captions
 from mmsearch.training.card import Measures, write_card
 from mmsearch.training.corpus import (
     imagenet_names,
@@ -74,6 +75,15 @@ def test_composed_texts_hold_the_nouns_and_hang_on_the_seed() -> None:
     assert article("owl") == "an owl"
 
 
+def test_photo_captions_are_sentences_with_the_nouns_in_some() -> None:
+    texts = photo_captions(["samovar"], 400, np.random.default_rng(3))
+    assert texts == photo_captions(["samovar"], 400, np.random.default_rng(3))
+    assert len(texts) == 400
+    assert 20 < sum("samovar" in text.lower() for text in texts) < 200
+    assert not any("{" in text or "}" in text for text in texts)
+    assert np.mean([len(text.split()) for text in texts]) > 6
+
+
 def test_a_text_has_one_row() -> None:
     table = TextTable()
     pictures = [Picture(str(i), "x", "cat", ("cat", "tabby")) for i in range(6)]
@@ -92,7 +102,9 @@ def test_the_card_says_what_was_measured_and_what_was_not() -> None:
     recipe = Recipe(
         name="shop", sources=("catalog",), image=ImageTower(weights="w"), limits=("no scenes",)
     )
-    measured = write_card(recipe, {"catalog": 1234}, 0, 2e6, Measures(50, 0.25, 0.5, 7, 20, 0.9))
+    measured = write_card(
+        recipe, {"catalog": 1234}, 0, 2e6, Measures(50, 0.25, 0.5, 7, sure_pictures=20)
+    )
     for part in ("# shop", "2.0 million", "| catalog | 1,234 |", "| 0.500 |", "- no scenes"):
         assert part in measured
     assert "Nothing was held out" in write_card(recipe, {"catalog": 9}, 0, 2e6, Measures())
