@@ -12,7 +12,6 @@ import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import TextTransformer, text_global_pool
 from PIL.Image import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.encoders.files import ModelFiles
 from mmsearch.encoders.folding import even_padding, fold_batch_norms
 from mmsearch.encoders.text_numpy import is_causal, shortened
+from mmsearch.encoders.text_tower import pool, project, text_tower
 from mmsearch.errors import InputError, MissingDependency
 from mmsearch.media import Preprocessing, prepare
 from mmsearch.records import Floats, Pixels, SpaceId
@@ -45,7 +45,7 @@ class OpenClipEncoder:
         self._causal = is_causal(files.config["text_cfg"])
         # MPS stays in float32: several of its half-precision kernels are slower or inexact.
         self._dtype = torch.float16 if device.name.startswith("cuda") else torch.float32
-        model = _load(files)
+        model = load_model(files)
         self._batch_size = batch_size or _pictures_per_pass(model.visual, device)
         self._model = _placed(model, files.preprocessing.size, device, self._dtype)
         mean, std = (
@@ -112,7 +112,8 @@ class OpenClipEncoder:
         ids = ids.to(self.device.name)
         if not self._causal:
             return _unit(self._model.encode_text(ids))
-        return _unit(_encode_short(getattr(self._model, "text", self._model), ids))
+        tower = text_tower(self._model)
+        return _unit(project(tower, pool(tower, ids)))
 
     def _joined(self, batches: Sequence[Tensor]) -> Floats:
         if not batches:
@@ -120,8 +121,11 @@ class OpenClipEncoder:
         return torch.cat(list(batches)).cpu().numpy()
 
 
-def _load(files: ModelFiles) -> Any:
-    """The model in float32 on the CPU, in eval mode; never asks a hub for anything."""
+def load_model(files: ModelFiles) -> Any:
+    """The model in float32 on the CPU, in eval mode; never asks a hub for anything.
+
+    Raises InputError where weights and configuration do not go together, or are no tensors.
+    """
     config = deepcopy(dict(files.config))
     _keep_local(config, files)
     # Any: torch types every attribute of a module as "Tensor or Module".
@@ -188,26 +192,6 @@ def _placed(model: Any, size: int, device: DeviceChoice, dtype: torch.dtype) -> 
         even_padding(model.visual, size)
     model = model.requires_grad_(False).to(device=device.name, dtype=dtype)
     return model.to(memory_format=torch.channels_last)
-
-
-def _encode_short(tower: Any, ids: Tensor) -> Tensor:
-    """open_clip's causal text tower on ids int64 (n, length) that may be shorter than its context.
-
-    Its own forward pass always computes the full context, most of it padding.
-    """
-    length = ids.shape[1]
-    x = tower.token_embedding(ids) + tower.positional_embedding[:length]
-    x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
-    kind = tower.pool_type if isinstance(tower, TextTransformer) else tower.text_pool_type
-    end = tower.eos_id if isinstance(tower, TextTransformer) else tower.text_eos_id
-    pooled: Tensor = text_global_pool(tower.ln_final(x), ids, kind, eos_token_id=end)
-    match tower.text_projection:
-        case None:
-            return pooled
-        case nn.Linear() as linear:
-            return F.linear(pooled, linear.weight, linear.bias)
-        case matrix:
-            return pooled @ torch.as_tensor(matrix)
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ __all__ = [
     "is_here",
     "load_encoder",
     "load_text_encoder",
+    "model_files",
     "resolve",
 ]
 
@@ -73,14 +74,14 @@ def load_encoder(name: str, *, device: str = "auto", batch_size: int | None = No
     """
     from mmsearch.encoders.devices import choose_device
 
-    return _full(_files(resolve(name)), choose_device(device), batch_size)
+    return _full(model_files(name), choose_device(device), batch_size)
 
 
 def load_text_encoder(name: str, *, device: str = "auto") -> TextEncoder:
     """The text tower, without torch where NumPy can compute it; otherwise the full encoder."""
     from mmsearch.encoders.text_numpy import NumpyTextEncoder, supports
 
-    files = _files(resolve(name))
+    files = model_files(name)
     if supports(files):
         return NumpyTextEncoder(files)
     from mmsearch.encoders.devices import choose_device
@@ -101,7 +102,12 @@ def _full(files: ModelFiles, device: "DeviceChoice", batch_size: int | None) -> 
     return OpenClipEncoder(files, device, batch_size=batch_size or device.batch_size)
 
 
-def _files(ref: ModelRef) -> ModelFiles:
+def model_files(name: str) -> ModelFiles:
+    """Its configuration, weights and tokenizer; downloads the model if the cache lacks it.
+
+    Raises InputError, MissingModel.
+    """
+    ref = resolve(name)
     if ref.kind == "hub":
         return hub_model(ref.location, name=ref.name)
     if ref.kind == "pretrained":

@@ -7,7 +7,7 @@ threads nor resuming change it. The plain view is the very picture that the enco
 import hashlib
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +105,9 @@ class Views:
                 [threads.submit(self._read, *pair) for pair in _pairs(items, views)]
             )
 
-    def ahead(self, draws: Iterable[Draw]) -> Iterator[tuple[Draw, Pixels, NDArray[np.bool_]]]:
+    def ahead(
+        self, draws: Iterable[Draw]
+    ) -> Generator[tuple[Draw, Pixels, NDArray[np.bool_]], None, None]:
         """Each draw with its first views, as `batch` gives them, decoded before they are wanted."""
         with ThreadPoolExecutor(self._threads) as threads:
             window: deque[tuple[Draw, list[Future[Pixels | None]]]] = deque()
@@ -196,6 +198,6 @@ def _coloured(
     if grey < options.grey:
         view = T.to_grayscale(view, num_output_channels=3)
     if blurred < options.blur:
-        radius = (0.1 + 1.9 * sigma) * view.width / 224
+        radius = float(0.1 + 1.9 * sigma) * view.width / 224
         view = view.filter(ImageFilter.GaussianBlur(radius))
     return view

@@ -1,0 +1,248 @@
+"""What the training loop trains: an OpenCLIP model's heads, adapters, last blocks, or all of it.
+
+draw → vectors of pictures, texts and class titles → losses → gradients, in chunks (GradCache). Only
+what is trained is computed in a step; batch norms keep their statistics.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmsearch.encoders.base import Encoder
+from mmsearch.finetuning.augment import Views
+from mmsearch.finetuning.batches import Batches, FrozenModel, teacher_model
+from mmsearch.finetuning.images import ImageSide, cut_for, picture_inputs
+from mmsearch.finetuning.lora import merged
+from mmsearch.finetuning.objective import Objective
+from mmsearch.finetuning.options import FinetuneOptions, Method
+from mmsearch.finetuning.parameters import choose_parameters, groups
+from mmsearch.finetuning.sampling import Draw, Sampler
+from mmsearch.finetuning.soup import Weights
+from mmsearch.finetuning.start import StartModel
+from mmsearch.finetuning.texts import Depth, StartTexts, TextSide, encode_all
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Floats, Ids
+from mmsearch.training.distributed import gather_rows, ranks
+from mmsearch.training.gradcache import Encoding, cached_backward
+from mmsearch.training.loop import LoopOptions
+
+
+class FineTuneModel:
+    """A Trainee of `mmsearch.training.loop`. The start model stays as it is."""
+
+    def __init__(
+        self,
+        start: StartModel,
+        sampler: Sampler,
+        views: Views,
+        options: FinetuneOptions,
+        *,
+        others: Ids,
+        view_key: str,
+        cache: Path,
+        progress: ProgressListener,
+        teacher: Encoder | None = None,
+    ) -> None:
+        """options: with nothing left open (`options.with_settings`). others: items that are only
+        measured. view_key: names how random views are made; with the weights it tells the files
+        in `cache` apart, which hold the frozen part's activations.
+
+        Raises InputError for a tower that the method cannot train, or if `cache` cannot be written.
+        """
+        self._start, self._sampler, self._options = start, sampler, options
+        self._catalog = sampler.catalog
+        self._model = start.copy()
+        self._probe: Any = None
+        parts = cut_for(options, self._model.visual)
+        self._heads = choose_parameters(self._model, parts, options)
+        self._model.eval()
+        self._inputs = picture_inputs(
+            start,
+            self._catalog,
+            views,
+            parts.frozen,
+            train=sampler.positions,
+            others=others,
+            count=sampler.options.views,
+            key=view_key,
+            cache=cache,
+            progress=progress,
+        )
+        dropout = 0.0 if options.lock == "image" else options.dropout
+        self._images = ImageSide(parts, self._inputs, dropout=dropout)
+        self._texts = TextSide(start, self._model, self._text_depth)
+        bias = getattr(start.model, "logit_bias", None)
+        self._objective = Objective(
+            options,
+            scale=start.scale,
+            bias=None if bias is None else float(bias.mean()),
+            dim=start.dim,
+            classes=len(self._catalog.classes),
+        ).to(start.device)
+        self._batches = self._make_batches(teacher, progress)
+        self._accumulate = 1
+
+    # --- the loop's Trainee ---
+
+    def parameter_groups(self, options: LoopOptions) -> list[dict[str, Any]]:
+        self._accumulate = options.accumulate
+        named = self._named()
+        return groups(
+            named,
+            [*self._heads, *self._objective.parameters()],
+            method=_settled(self._options),
+            learning_rate=options.learning_rate,
+            weight_decay=options.weight_decay,
+        )
+
+    def trained(self) -> dict[str, Tensor]:
+        return dict(self._named())
+
+    def train(self) -> None:
+        """Switches dropout on; the modules stay as they are, for the batch norms' statistics."""
+        self._images.training = True
+
+    def eval(self) -> None:
+        self._images.training = False
+
+    def backward(self, step: int, micro: int) -> dict[str, float]:
+        here, place = ranks(), step * self._accumulate + micro
+        whole = self._sampler.draw(place)
+        mine = whole.part(here.rank, here.world)
+        inputs, readable = self._inputs(mine.items, mine.views)
+        second = self._second(mine)
+        following = self._sampler.draw(place + 1, rank=here.rank, world=here.world)
+        self._inputs.prepare(following.items, following.views)
+        titles, places = self._batches.titles(whole, place)
+        targets = self._batches.targets(whole, places, self._all_ranks(readable))
+        parts: dict[str, float] = {}
+
+        def loss(images: Tensor, texts: Tensor, named: Tensor, *more: Tensor) -> Tensor:
+            views = gather_rows(more[0]) if more else None
+            found = self._objective.parts(
+                gather_rows(images), gather_rows(texts), named, views, targets
+            )
+            parts.update({name: float(value.detach()) for name, value in found.items()})
+            return found["loss"]
+
+        encodings = [
+            Encoding(lambda rows: self._images.encode(inputs[rows]), len(inputs)),
+            Encoding(lambda rows: self._texts.encode(mine.texts[rows]), len(mine.texts)),
+            Encoding(lambda rows: self._texts.encode(titles[rows]), len(titles)),
+        ]
+        if second is not None:
+            encodings.append(Encoding(lambda rows: self._images.encode(second[rows]), len(second)))
+        chunk = self._options.micro_batch
+        cached_backward(encodings, loss, chunk=chunk or len(inputs))
+        return parts
+
+    # --- weights in and out ---
+
+    def start_weights(self) -> dict[str, Tensor]:
+        """The whole state dict of the start model, on the CPU."""
+        return self._start.weights()
+
+    def tuned_weights(self) -> dict[str, Tensor]:
+        """The whole state dict as it is trained so far, adapters merged, on the CPU."""
+        model = merged(self._model) if self._options.method == "lora" else self._model
+        weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        return {**weights, **self._learned_scale(weights)}
+
+    def encode_items(self, kind: str, positions: Ids, weights: Weights | None = None) -> Floats:
+        """kind: 'image', the plain view, or 'text', the first text of each item.
+
+        weights: a whole state dict that differs from the start only where this method trains; None
+        for the weights as trained so far. → float32 (n, dim), unit rows; zeros where an item has
+        no such thing, or its picture cannot be read.
+        """
+        images, texts = self._sides(weights)
+        if kind == "image":
+            vectors, readable = images.encode_plain(positions)
+            return np.where(readable[:, None], vectors.numpy(), np.float32(0))
+        found = [next(iter(self._catalog.items[place].texts), "") for place in positions.tolist()]
+        given = np.array([bool(text) for text in found], np.bool_)
+        return np.where(given[:, None], encode_all(texts.encode, found), np.float32(0))
+
+    def encode_texts(self, texts: Sequence[str], weights: Weights | None = None) -> Floats:
+        """Any texts, such as class prompts → float32 (n, dim), unit rows. weights: see above."""
+        return encode_all(self._sides(weights)[1].encode, texts)
+
+    # --- inside ---
+
+    @property
+    def _text_depth(self) -> Depth:
+        if self._options.lock == "text":
+            return "none"
+        return "head" if self._options.method == "head" else "blocks"
+
+    def _named(self) -> dict[str, nn.Parameter]:
+        modules = {"model": self._model, "objective": self._objective}
+        return {
+            f"{prefix}.{name}": parameter
+            for prefix, module in modules.items()
+            for name, parameter in module.named_parameters()
+            if parameter.requires_grad
+        }
+
+    def _make_batches(self, teacher: Encoder | None, progress: ProgressListener) -> Batches:
+        options, items, device = self._options, self._sampler.positions, self._start.device
+        start_texts = StartTexts(self._start)
+        kept = taught = None
+        if options.keep_weight:
+            progress.start("the start model's vectors", len(items), device=device)
+            vectors, _ = self._sides(self._start.state())[0].encode_plain(items, progress.advance)
+            kept = FrozenModel(
+                items, vectors, start_texts.encode, scale=self._start.scale, device=device
+            )
+        if teacher is not None and options.teacher_weight:
+            progress.start("the teacher's vectors", len(items), device=device)
+            taught = teacher_model(teacher, self._catalog, items, device, progress.advance)
+        return Batches(
+            self._catalog,
+            options,
+            start_texts.encode,
+            start=kept,
+            teacher=taught,
+            device=device,
+        )
+
+    def _second(self, draw: Draw) -> Tensor | None:
+        if not self._options.consistency_weight or draw.second_views is None:
+            return None
+        return self._inputs(draw.items, draw.second_views)[0]
+
+    def _all_ranks(self, readable: Any) -> Any:
+        flags = torch.from_numpy(readable.astype(np.float32)).to(self._start.device)
+        return gather_rows(flags[:, None])[:, 0].cpu().numpy() > 0
+
+    def _sides(self, weights: Weights | None) -> tuple[ImageSide, TextSide]:
+        if weights is None:
+            return self._images, self._texts
+        if self._probe is None:
+            self._probe = self._start.copy()
+        self._probe.load_state_dict(dict(weights))
+        images = ImageSide(cut_for(self._options, self._probe.visual), self._inputs, dropout=0.0)
+        return images, TextSide(self._start, self._probe, self._text_depth)
+
+    def _learned_scale(self, weights: Weights) -> dict[str, Tensor]:
+        """The temperature, where it is of the kind that the model was made for."""
+        sigmoid, bias = self._options.loss == "sigmoid", weights.get("logit_bias")
+        if sigmoid != (bias is not None):
+            return {}
+        learned = {"logit_scale": torch.full_like(weights["logit_scale"], self._log_scale)}
+        if bias is not None:
+            learned["logit_bias"] = torch.full_like(bias, float(self._objective.bias.detach()))
+        return learned
+
+    @property
+    def _log_scale(self) -> float:
+        return float(self._objective.scale.log().detach())
+
+
+def _settled(options: FinetuneOptions) -> Method:
+    assert options.method != "auto", "options.with_settings leaves nothing open"
+    return options.method
