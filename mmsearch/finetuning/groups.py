@@ -6,12 +6,14 @@ Equal texts tie items as well, but only where the text can be one product's: see
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from mmsearch.dedup.edited import find_edited
 from mmsearch.dedup.texts import normalised
 from mmsearch.evaluation.zero_shot import class_title
 from mmsearch.finetuning.prints import Prints
+from mmsearch.progress import ProgressListener
 
 # A text that this share of all items have names a kind of thing, not one: the smallest split is
 # usually a tenth, and a group may not outgrow it.
@@ -33,10 +35,16 @@ class RawItem:
     split: str | None = None
 
 
-def group_items(items: Sequence[RawItem], prints: Prints) -> list[int]:
+def group_items(
+    items: Sequence[RawItem], prints: Prints, *, near_duplicates: bool, progress: ProgressListener
+) -> list[int]:
     """The number of each item's group, in order of first appearance."""
     parents = list(range(len(items)))
-    for one, other in _ties(items, prints):
+    ties = [_equal([item.group for item in items]), _equal(prints.hashes), _tied_by_text(items)]
+    if near_duplicates:
+        progress.start("looking for near-duplicate pictures", None)
+        ties.append(_nearly_equal(prints))
+    for one, other in chain.from_iterable(ties):
         parents[_root(parents, one)] = _root(parents, other)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(_root(parents, place), len(numbers)) for place in range(len(items))]
@@ -49,15 +57,15 @@ def _root(parents: list[int], place: int) -> int:
     return place
 
 
-def _ties(items: Sequence[RawItem], prints: Prints) -> Iterator[tuple[int, int]]:
-    yield from _equal([item.group for item in items])
-    yield from _equal(prints.hashes)
-    yield from _tied_by_text(items)
-    first = {digest: place for place, digest in enumerate(prints.hashes) if digest is not None}
-    digests = {row: digest for digest, row in prints.rows.items() if digest in first}
-    known = sorted(digests)
-    for one, other in find_edited(prints.thumbnails[known]).pairs.tolist():
-        yield first[digests[known[one]]], first[digests[known[other]]]
+def _nearly_equal(prints: Prints) -> Iterator[tuple[int, int]]:
+    first: dict[str, int] = {}
+    for place, digest in enumerate(prints.hashes):
+        if digest is not None:
+            first.setdefault(digest, place)
+    digests = sorted(first, key=lambda digest: prints.rows[digest])
+    thumbnails = prints.thumbnails[[prints.rows[digest] for digest in digests]]
+    for one, other in find_edited(thumbnails).pairs.tolist():
+        yield first[digests[one]], first[digests[other]]
 
 
 def _equal(values: Sequence[str | None]) -> Iterator[tuple[int, int]]:

@@ -23,7 +23,7 @@ from mmsearch.records import Ids
 # The view that a model sees when it encodes, without chance.
 PLAIN_VIEW = -1
 # Streams of chance that must not be the same one.
-_ORDER, _STEP, _WORDS = 1, 2, 3
+_ORDER, _STEP, _WORDS, _TURN, _ROUND = 1, 2, 3, 4, 5
 _NO_TEXT = -1
 
 
@@ -215,11 +215,12 @@ class Sampler:
         return views + 1 if count is None else (views + 1) % count
 
     def _make_epoch(self, epoch: int) -> _Epoch:
-        chance = np.random.default_rng([self.options.seed, _ORDER, epoch])
+        count, seed = len(self.positions), self.options.seed
         if self.options.class_balanced:
-            rows = _by_class_in_turn(self._labels, chance)
+            places = np.arange(epoch * count, (epoch + 1) * count)
+            rows = _by_class_in_turn(self._labels, places, seed)
         else:
-            rows = chance.permutation(len(self.positions))
+            rows = _shuffled(count, seed, _ORDER, epoch)
         hard = self._hard_in(epoch)
         if hard is not None:
             rows = _followed(rows, hard.rows_of(self.positions))
@@ -262,20 +263,30 @@ class Sampler:
         return (*self._text_ids[row], *title)
 
 
-def _by_class_in_turn(labels: Ids, chance: np.random.Generator) -> Ids:
-    """As many rows as there are labels: classes in turn, in each turn in another order; within a
-    class its rows in turn. Rows without a label are one more class.
+def _by_class_in_turn(labels: Ids, places: Ids, seed: int) -> Ids:
+    """The rows at these places, int64, ascending, of one endless stream.
+
+    Each turn holds every class once, in another order; a class gives its rows in turn, and then
+    again in another order. Rows without a label are one more class.
     """
-    classes = np.unique(labels)
-    turns = -(-len(labels) // len(classes))
-    order = np.concatenate([chance.permutation(classes) for _ in range(turns)])[: len(labels)]
-    rows = np.empty(len(labels), np.int64)
-    for label in classes.tolist():
-        members, wanted = np.flatnonzero(labels == label), np.flatnonzero(order == label)
-        rounds = -(-len(wanted) // len(members))
-        cycle = [chance.permutation(members) for _ in range(max(rounds, 1))]
-        rows[wanted] = np.concatenate(cycle)[: len(wanted)]
+    classes, members = np.unique(labels, return_inverse=True)
+    turns = places // len(classes)
+    known = range(int(turns[0]), int(turns[-1]) + 1)
+    orders = np.stack([_shuffled(len(classes), seed, _TURN, turn) for turn in known])
+    order = orders.ravel()[places - turns[0] * len(classes)]
+    rows = np.empty(len(places), np.int64)
+    for at in range(len(classes)):
+        own, wanted = np.flatnonzero(members == at), np.flatnonzero(order == at)
+        rounds = turns[wanted] // len(own)
+        for number in np.unique(rounds).tolist():
+            mixed = own[_shuffled(len(own), seed, _ROUND, at, number)]
+            here = wanted[rounds == number]
+            rows[here] = mixed[turns[here] % len(own)]
     return rows
+
+
+def _shuffled(count: int, *seeds: int) -> Ids:
+    return np.random.default_rng(seeds).permutation(count)
 
 
 def _followed(rows: Ids, hard: Ids) -> Ids:
