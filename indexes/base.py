@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 from mmsearch.errors import InputError
 from mmsearch.records import Floats, Ids
 
-IndexKind: TypeAlias = Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq"]
+IndexKind: TypeAlias = Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary"]
 # Effort is tuned for so many hits; recall is measured over them.
 RECALL_AT = 10
 
@@ -51,7 +51,7 @@ class EffortPoint:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """effort: nprobe or efSearch, chosen so that every group's `lowest` is at least `floor`.
+    """effort: nprobe, efSearch or candidates; every group's `lowest` is then at least `floor`.
 
     queries: how many were tried, by group. curve: ascending effort.
     """
@@ -65,7 +65,7 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class IndexMeta:
-    """meta.json. effort: nprobe or efSearch, 0 for exact kinds. extra: whatever the caller keeps.
+    """meta.json. effort: nprobe, efSearch or candidates, 0 for exact kinds. extra: the caller's.
 
     count: ids held; built: how many when it was trained and tuned; changes: added or removed since.
     checksum: BLAKE2b-128 of index.faiss, in hex; size_bytes: its length.

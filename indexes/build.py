@@ -6,11 +6,13 @@ import numpy as np
 
 from mmsearch.errors import InputError
 from mmsearch.indexes.base import RECALL_AT, IndexOptions, VectorBatches
+from mmsearch.indexes.binary import BinaryIndex, new_binary
 from mmsearch.indexes.checks import require_distinct, require_pairs, require_vectors
 from mmsearch.indexes.choice import cell_count, choose
 from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex, new_flat
 from mmsearch.indexes.hnsw import HnswIndex, new_hnsw
+from mmsearch.indexes.itq import POINTS as ROTATION_POINTS
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index, new_ivf
 from mmsearch.indexes.pq import IvfPqIndex, new_pq
 from mmsearch.indexes.truth import Truth
@@ -33,18 +35,22 @@ def build_index(
     dim: int,
     options: IndexOptions = IndexOptions(),
     queries: Mapping[str, Floats] | None = None,
+    modalities: Mapping[str, Floats] | None = None,
     seed: int = 0,
 ) -> FaissIndex:
     """batches: read up to three times per kind tried. dim: of every vector.
 
     queries: what the effort is tuned on, by group ('text', 'image'), float32 (q, dim), unit rows;
     each group must reach options.recall. Without any, held-out rows stand in.
+    modalities: vectors of each modality that queries come in, for a kind that learns from them;
+    without any, `queries`.
     """
     given = {name: part for name, part in (queries or {}).items() if len(part)}
-    for name, part in given.items():
+    learned = {name: part for name, part in (modalities or given).items() if len(part)}
+    for name, part in [*given.items(), *learned.items()]:
         require_vectors(part, dim, holder=f"the group of tuning queries '{name}'")
     for plan in choose(len(batches), dim, options):
-        index = _empty(plan.kind, batches, dim, seed)
+        index = _empty(plan.kind, batches, dim, seed, learned)
         tuned = plan.kind != "flat" and len(batches) > 0
         truth = Truth(given or _held_out(batches, dim, seed)) if tuned else None
         _fill(index, batches, truth)
@@ -69,11 +75,16 @@ def rebuild_reason(index: FaissIndex, options: IndexOptions) -> str:
     return ""
 
 
-def _empty(kind: str, batches: VectorBatches, dim: int, seed: int) -> FaissIndex:
+def _empty(
+    kind: str, batches: VectorBatches, dim: int, seed: int, modalities: Mapping[str, Floats]
+) -> FaissIndex:
     if kind == "flat":
         return FlatIndex(new_flat(dim))
     if kind == "hnsw":
         return HnswIndex(new_hnsw(dim))
+    if kind == "binary":
+        sample = spread_sample(batches, ROTATION_POINTS, dim, seed)
+        return BinaryIndex(new_binary(dim, sample, modalities))
     cells = cell_count(len(batches))
     sample = spread_sample(batches, TRAINING_POINTS_PER_CELL * cells, dim, seed)
     if kind == "ivf-pq":

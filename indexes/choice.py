@@ -3,10 +3,11 @@
 `auto`, by rows, from what was seen with text queries against pictures on one core: below EXACT_ROWS
 a scan takes a millisecond or two, and nothing can be missed; from there cells (IVF), with whole
 vectors up to WHOLE_ROWS and 8 bits a value beyond, which is a quarter of the memory at one to three
-hundredths of the recall; product codes where memory is short. HNSW is built only when asked for:
-text queries lie away from the pictures, where its walk goes astray. Over 30,000 embeddings of 512
-dimensions it found 0.96 of their neighbours in 1.5 ms and was built in 19 s; cells found as many in
-0.4 ms and were built in 4 s. They also forget what is removed and move to a GPU.
+hundredths of the recall; product codes where memory is short, and bits where it is shorter still.
+HNSW is built only when asked for: text queries lie away from the pictures, where its walk goes
+astray. Over 30,000 embeddings of 512 dimensions it found 0.96 of their neighbours in 1.5 ms and was
+built in 19 s; cells found as many in 0.4 ms and were built in 4 s. They also forget what is removed
+and move to a GPU.
 """
 
 import os
@@ -26,7 +27,9 @@ FEWEST_CELLS = 16
 MOST_CELLS = 8_192
 
 # From the most exact to the most compact.
-_BY_SIZE = ("flat", "ivf-flat", "ivf-sq8", "ivf-pq")
+_BY_SIZE = ("flat", "ivf-flat", "ivf-sq8", "ivf-pq", "binary")
+# What needs no sample to learn cells, codes or a rotation from.
+_UNTRAINED = ("flat", "hnsw")
 _ID_BYTES = 8
 _HNSW_LINK_BYTES = 4 * 2 * 24
 
@@ -87,7 +90,7 @@ def _asked(rows: int, dim: int, options: IndexOptions) -> Plan:
 
 
 def _trains(kind: str, rows: int) -> bool:
-    return not kind.startswith("ivf") or rows >= FEWEST_CELLS * POINTS_PER_CELL
+    return kind in _UNTRAINED or rows >= FEWEST_CELLS * POINTS_PER_CELL
 
 
 def bytes_needed(kind: str, rows: int, dim: int) -> int:
@@ -98,6 +101,7 @@ def bytes_needed(kind: str, rows: int, dim: int) -> int:
         "ivf-flat": 4 * dim,
         "ivf-sq8": dim,
         "ivf-pq": dim // 4 + _ID_BYTES,
+        "binary": dim // 8,
     }
     return rows * (per_row[kind] + _ID_BYTES)
 

@@ -21,6 +21,7 @@ import faiss
 
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.indexes.base import EffortPoint, IndexMeta, Tuning
+from mmsearch.indexes.binary import BinaryIndex
 from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex
 from mmsearch.indexes.hnsw import HnswIndex
@@ -39,7 +40,8 @@ _LEFTOVER_SECONDS = 24 * 3600
 HASHED_AT_LOAD_BYTES = 16 * 2**20
 
 _CLASSES: dict[str, type[FaissIndex]] = {
-    found.kind: found for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index, IvfPqIndex)
+    found.kind: found
+    for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index, IvfPqIndex, BinaryIndex)
 }
 _REBUILD = "run 'mmsearch index' to rebuild it from the table"
 

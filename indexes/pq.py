@@ -57,8 +57,14 @@ class IvfPqIndex(StrikingIndex):
 
     @staticmethod
     def fits(index: faiss.Index) -> bool:
-        return isinstance(index, faiss.IndexIDMap) and isinstance(
-            faiss.downcast_index(index.index), faiss.IndexRefine
+        if not isinstance(index, faiss.IndexIDMap):
+            return False
+        refined = faiss.downcast_index(index.index)
+        if not isinstance(refined, faiss.IndexRefine):
+            return False
+        rotated = faiss.downcast_index(refined.base_index)
+        return isinstance(rotated, faiss.IndexPreTransform) and isinstance(
+            faiss.downcast_index(rotated.index), faiss.IndexIVFPQFastScan
         )
 
     @property

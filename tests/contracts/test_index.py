@@ -22,7 +22,7 @@ from mmsearch.indexes import (
 from mmsearch.records import Floats, Ids
 
 DIM = 24
-KINDS: tuple[IndexKind, ...] = ("flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq")
+KINDS: tuple[IndexKind, ...] = ("flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary")
 EXACT: tuple[IndexKind, ...] = ("flat",)
 SIZES = (0, 1, 2, 700, 5_000)
 
@@ -122,7 +122,7 @@ def test_answers_are_complete_ordered_and_near_the_oracle(kind: IndexKind, count
 
 def tolerance(kind: str) -> float:
     """By how much a reported similarity may differ from the cosine."""
-    return {"ivf-sq8": 2e-2, "ivf-pq": 1e-3}.get(kind, 1e-6)
+    return {"ivf-sq8": 2e-2, "ivf-pq": 1e-3, "binary": 1e-3}.get(kind, 1e-6)
 
 
 @pytest.mark.parametrize("count", [0, 2, 700])

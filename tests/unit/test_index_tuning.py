@@ -231,7 +231,7 @@ def test_the_lower_bound_covers_the_true_mean_as_often_as_it_says() -> None:
     assert lower_bound(np.ones(20)) < 0.95 < lower_bound(np.ones(500))
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "ivf-flat", "ivf-sq8", "ivf-pq"])
+@pytest.mark.parametrize("kind", ["hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary"])
 def test_a_built_index_reaches_the_recall_on_unseen_queries(kind: IndexKind) -> None:
     vectors = clusters(6_000)
     queries = {"text": clusters(300, seed=5), "image": clusters(300, seed=6)}
