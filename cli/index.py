@@ -8,6 +8,7 @@ import typer
 from mmsearch.cli import options
 from mmsearch.cli.progress import ProgressDisplay
 from mmsearch.cli.render import report_lines, stderr_console, to_json, write_text
+from mmsearch.records import FusionWish
 
 
 def index(
@@ -24,6 +25,15 @@ def index(
     kind: Annotated[
         Literal["auto", "folder", "table"], typer.Option(help="How to read the sources.")
     ] = "auto",
+    fusion: Annotated[
+        FusionWish | None,
+        typer.Option(
+            help="How picture and text become a product: late averages them, early and attention "
+            "come with a model that was tuned for it, auto takes what the model brings, else late. "
+            "The store remembers it.",
+            show_default=False,
+        ),
+    ] = None,
     image_column: Annotated[str | None, typer.Option(help="The table's image column.")] = None,
     text_columns: Annotated[
         str | None, typer.Option(help="The table's text columns, separated by commas.")
@@ -70,7 +80,7 @@ def index(
     from mmsearch.sources import SourceOptions
 
     catalog = open_catalog(
-        store, model=model, device=device, batch_size=batch_size, workers=workers
+        store, model=model, device=device, batch_size=batch_size, workers=workers, fusion=fusion
     )
     console = stderr_console(quiet=quiet)
     with ProgressDisplay(quiet=quiet) as progress:

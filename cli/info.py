@@ -1,7 +1,7 @@
 """mmsearch info: what is in the store, and what was skipped."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -120,6 +120,7 @@ def info_table(state: "StoreInfo") -> Table:
             (f"{target} index", f"{i['kind']}, {i['count']:,} vectors, {megabytes(i['bytes'])}")
             for target, i in state.indexes.items()
         ),
+        *([("products", fusion_line(state.fusion))] if "product" in state.indexes else []),
         ("columns", ", ".join(f"{name} ({kind})" for name, kind in state.columns.items())),
         ("last run", f"{run['ended']}, {run['seconds']} s" if run else "none has ended"),
     ]
@@ -132,6 +133,14 @@ def info_table(state: "StoreInfo") -> Table:
     if state.index_behind:
         table.add_row("note", "the index lags behind the table; the rest is searched exactly")
     return table
+
+
+def fusion_line(fusion: "Mapping[str, Any] | None") -> str:
+    if fusion is None:
+        return "not made yet"
+    if fusion["kind"] == "late":
+        return f"late fusion, {fusion['image_weight']:.0%} picture"
+    return f"{fusion['kind']} fusion, trained with the model"
 
 
 def megabytes(count: int) -> str:

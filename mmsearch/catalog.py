@@ -16,7 +16,7 @@ from mmsearch.errors import CorruptIndex, InputError, RecordNotFound
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener, Silent
 from mmsearch.query import Query, QueryParts, query_of
-from mmsearch.records import Hit, IngestReport, Target, printable_path, real_path
+from mmsearch.records import Hit, IngestReport, SpaceId, Target, printable_path, real_path
 from mmsearch.sources import Source, SourceOptions, open_source
 from mmsearch.store.lance import FOLDER_NAME, Store
 from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manifest
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mmsearch.encoders.base import Encoder, TextEncoder
     from mmsearch.encoders.devices import DeviceChoice
     from mmsearch.engine import Engine, Page
+    from mmsearch.fusion import Fusion
     from mmsearch.indexes import IndexMeta
 
 DEFAULT_MODEL = "builtin"
@@ -127,7 +128,10 @@ class Catalog:
         said = _say_notes(plans, listener, set())
         encoder, device = self._encoder_for(manifest, listener)
         with self._open_or_create(manifest, encoder, dry_run=dry_run) as store, store.writing():
+            # A fusion that the model does not bring is told before anything is encoded.
+            fusion = self._fusion_for(store.manifest, encoder.space)
             if not dry_run:
+                store.update_manifest(**self._fusion_wishes())
                 for plan in plans:
                     store.update_manifest(sources=store.manifest.with_source(plan.entry).sources)
             ingest = Ingest(store, encoder, self.settings, progress=listener, device=device)
@@ -138,7 +142,7 @@ class Catalog:
             # What was left out of a folder is known only once it has been walked.
             _say_notes(plans, listener, said)
             if not dry_run:
-                self._refresh_generation(store, rebuild=rebuild, progress=listener)
+                self._refresh_generation(store, fusion, rebuild=rebuild, progress=listener)
         self.reload()
         return report
 
@@ -153,7 +157,7 @@ class Catalog:
             dropped = store.prune(name)
             kept = tuple(entry for entry in store.manifest.sources if entry.name != name)
             store.update_manifest(sources=kept)
-            self._refresh_generation(store, rebuild=False, progress=progress or Silent())
+            self._refresh_generation(store, None, rebuild=False, progress=progress or Silent())
         self.reload()
         return dropped
 
@@ -164,9 +168,10 @@ class Catalog:
             return store.undo_prune()
 
     def _refresh_generation(
-        self, store: Store, *, rebuild: bool, progress: ProgressListener
+        self, store: Store, fusion: "Fusion | None", *, rebuild: bool, progress: ProgressListener
     ) -> None:
-        from mmsearch.generations import live_generation, refresh_generation
+        """fusion: of the products, as the model brings it; that of the live index if None."""
+        from mmsearch.generations import is_fused_by, live_generation, refresh_generation
         from mmsearch.indexes import IndexOptions
 
         try:
@@ -176,11 +181,15 @@ class Catalog:
         except CorruptIndex as error:
             progress.note(f"building the index again: {error}")
             live = None
+        if live is None and fusion is None:
+            fusion = self._fusion_for(store.manifest, store.manifest.space)
         if live is not None and live.info.lance_version == store.version:
-            return
+            if is_fused_by(live.info, fusion):
+                return
+            progress.note("products are made anew: the fusion is another one now")
         store.tidy()
         options = IndexOptions(kind=self.settings.index)
-        refresh_generation(store, live.info if live else None, options, progress)
+        refresh_generation(store, live.info if live else None, options, progress, fusion=fusion)
 
     def _plan_sources(
         self,
@@ -247,6 +256,34 @@ class Catalog:
 
         return load_text_encoder(model, device=self.settings.device)
 
+    def _fusion_for(self, manifest: Manifest, space: SpaceId) -> "Fusion":
+        """How products are made: as asked for now, else as the store remembers.
+
+        Raises InputError, SpaceMismatch.
+        """
+        from mmsearch.encoders.registry import fusion_folder
+        from mmsearch.fusion import choose_fusion, load_fusion
+
+        model = self.settings.model or manifest.model
+        wanted = replace(manifest, **self._fusion_wishes())
+
+        def brought() -> "Fusion | None":
+            folder = fusion_folder(model)
+            return load_fusion(folder, space) if folder is not None else None
+
+        return choose_fusion(
+            wanted.fusion,
+            brought,
+            image_weight=wanted.image_weight,
+            dim=space.dim,
+            model=model,
+        )
+
+    def _fusion_wishes(self) -> dict[str, Any]:
+        """What was set for this run; the store's manifest keeps it for the next ones."""
+        given = {"fusion": self.settings.fusion, "image_weight": self.settings.image_weight}
+        return {name: value for name, value in given.items() if value is not None}
+
     # --- the store ---
 
     def _manifest(self) -> Manifest | None:
@@ -260,7 +297,7 @@ class Catalog:
             yield Store.open(self.folder)
             return
         model = self.settings.model or DEFAULT_MODEL
-        new = Manifest(model, encoder.space, image_weight=self.settings.image_weight)
+        new = Manifest(model, encoder.space)
         if dry_run:
             with tempfile.TemporaryDirectory() as nowhere:
                 yield Store.create(Path(nowhere), new)
@@ -314,6 +351,7 @@ class Catalog:
             ),
             columns={name: str(kind) for name, kind in store.column_types().items()},
             indexes={str(t): d for t, d in generation.describe().items()} if generation else {},
+            fusion=generation.describe_fusion() if generation else None,
             index_behind=generation is not None and generation.info.lance_version != store.version,
             bytes=folder_bytes(self.folder),
             free_bytes=shutil.disk_usage(self.folder).free,
@@ -325,7 +363,7 @@ class Catalog:
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
     """What `mmsearch info` shows. counts: rows by modality; indexes: kind, count, bytes by target.
-
+    fusion: the kind that products are made with, and late fusion's weight; None before an index.
     index_behind: rows were written since the index was built (they are searched exactly).
     """
 
@@ -336,6 +374,7 @@ class StoreInfo:
     sources: tuple[Mapping[str, Any], ...]
     columns: Mapping[str, str]
     indexes: Mapping[str, Mapping[str, Any]]
+    fusion: Mapping[str, Any] | None
     index_behind: bool
     bytes: int
     free_bytes: int

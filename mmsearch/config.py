@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from mmsearch.errors import ConfigError
+from mmsearch.records import FusionWish
 
 FILE_NAME = "mmsearch.toml"
 
@@ -39,7 +40,12 @@ class Settings(BaseSettings):
     max_pixels: int = Field(178_956_970, ge=1, description="largest picture, in pixels")
     max_image_bytes: int = Field(256 * 2**20, ge=1, description="largest picture file, in bytes")
     max_text_bytes: int = Field(4 * 2**20, ge=1, description="largest text file, in bytes")
-    image_weight: float = Field(0.5, ge=0, le=1, description="share of the picture in a product")
+    fusion: FusionWish | None = Field(
+        None, description="how products are made: late, early, attention, or auto for the model's"
+    )
+    image_weight: float | None = Field(
+        None, ge=0, le=1, description="share of the picture in late fusion; 0.5 if nothing says"
+    )
     index: Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq"] = Field(
         "auto", description="index kind"
     )

@@ -1,7 +1,8 @@
 """Generations of the FAISS indexes: built from the table, named by CURRENT, completed when behind.
 
 faiss/<target>/<generation>/ holds one index and its meta.json, which carries what it was built
-from: the table's version, the uids below which it knows every live row, and the modality means.
+from: the table's version, the uids below which it knows every live row, and how pictures and texts
+are fused, with the modality means (trained weights lie beside it).
 CURRENT is replaced by rename once all targets of a generation are on disk.
 """
 
@@ -15,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from mmsearch.errors import CorruptIndex
-from mmsearch.fusion import LateFusion, shrunken_mean, unit
+from mmsearch.fusion import (
+    FrozenFusion,
+    Fusion,
+    LateFusion,
+    identity,
+    late_base,
+    shrunken_mean,
+    unit,
+)
 from mmsearch.indexes import (
     INDEX_FILE,
     REBUILD_SHARE,
@@ -53,6 +62,8 @@ HAS: Mapping[Target, str] = {
 }
 # Tuning wants some hundreds of real queries; more only costs time.
 TUNING_QUERIES = 512
+# A rotation that suits both modalities is learned from so many vectors of each.
+MODALITY_ROWS = 4_096
 # Below this a CPU answers in a few milliseconds, sooner than vectors get onto a GPU.
 GPU_ROWS = 100_000
 
@@ -62,13 +73,18 @@ class GenerationInfo:
     """What a generation was built from. lance_version: of the items table.
 
     next_uid: every row that was live then has a smaller uid. counts: vectors by target.
+    frozen: how products were fused, and go on being fused under it.
     """
 
     number: int
     lance_version: int
     next_uid: int
     counts: Mapping[Target, int]
-    fusion: LateFusion
+    frozen: FrozenFusion
+
+    @property
+    def fusion(self) -> Fusion:
+        return self.frozen.fusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,7 @@ class StoredVectors:
 
     store: Store
     target: Target
-    fusion: LateFusion
+    fusion: Fusion
     count: int
     where: str = LIVE
 
@@ -142,6 +158,12 @@ class Generation:
         folder, number = self._folder, self.info.number
         return {target: read_meta(_path(folder, target, number)) for target in self.info.counts}
 
+    def describe_fusion(self) -> dict[str, Any]:
+        """The kind, and the picture's share where one weight holds for all items."""
+        fusion = self.info.fusion
+        shared = {"image_weight": fusion.image_weight} if isinstance(fusion, LateFusion) else {}
+        return {"kind": fusion.kind, **shared}
+
     def describe(self) -> dict[Target, dict[str, Any]]:
         """By target: kind, count, bytes and the reason for the choice."""
         return {
@@ -162,25 +184,33 @@ def live_generation(folder: Path, *, on_gpu: bool = False) -> Generation | None:
     try:
         number = int((folder / CURRENT).read_text(encoding="utf-8"))
         content = json.loads(_info_path(folder, number).read_text(encoding="utf-8"))
-        fusion = LateFusion(
-            {name: np.asarray(mean, dtype=np.float32) for name, mean in content["means"].items()},
-            content["image_weight"],
-        )
-        info = GenerationInfo(
-            number, content["lance_version"], content["next_uid"], content["counts"], fusion
-        )
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptIndex(
-            f"{folder / CURRENT} or what it names is damaged ({error}); run 'mmsearch index "
-            "--rebuild' to build the index again from the table"
-        ) from error
+    except ValueError as error:
+        raise CorruptIndex(_damaged(folder, error)) from error
+    try:
+        frozen = FrozenFusion.read(content, _fusion_path(folder, number))
+        info = GenerationInfo(
+            number, content["lance_version"], content["next_uid"], content["counts"], frozen
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptIndex(_damaged(folder, error)) from error
     return Generation(folder, info, on_gpu=on_gpu)
 
 
-def estimate_fusion(store: Store) -> LateFusion:
-    """The means of the live image and text vectors, shrunk for small catalogs."""
+def _damaged(folder: Path, error: Exception) -> str:
+    return (
+        f"{folder / CURRENT} or what it names is damaged ({error}); run 'mmsearch index "
+        "--rebuild' to build the index again from the table"
+    )
+
+
+def estimate_fusion(store: Store, base: Fusion | None = None) -> FrozenFusion:
+    """`base` over the means of the live image and text vectors, shrunk for small catalogs towards
+    the means that it was trained on. base: late fusion if None.
+    """
+    share = store.manifest.image_weight
+    base = base or late_base(store.dim, 0.5 if share is None else share)
     sums = {IMAGE: np.zeros(store.dim, np.float64), TEXT: np.zeros(store.dim, np.float64)}
     counts = {IMAGE: 0, TEXT: 0}
     for _, columns in store.vectors([IMAGE, TEXT]):
@@ -189,31 +219,41 @@ def estimate_fusion(store: Store) -> LateFusion:
             counts[name] += int(vectors.any(axis=1).sum())
     modalities: dict[Modality, str] = {"image": IMAGE, "text": TEXT}
     means = {
-        modality: shrunken_mean(sums[name].astype(np.float32), counts[name])
+        modality: shrunken_mean(sums[name].astype(np.float32), counts[name], base.means[modality])
         for modality, name in modalities.items()
     }
-    return LateFusion(means, store.manifest.image_weight)
+    return FrozenFusion.of(base, means)
 
 
 def refresh_generation(
-    store: Store, live: GenerationInfo | None, options: IndexOptions, progress: ProgressListener
+    store: Store,
+    live: GenerationInfo | None,
+    options: IndexOptions,
+    progress: ProgressListener,
+    *,
+    fusion: Fusion | None = None,
 ) -> GenerationInfo:
     """Makes a generation of the table as it is, and the live one of it.
 
     A live generation that few changes separate from the table is brought up to date under its
-    means; otherwise every index is built anew. Call it under the store's write lock.
+    means; otherwise every index is built anew. fusion: how products are made, as the model brought
+    it; as the live generation does, else late, if None. Call it under the store's write lock.
     """
     counts = _target_counts(store)
-    updated = live if live is not None and _few_changes(store, live, counts, options) else None
-    fusion = updated.fusion if updated else estimate_fusion(store)
+    base = fusion or (live.frozen.base if live else None)
+    few = (
+        live is not None and is_fused_by(live, base) and _few_changes(store, live, counts, options)
+    )
+    updated = live if few else None
+    frozen = updated.frozen if updated else estimate_fusion(store, base)
     number = _last_number(store.folder) + 1
-    info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, fusion)
+    info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, frozen)
     for target, count in counts.items():
         progress.start(f"{'updating' if updated else 'building'} the {target} index", count)
         if updated:
             index = _update(store, target, updated)
         else:
-            index = _build(StoredVectors(store, target, fusion, count), options)
+            index = _build(StoredVectors(store, target, info.fusion, count), options)
         save_index(index, _path(store.folder, target, number))
         progress.advance(count)
         progress.note(f"{target} index: {index.kind}, {count:,} vectors; {index.reason}")
@@ -222,6 +262,11 @@ def refresh_generation(
     write_atomically(store.folder / CURRENT, f"{number}\n")
     _remove_old(store.folder, number)
     return info
+
+
+def is_fused_by(live: GenerationInfo, base: Fusion | None) -> bool:
+    """Whether the generation's products are what `base` makes; None stands for what it has."""
+    return base is None or identity(live.frozen.base) == identity(base)
 
 
 def _few_changes(
@@ -254,8 +299,11 @@ def _update(store: Store, target: Target, live: GenerationInfo) -> FaissIndex:
 
 def _build(vectors: StoredVectors, options: IndexOptions) -> FaissIndex:
     store = vectors.store
-    queries = _tuning_queries(store, vectors.target, vectors.fusion)
-    return build_index(vectors, dim=store.dim, options=options, queries=queries)
+    modalities = _modalities(store, vectors.target, vectors.fusion)
+    queries = {name: spread(part, TUNING_QUERIES) for name, part in modalities.items()}
+    return build_index(
+        vectors, dim=store.dim, options=options, queries=queries, modalities=modalities
+    )
 
 
 def _target_counts(store: Store) -> dict[Target, int]:
@@ -270,40 +318,42 @@ def _target_counts(store: Store) -> dict[Target, int]:
     return targets
 
 
-def _tuning_queries(
-    store: Store, target: Target, fusion: LateFusion
-) -> Mapping[str, Floats] | None:
-    """Held-out queries of each modality, the catalog's own, as the target would be asked."""
+def _modalities(store: Store, target: Target, fusion: Fusion) -> dict[str, Floats]:
+    """Queries of each modality, the catalog's own, as the target would be asked."""
     queries: dict[str, Floats] = {}
-    for modality, column in (("image", IMAGE), ("text", TEXT)):
-        sample = _spread_sample(store, column)
+    named: tuple[tuple[Modality, str], ...] = (("image", IMAGE), ("text", TEXT))
+    for modality, column in named:
+        sample = _sampled(store, column)
         if len(sample):
-            known: Modality = "image" if modality == "image" else "text"
-            queries[modality] = fusion.centre(sample, known) if target == "product" else sample
-    return queries or None
+            queries[modality] = fusion.centre(sample, modality) if target == "product" else sample
+    return queries
 
 
-def _spread_sample(store: Store, column: str) -> Floats:
-    """Up to TUNING_QUERIES unit rows from all over the table, float32 (n, dim)."""
-    step = max(1, len(store) // TUNING_QUERIES)
-    rows: list[Floats] = []
-    for uids, (vectors,) in store.vectors([column], f"{LIVE} AND _uid % {step} = 0"):
+def _sampled(store: Store, column: str) -> Floats:
+    """Up to MODALITY_ROWS unit rows from all over the table, float32 (n, dim)."""
+    step = max(1, len(store) // MODALITY_ROWS)
+    rows: list[Floats] = [np.zeros((0, store.dim), np.float32)]
+    for _, (vectors,) in store.vectors([column], f"{LIVE} AND _uid % {step} = 0"):
         rows.append(unit(vectors[vectors.any(axis=1)]))
-        if sum(len(part) for part in rows) >= TUNING_QUERIES or not len(uids):
+        if sum(len(part) for part in rows) >= MODALITY_ROWS:
             break
-    return np.concatenate(rows)[:TUNING_QUERIES] if rows else np.zeros((0, store.dim), np.float32)
+    return np.concatenate(rows)[:MODALITY_ROWS]
+
+
+def spread(rows: Floats, most: int) -> Floats:
+    """At most so many of the rows, evenly from all over them."""
+    return rows[:: max(1, -(-len(rows) // most))]
 
 
 def _write_info(folder: Path, info: GenerationInfo) -> None:
+    path = _info_path(folder, info.number)
+    path.parent.mkdir(exist_ok=True)
     content = {
         "lance_version": info.lance_version,
         "next_uid": info.next_uid,
         "counts": dict(info.counts),
-        "image_weight": info.fusion.image_weight,
-        "means": {name: mean.tolist() for name, mean in info.fusion.means.items()},
+        **info.frozen.write(_fusion_path(folder, info.number)),
     }
-    path = _info_path(folder, info.number)
-    path.parent.mkdir(exist_ok=True)
     write_atomically(path, json.dumps(content))
 
 
@@ -313,6 +363,10 @@ def _path(folder: Path, target: Target, number: int) -> Path:
 
 def _info_path(folder: Path, number: int) -> Path:
     return folder / "faiss" / f"{number:06d}.json"
+
+
+def _fusion_path(folder: Path, number: int) -> Path:
+    return folder / "faiss" / f"{number:06d}.fusion.safetensors"
 
 
 def _rows_path(folder: Path, number: int) -> Path:
@@ -334,6 +388,7 @@ def _remove_old(folder: Path, live: int) -> None:
             for target in COLUMNS:
                 shutil.rmtree(_path(folder, target, number), ignore_errors=True)
             _info_path(folder, number).unlink(missing_ok=True)
+            _fusion_path(folder, number).unlink(missing_ok=True)
             _rows_path(folder, number).unlink(missing_ok=True)
 
 

@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 
 from mmsearch.errors import BadQuery
-from mmsearch.fusion import LateFusion, unit
+from mmsearch.fusion import Fusion, unit
 from mmsearch.records import Floats, Modality, Target, TargetChoice
 
 MAX_HITS = 10_000
@@ -144,7 +144,7 @@ class TermVectors:
         return modality, self.vectors[modality]
 
 
-def query_vector(terms: tuple[TermVectors, ...], target: Target, fusion: LateFusion) -> Floats:
+def query_vector(terms: tuple[TermVectors, ...], target: Target, fusion: Fusion) -> Floats:
     """The terms as one vector to search `target` with: float32 (1, dim), unit row.
 
     One modality against image or text vectors: the plain weighted sum, so that similarities are
@@ -166,8 +166,9 @@ def query_vector(terms: tuple[TermVectors, ...], target: Target, fusion: LateFus
     return combined
 
 
-def _product(term: TermVectors, fusion: LateFusion) -> Floats:
-    some = next(iter(term.vectors.values()))
-    nothing = np.zeros_like(some)
-    image, text = (term.vectors.get(modality, nothing) for modality in ("image", "text"))
-    return fusion.products(image[None], text[None])
+def _product(term: TermVectors, fusion: Fusion) -> Floats:
+    """float32 (1, dim): an item with both stands as its product, anything else centred."""
+    if len(term.vectors) > 1:
+        return fusion.products(term.vectors["image"][None], term.vectors["text"][None])
+    modality, vector = next(iter(term.vectors.items()))
+    return fusion.centre(vector[None], modality)

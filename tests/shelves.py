@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from mmsearch.engine import Engine
-from mmsearch.fusion import LateFusion, unit
+from mmsearch.fusion import Fusion, unit
 from mmsearch.generations import live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
 from mmsearch.progress import Silent
@@ -84,7 +84,7 @@ class Shelf:
         return Engine(store, generation=generation, **loaders)
 
     @property
-    def fusion(self) -> LateFusion:
+    def fusion(self) -> Fusion:
         return self.engine().fusion
 
     def uid_of(self, key: str) -> int:

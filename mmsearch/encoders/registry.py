@@ -13,7 +13,7 @@ from mmsearch.encoders.files import CONFIG_NAME, ModelFiles, read_folder
 from mmsearch.encoders.hub import architectures, hub_model, is_cached, pretrained_model
 from mmsearch.encoders.known import MODELS, KnownModel
 from mmsearch.errors import InputError, MissingModel
-from mmsearch.records import printable_path
+from mmsearch.records import printable_path, real_path
 
 if TYPE_CHECKING:
     from mmsearch.encoders.devices import DeviceChoice
@@ -22,6 +22,7 @@ __all__ = [
     "MODELS",
     "KnownModel",
     "ModelRef",
+    "fusion_folder",
     "is_here",
     "load_encoder",
     "load_text_encoder",
@@ -87,6 +88,15 @@ def load_text_encoder(name: str, *, device: str = "auto") -> TextEncoder:
     from mmsearch.encoders.devices import choose_device
 
     return _full(files, choose_device(device), None)
+
+
+def fusion_folder(name: str) -> Path | None:
+    """Where the model may bring a fusion of pictures and texts: its folder, None for other models.
+
+    Raises InputError where there is no such model.
+    """
+    ref = resolve(name)
+    return real_path(ref.location) if ref.kind == "folder" else None
 
 
 def is_here(model: KnownModel) -> bool:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mmsearch.fusion import LateFusion
+from mmsearch.fusion import Fusion
 from mmsearch.generations import Generation, StoredVectors, estimate_fusion
 from mmsearch.records import Floats, Ids, Target
 from mmsearch.store.filters import LIVE
@@ -24,13 +24,13 @@ class Nearest:
     def __init__(self, store: Store, generation: Generation | None) -> None:
         self._store, self._generation = store, generation
         self._live: Ids | None = None
-        self._fusion: LateFusion | None = None
+        self._fusion: Fusion | None = None
 
     @property
-    def fusion(self) -> LateFusion:
+    def fusion(self) -> Fusion:
         if self._fusion is None:
             live = self._generation
-            self._fusion = live.info.fusion if live else estimate_fusion(self._store)
+            self._fusion = live.info.fusion if live else estimate_fusion(self._store).fusion
         return self._fusion
 
     def search(self, vectors: Floats, target: Target, k: int, allowed: Ids | None) -> list[Ranking]:

@@ -14,7 +14,7 @@ from mmsearch.engine.gathering import Gatherer, Search
 from mmsearch.engine.merging import Candidate
 from mmsearch.engine.nearest import Nearest
 from mmsearch.engine.terms import TermReader
-from mmsearch.fusion import LateFusion
+from mmsearch.fusion import Fusion
 from mmsearch.generations import Generation
 from mmsearch.media import MediaBounds
 from mmsearch.query import Query
@@ -59,7 +59,7 @@ class Engine:
         return self._generation
 
     @property
-    def fusion(self) -> LateFusion:
+    def fusion(self) -> Fusion:
         return self._nearest.fusion
 
     def search(self, query: Query) -> list[Hit]:

@@ -9,22 +9,21 @@ from mmsearch.fusion.attention import AttentionFusion
 from mmsearch.fusion.base import (
     PRIOR_ITEMS,
     Fusion,
-    FusionKind,
     identity,
     shrunken_mean,
     tokens,
     unit,
 )
+from mmsearch.fusion.choice import choose_fusion
 from mmsearch.fusion.early import EarlyFusion
 from mmsearch.fusion.files import (
     CARD_NAME,
     WEIGHTS_NAME,
     fusion_of,
     load_fusion,
-    read_arrays,
     save_fusion,
-    write_arrays,
 )
+from mmsearch.fusion.frozen import FrozenFusion, late_base
 from mmsearch.fusion.late import LateFusion
 
 __all__ = [
@@ -33,16 +32,16 @@ __all__ = [
     "WEIGHTS_NAME",
     "AttentionFusion",
     "EarlyFusion",
+    "FrozenFusion",
     "Fusion",
-    "FusionKind",
     "LateFusion",
+    "choose_fusion",
     "fusion_of",
     "identity",
+    "late_base",
     "load_fusion",
-    "read_arrays",
     "save_fusion",
     "shrunken_mean",
     "tokens",
     "unit",
-    "write_arrays",
 ]

@@ -6,19 +6,20 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from mmsearch.fusion.base import Bools, FusionKind, centre, tokens, unit
-from mmsearch.records import Floats, Modality
+from mmsearch.fusion.base import Bools, centre, tokens, unit
+from mmsearch.records import Floats, FusionKind, Modality
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionFusion:
     """Scaled dot-product attention (Vaswani et al. 2017, arXiv:1706.03762) of one trained query
-    over the modality tokens t = unit(v - μ) that an item has.
+    over two tokens: t_m = unit(v_m - μ_m) of each modality m, or absent_m where m is missing.
 
-    gate = softmax(query·(keys·t_m + modality_m) / √h) over the modalities m that are there;
-    product = unit(Σ_m gate_m·(t_m + up_m·down_m·t_m)).
-    query: float32 (h,); keys: (h, dim); modality: (2, h), image first; down: (2, r, dim);
-    up: (2, dim, r). A missing modality takes no part in the softmax.
+    gate = softmax over m of query·(keys·t_m + modality_m) / √h;
+    product = unit(Σ_m gate_m·value_m), value_m = t_m + up_m·down_m·t_m, or absent_m.
+    query: float32 (h,); keys: (h, dim); image before text in modality: (2, h), down: (2, r, dim),
+    up: (2, dim, r) and absent: (2, dim). What stands for a missing modality keeps items with one
+    and items with both on one scale of similarity.
     """
 
     kind: ClassVar[FusionKind] = "attention"
@@ -29,10 +30,11 @@ class AttentionFusion:
     modality: Floats
     down: Floats
     up: Floats
+    absent: Floats
 
     @property
     def weights(self) -> Mapping[str, Floats]:
-        names = ("query", "keys", "modality", "down", "up")
+        names = ("query", "keys", "modality", "down", "up", "absent")
         return {name: getattr(self, name) for name in names}
 
     def with_means(self, means: Mapping[Modality, Floats]) -> Self:
@@ -42,28 +44,31 @@ class AttentionFusion:
         return centre(vectors, self.means[modality])
 
     def products(self, images: Floats, texts: Floats) -> Floats:
-        image_tokens, text_tokens, has_image, has_text = tokens(images, texts, self.means)
-        both = np.stack([image_tokens, text_tokens])
-        gate = self._gate(both, np.stack([has_image, has_text]))
-        values = both + both @ self.down.transpose(0, 2, 1) @ self.up.transpose(0, 2, 1)
-        mixed = (gate[:, :, None] * values).sum(axis=0)
+        present_tokens, present = self._tokens(images, texts)
+        small = present_tokens @ self.down.transpose(0, 2, 1) @ self.up.transpose(0, 2, 1)
+        values = np.where(present[:, :, None], present_tokens + small, self.absent[:, None, :])
+        gate = self._gate(present_tokens, present)
+        anything: Bools = np.asarray(present.any(axis=0))
+        mixed = (gate[:, :, None] * values).sum(axis=0) * anything[:, None]
         return unit(mixed.astype(np.float32))
 
     def gates(self, images: Floats, texts: Floats) -> Floats:
-        """float32 (n, 2): the share of image and text in each item; zeros where both are missing.
+        """float32 (n, 2): the share of image and text, there or absent, in each item; sums of 1.
 
         images, texts: float32 (n, dim); a row of zeros is a missing modality.
         """
-        image_tokens, text_tokens, has_image, has_text = tokens(images, texts, self.means)
-        both = np.stack([image_tokens, text_tokens])
-        return self._gate(both, np.stack([has_image, has_text])).T
+        return self._gate(*self._tokens(images, texts)).T
 
-    def _gate(self, both: Floats, present: Bools) -> Floats:
-        """both: float32 (2, n, dim); present: bool (2, n) → float32 (2, n), sums of 1 or 0."""
-        keys = both @ self.keys.T + self.modality[:, None, :]
+    def _tokens(self, images: Floats, texts: Floats) -> tuple[Floats, Bools]:
+        """float32 (2, n, dim), zeros where missing; bool (2, n), what is there."""
+        image_tokens, text_tokens, has_image, has_text = tokens(images, texts, self.means)
+        return np.stack([image_tokens, text_tokens]), np.stack([has_image, has_text])
+
+    def _gate(self, present_tokens: Floats, present: Bools) -> Floats:
+        """float32 (2, n), columns sum to 1."""
+        seen = np.where(present[:, :, None], present_tokens, self.absent[:, None, :])
+        keys = seen @ self.keys.T + self.modality[:, None, :]
         scores = keys @ self.query / np.float32(np.sqrt(len(self.query)))
-        highest = np.where(present, scores, -np.inf).max(axis=0, initial=-1e30)
-        shares = np.where(present, np.exp(np.minimum(scores - highest, 0.0)), 0.0)
-        total = shares.sum(axis=0)
-        gate: Floats = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
-        return gate.astype(np.float32)
+        shares = np.exp(scores - scores.max(axis=0))
+        gate: Floats = (shares / shares.sum(axis=0)).astype(np.float32)
+        return gate

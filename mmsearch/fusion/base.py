@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Literal, Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.records import Floats, Modality
+from mmsearch.records import Floats, FusionKind, Modality
 
-FusionKind: TypeAlias = Literal["late", "early", "attention"]
 Bools: TypeAlias = NDArray[np.bool_]
 
 # A mean over few items says more about those items than about the cone: it is shrunk towards the

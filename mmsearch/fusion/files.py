@@ -14,10 +14,10 @@ import numpy as np
 
 from mmsearch.errors import InputError, SpaceMismatch
 from mmsearch.fusion.attention import AttentionFusion
-from mmsearch.fusion.base import Fusion, FusionKind
+from mmsearch.fusion.base import Fusion
 from mmsearch.fusion.early import EarlyFusion
 from mmsearch.fusion.late import LateFusion
-from mmsearch.records import Floats, Modality, SpaceId
+from mmsearch.records import Floats, FusionKind, Modality, SpaceId
 
 CARD_NAME = "fusion.json"
 WEIGHTS_NAME = "fusion.safetensors"
@@ -138,6 +138,7 @@ def _shapes(
         "modality": (2, width),
         "down": (2, rank, dim),
         "up": (2, dim, rank),
+        "absent": (2, dim),
     }
 
 

@@ -6,8 +6,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from mmsearch.fusion.base import FusionKind, centre, tokens, unit
-from mmsearch.records import Floats, Modality
+from mmsearch.fusion.base import centre, tokens, unit
+from mmsearch.records import Floats, FusionKind, Modality
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import CorruptIndex, StoreNotFound
-from mmsearch.records import SpaceId
+from mmsearch.records import FusionWish, SpaceId
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
@@ -29,12 +29,15 @@ class SourceEntry:
 class Manifest:
     """model: what to load the encoder by. next_uid: uids below it are taken for ever.
 
+    fusion: what makes products, 'auto' for what the model brings; image_weight: the picture's share
+    in late fusion, None where nobody has said.
     running: what an index run noted at its start; None once it ended.
     """
 
     model: str
     space: SpaceId
-    image_weight: float = 0.5
+    image_weight: float | None = None
+    fusion: FusionWish = "auto"
     sources: tuple[SourceEntry, ...] = ()
     next_uid: int = 0
     running: dict[str, Any] | None = None
