@@ -20,6 +20,7 @@ from mmsearch.records import Hit, IngestReport, SpaceId, Target, printable_path,
 from mmsearch.sources import Source, SourceOptions, open_source
 from mmsearch.store.lance import FOLDER_NAME, Store
 from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manifest
+from mmsearch.store.spaces import live_folder
 
 if TYPE_CHECKING:
     from mmsearch.encoders.base import Encoder, TextEncoder
@@ -42,10 +43,15 @@ class SourcePlan:
 class Catalog:
     """A store and the models to search it with. Make one with `mmsearch.open`."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
-        self.folder = folder
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self.root = root
         self.settings = settings
         self._engine: Engine | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Of the live space: the store's own, or one beside it since a model was promoted."""
+        return live_folder(self.root)
 
     # --- search ---
 
@@ -79,9 +85,11 @@ class Catalog:
             from mmsearch.generations import live_generation
 
             on_gpu = not self.settings.device.startswith(("cpu", "mps"))
-            generation = live_generation(self.folder, on_gpu=on_gpu)
+            # Asked for once: both are of one space, also while another goes live.
+            folder = self.folder
+            generation = live_generation(folder, on_gpu=on_gpu)
             snapshot = generation.snapshot() if generation is not None else None
-            store = Store.open(self.folder, snapshot=snapshot)
+            store = Store.open(folder, snapshot=snapshot)
             model = self.settings.model or store.manifest.model
             self._engine = Engine(
                 store,
@@ -166,6 +174,11 @@ class Catalog:
         store = Store.open(self.folder)
         with store.writing():
             return store.undo_prune()
+
+    def build_generation(self, space: Path, progress: ProgressListener) -> None:
+        """Builds the indexes of a space that is not live yet, for its own model."""
+        own = Catalog(space, self.settings.model_copy(update={"model": None}))
+        own._refresh_generation(Store.open(space), None, rebuild=True, progress=progress)
 
     def _refresh_generation(
         self, store: Store, fusion: "Fusion | None", *, rebuild: bool, progress: ProgressListener
@@ -337,11 +350,12 @@ class Catalog:
         """What is in the store. Raises StoreNotFound, CorruptIndex."""
         from mmsearch.generations import live_generation
 
-        generation = live_generation(self.folder)
-        store = Store.open(self.folder)
+        folder = self.folder
+        generation = live_generation(folder)
+        store = Store.open(folder)
         manifest = store.manifest
         return StoreInfo(
-            folder=printable_path(self.folder),
+            folder=printable_path(self.root),
             model=manifest.model,
             space=asdict(manifest.space),
             counts=store.counts(),
@@ -353,8 +367,8 @@ class Catalog:
             indexes={str(t): d for t, d in generation.describe().items()} if generation else {},
             fusion=generation.describe_fusion() if generation else None,
             index_behind=generation is not None and generation.info.lance_version != store.version,
-            bytes=folder_bytes(self.folder),
-            free_bytes=shutil.disk_usage(self.folder).free,
+            bytes=folder_bytes(self.root),
+            free_bytes=shutil.disk_usage(self.root).free,
             last_run=manifest.last_run,
             interrupted=manifest.running is not None,
         )

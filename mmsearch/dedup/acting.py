@@ -18,6 +18,7 @@ from mmsearch.media import content_hash
 from mmsearch.records import printable_path, real_path
 from mmsearch.store.hidden import change_hidden
 from mmsearch.store.lance import Store
+from mmsearch.store.spaces import root_of
 
 Action: TypeAlias = Literal["hide", "move", "hardlink", "symlink", "trash"]
 ACTIONS: tuple[Action, ...] = ("hide", "move", "hardlink", "symlink", "trash")
@@ -50,7 +51,7 @@ def apply_plan(
     done: list[str] = []
     hidden: list[int] = []
     skipped: list[tuple[str, str]] = []
-    with store.writing(), Journal.begin(folder / FOLDER) as journal:
+    with store.writing(), Journal.begin(root_of(folder) / FOLDER) as journal:
         try:
             for step, entry in enumerate(entries):
                 reason = _refusal(entry, action, references) or fault_of(entry)
@@ -95,7 +96,7 @@ def undo_last(folder: Path) -> Outcome:
     shown: list[int] = []
     skipped: list[tuple[str, str]] = []
     with store.writing():
-        path, steps = steps_to_undo(folder / FOLDER)
+        path, steps = steps_to_undo(root_of(folder) / FOLDER)
         with Journal(path) as journal:
             for facts in steps:
                 try:

@@ -36,6 +36,7 @@ from mmsearch.store.rows import (
     vectors_to_numpy,
 )
 from mmsearch.store.snapshot import MAX_ROWS, Snapshot, write_snapshot
+from mmsearch.store.spaces import is_live, root_of
 
 FOLDER_NAME = ".mmsearch"
 ITEMS, FAILURES, PRUNED = "items", "failures", "pruned"
@@ -139,6 +140,10 @@ class Store:
                 "need not wait)"
             ) from None
         try:
+            if not is_live(self.folder):
+                raise StoreLocked(
+                    f"the model of {root_of(self.folder)} was changed meanwhile; run it again"
+                )
             self.manifest = read_manifest(self.folder)
             self._snapshot = None
             self._items, self._failures = self._open_table(ITEMS), self._open_table(FAILURES)

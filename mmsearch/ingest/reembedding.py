@@ -1,0 +1,188 @@
+"""The live rows of a store embedded by another model, into files beside it that survive a kill.
+
+Pictures are read from where the rows say they lie; texts come from the rows. Each file of vectors
+is written whole, and a uid stands for one picture and one text for ever, so what is there is done.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmsearch.config import Settings
+from mmsearch.encoders.base import Encoder
+from mmsearch.errors import InputError
+from mmsearch.ingest.changes import FileState
+from mmsearch.ingest.decoding import Outcome, PictureReader
+from mmsearch.media import MediaBounds, PreparedPicture
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Floats, real_path
+from mmsearch.store.filters import LIVE
+from mmsearch.store.lance import Store
+from mmsearch.store.rewriting import vectors_schema
+from mmsearch.store.rows import rows_to_arrow
+
+ROWS_PER_FILE = 4096
+_BATCHES_AHEAD = 4
+_COLUMNS = ["_uid", "uri", "text", "_image_hash", "_text_hash"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A live row. picture: where it should lie; text: what is embedded, None for none."""
+
+    uid: int
+    picture: Path | None
+    text: str | None
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "_Row":
+        picture = real_path(row["uri"]) if row["_image_hash"] and row["uri"] else None
+        return cls(row["_uid"], picture, row["text"] if row["_text_hash"] else None)
+
+
+def embed_rows(
+    store: Store,
+    encoder: Encoder,
+    folder: Path,
+    settings: Settings,
+    *,
+    batch_size: int,
+    device: str,
+    progress: ProgressListener,
+) -> pa.Table:
+    """Completes the files in `folder`; all vectors of the live rows, by `vectors_schema`.
+
+    What could not be read in an interrupted run is tried again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    known = _read(folder, encoder.space.dim)
+    done = set(known.filter(pc.is_null(known.column("reason"))).column("_uid").to_pylist())
+    rows = [_Row.of(row) for row in store.scan(_COLUMNS, LIVE).to_pylist()]
+    left = [row for row in rows if row.uid not in done]
+    if len(left) < len(rows):
+        progress.note(f"resuming: {len(rows) - len(left):,} of {len(rows):,} items are done")
+    progress.start("embedding with the new model", len(left), device=device)
+    writer = _Writer(folder, encoder.space.dim, settings.commit_seconds)
+    bounds = MediaBounds(
+        max_pixels=settings.max_pixels,
+        max_bytes=settings.max_image_bytes,
+        max_text_bytes=settings.max_text_bytes,
+    )
+    workers = settings.workers or max(1, (os.cpu_count() or 2) - 1)
+    with PictureReader(bounds=bounds, spec=encoder.preprocessing, workers=workers) as reader:
+        states: dict[int, FileState] = {}
+        pairs = reader.read_ahead(left, partial(_watched, states), _BATCHES_AHEAD * batch_size)
+        try:
+            while batch := list(islice(pairs, batch_size)):
+                writer.add(list(_encoded(batch, encoder, states)))
+                progress.advance(len(batch))
+        finally:
+            # Also on Ctrl-C: what is encoded is kept.
+            writer.flush()
+    vectors = _read(folder, encoder.space.dim)
+    # Rows may have gone since the run that was interrupted.
+    live = pa.array([row.uid for row in rows], pa.int64())
+    return vectors.filter(pc.is_in(vectors.column("_uid"), live))
+
+
+def _watched(states: dict[int, FileState], row: _Row) -> Path | None:
+    """The row's picture; its state is taken first, so that an edit while it is read is found."""
+    with suppress(OSError):
+        if row.picture is not None:
+            states[row.uid] = FileState.of(row.picture)
+    return row.picture
+
+
+def _encoded(
+    batch: Sequence[tuple[_Row, Outcome | None]], encoder: Encoder, states: dict[int, FileState]
+) -> Iterator[dict[str, Any]]:
+    pictures = [found for _, found in batch if isinstance(found, PreparedPicture)]
+    images = iter(
+        encoder.encode_pixels(np.stack([each.pixels for each in pictures])) if pictures else ()
+    )
+    words = list(dict.fromkeys(row.text for row, _ in batch if row.text is not None))
+    texts = dict(zip(words, encoder.encode_texts(words), strict=True)) if words else {}
+    for row, found in batch:
+        image = next(images) if isinstance(found, PreparedPicture) else None
+        text = texts[row.text] if row.text is not None else None
+        yield _vectors(row, found, image, text, states.pop(row.uid, None))
+
+
+def _vectors(
+    row: _Row,
+    found: Outcome | None,
+    image: Floats | None,
+    text: Floats | None,
+    state: FileState | None,
+) -> dict[str, Any]:
+    reason = str(found) if isinstance(found, InputError) else None
+    if image is not None and not np.isfinite(image).all():
+        image, reason = None, "the new model gave a vector that is not finite; try --device cpu"
+    picture = found if isinstance(found, PreparedPicture) and image is not None else None
+    return {
+        "_uid": row.uid,
+        "width": picture.width if picture else None,
+        "height": picture.height if picture else None,
+        "format": picture.format if picture else None,
+        "_size": state.size if state else None,
+        "_mtime": state.mtime if state else None,
+        "_ctime": state.ctime if state else None,
+        "_image_hash": picture.content_hash if picture else None,
+        "_image_vector": image,
+        "_text_vector": text,
+        "reason": reason,
+        "metadata": {},
+    }
+
+
+class _Writer:
+    """Collects rows and writes them as Arrow files, each whole or not at all."""
+
+    def __init__(self, folder: Path, dim: int, commit_seconds: float) -> None:
+        self._folder, self._schema = folder, vectors_schema(dim)
+        self._seconds = commit_seconds
+        self._rows: list[dict[str, Any]] = []
+        self._last = time.monotonic()
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._rows += rows
+        if len(self._rows) >= ROWS_PER_FILE or time.monotonic() - self._last >= self._seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._rows:
+            table = rows_to_arrow(self._rows, self._schema)
+            number = len(list(self._folder.glob("*.arrow")))
+            path = self._folder / f"{number:06d}.arrow"
+            part = path.with_suffix(".part")
+            with part.open("wb") as stream:
+                with pa.ipc.new_file(stream, self._schema) as file:
+                    file.write_table(table)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(path)
+        self._rows, self._last = [], time.monotonic()
+
+
+def _read(folder: Path, dim: int) -> pa.Table:
+    """All files as one table, memory-mapped; of a uid that was tried again the last row."""
+    parts = [
+        pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        for path in sorted(folder.glob("*.arrow"))
+    ]
+    if not parts:
+        return vectors_schema(dim).empty_table()
+    table = pa.concat_tables(parts)
+    distinct, last = np.unique(table.column("_uid").to_numpy()[::-1], return_index=True)
+    again = len(distinct) < table.num_rows
+    return table.take(np.sort(table.num_rows - 1 - last)) if again else table

@@ -1,0 +1,143 @@
+"""A new space is built in a folder of its own: vectors, rows, indexes; then it goes live.
+
+What an interrupted run left there is used if it was for the very same space.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmsearch.catalog import Catalog
+from mmsearch.errors import InputError
+from mmsearch.ingest.reembedding import embed_rows
+from mmsearch.progress import ProgressListener
+from mmsearch.promotion.verification import verify
+from mmsearch.records import Failure, SpaceId
+from mmsearch.store.lance import Store
+from mmsearch.store.manifest import Manifest, write_atomically
+from mmsearch.store.rewriting import rewrite
+from mmsearch.store.spaces import (
+    Spaces,
+    read_spaces,
+    remove_others,
+    space_name,
+    space_numbers,
+    write_spaces,
+)
+
+if TYPE_CHECKING:
+    from mmsearch.encoders.base import Encoder
+
+_BUILD = "build"
+_JOURNAL = "space.json"
+# Above this share of pictures that cannot be read, a drive is not mounted rather than files bad.
+_MOST_UNREADABLE = 0.05
+
+
+def replace_space(
+    catalog: Catalog, store: Store, encoder: "Encoder", progress: ProgressListener, *, force: bool
+) -> tuple[int, tuple[Failure, ...]]:
+    """Under the live space's write lock: items that were embedded before, and what failed now.
+
+    Raises InputError, CorruptIndex; the live space is then as it was.
+    """
+    from mmsearch.encoders.devices import choose_device
+
+    name = _begin(catalog.root, encoder.space, progress)
+    folder = catalog.root / name
+    device = choose_device(catalog.settings.device)
+    resumed = _embedded(folder / _BUILD)
+    vectors = embed_rows(
+        store,
+        encoder,
+        folder / _BUILD,
+        catalog.settings,
+        batch_size=catalog.settings.batch_size or device.batch_size,
+        device=device.name,
+        progress=progress,
+    )
+    failures = _failures(store, vectors)
+    if len(failures) > _MOST_UNREADABLE * max(store.counts()["image"], 1) and not force:
+        raise InputError(
+            f"{len(failures):,} pictures cannot be read, first: {failures[0].reason}; is a drive "
+            "not mounted? The store was not changed. Promote again when they are there, run "
+            "'mmsearch index' if they are gone, or give --force"
+        )
+    progress.start("writing the new space", len(store))
+    manifest = _manifest_of(store.manifest, encoder.space)
+    now = datetime.now(UTC)
+    written = rewrite(store, folder, manifest, vectors, now)
+    written.record_failures(_ledger(store, failures, now))
+    catalog.build_generation(folder, progress)
+    verify(store, Store.open(folder), vectors)
+    spaces = read_spaces(catalog.root)
+    write_spaces(catalog.root, Spaces(live=name, previous=spaces.live))
+    shutil.rmtree(folder / _BUILD)
+    remove_others(catalog.root)
+    return resumed, failures
+
+
+def _begin(root: Path, space: SpaceId, progress: ProgressListener) -> str:
+    """The folder to build in: the one that an interrupted run for this very space left, or new."""
+    kept = read_spaces(root)
+    for number in space_numbers(root):
+        name = space_name(number)
+        if name in (kept.live, kept.previous):
+            continue
+        with suppress(FileNotFoundError):
+            if json.loads((root / name / _BUILD / _JOURNAL).read_text("utf-8")) == asdict(space):
+                progress.note("going on with an interrupted promotion of this model")
+                return name
+        shutil.rmtree(root / name)
+    name = space_name(max(space_numbers(root), default=0) + 1)
+    (root / name / _BUILD).mkdir(parents=True)
+    write_atomically(root / name / _BUILD / _JOURNAL, json.dumps(asdict(space)))
+    return name
+
+
+def _embedded(build: Path) -> int:
+    """Items that an interrupted run left embedded."""
+    return sum(
+        pa.ipc.open_file(pa.memory_map(str(path))).read_all().num_rows
+        for path in build.glob("*.arrow")
+    )
+
+
+def _manifest_of(former: Manifest, space: SpaceId) -> Manifest:
+    return replace(former, model=space.model, space=space, running=None)
+
+
+def _failures(store: Store, vectors: pa.Table) -> tuple[Failure, ...]:
+    failed = vectors.filter(pc.is_valid(vectors.column("reason")))
+    reasons = dict(
+        zip(failed.column("_uid").to_pylist(), failed.column("reason").to_pylist(), strict=True)
+    )
+    rows = store.rows(list(reasons), ["_uid", "key", "uri"]).to_pylist()
+    found = [Failure(r["key"], r["uri"], "decode", reasons[r["_uid"]]) for r in rows]
+    return tuple(sorted(found, key=lambda failure: failure.key))
+
+
+def _ledger(store: Store, failures: Sequence[Failure], when: datetime) -> list[dict[str, object]]:
+    """As `index` writes them, without the file's state: `index` reads the file again."""
+    return [
+        {
+            "key": failure.key,
+            "source": failure.key.split("/", 1)[0],
+            "uri": failure.uri,
+            "stage": failure.stage,
+            "reason": failure.reason,
+            "_size": None,
+            "_mtime": None,
+            "_ctime": None,
+            "seen": when,
+        }
+        for failure in failures
+    ]

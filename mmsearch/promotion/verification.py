@@ -1,0 +1,60 @@
+"""A new space is held against the old one, row by row and file by file, before it may go live."""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mmsearch.errors import CorruptIndex
+from mmsearch.generations import live_generation
+from mmsearch.records import Target
+from mmsearch.store.lance import Store
+from mmsearch.store.rewriting import VECTORS
+
+_SAMPLE = 256
+
+
+def verify(store: Store, written: Store, vectors: pa.Table) -> None:
+    """Holds the new space against the old one before anything points to it. Raises CorruptIndex."""
+    faults = []
+    ours, theirs = (
+        set(each.scan(["_uid"]).column("_uid").to_pylist()) for each in (store, written)
+    )
+    if ours != theirs:
+        faults.append(f"it has {len(theirs):,} rows of {len(ours):,}")
+    lost = pc.and_(*(pc.is_null(vectors.column(name)) for name in VECTORS))
+    embedded = vectors.num_rows - int(pc.sum(lost).as_py() or 0)
+    if len(written) != embedded:
+        faults.append(f"{len(written):,} of {embedded:,} items can be found in it")
+    generation = live_generation(written.folder)
+    if generation is None:
+        faults.append("it has no index")
+    else:
+        generation.verify()
+        faults += _index_faults(written, generation.info.counts)
+        faults += _vector_faults(written, vectors)
+    if faults:
+        raise CorruptIndex(
+            f"the new space in {written.folder} is not what it should be: {'; '.join(faults)}; the "
+            "store was not changed. Promote again; if it stays so, report it"
+        )
+
+
+def _index_faults(written: Store, indexed: Mapping[Target, int]) -> list[str]:
+    counts = written.counts()
+    expected = {"image": counts["image"], "text": counts["text"], "product": counts["items"]}
+    return [
+        f"its {target} index holds {count:,} vectors of {expected[target]:,}"
+        for target, count in indexed.items()
+        if count != expected[target]
+    ]
+
+
+def _vector_faults(written: Store, vectors: pa.Table) -> list[str]:
+    """Whether rows have the vectors that were computed for them, by a sample from all over."""
+    step = max(1, vectors.num_rows // _SAMPLE)
+    sample = vectors.take(pa.array(range(0, vectors.num_rows, step))).sort_by("_uid")
+    names = ["_uid", *VECTORS]
+    rows = written.rows(sample.column("_uid").to_pylist(), names).sort_by("_uid")
+    same = rows.to_pylist() == sample.select(names).to_pylist()
+    return [] if same else ["rows have the vectors of others"]
