@@ -86,6 +86,10 @@ class FineTuneModel:
         self._batches = self._make_batches(teacher, progress)
         self._accumulate = 1
 
+    @property
+    def sampler(self) -> Sampler:
+        return self._sampler
+
     # --- the loop's Trainee ---
 
     def parameter_groups(self, options: LoopOptions) -> list[dict[str, Any]]:

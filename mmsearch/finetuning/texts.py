@@ -36,6 +36,8 @@ class TextSide:
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """→ float32 (n, dim), unit rows; equal texts are computed once."""
+        if not texts:
+            return torch.zeros(0, self._start.dim, device=self._start.device)
         distinct = list(dict.fromkeys(texts))
         row = {text: at for at, text in enumerate(distinct)}
         rows = torch.tensor([row[text] for text in texts], device=self._start.device)

@@ -57,7 +57,7 @@ def _onnx_forward(module: "torch.nn.Module", size: int) -> Forward:
     import onnxruntime
     import torch
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _plain_attention():
         file = str(Path(folder) / "module.onnx")
         torch.onnx.export(
             module.eval(),
@@ -77,6 +77,19 @@ def _onnx_forward(module: "torch.nn.Module", size: int) -> Forward:
         return out
 
     return forward
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Frozen attention runs as one fused operation, which ONNX has no word for."""
+    import torch
+
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def cached_features(
