@@ -85,13 +85,8 @@ def dedup(
         return
     from mmsearch.catalog import open_catalog
     from mmsearch.dedup.edited import EDITED_AGREEMENT
-    from mmsearch.dedup.find import (
-        SIMILAR,
-        DedupOptions,
-        bounds_of,
-        find_duplicates,
-        parse_tiers,
-    )
+    from mmsearch.dedup.find import SIMILAR, DedupOptions, find_duplicates, parse_tiers
+    from mmsearch.media import MediaBounds
 
     catalog = open_catalog(store)
     chosen = DedupOptions(
@@ -105,7 +100,7 @@ def dedup(
         similar=SIMILAR if similar is None else similar,
     )
     with ProgressDisplay(quiet=quiet) as progress:
-        bounds = bounds_of(catalog.settings)
+        bounds = MediaBounds.of(catalog.settings)
         report = find_duplicates(catalog.folder, chosen, bounds, progress)
     if plan is not None:
         count = write_plan_of(report, catalog.folder, plan)

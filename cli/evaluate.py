@@ -1,7 +1,5 @@
 """mmsearch evaluate: how well models find labelled answers, and what an index loses."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,10 +10,7 @@ from mmsearch.cli.progress import ProgressDisplay
 from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
 
 if TYPE_CHECKING:
-    from mmsearch.catalog import Catalog
-    from mmsearch.evaluation.index_loss import LiveStore
     from mmsearch.scores import Evaluation
-    from mmsearch.sources import Source, SourceOptions
 
 
 def evaluate(
@@ -80,59 +75,38 @@ def evaluate(
     Each number comes with its bootstrap 95% interval. Nothing is indexed, nothing is written but
     the report.
     """
-    from mmsearch.catalog import DEFAULT_MODEL, open_catalog
+    from mmsearch.catalog import open_catalog
     from mmsearch.cli.scores import score_document, score_tables
-    from mmsearch.encoders.devices import choose_device
-    from mmsearch.encoders.registry import load_encoder
     from mmsearch.errors import FailuresFound, InputError
     from mmsearch.evaluation.run import EvaluationOptions
-    from mmsearch.evaluation.run import evaluate as run_evaluation
     from mmsearch.evaluation.zero_shot import TEMPLATES
-    from mmsearch.media import MediaBounds
     from mmsearch.sources import SourceOptions
 
     if classes is None and (class_names or template):
         raise InputError("--class-names and --template need the column of labels; add --classes")
     if report is not None:
         require_page(report)
-    catalog = open_catalog(store, model=model, device=device, batch_size=batch_size)
-    settings = catalog.settings
-    choice = choose_device(settings.device)
-    size = settings.batch_size or choice.batch_size
-    live = open_live(catalog) if store is not None else None
-    own = live.store.manifest.model if live is not None else DEFAULT_MODEL
     given = SourceOptions(
         kind=kind,
         image_column=image_column,
         text_columns=tuple(text_columns.split(",")) if text_columns else (),
         id_column=id_column,
-        max_text_bytes=settings.max_text_bytes,
     )
     with ProgressDisplay(quiet=quiet) as progress:
-        progress.note(f"encoding on {choice.name} ({choice.reason})")
-        opened = open_sources(sources, given, live)
-        for source in opened:
-            for note in source.notes:
-                progress.note(f"{source.name}: {note}")
-        found = run_evaluation(
-            opened,
-            [settings.model or own, *(compare or ())],
-            lambda name: load_encoder(name, device=settings.device, batch_size=size),
-            EvaluationOptions(
+        found = open_catalog(store, model=model, device=device, batch_size=batch_size).evaluate(
+            *sources,
+            labels=EvaluationOptions(
                 queries=queries,
                 classes=classes,
                 class_names=read_lines(class_names) if class_names else (),
                 group=group,
                 templates=tuple(template or TEMPLATES),
-                batch_size=size,
-                bounds=MediaBounds(
-                    max_pixels=settings.max_pixels,
-                    max_bytes=settings.max_image_bytes,
-                    max_text_bytes=settings.max_text_bytes,
-                ),
             ),
+            compare=compare or (),
+            index=store is not None,
+            # What nobody said is as the store knows the source.
+            options=None if given == SourceOptions() else given,
             progress=progress,
-            store=live,
         )
     if as_json:
         write_text(to_json({"evaluation": score_document(found)}))
@@ -167,44 +141,6 @@ def require_page(report: Path) -> None:
     require_matplotlib()
     if not report.absolute().parent.is_dir():
         raise InputError(f"--report: there is no folder for {report}; make it, or name another")
-
-
-def open_live(catalog: "Catalog") -> "LiveStore":
-    """Raises StoreNotFound; InputError where the store holds no index yet."""
-    from mmsearch.errors import InputError
-    from mmsearch.evaluation.index_loss import LiveStore
-    from mmsearch.generations import live_generation
-    from mmsearch.store.lance import Store
-
-    on_gpu = not catalog.settings.device.startswith(("cpu", "mps"))
-    generation = live_generation(catalog.folder, on_gpu=on_gpu)
-    opened = Store.open(catalog.folder)
-    if generation is None:
-        raise InputError(f"{catalog.folder} holds no index yet; run 'mmsearch index' first")
-    return LiveStore(opened, generation)
-
-
-def open_sources(
-    locations: Sequence[Path], given: "SourceOptions", live: "LiveStore | None"
-) -> list["Source"]:
-    """As the store knows them, by name and options, so that keys are the same."""
-    from mmsearch.catalog import restored_options, unused_name
-    from mmsearch.records import printable_path
-    from mmsearch.sources import SourceOptions, open_source
-
-    known = live.store.manifest.sources if live is not None else ()
-    entries = {entry.location: entry for entry in known}
-    said = replace(given, max_text_bytes=SourceOptions().max_text_bytes) != SourceOptions()
-    sources: list[Source] = []
-    for location in locations:
-        place = location.absolute()
-        entry = entries.get(printable_path(place))
-        taken = [*(each.name for each in known), *(source.name for source in sources)]
-        name = entry.name if entry else unused_name(place, taken)
-        kept = restored_options(entry.options) if entry and not said else given
-        options = replace(kept, max_text_bytes=given.max_text_bytes)
-        sources.append(open_source(place, name=name, options=options))
-    return sources
 
 
 def read_lines(path: Path) -> tuple[str, ...]:

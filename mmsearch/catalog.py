@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from mmsearch.encoders.base import Encoder, TextEncoder
     from mmsearch.encoders.devices import DeviceChoice
     from mmsearch.engine import Engine, Page
+    from mmsearch.evaluation.run import EvaluationOptions
     from mmsearch.fusion import Fusion
     from mmsearch.indexes import IndexMeta
+    from mmsearch.scores import Evaluation
 
 DEFAULT_MODEL = "builtin"
 
@@ -96,7 +98,7 @@ class Catalog:
                 generation=generation,
                 encoder=lambda: self._load_encoder(model),
                 text_encoder=lambda: self._load_text_encoder(model),
-                bounds=self._bounds(),
+                bounds=MediaBounds.of(self.settings),
             )
         return self._engine
 
@@ -108,6 +110,53 @@ class Catalog:
     def reload(self) -> None:
         """Forgets what was opened; the next search sees the store's latest state."""
         self._engine = None
+
+    # --- evaluate ---
+
+    def evaluate(
+        self,
+        *locations: Path | str,
+        labels: "EvaluationOptions | None" = None,
+        compare: Sequence[str] = (),
+        index: bool = False,
+        options: SourceOptions | None = None,
+        progress: ProgressListener | None = None,
+    ) -> "Evaluation":
+        """How well models find the right answers in labelled catalogs; nothing is written.
+
+        locations: folders or tables; all that the store knows if none is given. labels: columns,
+        queries and prompts; its batch size and bounds are those of the settings. compare: models to
+        set beside the catalog's own. index: also measure what the store's live index loses.
+        options: how to read the locations. Raises InputError, StoreNotFound, SpaceMismatch,
+        MissingModel.
+        """
+        from mmsearch.encoders.devices import choose_device
+        from mmsearch.evaluation.index_loss import open_live
+        from mmsearch.evaluation.run import EvaluationOptions, evaluate
+
+        listener, settings = progress or Silent(), self.settings
+        live = open_live(self.folder, device=settings.device) if index else None
+        manifest = self._manifest()
+        if not locations and manifest is None:
+            raise InputError("nothing to evaluate; name a folder or a table with labels")
+        plans = self._plan_sources(locations, manifest, options)
+        _say_notes(plans, listener, set())
+        device = choose_device(settings.device)
+        listener.note(f"encoding on {device.name} ({device.reason})")
+        wanted = replace(
+            labels or EvaluationOptions(),
+            batch_size=settings.batch_size or device.batch_size,
+            bounds=MediaBounds.of(settings),
+        )
+        own = settings.model or (manifest.model if manifest else DEFAULT_MODEL)
+        return evaluate(
+            [plan.source for plan in plans],
+            [own, *compare],
+            self._load_encoder,
+            wanted,
+            progress=listener,
+            store=live,
+        )
 
     # --- index ---
 
@@ -238,13 +287,6 @@ class Catalog:
 
     def _bounded(self, options: SourceOptions) -> SourceOptions:
         return replace(options, max_text_bytes=self.settings.max_text_bytes)
-
-    def _bounds(self) -> MediaBounds:
-        return MediaBounds(
-            max_pixels=self.settings.max_pixels,
-            max_bytes=self.settings.max_image_bytes,
-            max_text_bytes=self.settings.max_text_bytes,
-        )
 
     # --- models ---
 

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from mmsearch.config import Settings
 from mmsearch.dedup.edited import CERTAIN, EDITED_AGREEMENT, find_edited
 from mmsearch.dedup.findings import cross_modal_findings
 from mmsearch.dedup.groups import group_pairs
@@ -90,10 +89,6 @@ def parse_tiers(text: str | None) -> tuple[Tier, ...]:
     if unknown:
         raise InputError(f"no tier '{min(unknown)}'; there are {', '.join(TIERS)}")
     return tuple(tier for tier in TIERS if tier in names)
-
-
-def bounds_of(settings: Settings) -> MediaBounds:
-    return MediaBounds(max_pixels=settings.max_pixels, max_bytes=settings.max_image_bytes)
 
 
 def _require_sources(store: Store, across: tuple[str, str] | None) -> None:

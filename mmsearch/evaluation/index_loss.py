@@ -6,17 +6,19 @@ the index alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import estimate, mean_of, together
 from mmsearch.evaluation.embed import Embedded
 from mmsearch.evaluation.labels import NONE, Item
 from mmsearch.fusion import unit
-from mmsearch.generations import Generation, StoredVectors
+from mmsearch.generations import Generation, StoredVectors, live_generation
 from mmsearch.metrics import Doubles
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Floats, Ids, Modality, SpaceId, Target
+from mmsearch.records import Floats, Ids, Modality, SpaceId, Target, printable_path
 from mmsearch.scores import Estimate, IndexScores
 from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store
@@ -37,6 +39,15 @@ class LiveStore:
     def require(self, space: SpaceId) -> None:
         """Raises SpaceMismatch unless the store's vectors lie in `space`."""
         self.store.manifest.space.require(space, holder=str(self.store.folder))
+
+
+def open_live(folder: Path, *, device: str) -> LiveStore:
+    """device: as in the settings. Raises StoreNotFound; InputError where there is no index yet."""
+    generation = live_generation(folder, on_gpu=not device.startswith(("cpu", "mps")))
+    store = Store.open(folder)
+    if generation is None:
+        raise InputError(f"{printable_path(folder)} holds no index yet; run 'mmsearch index' first")
+    return LiveStore(store, generation)
 
 
 @dataclass(frozen=True, slots=True)

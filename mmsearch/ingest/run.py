@@ -154,11 +154,7 @@ class Ingest:
 
     def _write_all(self, works: Iterable[Work], known: KnownRows, tally: _Tally) -> None:
         writer = _Writer(self._store, self._settings.commit_seconds)
-        bounds = MediaBounds(
-            max_pixels=self._settings.max_pixels,
-            max_bytes=self._settings.max_image_bytes,
-            max_text_bytes=self._settings.max_text_bytes,
-        )
+        bounds = MediaBounds.of(self._settings)
         spec = self._encoder.preprocessing
         with PictureReader(bounds=bounds, spec=spec, workers=self._workers()) as reader:
             jobs = self._read(reader, self._changed(works, tally), known, tally)

@@ -4,9 +4,13 @@ import hashlib
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from mmsearch.errors import ConfigError, MediaTooLarge, UnreadableMedia
 from mmsearch.records import printable_path
+
+if TYPE_CHECKING:
+    from mmsearch.config import Settings
 
 _HASH_BYTES = 16
 
@@ -33,6 +37,15 @@ class MediaBounds:
         ]
         if faults:
             raise ConfigError("; ".join(faults))
+
+    @classmethod
+    def of(cls, settings: "Settings") -> Self:
+        """As the user set them."""
+        return cls(
+            max_pixels=settings.max_pixels,
+            max_bytes=settings.max_image_bytes,
+            max_text_bytes=settings.max_text_bytes,
+        )
 
 
 def read_bytes(path: Path, *, max_bytes: int, setting: str) -> bytes:

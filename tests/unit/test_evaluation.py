@@ -12,16 +12,14 @@ from sklearn.metrics import accuracy_score, f1_score
 import mmsearch
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.errors import InputError, SpaceMismatch
-from mmsearch.evaluation.index_loss import LiveStore
+from mmsearch.errors import InputError, SpaceMismatch, StoreNotFound
+from mmsearch.evaluation.index_loss import LiveStore, open_live
 from mmsearch.evaluation.retrieval import curve_points
 from mmsearch.evaluation.run import EvaluationOptions, evaluate
-from mmsearch.generations import live_generation
 from mmsearch.progress import Silent
 from mmsearch.records import Floats
 from mmsearch.scores import Evaluation
 from mmsearch.sources import Source, SourceOptions, open_source
-from mmsearch.store.lance import Store
 
 ITEMS = 24
 KINDS = ("apple", "boot", "clock")
@@ -161,12 +159,6 @@ def store(table: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
-def open_live(folder: Path) -> LiveStore:
-    generation = live_generation(folder)
-    assert generation is not None
-    return LiveStore(Store.open(folder), generation)
-
-
 def scored(table: Path, encoder: Encoder, live: LiveStore) -> Evaluation:
     options = EvaluationOptions()
     return evaluate(
@@ -175,7 +167,7 @@ def scored(table: Path, encoder: Encoder, live: LiveStore) -> Evaluation:
 
 
 def test_an_exact_index_loses_nothing(table: Path, encoder: Encoder, store: Path) -> None:
-    found = scored(table, encoder, open_live(store)).index
+    found = scored(table, encoder, open_live(store, device="cpu")).index
     assert {(each.query, each.target) for each in found} == {
         (query, target) for query in ("text", "image") for target in ("image", "text", "product")
     }
@@ -191,7 +183,7 @@ def test_an_exact_index_loses_nothing(table: Path, encoder: Encoder, store: Path
 def test_what_an_index_has_forgotten_is_its_loss(
     table: Path, encoder: Encoder, store: Path
 ) -> None:
-    live = open_live(store)
+    live = open_live(store, device="cpu")
     uids = live.store.uids()
     live.generation.index("image").remove(uids[::2])
     found = scored(table, encoder, live).index
@@ -207,7 +199,33 @@ def test_a_store_of_another_model_is_refused(
 ) -> None:
     other = load_encoder(str(make_model(embed_dim=16)), device="cpu")
     with pytest.raises(SpaceMismatch):
-        scored(table, other, open_live(store))
+        scored(table, other, open_live(store, device="cpu"))
+
+
+def test_a_catalog_measures_its_own_model_beside_others_and_its_index(
+    table: Path, store: Path, tiny_model: Path, make_model: Callable[..., Path]
+) -> None:
+    other = str(make_model(embed_dim=16))
+    catalog = mmsearch.open(store, device="cpu")
+    # The store remembers its model, and how the source is read.
+    found = catalog.evaluate(labels=EvaluationOptions(classes="kind"), compare=[other], index=True)
+    assert [model.model for model in found.models] == [str(tiny_model), other]
+    assert found.sources == [str(table)]
+    assert {each.labelled_queries > 0 for each in found.index} == {True}
+    assert {each.model for each in found.differences} == {other}
+    again = catalog.evaluate(table, labels=EvaluationOptions(classes="kind"))
+    assert again.index == []
+    for ours, theirs in zip(again.models[0].retrieval, found.models[0].retrieval, strict=True):
+        assert ours.metrics == theirs.metrics
+
+
+def test_a_catalog_without_a_store_needs_a_location(tmp_path: Path, tiny_model: Path) -> None:
+    catalog = mmsearch.open(tmp_path / "nowhere", model=str(tiny_model), device="cpu")
+    with pytest.raises(InputError, match="nothing to evaluate; name a folder or a table"):
+        catalog.evaluate()
+    with pytest.raises(StoreNotFound):
+        catalog.evaluate(tmp_path, index=True)
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_nothing_to_measure_is_said_before_a_model_is_loaded(tmp_path: Path) -> None:
