@@ -73,11 +73,7 @@ def embed_rows(
         progress.note(f"resuming: {len(rows) - len(left):,} of {len(rows):,} items are done")
     progress.start("embedding with the new model", len(left), device=device)
     writer = _Writer(folder, encoder.space.dim, settings.commit_seconds)
-    bounds = MediaBounds(
-        max_pixels=settings.max_pixels,
-        max_bytes=settings.max_image_bytes,
-        max_text_bytes=settings.max_text_bytes,
-    )
+    bounds = MediaBounds.of(settings)
     workers = settings.workers or max(1, (os.cpu_count() or 2) - 1)
     with PictureReader(bounds=bounds, spec=encoder.preprocessing, workers=workers) as reader:
         states: dict[int, FileState] = {}
