@@ -1,6 +1,6 @@
 """A batch of planned work becomes rows: pictures and texts encoded, kept vectors fetched."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,10 @@ class Job:
 
     work: Work
     picture: PreparedPicture | None = None
+
+    @property
+    def to_be_read(self) -> bool:
+        return self.work.read and self.picture is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +92,28 @@ class BatchEncoder:
 
 
 def without_copies_of_lost_rows(jobs: Sequence[Job], store: Store) -> list[Job]:
-    """Jobs whose vector was to come from a row that this run has replaced meanwhile read again."""
-    wanted = sorted({uid for job in jobs if (uid := job.work.image_from) is not None})
-    held = set(store.rows(wanted, ["_uid"]).column("_uid").to_pylist())
+    """Jobs whose vector was to come from a row that this run has replaced meanwhile get their own:
+    the picture is read again, the text encoded.
+    """
+    wanted = {job.work.image_from for job in jobs} | {job.work.text_from for job in jobs}
+    uids = sorted(uid for uid in wanted if uid is not None)
+    if not uids:
+        return list(jobs)
+    held = {None, *store.rows(uids, ["_uid"]).column("_uid").to_pylist()}
     return [
-        replace(job, work=replace(job.work, read=True, image_from=None, uid=None))
-        if job.work.image_from is not None and job.work.image_from not in held
-        else job
+        job
+        if job.work.image_from in held and job.work.text_from in held
+        else replace(job, work=_on_its_own(job.work, held))
         for job in jobs
     ]
+
+
+def _on_its_own(work: Work, held: Collection[int | None]) -> Work:
+    if work.image_from not in held:
+        work = replace(work, read=True, image_from=None, uid=None)
+    if work.text_from not in held:
+        work = replace(work, encode_text=True, text_from=None, uid=None)
+    return work
 
 
 def _row(

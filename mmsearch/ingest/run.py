@@ -215,14 +215,15 @@ class Ingest:
         known: KnownRows,
         tally: _Tally,
     ) -> None:
-        checked = without_copies_of_lost_rows(batch, self._store)
         jobs = [
             job
-            for fresh, old in zip(checked, batch, strict=True)
+            for whole in without_copies_of_lost_rows(batch, self._store)
             for job in (
-                self._read(reader, [fresh.work], known, tally) if fresh is not old else [fresh]
+                self._read(reader, [whole.work], known, tally) if whole.to_be_read else [whole]
             )
         ]
+        # One that cannot be read is left with its text, whose vector may be lost as well.
+        jobs = without_copies_of_lost_rows(jobs, self._store)
         started = time.monotonic()
         result = self._batches.encode(jobs, _now())
         tally.encode_seconds += time.monotonic() - started
