@@ -1,24 +1,12 @@
 """Text files: captions and documents, in UTF-8 or in what older systems wrote."""
 
-import codecs
 from pathlib import Path
 
 from mmsearch.errors import UnreadableMedia
 from mmsearch.media.bounds import MediaBounds, one_line, read_bytes
 from mmsearch.media.decode import DEFAULT_BOUNDS
+from mmsearch.media.encodings import legacy_text, marked_encoding
 
-# UTF-32 first: its little-endian mark begins with that of UTF-16.
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_LEGACY = "cp1252"
-# In Western European prose about 1 letter in 20 lies outside ASCII; in Greek or Cyrillic most do.
-_MAX_LEGACY_SHARE = 0.3
-_SHORT = 8
 _PRINTABLE_CONTROLS = "\t\n\r\f\v\x1a\x1b\x85"
 
 
@@ -35,7 +23,7 @@ def read_text(path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> str:
 
 
 def _decode(data: bytes, where: str) -> str:
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    encoding = marked_encoding(data)
     try:
         text = data.decode(encoding or "utf-8")
     except UnicodeDecodeError as fault:
@@ -52,21 +40,13 @@ def _decode(data: bytes, where: str) -> str:
 def _decode_legacy(data: bytes, where: str) -> str:
     if 0 in data:
         raise _binary(where)
-    try:
-        text = data.decode(_LEGACY)
-    except UnicodeDecodeError as fault:
-        raise _unknown_encoding(where) from fault
-    outside = sum(byte > 127 for byte in data)
-    if outside > _SHORT and outside > _MAX_LEGACY_SHARE * len(data):
-        raise _unknown_encoding(where)
+    text = legacy_text(data)
+    if text is None:
+        raise UnreadableMedia(
+            f"{where}: neither UTF-8 nor Windows-1252; save it as UTF-8 (iconv -f ... -t utf-8)"
+        )
     return text
 
 
 def _binary(where: str) -> UnreadableMedia:
     return UnreadableMedia(f"{where}: binary content, not text; exclude it or save it as UTF-8")
-
-
-def _unknown_encoding(where: str) -> UnreadableMedia:
-    return UnreadableMedia(
-        f"{where}: neither UTF-8 nor Windows-1252; save it as UTF-8 (iconv -f ... -t utf-8)"
-    )

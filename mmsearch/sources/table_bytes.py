@@ -1,6 +1,5 @@
 """A table file's bytes and text: unpacked if gzipped, decoded as what they are."""
 
-import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -9,20 +8,11 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from mmsearch.errors import InputError
+from mmsearch.media.encodings import LEGACY, legacy_text, marked_encoding
 from mmsearch.records import printable_path
 
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_LEGACY = "cp1252"
 # Lines outside ASCII that are looked at to tell a legacy encoding from UTF-8 with a few bad rows.
 _TELLING_LINES = 2_000
-# Western European prose has about 1 letter in 20 outside ASCII, other scripts most of them.
-_MAX_LEGACY_SHARE = 0.3
 
 
 @contextmanager
@@ -48,7 +38,7 @@ def find_encoding(path: Path) -> str:
     telling: list[bytes] = []
     with table_bytes(path) as file:
         start = file.read(4)
-        marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+        marked = marked_encoding(start)
         if marked:
             return marked
         file.seek(0)
@@ -60,8 +50,12 @@ def find_encoding(path: Path) -> str:
     good = sum(_is_utf8(line) for line in telling)
     if 2 * good >= len(telling):
         return "utf-8-sig"
-    _require_legacy(b"".join(telling), path)
-    return _LEGACY
+    if legacy_text(b"".join(telling)) is None:
+        raise InputError(
+            f"{printable_path(path)} is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8 "
+            "(iconv -f ENCODING -t utf-8)"
+        )
+    return LEGACY
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -70,17 +64,3 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _require_legacy(sample: bytes, path: Path) -> None:
-    outside = sum(byte > 127 for byte in sample)
-    try:
-        sample.decode(_LEGACY)
-        plausible = outside <= _MAX_LEGACY_SHARE * len(sample) and 0 not in sample
-    except UnicodeDecodeError:
-        plausible = False
-    if not plausible:
-        raise InputError(
-            f"{printable_path(path)} is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8 "
-            "(iconv -f ENCODING -t utf-8)"
-        )

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,27 +21,14 @@ from mmsearch.indexes import (
     save_index,
     verify_index,
 )
-from mmsearch.records import Floats, Ids
+from tests.drawn import DrawnVectors
 
 DIM = 16
 
 
-class Batches:
-    def __init__(self, count: int) -> None:
-        vectors = np.random.default_rng(0).normal(size=(count, DIM))
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        self.vectors = vectors.astype(np.float32)
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def __iter__(self) -> Iterator[tuple[Floats, Ids]]:
-        yield self.vectors, np.arange(len(self.vectors), dtype=np.int64)
-
-
 @pytest.fixture(scope="module")
 def index() -> FaissIndex:
-    return build_index(Batches(900), dim=DIM, options=IndexOptions(kind="ivf-sq8"))
+    return build_index(DrawnVectors(900, DIM), dim=DIM, options=IndexOptions(kind="ivf-sq8"))
 
 
 def test_meta_tells_what_the_index_is_and_keeps_what_it_is_given(
@@ -96,8 +82,8 @@ from pathlib import Path
 from mmsearch.indexes import files
 from mmsearch.indexes import IndexOptions, build_index, save_index
 sys.path.insert(0, {tests!r})
-from test_index_files import Batches
-index = build_index(Batches(900), dim=16, options=IndexOptions(kind="flat"))
+from drawn import DrawnVectors
+index = build_index(DrawnVectors(900, 16), dim=16, options=IndexOptions(kind="flat"))
 writing = files.json.dump
 def die(*arguments, **options):
     writing(*arguments, **options)
@@ -108,7 +94,7 @@ save_index(index, Path({folder!r}))
 
 
 def test_a_writer_killed_before_the_end_leaves_no_index(tmp_path: Path) -> None:
-    script = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "index"))
+    script = KILLED.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path / "index"))
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
     assert not (tmp_path / "index").exists()
     with pytest.raises(CorruptIndex, match="run 'mmsearch index' to rebuild"):
@@ -182,7 +168,7 @@ def test_any_folder_name_will_do(index: FaissIndex, tmp_path: Path, name: str | 
     folder = tmp_path / os.fsdecode(name)
     save_index(index, folder)
     loaded = load_index(folder)
-    queries = Batches(900).vectors[:5]
+    queries = DrawnVectors(900, DIM).vectors[:5]
     np.testing.assert_array_equal(loaded.search(queries, 3)[1], index.search(queries, 3)[1])
 
 
@@ -192,7 +178,7 @@ def test_changing_a_mapped_index_whose_file_is_gone_says_so(
     save_index(index, tmp_path / "index")
     loaded = load_index(tmp_path / "index")
     (tmp_path / "index" / "index.faiss").unlink()
-    assert loaded.search(Batches(900).vectors[:1], 1)[1][0, 0] == 0
+    assert loaded.search(DrawnVectors(900, DIM).vectors[:1], 1)[1][0, 0] == 0
     with pytest.raises(CorruptIndex, match="deleted while it was open"):
         loaded.remove(np.array([3]))
 
