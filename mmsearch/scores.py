@@ -49,7 +49,8 @@ class HardQuery:
 class RetrievalScores:
     """One direction. metrics: by name. curve: recall at each of `ks`.
 
-    first_ranks: int64 (queries,), the rank of each query's first right answer.
+    first_ranks: int64 (queries,), the rank of each query's first right answer. same: what this
+    model finds for the first model's hardest queries; empty for the first.
     """
 
     direction: DirectionName
@@ -60,6 +61,7 @@ class RetrievalScores:
     curve: Sequence[float]
     first_ranks: Ids
     hardest: Sequence[HardQuery]
+    same: Sequence[HardQuery] = ()
 
     @property
     def title(self) -> str:

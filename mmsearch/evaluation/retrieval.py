@@ -22,8 +22,18 @@ _FOUND = 3
 ShowExample = Callable[[Modality, int], Example]
 
 
-def score(task: Task, queries: Floats, candidates: Floats, show: ShowExample) -> RetrievalScores:
-    """queries float32 (q, dim), candidates float32 (n, dim): unit rows, as the task lists them."""
+def score(
+    task: Task,
+    queries: Floats,
+    candidates: Floats,
+    show: ShowExample,
+    *,
+    base: RetrievalScores | None = None,
+) -> RetrievalScores:
+    """queries float32 (q, dim), candidates float32 (n, dim): unit rows, as the task lists them.
+
+    base: another model's scores of the same task, whose hardest queries are followed.
+    """
     ranking = rank(task, queries, candidates)
     firsts = ranking.first_ranks()
     statistics = {
@@ -35,6 +45,10 @@ def score(task: Task, queries: Floats, candidates: Floats, show: ShowExample) ->
         "median rank": median_of(firsts.astype(np.float64)),
     }
     ks = curve_points(len(task.candidates))
+
+    def show_query(row: int) -> HardQuery:
+        return _hard_query(task, row, int(firsts[row]), queries, candidates, show)
+
     return RetrievalScores(
         task.direction,
         queries=len(task.queries),
@@ -43,7 +57,8 @@ def score(task: Task, queries: Floats, candidates: Floats, show: ShowExample) ->
         ks=ks,
         curve=[float((firsts <= k).mean()) for k in ks],
         first_ranks=firsts,
-        hardest=_hardest(task, firsts, queries, candidates, show),
+        hardest=[show_query(int(row)) for row in _hardest(firsts)],
+        same=[show_query(int(row)) for row in _hardest(base.first_ranks)] if base else (),
     )
 
 
@@ -74,16 +89,10 @@ def _similarities(task: Task, rows: Ids, queries: Floats, candidates: Floats) ->
     return similarities
 
 
-def _hardest(
-    task: Task, firsts: Ids, queries: Floats, candidates: Floats, show: ShowExample
-) -> list[HardQuery]:
-    """The queries whose first right answer came latest, worst first."""
+def _hardest(firsts: Ids) -> Ids:
+    """int64 (≤ _HARDEST,): the queries whose first right answer came latest, worst first."""
     order = np.argsort(-firsts, kind="stable")[:_HARDEST]
-    return [
-        _hard_query(task, int(row), int(firsts[row]), queries, candidates, show)
-        for row in order
-        if firsts[row] > 1
-    ]
+    return order[firsts[order] > 1]
 
 
 def _hard_query(

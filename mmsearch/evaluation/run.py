@@ -28,6 +28,7 @@ from mmsearch.scores import (
     Example,
     IndexScores,
     ModelScores,
+    RetrievalScores,
 )
 from mmsearch.sources import Source
 
@@ -195,20 +196,24 @@ def _scores(
     pool: Pool,
     progress: ProgressListener,
 ) -> Iterator[ModelScores]:
+    first: list[RetrievalScores] = []
     for model in embedded:
         vectors: dict[Modality, Floats] = {"image": model.pictures, "text": model.texts}
+        found = [
+            score(
+                task,
+                vectors[task.query][task.queries],
+                vectors[task.candidate][task.candidates],
+                lambda modality, place: _example(pool, modality, place),
+                base=first[number] if first else None,
+            )
+            for number, task in enumerate(tasks)
+        ]
+        first = first or found
         yield ModelScores(
             model.model,
             model.space,
-            [
-                score(
-                    task,
-                    vectors[task.query][task.queries],
-                    vectors[task.candidate][task.candidates],
-                    lambda modality, place: _example(pool, modality, place),
-                )
-                for task in tasks
-            ],
+            found,
             _named(classes, model),
             model.seconds,
             model.truncated_texts,

@@ -5,7 +5,7 @@ The verdict lies beside the model as `outcome.json`, so that a promotion can ref
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +38,6 @@ class Curves:
     score_name: str = "score"
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An example: the query, what the start found first, what the tuned model finds first.
-
-    Each is a title and a picture's uri, '' for a text. before_rank, after_rank: of the right one.
-    """
-
-    query: tuple[str, str]
-    right: tuple[str, str]
-    before: tuple[str, str]
-    after: tuple[str, str]
-    before_rank: int
-    after_rank: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """A finished run. name: the new model's. start: what it was tuned from, licence: that model's.
@@ -80,8 +65,7 @@ class Outcome:
     general_tuned: GeneralScore
     test: Evaluation
     fusion: FusionTable | None = None
-    examples: Sequence[Shown] = ()
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
 
     @property
     def verdict(self) -> "Verdict":

@@ -1,6 +1,6 @@
 """An evaluation as one self-contained HTML page: numbers with intervals, plots, hardest queries."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class _Hard:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """One direction. hard: of the first model."""
+    """One direction. hard: of the model that was asked for."""
 
     title: str
     queries: int
@@ -118,7 +118,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
     require_matplotlib()
     style = template_file("gallery.css") + template_file("evaluation.css")
     names = [one_line(model.model) for model in evaluation.models]
-    classes = _classes(evaluation)
+    classes = class_panel(evaluation)
     return (
         page_environment()
         .get_template("evaluation.html.jinja")
@@ -127,7 +127,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
             evaluation=evaluation,
             models=names,
             headlines=list(_headlines(evaluation)),
-            sections=list(_sections(evaluation)),
+            sections=list(sections(evaluation)),
             classes=classes,
             index=[_index(scores) for scores in evaluation.index],
             notes=[one_line(note) for note in evaluation.notes],
@@ -143,17 +143,18 @@ def _headlines(evaluation: Evaluation) -> Iterator[tuple[str, str, _Cell]]:
     for scores in base.retrieval:
         for name, value in scores.metrics.items():
             if name in _HEADLINES:
-                yield scores.title, name, _cell(name, value)
+                yield scores.title, name, cell_of(name, value)
     if base.classification:
         for name, value in base.classification.metrics.items():
             if name in _HEADLINES:
-                yield "zero-shot", name, _cell(name, value)
+                yield "zero-shot", name, cell_of(name, value)
 
 
-def _sections(evaluation: Evaluation) -> Iterator[_Section]:
-    base = evaluation.models[0]
-    pictures = _pictures(query for each in base.retrieval for query in _hardest(each))
-    for place, scores in enumerate(base.retrieval):
+def sections(evaluation: Evaluation, *, hardest_of: int = 0) -> Iterator[_Section]:
+    """One for each direction, as `measures.html.jinja` shows it. hardest_of: a model's place."""
+    shown = evaluation.models[hardest_of]
+    pictures = inline_examples(query for each in shown.retrieval for query in _hardest(each))
+    for place, scores in enumerate(shown.retrieval):
         by_model = {one_line(m.model): m.retrieval[place] for m in evaluation.models}
         yield _Section(
             scores.title,
@@ -164,7 +165,7 @@ def _sections(evaluation: Evaluation) -> Iterator[_Section]:
                 recall_curves({name: (each.ks, each.curve) for name, each in by_model.items()}),
                 rank_histogram({name: each.first_ranks for name, each in by_model.items()}),
             ],
-            [_hard(query, pictures) for query in _hardest(scores)],
+            [shown_query(query, pictures) for query in _hardest(scores)],
         )
 
 
@@ -172,7 +173,7 @@ def _hardest(scores: RetrievalScores) -> Sequence[HardQuery]:
     return scores.hardest[:_HARD_QUERIES]
 
 
-def _pictures(queries: Iterator[HardQuery]) -> dict[str, InlinePicture | None]:
+def inline_examples(queries: Iterable[HardQuery]) -> dict[str, InlinePicture | None]:
     """By uri; each picture stands in the page once per place, within a bound together."""
     shown = [e.uri for q in queries for e in (q.query, q.expected, *q.found) if e.uri]
     distinct = list(dict.fromkeys(shown))
@@ -181,7 +182,9 @@ def _pictures(queries: Iterator[HardQuery]) -> dict[str, InlinePicture | None]:
     return dict(zip(distinct, pictures, strict=True))
 
 
-def _hard(query: HardQuery, pictures: Mapping[str, InlinePicture | None]) -> _Hard:
+def shown_query(query: HardQuery, pictures: Mapping[str, InlinePicture | None]) -> _Hard:
+    """pictures: as `inline_examples` gave them."""
+
     def shown(example: Example) -> _Shown:
         title = one_line(example.title)
         return _Shown(title, pictures.get(example.uri), bool(example.uri))
@@ -191,7 +194,8 @@ def _hard(query: HardQuery, pictures: Mapping[str, InlinePicture | None]) -> _Ha
     )
 
 
-def _classes(evaluation: Evaluation) -> _Classes | None:
+def class_panel(evaluation: Evaluation, *, weakest_of: int = 0) -> _Classes | None:
+    """None without classes. weakest_of: the place of the model whose errors are listed."""
     named = {
         one_line(model.model): model.classification
         for model in evaluation.models
@@ -199,7 +203,7 @@ def _classes(evaluation: Evaluation) -> _Classes | None:
     }
     if not named:
         return None
-    base = next(iter(named.values()))
+    base = list(named.values())[weakest_of]
     titles = [one_line(each.title) for each in base.classes]
     present = [each for each in base.classes if each.pictures]
     return _Classes(
@@ -228,11 +232,12 @@ def _rows(
             better = (d.value < 0) == name.endswith("rank")
             kind = "even" if d.p_value >= LEVEL else "better" if better else "worse"
             changes.append(_Change(value, f"{low} to {high}", f"{d.p_value:.3f}", kind))
-        rows.append(_Row(name, [_cell(name, column[name]) for column in columns], changes))
+        rows.append(_Row(name, [cell_of(name, column[name]) for column in columns], changes))
     return rows
 
 
-def _cell(metric: str, value: Estimate) -> _Cell:
+def cell_of(metric: str, value: Estimate) -> _Cell:
+    """A value and its interval as text, and as places on a bar from 0 to 1."""
     value_text, low, high = (
         metric_text(metric, each) for each in (value.value, value.low, value.high)
     )
@@ -245,4 +250,6 @@ def _cell(metric: str, value: Estimate) -> _Cell:
 
 
 def _index(scores: IndexScores) -> _Index:
-    return _Index(f"{scores.query} → {scores.target}", scores, _cell("recall", scores.recall_at_10))
+    return _Index(
+        f"{scores.query} → {scores.target}", scores, cell_of("recall", scores.recall_at_10)
+    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Class names along the axes are readable up to so many classes.
 _NAMED_CLASSES = 40
 _NAME_CHARACTERS = 22
-_SIZE = (5.4, 3.1)
+SIZE = (5.4, 3.1)
 _RANK_EDGES = (1, 2, 3, 6, 11, 21, 51, 101, 201, 501, 1_001, 10_001, 100_001)
 
 
@@ -37,7 +37,9 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
-class _Theme:
+class Theme:
+    """Colours of the page that the plot stands in. lines: of the curves, in order."""
+
     ink: str
     soft: str
     line: str
@@ -47,10 +49,10 @@ class _Theme:
 
 
 # The gallery's colours; lines told apart by people who see red and green alike.
-_LIGHT = _Theme(
+_LIGHT = Theme(
     "#1b1b1f", "#66666e", "#e4e4df", ("#4b46c9", "#d9822b", "#138a7e", "#b8386b"), "#4b46c9", "#fff"
 )
-_DARK = _Theme(
+_DARK = Theme(
     "#ededf0", "#9d9da8", "#34343b", ("#a3a0ff", "#f0a860", "#4cc9bb", "#f07ba5"), "#a3a0ff",
     "#1c1c20",
 )  # fmt: skip
@@ -69,8 +71,8 @@ def require_matplotlib() -> None:
 def recall_curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Plot:
     """By model: ks, and the share of queries answered within each k."""
 
-    def draw(axes: "Axes", theme: _Theme) -> None:
-        for (name, (ks, recall)), colour in zip(curves.items(), _cycle(theme), strict=False):
+    def draw(axes: "Axes", theme: Theme) -> None:
+        for (name, (ks, recall)), colour in zip(curves.items(), colours(theme), strict=False):
             axes.plot(ks, recall, color=colour, linewidth=2.2, label=name, clip_on=False, zorder=3)
             if len(curves) == 1:
                 axes.fill_between(ks, recall, color=colour, alpha=0.10, linewidth=0)
@@ -83,9 +85,9 @@ def recall_curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -
         axes.set_ylim(0, 1)
         axes.set_xlabel("answers looked at (k)")
         axes.set_ylabel("recall@k")
-        _legend(axes, theme, len(curves))
+        legend(axes, theme, len(curves))
 
-    return _plot(draw, "Recall over the number of answers looked at", _SIZE)
+    return draw_plot(draw, "Recall over the number of answers looked at", SIZE)
 
 
 def rank_histogram(ranks: Mapping[str, Ids]) -> Plot:
@@ -93,11 +95,11 @@ def rank_histogram(ranks: Mapping[str, Ids]) -> Plot:
     top = max(int(each.max()) for each in ranks.values())
     edges = [edge for edge in _RANK_EDGES if edge <= top] + [top + 1]
 
-    def draw(axes: "Axes", theme: _Theme) -> None:
+    def draw(axes: "Axes", theme: Theme) -> None:
         width = 0.82 / len(ranks)
         places = np.arange(len(edges) - 1)
         for number, ((name, each), colour) in enumerate(
-            zip(ranks.items(), _cycle(theme), strict=False)
+            zip(ranks.items(), colours(theme), strict=False)
         ):
             shares = np.histogram(each, edges)[0] / len(each)
             offset = (number - (len(ranks) - 1) / 2) * width
@@ -107,9 +109,9 @@ def rank_histogram(ranks: Mapping[str, Ids]) -> Plot:
             axes.tick_params(axis="x", rotation=35)
         axes.set_xlabel("rank of the first right answer")
         axes.set_ylabel("share of queries")
-        _legend(axes, theme, len(ranks))
+        legend(axes, theme, len(ranks))
 
-    return _plot(draw, "How the ranks of the first right answers spread", _SIZE)
+    return draw_plot(draw, "How the ranks of the first right answers spread", SIZE)
 
 
 def confusion_plot(confusion: Ids, titles: Sequence[str]) -> Plot:
@@ -119,7 +121,7 @@ def confusion_plot(confusion: Ids, titles: Sequence[str]) -> Plot:
     named = len(titles) <= _NAMED_CLASSES
     side = min(max(4.2, 0.24 * len(titles) + 1.6), 8.6) if named else 7.2
 
-    def draw(axes: "Axes", theme: _Theme) -> None:
+    def draw(axes: "Axes", theme: Theme) -> None:
         from matplotlib.colors import LinearSegmentedColormap
 
         shades = LinearSegmentedColormap.from_list("shares", [theme.surface, theme.shades])
@@ -139,15 +141,16 @@ def confusion_plot(confusion: Ids, titles: Sequence[str]) -> Plot:
         bar.outline.set_visible(False)
         bar.set_label("share of the class")
 
-    return _plot(draw, "Confusion matrix", (side, side * 0.92))
+    return draw_plot(draw, "Confusion matrix", (side, side * 0.92))
 
 
-def _plot(draw: Callable[["Axes", _Theme], None], alt: str, inches: tuple[float, float]) -> Plot:
+def draw_plot(draw: Callable[["Axes", Theme], None], alt: str, inches: tuple[float, float]) -> Plot:
+    """`draw` is called once for each theme."""
     light, dark = (_svg(draw, theme, inches) for theme in (_LIGHT, _DARK))
     return Plot(light, dark, round(inches[0] * 96), round(inches[1] * 96), alt)
 
 
-def _svg(draw: Callable[["Axes", _Theme], None], theme: _Theme, inches: tuple[float, float]) -> str:
+def _svg(draw: Callable[["Axes", Theme], None], theme: Theme, inches: tuple[float, float]) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -161,7 +164,7 @@ def _svg(draw: Callable[["Axes", _Theme], None], theme: _Theme, inches: tuple[fl
     return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _style(theme: _Theme) -> dict[str, Any]:
+def _style(theme: Theme) -> dict[str, Any]:
     return {
         "svg.fonttype": "path",
         "svg.hashsalt": "mmsearch",
@@ -184,11 +187,11 @@ def _style(theme: _Theme) -> dict[str, Any]:
     }
 
 
-def _cycle(theme: _Theme) -> list[str]:
+def colours(theme: Theme) -> list[str]:
     return [*theme.lines] * 8
 
 
-def _legend(axes: "Axes", theme: _Theme, models: int) -> None:
+def legend(axes: "Axes", theme: Theme, models: int) -> None:
     if models > 1:
         axes.legend(labelcolor=theme.ink)
 
