@@ -4,12 +4,18 @@
     python benchmarks/fusion.py --grocery FOLDER --model TUNED --vectors /tmp/vectors.npz
 
 FOLDER is the Grocery Store Dataset: photos of 81 products in train.txt and val.txt, and for each
-product a description and a picture on white. An item is a photo with every other sentence of its
-product's description, beginning with the first. What asks for a product is never what its items
-carry: its name, the sentences left out, another photo, the picture on white. Training asks with
-words drawn from the items' own sentences, so that it has seen none of the validation's texts.
-Each fusion is trained on train.txt and measured on val.txt; then again with half of the products
-kept from the training, measured on those. --vectors keeps the encoded pictures between runs.
+product a description and a picture on white. An item's text is every other sentence of its
+product's description, beginning with the first, and what asks for a product is never what its items
+carry:
+
+photos: items are the photos; asked for by the product's name, by the sentences left out, by other
+        photos and by the picture on white
+pages:  items are the products, each with its picture on white; asked for by the name, by the
+        sentences left out and by photos from shops
+
+Each fusion is trained on train.txt and measured on val.txt, whose texts no training has seen: it
+asks with words drawn from the items' own sentences. The pages come a second time with half of the
+products kept from the training, measured on those. --vectors keeps encoded pictures between runs.
 """
 
 import argparse
@@ -25,7 +31,7 @@ from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.finetuning.fusion_data import NO_ITEM, FusionData, FusionQueries
 from mmsearch.finetuning.fusion_scores import FusionTable, fusion_table
-from mmsearch.finetuning.fusion_training import train_fusion
+from mmsearch.finetuning.fusion_training import FusionRun, train_fusion
 from mmsearch.media import decode
 from mmsearch.records import Floats, Ids
 
@@ -45,23 +51,56 @@ class Products:
 
 
 @dataclass(frozen=True)
-class Photos:
-    """vectors: float32 (n, dim); products: int64 (n,)."""
-
-    vectors: Floats
-    products: Ids
-
-    def of(self, products: Ids) -> "Photos":
-        chosen = np.isin(self.products, products)
-        return Photos(self.vectors[chosen], self.products[chosen])
-
-
-@dataclass(frozen=True)
 class Texts:
     """vectors: float32 (n, dim); products: int64 (n,), what each asks for."""
 
     vectors: Floats
     products: Ids
+
+    def of(self, products: Ids) -> FusionQueries:
+        chosen = np.isin(self.products, products)
+        return queries(self.vectors[chosen], self.products[chosen])
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """pictures: see `encoded_pictures`. texts: float32 (products, dim), what items carry."""
+
+    pictures: dict[str, np.ndarray]
+    texts: Floats
+
+    def photos(self, split: str, texts: Texts, products: Ids) -> FusionData:
+        """Items: the split's photos of these products."""
+        vectors, shown = self._photos(split, products)
+        others = queries(vectors, shown, np.arange(len(shown)))
+        white = queries(self.pictures["white"][products], products)
+        # What is asked in validation stays out of the training.
+        asking = joined(others, white) if split == "val" else others
+        return FusionData(vectors, self.texts[shown], shown, texts.of(products), asking)
+
+    def pages(self, split: str, texts: Texts, products: Ids) -> FusionData:
+        """Items: these products."""
+        white = self.pictures["white"][products]
+        asking = queries(*self._photos(split, products))
+        return FusionData(white, self.texts[products], products, texts.of(products), asking)
+
+    def _photos(self, split: str, products: Ids) -> tuple[Floats, Ids]:
+        shown = self.pictures[f"{split}_products"]
+        chosen = np.isin(shown, products)
+        return self.pictures[split][chosen], shown[chosen]
+
+
+def queries(vectors: Floats, products: Ids, own: Ids | None = None) -> FusionQueries:
+    taken = np.full(len(products), NO_ITEM) if own is None else own
+    return FusionQueries(vectors, products, taken)
+
+
+def joined(one: FusionQueries, other: FusionQueries) -> FusionQueries:
+    return FusionQueries(
+        np.concatenate([one.vectors, other.vectors]),
+        np.concatenate([one.groups, other.groups]),
+        np.concatenate([one.own, other.own]),
+    )
 
 
 def main() -> None:
@@ -75,27 +114,28 @@ def main() -> None:
     encoder = load_encoder(options.model)
     products = read_products(options.grocery)
     pictures = encoded_pictures(encoder, options.grocery, products, options.vectors)
-    own = encoder.encode_texts(products.texts)
     practice = practice_queries(encoder, products)
     asking = asking_queries(encoder, products)
 
-    everything = np.arange(len(products.names))
-    train, val = photos(pictures, "train"), photos(pictures, "val")
-    run = train_fusion(
-        "auto", data(train, own, practice), data(val, own, asking, pictures["white"])
+    catalog = Catalog(pictures, encoder.encode_texts(products.texts))
+    every = np.arange(len(products.names))
+    report(
+        "photos",
+        train_fusion(
+            "auto", catalog.photos("train", practice, every), catalog.photos("val", asking, every)
+        ),
     )
-    shares = ", ".join(f"{kind} {score:.3f}" for kind, score in run.val_scores.items())
-    print(f"products known from training; MRR that 'auto' chose {run.kind} by: {shares}")
-    show(run.table)
-
-    known, new = everything[0::2], everything[1::2]
-    run = train_fusion(
-        "auto",
-        data(train.of(known), own, practice),
-        data(val.of(known), own, asking, pictures["white"]),
+    report(
+        "pages",
+        train_fusion(
+            "auto", catalog.pages("train", practice, every), catalog.pages("val", asking, every)
+        ),
     )
-    print(f"\nproducts that no training saw; 'auto' chose {run.kind} on the others")
-    show(fusion_table(run.fusions, data(val.of(new), own, asking, pictures["white"])))
+    known, new = every[0::2], every[1::2]
+    run = train_fusion(
+        "auto", catalog.pages("train", practice, known), catalog.pages("val", asking, known)
+    )
+    report("pages, products that no training saw", run, catalog.pages("val", asking, new))
 
 
 def read_products(folder: Path) -> Products:
@@ -138,10 +178,6 @@ def encode(encoder: Encoder, paths: list[Path]) -> Floats:
     return np.concatenate(parts)
 
 
-def photos(pictures: dict[str, np.ndarray], name: str) -> Photos:
-    return Photos(pictures[name], pictures[f"{name}_products"])
-
-
 def practice_queries(encoder: Encoder, products: Products) -> Texts:
     rng = np.random.default_rng(0)
 
@@ -172,21 +208,12 @@ def encoded_texts(encoder: Encoder, texts: list[tuple[int, str]]) -> Texts:
     return Texts(vectors, np.array([product for product, _ in texts]))
 
 
-def data(items: Photos, own: Floats, texts: Texts, white: Floats | None = None) -> FusionData:
-    """own: float32 (products, dim), what the items carry; white: pictures that ask as well."""
-    extra = np.arange(0 if white is None else len(white))
-    asking = items.vectors if white is None else np.concatenate([items.vectors, white])
-    return FusionData(
-        items.vectors,
-        own[items.products],
-        items.products,
-        FusionQueries(texts.vectors, texts.products, np.full(len(texts.products), NO_ITEM)),
-        FusionQueries(
-            asking,
-            np.concatenate([items.products, extra]),
-            np.concatenate([np.arange(len(items.products)), np.full(len(extra), NO_ITEM)]),
-        ),
-    )
+def report(task: str, run: FusionRun, data: FusionData | None = None) -> None:
+    """The table of the validation part, or of other data."""
+    weight = run.fusions["late"].weights["image_weight"][0]
+    shares = ", ".join(f"{kind} {score:.3f}" for kind, score in run.val_scores.items())
+    print(f"\n{task}: chosen {run.kind} by MRR ({shares}); late fusion's weight {weight:.2f}")
+    show(fusion_table(run.fusions, data) if data else run.table)
 
 
 def show(table: FusionTable) -> None:

@@ -55,7 +55,9 @@ class FusionSampler:
         ]
 
     def draw(self, rng: np.random.Generator) -> FusionBatch:
-        items = rng.choice(self._items, min(self._batch, len(self._items)), replace=False)
+        # Of few items each is drawn several times, each time with another query.
+        few = len(self._items) < self._batch
+        items = rng.choice(self._items, self._batch, replace=few)
         toss = rng.integers(len(self._pools), size=len(items))
         asked = [
             _asking(pool, self._groups, items[toss == number], rng)

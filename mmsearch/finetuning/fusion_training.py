@@ -40,7 +40,7 @@ class FusionOptions:
     inverse temperature at the start.
     """
 
-    steps: int = 300
+    steps: int = 400
     batch: int = 512
     early_rate: float = 3e-4
     attention_rate: float = 3e-4

@@ -90,7 +90,7 @@ def test_the_table_is_complete(run: FusionRun) -> None:
     assert len(run.table.scores) == 2 * 5 * 3
     assert len(run.table.differences) == 2 * 3 * 2 * 2
     both = run.table.score("late")
-    parts = [run.table.score("late", queries=kind) for kind in ("text", "image")]  # type: ignore[arg-type]
+    parts = [run.table.score("late", queries=kind) for kind in ("text", "image")]
     assert both.count == sum(part.count for part in parts) == 72 + 120
     for name, estimate in both.metrics.items():
         assert estimate.value == pytest.approx(np.mean([p.metrics[name].value for p in parts]))
