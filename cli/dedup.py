@@ -67,12 +67,27 @@ def dedup(
     similar: Annotated[
         float | None, typer.Option(help="Cosine from which pictures are similar.", min=0, max=1)
     ] = None,
+    fpr: Annotated[
+        float | None,
+        typer.Option(
+            help="Calibrate the thresholds on this catalog, for this share of false positives "
+            "among nearest neighbours (0.001, say); kept for later runs.",
+            min=1e-6,
+            max=0.5,
+        ),
+    ] = None,
     store: options.Store = None,
     as_json: options.AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per item.")] = False,
     plan: Annotated[
         Path | None,
         typer.Option(help="Write which copies could go, for 'dedup apply'.", metavar="FILE"),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", help="Write a page that shows the groups side by side.", metavar="FILE"
+        ),
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -84,8 +99,8 @@ def dedup(
     if context.invoked_subcommand is not None:
         return
     from mmsearch.catalog import open_catalog
-    from mmsearch.dedup.edited import EDITED_AGREEMENT
-    from mmsearch.dedup.find import SIMILAR, DedupOptions, find_duplicates, parse_tiers
+    from mmsearch.dedup.find import find_duplicates
+    from mmsearch.dedup.options import DedupOptions, parse_tiers
     from mmsearch.media import MediaBounds
 
     catalog = open_catalog(store)
@@ -96,8 +111,9 @@ def dedup(
         references=tuple(reference or ()),
         within_folder=within_folder,
         keep=keep,
-        edited=EDITED_AGREEMENT if edited is None else edited,
-        similar=SIMILAR if similar is None else similar,
+        edited=edited,
+        similar=similar,
+        fpr=fpr,
     )
     with ProgressDisplay(quiet=quiet) as progress:
         bounds = MediaBounds.of(catalog.settings)
@@ -105,6 +121,11 @@ def dedup(
     if plan is not None:
         count = write_plan_of(report, catalog.folder, plan)
         stderr_console(quiet=quiet).print(f"wrote {count:,} steps to {plan}", soft_wrap=True)
+    if html is not None:
+        from mmsearch.dedup.page import write_dedup_page
+
+        write_dedup_page(report, html)
+        stderr_console(quiet=quiet).print(f"wrote {html}", soft_wrap=True)
     if as_json:
         write_text(to_json({"dedup": report}))
     elif as_csv:
@@ -136,6 +157,12 @@ def show(report: "DedupReport", *, quiet: bool) -> None:
             f"{len(report.unread):,} pictures could not be read as they were indexed: run "
             "'mmsearch index' first"
         )
+    used = report.thresholds
+    notes.print(
+        f"thresholds: edited {used.edited:.2f}, similar {used.similar:.2f}, text-near "
+        f"{used.text_near:.2f} ({used.source})",
+        soft_wrap=True,
+    )
     families = {"picture": "of one picture", "similar": "of similar ones", "text": "of one text"}
     counts = [
         f"{sum(group.family == family for group in report.groups):,} {words}"

@@ -6,7 +6,7 @@ from itertools import combinations
 
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.results import Finding, Group
-from mmsearch.dedup.texts import normalised
+from mmsearch.dedup.texts import excerpt, normalised
 from mmsearch.records import Scalar
 
 # Facts about the file say nothing about the product.
@@ -35,14 +35,12 @@ def _one_picture(group: Group, texts: dict[int, str]) -> Iterator[Finding]:
         by_text[texts.get(item.uid, normalised(item.text))].append(item)
     for items in by_text.values():
         if len(items) > 1:
-            keys = tuple(item.key for item in items)
-            yield Finding("same product twice", keys, "picture and text agree")
+            yield Finding.of("same product twice", items, "picture and text agree")
             yield from _other_attributes(items)
     if len(by_text) > 1:
         firsts = [items[0] for items in by_text.values()]
-        said = "; ".join(f"{item.key}: {_excerpt(item.text)}" for item in firsts)
-        keys = tuple(item.key for item in firsts)
-        yield Finding("same picture, different text", keys, said)
+        said = "; ".join(f"{item.key}: {excerpt(item.text)}" for item in firsts)
+        yield Finding.of("same picture, different text", firsts, said)
 
 
 def _one_text(group: Group, pictures: dict[int, str]) -> Iterator[Finding]:
@@ -51,8 +49,8 @@ def _one_text(group: Group, pictures: dict[int, str]) -> Iterator[Finding]:
         if item.image_hash:
             shown.setdefault(pictures.get(item.uid, item.image_hash), item)
     if len(shown) > 1:
-        keys = tuple(item.key for item in shown.values())
-        yield Finding("same text, different picture", keys, _excerpt(group.kept.text))
+        items = [*shown.values()]
+        yield Finding.of("same text, different picture", items, excerpt(group.kept.text))
 
 
 def _other_attributes(items: Sequence[Item]) -> Iterator[Finding]:
@@ -65,9 +63,7 @@ def _other_attributes(items: Sequence[Item]) -> Iterator[Finding]:
             and not _is_identity(one, one.metadata[name])
         ]
         if differences:
-            yield Finding(
-                "same product, other attributes", (one.key, two.key), "; ".join(differences)
-            )
+            yield Finding.of("same product, other attributes", (one, two), "; ".join(differences))
 
 
 def _differ(one: Scalar, two: Scalar) -> bool:
@@ -78,8 +74,3 @@ def _is_identity(item: Item, value: Scalar) -> bool:
     """An id or a path differs between any two rows."""
     said = str(value)
     return item.key.endswith(f"/{said}") or (bool(item.uri) and item.uri.endswith(f"/{said}"))
-
-
-def _excerpt(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else line[:59] + "…"

@@ -1,12 +1,14 @@
 """The rows of a store as deduplication sees them: without vectors, with their fingerprints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 
 from mmsearch.dedup.prints import SIDE, Print, read_print
@@ -94,6 +96,14 @@ class PrintCache:
         with path.open("r+b") as file:
             file.truncate(whole * _RECORD.itemsize)
         self._reload()
+
+    @staticmethod
+    @contextmanager
+    def locked(folder: Path) -> Iterator[None]:
+        """Two runs would append to the same files: the second waits until the first has ended."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / "lock"):
+            yield
 
     def _reload(self) -> None:
         empty = self._path.stat().st_size == 0

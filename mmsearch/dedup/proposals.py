@@ -169,6 +169,13 @@ def _framed(views: Views, rows: Ids, frames: Ids) -> Floats:
     return framed
 
 
+def nearest_looks(views: Views, askers: Ids, count: int) -> tuple[Ids, Ids]:
+    """Each asker and the rows that look most like it as they stand, int64 (m,) each."""
+    index = _index_of(views.upright, np.arange(len(views.upright)))
+    asked, others, _ = _nearest(index, views.upright[askers], askers, count + 1, -1.0)
+    return asked, others
+
+
 def ways_of(views: Views, pairs: Ids) -> Ways:
     """Every orientation of the whole, and the likeliest windows, both ways: for given pairs."""
     found = []

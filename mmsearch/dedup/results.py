@@ -1,6 +1,6 @@
 """What deduplication finds: groups of items with the evidence that binds them, and findings."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -14,6 +14,7 @@ FindingKind: TypeAlias = Literal[
     "same picture, different text",
     "same text, different picture",
     "same product, other attributes",
+    "text on the wrong picture",
 ]
 
 
@@ -59,21 +60,37 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """keys: of the items that it is about. detail: what differs, in words."""
+    """keys, uris: of the items that it is about. detail: what differs, in words."""
 
     kind: FindingKind
     keys: tuple[str, ...]
     detail: str
+    uris: tuple[str, ...]
+
+    @classmethod
+    def of(cls, kind: FindingKind, items: Sequence[Item], detail: str) -> "Finding":
+        keys, uris = (tuple(each) for each in zip(*((i.key, i.uri) for i in items), strict=True))
+        return cls(kind, keys, detail, uris)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From which score on a pair counts. source: where they come from, for people."""
+
+    edited: float
+    similar: float
+    text_near: float
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class DedupReport:
-    """thresholds: by tier. unread: keys of pictures whose files are gone, changed or damaged."""
+    """unread: keys of pictures whose files are gone, changed or damaged."""
 
     items: int
     groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
-    thresholds: Mapping[str, float]
+    thresholds: Thresholds
     unread: tuple[str, ...]
     seconds: float
 

@@ -4,15 +4,19 @@ import hashlib
 import unicodedata
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.dedup.results import Pair, Tier
+from mmsearch.progress import ProgressListener
+
 # Estimated Jaccard similarity of shingles, from which two texts count as nearly the same.
 NEAR_TEXT = 0.7
 _SHINGLE = 5
+_EXCERPT = 60
 _BANDS, _ROWS = 24, 4
 _PRIME = np.uint64((1 << 31) - 1)
 # A bucket of a common boilerplate text would else be compared all against all.
@@ -27,6 +31,36 @@ def normalised(text: str) -> str:
 
 def text_digest(text: str) -> str:
     return hashlib.blake2b(normalised(text).encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def text_pairs(
+    texts: Sequence[str], tiers: Collection[Tier], threshold: float, progress: ProgressListener
+) -> list[Pair]:
+    """texts: of each item, '' for none → pairs of the tiers text-same and text-near."""
+    by_text: dict[str, list[int]] = defaultdict(list)
+    for place, text in enumerate(texts):
+        if said := normalised(text):
+            by_text[said].append(place)
+    pairs = [
+        Pair(places[0], other, "text-same", 1.0, "the texts are equal once normalised")
+        for places in by_text.values()
+        for other in places[1:]
+        if "text-same" in tiers
+    ]
+    if "text-near" in tiers:
+        progress.start("comparing texts", None)
+        distinct = list(by_text)
+        for one, two, share in near_texts(distinct, threshold):
+            first, second = sorted((by_text[distinct[one]][0], by_text[distinct[two]][0]))
+            evidence = f"{share:.0%} of the wording is shared"
+            pairs.append(Pair(first, second, "text-near", share, evidence))
+    return pairs
+
+
+def excerpt(text: str) -> str:
+    """On one line, of at most 60 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"
 
 
 def near_texts(texts: Sequence[str], threshold: float = NEAR_TEXT) -> list[tuple[int, int, float]]:

@@ -1,0 +1,107 @@
+"""Pairs become groups of items: what stays, what is a copy of it, and the evidence for each."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from mmsearch.dedup.edited import CERTAIN
+from mmsearch.dedup.groups import group_pairs
+from mmsearch.dedup.items import Item
+from mmsearch.dedup.keep import KeepRules
+from mmsearch.dedup.options import DedupOptions
+from mmsearch.dedup.results import TIERS, Family, Group, Member, Pair
+
+# From which score on a pair of each family leaves no doubt.
+_CERTAIN: dict[Family, float] = {"picture": CERTAIN, "similar": float("inf"), "text": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """items: in the order that pairs number them. edited: the threshold of that tier."""
+
+    items: Sequence[Item]
+    options: DedupOptions
+    rules: KeepRules
+    edited: float
+
+    def groups(self, family: Family, pairs: Sequence[Pair]) -> list[Group]:
+        chosen = [pair for pair in pairs if self._allowed(pair)]
+        by_item: dict[int, list[Pair]] = defaultdict(list)
+        for pair in chosen:
+            by_item[pair.first].append(pair)
+            by_item[pair.second].append(pair)
+        made = [self._group(family, places, by_item) for places in self.places(family, chosen)]
+        across = self.options.across
+        return [
+            group
+            for group in made
+            if not across or {item.source for item in group.items} >= set(across)
+        ]
+
+    def places(self, family: Family, pairs: Sequence[Pair]) -> list[list[int]]:
+        """The groups as places in the list of items, ascending."""
+        return group_pairs(
+            len(self.items),
+            [(pair.first, pair.second) for pair in pairs],
+            [pair.score for pair in pairs],
+            certain=_CERTAIN[family],
+            inferred=self.edited if family == "picture" else 1.0,
+        )
+
+    def unmet(self, pairs: Sequence[Pair]) -> list[tuple[int, int]]:
+        """Of groups of one picture the pairs of the kept one and a copy that nobody compared."""
+        chosen = [pair for pair in pairs if self._allowed(pair)]
+        known = {(pair.first, pair.second) for pair in chosen}
+        unmet = []
+        for places in self.places("picture", chosen):
+            kept = self.rules.order([self.items[place] for place in places])[0]
+            first = next(place for place in places if self.items[place] is kept)
+            met = [(min(first, place), max(first, place)) for place in places if place != first]
+            unmet += [pair for pair in met if pair not in known]
+        return unmet
+
+    def _allowed(self, pair: Pair) -> bool:
+        if not self.options.within_folder:
+            return True
+        one, two = (self.items[place] for place in (pair.first, pair.second))
+        return PurePosixPath(one.uri or one.key).parent == PurePosixPath(two.uri or two.key).parent
+
+    def _group(
+        self, family: Family, places: Sequence[int], by_item: dict[int, list[Pair]]
+    ) -> Group:
+        inside = set(places)
+        order = self.rules.order([self.items[place] for place in places])
+        place_of = {self.items[place].uid: place for place in places}
+        kept, others = order[0], order[1:]
+        members = tuple(
+            self._member(item, place_of[item.uid], place_of[kept.uid], inside, by_item)
+            for item in others
+        )
+        weakest = max(
+            (pair.tier for place in places for pair in by_item[place] if _within(pair, inside)),
+            key=TIERS.index,
+        )
+        name = f"{family} {min(item.key for item in order)}"
+        digest = hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=5)
+        return Group(digest.hexdigest(), family, weakest, kept, members)
+
+    def _member(
+        self,
+        item: Item,
+        place: int,
+        kept: int,
+        inside: set[int],
+        by_item: dict[int, list[Pair]],
+    ) -> Member:
+        pairs = [pair for pair in by_item[place] if _within(pair, inside)]
+        direct = [pair for pair in pairs if kept in (pair.first, pair.second)]
+        best = max(direct or pairs, key=lambda pair: (pair.score, -pair.first, -pair.second))
+        other = best.second if best.first == place else best.first
+        via = "" if direct else self.items[other].key
+        return Member(item, best.tier, best.score, best.evidence, via)
+
+
+def _within(pair: Pair, inside: Iterable[int]) -> bool:
+    return pair.first in inside and pair.second in inside

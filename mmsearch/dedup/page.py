@@ -1,0 +1,126 @@
+"""A report of duplicates as one HTML page: groups and findings as data, drawn when looked at.
+
+The first pictures are in the page; further ones are loaded from their files when they come into
+view, which works where the page is opened on the machine that holds them.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from mmsearch.dedup.items import Item
+from mmsearch.dedup.results import DedupReport, Finding, Group, Member
+from mmsearch.records import real_path
+from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.pictures import inline_pictures
+from mmsearch.report.titles import one_line, visible
+
+_EMBEDDED = 1_200
+_EDGE = 200
+_TEXT_CHARACTERS = 300
+
+
+def write_dedup_page(report: DedupReport, path: Path) -> None:
+    """Writes the page to `path`, whole or not at all. Raises InputError if it cannot."""
+    write_page(render_dedup_page(report), path, what="report of duplicates")
+
+
+def render_dedup_page(report: DedupReport) -> str:
+    """The page as text; its size grows by some 300 bytes an item."""
+    style, script = template_file("dedup.css"), template_file("dedup.js")
+    return (
+        page_environment()
+        .get_template("dedup.html.jinja")
+        .render(
+            items=report.items,
+            duplicates=report.duplicates,
+            groups=len(report.groups),
+            findings=len(report.findings),
+            thresholds=report.thresholds,
+            unread=len(report.unread),
+            data=Markup(_as_script(_data(report))),  # noqa: S704 - escaped for a script element
+            style=Markup(style),  # noqa: S704 - our own file, not data
+            script=Markup(script),  # noqa: S704
+            style_hash=csp_hash(style),
+            script_hash=csp_hash(script),
+        )
+    )
+
+
+def _as_script(data: dict[str, Any]) -> str:
+    """JSON in which no string can end the element that holds it."""
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _data(report: DedupReport) -> dict[str, Any]:
+    shown = [uri for finding in report.findings for uri in finding.uris[:4] if uri]
+    # What cannot be told from a name alone comes first.
+    shown = shown[: _EMBEDDED // 4]
+    shown += [item.uri for group in report.groups for item in group.items if item.uri]
+    embedded = _pictures([*dict.fromkeys(shown)][:_EMBEDDED])
+    return {
+        "groups": [_group(group) for group in report.groups],
+        "findings": [_finding(finding) for finding in report.findings],
+        "pictures": embedded,
+    }
+
+
+def _pictures(uris: Sequence[str]) -> dict[str, str]:
+    """By visible path a data URI; what does not open is left out."""
+    pictures = inline_pictures([real_path(uri) for uri in uris], edge=_EDGE)
+    found = zip(uris, pictures, strict=True)
+    return {visible(uri): picture.source for uri, picture in found if picture is not None}
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "id": group.id,
+        "family": group.family,
+        "tier": group.tier,
+        "items": [_item(group.kept), *_members(group.others)],
+    }
+
+
+def _members(members: Sequence[Member]) -> Iterator[dict[str, Any]]:
+    for member in members:
+        yield {
+            **_item(member.item),
+            "tier": member.tier,
+            "score": round(min(member.score, 1.0), 3),
+            "evidence": one_line(member.evidence),
+            "via": one_line(member.via),
+        }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    text = one_line(item.text)
+    return {
+        "key": one_line(item.key),
+        "path": visible(item.uri),
+        "file": _address(item.uri),
+        "width": item.width,
+        "height": item.height,
+        "size": item.size,
+        "text": text if len(text) <= _TEXT_CHARACTERS else text[: _TEXT_CHARACTERS - 1] + "…",
+        "protected": item.protected,
+    }
+
+
+def _address(uri: str) -> str:
+    """A file: address, '' where there is no file on this machine to name."""
+    path = real_path(uri)
+    return path.as_uri() if uri and path.is_absolute() else ""
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "keys": [one_line(key) for key in finding.keys],
+        "paths": [visible(uri) for uri in finding.uris],
+        "files": [_address(uri) for uri in finding.uris],
+        "detail": one_line(finding.detail),
+    }

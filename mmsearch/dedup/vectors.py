@@ -1,0 +1,103 @@
+"""What the stored vectors say: similar pictures, and texts that fit another picture better."""
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmsearch.dedup.items import Item
+from mmsearch.dedup.misplaced import find_misplaced
+from mmsearch.dedup.results import Finding, Pair
+from mmsearch.dedup.texts import excerpt, normalised
+from mmsearch.engine.nearest import Nearest
+from mmsearch.fusion import unit
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Floats, Ids
+from mmsearch.store.lance import Store
+
+_SIMILAR_ASKED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class VectorFinder:
+    """items: of one run, whose vectors `store` holds and `nearest` searches."""
+
+    items: Sequence[Item]
+    store: Store
+    nearest: Nearest
+    progress: ProgressListener
+
+    def similar(self, copies: Set[int], threshold: float) -> list[Pair]:
+        """Pairs of the tier similar. copies: uids of pictures that another one stands for."""
+        places = {item.uid: place for place, item in enumerate(self.items)}
+        allowed = np.array(sorted(set(places) - copies), np.int64)
+        found: dict[tuple[int, int], float] = {}
+        self.progress.start("comparing vectors", len(allowed))
+        for uids, (vectors,) in self.store.vectors(["_image_vector"]):
+            asked = np.flatnonzero(np.isin(uids, allowed) & vectors.any(axis=1))
+            if not asked.size:
+                continue
+            rankings = self.nearest.search(unit(vectors[asked]), "image", _SIMILAR_ASKED, allowed)
+            for uid, (similarities, others) in zip(uids[asked].tolist(), rankings, strict=True):
+                for similarity, other in zip(similarities.tolist(), others.tolist(), strict=True):
+                    if other != uid and similarity >= threshold:
+                        first, second = sorted((places[uid], places[other]))
+                        found[first, second] = similarity
+            self.progress.advance(len(asked))
+        return [
+            Pair(first, second, "similar", score, f"embeddings at cosine {score:.3f}")
+            for (first, second), score in sorted(found.items())
+        ]
+
+    def neighbours(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[tuple[float, Item]]]]:
+        """For each of the items with an image vector the nearest others, with their cosines."""
+        by_uid = {item.uid: item for item in self.items}
+        wanted = np.array(sorted(item.uid for item in items), np.int64)
+        allowed = np.array(sorted(by_uid), np.int64)
+        for uids, (vectors,) in self.store.vectors(["_image_vector"]):
+            asked = np.flatnonzero(np.isin(uids, wanted) & vectors.any(axis=1))
+            if not asked.size:
+                continue
+            rankings = self.nearest.search(unit(vectors[asked]), "image", _SIMILAR_ASKED, allowed)
+            for uid, (cosines, others) in zip(uids[asked].tolist(), rankings, strict=True):
+                found = zip(cosines.tolist(), others.tolist(), strict=True)
+                yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]
+
+    def misplaced(self, copies: Set[int]) -> list[Finding]:
+        """Texts on the wrong picture, the most outlying first, and whose text fits better."""
+        worded = {item.uid for item in self.items if normalised(item.text)} - copies
+        uids, images, texts = self._both_vectors(worded)
+        self.progress.start("comparing texts with pictures", None)
+        found = find_misplaced(images, texts)
+        by_uid = {item.uid: item for item in self.items}
+        findings = []
+        for row, better, own, other, outlying in zip(
+            found.rows.tolist(),
+            found.better.tolist(),
+            found.own.tolist(),
+            found.other.tolist(),
+            found.outlying.tolist(),
+            strict=True,
+        ):
+            item, right = by_uid[int(uids[row])], by_uid[int(uids[better])]
+            detail = (
+                f"says {excerpt(item.text)!r}; better: {excerpt(right.text)!r} (pictures so "
+                f"described are at {other:.2f}, those described as this one at {own:.2f}; "
+                f"{outlying:.1f} deviations out)"
+            )
+            findings.append(Finding.of("text on the wrong picture", (item, right), detail))
+        return findings
+
+    def _both_vectors(self, chosen: Set[int]) -> tuple[Ids, Floats, Floats]:
+        """uids int64 (n,), ascending; image and text vectors float32 (n, dim), unit rows."""
+        parts: list[tuple[Ids, Floats, Floats]] = []
+        allowed = np.array(sorted(chosen), np.int64)
+        for uids, (images, texts) in self.store.vectors(["_image_vector", "_text_vector"]):
+            kept = np.isin(uids, allowed) & images.any(axis=1) & texts.any(axis=1)
+            parts.append((uids[kept], unit(images[kept]), unit(texts[kept])))
+        if not parts:
+            none = np.zeros((0, self.store.dim), np.float32)
+            return np.zeros(0, np.int64), none, none
+        uids, images, texts = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.argsort(uids)
+        return uids[order], images[order], texts[order]
