@@ -1,14 +1,18 @@
 """mmsearch index: brings the store up to date with folders and tables."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mmsearch.cli import options
 from mmsearch.cli.progress import ProgressDisplay
 from mmsearch.cli.render import report_lines, stderr_console, to_json, write_text
+from mmsearch.indexes import IndexKind
 from mmsearch.records import FusionWish
+
+if TYPE_CHECKING:
+    from mmsearch.catalog import Catalog
 
 
 def index(
@@ -31,6 +35,30 @@ def index(
             help="How picture and text become a product: late averages them, early and attention "
             "come with a model that was tuned for it, auto takes what the model brings, else late. "
             "The store remembers it.",
+            show_default=False,
+        ),
+    ] = None,
+    index_kind: Annotated[
+        IndexKind | None,
+        typer.Option(
+            "--index",
+            help="The vector index: auto chooses by rows and memory. The store remembers it.",
+            show_default=False,
+        ),
+    ] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            help="The recall@10 that the index is tuned to; 0.95 at first. The store remembers it.",
+            show_default=False,
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="What an index may take while it is searched, like 2GB; auto: half of the "
+            "machine's. The store remembers it.",
+            metavar="SIZE",
             show_default=False,
         ),
     ] = None,
@@ -60,6 +88,10 @@ def index(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build the vector index again from the table.")
     ] = False,
+    dedup: Annotated[
+        bool,
+        typer.Option("--dedup", help="Say at the end which pictures are there more than once."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
     ] = False,
@@ -80,7 +112,15 @@ def index(
     from mmsearch.sources import SourceOptions
 
     catalog = open_catalog(
-        store, model=model, device=device, batch_size=batch_size, workers=workers, fusion=fusion
+        store,
+        model=model,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        fusion=fusion,
+        index=index_kind,
+        recall=recall,
+        memory=memory,
     )
     console = stderr_console(quiet=quiet)
     with ProgressDisplay(quiet=quiet) as progress:
@@ -108,6 +148,9 @@ def index(
             dry_run=dry_run,
             progress=progress,
         )
+        copies = duplicates_line(catalog, progress) if dedup and not dry_run else ""
+    if copies:
+        console.print(copies, soft_wrap=True)
     if as_json:
         write_text(to_json({"dry_run": dry_run, "report": report}))
     else:
@@ -119,6 +162,21 @@ def index(
         raise FailuresFound(
             f"{len(report.failures)} items failed; 'mmsearch info --failures' lists them"
         )
+
+
+def duplicates_line(catalog: "Catalog", progress: ProgressDisplay) -> str:
+    """Compares what is new with all that is there; what was compared before is remembered."""
+    from mmsearch.dedup.find import find_duplicates
+    from mmsearch.dedup.options import DedupOptions
+    from mmsearch.media import MediaBounds
+
+    options = DedupOptions(tiers=("bytes", "pixels", "edited"))
+    bounds = MediaBounds.of(catalog.settings)
+    found = find_duplicates(catalog.folder, options, bounds, progress)
+    return (
+        f"{found.duplicates:,} pictures are there more than once, in {len(found.groups):,} groups; "
+        "'mmsearch dedup' shows them"
+    )
 
 
 def base_advice() -> str:

@@ -16,8 +16,16 @@ from mmsearch.indexes.base import (
 
 if TYPE_CHECKING:
     from mmsearch.indexes.build import REBUILD_SHARE, build_index, rebuild_reason
+    from mmsearch.indexes.choice import choose
     from mmsearch.indexes.faiss_index import FaissIndex
-    from mmsearch.indexes.files import INDEX_FILE, load_index, read_meta, save_index, verify_index
+    from mmsearch.indexes.files import (
+        INDEX_FILE,
+        load_index,
+        read_meta,
+        save_index,
+        save_meta,
+        verify_index,
+    )
     from mmsearch.indexes.gpu import GpuProbe, probe_gpu, to_gpu
 
 _HOME = {
@@ -26,11 +34,13 @@ _HOME = {
     "FaissIndex": "faiss_index",
     "GpuProbe": "gpu",
     "build_index": "build",
+    "choose": "choice",
     "load_index": "files",
     "probe_gpu": "gpu",
     "read_meta": "files",
     "rebuild_reason": "build",
     "save_index": "files",
+    "save_meta": "files",
     "to_gpu": "gpu",
     "verify_index": "files",
 }
@@ -49,11 +59,13 @@ __all__ = [
     "VectorBatches",
     "VectorIndex",
     "build_index",
+    "choose",
     "load_index",
     "probe_gpu",
     "read_meta",
     "rebuild_reason",
     "save_index",
+    "save_meta",
     "to_gpu",
     "verify_index",
 ]

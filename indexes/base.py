@@ -10,7 +10,9 @@ from typing import Literal, Protocol, TypeAlias, get_args
 from mmsearch.errors import InputError
 from mmsearch.records import Floats, Ids
 
-IndexKind: TypeAlias = Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary"]
+IndexKind: TypeAlias = Literal[
+    "auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary", "lance"
+]
 # Effort is tuned for so many hits; recall is measured over them.
 RECALL_AT = 10
 

@@ -158,8 +158,9 @@ class BinaryIndex(StrikingIndex):
         size = int(self.index.ntotal) * self.dim
         if not size:
             return np.empty((0, self.dim), np.float16)
-        values = faiss.rev_swig_ptr(halves.codes.data(), 2 * size).view(np.float16)
-        return values.reshape(-1, self.dim)
+        held = faiss.rev_swig_ptr(halves.codes.data(), 2 * size)
+        vectors: NDArray[np.float16] = held.view(np.float16).reshape(-1, self.dim)
+        return vectors
 
     def _refined(self) -> faiss.IndexRefine:
         return faiss.downcast_index(self.index.index)

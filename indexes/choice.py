@@ -102,6 +102,8 @@ def bytes_needed(kind: str, rows: int, dim: int) -> int:
         "ivf-sq8": dim,
         "ivf-pq": dim // 4 + _ID_BYTES,
         "binary": dim // 8,
+        # The vectors stay in the table; Lance reads codes through its cache.
+        "lance": 0,
     }
     return rows * (per_row[kind] + _ID_BYTES)
 

@@ -50,6 +50,22 @@ def save_index(
     index: FaissIndex, folder: Path, *, extra: Mapping[str, object] | None = None
 ) -> IndexMeta:
     """Writes the index into `folder`, which must not exist yet. extra: JSON values to keep."""
+    with _made_whole(folder) as partial:
+        size_bytes, checksum = _write_faiss(index, partial / INDEX_FILE)
+        meta = _described(index, size_bytes, checksum, extra or {})
+        _write_meta(meta, partial)
+    return meta
+
+
+def save_meta(meta: IndexMeta, folder: Path) -> None:
+    """Writes meta.json alone, for an index that keeps its vectors elsewhere."""
+    with _made_whole(folder) as partial:
+        _write_meta(meta, partial)
+
+
+@contextmanager
+def _made_whole(folder: Path) -> Iterator[Path]:
+    """A folder to write into that becomes `folder` once all is written, and else disappears."""
     if folder.exists():
         raise InputError(f"{folder} exists already; every index gets a folder of its own")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -57,18 +73,19 @@ def save_index(
     partial = folder.with_name(f".{folder.name}.{token_hex(4)}{_PARTIAL}")
     partial.mkdir()
     try:
-        size_bytes, checksum = _write_faiss(index, partial / INDEX_FILE)
-        meta = _described(index, size_bytes, checksum, extra or {})
-        with (partial / META_FILE).open("w", encoding="utf-8") as file:
-            json.dump(asdict(meta), file, indent=1)
-            _flush(file)
+        yield partial
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     _flush_folder(folder)
     _flush_folder(folder.parent)
-    return meta
+
+
+def _write_meta(meta: IndexMeta, folder: Path) -> None:
+    with (folder / META_FILE).open("w", encoding="utf-8") as file:
+        json.dump(asdict(meta), file, indent=1)
+        _flush(file)
 
 
 def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> FaissIndex:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from mmsearch.config import Settings, find_upwards, read_settings
 from mmsearch.errors import CorruptIndex, InputError, RecordNotFound
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mmsearch.encoders.devices import DeviceChoice
     from mmsearch.engine import Engine, Page
     from mmsearch.evaluation.run import EvaluationOptions
+    from mmsearch.finetuning.options import FinetuneOptions
+    from mmsearch.finetuning.run import Finetuned, FinetunePlan
     from mmsearch.fusion import Fusion
     from mmsearch.indexes import IndexMeta
     from mmsearch.scores import Evaluation
@@ -156,7 +158,73 @@ class Catalog:
             wanted,
             progress=listener,
             store=live,
+            fuse=self._fusion_of,
         )
+
+    def _fusion_of(self, model: str, space: SpaceId) -> "Fusion":
+        """How products are made with this model: as set, else as it brings."""
+        from mmsearch.fusion import choose_fusion
+
+        return choose_fusion(
+            "late" if self.settings.fusion == "late" else "auto",
+            lambda: _brought_fusion(model, space),
+            image_weight=self.settings.image_weight,
+            dim=space.dim,
+            model=model,
+        )
+
+    def finetune(
+        self,
+        *locations: Path | str,
+        training: "FinetuneOptions | None" = None,
+        options: SourceOptions | None = None,
+        progress: ProgressListener | None = None,
+    ) -> "Finetuned | None":
+        """Makes the catalog's model better on these catalogs, and writes it as a new folder.
+
+        locations: folders or tables; all that the store knows if none is given. training: its
+        model and device are the catalog's own. options: how to read the locations. Under torchrun
+        every process but the first gets None. The store itself stays as it is:
+        `mmsearch.promotion.promote` moves it to the new model.
+        Raises InputError, ConfigError, MissingModel, MissingDependency, Interrupted.
+        """
+        from mmsearch.finetuning.run import finetune
+
+        listener = progress or Silent()
+        sources, wanted = self._to_tune(locations, training, options, listener)
+        return finetune(sources, wanted, bounds=MediaBounds.of(self.settings), progress=listener)
+
+    def plan_finetune(
+        self,
+        *locations: Path | str,
+        training: "FinetuneOptions | None" = None,
+        options: SourceOptions | None = None,
+        progress: ProgressListener | None = None,
+    ) -> "FinetunePlan":
+        """What `finetune` would do, and about how long it would take; writes nothing."""
+        from mmsearch.finetuning.run import plan
+
+        listener = progress or Silent()
+        sources, wanted = self._to_tune(locations, training, options, listener)
+        return plan(sources, wanted, bounds=MediaBounds.of(self.settings), progress=listener)
+
+    def _to_tune(
+        self,
+        locations: Sequence[Path | str],
+        training: "FinetuneOptions | None",
+        options: SourceOptions | None,
+        progress: ProgressListener,
+    ) -> tuple[list[Source], "FinetuneOptions"]:
+        from mmsearch.finetuning.options import FinetuneOptions
+
+        manifest = self._manifest()
+        if not locations and manifest is None:
+            raise InputError("nothing to fine-tune on; name a folder or a table")
+        plans = self._plan_sources(locations, manifest, options)
+        _say_notes(plans, progress, set())
+        own = self.settings.model or (manifest.model if manifest else DEFAULT_MODEL)
+        wanted = replace(training or FinetuneOptions(), model=own, device=self.settings.device)
+        return [plan.source for plan in plans], wanted
 
     # --- index ---
 
@@ -188,7 +256,7 @@ class Catalog:
             # A fusion that the model does not bring is told before anything is encoded.
             fusion = self._fusion_for(store.manifest, encoder.space)
             if not dry_run:
-                store.update_manifest(**self._fusion_wishes())
+                store.update_manifest(**self._fusion_wishes(), **self._index_wishes())
                 for plan in plans:
                     store.update_manifest(sources=store.manifest.with_source(plan.entry).sources)
             ingest = Ingest(store, encoder, self.settings, progress=listener, device=device)
@@ -234,7 +302,7 @@ class Catalog:
     ) -> None:
         """fusion: of the products, as the model brings it; that of the live index if None."""
         from mmsearch.generations import is_fused_by, live_generation, refresh_generation
-        from mmsearch.indexes import IndexOptions
+        from mmsearch.indexes import IndexKind, IndexOptions
 
         try:
             live = None if rebuild else live_generation(store.folder)
@@ -245,12 +313,15 @@ class Catalog:
             live = None
         if live is None and fusion is None:
             fusion = self._fusion_for(store.manifest, store.manifest.space)
-        if live is not None and live.info.lance_version == store.version:
+        wanted = store.manifest
+        options = IndexOptions(cast(IndexKind, wanted.index), wanted.recall, wanted.memory or None)
+        if live is not None and live.info.options != options:
+            progress.note("the index is built anew: another kind, recall or memory is asked for")
+        elif live is not None and live.info.lance_version == store.version:
             if is_fused_by(live.info, fusion):
                 return
             progress.note("products are made anew: the fusion is another one now")
         store.tidy()
-        options = IndexOptions(kind=self.settings.index)
         refresh_generation(store, live.info if live else None, options, progress, fusion=fusion)
 
     def _plan_sources(
@@ -316,19 +387,13 @@ class Catalog:
 
         Raises InputError, SpaceMismatch.
         """
-        from mmsearch.encoders.registry import fusion_folder
-        from mmsearch.fusion import choose_fusion, load_fusion
+        from mmsearch.fusion import choose_fusion
 
         model = self.settings.model or manifest.model
         wanted = replace(manifest, **self._fusion_wishes())
-
-        def brought() -> "Fusion | None":
-            folder = fusion_folder(model)
-            return load_fusion(folder, space) if folder is not None else None
-
         return choose_fusion(
             wanted.fusion,
-            brought,
+            lambda: _brought_fusion(model, space),
             image_weight=wanted.image_weight,
             dim=space.dim,
             model=model,
@@ -337,6 +402,12 @@ class Catalog:
     def _fusion_wishes(self) -> dict[str, Any]:
         """What was set for this run; the store's manifest keeps it for the next ones."""
         given = {"fusion": self.settings.fusion, "image_weight": self.settings.image_weight}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _index_wishes(self) -> dict[str, Any]:
+        """What was set for this run; the store's manifest keeps it for the next ones."""
+        settings = self.settings
+        given = {"index": settings.index, "recall": settings.recall, "memory": settings.memory}
         return {name: value for name, value in given.items() if value is not None}
 
     # --- the store ---
@@ -459,6 +530,15 @@ def _say_notes(plans: Sequence[SourcePlan], listener: ProgressListener, said: se
         if note not in said:
             listener.note(note)
     return said | set(notes)
+
+
+def _brought_fusion(model: str, space: SpaceId) -> "Fusion | None":
+    """Raises SpaceMismatch, InputError."""
+    from mmsearch.encoders.registry import fusion_folder
+    from mmsearch.fusion import load_fusion
+
+    folder = fusion_folder(model)
+    return load_fusion(folder, space) if folder is not None else None
 
 
 def unused_name(place: Path, taken: Sequence[str]) -> str:

@@ -3,10 +3,11 @@
 The file is looked for upwards from the working directory. All faults are reported at once.
 """
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,6 +19,24 @@ from mmsearch.errors import ConfigError
 from mmsearch.records import FusionWish
 
 FILE_NAME = "mmsearch.toml"
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+
+
+def bytes_of(size: object) -> object:
+    """'2GB', '512 MiB' or a number of bytes → bytes; 'auto' → 0; other types as they are.
+
+    Raises ValueError.
+    """
+    if not isinstance(size, str):
+        return size
+    if size.strip().lower() == "auto":
+        return 0
+    found = _SIZE.fullmatch(size.strip())
+    if found is None or not float(found[1]):
+        raise ValueError("a size is a number and a unit, such as 2GB or 512MiB, or auto")
+    base = 1024 if found[3] else 1000
+    return int(float(found[1]) * base ** " kmgt".index(found[2].lower() or " "))
 
 
 class Settings(BaseSettings):
@@ -46,8 +65,15 @@ class Settings(BaseSettings):
     image_weight: float | None = Field(
         None, ge=0, le=1, description="share of the picture in late fusion; 0.5 if nothing says"
     )
-    index: Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq"] = Field(
-        "auto", description="index kind"
+    index: (
+        Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary", "lance"] | None
+    ) = Field(None, description="index kind; a store remembers its own")
+    recall: float | None = Field(
+        None, gt=0, lt=1, description="recall@10 that the index must reach; 0.95 if nothing says"
+    )
+    memory: Annotated[int | None, BeforeValidator(bytes_of)] = Field(
+        None,
+        description="what an index may take while it is searched, like 2GB; auto: half the machine",
     )
 
     @classmethod

@@ -9,7 +9,7 @@ CURRENT is replaced by rename once all targets of a generation are on disk.
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,24 @@ from mmsearch.fusion import (
 from mmsearch.indexes import (
     INDEX_FILE,
     REBUILD_SHARE,
-    FaissIndex,
     IndexMeta,
     IndexOptions,
     VectorIndex,
     build_index,
+    choose,
     load_index,
     read_meta,
     save_index,
+    save_meta,
     to_gpu,
     verify_index,
+)
+from mmsearch.lance_targets import (
+    build_lance_target,
+    drop_lance_indexes,
+    follows_table,
+    open_lance_target,
+    update_lance_target,
 )
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, Target
@@ -47,6 +55,8 @@ from mmsearch.store.manifest import write_atomically
 from mmsearch.store.snapshot import Snapshot, read_snapshot
 
 CURRENT = "CURRENT"
+# The kind that keeps its vectors in the table.
+LANCE = "lance"
 # The generation before the live one stays for readers that opened it.
 KEPT = 2
 IMAGE, TEXT = "_image_vector", "_text_vector"
@@ -73,7 +83,7 @@ class GenerationInfo:
     """What a generation was built from. lance_version: of the items table.
 
     next_uid: every row that was live then has a smaller uid. counts: vectors by target.
-    frozen: how products were fused, and go on being fused under it.
+    frozen: how products were fused, and go on being fused under it. options: what was asked for.
     """
 
     number: int
@@ -81,6 +91,7 @@ class GenerationInfo:
     next_uid: int
     counts: Mapping[Target, int]
     frozen: FrozenFusion
+    options: IndexOptions
 
     @property
     def fusion(self) -> Fusion:
@@ -120,14 +131,29 @@ class Generation:
         self.info = info
         self.devices: dict[Target, str] = {}
         self._folder, self._on_gpu = folder, on_gpu
+        self._metas: dict[Target, IndexMeta] = {}
         self._indexes: dict[Target, VectorIndex] = {}
 
-    def index(self, target: Target) -> VectorIndex:
+    def index(self, target: Target, version: int | None = None) -> VectorIndex:
+        """version: of the items table, to look at by an index that lies in it."""
         if target not in self._indexes:
-            self._indexes[target] = self._open(target)
+            self._indexes[target] = self._open(target, version)
         return self._indexes[target]
 
-    def _open(self, target: Target) -> VectorIndex:
+    def follows_table(self, target: Target) -> bool:
+        """Whether the target's index reads the items themselves, and so is never behind them."""
+        return follows_table(self._meta(target))
+
+    def _meta(self, target: Target) -> IndexMeta:
+        if target not in self._metas:
+            self._metas[target] = read_meta(_path(self._folder, target, self.info.number))
+        return self._metas[target]
+
+    def _open(self, target: Target, version: int | None) -> VectorIndex:
+        meta = self._meta(target)
+        if meta.kind == LANCE:
+            self.devices[target] = "cpu"
+            return open_lance_target(self._folder, meta, version)
         index = load_index(_path(self._folder, target, self.info.number))
         if not self._on_gpu or len(index) < GPU_ROWS:
             self.devices[target] = "cpu"
@@ -141,13 +167,17 @@ class Generation:
         for target in self.info.counts:
             folder = _path(self._folder, target, self.info.number)
             file, meta = folder / INDEX_FILE, read_meta(folder)
-            if not file.is_file() or file.stat().st_size != meta.size_bytes:
+            if meta.kind == LANCE:
+                open_lance_target(self._folder, meta, None)
+            elif not file.is_file() or file.stat().st_size != meta.size_bytes:
                 raise CorruptIndex(f"{file} is not the {meta.size_bytes:,} bytes that were written")
 
     def verify(self) -> None:
         """Reads every index file and holds it against its checksum. Raises CorruptIndex."""
+        self.check()
         for target in self.info.counts:
-            verify_index(_path(self._folder, target, self.info.number))
+            if self._meta(target).kind != LANCE:
+                verify_index(_path(self._folder, target, self.info.number))
 
     def snapshot(self) -> Snapshot | None:
         """The rows that it was built from, if they are still the table's."""
@@ -190,8 +220,14 @@ def live_generation(folder: Path, *, on_gpu: bool = False) -> Generation | None:
         raise CorruptIndex(_damaged(folder, error)) from error
     try:
         frozen = FrozenFusion.read(content, _fusion_path(folder, number))
+        options = IndexOptions(**content.get("index", {}))
         info = GenerationInfo(
-            number, content["lance_version"], content["next_uid"], content["counts"], frozen
+            number,
+            content["lance_version"],
+            content["next_uid"],
+            content["counts"],
+            frozen,
+            options,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptIndex(_damaged(folder, error)) from error
@@ -242,21 +278,29 @@ def refresh_generation(
     counts = _target_counts(store)
     base = fusion or (live.frozen.base if live else None)
     few = (
-        live is not None and is_fused_by(live, base) and _few_changes(store, live, counts, options)
+        live is not None
+        and live.options == options
+        and is_fused_by(live, base)
+        and _few_changes(store, live, counts, options)
     )
     updated = live if few else None
     frozen = updated.frozen if updated else estimate_fusion(store, base)
     number = _last_number(store.folder) + 1
-    info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, frozen)
+    kinds = set()
     for target, count in counts.items():
         progress.start(f"{'updating' if updated else 'building'} the {target} index", count)
+        place = _path(store.folder, target, number)
         if updated:
-            index = _update(store, target, updated)
+            meta = _update(store, target, updated, place)
         else:
-            index = _build(StoredVectors(store, target, info.fusion, count), options)
-        save_index(index, _path(store.folder, target, number))
+            meta = _build(StoredVectors(store, target, frozen.fusion, count), options, place)
+        kinds.add(meta.kind)
         progress.advance(count)
-        progress.note(f"{target} index: {index.kind}, {count:,} vectors; {index.reason}")
+        progress.note(f"{target} index: {meta.kind}, {count:,} vectors; {meta.reason}")
+    if LANCE not in kinds:
+        drop_lance_indexes(store)
+    # Read last: an index that Lance keeps is a version of the table.
+    info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, frozen, options)
     _write_info(store.folder, info)
     store.save_snapshot(_rows_path(store.folder, number))
     write_atomically(store.folder / CURRENT, f"{number}\n")
@@ -287,23 +331,41 @@ def _few_changes(
     return True
 
 
-def _update(store: Store, target: Target, live: GenerationInfo) -> FaissIndex:
-    """The live index without the rows that are gone, with those that came since."""
+def _update(store: Store, target: Target, live: GenerationInfo, place: Path) -> IndexMeta:
+    """Saves the live index without the rows that are gone, with those that came since."""
+    late = StoredVectors(store, target, live.fusion, 0, f"{LIVE} AND _uid >= {live.next_uid}")
+    before = read_meta(_path(store.folder, target, live.number))
+    present = store.uids(HAS[target])
+    if before.kind == LANCE:
+        known = open_lance_target(store.folder, before, None).ids()
+        gone = np.setdiff1d(known, present)
+        changes = before.changes + len(gone) + int((present >= live.next_uid).sum())
+        meta = update_lance_target(store, before, gone=gone, late=late, changes=changes)
+        save_meta(meta, place)
+        return meta
     index = load_index(_path(store.folder, target, live.number), mmap=False)
-    index.remove(np.setdiff1d(index.ids_by_row(), store.uids(HAS[target])))
-    late = f"{LIVE} AND _uid >= {live.next_uid}"
-    for vectors, uids in StoredVectors(store, target, live.fusion, 0, late):
+    index.remove(np.setdiff1d(index.ids_by_row(), present))
+    for vectors, uids in late:
         index.add(vectors, uids)
-    return index
+    return save_index(index, place)
 
 
-def _build(vectors: StoredVectors, options: IndexOptions) -> FaissIndex:
-    store = vectors.store
-    modalities = _modalities(store, vectors.target, vectors.fusion)
+def _build(vectors: StoredVectors, options: IndexOptions, place: Path) -> IndexMeta:
+    store, target = vectors.store, vectors.target
+    modalities = _modalities(store, target, vectors.fusion)
     queries = {name: spread(part, TUNING_QUERIES) for name, part in modalities.items()}
-    return build_index(
+    plan = choose(len(vectors), store.dim, options)[0]
+    if plan.kind == LANCE:
+        column = None if target == "product" else COLUMNS[target][0]
+        meta = build_lance_target(
+            store, column, vectors, why=plan.why, options=options, queries=queries
+        )
+        save_meta(meta, place)
+        return meta
+    index = build_index(
         vectors, dim=store.dim, options=options, queries=queries, modalities=modalities
     )
+    return save_index(index, place)
 
 
 def _target_counts(store: Store) -> dict[Target, int]:
@@ -352,6 +414,7 @@ def _write_info(folder: Path, info: GenerationInfo) -> None:
         "lance_version": info.lance_version,
         "next_uid": info.next_uid,
         "counts": dict(info.counts),
+        "index": asdict(info.options),
         **info.frozen.write(_fusion_path(folder, info.number)),
     }
     write_atomically(path, json.dumps(content))

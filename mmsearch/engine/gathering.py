@@ -103,7 +103,7 @@ class Gatherer:
         ranked: list[dict[Target, Ranking]] = [{} for _ in searches]
         for (target, depth, where), places in groups.items():
             vectors = np.concatenate([self._vector(searches[place], target) for place in places])
-            found = self._nearest.search(vectors, target, depth, allowed.get(where))
+            found = self._nearest.search(vectors, target, depth, allowed.get(where), where)
             for place, ranking in zip(places, found, strict=True):
                 ranked[place][target] = ranking
         return ranked

@@ -7,6 +7,8 @@ import numpy as np
 
 from mmsearch.fusion import Fusion
 from mmsearch.generations import Generation, StoredVectors, estimate_fusion
+from mmsearch.indexes import VectorIndex
+from mmsearch.indexes.lance_index import LanceIndex
 from mmsearch.records import Floats, Ids, Target
 from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store
@@ -33,11 +35,26 @@ class Nearest:
             self._fusion = live.info.fusion if live else estimate_fusion(self._store).fusion
         return self._fusion
 
-    def search(self, vectors: Floats, target: Target, k: int, allowed: Ids | None) -> list[Ranking]:
-        """vectors: float32 (q, dim), unit rows → the k nearest to each among the allowed uids."""
+    def search(
+        self, vectors: Floats, target: Target, k: int, allowed: Ids | None, where: str | None = None
+    ) -> list[Ranking]:
+        """vectors: float32 (q, dim), unit rows → the k nearest to each among the allowed uids.
+
+        where: the filter that they were found by, for an index that runs SQL itself.
+        """
+        live = self._generation
+        if live is not None and target in live.info.counts and live.follows_table(target):
+            return self._in_table(live.index(target, self._store.version), vectors, k, where)
         found = self._indexed(vectors, target, k, allowed)
         late = self._late(vectors, target, k, allowed)
         return [best(k, [one, other]) for one, other in zip(found, late, strict=True)]
+
+    def _in_table(
+        self, index: VectorIndex, vectors: Floats, k: int, where: str | None
+    ) -> list[Ranking]:
+        assert isinstance(index, LanceIndex)
+        similarities, uids = index.search(vectors, k, where=where)
+        return [(similarities[i][uids[i] >= 0], row[row >= 0]) for i, row in enumerate(uids)]
 
     def _indexed(
         self, vectors: Floats, target: Target, k: int, allowed: Ids | None

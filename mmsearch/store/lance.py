@@ -92,6 +92,19 @@ class Store:
     def _failures(self) -> Any:
         return self._open_table(FAILURES)
 
+    @property
+    def items(self) -> Any:
+        """LanceDB's table of the items, for an index that Lance itself keeps."""
+        return self._items
+
+    def open_table(self, name: str) -> Any:
+        """Another table of this store. Raises CorruptIndex."""
+        return self._open_table(name)
+
+    def replace_table(self, name: str, schema: pa.Schema) -> Any:
+        """A table for what is derived from the items, empty."""
+        return self._db.create_table(name, schema=schema, mode="overwrite")
+
     def _open_table(self, name: str) -> Any:
         try:
             return self._db.open_table(name)

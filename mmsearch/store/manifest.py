@@ -31,6 +31,7 @@ class Manifest:
 
     fusion: what makes products, 'auto' for what the model brings; image_weight: the picture's share
     in late fusion, None where nobody has said.
+    index, recall, memory: the kind, recall@10 and bytes asked for; 0 bytes: half of the machine's.
     running: what an index run noted at its start; None once it ended.
     """
 
@@ -38,6 +39,9 @@ class Manifest:
     space: SpaceId
     image_weight: float | None = None
     fusion: FusionWish = "auto"
+    index: str = "auto"
+    recall: float = 0.95
+    memory: int = 0
     sources: tuple[SourceEntry, ...] = ()
     next_uid: int = 0
     running: dict[str, Any] | None = None

@@ -29,6 +29,28 @@ def test_the_file_is_found_from_a_folder_below(
     assert read_settings().batch_size == 9
 
 
+@pytest.mark.parametrize(
+    ("size", "bytes_"),
+    [
+        ("2GB", 2 * 10**9),
+        ("1.5 GiB", 3 * 2**29),
+        ("512MiB", 2**29),
+        ("300k", 300_000),
+        ("4096", 4096),
+        (4096, 4096),
+        ("auto", 0),
+    ],
+)
+def test_the_memory_of_an_index_is_given_as_people_write_it(size: object, bytes_: int) -> None:
+    assert read_settings(memory=size).memory == bytes_
+
+
+@pytest.mark.parametrize("size", ["lots", "GB", "-1GB", "0", "2 apples"])
+def test_a_size_that_cannot_be_read_says_how_one_looks(size: str) -> None:
+    with pytest.raises(ConfigError, match="such as 2GB"):
+        read_settings(memory=size)
+
+
 def test_all_faults_are_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mmsearch.toml").write_text('batch_sise = 3\nimage_weight = 2\nindex = "tree"\n')
     monkeypatch.chdir(tmp_path)

@@ -115,3 +115,14 @@ def test_a_damaged_index_is_told_by_verify(store: Store) -> None:
     assert generation is not None
     with pytest.raises(CorruptIndex):
         generation.verify()
+
+
+def test_another_recall_or_memory_builds_it_anew_and_is_kept(store: Store) -> None:
+    first = refresh(store, None)
+    write(store, 395, 10, 50)
+    wanted = IndexOptions(kind="hnsw", recall=0.8, memory_bytes=10**9)
+    refresh_generation(store, first, wanted, Silent())
+    live = live_generation(store.folder)
+    assert live is not None
+    assert live.info.options == wanted
+    assert {meta.changes for meta in live.metas().values()} == {0}
