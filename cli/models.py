@@ -1,4 +1,4 @@
-"""mmsearch models: the encoders there are, and a trial run of one of them."""
+"""mmsearch models: the encoders there are, a trial run of one, and which of them a store uses."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -10,6 +10,7 @@ from rich.table import Table
 from mmsearch.cli import options
 from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
 from mmsearch.encoders.known import MODELS, KnownModel
+from mmsearch.errors import InputError
 
 
 def models(
@@ -17,11 +18,53 @@ def models(
         str | None,
         typer.Option("--check", metavar="NAME", help="Load a model, downloading it if need be."),
     ] = None,
+    promote: Annotated[
+        str | None,
+        typer.Option(
+            "--promote",
+            metavar="MODEL",
+            help="Move the store to this model: everything is embedded anew beside what is "
+            "searched now, checked, and swapped in.",
+        ),
+    ] = None,
+    rollback: Annotated[
+        bool,
+        typer.Option("--rollback", help="Go back to the store's model before, or forward again."),
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Promote even what its own measurements call a regression."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    store: options.Store = None,
     device: options.Device = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """List the models that --model takes, with size, licence, languages and published scores."""
+    """List the models that --model takes, with size, licence, languages and published scores.
+
+    --promote moves a store to another model, --rollback back; searches go on meanwhile.
+    """
+    if (check is not None) + (promote is not None) + rollback > 1:
+        raise InputError("--check, --promote and --rollback are different things; give one")
+    if promote is not None or rollback:
+        from mmsearch.cli.promotion import promote_model, rollback_model
+
+        if promote is None:
+            rollback_model(store=store, dry_run=dry_run, as_json=as_json, quiet=quiet)
+        else:
+            promote_model(
+                promote,
+                store=store,
+                device=device,
+                force=force,
+                dry_run=dry_run,
+                as_json=as_json,
+                quiet=quiet,
+            )
+        return
     if check is not None:
         show_space(check, device or "auto", as_json=as_json, quiet=quiet)
         return

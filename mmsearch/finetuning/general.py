@@ -22,7 +22,7 @@ from mmsearch.evaluation.retrieval import rank
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs
 from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task, predict
 from mmsearch.media import MediaBounds, Preprocessing, read_picture
-from mmsearch.records import Floats, Modality, Pixels
+from mmsearch.records import Floats, Pixels, Target
 
 RECALL_AT = (1, 10)
 PROBE = "accuracy by title"
@@ -70,7 +70,7 @@ class GeneralSet:
 
     def score(self, pictures: Floats, texts: Floats, prompts: Floats) -> GeneralScore:
         """float32 unit rows of `pixels`, `texts` and `classes.prompts`."""
-        vectors: dict[Modality, Floats] = {"image": pictures, "text": texts}
+        vectors: dict[Target, Floats] = {"image": pictures, "text": texts}
         parts: dict[str, float] = {}
         for task in self.tasks:
             queries = vectors[task.query][task.queries]

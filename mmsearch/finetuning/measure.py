@@ -16,7 +16,7 @@ from mmsearch.evaluation.retrieval import rank
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs
 from mmsearch.evaluation.zero_shot import ClassTask, class_task, predict
 from mmsearch.finetuning.data import UNLABELLED, SplitName, TrainCatalog
-from mmsearch.records import Floats, Ids, Modality
+from mmsearch.records import Floats, Ids, Target
 from mmsearch.report.titles import first_line
 
 RECALL_AT = (1, 10)
@@ -44,7 +44,7 @@ class DomainSet:
 
     def parts(self, pictures: Floats, texts: Floats) -> dict[str, float]:
         """pictures: float32 (p, dim), texts: float32 (t, dim), unit rows → shares by name."""
-        vectors: dict[Modality, Floats] = {"image": pictures, "text": texts}
+        vectors: dict[Target, Floats] = {"image": pictures, "text": texts}
         parts: dict[str, float] = {}
         for task in self.tasks:
             queries = vectors[task.query][task.queries]

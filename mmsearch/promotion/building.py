@@ -105,10 +105,8 @@ def _begin(root: Path, space: SpaceId, progress: ProgressListener) -> str:
 
 def _embedded(build: Path) -> int:
     """Items that an interrupted run left embedded."""
-    return sum(
-        pa.ipc.open_file(pa.memory_map(str(path))).read_all().num_rows
-        for path in build.glob("*.arrow")
-    )
+    files = (pa.ipc.open_file(pa.memory_map(str(path))) for path in build.glob("*.arrow"))
+    return sum(file.read_all().column("reason").null_count for file in files)
 
 
 def _manifest_of(former: Manifest, space: SpaceId) -> Manifest:
