@@ -1,5 +1,5 @@
-"""One training batch, ready for the losses: which pair is right, which is ignored, and what the
-frozen models say of it.
+"""One training batch, ready for the losses: which pair is right, which is ignored, and what a
+teacher says of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ def teacher_model(
 
 
 class Batches:
-    """Turns draws into targets and titles. start: for similar texts and what is to be kept."""
+    """Turns draws into targets and titles. start_texts: tells which texts may mean the same."""
 
     def __init__(
         self,
@@ -76,13 +76,12 @@ class Batches:
         options: FinetuneOptions,
         start_texts: EncodeTexts,
         *,
-        start: FrozenModel | None,
         teacher: FrozenModel | None,
         device: str,
     ) -> None:
         self._titles = catalog.class_titles
         self._options, self._device = options, device
-        self._start_texts, self._start, self._teacher = start_texts, start, teacher
+        self._start_texts, self._teacher = start_texts, teacher
 
     def titles(self, draw: Draw, step: int) -> tuple[list[str], Ids]:
         """The step's class titles in one template, and each item's place among them, int64 (b,).
@@ -121,7 +120,6 @@ class Batches:
             title_labels=self._tensor(places),
             seen=self._tensor(seen),
             both=self._tensor(seen & draw.has_text),
-            start=None if self._start is None else self._start.of(draw),
             teacher=None if self._teacher is None else self._teacher.of(draw),
         )
 

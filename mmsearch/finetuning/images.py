@@ -30,8 +30,8 @@ from mmsearch.training.prefix import Suffix, block_count, cached_prefix, split_t
 Readable: TypeAlias = NDArray[np.bool_]
 # Activations take at most so much disk; beyond it they are computed anew in every step.
 MOST_CACHED_BYTES = 16 * 2**30
-# Pictures per pass without gradients.
-_BATCH = 64
+# Pictures per pass without gradients, and through a frozen tower.
+_BATCH, _PIECE = 64, 8
 
 
 class PictureInputs(Protocol):
@@ -70,10 +70,13 @@ class ImageSide:
         self._parts, self._inputs, self._dropout = parts, inputs, dropout
         self.training = False
 
-    def encode(self, inputs: Tensor) -> Tensor:
-        """inputs: (n, …), as `inputs` gives them → float32 (n, dim), unit rows."""
+    def encode(self, inputs: Tensor, *, dropout: bool = True) -> Tensor:
+        """inputs: (n, …), what the frozen part gives → float32 (n, dim), unit rows.
+
+        dropout: only ever in training.
+        """
         features = self._parts.features(inputs)
-        features = F.dropout(features, self._dropout, self.training)
+        features = F.dropout(features, self._dropout, self.training and dropout)
         return F.normalize(self._parts.head(features).float(), dim=-1)
 
     @torch.no_grad()
@@ -164,7 +167,7 @@ class FreshInputs:
         inputs = self._start.inputs(pixels)
         if self._frozen is None:
             return inputs, readable
-        return torch.cat([self._frozen(part) for part in torch.split(inputs, _BATCH)]), readable
+        return torch.cat([self._frozen(part) for part in torch.split(inputs, _PIECE)]), readable
 
 
 def _name(items: Ids, views: Ids) -> bytes:
@@ -200,6 +203,30 @@ class CachedInputs:
                 readable[at] = True
         readable &= ~np.isin(items, self._unread)
         return torch.from_numpy(rows).to(self._device).float(), readable
+
+
+class Activations:
+    """What the frozen part makes of any pixels; the last ones asked for are kept."""
+
+    def __init__(self, start: StartModel, frozen: nn.Module | None) -> None:
+        self._start, self._frozen = start, frozen
+        self._pixels: Pixels | None = None
+        self._kept: list[Tensor] = []
+
+    @torch.no_grad()
+    def __call__(self, pixels: Pixels) -> list[Tensor]:
+        """pixels: uint8 (n, size, size, 3) → float32 (b, …) in batches."""
+        if self._pixels is not pixels:
+            parts = [pixels[at : at + _BATCH] for at in range(0, len(pixels), _BATCH)]
+            self._kept = [self._run(self._start.inputs(part)) for part in parts]
+            self._pixels = pixels
+        return self._kept
+
+    def _run(self, inputs: Tensor) -> Tensor:
+        if self._frozen is None:
+            return inputs
+        # Small pieces stay in a CPU's caches.
+        return torch.cat([self._frozen(part) for part in torch.split(inputs, _PIECE)])
 
 
 def picture_inputs(

@@ -3,7 +3,7 @@
 The model's own tensors stay as they are: each forward pass is given the weights it is to run with.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmsearch.encoders.tokenize import Tokenizer
-from mmsearch.finetuning.general import GeneralScore, GeneralSet, general_set
+from mmsearch.finetuning.general import GeneralScore, GeneralSet, Towers, general_set
 from mmsearch.finetuning.soup import Weights
 from mmsearch.media import Preprocessing
 from mmsearch.records import Floats, Pixels
@@ -76,15 +76,20 @@ class GeneralProbe:
         start: Weights,
         tokenizer: Tokenizer,
         preprocessing: Preprocessing,
+        *,
+        towers: Callable[[Weights], Towers] | None = None,
     ) -> None:
-        """start: the weights before training, names as in the model's state dict."""
-        self._model, self._start = model, start
+        """start: the weights before training, names as in the model's state dict.
+
+        towers: the model under given weights, if there is a faster way than to run all of it.
+        """
+        self._model, self._start, self._given = model, start, towers
         self._tokenizer, self._preprocessing = tokenizer, preprocessing
         self._set = general_set(preprocessing)
         self._texts = [*self._set.texts, *self._set.classes.prompts]
-        towers = self._towers(start)
-        self._pictures = towers.encode_pixels(self._set.pixels)
-        self._words = towers.encode_texts(self._texts)
+        first = self._towers(start)
+        self._pictures = first.encode_pixels(self._set.pixels)
+        self._words = first.encode_texts(self._texts)
         self.start = self._score(self._pictures, self._words)
 
     @property
@@ -102,7 +107,9 @@ class GeneralProbe:
         words = towers.encode_texts(self._texts) if False in changed else self._words
         return self._score(pictures, words)
 
-    def _towers(self, weights: Weights) -> InMemoryTowers:
+    def _towers(self, weights: Weights) -> Towers:
+        if self._given is not None:
+            return self._given(weights)
         return InMemoryTowers(self._model, weights, self._tokenizer, self._preprocessing)
 
     def _score(self, pictures: Floats, words: Floats) -> GeneralScore:

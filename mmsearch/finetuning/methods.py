@@ -14,18 +14,20 @@ from torch import Tensor, nn
 
 from mmsearch.encoders.base import Encoder
 from mmsearch.finetuning.augment import Views
-from mmsearch.finetuning.batches import Batches, FrozenModel, teacher_model
-from mmsearch.finetuning.images import ImageSide, cut_for, picture_inputs
+from mmsearch.finetuning.batches import Batches, teacher_model
+from mmsearch.finetuning.images import Activations, ImageSide, cut_for, picture_inputs
 from mmsearch.finetuning.lora import merged
 from mmsearch.finetuning.objective import Objective
 from mmsearch.finetuning.options import FinetuneOptions, Method
 from mmsearch.finetuning.parameters import choose_parameters, groups
+from mmsearch.finetuning.replay import Replay
 from mmsearch.finetuning.sampling import Draw, Sampler
 from mmsearch.finetuning.soup import Weights
 from mmsearch.finetuning.start import StartModel
 from mmsearch.finetuning.texts import Depth, StartTexts, TextSide, encode_all
+from mmsearch.media import Preprocessing
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Floats, Ids
+from mmsearch.records import Floats, Ids, Pixels
 from mmsearch.training.distributed import gather_rows, ranks
 from mmsearch.training.gradcache import Encoding, cached_backward
 from mmsearch.training.loop import LoopOptions
@@ -83,7 +85,11 @@ class FineTuneModel:
             dim=start.dim,
             classes=len(self._catalog.classes),
         ).to(start.device)
+        frozen = cut_for(options, start.model.visual).frozen
+        self._activations = Activations(start, frozen)
+        self._start_texts = StartTexts(start)
         self._batches = self._make_batches(teacher, progress)
+        self._replay = self._make_replay(progress)
         self._accumulate = 1
 
     @property
@@ -142,6 +148,9 @@ class FineTuneModel:
             encodings.append(Encoding(lambda rows: self._images.encode(second[rows]), len(second)))
         chunk = self._options.micro_batch
         cached_backward(encodings, loss, chunk=chunk or len(inputs))
+        if self._replay is not None:
+            parts["kept"] = self._rehearse(self._replay, place)
+            parts["loss"] += parts["kept"]
         return parts
 
     # --- weights in and out ---
@@ -175,6 +184,11 @@ class FineTuneModel:
         """Any texts, such as class prompts → float32 (n, dim), unit rows. weights: see above."""
         return encode_all(self._sides(weights)[1].encode, texts)
 
+    def towers(self, weights: Weights) -> "TowersUnder":
+        """For measuring other pictures; what stands still is computed once for all weights."""
+        images, texts = self._sides(weights)
+        return TowersUnder(self._start, images, texts, self._activations)
+
     # --- inside ---
 
     @property
@@ -194,25 +208,42 @@ class FineTuneModel:
 
     def _make_batches(self, teacher: Encoder | None, progress: ProgressListener) -> Batches:
         options, items, device = self._options, self._sampler.positions, self._start.device
-        start_texts = StartTexts(self._start)
-        kept = taught = None
-        if options.keep_weight:
-            progress.start("the start model's vectors", len(items), device=device)
-            vectors, _ = self._sides(self._start.state())[0].encode_plain(items, progress.advance)
-            kept = FrozenModel(
-                items, vectors, start_texts.encode, scale=self._start.scale, device=device
-            )
+        taught = None
         if teacher is not None and options.teacher_weight:
             progress.start("the teacher's vectors", len(items), device=device)
             taught = teacher_model(teacher, self._catalog, items, device, progress.advance)
         return Batches(
-            self._catalog,
-            options,
-            start_texts.encode,
-            start=kept,
-            teacher=taught,
-            device=device,
+            self._catalog, options, self._start_texts.encode, teacher=taught, device=device
         )
+
+    def _make_replay(self, progress: ProgressListener) -> Replay | None:
+        if not self._options.keep_weight:
+            return None
+        progress.start("what the start model knows", None, device=self._start.device)
+        return Replay(
+            self._start,
+            self._sides(self._start.state())[0],
+            self._activations,
+            self._start_texts.encode,
+            seed=self._options.seed,
+        )
+
+    def _rehearse(self, replay: Replay, place: int) -> float:
+        """Adds the gradient of having strayed from the start model beyond the catalog."""
+        drawn, weight = replay.draw(place), self._options.keep_weight
+
+        def loss(images: Tensor, words: Tensor) -> Tensor:
+            return weight * drawn.strayed(images, words, self._start.scale)
+
+        encodings = [
+            Encoding(
+                lambda rows: self._images.encode(drawn.inputs[rows], dropout=False),
+                len(drawn.inputs),
+            ),
+            Encoding(lambda rows: self._texts.encode(drawn.texts[rows]), len(drawn.texts)),
+        ]
+        chunk = self._options.micro_batch or len(drawn.texts)
+        return float(cached_backward(encodings, loss, chunk=chunk))
 
     def _second(self, draw: Draw) -> Tensor | None:
         if not self._options.consistency_weight or draw.second_views is None:
@@ -230,7 +261,7 @@ class FineTuneModel:
             self._probe = self._start.copy()
         self._probe.load_state_dict(dict(weights))
         images = ImageSide(cut_for(self._options, self._probe.visual), self._inputs, dropout=0.0)
-        return images, TextSide(self._start, self._probe, self._text_depth)
+        return images, self._texts.beside(self._probe)
 
     def _learned_scale(self, weights: Weights) -> dict[str, Tensor]:
         """The temperature, where it is of the kind that the model was made for."""
@@ -245,6 +276,30 @@ class FineTuneModel:
     @property
     def _log_scale(self) -> float:
         return float(self._objective.scale.log().detach())
+
+
+class TowersUnder:
+    """Both towers under some weights, until the next ones are asked for."""
+
+    def __init__(
+        self, start: StartModel, images: ImageSide, texts: TextSide, activations: Activations
+    ) -> None:
+        self._start, self._activations = start, activations
+        self._images, self._texts = images, texts
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._start.preprocessing
+
+    def encode_pixels(self, pixels: Pixels) -> Floats:
+        """pixels: uint8 (n, size, size, 3) → float32 (n, dim), unit rows."""
+        with torch.no_grad():
+            found = [self._images.encode(part).cpu() for part in self._activations(pixels)]
+        return torch.cat(found).numpy()
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        """→ float32 (n, dim), unit rows."""
+        return encode_all(self._texts.encode, texts)
 
 
 def _settled(options: FinetuneOptions) -> Method:

@@ -1,7 +1,7 @@
 """What one step minimises: the losses asked for, of the vectors of one batch, in one number.
 
-The contrast between pictures and texts leads; beside it stand class titles, a classifier, the
-start model's and a teacher's similarities, and the agreement of two views.
+The contrast between pictures and texts leads; beside it stand class titles, a classifier, a
+teacher's similarities, and the agreement of two views.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,6 @@ class Targets:
     title_labels: Tensor
     seen: Tensor
     both: Tensor
-    start: Known | None
     teacher: Known | None
 
 
@@ -104,11 +103,9 @@ class Objective(nn.Module):
             classes = nn.functional.normalize(self.classifier, dim=-1)
             logits = title_logits(images, classes, self._title_scale.detach())
             parts["classes"] = options.class_weight * class_cross_entropy(logits, labels)
-        known = {"kept": targets.start, "teacher": targets.teacher}
-        weights = {"kept": options.keep_weight, "teacher": options.teacher_weight}
-        for name, model in known.items():
-            if model is not None:
-                parts[name] = weights[name] * _towards(model, images, texts, targets.both)
+        if targets.teacher is not None:
+            strayed = _towards(targets.teacher, images, texts, targets.both)
+            parts["teacher"] = options.teacher_weight * strayed
         if second is not None:
             agreed = view_consistency(images[targets.seen], second[targets.seen])
             parts["views"] = options.consistency_weight * agreed

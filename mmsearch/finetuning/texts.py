@@ -34,6 +34,12 @@ class TextSide:
             require_known(start)
         self._memo = _Memo(self._vectors if depth == "none" else self._pooled)
 
+    def beside(self, model: Any) -> "TextSide":
+        """The same tower under the weights of `model`; what stands still is shared."""
+        other = TextSide(self._start, model, self._depth)
+        other._memo = self._memo
+        return other
+
     def encode(self, texts: Sequence[str]) -> Tensor:
         """→ float32 (n, dim), unit rows; equal texts are computed once."""
         if not texts:

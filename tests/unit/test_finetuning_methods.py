@@ -16,10 +16,12 @@ from mmsearch.errors import InputError
 from mmsearch.finetuning.augment import Views
 from mmsearch.finetuning.data import TrainCatalog, TrainItem
 from mmsearch.finetuning.images import CachedInputs
+from mmsearch.finetuning.in_memory import InMemoryTowers
 from mmsearch.finetuning.methods import FineTuneModel
 from mmsearch.finetuning.options import FinetuneOptions, Method, settled, with_settings
 from mmsearch.finetuning.preparation import sampling
 from mmsearch.finetuning.sampling import Sampler
+from mmsearch.finetuning.soup import interpolate
 from mmsearch.finetuning.start import StartModel, load_start
 from mmsearch.progress import Silent
 from mmsearch.training.loop import LoopOptions
@@ -179,6 +181,25 @@ def test_vectors_under_given_weights_are_those_of_the_trained_model(
         assert np.abs(old - model.encode_items(kind, places, start_weights)).max() < 1e-5
         assert np.abs(old - now).max() > 1e-3
         np.testing.assert_allclose(np.linalg.norm(now, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_general_probe_measures_as_without_shortcuts(
+    method: Method, trainee: MakeTrainee, start: StartModel
+) -> None:
+    model = trainee(method)
+    train(model, 3)
+    tuned, first = model.tuned_weights(), model.start_weights()
+    chance = np.random.default_rng(0)
+    pixels = chance.integers(0, 256, (10, 32, 32, 3), dtype=np.uint8)
+    texts = ["a red thing", "a much longer text about some blue things on a table", "blue"]
+    for weights in (first, tuned, interpolate(first, tuned, 0.5)):
+        quick = model.towers(weights)
+        whole = InMemoryTowers(start.model, weights, start.tokenizer, start.preprocessing)
+        np.testing.assert_allclose(
+            quick.encode_pixels(pixels), whole.encode_pixels(pixels), atol=1e-5
+        )
+        np.testing.assert_allclose(quick.encode_texts(texts), whole.encode_texts(texts), atol=1e-5)
 
 
 def test_the_start_gives_the_encoders_vectors(

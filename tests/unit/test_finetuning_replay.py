@@ -1,0 +1,71 @@
+"""What stands for all beyond the catalog: drawn by seed, known to the start, held in place."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from mmsearch.encoders.devices import DeviceChoice
+from mmsearch.finetuning.images import Activations, ImageSide, cut_for
+from mmsearch.finetuning.options import FinetuneOptions
+from mmsearch.finetuning.replay import Replay, class_names, drawn_shapes
+from mmsearch.finetuning.start import StartModel, load_start
+from mmsearch.finetuning.texts import StartTexts
+
+
+class NoInputs:
+    """The items of a catalog, of which a replay has none."""
+
+    def prepare(self, items: object, views: object) -> None:
+        raise AssertionError
+
+    def __call__(self, items: object, views: object) -> tuple[torch.Tensor, NDArray[np.bool_]]:
+        raise AssertionError
+
+
+@pytest.fixture(scope="module")
+def start(tiny_model: Path) -> StartModel:
+    return load_start(str(tiny_model), DeviceChoice("cpu", "asked for"))
+
+
+@pytest.fixture(scope="module")
+def replay(start: StartModel) -> Replay:
+    parts = cut_for(FinetuneOptions(method="head"), start.model.visual)
+    side = ImageSide(parts, NoInputs(), dropout=0.0)
+    return Replay(start, side, Activations(start, parts.frozen), StartTexts(start).encode, seed=0)
+
+
+def test_shapes_come_by_seed_and_differ() -> None:
+    shapes = drawn_shapes(12, 32, seed=0)
+    assert shapes.shape == (12, 32, 32, 3)
+    assert (shapes == drawn_shapes(12, 32, seed=0)).all()
+    assert not (shapes == drawn_shapes(12, 32, seed=1)).all()
+    assert len({each.tobytes() for each in shapes}) == 12
+
+
+def test_names_are_imagenets_in_all_templates() -> None:
+    names = class_names()
+    assert len(names) == 1000
+    assert names[0] == "tench"
+    assert names[1] == "a photo of goldfish"
+
+
+def test_the_start_has_not_strayed_and_another_has(start: StartModel, replay: Replay) -> None:
+    drawn = replay.draw(3)
+    same = drawn.strayed(drawn.images, drawn.words, start.scale)
+    assert same.item() == pytest.approx(0, abs=1e-4)
+    noise = torch.randn(drawn.images.shape, generator=torch.Generator().manual_seed(0))
+    other = F.normalize(drawn.images + 0.3 * noise, dim=-1)
+    assert drawn.strayed(other, drawn.words, start.scale) > same + 0.1
+
+
+def test_a_step_draws_the_same_again(replay: Replay) -> None:
+    first, again, next_one = replay.draw(5), replay.draw(5), replay.draw(6)
+    assert first.texts == again.texts
+    assert torch.equal(first.images, again.images)
+    assert first.texts != next_one.texts
+    assert len(set(first.texts)) == len(first.words) == 128
+    np.testing.assert_allclose(first.images.norm(dim=1).numpy(), 1, atol=1e-5)
