@@ -55,10 +55,14 @@ class EarlyModule(FusionModule):
 
 
 class AttentionModule(FusionModule):
-    """See AttentionFusion. It starts with the gate at late fusion's weight and no value path."""
+    """See AttentionFusion. It starts with the gate at late fusion's weight and no value path.
 
-    def __init__(self, dim: int, image_weight: float, generator: torch.Generator) -> None:
+    absent: float (2, dim), what stands for a missing picture and a missing text at the start.
+    """
+
+    def __init__(self, image_weight: float, absent: Tensor, generator: torch.Generator) -> None:
         super().__init__()
+        dim = absent.shape[1]
         self.query = nn.Parameter(torch.randn(WIDTH, generator=generator))
         self.keys = nn.Parameter(torch.randn(WIDTH, dim, generator=generator) / dim**0.5)
         share = _share(image_weight)
@@ -67,7 +71,7 @@ class AttentionModule(FusionModule):
         self.modality = nn.Parameter(shares.log()[:, None] * along)
         self.down = nn.Parameter(torch.randn(2, RANK, dim, generator=generator) / dim**0.5)
         self.up = nn.Parameter(torch.zeros(2, dim, RANK))
-        self.absent = nn.Parameter(torch.zeros(2, dim))
+        self.absent = nn.Parameter(absent.clone())
 
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
         absent = self.absent[:, None, :]

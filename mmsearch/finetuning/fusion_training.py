@@ -18,7 +18,7 @@ from mmsearch.finetuning.fusion_batches import FusionSampler
 from mmsearch.finetuning.fusion_data import FusionData
 from mmsearch.finetuning.fusion_modules import AttentionModule, EarlyModule, FusionModule
 from mmsearch.finetuning.fusion_scores import MISSING, FusionTable, fusion_table, retrieval_score
-from mmsearch.fusion import Fusion, LateFusion, shrunken_mean
+from mmsearch.fusion import Fusion, LateFusion, shrunken_mean, tokens
 from mmsearch.progress import ProgressListener, Silent
 from mmsearch.records import Floats, FusionKind, FusionWish, Modality
 from mmsearch.training.losses import info_nce
@@ -104,6 +104,18 @@ def estimate_means(data: FusionData) -> dict[Modality, Floats]:
     }
 
 
+def silent_directions(data: FusionData, late: LateFusion) -> Floats:
+    """float32 (2, dim): two unit rows along which centred pictures and texts vary least.
+
+    What stands for a missing modality says nothing there, but takes its share of the length: items
+    with one modality and items with both are then compared on one scale from the start.
+    """
+    image, text, has_image, has_text = tokens(data.images, data.texts, late.means)
+    present = np.concatenate([image[has_image], text[has_text]]).astype(np.float64)
+    _, directions = np.linalg.eigh(present.T @ present)
+    return directions[:, :2].T.astype(np.float32)
+
+
 def validation_score(fusion: Fusion, val: FusionData) -> float:
     """MRR with all texts and with MISSING of them, averaged."""
     some = val.without_texts(MISSING, seed=1)
@@ -133,7 +145,8 @@ class _Trainer:
 
     def attention(self, late: LateFusion) -> Fusion:
         generator = torch.Generator().manual_seed(self._options.seed)
-        module = AttentionModule(self._train.dim, late.image_weight, generator)
+        absent = torch.from_numpy(silent_directions(self._train, late))
+        module = AttentionModule(late.image_weight, absent, generator)
         return self._best(module, late, self._options.attention_rate)
 
     def _best(self, module: FusionModule, late: LateFusion, rate: float) -> Fusion:

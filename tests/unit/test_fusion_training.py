@@ -20,6 +20,7 @@ from mmsearch.finetuning.fusion_training import (
     FusionOptions,
     FusionRun,
     estimate_means,
+    silent_directions,
     train_fusion,
     tune_late,
     validation_score,
@@ -154,7 +155,7 @@ def test_a_module_computes_what_its_numpy_fusion_does(kind: str) -> None:
     module: FusionModule = (
         EarlyModule(DIM, 0.3)
         if kind == "early"
-        else AttentionModule(DIM, 0.3, torch.Generator().manual_seed(1))
+        else AttentionModule(0.3, 0.5 * torch.eye(2, DIM), torch.Generator().manual_seed(1))
     )
     late = LateFusion(estimate_means(TRAIN), 0.3)
     images, texts = VAL.images[:9].copy(), VAL.texts[:9].copy()
@@ -175,6 +176,21 @@ def test_a_module_computes_what_its_numpy_fusion_does(kind: str) -> None:
     fused = module.frozen(late.means).products(images, texts)
     np.testing.assert_allclose(computed.detach().numpy(), fused, atol=1e-5)
     assert not np.allclose(fused, start.products(images, texts), atol=1e-2)
+
+
+def test_nothing_lies_where_the_absent_are_placed() -> None:
+    flat = FusionData(
+        VAL.images * (np.arange(DIM) < DIM - 2).astype(np.float32),
+        VAL.texts * (np.arange(DIM) < DIM - 2).astype(np.float32),
+        VAL.groups,
+        VAL.text_queries,
+        VAL.image_queries,
+    )
+    late = LateFusion(estimate_means(flat))
+    found = silent_directions(flat, late)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(late.centre(flat.images, "image") @ found.T, 0, atol=1e-5)
+    np.testing.assert_allclose(late.centre(flat.texts, "text") @ found.T, 0, atol=1e-5)
 
 
 def test_a_batch_asks_for_products_and_never_by_the_items_own_picture() -> None:
