@@ -12,6 +12,7 @@ from mmsearch.cli.dedup import dedup
 from mmsearch.cli.dedup_acting import apply, undo
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.evaluate import evaluate
+from mmsearch.cli.finetune import finetune
 from mmsearch.cli.index import index
 from mmsearch.cli.info import info
 from mmsearch.cli.models import models
@@ -47,7 +48,7 @@ def interruptible(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in (index, search, info, sample, models, doctor, train, evaluate, same):
+for command in (index, search, info, sample, models, doctor, finetune, train, evaluate, same):
     app.command()(interruptible(command))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 COMMANDS = (
-    *("index", "search", "info", "sample", "models", "doctor", "train", "evaluate"),
+    *("index", "search", "info", "sample", "models", "doctor", "finetune", "train", "evaluate"),
     *("dedup", "dedup apply", "dedup undo", "same"),
 )
 HEAD = "# Commands\n\nWritten by `make docs` from `mmsearch COMMAND --help`.\n"

@@ -3,9 +3,12 @@
 What is None is chosen once the catalog, the method and the device are known: see `settled`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import ConfigError
@@ -112,6 +115,37 @@ class FinetuneOptions:
     def __post_init__(self) -> None:
         if faults := [*_wrong_words(self), *_out_of_bounds(self), *_clashes(self)]:
             raise ConfigError("fine-tuning: " + "; ".join(faults))
+
+
+def read_options(pairs: Sequence[str], **given: Any) -> FinetuneOptions:
+    """given: fields by name, None for those left at their defaults, 'shares' also as '70:20:10'.
+
+    pairs: more of them as NAME=VALUE. Raises ConfigError that names all that is wrong.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    if isinstance(shares := values.get("shares"), str):
+        values["shares"] = shares.split(":")
+    faults: list[str] = []
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or name not in FinetuneOptions.__slots__:
+            known = ", ".join(FinetuneOptions.__slots__)
+            faults.append(f"--set takes NAME=VALUE, got '{pair}'; the names are {known}")
+        else:
+            values[name] = value.split("|") if name in _LISTS else value
+    hints = get_type_hints(FinetuneOptions)
+    for name, value in values.items():
+        try:
+            values[name] = TypeAdapter(hints[name]).validate_python(value)
+        except ValidationError as error:
+            faults.append(f"{name}: {error.errors()[0]['msg']}, got {value!r}")
+    if faults:
+        raise ConfigError("fine-tuning: " + "; ".join(faults))
+    return FinetuneOptions(**values)
+
+
+# Several values are given with bars between them.
+_LISTS = ("templates", "text_templates", "text_columns", "shares")
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def run_loop(
             if last or _due(result.step, options.validate_every):
                 judge()
             ends = last or result.stopped or result.ended_early
-            if ends or _due(result.step, options.checkpoint_every):
+            if options.checkpoint_every and (ends or _due(result.step, options.checkpoint_every)):
                 save()
             if result.stopped:
                 break

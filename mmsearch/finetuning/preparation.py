@@ -1,0 +1,192 @@
+"""What is known before anything is trained: the catalog, its split, the model, the settings."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmsearch.encoders.devices import DeviceChoice, choose_device
+from mmsearch.encoders.registry import load_encoder
+from mmsearch.finetuning.augment import AugmentOptions, Views
+from mmsearch.finetuning.data import SPLIT_NAMES, TrainCatalog, read_train_catalog
+from mmsearch.finetuning.measure import DomainSet, domain_set
+from mmsearch.finetuning.methods import FineTuneModel
+from mmsearch.finetuning.mining import Mining
+from mmsearch.finetuning.options import FinetuneOptions, settled, with_settings
+from mmsearch.finetuning.sampling import Sampler, SamplingOptions
+from mmsearch.finetuning.splits import Split, split_items
+from mmsearch.finetuning.start import StartModel, load_start
+from mmsearch.media import MediaBounds
+from mmsearch.progress import ProgressListener
+from mmsearch.sources import Source
+from mmsearch.training.distributed import local_device
+from mmsearch.training.loop import LoopOptions, Trainee
+
+LOOKS = AugmentOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """options: with nothing left open. start: the model, loaded, as it was."""
+
+    options: FinetuneOptions
+    device: DeviceChoice
+    catalog: TrainCatalog
+    split: Split
+    start: StartModel
+    bounds: MediaBounds
+
+    def with_options(self, options: FinetuneOptions) -> "Preparation":
+        """The same data with other settings; what they leave open is decided anew."""
+        chosen = settled(options, train_items=len(self.split.train), device=self.device)
+        return replace(self, options=with_settings(options, chosen))
+
+    def sampler(self) -> Sampler:
+        return Sampler(self.catalog, self.split.train, sampling(self.options, self.catalog))
+
+    def validation_set(self) -> DomainSet:
+        return domain_set(self.catalog, self.split.val, self.options.templates, "val")
+
+    def views(self) -> Views:
+        return Views(
+            self.catalog,
+            self.start.preprocessing,
+            LOOKS,
+            seed=self.options.seed,
+            bounds=self.bounds,
+        )
+
+    def trainee(self, cache: Path, progress: ProgressListener) -> FineTuneModel:
+        """A model to train; activations of its frozen part are kept in `cache`."""
+        options = self.options
+        teacher = options.teacher and load_encoder(options.teacher, device=self.device.name)
+        return FineTuneModel(
+            self.start,
+            self.sampler(),
+            self.views(),
+            options,
+            others=self.split.val,
+            view_key=f"{options.seed} {LOOKS}",
+            cache=cache,
+            progress=progress,
+            teacher=teacher or None,
+        )
+
+    def mining(self, model: FineTuneModel) -> Trainee:
+        """The model, with hard negatives in its batches if they were asked for."""
+        count = self.options.hard_negatives
+        return Mining(model, model.sampler, count) if count else model
+
+    def counts(self) -> dict[str, int]:
+        """Of all that was read, by name."""
+        items = self.catalog.items
+        return {
+            "items": len(items),
+            "pictures": sum(item.picture is not None for item in items),
+            "texts": sum(bool(item.texts) for item in items),
+            "classes": len(self.catalog.classes),
+            "groups": len({item.group for item in items}),
+        }
+
+    def split_sizes(self) -> dict[str, int]:
+        return {name: len(self.split.of(name)) for name in SPLIT_NAMES}
+
+
+# A step through a tower with its gradients costs about three passes without.
+_STEP_PASSES = 3
+_TIMED_PICTURES = 8
+
+
+def estimated_seconds(prepared: Preparation) -> float:
+    """Of training on this machine: a few pictures' time in the image tower, times the passes."""
+    options, views = prepared.options, np.arange(_TIMED_PICTURES)
+    shown = [at for at in prepared.split.train.tolist() if prepared.catalog.items[at].picture]
+    items = np.resize(np.array(shown, np.int64), _TIMED_PICTURES)
+    looks = Views(prepared.catalog, prepared.start.preprocessing, bounds=prepared.bounds)
+    began = time.monotonic()
+    pixels, _ = looks.batch(items, views)
+    with torch.inference_mode():
+        prepared.start.model.encode_image(prepared.start.inputs(pixels))
+    each = (time.monotonic() - began) / _TIMED_PICTURES
+    kept = 1 + (options.views if options.augment else 0)
+    frozen = each * (len(prepared.split.train) * kept + len(prepared.split.val))
+    if options.method == "head":
+        return frozen
+    trained = each * _STEP_PASSES * (options.steps or 0) * (options.batch_size or 0)
+    return trained if options.method == "full" else frozen + trained
+
+
+def loop_options(
+    prepared: Preparation, *, resume: bool = False, validate: bool = True
+) -> LoopOptions:
+    options = prepared.options
+    assert options.steps is not None
+    assert options.learning_rate is not None
+    return LoopOptions(
+        steps=options.steps,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        clip=options.clip,
+        average=options.average,
+        validate_every=(options.validate_every or 0) if validate else 0,
+        patience=options.patience,
+        checkpoint_every=(options.checkpoint_every or 0) if validate else 0,
+        seed=options.seed,
+        device=prepared.device.name,
+        resume=resume,
+        tensorboard=options.tensorboard,
+    )
+
+
+def prepare(
+    sources: Sequence[Source],
+    options: FinetuneOptions,
+    *,
+    split_file: Path | None,
+    bounds: MediaBounds,
+    progress: ProgressListener,
+) -> Preparation:
+    """split_file: where the split is kept; None saves it nowhere.
+
+    Raises InputError where there is too little to train on; ConfigError, MissingModel.
+    """
+    device = choose_device(options.device)
+    device = replace(device, name=local_device(device.name))
+    progress.note(f"training on {device.name} ({device.reason})")
+    catalog = read_train_catalog(
+        sources,
+        classes=options.classes,
+        group=options.group,
+        split_column=options.split_column,
+        text_columns=options.text_columns,
+        bounds=bounds,
+        progress=progress,
+    )
+    split = split_items(catalog, shares=options.shares, seed=options.seed, file=split_file)
+    for note in (*catalog.notes, *split.notes):
+        progress.note(note)
+    start = load_start(options.model, device)
+    prepared = Preparation(options, device, catalog, split, start, bounds).with_options(options)
+    # Raises where there are fewer items than a batch has, before anything is computed.
+    prepared.sampler()
+    return prepared
+
+
+def sampling(options: FinetuneOptions, catalog: TrainCatalog) -> SamplingOptions:
+    # Where the whole tower is trained nothing is kept, so that each view may be a new one.
+    views = None if options.method == "full" else options.views
+    return SamplingOptions(
+        batch_size=options.batch_size or 0,
+        seed=options.seed,
+        class_balanced=options.class_balanced and len(catalog.classes) > 1,
+        templates=options.templates,
+        text_templates=options.text_templates,
+        class_prompts=options.class_prompts,
+        word_dropout=options.word_dropout,
+        modality_dropout=options.modality_dropout,
+        views=views if options.augment else 0,
+        second_views=options.consistency_weight > 0,
+    )

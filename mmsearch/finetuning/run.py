@@ -1,0 +1,279 @@
+"""`mmsearch finetune` from beginning to end, in the order in which it happens.
+
+read → split → train → interpolate, as far as general knowledge allows → write the model → measure
+start and tuned model on the test split → report and card. What a stage has finished is on disk, so
+that a run which was stopped goes on from there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from mmsearch.encoders.devices import choose_device
+from mmsearch.errors import Interrupted
+from mmsearch.finetuning.export import export_model
+from mmsearch.finetuning.fusing import learn_fusion
+from mmsearch.finetuning.in_memory import GeneralProbe
+from mmsearch.finetuning.measure import SCORE_NAME, DomainSet
+from mmsearch.finetuning.methods import FineTuneModel
+from mmsearch.finetuning.options import FinetuneOptions, Method
+from mmsearch.finetuning.outcome import Outcome
+from mmsearch.finetuning.preparation import Preparation, estimated_seconds, loop_options, prepare
+from mmsearch.finetuning.reporting import report_on
+from mmsearch.finetuning.soup import ALPHAS, SweepScore, Weights, interpolate, sweep
+from mmsearch.finetuning.trials import Report, TrialsReport, require_optuna, search_settings
+from mmsearch.finetuning.workspace import Tuned, Workspace, default_out
+from mmsearch.media import MediaBounds
+from mmsearch.progress import ProgressListener, Silent
+from mmsearch.sources import Source
+from mmsearch.training.boards import require_tensorboard
+from mmsearch.training.distributed import process_group, ranks, wait_for_all
+from mmsearch.training.loop import LoopResult, run_loop
+from mmsearch.training.metrics_log import MetricsLog
+
+T = TypeVar("T")
+
+_SHOWN_KEYS = 3
+_AUTO_METHODS: tuple[Method, ...] = ("head", "lora")
+
+
+@dataclass(frozen=True, slots=True)
+class Finetuned:
+    """folder: the model's, which `--model FOLDER` takes. trials: None if none were asked for."""
+
+    folder: Path
+    outcome: Outcome
+    trials: TrialsReport | None
+
+
+def finetune(
+    sources: Sequence[Source],
+    options: FinetuneOptions,
+    *,
+    bounds: MediaBounds | None = None,
+    progress: ProgressListener | None = None,
+) -> Finetuned | None:
+    """None in every process but the first of those that torchrun started.
+
+    Raises InputError for data, a model or a folder that cannot be used; ConfigError where a run is
+    resumed with other settings; MissingDependency, MissingModel; Interrupted after Ctrl-C.
+    """
+    listener, bounds = progress or Silent(), bounds or MediaBounds()
+    _require_extras(options)
+    with process_group(choose_device(options.device).name):
+        roots = [source.root for source in sources]
+        space = _in_turn(
+            lambda: Workspace.claim(options, roots),
+            lambda: Workspace.claim(replace(options, resume=True), roots),
+        )
+        prepared = _in_turn(
+            lambda: prepare(
+                sources, options, split_file=space.split, bounds=bounds, progress=listener
+            )
+        )
+        trials = None
+        if options.trials:
+            trials = _search(prepared, options, space, listener)
+            prepared = prepared.with_options(trials.apply(options))
+        tuned = space.tuned() if options.resume else None
+        tuned = tuned or _train(prepared, space, listener, resume=options.resume)
+        if tuned is None:
+            return None
+        wish = options.fusion
+        fusion = None if wish == "none" else learn_fusion(wish, prepared, space, listener)
+        outcome = report_on(prepared, tuned, space, listener, roots=roots, fusion=fusion)
+        return Finetuned(space.out, outcome, trials)
+
+
+@dataclass(frozen=True, slots=True)
+class FinetunePlan:
+    """What a fine-tuning would do. counts, split: as read. seconds: an estimate, from a few steps'
+    worth of pictures through the model on this machine."""
+
+    folder: Path
+    counts: Mapping[str, int]
+    split: Mapping[str, int]
+    method: Method
+    steps: int
+    batch_size: int
+    learning_rate: float
+    device: str
+    seconds: float
+    notes: Sequence[str]
+
+
+def plan(
+    sources: Sequence[Source],
+    options: FinetuneOptions,
+    *,
+    bounds: MediaBounds | None = None,
+    progress: ProgressListener | None = None,
+) -> FinetunePlan:
+    """Reads, splits and loads as `finetune` does; writes nothing. Raises what `finetune` does."""
+    prepared = prepare(
+        sources,
+        options,
+        split_file=None,
+        bounds=bounds or MediaBounds(),
+        progress=progress or Silent(),
+    )
+    chosen = prepared.options
+    assert chosen.method != "auto"
+    assert chosen.steps is not None
+    assert chosen.batch_size is not None
+    assert chosen.learning_rate is not None
+    return FinetunePlan(
+        options.out or default_out(sources[0].root),
+        prepared.counts(),
+        prepared.split_sizes(),
+        chosen.method,
+        chosen.steps,
+        chosen.batch_size,
+        chosen.learning_rate,
+        prepared.device.name,
+        estimated_seconds(prepared),
+        (*prepared.catalog.notes, *prepared.split.notes),
+    )
+
+
+def _train(
+    prepared: Preparation, space: Workspace, progress: ProgressListener, *, resume: bool
+) -> Tuned | None:
+    """Trains, interpolates and writes the model folder; only the first process does the latter."""
+    domain = prepared.validation_set()
+    model = _in_turn(lambda: prepared.trainee(space.work / "activations", progress))
+    with MetricsLog(space.metrics, resume=resume) as log:
+        result = run_loop(
+            prepared.mining(model),
+            lambda: _score(model, domain, None),
+            loop_options(prepared, resume=resume),
+            space.work,
+            log,
+            progress,
+            score_name=SCORE_NAME,
+            describe=lambda step: _batch_of(model, step),
+        )
+    if result.stopped:
+        raise Interrupted(
+            f"stopped after step {result.step:,} of {prepared.options.steps:,}; its checkpoint is "
+            f"kept: run the same command with --out {space.out} --resume to go on"
+        )
+    return _write_best_mix(prepared, model, domain, result, space, progress)
+
+
+def _write_best_mix(
+    prepared: Preparation,
+    model: FineTuneModel,
+    domain: DomainSet,
+    result: LoopResult,
+    space: Workspace,
+    progress: ProgressListener,
+) -> Tuned | None:
+    if not ranks().first:
+        return None
+    start, tuned = model.start_weights(), model.tuned_weights()
+    progress.start("interpolating start and tuned weights", len(ALPHAS))
+    probe = GeneralProbe(
+        prepared.start.model,
+        start,
+        prepared.start.tokenizer,
+        prepared.start.preprocessing,
+        towers=model.towers,
+    )
+    general = []
+
+    def evaluate(weights: Weights) -> SweepScore:
+        general.append(probe.measure(weights))
+        progress.advance(1)
+        return SweepScore(_score(model, domain, weights), general[-1].score)
+
+    found = sweep(start, tuned, evaluate, kept_share=prepared.options.kept_share)
+    progress.note(found.reason)
+    mixed = interpolate(start, tuned, found.chosen.alpha)
+    export_model(prepared.start, mixed, space.out)
+    written = Tuned(
+        steps=result.step,
+        best_step=result.best_step,
+        seconds=result.seconds,
+        sweep=found,
+        general_start=general[0],
+        general_tuned=general[list(found.points).index(found.chosen)],
+    )
+    space.save(written)
+    return written
+
+
+def _score(model: FineTuneModel, domain: DomainSet, weights: Weights | None) -> float:
+    """On the validation split, under these weights; None: those that are being trained."""
+    return domain.score(
+        lambda items, texts: (
+            model.encode_items("image", items, weights),
+            model.encode_texts(texts, weights),
+        )
+    )
+
+
+def _search(
+    prepared: Preparation, asked: FinetuneOptions, space: Workspace, progress: ProgressListener
+) -> TrialsReport:
+    """Each trial is a training of full length, unless it is pruned, whose weights are not kept."""
+    domain = prepared.validation_set()
+
+    def attempt(options: FinetuneOptions, report: Report) -> float:
+        trial = prepared.with_options(options)
+        model = trial.trainee(space.work / "activations", Silent())
+        looks = 0
+
+        def validate() -> float:
+            nonlocal looks
+            score = _score(model, domain, None)
+            report(looks, score)
+            looks += 1
+            return score
+
+        with TemporaryDirectory() as name, MetricsLog(Path(name) / "metrics.jsonl") as log:
+            wanted = replace(loop_options(trial), checkpoint_every=0, tensorboard=False)
+            result = run_loop(trial.mining(model), validate, wanted, Path(name), log, Silent())
+        if result.stopped:
+            raise Interrupted(
+                "stopped; the trials that were finished are kept: run the same command with --out "
+                f"{space.out} --resume to go on"
+            )
+        return result.best_score
+
+    methods = _AUTO_METHODS if asked.method == "auto" else (asked.method,)
+    return search_settings(
+        asked,
+        attempt,
+        space.work / "trials.log",
+        methods=methods,
+        scale=prepared.start.scale,
+        progress=progress,
+    )
+
+
+def _in_turn(first: Callable[[], T], then: Callable[[], T] | None = None) -> T:
+    """The first process does it, then the others: they find the files that it wrote."""
+    if ranks().first:
+        made = first()
+        wait_for_all()
+        return made
+    wait_for_all()
+    return (then or first)()
+
+
+def _batch_of(model: FineTuneModel, step: int) -> str:
+    items = model.sampler.draw(step).items.tolist()
+    keys = [model.sampler.catalog.items[place].key for place in items[:_SHOWN_KEYS]]
+    more = len(items) - len(keys)
+    return f"batch of {', '.join(keys)}" + (f" and {more} more" if more > 0 else "")
+
+
+def _require_extras(options: FinetuneOptions) -> None:
+    """Before hours of training."""
+    if options.trials:
+        require_optuna()
+    if options.tensorboard:
+        require_tensorboard()

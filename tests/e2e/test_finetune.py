@@ -1,0 +1,222 @@
+"""`mmsearch finetune` as a user runs it: on a table of drawings, with a tiny model as the start."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from safetensors.torch import load_file
+
+from mmsearch.errors import ConfigError, InputError, MMSearchError
+from mmsearch.finetuning.options import FinetuneOptions
+from mmsearch.finetuning.run import finetune
+from mmsearch.sources import Source, SourceOptions, open_source
+
+COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
+SHAPES = ("square", "circle", "stripe", "corner")
+STEPS = ("--set", "steps=40", "--set", "validate_every=8", "--set", "checkpoint_every=4")
+WEIGHTS = "open_clip_model.safetensors"
+
+
+def draw(colour: str, shape: str, shift: int) -> Image.Image:
+    picture = Image.new("RGB", (72, 72), "white")
+    pen = ImageDraw.Draw(picture)
+    box = (10 + 6 * shift, 10, 60, 60 - 6 * shift)
+    if shape == "square":
+        pen.rectangle(box, fill=colour)
+    elif shape == "circle":
+        pen.ellipse(box, fill=colour)
+    elif shape == "stripe":
+        pen.rectangle((0, 30 - 8 * shift, 72, 42), fill=colour)
+    else:
+        pen.polygon(((0, 0), (72 - 9 * shift, 0), (0, 72)), fill=colour)
+    return picture
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 pictures with titles and colours."""
+    folder = tmp_path_factory.mktemp("shop") / "catalog"
+    (folder / "images").mkdir(parents=True)
+    with (folder / "products.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "title", "colour", "image"])
+        for colour in COLOURS:
+            for shape in SHAPES:
+                for shift in (0, 1):
+                    name = f"images/{colour}-{shape}-{shift}.png"
+                    draw(colour, shape, shift).save(folder / name)
+                    title = f"a {colour} {shape}"
+                    table.writerow([f"{colour}-{shape}-{shift}", title, colour, name])
+    return folder
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "mmsearch", "finetune", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, env=environment()
+    )
+
+
+@pytest.fixture(scope="module")
+def straight(
+    catalog: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("straight") / "tuned"
+    done = run(
+        *(catalog, "--model", tiny_model, "--classes", "colour", "--out", out),
+        *("--method", "head", *STEPS, "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_it_writes_a_model_and_how_it_came_about(
+    straight: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, done = straight
+    document = json.loads(done.stdout)["finetune"]
+    assert document["method"] == "head"
+    assert document["split"]["train"] > document["split"]["val"] > document["split"]["test"] > 0
+    assert document["counts"]["classes"] == len(COLOURS)
+    points = document["sweep"]["points"]
+    assert len(points) == 11
+    chosen = next(point for point in points if point["alpha"] == document["alpha"])
+    assert chosen["score"]["in_domain"] >= points[0]["score"]["in_domain"]
+    assert chosen["score"]["general"] >= 0.99 * points[0]["score"]["general"] - 1e-9
+    assert {each["part"] for each in document["test"]} >= {"text-to-image", "zero-shot"}
+    names = {file.name for file in out.iterdir()}
+    assert {WEIGHTS, "README.md", "report.html", "outcome.json", "metrics.jsonl"} <= names
+    assert "mmsearch models --promote" in done.stderr
+
+
+def test_the_loss_falls(straight: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    lines = [json.loads(each) for each in (straight[0] / "metrics.jsonl").read_text().splitlines()]
+    losses = [each["loss"] for each in lines if each["stage"] == "train"]
+    assert sum(losses[-4:]) < sum(losses[:4])
+
+
+def test_open_clip_loads_the_folder(
+    straight: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import open_clip
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{straight[0]}")
+    with torch.inference_mode():
+        vector = model.eval().encode_image(preprocess(draw("red", "circle", 0))[None])
+    assert vector.shape == (1, 24)
+    assert vector.isfinite().all()
+
+
+def test_a_killed_run_resumes_to_the_same_weights(
+    catalog: Path,
+    tiny_model: Path,
+    straight: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "tuned"
+    arguments = [
+        *(catalog, "--model", tiny_model, "--classes", "colour", "--out", out),
+        *("--method", "head", *STEPS, "--quiet"),
+    ]
+    with subprocess.Popen(command(*arguments), env=environment()) as process:
+        metrics = out / "metrics.jsonl"
+        while process.poll() is None and (
+            not metrics.exists() or metrics.read_text().count('"train"') < 10
+        ):
+            time.sleep(0.02)
+        process.kill()
+    assert not (out / WEIGHTS).exists()
+    assert any((out / "work" / "checkpoints").glob("step-*"))
+    again = run(*arguments)
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+    resumed = run(*arguments, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    ours, theirs = (load_file(folder / WEIGHTS) for folder in (out, straight[0]))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_dry_run_writes_nothing(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tuned"
+    done = run(catalog, "--model", tiny_model, "--out", out, "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)["plan"]
+    assert plan["method"] == "head"
+    assert sum(plan["split"].values()) == 64
+    assert plan["seconds"] > 0
+    assert not out.exists()
+
+
+# --- bad input: one line each ---
+
+
+def source(folder: Path) -> list[Source]:
+    return [open_source(folder, name="shop", options=SourceOptions())]
+
+
+def refused(folder: Path, out: Path, model: Path, **options: object) -> MMSearchError:
+    wanted = FinetuneOptions(model=str(model), out=out, **options)  # type: ignore[arg-type]
+    with pytest.raises(MMSearchError) as caught:
+        finetune(source(folder), wanted)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_fewer_items_than_a_batch(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
+    error = refused(catalog, tmp_path / "out", tiny_model, batch_size=500)
+    assert isinstance(error, InputError)
+    assert "fewer than a batch of 500" in str(error)
+
+
+def test_a_column_that_is_not_there(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
+    error = refused(catalog, tmp_path / "out", tiny_model, classes="brand")
+    assert "--classes: no item has a column 'brand'" in str(error)
+
+
+def test_a_folder_that_is_taken(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("precious")
+    error = refused(catalog, tmp_path / "out", tiny_model)
+    assert "is there already" in str(error)
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "precious"
+
+
+def test_nothing_to_resume(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
+    error = refused(catalog, tmp_path / "out", tiny_model, resume=True)
+    assert "holds no fine-tuning to resume" in str(error)
+
+
+def test_resuming_with_other_settings(
+    catalog: Path,
+    tiny_model: Path,
+    straight: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    error = refused(catalog, straight[0], tiny_model, classes="colour", resume=True)
+    assert isinstance(error, ConfigError)
+    assert "steps was 40, is None" in str(error)
+
+
+def test_pictures_without_words(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    for colour in COLOURS:
+        for shape in SHAPES:
+            draw(colour, shape, 0).save(tmp_path / "bare" / f"{colour}-{shape}.png")
+    error = refused(tmp_path / "bare", tmp_path / "out", tiny_model)
+    assert "no picture has a text" in str(error)
