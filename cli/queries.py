@@ -19,7 +19,7 @@ NUMBERS, TEXT, FLAG = (int, float), (str,), (bool,)
 FIELDS: Mapping[str, tuple[type, ...]] = {
     "text": TEXT, "image": TEXT, "image_weight": NUMBERS, "like": TEXT, "without": TEXT,
     "keyword": TEXT, "hybrid": FLAG, "where": TEXT, "k": (int,), "target": TEXT, "unique": FLAG,
-    "diverse": NUMBERS, "threshold": NUMBERS,
+    "diverse": NUMBERS, "threshold": NUMBERS, "fuse": TEXT, "keyword_weight": NUMBERS,
 }  # fmt: skip
 # A caller's own name for a query: it comes back with the answer.
 ID = "id"

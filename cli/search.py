@@ -21,7 +21,7 @@ from mmsearch.cli.render import (
     write_text,
 )
 from mmsearch.errors import BadQuery
-from mmsearch.query import QueryParts
+from mmsearch.query import Fuse, QueryParts
 from mmsearch.records import Hit, TargetChoice
 
 if TYPE_CHECKING:
@@ -53,6 +53,16 @@ def search(
     hybrid: Annotated[
         bool, typer.Option("--hybrid", help="Look for the words themselves as well.")
     ] = False,
+    fuse: Annotated[
+        Fuse,
+        typer.Option(
+            help="How words and vectors are merged: by ranks (rrf) or by calibrated scores "
+            "(weighted)."
+        ),
+    ] = "rrf",
+    keyword_weight: Annotated[
+        float, typer.Option(help="With weighted: the share of the words' score.", min=0, max=1)
+    ] = 0.5,
     where: Annotated[
         str | None,
         typer.Option(help="Only rows that match, in SQL: \"category = 'food' AND price < 5\"."),
@@ -115,7 +125,8 @@ def search(
 
     parts: QueryParts = {
         "image": image, "image_weight": image_weight, "like": like, "without": without,
-        "keyword": keyword, "hybrid": hybrid, "where": where, "k": k, "target": target,
+        "keyword": keyword, "hybrid": hybrid, "fuse": fuse, "keyword_weight": keyword_weight,
+        "where": where, "k": k, "target": target,
         "unique": unique, "diverse": diverse, "threshold": threshold, "after": after,
     }  # fmt: skip
     catalog = open_catalog(store, model=model, device=device)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Literal, TypeAlias, TypedDict, Unpack, get_args
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from mmsearch.fusion import Fusion, unit
 from mmsearch.records import Floats, Modality, Target, TargetChoice
 
 MAX_HITS = 10_000
+Fuse: TypeAlias = Literal["rrf", "weighted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Query:
     """k hits nearest to the terms, among the rows that match `where` (SQL over the columns).
 
     keyword: words that texts and names are searched for as well (BM25); alone, it ranks by itself.
+    fuse: how words and vectors are merged: by ranks (rrf) or by calibrated scores (weighted), the
+    words' with the share keyword_weight.
     unique: leave out near-duplicates of better hits. diverse: lambda of maximal marginal relevance,
     from 0 (variety) to 1 (relevance). threshold: the least similarity of a hit. after: the cursor
     that the page before gave.
@@ -52,6 +55,8 @@ class Query:
     where: str | None = None
     target: TargetChoice = "auto"
     keyword: str | None = None
+    fuse: Fuse = "rrf"
+    keyword_weight: float = 0.5
     unique: bool = False
     diverse: float | None = None
     threshold: float | None = None
@@ -68,6 +73,10 @@ class Query:
             raise BadQuery("every term is negative; give at least one to look for")
         if self.target not in ("auto", "image", "text", "product"):
             raise BadQuery(f"target must be auto, image, text or product, got {self.target!r}")
+        if self.fuse not in get_args(Fuse):
+            raise BadQuery(f"fuse must be {' or '.join(get_args(Fuse))}, got {self.fuse!r}")
+        if not 0 <= self.keyword_weight <= 1:
+            raise BadQuery(f"keyword_weight must be from 0 to 1, got {self.keyword_weight}")
         if self.diverse is not None and not 0 <= self.diverse <= 1:
             raise BadQuery(f"diverse must be from 0 (variety) to 1, got {self.diverse}")
         if self.threshold is not None and not self.terms:
@@ -91,6 +100,8 @@ class QueryParts(TypedDict, total=False):
     without: str | None
     keyword: str | None
     hybrid: bool
+    fuse: Fuse
+    keyword_weight: float
     where: str | None
     k: int
     target: TargetChoice
@@ -123,6 +134,8 @@ def query_of(text: str | None = None, **parts: Unpack[QueryParts]) -> Query:
         where=parts.get("where"),
         target=parts.get("target", "auto"),
         keyword=keyword,
+        fuse=parts.get("fuse", "rrf"),
+        keyword_weight=parts.get("keyword_weight", 0.5),
         unique=parts.get("unique", False),
         diverse=parts.get("diverse"),
         threshold=parts.get("threshold"),

@@ -61,5 +61,5 @@ def fingerprint(query: Query) -> str:
         vector = b"" if term.vector is None else term.vector.tobytes()
         digest.update(repr((term.text, str(term.image), term.key, term.weight)).encode() + vector)
     rest = (query.where, query.target, query.keyword, query.unique, query.diverse, query.threshold)
-    digest.update(repr(rest).encode())
+    digest.update(repr((*rest, query.fuse, query.keyword_weight)).encode())
     return digest.hexdigest()

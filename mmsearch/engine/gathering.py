@@ -16,6 +16,7 @@ from mmsearch.engine.merging import (
     listed,
     reciprocal_rank_fusion,
     unseen,
+    weighted_fusion,
 )
 from mmsearch.engine.nearest import Nearest, Ranking
 from mmsearch.engine.reranking import Distinct, Diverse
@@ -123,9 +124,15 @@ class Gatherer:
                 found for target, ranking in ranked.items() for found in listed(ranking, target)
             ]
         if query.keyword is not None:
-            worded = self._worded(search, candidates)
+            worded, standing = self._worded(search, candidates)
             ended.append(len(worded) < search.depth or (query.threshold is not None and all(ended)))
-            candidates = reciprocal_rank_fusion(candidates, worded) if ranked else worded
+            if not ranked:
+                candidates = worded
+            elif query.fuse == "weighted":
+                share = query.keyword_weight
+                candidates = weighted_fusion(candidates, worded, standing, word_share=share)
+            else:
+                candidates = reciprocal_rank_fusion(candidates, worded)
         if query.threshold is not None:
             candidates = [found for found in candidates if found.similarity >= query.threshold]
         fresh = unseen(candidates, search.seen, search.excluded)
@@ -140,28 +147,49 @@ class Gatherer:
         return bool(below) or len(similarities) < search.depth + len(search.excluded)
 
     def _typical(self, search: Search, target: Target) -> float:
-        """The query's similarity to the target's mean vector."""
+        """The query's similarity to the target's mean vector, which is its mean similarity."""
+        if target == "product":
+            # Products are made of centred vectors.
+            return 0.0
         mean = self._nearest.fusion.means.get("text" if target == "text" else "image")
         return 0.0 if mean is None else float(self._vector(search, target)[0] @ mean)
 
-    def _worded(self, search: Search, nearest: Sequence[Candidate]) -> list[Candidate]:
-        """What the keyword finds, best first, with its similarity to the query if it has terms."""
+    def _worded(
+        self, search: Search, nearest: Sequence[Candidate]
+    ) -> tuple[list[Candidate], dict[int, float]]:
+        """What the keyword finds, best first, with its similarity to the query if it has terms.
+
+        Also by uid, for these and the nearest, how far the similarity lies above what is typical.
+        """
         query = search.query
         ranking = self._store.keyword_matches(str(query.keyword), search.depth, query.where)
         found = listed(ranking, "keyword")
         if not search.targets:
-            return found
-        known = {candidate.uid: candidate.similarity for candidate in nearest}
+            return found, {}
+        typical: dict[str, float] = {
+            target: self._typical(search, target) for target in search.targets
+        }
+        known = {
+            candidate.uid: (
+                candidate.similarity - typical[candidate.matched],
+                candidate.similarity,
+            )
+            for candidate in nearest
+        }
         missing = [candidate.uid for candidate in found if candidate.uid not in known]
         known |= self._similarities(search, missing)
-        return [
-            Candidate(candidate.uid, known[candidate.uid], "keyword", candidate.score)
+        worded = [
+            Candidate(candidate.uid, known[candidate.uid][1], "keyword", candidate.score)
             for candidate in found
             if candidate.uid in known
         ]
+        return worded, {uid: standing for uid, (standing, _) in known.items()}
 
-    def _similarities(self, search: Search, uids: Sequence[int]) -> dict[int, float]:
-        """By uid, the similarity to what stands out most; rows without a target are left out."""
+    def _similarities(self, search: Search, uids: Sequence[int]) -> dict[int, tuple[float, float]]:
+        """By uid, how far what stands out most lies above the typical, and its similarity.
+
+        Rows without a target are left out.
+        """
         found: dict[int, tuple[float, float]] = {}
         images, texts, order = self._stored(uids)
         for target in search.targets:
@@ -170,13 +198,13 @@ class Gatherer:
                 "text": texts,
                 "product": self._nearest.fusion.products(images, texts),
             }[target]
-            typical = self._typical(search, target) if len(search.targets) > 1 else 0.0
+            typical = self._typical(search, target)
             similarities = (vectors @ self._vector(search, target)[0]).tolist()
             for uid, vector, similarity in zip(order, vectors, similarities, strict=True):
                 if vector.any():
                     place = (similarity - typical, similarity)
                     found[uid] = max(found.get(uid, place), place)
-        return {uid: similarity for uid, (_, similarity) in found.items()}
+        return found
 
     def _reranked(self, search: Search, candidates: list[Candidate]) -> list[Candidate]:
         if not candidates or (search.distinct is None and search.diverse is None):

@@ -73,6 +73,34 @@ def reciprocal_rank_fusion(
     return sorted(merged, key=lambda found: (-found.score, found.uid))
 
 
+def weighted_fusion(
+    nearest: Sequence[Candidate],
+    worded: Sequence[Candidate],
+    standing: Mapping[int, float],
+    *,
+    word_share: float,
+) -> list[Candidate]:
+    """Candidates by vectors and by words, both best first → one list by a mean of two scores.
+
+    The convex combination of Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid
+    Retrieval" (2023, arXiv:2210.11934): each score runs from the least that means anything, 0, to
+    the best that the query finds, 1. For BM25 the least is no word in common; for cosines, which
+    span a narrow band that differs from query to query, it is the query's mean similarity over the
+    catalog, so `standing` holds by uid how far each candidate lies above that.
+    """
+    highest = max((standing[found.uid] for found in nearest), default=0.0)
+    top_score = max((found.score for found in worded), default=0.0)
+    words = {found.uid: found.score / top_score for found in worded if top_score > 0}
+    chosen = {found.uid: found for found in (*worded, *nearest)}
+    merged = []
+    for uid, found in chosen.items():
+        alike = max(0.0, standing[uid]) / highest if highest > 0 else 0.0
+        by_words, by_vectors = word_share * words.get(uid, 0.0), (1 - word_share) * alike
+        matched: Matched = "keyword" if by_words > by_vectors else found.matched
+        merged.append(replace(found, score=by_words + by_vectors, matched=matched))
+    return sorted(merged, key=lambda found: (-found.score, found.uid))
+
+
 def unseen(candidates: Sequence[Candidate], seen: set[int], excluded: Ids) -> list[Candidate]:
     """Those not in `seen`, which gets them, and not excluded."""
     skipped = seen | set(excluded.tolist())

@@ -160,3 +160,37 @@ def test_merged_lists_keep_their_order_for_every_k(shop: Shelf) -> None:
 def test_an_empty_keyword_is_refused() -> None:
     with pytest.raises(BadQuery, match="keyword is empty"):
         Query(keyword=" ")
+
+
+def test_weighted_scores_go_from_vectors_alone_to_words_alone(shop: Shelf) -> None:
+    engine = shop.engine()
+    near = (Term(vector=IMAGES[3]),)
+
+    def merged(share: float, k: int = 10) -> list[Hit]:
+        return worded(engine, "acme x200", terms=near, fuse="weighted", keyword_weight=share, k=k)
+
+    assert keys(merged(0)) == keys(engine.search(Query(near)))
+    assert keys(merged(1, k=2)) == ["shop/297.png", "shop/298.png"]
+    both = merged(0.5)
+    assert {"shop/3.png", "shop/297.png"} <= set(keys(both)[:3])
+    matched = {hit.key: hit.matched for hit in both}
+    assert (matched["shop/3.png"], matched["shop/297.png"]) == ("product", "keyword")
+
+
+def test_weighted_scores_have_pages_without_overlap(shop: Shelf) -> None:
+    engine = shop.engine()
+    near = (Term(vector=IMAGES[3]),)
+    first = engine.page(Query(near, keyword="acme", fuse="weighted", k=7))
+    again = Query(near, keyword="acme", fuse="weighted", k=7, after=first.next)
+    whole = keys(worded(engine, "acme", terms=near, fuse="weighted", k=14))
+    assert keys([*first.hits, *engine.page(again).hits]) == whole
+    with pytest.raises(BadQuery, match="another query"):
+        engine.page(Query(near, keyword="acme", k=7, after=first.next))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"), [({"fuse": "sum"}, "rrf or weighted"), ({"keyword_weight": 2}, "0 to 1")]
+)
+def test_a_wrong_fusion_is_refused(wrong: dict[str, object], says: str) -> None:
+    with pytest.raises(BadQuery, match=says):
+        Query(keyword="acme", **wrong)  # type: ignore[arg-type]
