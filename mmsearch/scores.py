@@ -10,7 +10,13 @@ from mmsearch.metrics import Doubles
 from mmsearch.records import Failure, Ids, Modality, SpaceId, Target
 
 DirectionName: TypeAlias = Literal[
-    "text-to-image", "image-to-text", "image-to-image", "text-to-text"
+    "text-to-image",
+    "image-to-text",
+    "image-to-image",
+    "text-to-text",
+    "text-to-product",
+    "image-to-product",
+    "product-to-product",
 ]
 
 

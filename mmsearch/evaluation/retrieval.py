@@ -7,7 +7,7 @@ import numpy as np
 from mmsearch.evaluation.bootstrap import estimate, mean_of, median_of, together
 from mmsearch.evaluation.tasks import Task
 from mmsearch.metrics import Ranking, join_rankings, rank_answers
-from mmsearch.records import Floats, Ids, Modality
+from mmsearch.records import Floats, Ids, Target
 from mmsearch.scores import Example, HardQuery, RetrievalScores
 
 RECALL_AT = (1, 5, 10)
@@ -18,8 +18,8 @@ _CURVE_POINTS = 60
 _HARDEST = 12
 _FOUND = 3
 
-# modality, position in its pool → what the page shows
-ShowExample = Callable[[Modality, int], Example]
+# what it is, its position → what the page shows
+ShowExample = Callable[[Target, int], Example]
 
 
 def score(
@@ -81,11 +81,11 @@ def curve_points(candidates: int) -> list[int]:
 
 
 def _similarities(task: Task, rows: Ids, queries: Floats, candidates: Floats) -> Floats:
-    """float32 (rows, n); a query's similarity to itself is -inf."""
+    """rows: int64 (r,), one after another → float32 (r, n); what is left out is at -inf."""
     similarities: Floats = queries[rows] @ candidates.T
-    own = task.itself[rows]
-    present = np.flatnonzero(own >= 0)
-    similarities[present, own[present]] = -np.inf
+    start, end = np.searchsorted(task.left_out[:, 0], [rows[0], rows[-1] + 1])
+    row, candidate = task.left_out[start:end].T
+    similarities[row - rows[0], candidate] = -np.inf
     return similarities
 
 

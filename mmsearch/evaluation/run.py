@@ -6,33 +6,41 @@ All models answer the same queries over the same candidates, so that they can be
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import difference
 from mmsearch.evaluation.embed import Embedded, embed
+from mmsearch.evaluation.examples import Examples
+from mmsearch.evaluation.fused import TaskVectors
 from mmsearch.evaluation.index_loss import LiveStore, index_scores
 from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, Pool, read_catalog
 from mmsearch.evaluation.queries import LabelledQuery, read_queries
 from mmsearch.evaluation.retrieval import score
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs, tasks_from_queries
 from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task, classify
+from mmsearch.fusion import Fusion, late_base
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Failure, Floats, Modality, printable_path
-from mmsearch.report.titles import one_line
+from mmsearch.records import Failure, SpaceId, printable_path
 from mmsearch.scores import (
     ClassificationScores,
     Difference,
     Evaluation,
-    Example,
     IndexScores,
     ModelScores,
     RetrievalScores,
 )
 from mmsearch.sources import Source
 
-_TITLE_CHARACTERS = 160
+# A model's name and space → how it makes products, over any means.
+Fuse: TypeAlias = Callable[[str, SpaceId], Fusion]
+
+
+def plain_fusion(model: str, space: SpaceId) -> Fusion:
+    """Picture and text count equally, as with a model that brings no fusion of its own."""
+    return late_base(space.dim, 0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +68,10 @@ def evaluate(
     *,
     progress: ProgressListener,
     store: LiveStore | None = None,
+    fuse: Fuse = plain_fusion,
 ) -> Evaluation:
     """models: names for `load`; the others are compared with the first. store: to measure too.
+    fuse: how each model makes products.
 
     Raises InputError where the labels leave nothing to measure, SpaceMismatch, MissingModel.
     """
@@ -69,7 +79,7 @@ def evaluate(
     catalog = read_catalog(sources, classes=options.classes, group=group, progress=progress)
     roots = [printable_path(source.root) for source in sources]
     return evaluate_labelled(
-        catalog, models, load, options, sources=roots, progress=progress, store=store
+        catalog, models, load, options, sources=roots, progress=progress, store=store, fuse=fuse
     )
 
 
@@ -82,6 +92,7 @@ def evaluate_labelled(
     sources: Sequence[str],
     progress: ProgressListener,
     store: LiveStore | None = None,
+    fuse: Fuse = plain_fusion,
 ) -> Evaluation:
     """As `evaluate`, for a catalog that has been read. sources: what the report calls it."""
     grouped = (options.group or options.classes) is not None
@@ -107,7 +118,7 @@ def evaluate_labelled(
     classes = classes.without(broken) if classes else None
     _require_something_left(tasks, classes, broken)
     progress.start("scoring", len(models))
-    scores = list(_scores(embedded, tasks, classes, catalog.pool, progress))
+    scores = list(_scores(embedded, tasks, classes, readable, fuse, progress))
     index = index_scores(store, readable.items, embedded[0], progress) if store else []
     return Evaluation(
         sources=sources,
@@ -193,20 +204,16 @@ def _scores(
     embedded: Sequence[Embedded],
     tasks: Sequence[Task],
     classes: ClassTask | None,
-    pool: Pool,
+    catalog: LabelledCatalog,
+    fuse: Fuse,
     progress: ProgressListener,
 ) -> Iterator[ModelScores]:
     first: list[RetrievalScores] = []
+    show = Examples(catalog)
     for model in embedded:
-        vectors: dict[Modality, Floats] = {"image": model.pictures, "text": model.texts}
+        vectors = TaskVectors(model, catalog.items, fuse(model.model, model.space))
         found = [
-            score(
-                task,
-                vectors[task.query][task.queries],
-                vectors[task.candidate][task.candidates],
-                lambda modality, place: _example(pool, modality, place),
-                base=first[number] if first else None,
-            )
+            score(task, *vectors.of(task), show.example, base=first[number] if first else None)
             for number, task in enumerate(tasks)
         ]
         first = first or found
@@ -225,14 +232,6 @@ def _named(classes: ClassTask | None, model: Embedded) -> ClassificationScores |
     if classes is None or not len(classes.pictures):
         return None
     return classify(classes, model.pictures[classes.pictures], model.prompts)
-
-
-def _example(pool: Pool, modality: Modality, place: int) -> Example:
-    if modality == "image":
-        return Example(pool.titles[place], printable_path(pool.pictures[place]))
-    text = one_line(pool.texts[place])
-    cut = f"{text[: _TITLE_CHARACTERS - 1].rstrip()}…" if len(text) > _TITLE_CHARACTERS else text
-    return Example(cut)
 
 
 def _differences(scores: Sequence[ModelScores]) -> Iterator[Difference]:

@@ -1,15 +1,22 @@
-"""Labels become retrieval tasks: per direction the queries, the candidates, and which are right."""
+"""Labels become retrieval tasks: per direction the queries, the candidates, and which are right.
+
+An item's product is its picture and its text together. What a query is part of is no answer to it.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.evaluation.labels import NONE, Item
 from mmsearch.evaluation.queries import LabelledQuery
 from mmsearch.metrics import Doubles, Judgements
-from mmsearch.records import Ids, Modality
+from mmsearch.records import Ids, Modality, Target
 from mmsearch.scores import DirectionName
+
+Flags: TypeAlias = NDArray[np.bool_]
 
 # A group of g items makes g² right pairs; past this many in all, queries are thinned out evenly.
 MOST_PAIRS = 10_000_000
@@ -19,32 +26,65 @@ _BOTH: tuple[tuple[Modality, Modality], ...] = (
     ("image", "image"),
     ("text", "text"),
 )
+_OF_GROUPS: tuple[tuple[Target, Target], ...] = (
+    ("image", "image"),
+    ("text", "text"),
+    ("text", "product"),
+    ("image", "product"),
+    ("product", "product"),
+)
+_NAMES: dict[tuple[Target, Target], DirectionName] = {
+    ("text", "image"): "text-to-image",
+    ("image", "text"): "image-to-text",
+    ("image", "image"): "image-to-image",
+    ("text", "text"): "text-to-text",
+    ("text", "product"): "text-to-product",
+    ("image", "product"): "image-to-product",
+    ("product", "product"): "product-to-product",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """The distinct pairs of picture and text, int64 (p,) each: positions in the pools, or NONE."""
+
+    pictures: Ids
+    texts: Ids
+
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> "Products":
+        """None at all where no item has both: there is nothing to put together."""
+        pairs = sorted({(item.picture, item.text) for item in items} - {(NONE, NONE)})
+        if not any(NONE not in pair for pair in pairs):
+            pairs = []
+        columns = np.array(pairs, np.int64).reshape(-1, 2)
+        return cls(columns[:, 0], columns[:, 1])
+
+    def parts(self, target: Target) -> Ids:
+        """int64 (p,): what of this kind each product holds."""
+        if target == "product":
+            return np.arange(len(self.pictures))
+        return self.pictures if target == "image" else self.texts
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """queries int64 (q,), candidates int64 (n,): positions in the pools of their modalities.
+    """queries int64 (q,), candidates int64 (n,): positions in their pools, or of products.
 
-    itself: int64 (q,), where the query stands among the candidates, NONE where it does not: a
-    query is no answer to itself.
+    left_out: int64 (m, 2), row of queries and of candidates, ascending: the query itself and the
+    products that hold it are no answers, unless they are labelled so.
     """
 
-    query: Modality
-    candidate: Modality
+    query: Target
+    candidate: Target
     queries: Ids
     candidates: Ids
     judgements: Judgements
-    itself: Ids
+    left_out: Ids
 
     @property
     def direction(self) -> DirectionName:
-        names: dict[tuple[Modality, Modality], DirectionName] = {
-            ("text", "image"): "text-to-image",
-            ("image", "text"): "image-to-text",
-            ("image", "image"): "image-to-image",
-            ("text", "text"): "text-to-text",
-        }
-        return names[self.query, self.candidate]
+        return _NAMES[self.query, self.candidate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,36 +97,85 @@ class _Pairs:
 
 
 def tasks_from_pairs(items: Sequence[Item], *, grouped: bool) -> list[Task]:
-    """Each item's text and picture answer each other; with groups, so do those of a group."""
+    """Each item's text and picture answer each other; with groups, so do those of a group, and
+    products are asked for as well.
+    """
     both = [item for item in items if NONE not in (item.picture, item.text)]
     texts = np.array([item.text for item in both], dtype=np.int64)
     pictures = np.array([item.picture for item in both], dtype=np.int64)
     ones = np.ones(len(both))
+    pools = _Pools(items)
     tasks = [
-        _task("text", "image", _Pairs(texts, pictures, ones), items),
-        _task("image", "text", _Pairs(pictures, texts, ones), items),
+        _task("text", "image", _Pairs(texts, pictures, ones), pools),
+        _task("image", "text", _Pairs(pictures, texts, ones), pools),
     ]
     if grouped:
-        tasks += [_task(name, name, _group_pairs(items, name), items) for name in ("image", "text")]
+        tasks += [_task(*way, _group_pairs(items, *way, pools), pools) for way in _OF_GROUPS]
     return [task for task in tasks if task is not None]
 
 
 def tasks_from_queries(items: Sequence[Item], queries: Sequence[LabelledQuery]) -> list[Task]:
-    """Every query against the pictures and against the texts of the items that answer it."""
-    tasks = (_task(*way, _query_pairs(items, queries, *way), items) for way in _BOTH)
+    """Every query against pictures, texts and products of the items that answer it."""
+    pools = _Pools(items)
+    ways: tuple[tuple[Modality, Target], ...] = (*_BOTH, ("text", "product"), ("image", "product"))
+    tasks = (_task(*way, _query_pairs(items, queries, *way, pools), pools) for way in ways)
     return [task for task in tasks if task is not None]
 
 
+class _Pools:
+    """Where an item's picture, text and product stand."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.products = Products.of(items)
+        pairs = zip(self.products.pictures.tolist(), self.products.texts.tolist(), strict=True)
+        places = {pair: place for place, pair in enumerate(pairs)}
+        self._places = {
+            "image": [item.picture for item in items],
+            "text": [item.text for item in items],
+            "product": [places.get((item.picture, item.text), NONE) for item in items],
+        }
+
+    def of_item(self, target: Target, item: int) -> int:
+        return self._places[target][item]
+
+    def candidates(self, target: Target) -> Ids:
+        """int64 (n,), ascending, distinct."""
+        return np.array(sorted(set(self._places[target]) - {NONE}), dtype=np.int64)
+
+    def holds(self, query: Target, candidate: Target, queries: Ids, answers: Ids) -> Flags:
+        """bool (m,): whether each answer is the query, or a product of which it is a part."""
+        if query != candidate and candidate != "product":
+            return np.zeros(len(queries), np.bool_)
+        parts = self.products.parts(query)[answers] if candidate == "product" else answers
+        return np.equal(parts, queries)
+
+    def holders(self, query: Target, candidate: Target, queries: Ids, candidates: Ids) -> Ids:
+        """int64 (m, 2), ascending: rows of queries and of the candidates that hold them."""
+        if query != candidate and candidate != "product":
+            return np.zeros((0, 2), np.int64)
+        parts = self.products.parts(query)[candidates] if candidate == "product" else candidates
+        order = np.argsort(parts, kind="stable")
+        starts = np.searchsorted(parts[order], queries)
+        counts = np.searchsorted(parts[order], queries, side="right") - starts
+        rows = np.repeat(np.arange(len(queries)), counts)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.stack([rows, order[np.repeat(starts, counts) + within]], axis=1)
+
+
 def _query_pairs(
-    items: Sequence[Item], queries: Sequence[LabelledQuery], query: Modality, candidate: Modality
+    items: Sequence[Item],
+    queries: Sequence[LabelledQuery],
+    query: Modality,
+    candidate: Target,
+    pools: _Pools,
 ) -> _Pairs:
-    asked, answer = _position_of(query), _position_of(candidate)
+    asked = _position_of(query)
     rows = [
-        (asked(labelled), answer(items[item]), grade)
+        (asked(labelled), pools.of_item(candidate, item), grade)
         for labelled in queries
         if asked(labelled) != NONE
         for item, grade in labelled.grades.items()
-        if answer(items[item]) != NONE
+        if pools.of_item(candidate, item) != NONE
     ]
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
     return _Pairs(
@@ -96,55 +185,49 @@ def _query_pairs(
     )
 
 
-def _group_pairs(items: Sequence[Item], modality: Modality) -> _Pairs:
-    position = _position_of(modality)
-    members: dict[str, set[int]] = {}
-    for item in items:
-        if item.group is not None and position(item) != NONE:
-            members.setdefault(item.group, set()).add(position(item))
-    groups = [np.array(sorted(group), dtype=np.int64) for group in members.values()]
-    total = sum(len(group) ** 2 for group in groups)
+def _group_pairs(items: Sequence[Item], query: Target, candidate: Target, pools: _Pools) -> _Pairs:
+    asked, answering = _members(items, query, pools), _members(items, candidate, pools)
+    names = [name for name in asked if name in answering]
+    total = sum(len(asked[name]) * len(answering[name]) for name in names)
     step = max(1, -(-total // MOST_PAIRS))
-    queries = [np.repeat(group[::step], len(group)) for group in groups]
-    answers = [np.tile(group, len(group[::step])) for group in groups]
-    query, answer = _joined(queries), _joined(answers)
-    others = query != answer
-    return _Pairs(query[others], answer[others], np.ones(int(others.sum())))
+    queries = [np.repeat(asked[name][::step], len(answering[name])) for name in names]
+    answers = [np.tile(answering[name], len(asked[name][::step])) for name in names]
+    found, answer = _joined(queries), _joined(answers)
+    others = ~pools.holds(query, candidate, found, answer)
+    return _Pairs(found[others], answer[others], np.ones(int(others.sum())))
 
 
-def _task(
-    query: Modality, candidate: Modality, pairs: _Pairs, items: Sequence[Item]
-) -> Task | None:
+def _members(items: Sequence[Item], target: Target, pools: _Pools) -> dict[str, Ids]:
+    """Each group's positions, int64 (g,), ascending, distinct."""
+    members: dict[str, set[int]] = {}
+    for place, item in enumerate(items):
+        position = pools.of_item(target, place)
+        if item.group is not None and position != NONE:
+            members.setdefault(item.group, set()).add(position)
+    return {name: np.array(sorted(group), dtype=np.int64) for name, group in members.items()}
+
+
+def _task(query: Target, candidate: Target, pairs: _Pairs, pools: _Pools) -> Task | None:
     """None if there is nothing to ask."""
     if not len(pairs.query):
         return None
-    position = _position_of(candidate)
-    candidates = _distinct(position(item) for item in items)
+    candidates = pools.candidates(candidate)
     queries, query_at = np.unique(pairs.query, return_inverse=True)
     answer_at = np.searchsorted(candidates, pairs.candidate)
     # Doubles share positions: each pair counts once, with its best grade.
     order = np.lexsort((-pairs.grade, answer_at, query_at))
     first = np.ones(len(order), dtype=bool)
-    cell = (query_at * len(candidates) + answer_at)[order]
-    first[1:] = np.diff(cell) > 0
+    cells = (query_at * len(candidates) + answer_at)[order]
+    first[1:] = np.diff(cells) > 0
     kept = order[first]
     judgements = Judgements(query_at[kept], answer_at[kept], pairs.grade[kept], len(queries))
-    itself = np.full(len(queries), NONE)
-    if query == candidate:
-        at = np.minimum(np.searchsorted(candidates, queries), len(candidates) - 1)
-        own = np.zeros(len(queries), dtype=bool)
-        own[query_at[queries[query_at] == candidates[answer_at]]] = True
-        itself = np.where((candidates[at] == queries) & ~own, at, NONE)
-    return Task(query, candidate, queries, candidates, judgements, itself)
+    holders = pools.holders(query, candidate, queries, candidates)
+    judged = np.isin(holders[:, 0] * len(candidates) + holders[:, 1], cells)
+    return Task(query, candidate, queries, candidates, judgements, holders[~judged])
 
 
-def _position_of(modality: Modality) -> Callable[[Item | LabelledQuery], int]:
-    return (lambda entry: entry.picture) if modality == "image" else (lambda entry: entry.text)
-
-
-def _distinct(positions: Iterable[int]) -> Ids:
-    """int64 (n,), ascending, without NONE."""
-    return np.array(sorted(set(positions) - {NONE}), dtype=np.int64)
+def _position_of(modality: Modality) -> Callable[[LabelledQuery], int]:
+    return (lambda query: query.picture) if modality == "image" else (lambda query: query.text)
 
 
 def _joined(parts: Sequence[Ids]) -> Ids:

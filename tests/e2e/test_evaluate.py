@@ -69,7 +69,8 @@ def test_the_document_is_versioned_and_whole(invoke: Invoke, goods: Path) -> Non
     assert [failure["key"] for failure in evaluation["failures"]] == ["goods/torn"]
     (model,) = evaluation["models"]
     assert set(model["retrieval"]) == {
-        "text-to-image", "image-to-text", "image-to-image", "text-to-text",
+        "text-to-image", "image-to-text", "image-to-image", "text-to-text", "text-to-product",
+        "image-to-product", "product-to-product",
     }  # fmt: skip
     metrics = model["retrieval"]["text-to-image"]["metrics"]
     assert list(metrics) == [
@@ -113,7 +114,7 @@ def test_queries_of_ones_own(invoke: Invoke, goods: Path, tmp_path: Path) -> Non
     found = document(invoke("evaluate", goods, "--queries", queries, "--json"))
     retrieval = found["evaluation"]["models"][0]["retrieval"]
     assert {name: each["queries"] for name, each in retrieval.items()} == {
-        "text-to-image": 1, "text-to-text": 1,
+        "text-to-image": 1, "text-to-text": 1, "text-to-product": 1,
     }  # fmt: skip
 
 
@@ -130,7 +131,7 @@ def test_the_page_is_self_contained_and_escaped(
     assert "default-src 'none'" in text
     addresses = re.findall(r'(?:src|srcset|href)="([^"#]+)"', text)
     # Two plots a direction and the confusion matrix, each light and dark.
-    assert sum(each.startswith("data:image/svg+xml") for each in addresses) == 2 * (2 * 4 + 1)
+    assert sum(each.startswith("data:image/svg+xml") for each in addresses) == 2 * (2 * 7 + 1)
     assert sum(each.startswith("data:image/webp") for each in addresses) > 10
     assert {each.split(":")[0] for each in addresses} == {"data"}
     for heading in ("text → image", "zero-shot classes", "Hardest queries", "Weakest classes"):

@@ -16,8 +16,9 @@ from mmsearch.errors import InputError, SpaceMismatch, StoreNotFound
 from mmsearch.evaluation.index_loss import LiveStore, open_live
 from mmsearch.evaluation.retrieval import curve_points
 from mmsearch.evaluation.run import EvaluationOptions, evaluate
+from mmsearch.fusion import LateFusion, shrunken_mean
 from mmsearch.progress import Silent
-from mmsearch.records import Floats
+from mmsearch.records import Floats, Modality
 from mmsearch.scores import Evaluation
 from mmsearch.sources import Source, SourceOptions, open_source
 
@@ -116,10 +117,40 @@ def test_zero_shot_is_the_nearest_mean_prompt(
     assert "top-5 accuracy" not in found.metrics
 
 
+def test_products_are_fused_as_an_index_would(
+    evaluation: Evaluation, encoder: Encoder, pictures: Floats
+) -> None:
+    captions = [f"{KINDS[n % 3]} number {n - (n % 4 == 3)}" for n in range(ITEMS)]
+    texts = encoder.encode_texts([*captions, f"{KINDS[0]} torn"])
+    # The torn picture's item is a product of its text alone, and has a part in the mean.
+    images = np.concatenate([pictures, np.zeros_like(pictures[:1])])
+    means: dict[Modality, Floats] = {
+        "image": shrunken_mean(pictures.sum(axis=0), ITEMS),
+        "text": shrunken_mean(texts.sum(axis=0), ITEMS + 1),
+    }
+    fusion = LateFusion(means)
+    products = fusion.products(images, texts)
+    kinds = np.array([*np.arange(ITEMS) % 3, 0])
+    by_direction = {each.direction: each for each in evaluation.models[0].retrieval}
+    likeness = products @ products.T
+    np.fill_diagonal(likeness, -np.inf)
+    nearest = kinds[likeness.argmax(axis=1)] == kinds
+    scores = by_direction["product-to-product"]
+    assert (scores.queries, scores.candidates) == (ITEMS + 1, ITEMS + 1)
+    assert scores.metrics["recall@1"].value == pytest.approx(nearest.mean())
+    distinct = [captions.index(text) for text in dict.fromkeys(captions)] + [ITEMS]
+    asked = fusion.centre(texts[distinct], "text") @ products.T
+    every = np.array([*captions, f"{KINDS[0]} torn"])
+    asked[every[distinct][:, None] == every[None, :]] = -np.inf
+    found = kinds[asked.argmax(axis=1)] == kinds[distinct]
+    assert by_direction["text-to-product"].metrics["recall@1"].value == pytest.approx(found.mean())
+
+
 def test_a_model_does_not_differ_from_itself(evaluation: Evaluation) -> None:
     parts = {difference.part for difference in evaluation.differences}
     assert parts == {
-        "text-to-image", "image-to-text", "image-to-image", "text-to-text", "zero-shot",
+        "text-to-image", "image-to-text", "image-to-image", "text-to-text", "text-to-product",
+        "image-to-product", "product-to-product", "zero-shot",
     }  # fmt: skip
     assert all(d.model == "again" for d in evaluation.differences)
     assert {(d.value, d.low, d.high, d.p_value) for d in evaluation.differences} == {(0, 0, 0, 1)}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from mmsearch.errors import InputError
 from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, read_catalog
 from mmsearch.evaluation.queries import read_queries
-from mmsearch.evaluation.tasks import Task, tasks_from_pairs, tasks_from_queries
+from mmsearch.evaluation.tasks import Products, Task, tasks_from_pairs, tasks_from_queries
 from mmsearch.evaluation.zero_shot import class_task, class_title
 from mmsearch.progress import Silent
 from mmsearch.sources import SourceOptions, open_source
@@ -81,7 +82,33 @@ def test_a_group_answers_without_the_query_itself(table: Path) -> None:
     assert right(tasks, "image-to-image") == {0: {1: 1}, 1: {0: 1}}
     assert right(tasks, "text-to-text") == {0: {2: 1}, 2: {0: 1}}
     (task,) = [task for task in tasks if task.direction == "image-to-image"]
-    assert task.candidates[task.itself].tolist() == task.queries.tolist()
+    assert task.queries[task.left_out[:, 0]].tolist() == task.queries.tolist()
+    assert task.candidates[task.left_out[:, 1]].tolist() == task.queries.tolist()
+
+
+def test_products_answer_for_their_group_without_what_they_hold(table: Path) -> None:
+    items = read(table, group="product").items
+    products = Products.of(items)
+    # e has lost its picture; a and b share a text, a and d a picture.
+    assert products.pictures.tolist() == [-1, 0, 0, 1, 2]
+    assert products.texts.tolist() == [3, 0, 2, 0, 1]
+    tasks = tasks_from_pairs(items, grouped=True)
+    assert right(tasks, "product-to-product") == {1: {2: 1, 3: 1}, 2: {1: 1, 3: 1}, 3: {1: 1, 2: 1}}
+    assert right(tasks, "text-to-product") == {0: {2: 1}, 2: {1: 1, 3: 1}}
+    assert right(tasks, "image-to-product") == {0: {3: 1}, 1: {1: 1, 2: 1}}
+    left_out = {
+        task.direction: [(int(task.queries[q]), int(task.candidates[c])) for q, c in task.left_out]
+        for task in tasks
+    }
+    assert left_out["product-to-product"] == [(1, 1), (2, 2), (3, 3)]
+    assert left_out["text-to-product"] == [(0, 1), (0, 3), (2, 2)]
+    assert left_out["image-to-product"] == [(0, 1), (0, 2), (1, 3)]
+    assert left_out["text-to-image"] == []
+
+
+def test_no_products_where_nothing_has_both(table: Path) -> None:
+    items = [replace(item, picture=NONE) for item in read(table, group="product").items]
+    assert {task.direction for task in tasks_from_pairs(items, grouped=True)} == {"text-to-text"}
 
 
 def test_large_groups_are_thinned_out_evenly(monkeypatch: pytest.MonkeyPatch, table: Path) -> None:
@@ -151,11 +178,15 @@ def test_queries_from_json_lines(table: Path) -> None:
     assert right(tasks, "text-to-text") == {4: {0: 1, 2: 3}, 1: {1: 2}}
     assert right(tasks, "image-to-image") == {0: {1: 1}}
     assert right(tasks, "image-to-text") == {0: {0: 1}}
+    assert right(tasks, "text-to-product") == {4: {1: 1, 2: 3}, 1: {4: 2}}
+    assert right(tasks, "image-to-product") == {0: {3: 1}}
+    (pictures_to_products,) = [task for task in tasks if task.direction == "image-to-product"]
+    assert pictures_to_products.left_out.tolist() == [[0, 1], [0, 2]]
     (texts,) = [task for task in tasks if task.direction == "text-to-text"]
     # 'A green lamp' is an item's own text and its right answer, so it stays in.
-    assert texts.itself.tolist() == [-1, -1]
+    assert texts.left_out.tolist() == []
     (pictures,) = [task for task in tasks if task.direction == "image-to-image"]
-    assert pictures.itself.tolist() == [0]
+    assert pictures.left_out.tolist() == [[0, 0]]
 
 
 def test_queries_from_csv(table: Path) -> None:
@@ -234,10 +265,23 @@ def test_tasks_are_as_their_definitions_say(catalog: list[Item]) -> None:
             ):
                 pictures_to_pictures.setdefault(one.picture, {})[other.picture] = 1.0
     tasks = tasks_from_pairs(catalog, grouped=True)
-    expected = {"text-to-image": texts_to_pictures, "image-to-image": pictures_to_pictures}
+    products = sorted({(item.picture, item.text) for item in catalog} - {(NONE, NONE)})
+    texts_to_products: dict[int, dict[int, float]] = {}
+    for one in catalog if whole else []:
+        for other in catalog:
+            pair = (other.picture, other.text)
+            grouped = one.group is not None and one.group == other.group
+            if grouped and pair in products and one.text not in (NONE, other.text):
+                texts_to_products.setdefault(one.text, {})[products.index(pair)] = 1.0
+    expected = {
+        "text-to-image": texts_to_pictures,
+        "image-to-image": pictures_to_pictures,
+        "text-to-product": texts_to_products,
+    }
     for direction, answers in expected.items():
         found = [task for task in tasks if task.direction == direction]
         assert bool(found) == bool(answers)
         if answers:
             assert right(tasks, direction) == answers
-            assert found[0].candidates.tolist() == sorted({i.picture for i in catalog} - {NONE})
+            if direction.endswith("image"):
+                assert found[0].candidates.tolist() == sorted({i.picture for i in catalog} - {NONE})

@@ -1,0 +1,32 @@
+"""Pictures, texts and products as the report shows them."""
+
+from mmsearch.evaluation.labels import NONE, LabelledCatalog, Pool
+from mmsearch.evaluation.tasks import Products
+from mmsearch.records import Target, printable_path
+from mmsearch.report.titles import one_line
+from mmsearch.scores import Example
+
+_TITLE_CHARACTERS = 160
+
+
+class Examples:
+    def __init__(self, catalog: LabelledCatalog) -> None:
+        self._pool, self._products = catalog.pool, Products.of(catalog.items)
+
+    def example(self, target: Target, place: int) -> Example:
+        """place: in the pool, or among the products, which their picture stands for."""
+        if target == "product":
+            picture = int(self._products.pictures[place])
+            text = int(self._products.texts[place])
+            return _text(self._pool, text) if picture == NONE else _picture(self._pool, picture)
+        return _picture(self._pool, place) if target == "image" else _text(self._pool, place)
+
+
+def _picture(pool: Pool, place: int) -> Example:
+    return Example(pool.titles[place], printable_path(pool.pictures[place]))
+
+
+def _text(pool: Pool, place: int) -> Example:
+    text = one_line(pool.texts[place])
+    cut = f"{text[: _TITLE_CHARACTERS - 1].rstrip()}…" if len(text) > _TITLE_CHARACTERS else text
+    return Example(cut)
