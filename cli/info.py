@@ -1,6 +1,7 @@
 """mmsearch info: what is in the store, and what was skipped."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,6 +30,14 @@ def info(
     index: Annotated[
         bool, typer.Option("--index", help="Show why each index is what it is, and its recall.")
     ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw recall over effort into a .html page or a .png picture.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     store: options.Store = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -40,6 +49,13 @@ def info(
     if failures:
         show_failures(catalog.failures(), as_json=as_json, quiet=quiet)
         return
+    if plot is not None:
+        from mmsearch.report.tuning_page import write_tuning
+
+        write_tuning(catalog.indexes(), plot)
+        stderr_console(quiet=quiet).print(f"wrote {plot}", soft_wrap=True)
+        if not index:
+            return
     if index:
         show_indexes(catalog.indexes(), as_json=as_json)
         return

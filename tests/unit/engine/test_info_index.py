@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import mmsearch
 from mmsearch.cli.info import info
-from mmsearch.errors import StoreNotFound
+from mmsearch.errors import InputError, StoreNotFound
 from tests.shelves import Shelf, products
 
 MakeShelf = Callable[..., Shelf]
@@ -52,6 +54,33 @@ def test_an_exact_index_needs_no_tuning(shelf: Shelf, capsys: pytest.CaptureFixt
     shelf.build()
     info(store=shelf.store.folder, index=True)
     assert capsys.readouterr().out.count("recall is 1") == 3
+
+
+def test_the_curve_is_drawn_as_a_page_and_as_a_picture(
+    make_shelf: MakeShelf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf = make_shelf(products(200), "hnsw")
+    for name in ("curve.html", "curve.png"):
+        info(store=shelf.store.folder, plot=tmp_path / name)
+        assert f"wrote {tmp_path / name}" in capsys.readouterr().err.replace("\n", "")
+    page = (tmp_path / "curve.html").read_text(encoding="utf-8")
+    for target, meta in mmsearch.open(shelf.store.folder).indexes().items():
+        assert f"{target}: hnsw, 200 vectors" in page
+        assert meta.tuning is not None
+        assert page.count(f"→ {meta.tuning.effort}<") >= 1
+    assert page.count("data:image/svg+xml") == 6
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert min(picture.size) > 400
+        assert len(set(picture.convert("L").resize((64, 64)).tobytes())) > 20
+
+
+def test_a_plot_says_why_there_is_none(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.write(products(20))
+    shelf.build()
+    with pytest.raises(InputError, match="no curve"):
+        info(store=shelf.store.folder, plot=tmp_path / "curve.html")
+    with pytest.raises(InputError, match=r"\.html page or a \.png"):
+        info(store=shelf.store.folder, plot=tmp_path / "curve.pdf")
 
 
 def test_without_a_store_it_is_not_found(shelf: Shelf) -> None:
