@@ -61,9 +61,14 @@ class StartModel:
     def copy(self) -> Any:
         return deepcopy(self.model)
 
-    def token_ids(self, texts: Sequence[str]) -> Tensor:
-        """int64 (n, length): as short as the longest text allows, where padding changes nothing."""
+    def token_ids(self, texts: Sequence[str], *, whole: bool = False) -> Tensor:
+        """int64 (n, length): as short as the longest text allows, where padding changes nothing.
+
+        whole: the full context instead.
+        """
         tokens = self.tokenizer(texts)
+        if whole:
+            return torch.from_numpy(tokens.ids).to(self.device)
         causal = is_causal(self.files.config["text_cfg"])
         ids = shortened(tokens.ids, tokens.lengths.clip(max=self.tokenizer.context), causal)
         return torch.from_numpy(ids).to(self.device)

@@ -20,6 +20,8 @@ from mmsearch.records import Floats
 Depth: TypeAlias = Literal["none", "head", "blocks"]
 # Texts per pass without gradients.
 _BATCH = 64
+# Texts per pass whose rows are kept: always so many, see _Memo.
+_ROWS = 32
 # Rows kept: 200 MB at a width of 512. Words left out by chance make new texts without end.
 _KEPT = 100_000
 
@@ -61,7 +63,8 @@ class TextSide:
         return start_vectors(self._start, texts)
 
     def _pooled(self, texts: Sequence[str]) -> Tensor:
-        return pool(text_tower(self._start.model), self._start.token_ids(texts))
+        ids = self._start.token_ids(texts, whole=True)
+        return pool(text_tower(self._start.model), ids)
 
 
 def encode_all(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str]) -> Floats:
@@ -83,7 +86,7 @@ def start_vectors(start: StartModel, texts: Sequence[str]) -> Tensor:
     """The start model's own, any text tower's: float32 (n, dim), unit rows."""
     if is_known(start):
         tower = text_tower(start.model)
-        vectors = project(tower, pool(tower, start.token_ids(texts)))
+        vectors = project(tower, pool(tower, start.token_ids(texts, whole=True)))
     else:
         ids = torch.from_numpy(start.tokenizer(texts).ids).to(start.device)
         vectors = start.model.encode_text(ids)
@@ -118,7 +121,11 @@ def require_known(start: StartModel) -> None:
 
 
 class _Memo:
-    """Rows by text, the latest _KEPT of them."""
+    """Rows by text, the latest _KEPT of them.
+
+    All are computed in passes of one shape, so that a row does not hang on which texts came with
+    it: a run that was resumed meets them in other company, and must end with the same weights.
+    """
 
     def __init__(self, compute: Callable[[Sequence[str]], Tensor]) -> None:
         self._compute = compute
@@ -126,11 +133,12 @@ class _Memo:
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        missing = sorted({text for text in texts if text not in self._rows}, key=len)
+        missing = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if len(self._rows) + len(missing) > _KEPT:
             self._rows.clear()
-            missing = sorted(set(texts), key=len)
-        for at in range(0, len(missing), _BATCH):
-            batch = missing[at : at + _BATCH]
-            self._rows.update(zip(batch, self._compute(batch), strict=True))
+            missing = list(dict.fromkeys(texts))
+        for at in range(0, len(missing), _ROWS):
+            batch = missing[at : at + _ROWS]
+            filled = [*batch, *[""] * (_ROWS - len(batch))]
+            self._rows.update(zip(batch, self._compute(filled), strict=False))
         return torch.stack([self._rows[text] for text in texts])
