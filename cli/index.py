@@ -149,8 +149,6 @@ def index(
             progress=progress,
         )
         copies = duplicates_line(catalog, progress) if dedup and not dry_run else ""
-    if copies:
-        console.print(copies, soft_wrap=True)
     if as_json:
         write_text(to_json({"dry_run": dry_run, "report": report}))
     else:
@@ -158,6 +156,8 @@ def index(
             console.print(line, soft_wrap=True)
         if not dry_run and catalog.info().model == "builtin":
             console.print(base_advice(), soft_wrap=True)
+    if copies:
+        console.print(copies, soft_wrap=True)
     if strict and report.failures:
         raise FailuresFound(
             f"{len(report.failures)} items failed; 'mmsearch info --failures' lists them"

@@ -24,6 +24,7 @@ from mmsearch.store.lance import Store
 from mmsearch.store.spaces import root_of
 
 FOLDER = "dedup"
+_MANY_COPIES = 0.01
 
 
 def find_duplicates(
@@ -119,7 +120,11 @@ def _groups(
     texts = [item.text for item in grouping.items]
     groups += grouping.groups("text", text_pairs(texts, tiers, thresholds.text_near, progress))
     if "similar" in tiers:
-        groups += grouping.groups("similar", vectors.similar(_copies(groups), thresholds.similar))
+        copies = _copies(groups)
+        # Many copies of one picture would fill all the places of its neighbours.
+        narrowed = grouping.options.narrowed or len(copies) > _MANY_COPIES * len(texts)
+        near = vectors.similar(copies, thresholds.similar, narrowed=narrowed)
+        groups += grouping.groups("similar", near)
     return groups
 
 

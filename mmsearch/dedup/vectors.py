@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmsearch.dedup.items import Item
-from mmsearch.dedup.misplaced import find_misplaced
+from mmsearch.dedup.misplaced import FEWEST_ITEMS, find_misplaced
 from mmsearch.dedup.results import Finding, Pair
 from mmsearch.dedup.texts import excerpt, normalised
 from mmsearch.engine.nearest import Nearest
@@ -27,20 +27,29 @@ class VectorFinder:
     nearest: Nearest
     progress: ProgressListener
 
-    def similar(self, copies: Set[int], threshold: float) -> list[Pair]:
-        """Pairs of the tier similar. copies: uids of pictures that another one stands for."""
+    def similar(self, copies: Set[int], threshold: float, *, narrowed: bool) -> list[Pair]:
+        """Pairs of the tier similar. copies: uids of pictures that another one stands for.
+
+        narrowed: the items are only some of the store's rows.
+        """
         places = {item.uid: place for place, item in enumerate(self.items)}
-        allowed = np.array(sorted(set(places) - copies), np.int64)
+        wanted = np.array(sorted(set(places) - copies), np.int64)
         found: dict[tuple[int, int], float] = {}
-        self.progress.start("comparing vectors", len(allowed))
+        self.progress.start("comparing vectors", len(wanted))
         for uids, (vectors,) in self.store.vectors(["_image_vector"]):
-            asked = np.flatnonzero(np.isin(uids, allowed) & vectors.any(axis=1))
+            asked = np.flatnonzero(np.isin(uids, wanted) & vectors.any(axis=1))
             if not asked.size:
                 continue
-            rankings = self.nearest.search(unit(vectors[asked]), "image", _SIMILAR_ASKED, allowed)
+            # A search among chosen rows is slower: where nearly all are, others are dropped after.
+            rankings = self.nearest.search(
+                unit(vectors[asked]), "image", _SIMILAR_ASKED, wanted if narrowed else None
+            )
             for uid, (similarities, others) in zip(uids[asked].tolist(), rankings, strict=True):
-                for similarity, other in zip(similarities.tolist(), others.tolist(), strict=True):
-                    if other != uid and similarity >= threshold:
+                near = (similarities >= threshold) & (others != uid)
+                for similarity, other in zip(
+                    similarities[near].tolist(), others[near].tolist(), strict=True
+                ):
+                    if other in places and other not in copies:
                         first, second = sorted((places[uid], places[other]))
                         found[first, second] = similarity
             self.progress.advance(len(asked))
@@ -66,6 +75,8 @@ class VectorFinder:
     def misplaced(self, copies: Set[int]) -> list[Finding]:
         """Texts on the wrong picture, the most outlying first, and whose text fits better."""
         worded = {item.uid for item in self.items if normalised(item.text)} - copies
+        if len(worded) < FEWEST_ITEMS:
+            return []
         uids, images, texts = self._both_vectors(worded)
         self.progress.start("comparing texts with pictures", None)
         found = find_misplaced(images, texts)

@@ -68,6 +68,14 @@ def test_only_pairs_with_new_pictures_are_looked_for_and_both_ways() -> None:
     assert find_edited(backwards, new_from=1).pairs.tolist() == [[0, 3]]
 
 
+def test_two_frames_of_a_moving_camera_are_no_copies_of_each_other() -> None:
+    wide = scene(9, (400, 300))
+    frames = [wide.crop((left, 0, left + 360, 300)) for left in (0, 40)]
+    one, other = (thumbnail(frame) for frame in frames)
+    assert find_edited(np.stack([one, other])).pairs.size == 0
+    assert find_edited(np.stack([one, other, thumbnail(wide)])).pairs.tolist() == [[0, 2], [1, 2]]
+
+
 def test_blank_pictures_are_nobodys_copies() -> None:
     blank = [Image.new("RGB", (64, 64), colour) for colour in ("white", "white", "red")]
     thumbnails = np.stack([thumbnail(image) for image in [*blank, scene(1)]])
