@@ -155,11 +155,12 @@ def _part(
             assigned[place] = next(name for name in SPLIT_NAMES if name in limits)
     if straddling and not allow:
         first = " and ".join(items[place].key for place in sorted(straddling[0].settled)[:2])
-        source = "--split-column" if any(item.split for item in items) else _shown(file)
+        named = any(item.split for item in items)
+        source = "--split-column" if named else _shown(file)
+        mend = "mend the column, or leave it out" if named else "remove it to split anew"
         raise InputError(
             f"{source} parts {len(straddling)} groups of one product or picture, so that tests "
-            f"would see what was trained on; the first holds {first}; mend it, or allow it with "
-            "--allow-straddling"
+            f"would see what was trained on; the first holds {first}; {mend}"
         )
     return assigned, left_out
 
