@@ -160,14 +160,27 @@ class _Writer:
             table = rows_to_arrow(self._rows, self._schema)
             number = len(list(self._folder.glob("*.arrow")))
             path = self._folder / f"{number:06d}.arrow"
-            part = path.with_suffix(".part")
-            with part.open("wb") as stream:
-                with pa.ipc.new_file(stream, self._schema) as file:
-                    file.write_table(table)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(path)
+            try:
+                _write(table, path)
+            except OSError as error:
+                raise InputError(
+                    f"cannot write vectors to {self._folder}: {error.strerror or error}; make "
+                    "room, and run the same command to go on"
+                ) from error
         self._rows, self._last = [], time.monotonic()
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    part = path.with_suffix(".part")
+    try:
+        with part.open("wb") as stream:
+            with pa.ipc.new_file(stream, table.schema) as file:
+                file.write_table(table)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _read(folder: Path, dim: int) -> pa.Table:

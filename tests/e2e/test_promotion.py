@@ -103,6 +103,7 @@ def test_everything_but_the_vectors_goes_over_and_back(shop: Path, other_model: 
     assert [f["key"] for f in ledger] == ["loose/torn.png"]
     assert [source.name for source in live.manifest.sources] == ["products", "loose"]
     after = _hits(catalog)
+    assert catalog.search(keyword="tomatoes")[0].key == "products/two-tomatoes"
     assert {hit.similarity for hit in after} != {hit.similarity for hit in before}
     assert catalog.index().unchanged == ITEMS + 1, "nothing is encoded again"
     assert catalog.undo_prune() == 1, "what was pruned before can still be brought back"
@@ -202,6 +203,23 @@ def test_a_run_that_was_killed_goes_on(shop: Path, other_model: Path) -> None:
     assert [hit.similarity for hit in resumed] == pytest.approx(
         [hit.similarity for hit in straight], abs=1e-3
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on file sizes are POSIX")
+def test_a_full_disk_is_said_and_nothing_is_lost(shop: Path, other_model: Path) -> None:
+    import resource
+
+    catalog = _open(shop)
+    before = _hits(catalog)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot write vectors to .*; make room, and run"):
+            promote(catalog, str(other_model))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert _hits(catalog) == before
+    assert promote(catalog, str(other_model)).failures == ()
 
 
 def _verdict(**changes: Any) -> Verdict:
