@@ -251,12 +251,26 @@ def selector(ids: Ids) -> faiss.IDSelector:
 
 def ordered(similarities: Floats, ids: Ids, k: int) -> tuple[Floats, Ids]:
     """The best k by similarity, then by smaller id, padded. Both in: (q, any), both out: (q, k)."""
+    if _is_ordered(similarities, ids, k):
+        return np.minimum(similarities, np.float32(1)), ids
     similarities = np.where(ids >= 0, np.clip(similarities, -1, 1), np.float32(-np.inf))
     order = np.lexsort((ids, -similarities), axis=1)[:, :k]
     similarities = np.take_along_axis(similarities, order, axis=1)
     padded_similarities, padded_ids = _padded(similarities, k)
     padded_ids[:, : order.shape[1]] = np.take_along_axis(ids, order, axis=1)
     return padded_similarities, padded_ids
+
+
+def _is_ordered(similarities: Floats, ids: Ids, k: int) -> bool:
+    """Whether they are k each, all there and without ties, as FAISS mostly returns them.
+
+    Sorting anew takes as long as a small index takes to search.
+    """
+    if ids.shape[1] != k or (ids < 0).any():
+        return False
+    descending = (similarities[:, 1:] < similarities[:, :-1]).all()
+    # Rounding may lift several copies above 1, and cut to 1 they tie.
+    return bool(descending and (k == 1 or (similarities[:, 1] < 1).all()))
 
 
 def _padded(similarities: Floats, k: int) -> tuple[Floats, Ids]:

@@ -1,6 +1,7 @@
 """IVF: vectors in cells around k-means centres; a search looks into the nearest cells only."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import faiss
 import numpy as np
@@ -108,9 +109,10 @@ class IvfIndex(FaissIndex):
         self, queries: Floats, k: int, probes: int, filters: "Filters | None"
     ) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim) → similarities and ids (q, k), -1 where cells run out."""
-        # Given as arguments, the selectors are kept alive by the parameters.
-        parameters = faiss.SearchParametersIVF(nprobe=probes)
-        if filters is not None:
+        if filters is None:
+            parameters = probing(probes)
+        else:
+            # Given as arguments, the selectors are kept alive by the parameters.
             parameters = faiss.SearchParametersIVF(
                 nprobe=probes,
                 sel=filters.ids,
@@ -129,6 +131,12 @@ class IvfIndex(FaissIndex):
             lists = self.index.invlists
             self._ends = np.cumsum([lists.list_size(cell) for cell in range(self.cells)])
         return self._ends
+
+
+@cache
+def probing(probes: int) -> faiss.SearchParametersIVF:
+    """Made once: making them takes as long as looking into a few cells."""
+    return faiss.SearchParametersIVF(nprobe=probes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ A code takes dim/4 bytes of memory. The float16 rows take no more than the pages
 touches, since they stay in the file that the index is mapped from.
 """
 
+from functools import cache
+
 import faiss
 import numpy as np
 
@@ -121,16 +123,29 @@ class IvfPqIndex(StrikingIndex):
         self, queries: Floats, k: int, within: RowFilter | None, probes: int
     ) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim) → similarities and ids (q, k), -1 where cells run out."""
-        inside = faiss.SearchParametersIVF(nprobe=probes)
-        if within is not None:
+        if within is None:
+            parameters = refining(probes, self.refinement)
+        else:
             inside = faiss.SearchParametersIVF(nprobe=probes, sel=within.selector)
-        parameters = faiss.IndexRefineSearchParameters(
-            k_factor=self.refinement,
-            base_index_params=faiss.SearchParametersPreTransform(index_params=inside),
-        )
+            parameters = _refined_by(inside, self.refinement)
         queries = np.ascontiguousarray(queries)
         similarities, found = self._refined().search(queries, k, params=parameters)
         return similarities, self._named(found)
 
     def _refined(self) -> faiss.IndexRefine:
         return faiss.downcast_index(self.index.index)
+
+
+@cache
+def refining(probes: int, refinement: int) -> faiss.IndexRefineSearchParameters:
+    """Made once: making them takes as long as looking into a few cells."""
+    return _refined_by(faiss.SearchParametersIVF(nprobe=probes), refinement)
+
+
+def _refined_by(
+    inside: faiss.SearchParametersIVF, refinement: int
+) -> faiss.IndexRefineSearchParameters:
+    return faiss.IndexRefineSearchParameters(
+        k_factor=refinement,
+        base_index_params=faiss.SearchParametersPreTransform(index_params=inside),
+    )
