@@ -34,7 +34,7 @@ class _Defaults:
 # A head on frozen features takes high rates and many epochs, both of which are cheap; what lies
 # deeper forgets at such rates.
 _DEFAULTS: dict[Method, _Defaults] = {
-    "head": _Defaults(1e-3, 40, 256),
+    "head": _Defaults(2e-3, 20, 256),
     "lora": _Defaults(1e-3, 12, 64),
     "last-n": _Defaults(3e-4, 10, 64),
     "full": _Defaults(1e-4, 8, 64),
@@ -53,9 +53,9 @@ class FinetuneOptions:
     Steps: steps or epochs, not both; micro_batch: rows encoded at once with their gradients kept
     (GradCache gives the whole batch's); average: of the weights; patience: validations.
     Losses: title_weight: of naming pictures among all class titles; class_weight: of a classifier
-    beside; keep_weight: of staying near the start's
-    similarities; teacher: a model to learn from, teacher_weight: how much; consistency_weight: of
-    two views' agreement; hard_negatives: of each item, mined between epochs.
+    beside; keep_weight: of staying near the start beyond the catalog, see `replay`; teacher: a
+    model to learn from, teacher_weight: how much; consistency_weight: of two views' agreement;
+    hard_negatives: of each item, mined between epochs.
     kept_share: what must remain of the general score.
     """
 
@@ -78,9 +78,9 @@ class FinetuneOptions:
     shares: tuple[float, float, float] = DEFAULT_SHARES
 
     augment: bool = True
-    views: int = 8
+    views: int = 4
     class_balanced: bool = True
-    word_dropout: float = 0.1
+    word_dropout: float = 0.0
     modality_dropout: float = 0.0
 
     epochs: float | None = None
@@ -96,8 +96,8 @@ class FinetuneOptions:
     checkpoint_every: int | None = None
 
     title_weight: float = 1.0
-    class_weight: float = 0.2
-    keep_weight: float = 0.5
+    class_weight: float = 0.5
+    keep_weight: float = 10.0
     teacher: str | None = None
     teacher_weight: float = 1.0
     consistency_weight: float = 0.0

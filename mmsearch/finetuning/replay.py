@@ -108,11 +108,9 @@ def class_names() -> list[str]:
 
 @lru_cache(maxsize=2)
 def drawn_shapes(count: int, size: int, *, seed: int) -> Pixels:
-    """uint8 (count, size, size, 3): a few ellipses, boxes, polygons, arcs
-    and lines on each."""
+    """uint8 (count, size, size, 3): a few ellipses, boxes, polygons, arcs and lines on each."""
     drawings = (_drawing(np.random.default_rng([seed, _SHAPES, at])) for at in range(count))
-    shapes = np.stack([np.asarray(each.resize((size, size))) for each in drawings])
-    return shapes
+    return np.stack([np.asarray(each.resize((size, size))) for each in drawings])
 
 
 def _drawing(chance: np.random.Generator) -> Image.Image:
