@@ -41,6 +41,8 @@ class Towers(nn.Module):
         self.scale = nn.Parameter(torch.tensor(2.0))
         self.drawn = torch.zeros(PAIRS)
         self.before_step: Callable[[int], None] = lambda step: None
+        # As a loaded model is: only the loop switches its dropout on.
+        self.eval()
 
     def parameter_groups(self, options: LoopOptions) -> list[dict[str, Any]]:
         matrices = [p for p in self.parameters() if p.ndim > 1]

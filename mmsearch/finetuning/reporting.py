@@ -107,7 +107,7 @@ def read_curves(metrics: Path) -> Curves:
 
 def _licence(model: str) -> str:
     known = {each.name: each.licence for each in MODELS}
-    return known.get(model, "that of the model it started from")
+    return known.get(model, "unknown")
 
 
 def _settings(options: FinetuneOptions) -> dict[str, Scalar]:

@@ -185,6 +185,7 @@ def run_loop(
         progress.advance(result.step)
         if result.step == 0:
             judge()
+        trainee.train()
         while result.step < options.steps and not result.ended_early:
             step = result.step
             # Dropout depends on the step alone, whatever ran before it.
