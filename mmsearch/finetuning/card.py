@@ -1,5 +1,6 @@
 """The card of a fine-tuned model, written from the run: Markdown with a hub's front matter."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from mmsearch.report.titles import one_line, value_text
 from mmsearch.scores import Estimate, metric_text
 
 _METRICS = ("recall@1", "recall@5", "recall@10", "MRR", "accuracy", "macro F1")
+# A licence's identifier, as 'Apache-2.0'; a folder's licence is not known by one.
+_SPDX = re.compile(r"[\w.+-]+")
 _METHODS = {
     "head": "a projection on frozen towers",
     "lora": "low-rank adapters, merged into the weights",
@@ -19,11 +22,12 @@ _METHODS = {
 
 def write_card(outcome: Outcome) -> str:
     """The card as Markdown. All numbers are the run's own; nothing is claimed beyond them."""
+    licence = outcome.licence if _SPDX.fullmatch(outcome.licence) else None
     lines = [
         "---",
         "library_name: open_clip",
         "pipeline_tag: zero-shot-image-classification",
-        f"license: {outcome.licence.lower()}",
+        f"license: {licence.lower() if licence else 'other'}",
         "tags:",
         "- fine-tuned",
         "---",
@@ -36,8 +40,8 @@ def write_card(outcome: Outcome) -> str:
         "",
         "## Licence and data",
         "",
-        f"The licence of the start model, {outcome.licence}, holds on. The data are the user's, "
-        "who answers for the right to train on them:",
+        f"The licence of `{outcome.start}`{f', {licence},' if licence else ''} holds on. The data "
+        "are the user's, who answers for the right to train on them:",
         "",
         *(f"- `{one_line(source)}`" for source in outcome.data),
         "",

@@ -40,7 +40,8 @@ class Curves:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A finished run. name: the new model's. start: what it was tuned from, licence: that model's.
+    """A finished run. name: the new model's. start: what it was tuned from, licence: that model's,
+    by its identifier where it has one.
 
     data: the catalogs as the user named them; counts: what was read of them, by name ('items',
     'pictures', 'texts', 'classes', 'groups'); split: items by split. settings: the options that the

@@ -23,6 +23,7 @@ def test_the_card_names_model_licence_data_and_numbers(outcome: Outcome) -> None
     card = write_card(outcome)
     assert card.startswith("---\nlibrary_name: open_clip\n")
     assert "\nlicense: apache-2.0\n" in card
+    assert "The licence of `builtin`, Apache-2.0, holds on." in card
     assert "# shop-model\n\n`builtin`, fine-tuned with mmsearch" in card
     assert f"- `{outcome.data[0]}`" in card
     assert "| train split | 84 |" in card
@@ -35,6 +36,12 @@ def test_the_card_names_model_licence_data_and_numbers(outcome: Outcome) -> None
     assert f"| {after.value:.3f} ({after.low:.3f}–{after.high:.3f}) |" in row
     assert f"{after.value - before.value:+.3f} (" in row
     assert "| mean | 0.500 | 0.498 |" in card
+
+
+def test_a_start_model_whose_licence_has_no_name_passes_it_on_unnamed(outcome: Outcome) -> None:
+    card = write_card(replace(outcome, start="folder", licence="that of the start model"))
+    assert "\nlicense: other\n" in card
+    assert "The licence of `folder` holds on." in card
 
 
 def test_every_row_of_a_table_has_the_head_s_columns(outcome: Outcome) -> None:
