@@ -46,8 +46,12 @@ _SEED = 5
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Thresholds for `fpr`, from so many `items`; copies_found: share of their edited copies."""
+    """Thresholds for `fpr`, from so many `items`; copies_found: share of their edited copies.
 
+    space: the hash of the model's weights, on which `similar` depends.
+    """
+
+    space: str
     fpr: float
     items: int
     edited: float
@@ -76,7 +80,7 @@ def choose_thresholds(
     folder: where a calibration is kept. Raises InputError where one was asked for and cannot be.
     """
     pictures = sum(cache.row(item.image_hash) is not None for item in items)
-    stored = None if options.fpr else _load(folder / FILE_NAME)
+    stored = None if options.fpr else _load(folder / FILE_NAME, vectors.space)
     wanted = options.fpr or (
         DEFAULT_FPR if pictures >= ENOUGH_PICTURES and not options.narrowed else None
     )
@@ -121,6 +125,7 @@ def calibrate(
     chosen = [pool[row] for row in sample.tolist()]
     copies = _copy_agreements(chosen, thumbnails[sample])
     return Calibration(
+        space=vectors.space,
         fpr=fpr,
         items=len(sample),
         edited=edited,
@@ -196,9 +201,11 @@ def _wordings(pool: Sequence[Item], chosen: Sequence[Item]) -> Floats:
     return np.array(list(nearest.values()), np.float32)
 
 
-def _load(path: Path) -> Calibration | None:
+def _load(path: Path, space: str) -> Calibration | None:
+    """None where nothing was calibrated yet, or only for another model."""
     try:
-        return Calibration(**json.loads(path.read_text(encoding="utf-8")))
+        stored = Calibration(**json.loads(path.read_text(encoding="utf-8")))
+        return stored if stored.space == space else None
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as fault:

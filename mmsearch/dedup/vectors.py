@@ -27,6 +27,11 @@ class VectorFinder:
     nearest: Nearest
     progress: ProgressListener
 
+    @property
+    def space(self) -> str:
+        """The hash of the weights that made the vectors."""
+        return self.store.manifest.space.weights_hash
+
     def similar(self, copies: Set[int], threshold: float, *, narrowed: bool) -> list[Pair]:
         """Pairs of the tier similar. copies: uids of pictures that another one stands for.
 
