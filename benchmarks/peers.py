@@ -2,9 +2,9 @@
 
     python benchmarks/peers.py --images images.npy --texts texts.npy --rows 100000 --dim 256
 
-Each is built with its usual settings; its effort is raised until recall@10 on text queries reaches
-the floor, as ours is. Prints build seconds, the median of one query, queries per second of a batch,
-and the ratios to ours, all in one process and one run.
+It takes `pip install hnswlib usearch`. Each is built with its usual settings; its effort is raised
+until recall@10 on text queries reaches the floor, as ours is. Prints build seconds, the median of
+one query, queries per second of a batch, and the ratios to ours, all in one process and one run.
 """
 
 import argparse
