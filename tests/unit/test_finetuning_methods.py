@@ -31,6 +31,15 @@ COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (40, 60, 210), 
 TRAIN, OTHERS = np.arange(16), np.arange(16, 24)
 METHODS: tuple[Method, ...] = ("head", "lora", "last-n", "full")
 MakeTrainee = Callable[..., FineTuneModel]
+# What is kept of the start weighs no more than what is learned, so that a few steps show learning.
+SMALL = {
+    "views": 2,
+    "blocks": 1,
+    "batch_size": 8,
+    "steps": 20,
+    "dropout": 0.0,
+    "keep_weight": 1.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +86,7 @@ def trainee(catalog: TrainCatalog, start: StartModel, tmp_path: Path) -> MakeTra
         teacher: Any = None,
         **changes: Any,
     ) -> FineTuneModel:
-        wanted = {"views": 2, "blocks": 1, "batch_size": 8, "steps": 20, "dropout": 0.0, **changes}
+        wanted = {**SMALL, **changes}
         asked = FinetuneOptions(model=model.name, method=method, classes="colour", **wanted)
         options = with_settings(asked, settled(asked, train_items=16, device=CPU))
         return FineTuneModel(

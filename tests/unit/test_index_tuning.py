@@ -101,7 +101,7 @@ def test_auto_stays_within_memory(rows: int, memory: int, built: str) -> None:
 
 
 def test_memory_that_nothing_fits_in_is_refused_with_the_numbers() -> None:
-    with pytest.raises(InputError, match=r"take at least 762\.9 MiB, memory allows 100\.0 MiB"):
+    with pytest.raises(InputError, match=r"take at least 381\.5 MiB, memory allows 100\.0 MiB"):
         choose(10**7, 256, IndexOptions(memory_bytes=100 * 2**20))
     with pytest.raises(InputError, match=r"ivf-sq8 takes 2\.5 GiB .* allows 2\.0 GiB"):
         choose(10**7, 256, IndexOptions(kind="ivf-sq8", memory_bytes=2 * 2**30))
