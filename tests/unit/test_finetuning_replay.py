@@ -1,5 +1,7 @@
-"""What stands for all beyond the catalog: drawn by seed, known to the start, held in place."""
+"""What stands for all beyond the catalog: it ships, the start knows it, it is held in place."""
 
+import csv
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,15 @@ from numpy.typing import NDArray
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.finetuning.images import Activations, ImageSide, cut_for
 from mmsearch.finetuning.options import FinetuneOptions
-from mmsearch.finetuning.replay import Replay, class_names, drawn_shapes
+from mmsearch.finetuning.replay import (
+    Replay,
+    class_names,
+    rehearsed_captions,
+    rehearsed_pictures,
+)
 from mmsearch.finetuning.start import StartModel, load_start
 from mmsearch.finetuning.texts import StartTexts
+from mmsearch.media import Preprocessing
 
 
 class NoInputs:
@@ -38,12 +46,18 @@ def replay(start: StartModel) -> Replay:
     return Replay(start, side, Activations(start, parts.frozen), StartTexts(start).encode, seed=0)
 
 
-def test_shapes_come_by_seed_and_differ() -> None:
-    shapes = drawn_shapes(12, 32, seed=0)
-    assert shapes.shape == (12, 32, 32, 3)
-    assert (shapes == drawn_shapes(12, 32, seed=0)).all()
-    assert not (shapes == drawn_shapes(12, 32, seed=1)).all()
-    assert len({each.tobytes() for each in shapes}) == 12
+def test_every_picture_has_a_caption_and_none_is_of_the_sample() -> None:
+    captions = rehearsed_captions()
+    pictures = rehearsed_pictures(Preprocessing(size=32))
+    assert pictures.shape == (len(captions), 32, 32, 3)
+    assert len(captions) > 700
+    assert all(caption.strip() for caption in captions)
+    assert len({each.tobytes() for each in pictures}) > 0.97 * len(pictures)
+    with (files("mmsearch.finetuning") / "rehearsal" / "captions.csv").open(encoding="utf-8") as t:
+        origins = {row["origin"] for row in csv.DictReader(t)}
+    sampled = (files("mmsearch.sample") / "data" / "LICENSE.txt").read_text("utf-8")
+    assert len(origins) == len(captions)
+    assert not {origin for origin in origins if f" {origin}\n" in sampled}
 
 
 def test_names_are_imagenets_in_all_templates() -> None:
