@@ -6,6 +6,7 @@ the ranks' gradients on the way back and `average_gradients` divides by their nu
 parameters before and after the gathering get exactly one process's gradient.
 """
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,10 @@ def process_group(device: str) -> Iterator[Ranks]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield ranks()
         return
+    # Its default arguments keep whatever group there is when it is first imported, as the first
+    # optimizer does. The workers of a group so kept outlive destroy_process_group, and one that
+    # lets go of a tensor while the interpreter shuts down aborts the process.
+    importlib.import_module("torch.distributed.nn.functional")
     if device.startswith("cuda"):
         torch.cuda.set_device(local_device(device))
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
