@@ -3,27 +3,26 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from mmsearch.cli.progress import clock_text
+from mmsearch.cli.scores import difference_cell, estimate_cell, heading, plain_table
 from mmsearch.report.titles import visible
-from mmsearch.scores import Difference, Estimate, Evaluation, metric_text
+from mmsearch.scores import Difference, Estimate, Evaluation
 
 if TYPE_CHECKING:
     from mmsearch.finetuning.run import Finetuned, FinetunePlan
 
 # What is shown of the test split; outcome.json and the report have the rest.
 _SHOWN = ("recall@1", "recall@10", "MRR", "accuracy", "macro F1")
-_LEVEL = 0.05
 
 
 def finetuned_tables(found: "Finetuned") -> Iterator[Text | Table]:
     outcome = found.outcome
-    yield _heading(f"held back for the comparison · {_counted(outcome.split, 'test')}")
+    yield heading(f"held back for the comparison · {_counted(outcome.split, 'test')}")
     yield _before_and_after(outcome.test)
-    yield _heading("general knowledge · the sample catalog")
+    yield heading("general knowledge · the sample catalog")
     yield _general(outcome.general_start.parts, outcome.general_tuned.parts)
     if outcome.sweep is not None:
         yield Text(f"\nchosen: {outcome.sweep.reason}")
@@ -102,9 +101,9 @@ def _rows(
         if name in before:
             table.add_row(
                 f"{title} {name}",
-                _cell(name, before[name]),
-                _cell(name, after[name]),
-                _change(changes[part, name]),
+                estimate_cell(name, before[name]),
+                estimate_cell(name, after[name]),
+                difference_cell(changes[part, name]),
             )
 
 
@@ -115,38 +114,12 @@ def _general(before: Mapping[str, float], after: Mapping[str, float]) -> Table:
     return table
 
 
-def _cell(metric: str, value: Estimate) -> Text:
-    low, high = metric_text(metric, value.low), metric_text(metric, value.high)
-    return Text.assemble(metric_text(metric, value.value), (f" {low}–{high}", "dim"))
-
-
-def _change(found: Difference) -> Text:
-    value, low, high = (
-        metric_text(found.metric, each, signed=True)
-        for each in (found.value, found.low, found.high)
-    )
-    return Text.assemble(
-        (value, "bold" if found.p_value < _LEVEL else ""),
-        (f" {low} to {high}, p {found.p_value:.3f}", "dim"),
-    )
-
-
 def _counted(split: Mapping[str, int], name: str) -> str:
     return f"{name} split, {split.get(name, 0):,} items"
 
 
-def _heading(text: str) -> Text:
-    return Text(f"\n{text}\n", style="bold cyan")
-
-
 def _table(*columns: str) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 2, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-        header_style="bold",
-    )
+    table = plain_table()
     for name in columns:
         table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
     return table

@@ -30,18 +30,18 @@ def score_tables(evaluation: Evaluation) -> Iterator[Text | Table]:
     for place, scores in enumerate(evaluation.models[0].retrieval):
         title = f"{scores.title} · {scores.queries:,} queries · {scores.candidates:,} candidates"
         columns = [model.retrieval[place].metrics for model in evaluation.models]
-        yield _heading(title)
+        yield heading(title)
         yield _metric_table(scores.direction, columns, evaluation)
     named = [m.classification for m in evaluation.models if m.classification]
     if named:
         title = f"zero-shot · {named[0].pictures:,} pictures · {len(named[0].classes):,} classes"
-        yield _heading(title)
+        yield heading(title)
         yield _metric_table(ZERO_SHOT, [each.metrics for each in named], evaluation)
         if confused := named[0].confused(_MOST_CONFUSED):
-            yield _heading(f"most often confused by {visible(evaluation.models[0].model)}")
+            yield heading(f"most often confused by {visible(evaluation.models[0].model)}")
             yield _confusion_table(confused)
     if evaluation.index:
-        yield _heading("live index · what it loses against an exact search of its own vectors")
+        yield heading("live index · what it loses against an exact search of its own vectors")
         yield _index_table(evaluation.index)
 
 
@@ -117,7 +117,7 @@ def _estimate(value: Estimate) -> dict[str, float]:
 def _metric_table(
     part: str, columns: Sequence[Mapping[str, Estimate]], evaluation: Evaluation
 ) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("metric", no_wrap=True)
     for model in evaluation.models:
         table.add_column(Text(visible(model.model)), justify="right", overflow="fold")
@@ -128,14 +128,14 @@ def _metric_table(
     for name in columns[0]:
         table.add_row(
             name,
-            *(_cell(name, column[name]) for column in columns),
-            *(_difference_cell(found[other, name]) for other in others),
+            *(estimate_cell(name, column[name]) for column in columns),
+            *(difference_cell(found[other, name]) for other in others),
         )
     return table
 
 
 def _confusion_table(confused: Sequence[tuple[str, str, int]]) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("class")
     table.add_column("taken for")
     table.add_column("pictures", justify="right")
@@ -145,7 +145,7 @@ def _confusion_table(confused: Sequence[tuple[str, str, int]]) -> Table:
 
 
 def _index_table(scores: Sequence[IndexScores]) -> Table:
-    table = _table()
+    table = plain_table()
     for name in (
         "search",
         "index",
@@ -164,17 +164,17 @@ def _index_table(scores: Sequence[IndexScores]) -> Table:
             each.kind,
             f"{each.vectors:,}",
             f"{each.queries:,}",
-            _cell("recall", each.recall_at_10),
+            estimate_cell("recall", each.recall_at_10),
             labelled,
         )
     return table
 
 
-def _heading(text: str) -> Text:
+def heading(text: str) -> Text:
     return Text(f"\n{text}\n", style="bold cyan")
 
 
-def _table() -> Table:
+def plain_table() -> Table:
     return Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 2, 0, 0),
@@ -184,12 +184,12 @@ def _table() -> Table:
     )
 
 
-def _cell(metric: str, value: Estimate) -> Text:
+def estimate_cell(metric: str, value: Estimate) -> Text:
     low, high = metric_text(metric, value.low), metric_text(metric, value.high)
     return Text.assemble(metric_text(metric, value.value), (f" {low}–{high}", "dim"))
 
 
-def _difference_cell(found: Difference) -> Text:
+def difference_cell(found: Difference) -> Text:
     value, low, high = (
         metric_text(found.metric, each, signed=True)
         for each in (found.value, found.low, found.high)

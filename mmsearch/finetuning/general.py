@@ -18,14 +18,12 @@ import numpy as np
 
 import mmsearch.sample
 from mmsearch.evaluation.labels import Item, Pool
-from mmsearch.evaluation.retrieval import rank
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs
-from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task, predict
+from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task
+from mmsearch.finetuning.parts import score_parts
 from mmsearch.media import MediaBounds, Preprocessing, read_picture
-from mmsearch.records import Floats, Pixels, Target
+from mmsearch.records import Floats, Pixels
 
-RECALL_AT = (1, 10)
-PROBE = "accuracy by title"
 _THREADS = 4
 
 
@@ -70,16 +68,9 @@ class GeneralSet:
 
     def score(self, pictures: Floats, texts: Floats, prompts: Floats) -> GeneralScore:
         """float32 unit rows of `pixels`, `texts` and `classes.prompts`."""
-        vectors: dict[Target, Floats] = {"image": pictures, "text": texts}
-        parts: dict[str, float] = {}
-        for task in self.tasks:
-            queries = vectors[task.query][task.queries]
-            ranking = rank(task, queries, vectors[task.candidate][task.candidates])
-            way = task.direction.replace("-to-", " → ")
-            for k in RECALL_AT:
-                parts[f"{way} recall@{k}"] = float(ranking.recall_at(k).mean())
-        named = predict(self.classes, pictures[self.classes.pictures], prompts)
-        parts[PROBE] = float((named == self.classes.actual).mean())
+        parts = score_parts(
+            self.tasks, self.classes, pictures=pictures, texts=texts, prompts=prompts
+        )
         return GeneralScore(parts)
 
 

@@ -12,15 +12,13 @@ import numpy as np
 
 from mmsearch.errors import InputError
 from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, Pool
-from mmsearch.evaluation.retrieval import rank
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs
-from mmsearch.evaluation.zero_shot import ClassTask, class_task, predict
+from mmsearch.evaluation.zero_shot import ClassTask, class_task
 from mmsearch.finetuning.data import UNLABELLED, SplitName, TrainCatalog
-from mmsearch.records import Floats, Ids, Target
+from mmsearch.finetuning.parts import score_parts
+from mmsearch.records import Floats, Ids
 from mmsearch.report.titles import first_line
 
-RECALL_AT = (1, 10)
-ACCURACY = "accuracy by title"
 SCORE_NAME = "score"
 
 
@@ -44,19 +42,11 @@ class DomainSet:
 
     def parts(self, pictures: Floats, texts: Floats) -> dict[str, float]:
         """pictures: float32 (p, dim), texts: float32 (t, dim), unit rows → shares by name."""
-        vectors: dict[Target, Floats] = {"image": pictures, "text": texts}
-        parts: dict[str, float] = {}
-        for task in self.tasks:
-            queries = vectors[task.query][task.queries]
-            ranking = rank(task, queries, vectors[task.candidate][task.candidates])
-            way = task.direction.replace("-to-", " → ")
-            for k in RECALL_AT:
-                parts[f"{way} recall@{k}"] = float(ranking.recall_at(k).mean())
-        if self.classes is not None:
-            prompts = texts[len(texts) - len(self.classes.prompts) :]
-            named = predict(self.classes, pictures[self.classes.pictures], prompts)
-            parts[ACCURACY] = float((named == self.classes.actual).mean())
-        return parts
+        count = 0 if self.classes is None else len(self.classes.prompts)
+        prompts = texts[len(texts) - count :]
+        return score_parts(
+            self.tasks, self.classes, pictures=pictures, texts=texts, prompts=prompts
+        )
 
 
 def domain_set(

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from mmsearch.encoders.files import ModelFiles, read_folder
 from mmsearch.encoders.openclip import load_model
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.finetuning.general import PROBE, GeneralSet, general_set, measure_general
+from mmsearch.finetuning.general import GeneralSet, general_set, measure_general
 from mmsearch.finetuning.in_memory import GeneralProbe, InMemoryTowers
+from mmsearch.finetuning.parts import ACCURACY
 from mmsearch.fusion import unit
 from mmsearch.media import Preprocessing
 
@@ -70,7 +71,7 @@ def test_a_model_that_knows_everything_scores_one_and_one_that_knows_nothing_zer
         "text → image recall@10",
         "image → text recall@1",
         "image → text recall@10",
-        PROBE,
+        ACCURACY,
     }
     same = unit(np.ones((count, 4), np.float32))
     constant = general.score(same, same, np.repeat(same, templates, axis=0))
