@@ -1,11 +1,16 @@
 """Tiny OpenCLIP models, made on the spot: real architectures and tokenizers, random weights."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Before torch and FAISS are loaded, here and in every command that a test runs. Pytest's workers
+# fill the cores already, and threads that spin for one another on a busy core slow all of them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Two small layers a tower; the vocabulary is that of OpenCLIP's own BPE.
 TINY_MODEL: dict[str, Any] = {
