@@ -98,6 +98,27 @@ class HeldBatches:
             yield block, np.arange(start, start + len(block), dtype=np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class FileBatches:
+    """Vectors in a file of float16 rows and nothing else, read in blocks: none of it is mapped."""
+
+    path: Path
+    dim: int
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size // (2 * self.dim)
+
+    def __iter__(self) -> Iterator[tuple[Floats, Ids]]:
+        count = len(self)
+        for start in range(0, count, BLOCK):
+            size = min(BLOCK, count - start)
+            halves = np.fromfile(
+                self.path, np.float16, size * self.dim, offset=2 * start * self.dim
+            )
+            ids = np.arange(start, start + size, dtype=np.int64)
+            yield unit_rows(halves.reshape(size, self.dim)), ids
+
+
 def unit_rows(vectors: Floats) -> Floats:
     """Any float (n, dim) → float32, divided by their lengths."""
     wide = np.asarray(vectors, np.float32)

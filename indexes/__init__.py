@@ -13,6 +13,7 @@ from mmsearch.indexes.base import (
     VectorBatches,
     VectorIndex,
 )
+from mmsearch.indexes.ids import IdFilter
 
 if TYPE_CHECKING:
     from mmsearch.indexes.build import REBUILD_SHARE, build_index, rebuild_reason
@@ -52,6 +53,7 @@ __all__ = [
     "EffortPoint",
     "FaissIndex",
     "GpuProbe",
+    "IdFilter",
     "IndexKind",
     "IndexMeta",
     "IndexOptions",

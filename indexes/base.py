@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, get_args
 
 from mmsearch.errors import InputError
+from mmsearch.indexes.ids import IdFilter
 from mmsearch.records import Floats, Ids
 
 IndexKind: TypeAlias = Literal[
@@ -107,7 +108,9 @@ class VectorIndex(Protocol):
         """Removes those present and returns how many there were."""
         ...
 
-    def search(self, queries: Floats, k: int, *, allowed: Ids | None = None) -> tuple[Floats, Ids]:
+    def search(
+        self, queries: Floats, k: int, *, allowed: IdFilter | None = None
+    ) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k).
 
         allowed: only these ids may be returned; k of them come back whenever k are held.

@@ -4,8 +4,7 @@ Cross-modal hashing: the rows' bits are the signs of their rotated values; a que
 of the weights with which the rows' bits, by least squares, predict its similarity to a row. A
 caption lies in another cone than the pictures: of 60,000 embeddings of 512 dimensions, 640
 candidates by its own signs held 0.83 of its ten nearest pictures, by those weights 0.93. A code
-takes dim/8 bytes of memory; the float16 rows that candidates are compared by stay in the file that
-the index is mapped from.
+takes dim/8 bytes of memory.
 """
 
 from collections.abc import Mapping
@@ -17,8 +16,10 @@ from numpy.typing import NDArray
 
 from mmsearch.errors import InputError
 from mmsearch.indexes.base import RECALL_AT
+from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.itq import learn_rotation
-from mmsearch.indexes.rows import RowFilter, StrikingIndex
+from mmsearch.indexes.refined import RefinedIndex, is_refined, refined
+from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
 # Candidates compared again for each hit asked for: what tuning may try.
@@ -52,10 +53,7 @@ def new_binary(dim: int, rows: Floats, modalities: Mapping[str, Floats]) -> fais
     signs.rrot.is_trained = True
     # A label that must match the refinement's; candidates are found by Hamming distance.
     signs.metric_type = faiss.METRIC_INNER_PRODUCT
-    halves = faiss.IndexScalarQuantizer(
-        dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-    )
-    return faiss.IndexIDMap(faiss.IndexRefine(faiss.IndexPreTransform(turned, signs), halves))
+    return refined(faiss.IndexPreTransform(turned, signs), dim)
 
 
 def bit_weights(centred_rows: Floats, rotation: Floats) -> Floats:
@@ -70,20 +68,12 @@ def bit_weights(centred_rows: Floats, rotation: Floats) -> Floats:
     return np.ascontiguousarray(weights, dtype=np.float32)
 
 
-class BinaryIndex(StrikingIndex):
+class BinaryIndex(RefinedIndex):
     kind = "binary"
 
     @staticmethod
     def fits(index: faiss.Index) -> bool:
-        if not isinstance(index, faiss.IndexIDMap):
-            return False
-        refined = faiss.downcast_index(index.index)
-        if not isinstance(refined, faiss.IndexRefine):
-            return False
-        turned = faiss.downcast_index(refined.base_index)
-        return isinstance(turned, faiss.IndexPreTransform) and isinstance(
-            faiss.downcast_index(turned.index), faiss.IndexLSH
-        )
+        return is_refined(index, faiss.IndexLSH)
 
     @property
     def efforts(self) -> list[int]:
@@ -94,24 +84,24 @@ class BinaryIndex(StrikingIndex):
     def effort_text(self) -> str:
         return f"{self.effort * RECALL_AT:,} candidates compared again for {RECALL_AT} hits"
 
-    def vectors_of_rows(self, rows: Ids) -> Floats:
-        """rows: int64 (n,) → float32 (n, dim), as float16 keeps them."""
-        vectors: Floats = self._stored()[rows].astype(np.float32)
-        return vectors
-
-    def _nearest(self, queries: Floats, k: int, allowed: Ids | None) -> tuple[Floats, Ids]:
+    def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         within = self._searchable(allowed)
-        rows = int(self.index.ntotal) if within is None else len(within.rows)
+        rows = self._rows if within is None else len(within.rows)
         wanted = (self.effort or UNTUNED) * max(k, RECALL_AT)
         if rows <= max(wanted, SCANNED_ROWS):
             every = np.arange(rows) if within is None else within.rows
             return self._scan(queries, k, every)
-        return self._compared(queries, self._candidates(queries, wanted, within))
+        candidates = self._candidates(queries, wanted, within)
+        # Ascending, so that a mapped file is read from front to back.
+        candidates.sort(axis=1)
+        found = [self._scan(queries[i : i + 1], k, rows) for i, rows in enumerate(candidates)]
+        similarities, ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return similarities, ids
 
     def _candidates(self, queries: Floats, count: int, within: RowFilter | None) -> Ids:
         """The rows nearest by Hamming distance, int64 (q, count); there are more than `count`."""
         codes = self._query_codes(queries)
-        held = faiss.downcast_index(self._turned().index).codes
+        held = self._codes.codes
         distances = np.empty((len(queries), count), np.int32)
         rows = np.empty((len(queries), count), np.int64)
         heap = faiss.int_maxheap_array_t()
@@ -123,23 +113,12 @@ class BinaryIndex(StrikingIndex):
             heap,
             faiss.swig_ptr(codes),
             held.data(),
-            int(self.index.ntotal),
+            self._rows,
             codes.shape[1],
             in_order,
             *chosen,
         )
         return rows
-
-    def _compared(self, queries: Floats, rows: Ids) -> tuple[Floats, Ids]:
-        """rows: int64 (q, n) → cosines with the stored vectors and ids, (q, n) each."""
-        similarities = np.empty(rows.shape, np.float32)
-        stored = self._stored()
-        for place, (query, candidates) in enumerate(zip(queries, rows, strict=True)):
-            # Ascending, so that a mapped file is read from front to back.
-            order = np.argsort(candidates)
-            vectors = stored[candidates[order]].astype(np.float32)
-            similarities[place, order] = vectors @ query
-        return similarities, self._named(rows)
 
     def _query_codes(self, queries: Floats) -> NDArray[np.uint8]:
         """queries: float32 (q, dim) → uint8 (q, dim / 8)"""
@@ -148,22 +127,5 @@ class BinaryIndex(StrikingIndex):
     @cached_property
     def _weights(self) -> Floats:
         """float32 (bits, dim); see `bit_weights`. They never change."""
-        signs = faiss.downcast_index(self._turned().index)
-        weights: Floats = faiss.vector_to_array(signs.rrot.A).reshape(self.dim, self.dim)
+        weights: Floats = faiss.vector_to_array(self._codes.rrot.A).reshape(self.dim, self.dim)
         return weights
-
-    def _stored(self) -> NDArray[np.float16]:
-        """float16 (rows, dim), a view of what FAISS holds or has mapped."""
-        halves = faiss.downcast_index(self._refined().refine_index)
-        size = int(self.index.ntotal) * self.dim
-        if not size:
-            return np.empty((0, self.dim), np.float16)
-        held = faiss.rev_swig_ptr(halves.codes.data(), 2 * size)
-        vectors: NDArray[np.float16] = held.view(np.float16).reshape(-1, self.dim)
-        return vectors
-
-    def _refined(self) -> faiss.IndexRefine:
-        return faiss.downcast_index(self.index.index)
-
-    def _turned(self) -> faiss.IndexPreTransform:
-        return faiss.downcast_index(self._refined().base_index)

@@ -5,8 +5,7 @@ they insert, delete and look (flat.py, hnsw.py, ivf.py).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from operator import gt
 from pathlib import Path
 
 import faiss
@@ -21,7 +20,8 @@ from mmsearch.indexes.checks import (
     require_pairs,
     require_vectors,
 )
-from mmsearch.indexes.ids import IdTable, ascending
+from mmsearch.indexes.ids import IdFilter, IdTable
+from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
 # Float32 dot products of unit vectors, summed in another order, differ by less.
@@ -34,8 +34,11 @@ TIES_SEEN = 4096
 # this they find 0.97 and above. Random filters of 50 % to 0.05 % kept the recall as well.
 REACH_POWER = 0.4
 
-# A selector of one bit per id is the faster one; past this many bits per id it wastes memory.
-BITS_PER_ALLOWED_ID = 64
+# NumPy takes a microsecond a call: over so few numbers a loop in Python is quicker.
+LOOPED = 64
+
+
+_NONE = np.empty(0, np.int64)
 
 
 class FaissIndex(ABC):
@@ -46,37 +49,47 @@ class FaissIndex(ABC):
     """
 
     kind: str
+    index: faiss.Index
+    dim: int
     _table: IdTable | None
 
     def __init__(
         self,
         index: faiss.Index,
         *,
+        count: int | None = None,
         effort: int = 0,
         reason: str = "",
         tuning: Tuning | None = None,
         mapped: Path | None = None,
     ) -> None:
-        self.index = index
+        """count: of the ids held, where some of the rows are removed ones."""
+        self._count = int(index.ntotal) if count is None else count
+        self._hold(index)
         self.effort = effort
         self.reason = reason
         self.tuning = tuning
         self.mapped = mapped
         self.built = 0
         self.changes = 0
-        self._changed()
 
     @staticmethod
     @abstractmethod
     def fits(index: faiss.Index) -> bool:
         """Whether this class can hold that index."""
 
-    @property
-    def dim(self) -> int:
-        return int(self.index.d)
+    def _hold(self, index: faiss.Index) -> None:
+        """Takes the index in; what a search asks of it each time is read once, here."""
+        self.index = index
+        self.dim = int(index.d)
+        self._changed()
 
     def __len__(self) -> int:
-        return int(self.index.ntotal)
+        return self._count
+
+    def can_hold(self, count: int) -> bool:
+        """Whether so many ids may be in what FAISS holds."""
+        return count == int(self.index.ntotal)
 
     @property
     def efforts(self) -> list[int]:
@@ -125,6 +138,7 @@ class FaissIndex(ABC):
     def insert(self, vectors: Floats, ids: Ids) -> None:
         """`add` without its checks, for the builder. vectors: float32 (n, dim); ids: int64 (n,)"""
         self.index.add_with_ids(vectors, ids)
+        self._count += len(ids)
         self._changed()
 
     def remove(self, ids: Ids) -> int:
@@ -134,22 +148,28 @@ class FaissIndex(ABC):
         if len(rows):
             self._own()
             self._delete(rows)
+            self._count -= len(rows)
             self._changed()
             self.changes += len(rows)
         return len(rows)
 
-    def search(self, queries: Floats, k: int, *, allowed: Ids | None = None) -> tuple[Floats, Ids]:
+    def search(
+        self, queries: Floats, k: int, *, allowed: IdFilter | None = None
+    ) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k); see base.py."""
         require_vectors(queries, self.dim, holder="the query")
         require_k(k)
-        if allowed is not None:
-            require_ids(allowed, holder="allowed ids")
-            allowed = allowed if ascending(allowed) else np.unique(allowed)
-        width = min(k, len(self) if allowed is None else len(allowed), len(self))
+        width = min(k, self._count if allowed is None else len(allowed), self._count)
         if not width or not len(queries):
-            return _padded(np.empty((len(queries), 0), np.float32), k)
-        with threads_for(len(queries)):
+            return _padded(nothing(queries)[0], k)
+        # A thread without a query only waits, and on a busy machine the search waits for it: one
+        # query with product codes took 15 ms on two threads of two busy cores, and 0.4 ms on one.
+        threads = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(min(threads, len(queries)))
+        try:
             found = self._nearest(queries, width, allowed)
+        finally:
+            faiss.omp_set_num_threads(threads)
         return ordered(*found, k)
 
     def _changed(self) -> None:
@@ -165,10 +185,10 @@ class FaissIndex(ABC):
         """rows: int64 (n,), each holding an id."""
 
     @abstractmethod
-    def _nearest(self, queries: Floats, k: int, allowed: Ids | None) -> tuple[Floats, Ids]:
+    def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         """Similarities and ids, (q, k or more) each, in any order; -1 where there is none.
 
-        k: at most the number of ids held. allowed: int64, ascending and distinct, not empty.
+        k: at most the number of ids held. allowed: not empty.
         """
 
     def _own(self) -> None:
@@ -179,9 +199,8 @@ class FaissIndex(ABC):
             raise CorruptIndex(
                 f"{self.mapped} was deleted while it was open; open the store again to change it"
             )
-        self.index = faiss.read_index(str(self.mapped))
+        self._hold(faiss.read_index(str(self.mapped)))
         self.mapped = None
-        self._changed()
 
 
 def widened(effort: int, k: int, share: float) -> int:
@@ -194,32 +213,17 @@ def widened(effort: int, k: int, share: float) -> int:
     return max(1, round(effort * factor))
 
 
-@contextmanager
-def threads_for(queries: int) -> Iterator[None]:
-    """No more threads than queries: FAISS spreads a search over queries.
-
-    A thread without one only waits, and on a busy machine the search then waits for it: one query
-    with product codes took 15 ms on two threads of two busy cores, and 0.4 ms on one.
-    """
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(max(1, min(before, queries)))
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
 def exact_search(
-    flat: faiss.IndexFlat, queries: Floats, k: int, rows: Ids | None = None
+    flat: faiss.IndexFlat, queries: Floats, k: int, within: RowFilter | None = None
 ) -> tuple[Floats, Ids]:
     """queries: float32 (q, dim) → similarities and rows, (q, k or more), all ties at k included.
 
-    rows: the only ones to look at, int64, ascending. Ties at place k would be cut at random, so
+    within: the only rows to look at. Ties at place k would be cut at random, so
     the search widens until it has seen them all.
     """
     queries = np.ascontiguousarray(queries)
-    available = flat.ntotal if rows is None else len(rows)
-    parameters = None if rows is None else faiss.SearchParameters(sel=selector(rows))
+    available = flat.ntotal if within is None else len(within.rows)
+    parameters = None if within is None else faiss.SearchParameters(sel=within.selector)
     width = min(k + 4, available)
     while True:
         similarities, found = flat.search(queries, width, params=parameters)
@@ -239,20 +243,10 @@ def exact_search(
         width = min(2 * width, available)
 
 
-def selector(ids: Ids) -> faiss.IDSelector:
-    """ids: int64 (n,), ascending and distinct, not empty."""
-    bits = int(ids[-1]) + 1
-    if bits > BITS_PER_ALLOWED_ID * len(ids):
-        return faiss.IDSelectorBatch(ids)
-    flags = np.zeros(bits, np.bool_)
-    flags[ids] = True
-    return faiss.IDSelectorBitmap(np.packbits(flags, bitorder="little"))
-
-
 def ordered(similarities: Floats, ids: Ids, k: int) -> tuple[Floats, Ids]:
     """The best k by similarity, then by smaller id, padded. Both in: (q, any), both out: (q, k)."""
     if _is_ordered(similarities, ids, k):
-        return np.minimum(similarities, np.float32(1)), ids
+        return np.minimum(similarities, np.float32(1), out=similarities), ids
     similarities = np.where(ids >= 0, np.clip(similarities, -1, 1), np.float32(-np.inf))
     order = np.lexsort((ids, -similarities), axis=1)[:, :k]
     similarities = np.take_along_axis(similarities, order, axis=1)
@@ -266,11 +260,34 @@ def _is_ordered(similarities: Floats, ids: Ids, k: int) -> bool:
 
     Sorting anew takes as long as a small index takes to search.
     """
-    if ids.shape[1] != k or (ids < 0).any():
+    if ids.shape[1] != k or not ids.size:
+        return False
+    if ids.size <= LOOPED:
+        return min(ids.ravel().tolist()) >= 0 and all(map(_falls, similarities.tolist()))
+    if ids.min() < 0:
         return False
     descending = (similarities[:, 1:] < similarities[:, :-1]).all()
     # Rounding may lift several copies above 1, and cut to 1 they tie.
-    return bool(descending and (k == 1 or (similarities[:, 1] < 1).all()))
+    return bool(descending and (k == 1 or similarities[:, 1].max() < 1))
+
+
+def _falls(similarities: list[float]) -> bool:
+    return all(map(gt, similarities, similarities[1:])) and (
+        len(similarities) == 1 or similarities[1] < 1
+    )
+
+
+def missing(ids: Ids) -> Ids:
+    """Which queries, int64 (n,), lack hits. ids: (q, k), as FAISS returns them."""
+    # FAISS puts what is missing last.
+    if len(ids) == 1 and ids.item(-1) >= 0:
+        return _NONE
+    return np.flatnonzero(ids[:, -1] < 0)
+
+
+def nothing(queries: Floats) -> tuple[Floats, Ids]:
+    """Similarities and ids, (q, 0) each."""
+    return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
 
 
 def _padded(similarities: Floats, k: int) -> tuple[Floats, Ids]:

@@ -67,19 +67,31 @@ def save_meta(meta: IndexMeta, folder: Path) -> None:
 def _made_whole(folder: Path) -> Iterator[Path]:
     """A folder to write into that becomes `folder` once all is written, and else disappears."""
     if folder.exists():
-        raise InputError(f"{folder} exists already; every index gets a folder of its own")
+        raise _taken(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(folder.parent)
     partial = folder.with_name(f".{folder.name}.{token_hex(4)}{_PARTIAL}")
     partial.mkdir()
     try:
         yield partial
-        partial.rename(folder)
+        _put_in_place(partial, folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     _flush_folder(folder)
     _flush_folder(folder.parent)
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    try:
+        partial.rename(folder)
+    except OSError as error:
+        # Another writer was first; a folder that holds files is never replaced.
+        raise (_taken(folder) if folder.exists() else error) from error
+
+
+def _taken(folder: Path) -> InputError:
+    return InputError(f"{folder} exists already; every index gets a folder of its own")
 
 
 def _write_meta(meta: IndexMeta, folder: Path) -> None:
@@ -96,12 +108,17 @@ def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> Fais
     mapped = path if mmap and _is_utf8(path) else None
     raw = _read_faiss(path, meta, mapped=mapped is not None)
     index = _class_of(meta, raw, path)(
-        raw, effort=meta.effort, reason=meta.reason, tuning=meta.tuning, mapped=mapped
+        raw,
+        count=meta.count,
+        effort=meta.effort,
+        reason=meta.reason,
+        tuning=meta.tuning,
+        mapped=mapped,
     )
     index.built, index.changes = meta.built, meta.changes
-    if (index.dim, len(index)) != (meta.dim, meta.count):
+    if index.dim != meta.dim or not index.can_hold(meta.count):
         raise CorruptIndex(
-            f"{path} holds {len(index):,} vectors of {index.dim} dimensions, {META_FILE} says "
+            f"{path} holds {raw.ntotal:,} vectors of {index.dim} dimensions, {META_FILE} says "
             f"{meta.count:,} of {meta.dim}; {_REBUILD}"
         )
     return index
@@ -252,7 +269,12 @@ def _is_utf8(path: Path) -> bool:
 
 def _clear_leftovers(parent: Path) -> None:
     for path in parent.glob(f".*{_PARTIAL}"):
-        if path.stat().st_mtime < time() - _LEFTOVER_SECONDS:
+        try:
+            written = path.stat().st_mtime
+        except FileNotFoundError:
+            # Its writer has just put it in place.
+            continue
+        if written < time() - _LEFTOVER_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -4,6 +4,7 @@ import faiss
 import numpy as np
 
 from mmsearch.indexes.faiss_index import exact_search
+from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.rows import RowIndex
 from mmsearch.records import Floats, Ids
 
@@ -18,6 +19,10 @@ def new_flat(dim: int) -> faiss.Index:
 class FlatIndex(RowIndex):
     kind = "flat"
 
+    def _hold(self, index: faiss.IndexIDMap) -> None:
+        super()._hold(index)
+        self._flat = faiss.downcast_index(index.index)
+
     @staticmethod
     def fits(index: faiss.Index) -> bool:
         return isinstance(index, faiss.IndexIDMap) and isinstance(
@@ -26,18 +31,17 @@ class FlatIndex(RowIndex):
 
     def vectors_of_rows(self, rows: Ids) -> Floats:
         """rows: int64 (n,) → float32 (n, dim), a copy."""
-        return gathered(faiss.downcast_index(self.index.index), rows)
+        return gathered(self._flat, rows)
 
     def _delete(self, rows: Ids) -> None:
         self.index.remove_ids(faiss.IDSelectorBatch(self.ids_by_row()[rows]))
 
-    def _nearest(self, queries: Floats, k: int, allowed: Ids | None) -> tuple[Floats, Ids]:
-        rows = None if allowed is None else np.sort(self.table.rows_of(allowed))
-        if rows is not None and len(rows) <= GATHERED_SHARE * len(self):
-            return self._scan(queries, k, rows)
-        flat = faiss.downcast_index(self.index.index)
-        width = k if rows is None else min(k, len(rows))
-        similarities, found = exact_search(flat, queries, width, rows)
+    def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
+        within = None if allowed is None else self._chosen(allowed)
+        if within is not None and len(within.rows) <= GATHERED_SHARE * len(self):
+            return self._scan(queries, k, within.rows)
+        width = k if within is None else min(k, len(within.rows))
+        similarities, found = exact_search(self._flat, queries, width, within)
         return similarities, self._named(found)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from mmsearch.indexes.checks import require_k, require_vectors
 from mmsearch.indexes.faiss_index import FaissIndex, ordered
 from mmsearch.indexes.flat import FlatIndex
-from mmsearch.indexes.ids import REMOVED
+from mmsearch.indexes.ids import REMOVED, IdFilter
 from mmsearch.indexes.ivf import IvfIndex
 from mmsearch.indexes.rows import RowIndex, StrikingIndex
 from mmsearch.records import Floats, Ids
@@ -129,7 +129,9 @@ class GpuIndex:
         self._upload()
         return removed
 
-    def search(self, queries: Floats, k: int, *, allowed: Ids | None = None) -> tuple[Floats, Ids]:
+    def search(
+        self, queries: Floats, k: int, *, allowed: IdFilter | None = None
+    ) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k)."""
         require_vectors(queries, self.dim, holder="the query")
         require_k(k)

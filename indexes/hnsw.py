@@ -1,11 +1,15 @@
 """HNSW: a graph over float32 rows, walked from vector to nearer vector."""
 
+from functools import cache
+
 import faiss
 import numpy as np
 
-from mmsearch.indexes.faiss_index import ordered, widened
+from mmsearch.indexes.faiss_index import missing, ordered, widened
 from mmsearch.indexes.flat import gathered
-from mmsearch.indexes.rows import RowFilter, StrikingIndex
+from mmsearch.indexes.ids import IdFilter
+from mmsearch.indexes.rows import StrikingIndex
+from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
 EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -31,6 +35,10 @@ class HnswIndex(StrikingIndex):
             faiss.downcast_index(index.index), faiss.IndexHNSWFlat
         )
 
+    def _hold(self, index: faiss.IndexIDMap) -> None:
+        super()._hold(index)
+        self._graph = faiss.downcast_index(index.index)
+
     @property
     def efforts(self) -> list[int]:
         """efSearch: how many candidates the walk keeps."""
@@ -42,16 +50,16 @@ class HnswIndex(StrikingIndex):
 
     def vectors_of_rows(self, rows: Ids) -> Floats:
         """rows: int64 (n,) → float32 (n, dim), a copy."""
-        return gathered(faiss.downcast_index(self._graph().storage), rows)
+        return gathered(faiss.downcast_index(self._graph.storage), rows)
 
-    def _nearest(self, queries: Floats, k: int, allowed: Ids | None) -> tuple[Floats, Ids]:
+    def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         within = self._searchable(allowed)
         if within is not None and len(within.rows) <= SCANNED_SHARE * len(self):
             return self._scan(queries, k, within.rows)
         similarities, ids = self._walk(queries, k, within)
-        rows = np.arange(self.index.ntotal) if within is None else within.rows
-        short = np.flatnonzero((ids >= 0).sum(axis=1) < min(k, len(rows)))
+        short = missing(ids[:, : self._count if within is None else len(within.rows)])
         if len(short):
+            rows = np.arange(self._rows) if within is None else within.rows
             # Rows that no walk from the entry point reaches are found by comparing all.
             similarities[short], ids[short] = ordered(*self._scan(queries[short], k, rows), k)
         return similarities, ids
@@ -59,13 +67,16 @@ class HnswIndex(StrikingIndex):
     def _walk(self, queries: Floats, k: int, within: RowFilter | None) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim) → similarities (q, k) and ids (q, k), -1 where none was met."""
         effort = max(widened(self.effort, k, 1.0), 2 * k)
-        parameters = faiss.SearchParametersHNSW(efSearch=effort)
-        if within is not None:
-            effort = effort * self.index.ntotal // len(within.rows)
-            parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=within.selector)
-        queries = np.ascontiguousarray(queries)
-        similarities, found = self._graph().search(queries, k, params=parameters)
-        return similarities, self._named(found)
+        if within is None:
+            found: tuple[Floats, Ids] = self.index.search(queries, k, params=walking(effort))
+            return found
+        effort = effort * self._rows // len(within.rows)
+        parameters = faiss.SearchParametersHNSW(efSearch=effort, sel=within.selector)
+        similarities, rows = self._graph.search(queries, k, params=parameters)
+        return similarities, self._named(rows)
 
-    def _graph(self) -> faiss.IndexHNSW:
-        return faiss.downcast_index(self.index.index)
+
+@cache
+def walking(effort: int) -> faiss.SearchParametersHNSW:
+    """Made once: making them takes as long as some steps of the walk."""
+    return faiss.SearchParametersHNSW(efSearch=effort)

@@ -1,7 +1,8 @@
-"""Where an id's vector lies: rows looked up by id, without a hash table in memory."""
+"""Ids: which of them a search may return, and in which row each one's vector lies."""
 
 import numpy as np
 
+from mmsearch.indexes.checks import require_ids
 from mmsearch.records import Ids
 
 REMOVED = -1
@@ -12,8 +13,26 @@ FLAGGED_SHARE = 32
 FLAGS_PER_ID = 16
 
 
+class IdFilter:
+    """The only ids that a search may return, whether an index holds them or not.
+
+    Made once, it serves many searches: an index keeps what it works out of it. ids: int64 (n,),
+    ascending and distinct, whatever order they came in.
+    """
+
+    def __init__(self, ids: Ids) -> None:
+        require_ids(ids, holder="allowed ids")
+        self.ids = ids if ascending(ids) else np.unique(ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
 class IdTable:
-    """Looks rows up by id. ids_by_row: int64 (rows,), REMOVED where a row's id is gone."""
+    """Looks rows up by id, without a hash table in memory.
+
+    ids_by_row: int64 (rows,), REMOVED where a row's id is gone.
+    """
 
     def __init__(self, ids_by_row: Ids) -> None:
         self._rows: Ids | None = None

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cache
+from weakref import WeakKeyDictionary
 
 import faiss
 import numpy as np
 
-from mmsearch.indexes.faiss_index import FaissIndex, selector, widened
+from mmsearch.indexes.faiss_index import FaissIndex, missing, nothing, widened
+from mmsearch.indexes.ids import IdFilter
+from mmsearch.indexes.selectors import selector
 from mmsearch.records import Floats, Ids
 
 TRAINING_ROUNDS = 10
@@ -46,14 +49,34 @@ def probe_efforts(cells: int) -> list[int]:
     return sorted({step for step in steps if step < cells} | {cells})
 
 
+@dataclass(frozen=True, slots=True)
+class CellFilter:
+    """Where the ids of a filter lie. held: at most so many of them the index holds.
+
+    cells: how many may hold any; among: tells which, None for all.
+    """
+
+    ids: faiss.IDSelector
+    held: int
+    cells: int
+    among: faiss.IDSelector | None
+
+    def probing(self, probes: int) -> faiss.SearchParametersIVF:
+        # Given as arguments, the selectors are kept alive by the parameters.
+        inside = faiss.SearchParameters(sel=self.among)
+        return faiss.SearchParametersIVF(nprobe=probes, sel=self.ids, quantizer_params=inside)
+
+
 class IvfIndex(FaissIndex):
     """A FaissIndex in cells; FAISS keeps the ids in them."""
 
+    cells: int
     _ends: Ids | None
+    _filters: WeakKeyDictionary[IdFilter, CellFilter]
 
-    @property
-    def cells(self) -> int:
-        return int(self.index.nlist)
+    def _hold(self, index: faiss.IndexIVF) -> None:
+        super()._hold(index)
+        self.cells = int(index.nlist)
 
     @property
     def efforts(self) -> list[int]:
@@ -80,50 +103,51 @@ class IvfIndex(FaissIndex):
     def _delete(self, rows: Ids) -> None:
         self.index.remove_ids(faiss.IDSelectorBatch(self.ids_by_row()[rows]))
 
-    def _nearest(self, queries: Floats, k: int, allowed: Ids | None) -> tuple[Floats, Ids]:
+    def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         if allowed is None:
-            return self._probed(queries, k, widened(self.effort, k, 1.0), self.cells, None)
-        share = len(allowed) / len(self)
-        probes = widened(self.effort, k, share)
-        if share > SCATTERED_SHARE:
-            return self._probed(queries, k, probes, self.cells, Filters(selector(allowed)))
-        rows = self.table.rows_of(allowed)
-        if not len(rows):
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+            return self._probed(queries, k, widened(self.effort, k, 1.0), None)
+        within = self._chosen(allowed)
+        if not within.held:
+            return nothing(queries)
+        probes = widened(self.effort, k, within.held / len(self))
+        return self._probed(queries, min(k, within.held), probes, within)
+
+    def _chosen(self, allowed: IdFilter) -> CellFilter:
+        """Worked out once while neither the filter nor the index changes."""
+        chosen = self._filters.get(allowed)
+        if chosen is None:
+            chosen = self._filters[allowed] = self._located(allowed)
+        return chosen
+
+    def _located(self, allowed: IdFilter) -> CellFilter:
+        if len(allowed) > SCATTERED_SHARE * len(self):
+            return CellFilter(selector(allowed.ids), len(allowed), self.cells, None)
+        # No table of all ids, which takes seconds to make for ten million.
+        rows = np.flatnonzero(np.isin(self.ids_by_row(), allowed.ids, assume_unique=True))
         cells = np.unique(np.searchsorted(self._cell_ends(), rows, side="right"))
-        filters = Filters(selector(allowed), selector(cells))
-        return self._probed(queries, min(k, len(rows)), probes, len(cells), filters)
+        among = selector(cells) if len(cells) else None
+        return CellFilter(selector(allowed.ids), len(rows), len(cells), among)
 
     def _probed(
-        self, queries: Floats, k: int, probes: int, cells: int, filters: "Filters | None"
+        self, queries: Floats, k: int, probes: int, within: CellFilter | None
     ) -> tuple[Floats, Ids]:
-        """Probes the nearest of `cells`, and all of them where those hold fewer than k."""
-        probes = min(max(probes, 1), cells)
-        similarities, ids = self._probe(queries, k, probes, filters)
-        short = np.flatnonzero((ids < 0).any(axis=1))
-        if len(short) and probes < cells:
-            similarities[short], ids[short] = self._probe(queries[short], k, cells, filters)
-        return similarities, ids
+        """Probes the nearest cells, and all of them where those hold fewer than k.
 
-    def _probe(
-        self, queries: Floats, k: int, probes: int, filters: "Filters | None"
-    ) -> tuple[Floats, Ids]:
-        """queries: float32 (q, dim) → similarities and ids (q, k), -1 where cells run out."""
-        if filters is None:
-            parameters = probing(probes)
-        else:
-            # Given as arguments, the selectors are kept alive by the parameters.
-            parameters = faiss.SearchParametersIVF(
-                nprobe=probes,
-                sel=filters.ids,
-                quantizer_params=faiss.SearchParameters(sel=filters.cells),
-            )
-        similarities, ids = self.index.search(np.ascontiguousarray(queries), k, params=parameters)
+        Returns similarities and ids (q, k), -1 where cells run out.
+        """
+        parameters = probing if within is None else within.probing
+        cells = self.cells if within is None else within.cells
+        probes = min(max(probes, 1), cells)
+        similarities, ids = self.index.search(queries, k, params=parameters(probes))
+        short = missing(ids)
+        if len(short) and probes < cells:
+            every = self.index.search(queries[short], k, params=parameters(cells))
+            similarities[short], ids[short] = every
         return similarities, ids
 
     def _changed(self) -> None:
         super()._changed()
-        self._ends = None
+        self._ends, self._filters = None, WeakKeyDictionary()
 
     def _cell_ends(self) -> Ids:
         """Where each cell's rows end, int64 (cells,); made when first asked for."""
@@ -137,14 +161,6 @@ class IvfIndex(FaissIndex):
 def probing(probes: int) -> faiss.SearchParametersIVF:
     """Made once: making them takes as long as looking into a few cells."""
     return faiss.SearchParametersIVF(nprobe=probes)
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """ids: those that may be returned; cells: those that hold any of them, None for all."""
-
-    ids: faiss.IDSelector
-    cells: faiss.IDSelector | None = None
 
 
 class IvfFlatIndex(IvfIndex):

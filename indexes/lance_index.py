@@ -23,6 +23,7 @@ from mmsearch.indexes.checks import (
 )
 from mmsearch.indexes.choice import cell_count
 from mmsearch.indexes.faiss_index import ordered, widened
+from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.ivf import probe_efforts
 from mmsearch.indexes.truth import Truth
 from mmsearch.indexes.tuning import explain, tune, tune_refinement
@@ -120,7 +121,7 @@ class LanceIndex:
         queries: Floats,
         k: int,
         *,
-        allowed: Ids | None = None,
+        allowed: IdFilter | None = None,
         where: str | None = None,
     ) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k); see base.py.
@@ -129,8 +130,6 @@ class LanceIndex:
         """
         require_vectors(queries, self.dim, holder="the query")
         require_k(k)
-        if allowed is not None:
-            require_ids(allowed, holder="allowed ids")
         rows, condition = len(self), self._condition(allowed, where)
         matching = rows if condition == self._live else int(self.table.count_rows(condition))
         similarities = np.full((len(queries), min(k, matching)), -np.inf, np.float32)
@@ -144,12 +143,12 @@ class LanceIndex:
             self._fill(similarities, ids, queries, short, condition, 0)
         return ordered(similarities, ids, k)
 
-    def _condition(self, allowed: Ids | None, where: str | None) -> str:
+    def _condition(self, allowed: IdFilter | None, where: str | None) -> str:
         parts = [self._live]
         if where is not None:
             parts.append(f"({where}\n)")
         if allowed is not None:
-            parts.append(_among(allowed))
+            parts.append(_among(allowed.ids))
         return " AND ".join(parts)
 
     def _fill(

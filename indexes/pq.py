@@ -1,19 +1,19 @@
 """IVF-PQ: cells of 4-bit product codes, scanned fast; the best are compared again, as float16.
 
-A code takes dim/4 bytes of memory. The float16 rows take no more than the pages that a search
-touches, since they stay in the file that the index is mapped from.
+A code takes dim/4 bytes of memory.
 """
 
 from functools import cache
 
 import faiss
-import numpy as np
 
 from mmsearch.errors import InputError
 from mmsearch.indexes.base import RECALL_AT
-from mmsearch.indexes.faiss_index import widened
+from mmsearch.indexes.faiss_index import missing, widened
+from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.ivf import probe_efforts, train_cells
-from mmsearch.indexes.rows import RowFilter, StrikingIndex
+from mmsearch.indexes.refined import RefinedIndex, is_refined, refined
+from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
 BITS = 4
@@ -46,33 +46,19 @@ def new_pq(dim: int, cells: int, sample: Floats) -> faiss.Index:
         quantizer, dim, cells, dim // 2, BITS, faiss.METRIC_INNER_PRODUCT
     )
     train_cells(codes, quantizer, rotation.apply(sample))
-    rotated = faiss.IndexPreTransform(rotation, codes)
-    halves = faiss.IndexScalarQuantizer(
-        dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-    )
-    refined = faiss.IndexRefine(rotated, halves)
-    return faiss.IndexIDMap(refined)
+    return refined(faiss.IndexPreTransform(rotation, codes), dim)
 
 
-class IvfPqIndex(StrikingIndex):
+class IvfPqIndex(RefinedIndex):
     kind = "ivf-pq"
 
     @staticmethod
     def fits(index: faiss.Index) -> bool:
-        if not isinstance(index, faiss.IndexIDMap):
-            return False
-        refined = faiss.downcast_index(index.index)
-        if not isinstance(refined, faiss.IndexRefine):
-            return False
-        rotated = faiss.downcast_index(refined.base_index)
-        return isinstance(rotated, faiss.IndexPreTransform) and isinstance(
-            faiss.downcast_index(rotated.index), faiss.IndexIVFPQFastScan
-        )
+        return is_refined(index, faiss.IndexIVFPQFastScan)
 
-    @property
-    def cells(self) -> int:
-        rotated = faiss.downcast_index(self._refined().base_index)
-        return int(faiss.downcast_index(rotated.index).nlist)
+    def _hold(self, index: faiss.IndexIDMap) -> None:
+        super()._hold(index)
+        self.cells, self._refinement = int(self._codes.nlist), int(self._refine.k_factor)
 
     @property
     def efforts(self) -> list[int]:
@@ -85,11 +71,11 @@ class IvfPqIndex(StrikingIndex):
     @property
     def refinement(self) -> int:
         """How many candidates are compared again, for each hit asked for; kept in the file."""
-        return int(self._refined().k_factor)
+        return self._refinement
 
     @refinement.setter
     def refinement(self, factor: int) -> None:
-        self._refined().k_factor = factor
+        self._refine.k_factor = self._refinement = factor
 
     @property
     def effort_text(self) -> str:
@@ -98,22 +84,16 @@ class IvfPqIndex(StrikingIndex):
             f"{10 * self.refinement:,} candidates compared again"
         )
 
-    def vectors_of_rows(self, rows: Ids) -> Floats:
-        """rows: int64 (n,) → float32 (n, dim), as float16 keeps them."""
-        halves = faiss.downcast_index(self._refined().refine_index)
-        vectors: Floats = halves.reconstruct_batch(rows)
-        return vectors
-
-    def _nearest(self, queries: Floats, k: int, allowed: Ids | None) -> tuple[Floats, Ids]:
+    def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         within = self._searchable(allowed)
-        rows = int(self.index.ntotal) if within is None else len(within.rows)
+        rows = self._rows if within is None else len(within.rows)
         if within is not None and rows <= SCANNED_ROWS:
             return self._scan(queries, k, within.rows)
         # Fewer hits would be picked from fewer candidates than the refinement was tuned with.
         width = max(k, RECALL_AT)
-        probes = min(self.cells, widened(self.effort, k, rows / self.index.ntotal))
+        probes = min(self.cells, widened(self.effort, k, rows / self._rows))
         similarities, ids = self._probe(queries, width, within, probes)
-        short = np.flatnonzero((ids >= 0).sum(axis=1) < min(k, rows))
+        short = missing(ids[:, : min(k, rows)])
         if len(short) and probes < self.cells:
             every = self._probe(queries[short], width, within, self.cells)
             similarities[short], ids[short] = every
@@ -124,16 +104,13 @@ class IvfPqIndex(StrikingIndex):
     ) -> tuple[Floats, Ids]:
         """queries: float32 (q, dim) → similarities and ids (q, k), -1 where cells run out."""
         if within is None:
-            parameters = refining(probes, self.refinement)
-        else:
-            inside = faiss.SearchParametersIVF(nprobe=probes, sel=within.selector)
-            parameters = _refined_by(inside, self.refinement)
-        queries = np.ascontiguousarray(queries)
-        similarities, found = self._refined().search(queries, k, params=parameters)
+            parameters = refining(probes, self._refinement)
+            named: tuple[Floats, Ids] = self.index.search(queries, k, params=parameters)
+            return named
+        inside = faiss.SearchParametersIVF(nprobe=probes, sel=within.selector)
+        parameters = _refined_by(inside, self._refinement)
+        similarities, found = self._refine.search(queries, k, params=parameters)
         return similarities, self._named(found)
-
-    def _refined(self) -> faiss.IndexRefine:
-        return faiss.downcast_index(self.index.index)
 
 
 @cache

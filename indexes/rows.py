@@ -1,18 +1,21 @@
-"""Indexes that keep their vectors in rows under an IndexIDMap: flat, hnsw and ivf-pq."""
+"""Indexes that keep their vectors in rows under an IndexIDMap: all but ivf-flat and ivf-sq8."""
 
 from abc import abstractmethod
-from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import faiss
 import numpy as np
 
-from mmsearch.indexes.faiss_index import FaissIndex, exact_search, selector
-from mmsearch.indexes.ids import REMOVED
+from mmsearch.indexes.faiss_index import FaissIndex, exact_search, nothing
+from mmsearch.indexes.ids import REMOVED, IdFilter
+from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
 
 class RowIndex(FaissIndex):
     """A FaissIndex whose vectors can be read back by row."""
+
+    _filters: WeakKeyDictionary[IdFilter, RowFilter]
 
     def ids_by_row(self) -> Ids:
         """int64 (rows,), a view that holds until the index changes."""
@@ -23,10 +26,22 @@ class RowIndex(FaissIndex):
     def vectors_of_rows(self, rows: Ids) -> Floats:
         """rows: int64 (n,) → float32 (n, dim), a copy."""
 
+    def _changed(self) -> None:
+        super()._changed()
+        self._filters = WeakKeyDictionary()
+
+    def _chosen(self, allowed: IdFilter) -> RowFilter:
+        """Worked out once while neither the filter nor the index changes."""
+        chosen = self._filters.get(allowed)
+        if chosen is None:
+            chosen = RowFilter(np.sort(self.table.rows_of(allowed.ids)))
+            self._filters[allowed] = chosen
+        return chosen
+
     def _scan(self, queries: Floats, k: int, rows: Ids) -> tuple[Floats, Ids]:
         """Exact search over some rows. queries: float32 (q, dim); rows: int64 (n,)"""
         if not len(rows):
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+            return nothing(queries)
         flat = faiss.IndexFlatIP(self.dim)
         flat.add(self.vectors_of_rows(rows))
         similarities, found = exact_search(flat, queries, min(k, len(rows)))
@@ -44,38 +59,29 @@ class StrikingIndex(RowIndex):
     Once many are struck out, the index is better built anew.
     """
 
-    _live: "RowFilter | None"
+    _rows: int
+    _live: RowFilter | None
 
-    def __len__(self) -> int:
-        return len(self.table)
+    def can_hold(self, count: int) -> bool:
+        """Fewer than there are rows where some are struck out."""
+        return 0 <= count <= self._rows
 
     @property
     def removed(self) -> int:
         """How many struck-out rows it still carries."""
-        return int(self.index.ntotal) - len(self)
+        return self._rows - self._count
 
     def _delete(self, rows: Ids) -> None:
         self.ids_by_row()[rows] = REMOVED
 
     def _changed(self) -> None:
         super()._changed()
-        self._live = None
+        self._rows, self._live = int(self.index.ntotal), None
 
-    def _searchable(self, allowed: Ids | None) -> "RowFilter | None":
+    def _searchable(self, allowed: IdFilter | None) -> RowFilter | None:
         """The rows that may be returned, or None where all may."""
         if allowed is not None:
-            return RowFilter(np.sort(self.table.rows_of(allowed)))
-        if self._live is None and self.removed:
+            return self._chosen(allowed)
+        if self._live is None and self._rows > self._count:
             self._live = RowFilter(np.flatnonzero(self.ids_by_row() != REMOVED))
         return self._live
-
-
-class RowFilter:
-    """rows: those that may be returned, int64, ascending; FAISS is told by `selector`."""
-
-    def __init__(self, rows: Ids) -> None:
-        self.rows = rows
-
-    @cached_property
-    def selector(self) -> faiss.IDSelector:
-        return selector(self.rows)

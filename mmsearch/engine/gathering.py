@@ -78,21 +78,20 @@ class Gatherer:
 
     def fill(self, searches: Sequence[Search]) -> None:
         """Gathers until each search is complete."""
-        filters = {search.query.where for search in searches} - {None}
-        allowed = {where: self._store.uids(where) for where in filters}
         pending = list(searches)
         for search in searches:
             search.seen |= self.hidden
+            if search.query.where is not None:
+                # A wrong one is told before anything is searched.
+                self._nearest.matching(search.query.where)
         while pending:
-            ranked = self._ranked(pending, allowed)
+            ranked = self._ranked(pending)
             for search, rankings in zip(pending, ranked, strict=True):
                 self._extend(search, rankings)
                 search.depth *= 2
             pending = [search for search in pending if not search.complete]
 
-    def _ranked(
-        self, searches: Sequence[Search], allowed: dict[str | None, Ids]
-    ) -> list[dict[Target, Ranking]]:
+    def _ranked(self, searches: Sequence[Search]) -> list[dict[Target, Ranking]]:
         """Each search's ranking by target, to its depth; those that can are asked together."""
         groups: dict[tuple[Target, int, str | None], list[int]] = defaultdict(list)
         for place, search in enumerate(searches):
@@ -104,7 +103,7 @@ class Gatherer:
         ranked: list[dict[Target, Ranking]] = [{} for _ in searches]
         for (target, depth, where), places in groups.items():
             vectors = np.concatenate([self._vector(searches[place], target) for place in places])
-            found = self._nearest.search(vectors, target, depth, allowed.get(where), where)
+            found = self._nearest.search(vectors, target, depth, where=where)
             for place, ranking in zip(places, found, strict=True):
                 ranked[place][target] = ranking
         return ranked

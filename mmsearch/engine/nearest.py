@@ -1,13 +1,14 @@
 """The rows nearest to query vectors: by the live index, and exactly where that lags behind."""
 
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
 
 from mmsearch.fusion import Fusion
 from mmsearch.generations import Generation, StoredVectors, estimate_fusion
-from mmsearch.indexes import VectorIndex
+from mmsearch.indexes import IdFilter, VectorIndex
 from mmsearch.indexes.lance_index import LanceIndex
 from mmsearch.records import Floats, Ids, Target
 from mmsearch.store.filters import LIVE
@@ -15,6 +16,10 @@ from mmsearch.store.lance import Store
 
 # Similarities float32 and uids int64, both (n,), best first.
 Ranking: TypeAlias = tuple[Floats, Ids]
+
+# Running the SQL of a filter takes longer than the search that it is for, and people page through
+# and refine what they filtered. The ids of one are 8 bytes a row at most.
+FILTERS_KEPT = 8
 
 
 class Nearest:
@@ -25,7 +30,7 @@ class Nearest:
 
     def __init__(self, store: Store, generation: Generation | None) -> None:
         self._store, self._generation = store, generation
-        self._live: Ids | None = None
+        self.matching = lru_cache(FILTERS_KEPT)(self._run_filter)
         self._fusion: Fusion | None = None
 
     @property
@@ -36,40 +41,60 @@ class Nearest:
         return self._fusion
 
     def search(
-        self, vectors: Floats, target: Target, k: int, allowed: Ids | None, where: str | None = None
+        self,
+        vectors: Floats,
+        target: Target,
+        k: int,
+        allowed: Ids | None = None,
+        where: str | None = None,
     ) -> list[Ranking]:
         """vectors: float32 (q, dim), unit rows → the k nearest to each among the allowed uids.
 
-        where: the filter that they were found by, for an index that runs SQL itself.
+        where: SQL instead of uids. Raises BadFilter.
         """
+        within = IdFilter(allowed) if allowed is not None else None
+        if where is not None:
+            within = self.matching(where)
         live = self._generation
         if live is not None and target in live.info.counts and live.follows_table(target):
-            return self._in_table(live.index(target, self._store.version), vectors, k, where)
-        found = self._indexed(vectors, target, k, allowed)
-        late = self._late(vectors, target, k, allowed)
+            index = live.index(target, self._store.version)
+            return self._in_table(index, vectors, k, within, where)
+        found = self._indexed(vectors, target, k, within)
+        late = self._late(vectors, target, k, within)
         return [best(k, [one, other]) for one, other in zip(found, late, strict=True)]
 
     def _in_table(
-        self, index: VectorIndex, vectors: Floats, k: int, where: str | None
+        self,
+        index: VectorIndex,
+        vectors: Floats,
+        k: int,
+        within: IdFilter | None,
+        where: str | None,
     ) -> list[Ranking]:
         assert isinstance(index, LanceIndex)
-        similarities, uids = index.search(vectors, k, where=where)
+        # Lance runs the SQL itself, which costs it less than a list of ids.
+        allowed = within if where is None else None
+        similarities, uids = index.search(vectors, k, where=where, allowed=allowed)
         return [(similarities[i][uids[i] >= 0], row[row >= 0]) for i, row in enumerate(uids)]
 
     def _indexed(
-        self, vectors: Floats, target: Target, k: int, allowed: Ids | None
+        self, vectors: Floats, target: Target, k: int, within: IdFilter | None
     ) -> list[Ranking]:
         live = self._generation
         if live is None or target not in live.info.counts:
             return [nothing()] * len(vectors)
         if self._behind(live):
             # Rows that left the table since stay in the index until the next run.
-            present = self._live_uids()
-            allowed = present if allowed is None else np.intersect1d(allowed, present)
-        similarities, uids = live.index(target).search(vectors, k, allowed=allowed)
+            present = self._present
+            if within is not None:
+                present = IdFilter(np.intersect1d(within.ids, present.ids))
+            within = present
+        similarities, uids = live.index(target).search(vectors, k, allowed=within)
         return [(similarities[i][uids[i] >= 0], row[row >= 0]) for i, row in enumerate(uids)]
 
-    def _late(self, vectors: Floats, target: Target, k: int, allowed: Ids | None) -> list[Ranking]:
+    def _late(
+        self, vectors: Floats, target: Target, k: int, within: IdFilter | None
+    ) -> list[Ranking]:
         """Exact search of the rows that the live generation does not know yet."""
         found = [nothing()] * len(vectors)
         live = self._generation
@@ -79,7 +104,7 @@ class Nearest:
         known = live.info.next_uid if live is not None and indexed else 0
         where = f"{LIVE} AND _uid >= {known}"
         for stored, uids in StoredVectors(self._store, target, self.fusion, 0, where):
-            chosen = np.isin(uids, allowed) if allowed is not None else slice(None)
+            chosen = np.isin(uids, within.ids) if within is not None else slice(None)
             similarities = vectors @ stored[chosen].T
             found = [
                 best(k, [kept, (row, uids[chosen])])
@@ -90,10 +115,13 @@ class Nearest:
     def _behind(self, live: Generation) -> bool:
         return live.info.lance_version != self._store.version
 
-    def _live_uids(self) -> Ids:
-        if self._live is None:
-            self._live = np.sort(self._store.uids())
-        return self._live
+    @cached_property
+    def _present(self) -> IdFilter:
+        return IdFilter(self._store.uids())
+
+    def _run_filter(self, where: str) -> IdFilter:
+        """`matching` is this, remembered. Raises BadFilter."""
+        return IdFilter(self._store.uids(where))
 
 
 def nothing() -> Ranking:

@@ -16,6 +16,7 @@ from mmsearch.evaluation.embed import Embedded
 from mmsearch.evaluation.labels import NONE, Item
 from mmsearch.fusion import unit
 from mmsearch.generations import Generation, StoredVectors, live_generation
+from mmsearch.indexes import IdFilter
 from mmsearch.metrics import Doubles
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, SpaceId, Target, printable_path
@@ -114,7 +115,9 @@ def _score(live: LiveStore, queries: _Queries, target: Target, count: int) -> In
     index = live.generation.index(target)
     behind = live.generation.info.lance_version != live.store.version
     found = _Nearest(
-        *index.search(vectors, min(K, count), allowed=live.store.uids() if behind else None)
+        *index.search(
+            vectors, min(K, count), allowed=IdFilter(live.store.uids()) if behind else None
+        )
     )
     exact, similarities = _exact(live, target, count, vectors, found.uids)
     recall = _recall(exact, similarities)

@@ -35,7 +35,7 @@ from mmsearch.store.rows import (
     scalar_types,
     vectors_to_numpy,
 )
-from mmsearch.store.snapshot import MAX_ROWS, Snapshot, write_snapshot
+from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_snapshot
 from mmsearch.store.spaces import is_live, root_of
 
 FOLDER_NAME = ".mmsearch"
@@ -271,10 +271,19 @@ class Store:
         keep_up_indexes(self._items, self.metadata_columns)
 
     def save_snapshot(self, path: Path) -> None:
-        """Writes the rows as they are now, if they are few, for `Store.open(snapshot=…)`."""
-        if len(self) <= MAX_ROWS:
-            rows = self.scan(["_uid", *self.public_columns], LIVE)
-            write_snapshot(path, self.folder, Snapshot(self.version, self.counts(), rows))
+        """Writes the rows as they are now, unless too large, for `Store.open(snapshot=…)`."""
+        if len(self) > MAX_ROWS:
+            return
+        query = self._items.search().where(LIVE).select(["_uid", *self.public_columns])
+        batches, size_bytes = [], 0
+        for batch in query.to_batches(batch_size=SCAN_ROWS):
+            batches.append(batch)
+            size_bytes += batch.nbytes
+            if size_bytes > MAX_BYTES:
+                return
+        schema = pa.schema([self._schema.field(name) for name in ("_uid", *self.public_columns)])
+        rows = pa.Table.from_batches(batches, schema)
+        write_snapshot(path, self.folder, Snapshot(self.version, self.counts(), rows))
 
     # --- rows out ---
 

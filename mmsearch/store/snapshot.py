@@ -1,6 +1,7 @@
-"""The rows as people see them, in one Arrow file beside the index: small stores answer from it.
+"""The rows as people see them, in one Arrow file beside the index: most stores answer from it.
 
-Importing LanceDB takes longer than all else that a cold search does. The file is written under the
+Importing LanceDB takes longer than all else that a cold search does, and asking it for ten rows
+longer than finding them does. The file is written under the
 write lock and serves only while the table's folder lists the very versions that it listed then;
 any commit adds one, and then LanceDB is asked.
 """
@@ -15,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 VERSIONS = Path("lance") / "items.lance" / "_versions"
-# Beyond, the file would take long to write, and a process that searches much stays open anyway.
-MAX_ROWS = 50_000
+# Beyond, the file would take longer to write than changes to the index do.
+MAX_ROWS, MAX_BYTES = 2_000_000, 2**29
 _META = b"mmsearch"
 
 
@@ -31,8 +32,10 @@ class Snapshot:
     def rows_of(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """The rows of those uids that are live."""
         known = self.rows.column("_uid").to_numpy()
-        wanted = np.asarray(uids, dtype=np.int64)
-        return self.rows.select(list(columns)).take(np.flatnonzero(np.isin(known, wanted)))
+        wanted = np.unique(np.asarray(uids, dtype=np.int64))
+        places = np.searchsorted(known, wanted)
+        places, wanted = places[places < len(known)], wanted[places < len(known)]
+        return self.rows.select(list(columns)).take(places[known[places] == wanted])
 
 
 def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
@@ -42,7 +45,9 @@ def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
         "counts": dict(snapshot.counts),
         "versions": _versions(folder),
     }
-    rows = snapshot.rows.sort_by("_uid").replace_schema_metadata({_META: json.dumps(about)})
+    # In one piece, since rows taken from several make Arrow join the pieces first.
+    rows = snapshot.rows.sort_by("_uid").combine_chunks()
+    rows = rows.replace_schema_metadata({_META: json.dumps(about)})
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with part.open("wb") as stream:
         with pa.ipc.new_file(stream, rows.schema) as writer:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from mmsearch.errors import CorruptIndex, InputError, SpaceMismatch
-from mmsearch.indexes import IndexOptions, read_meta
+from mmsearch.indexes import IdFilter, IndexOptions, read_meta
 from mmsearch.indexes.files import save_meta
 from mmsearch.indexes.lance_index import (
     LanceIndex,
@@ -120,7 +120,7 @@ def test_a_filter_returns_k_of_the_allowed(
     allowed = np.random.default_rng(3).choice(ids, max(1, int(share * len(ids))), replace=False)
     held = np.isin(ids, allowed)
     queries = mixture(15, seed=1)
-    _, found = index.search(queries, 10, allowed=np.append(allowed, 10**9))
+    _, found = index.search(queries, 10, allowed=IdFilter(np.append(allowed, 10**9)))
     assert np.isin(found[found >= 0], allowed).all()
     assert ((found >= 0).sum(axis=1) == min(10, len(allowed))).all()
     assert (
@@ -139,7 +139,7 @@ def test_sql_filters_inside_the_search(built: tuple[LanceIndex, Floats, Ids, Pat
     assert overlap(found, nearest(vectors[red], ids[red], queries, 10)) >= 0.9
     _, none = index.search(queries, 3, where="colour = 'green'")
     assert (none == -1).all()
-    _, both = index.search(queries, 3, where="colour = 'red'", allowed=ids[:100])
+    _, both = index.search(queries, 3, where="colour = 'red'", allowed=IdFilter(ids[:100]))
     assert np.isin(both, ids[:100][red[:100]]).all()
 
 

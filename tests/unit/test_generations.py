@@ -79,6 +79,58 @@ def test_many_changes_build_it_anew(store: Store) -> None:
     assert second.counts["image"] == 500
 
 
+def write_apart(store: Store, images: int, texts: int, seed: int) -> None:
+    """Rows that have a picture or a text, never both."""
+    rows = []
+    for position in range(images + texts):
+        row = dict.fromkeys(items_schema(DIM).names)
+        key = f"b/{seed}/{position}"
+        row |= {"key": key, "source": "b", "uri": key, "metadata": {}}
+        vector = vectors(1, seed + position)[0]
+        row["_image_vector" if position < images else "_text_vector"] = vector
+        rows.append(row)
+    store.write_rows(rows)
+
+
+def test_a_small_exact_target_does_not_make_a_large_one_be_built_anew(tmp_path: Path) -> None:
+    space = SpaceId("tiny", "a", DIM, "b")
+    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    write_apart(store, 900, 90, seed=1)
+    options = IndexOptions(kind="ivf-flat", recall=0.8)
+    first = refresh_generation(store, None, options, Silent())
+    live = live_generation(store.folder)
+    assert live is not None
+    metas = live.metas()
+    assert {target: meta.kind for target, meta in metas.items()} == {
+        "image": "ivf-flat",
+        "text": "flat",
+    }
+    # The few texts are asked for nevertheless, every one of them.
+    assert metas["image"].tuning is not None
+    assert set(metas["image"].tuning.queries) == {"image", "text"}
+    write_apart(store, 10, 5, seed=5_000)
+    second = refresh_generation(store, first, options, Silent())
+    assert second.counts == {"image": 910, "text": 95}
+    live = live_generation(store.folder)
+    assert live is not None
+    metas = live.metas()
+    assert (metas["image"].built, metas["image"].changes) == (900, 10)
+    assert (metas["text"].count, metas["text"].changes) == (95, 0)
+
+
+def test_a_handful_of_texts_cannot_make_a_trained_index_look_everywhere(tmp_path: Path) -> None:
+    space = SpaceId("tiny", "a", DIM, "b")
+    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    write_apart(store, 900, 8, seed=1)
+    refresh_generation(store, None, IndexOptions(kind="ivf-flat"), Silent())
+    live = live_generation(store.folder)
+    assert live is not None
+    tuning = live.metas()["image"].tuning
+    assert tuning is not None
+    assert tuning.reached
+    assert set(tuning.queries) == {"image"}
+
+
 def test_the_live_generation_and_the_one_before_are_kept(store: Store) -> None:
     info = None
     for _ in range(4):

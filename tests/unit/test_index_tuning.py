@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import faiss
 import numpy as np
 import pytest
 
@@ -37,15 +36,6 @@ def clusters(count: int, seed: int = 0) -> Floats:
     generator = np.random.default_rng(seed)
     spread = 0.5 * generator.normal(size=(count, DIM))
     return unit(centres[generator.integers(40, size=count)] + spread)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Beside other tests, FAISS's threads would mostly wait for each other."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    yield
-    faiss.omp_set_num_threads(before)
 
 
 class Batches:
