@@ -15,9 +15,10 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
+from os import cpu_count
 from pathlib import Path
 
 import numpy as np
@@ -30,28 +31,7 @@ from mmsearch.dedup.prints import read_print
 from mmsearch.media import MediaBounds
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
-# Runs under another interpreter: one where imagededup is installed.
-PEER = """
-import json, resource, sys, time
-from imagededup.methods import DHash, PHash, WHash
-from imagededup.utils.logger import return_logger
-def cpu():
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
-folder, results = sys.argv[1], {}
-for method in (PHash, DHash, WHash):
-    start, used = time.monotonic(), cpu()
-    tool = method(verbose=False)
-    codes = tool.encode_images(image_dir=folder)
-    encoded, encoding = time.monotonic() - start, cpu() - used
-    found = tool.find_duplicates(encoding_map=codes, max_distance_threshold=24, scores=True)
-    pairs = [(a, b, int(d)) for a, others in found.items() for b, d in others if a < b]
-    start, used = time.monotonic(), cpu()
-    tool.find_duplicates(encoding_map=codes, max_distance_threshold=10)
-    took = [encoded + time.monotonic() - start, encoding + cpu() - used]
-    results[method.__name__] = [*took, pairs]
-print(json.dumps(results))
-"""
+PEER = Path(__file__).with_name("dedup_peer.py")
 
 
 def main() -> None:
@@ -64,9 +44,10 @@ def main() -> None:
         seconds, pairs = ours(files)
         names = [path.name for path in files]
         print_recall(names, pairs)
-        show("mmsearch", originals, pairs, seconds)
+        right = sum(originals[a] == originals[b] for a, b in pairs)
+        show("mmsearch", originals, right, len(pairs), seconds)
         if options.imagededup:
-            peers(options.imagededup, Path(folder), names, originals)
+            peers(options.imagededup, Path(folder), originals)
 
 
 def read_arguments() -> argparse.Namespace:
@@ -105,7 +86,7 @@ def ours(files: Sequence[Path]) -> tuple[tuple[float, float], set[tuple[int, int
     """Seconds from files to groups (wall, CPU), and the pairs that lie in one group."""
     start, used = time.monotonic(), time.process_time()
     bounds = MediaBounds()
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(cpu_count()) as threads:
         prints = list(threads.map(lambda path: read_print(path, bounds), files))
     read = time.monotonic() - start
     found = find_edited(np.stack([each.thumbnail for each in prints]), threshold=EDITED_AGREEMENT)
@@ -137,40 +118,24 @@ def print_recall(names: Sequence[str], pairs: set[tuple[int, int]]) -> None:
 
 
 def show(
-    name: str,
-    originals: Sequence[str],
-    pairs: Iterable[tuple[int, int]],
-    seconds: tuple[float, float],
-) -> float:
-    listed = list(pairs)
-    right = sum(originals[a] == originals[b] for a, b in listed)
+    name: str, originals: Sequence[str], right: int, listed: int, seconds: tuple[float, float]
+) -> None:
+    """right: of the pairs that are listed, how many are of one photo."""
     sizes = np.unique(originals, return_counts=True)[1]
     there = int((sizes * (sizes - 1) // 2).sum())
-    precision, recall = right / max(len(listed), 1), right / there
-    f1 = 2 * right / max(len(listed) + there, 1)
-    wrong = len(listed) - right
-    print(f"{name}: pair precision {precision:.4f} ({wrong} wrong), recall {recall:.4f}, "
-          f"F1 {f1:.4f}, {seconds[0]:.1f} s ({seconds[1]:.1f} s of CPU)")  # fmt: skip
-    return f1
+    print(f"{name}: pair precision {right / max(listed, 1):.4f} ({listed - right} wrong), recall "
+          f"{right / there:.4f}, F1 {2 * right / (listed + there):.4f}, {seconds[0]:.1f} s "
+          f"({seconds[1]:.1f} s of CPU)")  # fmt: skip
 
 
-def peers(python: str, folder: Path, names: Sequence[str], originals: Sequence[str]) -> None:
-    done = subprocess.run([python, "-c", PEER, str(folder)], capture_output=True, text=True)
+def peers(python: str, folder: Path, originals: Sequence[str]) -> None:
+    done = subprocess.run([python, str(PEER), str(folder)], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"imagededup does not run under {python}:\n{done.stderr[-400:]}")
-    place = {name: number for number, name in enumerate(names)}
-    for method, (seconds, used, pairs) in json.loads(done.stdout.splitlines()[-1]).items():
-        by_distance = sorted((d, place[a], place[b]) for a, b, d in pairs)
-        best = max(range(25), key=lambda limit: f1_at(limit, by_distance, originals))
-        kept = [(a, b) for d, a, b in by_distance if d <= best]
-        show(f"imagededup {method} at its best distance {best}", originals, kept, (seconds, used))
-
-
-def f1_at(limit: int, found: Sequence[tuple[int, int, int]], originals: Sequence[str]) -> float:
-    kept = [(a, b) for d, a, b in found if d <= limit]
-    right = sum(originals[a] == originals[b] for a, b in kept)
-    sizes = np.unique(originals, return_counts=True)[1]
-    return 2 * right / max(len(kept) + int((sizes * (sizes - 1) // 2).sum()), 1)
+    for method, each in json.loads(done.stdout.splitlines()[-1]).items():
+        name = f"imagededup {method} at its best distance {each['distance']}"
+        print(f"{method}: encoding {each['encoding']:.1f} s")
+        show(name, originals, each["right"], each["listed"], (each["seconds"], each["cpu"]))
 
 
 if __name__ == "__main__":

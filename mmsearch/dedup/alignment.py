@@ -1,10 +1,10 @@
 """The local check: two thumbnails are laid over each other and compared patch by patch.
 
 A pair begins at the window in which the descriptors met; an affine registration (Lucas and
-Kanade's, on normalised grey levels) refines it, coarse to fine, and each level drops the pairs that
-no registration will save. The agreement is the correlation of the patches, weighted by how much
-there is to see in them, without the worst ones: a logo or a text bar covers some, another shot of
-the same thing disturbs all.
+Kanade's, on normalised grey levels) refines it in three steps, coarse to fine, each several times
+as dear as the one before; most pairs that are no copies are dropped by the first two. The agreement
+is the correlation of the patches, weighted by how much there is to see in them, without the worst
+ones: a logo or a text bar covers some, another shot of the same thing disturbs all.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ import numpy as np
 
 from mmsearch.dedup.agreement import compare
 from mmsearch.dedup.views import Window
-from mmsearch.dedup.warping import Mask, grid, shrink, warp
+from mmsearch.dedup.warping import Mask, grid, shrink, shrunk, warp
 from mmsearch.records import Floats, Pixels
 
 
@@ -34,18 +34,21 @@ class _Level:
     enough: float
 
 
-_ROUGH = _Level(16, 1, 4, 0.0)
-_FINE = (_Level(32, 1, 3, 0.9), _Level(64, 1, 1, 0.9))
+_ROUGH = _Level(16, 1, 2, 0.0)
+_CLOSE = _Level(32, 1, 3, 0.925)
+_FINE = _Level(64, 1, 1, 0.9)
 # Beyond this from the centre, blur mixes a border of the second picture in.
 _BORDER_FREE = 0.87
 # What a crop, a border or a few degrees of rotation can do, and a chance fit often exceeds.
 _MOST_TILT = 0.13
 _MOST_STRETCH = 1.35
-# Agreement of small pictures that leaves no doubt, and that leaves no hope.
-_BEYOND_DOUBT, _HOPELESS = 0.94, 0.6
-_GLANCE_SIDE = 64
+# Agreement of small pictures that leaves no doubt, and that leaves no hope, at the close step and
+# at the fine one: of 1,600 copies one lay below.
+_BEYOND_DOUBT, _HOPELESS_CLOSE, _HOPELESS = 0.94, 0.58, 0.65
+GLANCE_SIDE = 64
 # A tilt of three degrees, at the same size, takes the corners out: 2.6% of the picture.
-_NESTED = 0.965
+_NESTED, _NEARLY_NESTED = 0.965, 0.94
+_NESTED_SIDE = 32
 # Of 16 blocks, how many may be hidden by something.
 _COVERED_BLOCKS = 4
 # Pixels worked on at once: they stay in a core's cache, which is several times as fast.
@@ -84,21 +87,36 @@ def align_roughly(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
     return Alignment(correlation, refined)
 
 
-def align(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
-    """first, second: uint8 (n, side, side). maps: where to begin, float32 (n, 2, 3)."""
-    agreement, refined = np.zeros(len(first), np.float32), maps.copy()
-    rows = np.arange(len(first))
-    for level in _FINE:
-        better, correlation = _registered(first[rows], second[rows], refined[rows], level)
-        refined[rows] = better
-        rows = rows[correlation >= level.enough]
-    agreement[rows] = _compared(first[rows], second[rows], refined[rows], _GLANCE_SIDE)
-    rows = rows[(agreement[rows] > _HOPELESS) & (agreement[rows] < _BEYOND_DOUBT)]
-    agreement[rows] = _compared(first[rows], second[rows], refined[rows], first.shape[1])
-    agreement[~_nested(refined)] = 0
+def align_closely(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
+    """As `align`, at a second look: the agreement is 0 where there is no hope left.
+
+    first, second: uint8 (n, GLANCE_SIDE, GLANCE_SIDE).
+    """
+    refined, correlation = _registered(first, second, maps, _CLOSE)
+    agreement = np.zeros(len(first), np.float32)
+    rows = np.flatnonzero((correlation >= _CLOSE.enough) & _nested(refined, _NEARLY_NESTED))
+    agreement[rows] = _compared(first[rows], second[rows], refined[rows])
     # A bar across one of them can lead the registration away from where both lie already.
-    unmoved = (maps == np.eye(2, 3, dtype=np.float32)).all(axis=(1, 2))
-    doubtful = np.flatnonzero(unmoved & (agreement < _BEYOND_DOUBT))
+    unmoved = np.flatnonzero(_is_unmoved(maps))
+    still = compare_unmoved(first[unmoved], second[unmoved])
+    ahead = still > agreement[unmoved]
+    agreement[unmoved[ahead]] = still[ahead]
+    refined[unmoved[ahead]] = maps[unmoved[ahead]]
+    agreement[agreement < _HOPELESS_CLOSE] = 0
+    return Alignment(agreement, refined)
+
+
+def align(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
+    """first, second: uint8 (n, side, side). maps: from `align_closely`, float32 (n, 2, 3)."""
+    agreement = np.zeros(len(first), np.float32)
+    ones, twos = (shrunk(images, GLANCE_SIDE) for images in (first, second))
+    refined, correlation = _registered(ones, twos, maps, _FINE)
+    rows = np.flatnonzero(correlation >= _FINE.enough)
+    agreement[rows] = _compared(ones[rows], twos[rows], refined[rows])
+    rows = rows[(agreement[rows] > _HOPELESS) & (agreement[rows] < _BEYOND_DOUBT)]
+    agreement[rows] = _compared(first[rows], second[rows], refined[rows])
+    agreement[~_nested(refined, _NESTED)] = 0
+    doubtful = np.flatnonzero(_is_unmoved(maps) & (agreement < _BEYOND_DOUBT))
     still = compare_unmoved(first[doubtful], second[doubtful])
     ahead = still > agreement[doubtful]
     agreement[doubtful[ahead]] = still[ahead]
@@ -106,16 +124,21 @@ def align(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
     return Alignment(agreement, refined)
 
 
-def _compared(first: Pixels, second: Pixels, maps: Floats, side: int) -> Floats:
-    """The agreement float32 (n,) of the pictures, laid over each other, at so many pixels."""
+def _is_unmoved(maps: Floats) -> Mask:
+    unmoved: Mask = (maps == np.eye(2, 3, dtype=np.float32)).all(axis=(1, 2))
+    return unmoved
+
+
+def _compared(first: Pixels, second: Pixels, maps: Floats) -> Floats:
+    """The agreement float32 (n,) of the pictures, laid over each other."""
     if not len(first):
         return np.zeros(0, np.float32)
 
     def part(rows: slice) -> tuple[Floats]:
-        ones, twos = (shrink(images[rows], side, 0) for images in (first, second))
+        ones, twos = (images[rows].astype(np.float32) for images in (first, second))
         return (compare(ones, *warp(twos, maps[rows])),)
 
-    return _in_parts(part, len(first), side**2)[0]
+    return _in_parts(part, len(first), first.shape[1] ** 2)[0]
 
 
 def compare_unmoved(first: Pixels, second: Pixels) -> Floats:
@@ -166,17 +189,17 @@ def _registered(
     return refined, correlation
 
 
-def _nested(maps: Floats) -> Mask:
-    """Whether one of two pictures shows nothing that the other does not: bool (n,).
+def _nested(maps: Floats, least: float) -> Mask:
+    """Whether one of two pictures shows hardly anything that the other does not: bool (n,).
 
     What is cropped, framed or tilted lies within what it was made from. Of two frames of a moving
     camera each shows something of its own, however well they agree elsewhere.
     """
     last = np.broadcast_to(np.array([[[0, 0, 1]]], np.float32), (len(maps), 1, 3))
     back = np.linalg.inv(np.concatenate([maps, last], axis=1))[:, :2]
-    places = (way @ grid(_GLANCE_SIDE) for way in (maps, back))
+    places = (way @ grid(_NESTED_SIDE) for way in (maps, back))
     shares = [(np.abs(each) <= 1).all(axis=1).mean(axis=1) for each in places]
-    nested: Mask = np.maximum(*shares) >= _NESTED
+    nested: Mask = np.maximum(*shares) >= least
     return nested
 
 

@@ -5,21 +5,28 @@ are then looked for among what is left. Fifty copies of one picture so cost abou
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.alignment import align, align_roughly, compare_unmoved, window_maps
-from mmsearch.dedup.gathering import Check, gather
+from mmsearch.dedup.alignment import (
+    Alignment,
+    align,
+    align_closely,
+    align_roughly,
+    compare_unmoved,
+    window_maps,
+)
+from mmsearch.dedup.gathering import Check, gather, gather_likeliest
 from mmsearch.dedup.proposals import (
     Views,
     Ways,
     best_ways,
     propose_near,
     propose_twins,
-    shrunk,
     turned_by,
     ways_of,
 )
@@ -32,8 +39,6 @@ from mmsearch.records import Floats, Ids, Pixels
 EDITED_AGREEMENT = 0.72
 # Copies that agree this well are certain: they need not be compared with each other.
 CERTAIN = 0.85
-# The side in pixels at which pictures that match as they stand are compared.
-_TWIN_SIDE = 64
 _TWIN_AGREEMENT = 0.9
 # Correlation of coarse pictures, roughly aligned: copies lie far above.
 _ROUGHLY = 0.93
@@ -41,6 +46,7 @@ _ROUGHLY = 0.93
 _SAME_LEVELS = 1.0
 _WAYS_ALIGNED = 4
 _CHECKED_AT_ONCE = 4096
+Align: TypeAlias = Callable[[Pixels, Pixels, Floats], Alignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +106,9 @@ def find_edited(
     known = known or EditedPairs.joined([])
     sure = known.take(known.agreement >= CERTAIN)
     stars = stars_of(len(thumbnails), sure.pairs, sure.orientation)
-    twins, stars = _find_twins(thumbnails, views, stars, new_from)
+    twins, stars = _find_twins(views, stars, new_from)
     near = _find_near(thumbnails, views, stars, new_from, threshold)
-    equal = _maybe_equal(thumbnails, stars, new_from)
+    equal = _maybe_equal(thumbnails, views, stars, new_from)
     return EditedPairs.joined([twins, near, equal])
 
 
@@ -113,20 +119,17 @@ def align_pairs(thumbnails: Pixels, pairs: Ids) -> EditedPairs:
     """
     views = Views.of(thumbnails)
     ways, maps = _likely(views, ways_of(views, pairs), count=_WAYS_ALIGNED, least=-1)
-    return EditedPairs.of(ways, _checked(thumbnails, ways, maps))
+    return EditedPairs.of(ways, _checked(thumbnails, views, ways, maps)[0])
 
 
-def _find_twins(
-    thumbnails: Pixels, views: Views, stars: Stars, new_from: int
-) -> tuple[EditedPairs, Stars]:
+def _find_twins(views: Views, stars: Stars, new_from: int) -> tuple[EditedPairs, Stars]:
     """Pairs that agree as they stand, in one of the eight orientations."""
-    ways = propose_twins(views, np.arange(new_from, len(thumbnails)), stars.centres)
+    ways = propose_twins(views, np.arange(new_from, len(stars.hubs)), stars.centres)
 
     def check(chosen: Ids) -> Floats:
         part = ways.take(chosen)
-        ones = shrunk(thumbnails[part.whole], _TWIN_SIDE)
-        twos = shrunk(thumbnails[part.other], _TWIN_SIDE)
-        return compare_unmoved(ones, turned_by(twos, part.other_turn))
+        others = turned_by(views.medium[part.other], part.other_turn)
+        return compare_unmoved(views.medium[part.whole], others)
 
     rank = _rank(ways, stars, new_from)
     agreement, hubs = gather(ways.pairs, rank, _in_blocks(check), certain=_TWIN_AGREEMENT)
@@ -158,19 +161,21 @@ def _find_near(
     ways, maps = _likely(views, Ways.joined(proposed), count=1, least=_ROUGHLY)
 
     def check(chosen: Ids) -> Floats:
-        return _checked(thumbnails, ways.take(chosen), maps[chosen])
+        agreement, maps[chosen] = _checked(thumbnails, views, ways.take(chosen), maps[chosen])
+        return agreement
 
     rank = _rank(ways, stars, new_from)
-    agreement, hubs = gather(ways.pairs, rank, _in_blocks(check), certain=CERTAIN)
+    agreement, hubs = gather_likeliest(ways.pairs, ways.likeness, rank, check, certain=CERTAIN)
     moved = np.flatnonzero(agreement >= CERTAIN)
     rim, source = rim_ways(stars, ways, hubs, moved)
     every = Ways.joined([ways, rim])
-    agreement = np.concatenate([agreement, _checked(thumbnails, rim, maps[source])])
+    rim_agreement = _aligned(align, thumbnails, rim, maps[source]).agreement
+    agreement = np.concatenate([agreement, rim_agreement])
     confirmed = agreement >= threshold
     return EditedPairs.of(every.take(confirmed), agreement[confirmed])
 
 
-def _maybe_equal(thumbnails: Pixels, stars: Stars, new_from: int) -> EditedPairs:
+def _maybe_equal(thumbnails: Pixels, views: Views, stars: Stars, new_from: int) -> EditedPairs:
     """Pairs around one hub that may be of the very same pixels, both turned alike."""
     found: list[tuple[int, int]] = []
     for rim in stars.rims().values():
@@ -181,9 +186,7 @@ def _maybe_equal(thumbnails: Pixels, stars: Stars, new_from: int) -> EditedPairs
             if len(rows) > 1 and rows[-1] >= new_from:
                 found += _equal_levels(thumbnails, np.array(rows), new_from)
     pairs = np.array(found, np.int64).reshape(-1, 2)
-    agreement = compare_unmoved(
-        *(shrunk(thumbnails[rows], _TWIN_SIDE) for rows in (pairs[:, 0], pairs[:, 1]))
-    )
+    agreement = compare_unmoved(*(views.medium[rows] for rows in (pairs[:, 0], pairs[:, 1])))
     none = np.zeros(len(pairs), np.int64)
     sure = agreement >= CERTAIN
     return EditedPairs.joined([EditedPairs(pairs, agreement, none).take(sure)])
@@ -208,20 +211,34 @@ def _likely(views: Views, ways: Ways, *, count: int, least: float) -> tuple[Ways
     least: what they must correlate by.
     """
     maps = window_maps([WINDOWS[number] for number in ways.window.tolist()])
-    ones = turned_by(views.small[ways.whole], ways.whole_turn)
-    twos = turned_by(views.small[ways.other], ways.other_turn)
-    rough = align_roughly(ones, twos, maps)
+    rough = _aligned(align_roughly, views.small, ways, maps)
     ranked = replace(ways, likeness=rough.agreement)
     best = best_ways(ranked, count)
     best = best[ranked.likeness[best] >= least]
     return ranked.take(best), rough.maps[best]
 
 
-def _checked(thumbnails: Pixels, ways: Ways, maps: Floats) -> Floats:
-    """The agreement that each way reaches from its map on, float32 (m,)."""
-    ones = turned_by(thumbnails[ways.whole], ways.whole_turn)
-    twos = turned_by(thumbnails[ways.other], ways.other_turn)
-    return align(ones, twos, maps).agreement
+def _checked(thumbnails: Pixels, views: Views, ways: Ways, maps: Floats) -> tuple[Floats, Floats]:
+    """The agreement of each way, float32 (m,), 0 where a close look leaves no hope; closer maps."""
+    closely = _aligned(align_closely, views.medium, ways, maps)
+    agreement = np.zeros(len(ways), np.float32)
+    left = np.flatnonzero(closely.agreement)
+    agreement[left] = _aligned(align, thumbnails, ways.take(left), closely.maps[left]).agreement
+    return agreement, closely.maps
+
+
+def _aligned(how: Align, pictures: Pixels, ways: Ways, maps: Floats) -> Alignment:
+    """pictures: uint8 (n, side, side). maps: where each way begins."""
+    done = [Alignment(np.zeros(0, np.float32), np.zeros((0, 2, 3), np.float32))]
+    for start in range(0, len(ways), _CHECKED_AT_ONCE):
+        rows = slice(start, start + _CHECKED_AT_ONCE)
+        ones = turned_by(pictures[ways.whole[rows]], ways.whole_turn[rows])
+        twos = turned_by(pictures[ways.other[rows]], ways.other_turn[rows])
+        done.append(how(ones, twos, maps[rows]))
+    return Alignment(
+        np.concatenate([each.agreement for each in done]),
+        np.concatenate([each.maps for each in done]),
+    )
 
 
 def _rank(ways: Ways, stars: Stars, new_from: int) -> Ids:

@@ -32,7 +32,7 @@ def find_duplicates(
 ) -> DedupReport:
     """Reads the store at `folder` and the pictures' files; writes only what it remembers of them.
 
-    Raises StoreNotFound, BadFilter, InputError, RecordNotFound.
+    Raises StoreNotFound, StoreError, BadFilter, InputError, RecordNotFound.
     """
     started = time.monotonic()
     rules = KeepRules.parse(options.keep)
@@ -41,7 +41,7 @@ def find_duplicates(
     _require_sources(store, options.across)
     own = root_of(folder) / FOLDER
     rows = _rows(store, options)
-    with PrintCache.locked(own):
+    with PrintCache.locked(own, progress):
         cache = PrintCache(own / CACHE_NAME)
         items, unread = _items(rows, cache, options, bounds, progress)
         vectors = VectorFinder(items, store, Nearest(store, generation), progress)

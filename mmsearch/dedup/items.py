@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import filelock
 import numpy as np
 
 from mmsearch.dedup.prints import SIDE, Print, read_print
-from mmsearch.errors import InputError
+from mmsearch.errors import InputError, StoreError
 from mmsearch.media import MediaBounds, content_hash
+from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Pixels, Scalar, real_path
+from mmsearch.records import Pixels, Scalar, printable_path, real_path
 from mmsearch.store.filters import LIVE
 from mmsearch.store.hidden import read_hidden
 from mmsearch.store.lance import Store
@@ -99,11 +101,28 @@ class PrintCache:
 
     @staticmethod
     @contextmanager
-    def locked(folder: Path) -> Iterator[None]:
-        """Two runs would append to the same files: the second waits until the first has ended."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / "lock"):
+    def locked(folder: Path, progress: ProgressListener) -> Iterator[None]:
+        """Two runs would append to the same files: the second waits until the first has ended.
+
+        Raises StoreError where nothing can be written to the folder.
+        """
+        lock = filelock.FileLock(folder / "lock")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                progress.start("waiting for another run of dedup", None)
+                lock.acquire()
+        except OSError as fault:
+            raise StoreError(
+                f"cannot write to {printable_path(folder)} ({fault.strerror}), where what was "
+                "compared is kept; allow it for this user, or copy the store"
+            ) from fault
+        try:
             yield
+        finally:
+            lock.release()
 
     def _reload(self) -> None:
         empty = self._path.stat().st_size == 0
@@ -132,7 +151,8 @@ class PrintCache:
         """
         missing = [(name, path) for name, path in wanted.items() if name not in self._rows]
         progress.start("reading fingerprints", len(missing))
-        with ThreadPoolExecutor() as threads, self._path.open("ab") as file:
+        # One thread a core: decoding leaves the interpreter free, more threads only get in its way.
+        with ThreadPoolExecutor(cpu_count() or 1) as threads, self._path.open("ab") as file:
             for start in range(0, len(missing), _BATCH):
                 part = missing[start : start + _BATCH]
                 prints = list(threads.map(lambda each: _read(each[0], each[1], bounds), part))
@@ -154,6 +174,7 @@ class PrintCache:
 def _read(image_hash: str, path: Path, bounds: MediaBounds) -> Print | None:
     """None for a file that is gone, unreadable, or no longer what was indexed."""
     try:
-        return read_print(path, bounds) if content_hash(path) == image_hash else None
+        data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+        return read_print(data, bounds) if content_hash(data) == image_hash else None
     except InputError:
         return None

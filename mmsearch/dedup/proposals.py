@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.dedup.alignment import GLANCE_SIDE
 from mmsearch.dedup.views import (
     COMPOSED,
     DIM,
@@ -20,11 +21,14 @@ from mmsearch.dedup.views import (
     descriptors,
     turnless,
 )
+from mmsearch.dedup.warping import shrunk
 from mmsearch.indexes import IndexOptions, VectorIndex, build_index
 from mmsearch.records import Floats, Ids, Pixels
 
 SMALL_SIDE = 32
 BLOCK = 2048
+# Thumbnails that fit in a core's cache: several times as fast.
+_SHRUNK_AT_ONCE = 64
 # Up to here every descriptor is compared with every other one, which takes seconds.
 _EXACT_ROWS = 20_000
 # Cosines from which a check may succeed, see docs/dedup.md.
@@ -83,17 +87,28 @@ class Ways:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """small: uint8 (n, SMALL_SIDE, SMALL_SIDE). upright: float32 (n, DIM), their descriptors."""
+    """What is looked at again and again, made once.
 
+    medium: uint8 (n, GLANCE_SIDE, GLANCE_SIDE). small: uint8 (n, SMALL_SIDE, SMALL_SIDE). upright:
+    float32 (n, DIM), their descriptors.
+    """
+
+    medium: Pixels
     small: Pixels
     upright: Floats
 
     @classmethod
     def of(cls, thumbnails: Pixels) -> "Views":
-        blocks = [shrunk(thumbnails[rows], SMALL_SIDE) for rows in blocks_of(len(thumbnails))]
-        small = np.concatenate([np.zeros((0, SMALL_SIDE, SMALL_SIDE), np.uint8), *blocks])
-        upright = [descriptors(block)[:, 0, 0] for block in blocks]
-        return cls(small, np.concatenate([np.zeros((0, DIM), np.float32), *upright]))
+        count = len(thumbnails)
+        medium = np.empty((count, GLANCE_SIDE, GLANCE_SIDE), np.uint8)
+        small = np.empty((count, SMALL_SIDE, SMALL_SIDE), np.uint8)
+        upright = np.empty((count, DIM), np.float32)
+        for start in range(0, count, _SHRUNK_AT_ONCE):
+            rows = slice(start, start + _SHRUNK_AT_ONCE)
+            medium[rows] = shrunk(thumbnails[rows], GLANCE_SIDE)
+            small[rows] = shrunk(medium[rows], SMALL_SIDE)
+            upright[rows] = descriptors(small[rows])[:, 0, 0]
+        return cls(medium, small, upright)
 
 
 def turned_by(images: Pixels, turns: Ids) -> Pixels:
@@ -112,8 +127,8 @@ def propose_twins(views: Views, askers: Ids, asked: Ids) -> Ways:
     index = _index_of(magnitudes[asked], asked)
     found = []
     for rows in (askers[block] for block in blocks_of(len(askers))):
-        one, two, _ = _nearest(index, magnitudes[rows], rows, _TWINS_ASKED, _TURNLESS_LIKENESS)
-        found.append(np.sort(np.stack([one, two], axis=1), axis=1))
+        place, other, _ = _nearest(index, magnitudes[rows], rows, _TWINS_ASKED, _TURNLESS_LIKENESS)
+        found.append(np.sort(np.stack([rows[place], other], axis=1), axis=1))
     pairs = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *found]), axis=0)
     return Ways.joined([_likeliest_turn(views, pairs[block]) for block in blocks_of(len(pairs))])
 
@@ -148,13 +163,11 @@ def propose_near(
     for number, orientation in enumerate(ORIENTATIONS):
         rows = askers[[number in own for own in turns]]
         for part in (rows[block] for block in blocks_of(len(rows))):
-            looks = descriptors(views.small[part], WINDOWS, [orientation])[:, :, 0]
-            for window in range(len(WINDOWS)):
-                other, whole, likeness = _nearest(
-                    index, looks[:, window], part, _NEAR_ASKED, _NEAR_LIKENESS
-                )
-                turn, place = (np.full(len(whole), value) for value in (number, window))
-                found.append(Ways(whole, frames[whole], other, turn, place, likeness))
+            looks = descriptors(views.small[part], WINDOWS, [orientation]).reshape(-1, DIM)
+            others = np.repeat(part, len(WINDOWS))
+            place, whole, likeness = _nearest(index, looks, others, _NEAR_ASKED, _NEAR_LIKENESS)
+            turn, window = np.full(len(whole), number), place % len(WINDOWS)
+            found.append(Ways(whole, frames[whole], others[place], turn, window, likeness))
     every = Ways.joined(found)
     return every.take(best_ways(every, _WAYS_TRIED))
 
@@ -172,8 +185,8 @@ def _framed(views: Views, rows: Ids, frames: Ids) -> Floats:
 def nearest_looks(views: Views, askers: Ids, count: int) -> tuple[Ids, Ids]:
     """Each asker and the rows that look most like it as they stand, int64 (m,) each."""
     index = _index_of(views.upright, np.arange(len(views.upright)))
-    asked, others, _ = _nearest(index, views.upright[askers], askers, count + 1, -1.0)
-    return asked, others
+    place, others, _ = _nearest(index, views.upright[askers], askers, count + 1, -1.0)
+    return askers[place], others
 
 
 def ways_of(views: Views, pairs: Ids) -> Ways:
@@ -209,30 +222,21 @@ def blocks_of(count: int) -> Iterator[slice]:
         yield slice(start, start + BLOCK)
 
 
-def shrunk(thumbnails: Pixels, side: int) -> Pixels:
-    """uint8 (n, larger, larger) → uint8 (n, side, side), averaged."""
-    factor = thumbnails.shape[1] // side
-    total = np.zeros((len(thumbnails), side, side), np.uint16)
-    for down in range(factor):
-        for across in range(factor):
-            total += thumbnails[:, down::factor, across::factor]
-    small: Pixels = ((total + factor**2 // 2) // factor**2).astype(np.uint8)
-    return small
-
-
 def _nearest(
     index: VectorIndex, vectors: Floats, rows: Ids, k: int, least: float
 ) -> tuple[Ids, Ids, Floats]:
-    """Which of `rows` lie near which others of the index, int64 (m,) each, and how near."""
+    """Which places of `vectors` lie near which ids of the index, int64 (m,) each, and how near.
+
+    rows: int64 (n,), the id of each vector's own picture, which is no neighbour of it.
+    """
     # A blank picture has no direction and is nobody's neighbour.
-    full = vectors.any(axis=1)
-    if not full.any() or not len(index):
+    full = np.flatnonzero(vectors.any(axis=1))
+    if not full.size or not len(index):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
     similarities, ids = index.search(np.ascontiguousarray(vectors[full]), min(k, len(index)))
-    asked = np.repeat(rows[full], ids.shape[1])
-    others = ids.ravel()
-    near = (similarities.ravel() >= least) & (others >= 0) & (others != asked)
-    return asked[near], others[near], similarities.ravel()[near]
+    near = (similarities >= least) & (ids >= 0) & (ids != rows[full, None])
+    place, _ = np.nonzero(near)
+    return full[place], ids[near], similarities[near]
 
 
 @dataclass(frozen=True, slots=True)

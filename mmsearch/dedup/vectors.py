@@ -37,30 +37,28 @@ class VectorFinder:
 
         narrowed: the items are only some of the store's rows.
         """
-        places = {item.uid: place for place, item in enumerate(self.items)}
-        wanted = np.array(sorted(set(places) - copies), np.int64)
-        found: dict[tuple[int, int], float] = {}
-        self.progress.start("comparing vectors", len(wanted))
+        own = np.array([item.uid for item in self.items], np.int64)
+        compared = ~np.isin(own, np.fromiter(copies, np.int64, len(copies)))
+        wanted = own[compared] if narrowed else None
+        parts: list[tuple[Ids, Floats]] = []
+        self.progress.start("comparing vectors", int(compared.sum()))
         for uids, (vectors,) in self.store.vectors(["_image_vector"]):
-            asked = np.flatnonzero(np.isin(uids, wanted) & vectors.any(axis=1))
+            place = places_of(uids, own)
+            asked = np.flatnonzero((place >= 0) & compared[place] & vectors.any(axis=1))
             if not asked.size:
                 continue
             # A search among chosen rows is slower: where nearly all are, others are dropped after.
-            rankings = self.nearest.search(
-                unit(vectors[asked]), "image", _SIMILAR_ASKED, wanted if narrowed else None
-            )
-            for uid, (similarities, others) in zip(uids[asked].tolist(), rankings, strict=True):
-                near = (similarities >= threshold) & (others != uid)
-                for similarity, other in zip(
-                    similarities[near].tolist(), others[near].tolist(), strict=True
-                ):
-                    if other in places and other not in copies:
-                        first, second = sorted((places[uid], places[other]))
-                        found[first, second] = similarity
+            found = self.nearest.search(unit(vectors[asked]), "image", _SIMILAR_ASKED, wanted)
+            one = np.repeat(place[asked], [len(others) for _, others in found])
+            scores, others = (np.concatenate(column) for column in zip(*found, strict=True))
+            two = places_of(others, own)
+            near = (scores >= threshold) & (one != two) & (two >= 0) & compared[two]
+            both = np.sort(np.stack([one[near], two[near]], axis=1), axis=1)
+            parts.append((both, scores[near]))
             self.progress.advance(len(asked))
         return [
             Pair(first, second, "similar", score, f"embeddings at cosine {score:.3f}")
-            for (first, second), score in sorted(found.items())
+            for (first, second), score in _each_once(parts)
         ]
 
     def neighbours(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[tuple[float, Item]]]]:
@@ -117,3 +115,21 @@ class VectorFinder:
         uids, images, texts = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.argsort(uids)
         return uids[order], images[order], texts[order]
+
+
+def places_of(uids: Ids, ascending: Ids) -> Ids:
+    """uids: int64 (n,) → their places in `ascending`, -1 for those that are not there."""
+    if not len(ascending):
+        return np.full(len(uids), -1)
+    place = np.minimum(np.searchsorted(ascending, uids), len(ascending) - 1)
+    there: Ids = np.where(ascending[place] == uids, place, -1)
+    return there
+
+
+def _each_once(parts: Sequence[tuple[Ids, Floats]]) -> Iterator[tuple[tuple[int, int], float]]:
+    """parts: pairs int64 (m, 2) and their scores → each pair once, ascending, with its score."""
+    if not parts:
+        return
+    pairs, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    once, first = np.unique(pairs, axis=0, return_index=True)
+    yield from zip(once.tolist(), scores[first].tolist(), strict=True)

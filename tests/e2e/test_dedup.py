@@ -187,3 +187,60 @@ def test_a_plan_is_applied_and_undone_and_hidden_items_are_not_found(
     assert call(folder, "dedup", "undo", *own).returncode == 0
     assert (keys(), (folder / "copies" / "same bytes.png").is_file()) == (everything, True)
     assert call(folder, "dedup", "undo", *own).returncode == 3
+
+
+def test_thresholds_are_calibrated_once_for_a_rate_and_kept(call: Call, stocked: Path) -> None:
+    asked = call(stocked, "dedup", "--fpr", "0.02", "--json")
+    assert asked.returncode == 0, asked.stderr
+    chosen = json.loads(asked.stdout)["dedup"]["thresholds"]
+    assert chosen["source"].startswith("fpr 0.02, calibrated on 10 items")
+    assert 0.68 <= chosen["edited"] <= 0.85
+    assert 0.7 <= chosen["similar"] <= 0.98
+    later = call(stocked, "dedup", "--json")
+    assert json.loads(later.stdout)["dedup"]["thresholds"] == chosen
+    by_hand = call(stocked, "dedup", "--edited", "0.9", "--json")
+    assert json.loads(by_hand.stdout)["dedup"]["thresholds"]["edited"] == 0.9
+    (stocked / ".mmsearch" / "dedup" / "calibration.json").unlink()
+    fixed = json.loads(call(stocked, "dedup", "--json").stdout)["dedup"]["thresholds"]
+    assert fixed["source"].startswith("fixed: fewer than 1,000 pictures")
+    few = call(stocked, "dedup", "--fpr", "0.02", "--where", "source = 'none'")
+    assert few.returncode == 2
+    assert "0 pictures are too few to calibrate on" in " ".join(few.stderr.split())
+
+
+def test_indexing_tells_of_duplicates_as_they_come_in(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    for seed in range(4):
+        scene(seed).save(tmp_path / "shop" / f"{seed}.png")
+    scene(1).resize((120, 100)).save(tmp_path / "shop" / "small.png")
+    first = call(tmp_path, "index", "shop", "--dedup")
+    assert first.returncode == 0, first.stderr
+    assert "1 pictures are there more than once, in 1 groups" in first.stderr
+    memory = tmp_path / ".mmsearch" / "dedup" / "pairs.npz"
+    with np.load(memory) as kept:
+        assert kept["pairs"].shape == (1, 2)
+    ImageOps.mirror(scene(2)).save(tmp_path / "shop" / "mirrored.png")
+    scene(7).save(tmp_path / "shop" / "new.png")
+    second = call(tmp_path, "index", "shop", "--dedup")
+    assert "2 pictures are there more than once, in 2 groups" in second.stderr
+    with np.load(memory) as kept:
+        assert len(kept["hashes"]) == 7
+    dry = call(tmp_path, "index", "shop", "--dedup", "--dry-run")
+    assert "more than once" not in dry.stderr
+
+
+def test_two_runs_at_once_wait_for_each_other_and_agree(stocked: Path, tiny_model: Path) -> None:
+    shutil.rmtree(stocked / ".mmsearch" / "dedup", ignore_errors=True)
+    command = [sys.executable, "-m", "mmsearch", "dedup", "--csv", "--quiet"]
+    environment = {**os.environ, "MMSEARCH_MODEL": str(tiny_model), "MMSEARCH_DEVICE": "cpu"}
+    runs = [
+        subprocess.Popen(command, cwd=stocked, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    answers = [run.communicate(timeout=120)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0]
+    assert len(set(answers)) == 1
+    assert "copies/crop.png" in answers[0]
+    prints = stocked / ".mmsearch" / "dedup" / "prints.bin"
+    # Each picture once: 6 in the shop, 4 copies, of which one has the bytes of another.
+    assert prints.stat().st_size == 9 * (32 + 4 + 128 * 128)

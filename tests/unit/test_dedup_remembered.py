@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsearch.dedup.edited import EditedPairs
-from mmsearch.dedup.gathering import gather
+from mmsearch.dedup.gathering import gather, gather_likeliest
 from mmsearch.dedup.remembered import Remembered, ordered_first
 from mmsearch.records import Floats, Ids
 
@@ -69,6 +69,35 @@ def test_gathering_asks_little_and_misses_no_connection(
     every = {tuple(pair) for pair in listed[truth >= 0.9].tolist()}
     seen = {tuple(pair) for pair in listed[agreement >= 0.9].tolist()}
     assert components(every) == components(seen)
+    for row, hub in enumerate(hubs.tolist()):
+        assert row == hub or ((min(row, hub), max(row, hub)) in seen and hubs[hub] == hub)
+
+
+@given(edges, st.permutations(range(10)), st.integers(0, 2**20))
+@settings(max_examples=100, deadline=None)
+def test_clusters_of_distinct_pictures_meet_a_few_times_only(
+    found: set[tuple[int, int]], order: list[int], seed: int
+) -> None:
+    """The truth is a partition: rows of one part are certain of each other, others never are."""
+    listed = np.array(sorted(found), np.int64)
+    chance = np.random.default_rng(seed)
+    part = chance.integers(0, 4, 10)
+    same = part[listed[:, 0]] == part[listed[:, 1]]
+    truth = np.where(same, 0.95, 0.3).astype(np.float32)
+    likeness = (truth + chance.uniform(0, 0.1, len(listed))).astype(np.float32)
+    asked: list[int] = []
+
+    def check(chosen: Ids) -> Floats:
+        asked.extend(chosen.tolist())
+        return truth[chosen]
+
+    agreement, hubs = gather_likeliest(listed, likeness, np.array(order), check, certain=0.9)
+    assert len(asked) == len(set(asked))
+    assert (agreement[asked] == truth[asked]).all()
+    assert components({tuple(pair) for pair in listed[same].tolist()}) == components(
+        {tuple(pair) for pair in listed[agreement >= 0.9].tolist()}
+    )
+    seen = {tuple(pair) for pair in listed[agreement >= 0.9].tolist()}
     for row, hub in enumerate(hubs.tolist()):
         assert row == hub or ((min(row, hub), max(row, hub)) in seen and hubs[hub] == hub)
 
