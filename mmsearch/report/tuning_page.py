@@ -82,7 +82,7 @@ def _drawn(tuning: Tuning) -> Callable[["Axes", Theme], None]:
         axes.axhline(tuning.floor, color=theme.soft, linewidth=1, linestyle="--", zorder=2)
         axes.axvline(tuning.effort, color=theme.soft, linewidth=1, linestyle=":", zorder=2)
         axes.set_xscale("log", base=2)
-        ticks = efforts[:: max(1, len(efforts) // 8)]
+        ticks = _apart(efforts[:: max(1, len(efforts) // 8)])
         axes.set_xticks(ticks, [f"{effort:,}" for effort in ticks])
         axes.minorticks_off()
         axes.set_ylim(max(0.0, min(min(p.lowest.values()) for p in tuning.curve) - 0.05), 1.005)
@@ -91,3 +91,12 @@ def _drawn(tuning: Tuning) -> Callable[["Axes", Theme], None]:
         legend(axes, theme, 2)
 
     return draw
+
+
+def _apart(efforts: list[int]) -> list[int]:
+    """Those whose numbers do not run into one another on a logarithmic axis."""
+    kept: list[int] = []
+    for effort in efforts:
+        if not kept or effort >= 1.25 * kept[-1]:
+            kept.append(effort)
+    return kept

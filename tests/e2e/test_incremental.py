@@ -1,5 +1,6 @@
 """Runs of `index` over a catalog that lives: edits, moves, losses, returns, damage."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -272,6 +273,20 @@ def test_a_damaged_index_is_built_again_by_the_next_run(
     (index,) = (catalog.folder / "faiss" / "image").glob("*/index.faiss")
     index.write_bytes(index.read_bytes()[:-10])
     with pytest.raises(CorruptIndex, match="mmsearch index"):
+        catalog.search(image=path, target="image")
+    catalog.index(folder)
+    assert found(catalog, path)[0] == "pictures/a.png"
+
+
+def test_an_index_of_an_older_format_is_told_and_built_again(
+    catalog: Catalog, folder: Path, paint: Paint
+) -> None:
+    path = paint("a.png", 1)
+    catalog.index(folder)
+    (file,) = (catalog.folder / "faiss" / "image").glob("*/meta.json")
+    meta = json.loads(file.read_text())
+    file.write_text(json.dumps({**meta, "format_version": 0}))
+    with pytest.raises(CorruptIndex, match="version 0, this program reads 1; run 'mmsearch index'"):
         catalog.search(image=path, target="image")
     catalog.index(folder)
     assert found(catalog, path)[0] == "pictures/a.png"
