@@ -90,9 +90,8 @@ def ours(files: Sequence[Path]) -> tuple[tuple[float, float], set[tuple[int, int
         prints = list(threads.map(lambda path: read_print(path, bounds), files))
     read = time.monotonic() - start
     found = find_edited(np.stack([each.thumbnail for each in prints]), threshold=EDITED_AGREEMENT)
-    pairs = [(one, two) for one, two in found.pairs.tolist()]
     groups = group_pairs(
-        len(files), pairs, found.agreement.tolist(), certain=CERTAIN, inferred=EDITED_AGREEMENT
+        len(files), found.pairs, found.agreement, certain=CERTAIN, inferred=EDITED_AGREEMENT
     )
     seconds = time.monotonic() - start
     used = time.process_time() - used

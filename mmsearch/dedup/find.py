@@ -1,13 +1,13 @@
 """`mmsearch dedup`: a store's rows become pairs tier by tier, pairs groups, groups findings."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmsearch.dedup.calibration import choose_thresholds
 from mmsearch.dedup.findings import cross_modal_findings
 from mmsearch.dedup.grouping import Grouping
-from mmsearch.dedup.items import CACHE_NAME, Item, PrintCache, read_rows, to_item
+from mmsearch.dedup.items import CACHE_NAME, Item, PrintCache, read_items
 from mmsearch.dedup.keep import KeepRules
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.pictures import PictureFinder
@@ -40,10 +40,9 @@ def find_duplicates(
     store = Store.open(folder)
     _require_sources(store, options.across)
     own = root_of(folder) / FOLDER
-    rows = _rows(store, options)
     with PrintCache.locked(own, progress):
         cache = PrintCache(own / CACHE_NAME)
-        items, unread = _items(rows, cache, options, bounds, progress)
+        items, unread = _items(store, cache, options, bounds, progress)
         vectors = VectorFinder(items, store, Nearest(store, generation), progress)
         # What counts as similar is a matter of the model, unlike all else that is kept in `own`.
         calibrated = folder / FOLDER
@@ -72,37 +71,28 @@ def _require_sources(store: Store, across: tuple[str, str] | None) -> None:
         raise RecordNotFound(f"no source '{absent}'; there are: {', '.join(sorted(names))}")
 
 
-def _rows(store: Store, options: DedupOptions) -> list[dict[str, object]]:
-    rows = read_rows(store, options.where)
-    if options.across:
-        rows = [row for row in rows if row["source"] in options.across]
-    return rows
-
-
 def _items(
-    rows: Sequence[Mapping[str, object]],
+    store: Store,
     cache: PrintCache,
     options: DedupOptions,
     bounds: MediaBounds,
     progress: ProgressListener,
 ) -> tuple[list[Item], list[str]]:
     """The items, with their fingerprints read, and the keys of those that could not be."""
+    items = read_items(store, options.where, [place.absolute() for place in options.references])
+    if options.across:
+        items = [item for item in items if item.source in options.across]
     wanted = {
-        str(row["_image_hash"]): real_path(str(row["uri"]))
-        for row in rows
-        if row["_image_hash"] and row["uri"]
+        item.image_hash: real_path(item.uri) for item in items if item.image_hash and item.uri
     }
     if options.perceptual:
         cache.complete(wanted, bounds, progress)
-    references = [place.absolute() for place in options.references]
-    items, unread = [], []
-    for row in rows:
-        place = cache.row(str(row["_image_hash"] or ""))
-        sharpness = 0.0 if place is None else cache.sharpness(place)
-        items.append(to_item(row, sharpness, references))
-        if options.perceptual and place is None and row["_image_hash"] in wanted:
-            unread.append(str(row["key"]))
-    return items, unread
+    unread = [
+        item.key
+        for item in items
+        if options.perceptual and item.image_hash in wanted and cache.row(item.image_hash) is None
+    ]
+    return [cache.measured(item) for item in items], unread
 
 
 def _groups(
@@ -124,7 +114,7 @@ def _groups(
         # Many copies of one picture would fill all the places of its neighbours.
         narrowed = grouping.options.narrowed or len(copies) > _MANY_COPIES * len(texts)
         near = vectors.similar(copies, thresholds.similar, narrowed=narrowed)
-        groups += grouping.groups("similar", near)
+        groups += grouping.similar(near)
     return groups
 
 

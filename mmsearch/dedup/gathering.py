@@ -48,7 +48,7 @@ def gather(edges: Ids, rank: Ids, check: Check, *, certain: float) -> tuple[Floa
         rows, places = np.unique(other[order], return_index=True)
         claimed = free[order][places]
         hubs[rows[claimed]] = leader[order][places][claimed]
-        roots = _joined(roots, roots[leader], roots[other])
+        roots = joined(roots, roots[leader], roots[other])
     return agreement, hubs
 
 
@@ -57,8 +57,8 @@ def gather_likeliest(
 ) -> tuple[Floats, Ids]:
     """As `gather`, for candidates of which most are wrong. likeness: float32 (m,), of the edges.
 
-    First each row's likeliest edge is checked; then of every two clusters the likeliest few, and in
-    each cluster those of its hub, which is its first row by rank; then these of what has joined.
+    First each row's likeliest edge is checked; then, twice, the likeliest few between every two
+    clusters, and in each cluster those of its hub, which is its first row by rank.
     """
     agreement = np.full(len(edges), -1, np.float32)
     roots = np.arange(len(rank))
@@ -69,15 +69,14 @@ def gather_likeliest(
         else:
             inside = roots[edges[:, 0]] == roots[edges[:, 1]]
             left = agreement < 0
-            chosen = np.flatnonzero(left & inside & leads[edges].any(axis=1))
-            if step == 1:
-                between = np.flatnonzero(left & ~inside)
-                low, high = np.sort(roots[edges[between]], axis=1).T
-                best = _top(low * len(rank) + high, likeness[between], _TRIED)
-                chosen = np.concatenate([chosen, between[best]])
+            led = np.flatnonzero(left & inside & leads[edges].any(axis=1))
+            between = np.flatnonzero(left & ~inside)
+            low, high = np.sort(roots[edges[between]], axis=1).T
+            best = _top(low * len(rank) + high, likeness[between], _TRIED)
+            chosen = np.concatenate([led, between[best]])
         agreement[chosen] = check(chosen)
         sure = chosen[agreement[chosen] >= certain]
-        roots = _joined(roots, *edges[sure].T)
+        roots = joined(roots, *edges[sure].T)
         first = np.full(len(rank), len(rank))
         np.minimum.at(first, roots, rank)
         leads = first[roots] == rank
@@ -97,13 +96,13 @@ def _top(keys: Ids, likeness: Floats, count: int) -> Ids:
     return top
 
 
-def _joined(roots: Ids, ones: Ids, twos: Ids) -> Ids:
+def joined(roots: Ids, ones: Ids, twos: Ids) -> Ids:
     """roots: int64 (n,), the least row of each one's cluster → the same, with these made one."""
-    joined = roots.copy()
+    least = roots.copy()
     while True:
-        ones, twos = joined[ones], joined[twos]
-        np.minimum.at(joined, np.maximum(ones, twos), np.minimum(ones, twos))
-        shorter = joined[joined]
-        if (shorter == joined).all() and (joined[ones] == joined[twos]).all():
-            return joined
-        joined = shorter
+        ones, twos = least[ones], least[twos]
+        np.minimum.at(least, np.maximum(ones, twos), np.minimum(ones, twos))
+        shorter = least[least]
+        if (shorter == least).all() and (least[ones] == least[twos]).all():
+            return least
+        least = shorter

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from mmsearch.dedup.edited import CERTAIN
 from mmsearch.dedup.groups import group_pairs
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keep import KeepRules
 from mmsearch.dedup.options import DedupOptions
-from mmsearch.dedup.results import TIERS, Family, Group, Member, Pair
+from mmsearch.dedup.results import TIERS, Family, Group, Member, Pair, SimilarPairs
 
 # From which score on a pair of each family leaves no doubt.
 _CERTAIN: dict[Family, float] = {"picture": CERTAIN, "similar": float("inf"), "text": 1.0}
@@ -26,26 +28,48 @@ class Grouping:
     rules: KeepRules
     edited: float
 
-    def groups(self, family: Family, pairs: Sequence[Pair]) -> list[Group]:
+    def groups(self, family: Family, pairs: Iterable[Pair]) -> list[Group]:
         chosen = [pair for pair in pairs if self._allowed(pair)]
         by_item: dict[int, list[Pair]] = defaultdict(list)
         for pair in chosen:
             by_item[pair.first].append(pair)
             by_item[pair.second].append(pair)
-        made = [self._group(family, places, by_item) for places in self.places(family, chosen)]
+        made = (self._group(family, places, by_item) for places in self.places(family, chosen))
+        return [group for group in made if self._spans(group)]
+
+    def similar(self, found: SimilarPairs) -> list[Group]:
+        """Of pairs that may be many times the items: they become objects group by group."""
+        if self.options.within_folder:
+            found = found.take(np.fromiter(map(self._allowed, found), np.bool_, len(found)))
+        everyone = len(self.items)
+        places = group_pairs(everyone, found.pairs, found.cosines, certain=_CERTAIN["similar"])
+        group_of = np.full(everyone, -1)
+        for number, rows in enumerate(places):
+            group_of[rows] = number
+        one, two = group_of[found.pairs.T]
+        inside = found.take(one == two)
+        numbers = one[one == two]
+        order = np.argsort(numbers, kind="stable")
+        ends = np.searchsorted(numbers[order], np.arange(len(places)), side="right")
+        made = []
+        for rows, part in zip(places, np.split(order, ends[:-1]), strict=True):
+            by_item: dict[int, list[Pair]] = defaultdict(list)
+            for pair in inside.take(part):
+                by_item[pair.first].append(pair)
+                by_item[pair.second].append(pair)
+            made.append(self._group("similar", rows, by_item))
+        return [group for group in made if self._spans(group)]
+
+    def _spans(self, group: Group) -> bool:
         across = self.options.across
-        return [
-            group
-            for group in made
-            if not across or {item.source for item in group.items} >= set(across)
-        ]
+        return not across or {item.source for item in group.items} >= set(across)
 
     def places(self, family: Family, pairs: Sequence[Pair]) -> list[list[int]]:
         """The groups as places in the list of items, ascending."""
         return group_pairs(
             len(self.items),
-            [(pair.first, pair.second) for pair in pairs],
-            [pair.score for pair in pairs],
+            np.array([(pair.first, pair.second) for pair in pairs], np.int64).reshape(-1, 2),
+            np.array([pair.score for pair in pairs]),
             certain=_CERTAIN[family],
             inferred=self.edited if family == "picture" else 1.0,
         )

@@ -9,29 +9,57 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from math import acos
 
+import numpy as np
+
+from mmsearch.dedup.gathering import joined
+from mmsearch.records import Floats, Ids
+
 # More than this share of the pairs between two groups must be found for them to become one.
 DENSE = 0.5
 
 
 def group_pairs(
     count: int,
-    pairs: Sequence[tuple[int, int]],
-    scores: Sequence[float],
+    pairs: Ids,
+    scores: Floats,
     *,
     certain: float,
     inferred: float = 1.0,
 ) -> list[list[int]]:
-    """pairs: of rows below count, each once. certain: the score from which a pair leaves no doubt.
+    """pairs: int64 (m, 2), of rows below count, each once. scores: float (m,).
 
-    inferred: where scores are correlations, what a chain of certain pairs must still imply between
-    its ends → groups of two or more rows, ascending within and by their first; the same for any
-    order of the pairs.
+    certain: the score from which a pair leaves no doubt. inferred: where scores are correlations,
+    what a chain of certain pairs must still imply between its ends → groups of two or more rows,
+    ascending within and by their first; the same for any order of the pairs.
     """
-    known: list[tuple[float, int, int]] = sorted(
-        (-score, min(pair), max(pair)) for pair, score in zip(pairs, scores, strict=True)
-    )
+    if not len(pairs):
+        return []
+    pairs = np.sort(pairs, axis=1)
+    roots = joined(np.arange(count), *pairs.T)[pairs[:, 0]]
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], roots))
+    starts = np.flatnonzero(np.diff(roots[order], prepend=-1)).tolist()
+    groups: list[list[int]] = []
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        part = order[start:end]
+        found = pairs[part].tolist()
+        rows = sorted({row for pair in found for row in pair})
+        if 2 * len(found) == len(rows) * (len(rows) - 1):
+            groups.append(rows)
+        else:
+            place = {row: number for number, row in enumerate(rows)}
+            local = [(place[one], place[two]) for one, two in found]
+            within = _component(local, scores[part].tolist(), certain, inferred)
+            groups += [[rows[number] for number in group] for group in within]
+    return sorted(groups)
+
+
+def _component(
+    pairs: Sequence[tuple[int, int]], scores: Sequence[float], certain: float, inferred: float
+) -> list[list[int]]:
+    """The groups of rows that are all connected, numbered from 0."""
+    known = sorted((-score, *pair) for pair, score in zip(pairs, scores, strict=True))
     sure = [(a, b, -score) for score, a, b in known if -score >= certain]
-    star = _stars(count, sure, _angle(inferred))
+    star = _stars(1 + max(b for _, b in pairs), sure, _angle(inferred))
     links: dict[int, dict[int, float]] = defaultdict(dict)
     for score, a, b in known:
         # Centres speak for their stars: links from rim to rim would drift on from star to star.
@@ -39,16 +67,16 @@ def group_pairs(
         if one != two and (one, two) == (a, b):
             links[one][two] = links[two][one] = -score
     members: dict[int, list[int]] = defaultdict(list)
-    for centre, cluster in _joined(links).items():
+    for centre, cluster in _densely_joined(links).items():
         members[cluster].append(centre)
     inside: dict[int, list[int]] = defaultdict(list)
-    for row in {row for _, a, b in known for row in (a, b)}:
-        inside[star[row]].append(row)
+    for row, centre in enumerate(star):
+        inside[centre].append(row)
     groups = [
         sorted(row for centre in centres for row in inside[centre]) for centres in members.values()
     ]
-    groups += [sorted(rows) for centre, rows in inside.items() if centre not in links]
-    return sorted(group for group in groups if len(group) > 1)
+    groups += [rows for centre, rows in inside.items() if centre not in links]
+    return [group for group in groups if len(group) > 1]
 
 
 def _stars(count: int, pairs: Sequence[tuple[int, int, float]], widest: float) -> list[int]:
@@ -93,7 +121,7 @@ def _angle(correlation: float) -> float:
     return acos(min(max(correlation, -1.0), 1.0))
 
 
-def _joined(links: dict[int, dict[int, float]]) -> dict[int, int]:
+def _densely_joined(links: dict[int, dict[int, float]]) -> dict[int, int]:
     """Clusters of linked nodes: strongest link first, joined where they are densely linked."""
     cluster = {node: node for node in links}
     members = {node: [node] for node in links}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from os import cpu_count
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import filelock
 import numpy as np
+import pyarrow as pa
 
 from mmsearch.dedup.prints import SIDE, Print, read_print
 from mmsearch.errors import InputError, StoreError
@@ -25,7 +26,6 @@ from mmsearch.store.lance import Store
 CACHE_NAME = "prints.bin"
 _COLUMNS = (
     "_uid", "key", "source", "uri", "text", "width", "height", "_size", "_mtime", "_image_hash",
-    "_text_hash",
 )  # fmt: skip
 _RECORD = np.dtype(
     [
@@ -56,31 +56,55 @@ class Item:
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
 
 
-def read_rows(store: Store, where: str | None) -> list[dict[str, Any]]:
-    """The live rows that match and are not hidden, by uid. Raises BadFilter."""
-    allowed = set(store.uids(where).tolist()) - read_hidden(store.folder)
+def read_items(store: Store, where: str | None, references: Sequence[Path]) -> list[Item]:
+    """The live rows that match and are not hidden, by uid, without sharpness. Raises BadFilter."""
     table = store.scan([*_COLUMNS, *store.metadata_columns], LIVE)
-    rows = [row for row in table.to_pylist() if row["_uid"] in allowed]
-    return sorted(rows, key=lambda row: int(row["_uid"]))
+    uids = table.column("_uid").to_numpy()
+    hidden = read_hidden(store.folder)
+    kept = ~np.isin(uids, np.fromiter(hidden, np.int64, len(hidden)))
+    if where is not None:
+        kept &= np.isin(uids, store.uids(where))
+    rows = np.flatnonzero(kept)
+    table = table.take(rows[np.argsort(uids[rows])])
+    # Column by column: a million dictionaries of rows would take gigabytes.
+    columns = (table.column(name).to_pylist() for name in _COLUMNS)
+    facts = _metadata(table, [*store.metadata_columns])
+    return [
+        _item(values, metadata, references)
+        for *values, metadata in zip(*columns, facts, strict=True)
+    ]
 
 
-def to_item(row: Mapping[str, Any], sharpness: float, references: Sequence[Path]) -> Item:
-    path = real_path(row["uri"]) if row["uri"] else None
-    metadata = {name: value for name, value in row.items() if name not in _COLUMNS}
+def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Scalar]]:
+    if not names:
+        none: dict[str, Scalar] = {}
+        yield from (none for _ in range(len(table)))
+    for row in table.select(names).to_pylist() if names else ():
+        yield {name: value for name, value in row.items() if not isinstance(value, datetime)}
+
+
+def _item(
+    values: Sequence[Any], metadata: Mapping[str, Scalar], references: Sequence[Path]
+) -> Item:
+    """values: as _COLUMNS names them."""
+    uid, key, source, uri, text, width, height, size, modified, image_hash = values
+    protected = False
+    if references and uri:
+        path = real_path(uri)
+        protected = any(path.is_relative_to(place) for place in references)
     return Item(
-        uid=row["_uid"],
-        key=row["key"],
-        source=row["source"],
-        uri=row["uri"] or "",
-        text=row["text"] or "",
-        width=row["width"] or 0,
-        height=row["height"] or 0,
-        size=row["_size"] or 0,
-        modified=row["_mtime"] or 0,
-        image_hash=row["_image_hash"] or "",
-        sharpness=sharpness,
-        protected=any(path is not None and path.is_relative_to(place) for place in references),
-        metadata={n: v for n, v in metadata.items() if not isinstance(v, datetime)},
+        uid,
+        key,
+        source,
+        uri or "",
+        text or "",
+        width or 0,
+        height or 0,
+        size or 0,
+        modified or 0,
+        image_hash or "",
+        protected=protected,
+        metadata=metadata,
     )
 
 
@@ -134,8 +158,12 @@ class PrintCache:
     def row(self, image_hash: str) -> int | None:
         return self._rows.get(image_hash)
 
-    def sharpness(self, row: int) -> float:
-        return float(self._records["sharpness"][row])
+    def measured(self, item: Item) -> Item:
+        """The item with the sharpness of its fingerprint, where there is one."""
+        row = self.row(item.image_hash)
+        if row is None:
+            return item
+        return replace(item, sharpness=float(self._records["sharpness"][row]))
 
     def thumbnails(self, rows: Sequence[int]) -> Pixels:
         """uint8 (n, SIDE, SIDE), a copy."""

@@ -1,10 +1,14 @@
 """What deduplication finds: groups of items with the evidence that binds them, and findings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmsearch.dedup.items import Item
+from mmsearch.records import Floats, Ids
 
 Tier: TypeAlias = Literal["bytes", "pixels", "edited", "similar", "text-same", "text-near"]
 TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "similar", "text-same", "text-near")
@@ -27,6 +31,27 @@ class Pair:
     tier: Tier
     score: float
     evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarPairs:
+    """pairs: int64 (m, 2), places in the list of items, the smaller first, each pair once.
+
+    cosines: float32 (m,), of the embeddings.
+    """
+
+    pairs: Ids
+    cosines: Floats
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __iter__(self) -> Iterator[Pair]:
+        for (one, two), score in zip(self.pairs.tolist(), self.cosines.tolist(), strict=True):
+            yield Pair(one, two, "similar", score, f"embeddings at cosine {score:.3f}")
+
+    def take(self, which: Ids | NDArray[np.bool_]) -> "SimilarPairs":
+        return SimilarPairs(self.pairs[which], self.cosines[which])
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ def text_pairs(
     texts: Sequence[str], tiers: Collection[Tier], threshold: float, progress: ProgressListener
 ) -> list[Pair]:
     """texts: of each item, '' for none → pairs of the tiers text-same and text-near."""
+    if not {"text-same", "text-near"} & set(tiers):
+        return []
     by_text: dict[str, list[int]] = defaultdict(list)
     for place, text in enumerate(texts):
         if said := normalised(text):

@@ -7,7 +7,7 @@ import numpy as np
 
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.misplaced import FEWEST_ITEMS, find_misplaced
-from mmsearch.dedup.results import Finding, Pair
+from mmsearch.dedup.results import Finding, SimilarPairs
 from mmsearch.dedup.texts import excerpt, normalised
 from mmsearch.engine.nearest import Nearest
 from mmsearch.fusion import unit
@@ -32,7 +32,7 @@ class VectorFinder:
         """The hash of the weights that made the vectors."""
         return self.store.manifest.space.weights_hash
 
-    def similar(self, copies: Set[int], threshold: float, *, narrowed: bool) -> list[Pair]:
+    def similar(self, copies: Set[int], threshold: float, *, narrowed: bool) -> SimilarPairs:
         """Pairs of the tier similar. copies: uids of pictures that another one stands for.
 
         narrowed: the items are only some of the store's rows.
@@ -56,10 +56,7 @@ class VectorFinder:
             both = np.sort(np.stack([one[near], two[near]], axis=1), axis=1)
             parts.append((both, scores[near]))
             self.progress.advance(len(asked))
-        return [
-            Pair(first, second, "similar", score, f"embeddings at cosine {score:.3f}")
-            for (first, second), score in _each_once(parts)
-        ]
+        return _each_once(parts)
 
     def neighbours(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[tuple[float, Item]]]]:
         """For each of the items with an image vector the nearest others, with their cosines."""
@@ -126,10 +123,13 @@ def places_of(uids: Ids, ascending: Ids) -> Ids:
     return there
 
 
-def _each_once(parts: Sequence[tuple[Ids, Floats]]) -> Iterator[tuple[tuple[int, int], float]]:
-    """parts: pairs int64 (m, 2) and their scores → each pair once, ascending, with its score."""
+def _each_once(parts: Sequence[tuple[Ids, Floats]]) -> SimilarPairs:
+    """parts: pairs int64 (m, 2) and their cosines."""
     if not parts:
-        return
-    pairs, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-    once, first = np.unique(pairs, axis=0, return_index=True)
-    yield from zip(once.tolist(), scores[first].tolist(), strict=True)
+        return SimilarPairs(np.zeros((0, 2), np.int64), np.zeros(0, np.float32))
+    pairs, cosines = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.lexsort((-cosines, pairs[:, 1], pairs[:, 0]))
+    pairs, cosines = pairs[order], cosines[order]
+    first = np.ones(len(pairs), np.bool_)
+    first[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
+    return SimilarPairs(pairs[first], cosines[first])

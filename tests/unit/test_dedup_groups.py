@@ -1,18 +1,28 @@
 """Groups against a brute-force oracle; chains; rules for what stays; texts."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsearch.dedup.groups import DENSE, group_pairs
+from mmsearch.dedup.groups import DENSE
+from mmsearch.dedup.groups import group_pairs as group_arrays
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keep import KeepRules
 from mmsearch.dedup.texts import jaccard, near_texts, normalised
 from mmsearch.errors import InputError
 
 NEVER = float("inf")
+
+
+def group_pairs(
+    count: int, pairs: Sequence[tuple[int, int]], scores: Sequence[float], *, certain: float
+) -> list[list[int]]:
+    rows = np.array(pairs, np.int64).reshape(-1, 2)
+    return group_arrays(count, rows, np.array(scores), certain=certain)
 
 
 def item(key: str, **facts: object) -> Item:
