@@ -120,7 +120,14 @@ def dedup(
         report = find_duplicates(catalog.folder, chosen, bounds, progress)
     if plan is not None:
         count = write_plan_of(report, catalog.folder, plan)
-        stderr_console(quiet=quiet).print(f"wrote {count:,} steps to {plan}", soft_wrap=True)
+        left = report.duplicates - count
+        stays = (
+            f"; {left:,} further copies stay: their text says more, another row uses their file, "
+            "or they are protected"
+        )
+        stderr_console(quiet=quiet).print(
+            f"wrote {count:,} steps to {plan}{stays if left else ''}", soft_wrap=True
+        )
     if html is not None:
         from mmsearch.dedup.page import write_dedup_page
 

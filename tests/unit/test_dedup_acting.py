@@ -228,6 +228,42 @@ def test_a_kill_in_the_middle_of_a_step_can_be_undone(root: Path, store: Path, w
     assert snapshot(root) == before
 
 
+KILLED_LINKING = """
+import os, sys
+from pathlib import Path
+from mmsearch.dedup import acting
+from mmsearch.dedup.plan import read_plan
+links, take = 0, acting.link
+def link(path, kept, *, symbolic):
+    global links
+    links += 1
+    if links == 2 and sys.argv[3] == 'before': os.kill(os.getpid(), 9)
+    take(path, kept, symbolic=symbolic)
+    if links == 2: os.kill(os.getpid(), 9)
+acting.link = link
+acting.apply_plan(Path(sys.argv[1]), read_plan(Path(sys.argv[2])), sys.argv[4])
+"""
+
+
+@pytest.mark.parametrize("action", ["hardlink", "symlink"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_in_the_middle_of_linking_can_be_undone(
+    root: Path, store: Path, when: str, action: str
+) -> None:
+    before = snapshot(root)
+    write_plan(entries(root), root / "plan.jsonl")
+    arguments = (str(store), str(root / "plan.jsonl"), when, action)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_LINKING, *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == -9, done.stderr
+    pairs = [(root / "shop" / "sub" / name, root / "shop" / "kept" / name) for name in NAMES]
+    linked = [copy.samefile(kept) for copy, kept in pairs]
+    assert linked == [True, when == "after", False, False]
+    assert undo_last(store).skipped == ()
+    assert snapshot(root) == before
+
+
 def test_a_damaged_list_of_hidden_rows_is_told(store: Path) -> None:
     (store / "hidden.json").write_text("[1, ")
     with pytest.raises(CorruptIndex, match=r"hidden\.json is damaged"):
