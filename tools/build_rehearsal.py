@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "mmsearch" / "sample" / "data"
 OUT = ROOT / "mmsearch" / "finetuning" / "rehearsal"
 
-COUNT, SIDE = 800, 160
+COUNT, SIDE = 1250, 160
 # Things; people, flags, symbols and what nobody sorted are left out.
 FOLDERS = (
     "animals", "buildings", "computer", "containers", "education", "electronics", "food",

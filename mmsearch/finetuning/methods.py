@@ -32,6 +32,9 @@ from mmsearch.training.distributed import gather_rows, ranks
 from mmsearch.training.gradcache import Encoding, cached_backward
 from mmsearch.training.loop import LoopOptions
 
+# Pictures rehearsed in a step; to a head each is a vector, to deeper parts a pass through them.
+_REHEARSED, _REHEARSED_BY_HEADS = 64, 256
+
 
 class FineTuneModel:
     """A Trainee of `mmsearch.training.loop`. The start model stays as it is."""
@@ -225,6 +228,7 @@ class FineTuneModel:
             self._sides(self._start.state())[0],
             self._activations,
             self._start_texts.encode,
+            pictures=_REHEARSED_BY_HEADS if self._options.method == "head" else _REHEARSED,
             seed=self._options.seed,
         )
 

@@ -165,7 +165,13 @@ def prepare(
         bounds=bounds,
         progress=progress,
     )
-    split = split_items(catalog, shares=options.shares, seed=options.seed, file=split_file)
+    split = split_items(
+        catalog,
+        shares=options.shares,
+        seed=options.seed,
+        file=split_file,
+        allow_straddling=options.allow_straddling,
+    )
     for note in (*catalog.notes, *split.notes):
         progress.note(note)
     start = load_start(options.model, device)

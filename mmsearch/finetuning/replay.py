@@ -28,7 +28,7 @@ from mmsearch.training.losses import similarity_kl
 
 _CLASSES = 1000
 # Of a step.
-_PICTURES_DRAWN, _TEXTS_DRAWN = 64, 128
+_TEXTS_DRAWN = 128
 _STEP = 5
 
 EncodeTexts = Callable[[Sequence[str]], Tensor]
@@ -72,9 +72,10 @@ class Replay:
         activations: Activations,
         encode_texts: EncodeTexts,
         *,
+        pictures: int,
         seed: int,
     ) -> None:
-        """side: the start model's. activations: of the frozen part."""
+        """side: the start model's. activations: of the frozen part. pictures: drawn in a step."""
         captions = rehearsed_captions()
         parts = activations(rehearsed_pictures(start.preprocessing))
         with torch.no_grad():
@@ -82,13 +83,11 @@ class Replay:
         self._inputs = torch.cat(parts).half()
         self._texts = list(dict.fromkeys([*class_names(), *captions]))
         self._words = torch.from_numpy(encode_all(encode_texts, self._texts)).to(start.device)
-        self._seed = seed
+        self._seed, self._drawn = seed, min(pictures, len(self._images))
 
     def draw(self, step: int) -> Rehearsed:
         chance = np.random.default_rng([self._seed, _STEP, step])
-        pictures = torch.from_numpy(
-            chance.choice(len(self._images), _PICTURES_DRAWN, replace=False)
-        )
+        pictures = torch.from_numpy(chance.choice(len(self._images), self._drawn, replace=False))
         words = chance.choice(len(self._texts), _TEXTS_DRAWN, replace=False)
         pictures = pictures.to(self._images.device)
         return Rehearsed(

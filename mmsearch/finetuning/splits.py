@@ -160,7 +160,8 @@ def _part(
         mend = "mend the column, or leave it out" if named else "remove it to split anew"
         raise InputError(
             f"{source} parts {len(straddling)} groups of one product or picture, so that tests "
-            f"would see what was trained on; the first holds {first}; {mend}"
+            f"would see what was trained on; the first holds {first}; {mend}, or take it as it is "
+            "with --set allow_straddling=true"
         )
     return assigned, left_out
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from mmsearch.cli.app import app
 from mmsearch.errors import ConfigError, InputError, MMSearchError
 from mmsearch.finetuning.options import FinetuneOptions
-from mmsearch.finetuning.run import finetune
+from mmsearch.finetuning.run import finetune, plan
 from mmsearch.sources import Source, SourceOptions, open_source
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
@@ -162,6 +162,56 @@ def test_a_dry_run_writes_nothing(catalog: Path, tiny_model: Path, tmp_path: Pat
     assert sum(plan["split"].values()) == 64
     assert plan["seconds"] > 0
     assert not out.exists()
+
+
+def test_promoting_moves_the_store_to_the_new_model_and_back(
+    catalog: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    store, out = tmp_path / "store", tmp_path / "tuned"
+
+    def mmsearch(*arguments: object) -> str:
+        whole = [sys.executable, "-m", "mmsearch", *map(str, arguments), "--store", str(store)]
+        done = subprocess.run(
+            whole, capture_output=True, text=True, check=False, env=environment(), cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    mmsearch("index", catalog, "--model", tiny_model, "--quiet")
+    mmsearch(
+        *("finetune", catalog, "--classes", "colour", "--method", "head", *STEPS, "--quiet"),
+        *("--out", out, "--promote", "--force"),
+    )
+    found = mmsearch("search", "a red circle", "--json", "-k", 3)
+    assert json.loads(mmsearch("info", "--json"))["store"]["model"] == str(out)
+    assert len(json.loads(found)["hits"]) == 3
+    mmsearch("models", "--rollback")
+    assert json.loads(mmsearch("info", "--json"))["store"]["model"] == str(tiny_model)
+
+
+def test_a_split_that_parts_a_product_is_refused_or_taken_as_it_is(
+    catalog: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    rows = list(csv.DictReader((catalog / "products.csv").open(encoding="utf-8")))
+    table = tmp_path / "shop.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "title", "colour", "image", "part"])
+        for at, row in enumerate(rows):
+            part = ("train", "train", "train", "val", "test")[at % 5]
+            path = catalog / row["image"]
+            writer.writerow([row["id"], row["title"], row["colour"], path, part])
+    error = refused(table, tmp_path / "out", tiny_model, split_column="part", group="colour")
+    assert "--split-column parts 8 groups" in str(error)
+    assert "allow_straddling=true" in str(error)
+    options = FinetuneOptions(
+        model=str(tiny_model),
+        out=tmp_path / "plan",
+        split_column="part",
+        group="colour",
+        allow_straddling=True,
+    )
+    assert plan(source(table), options).split == {"train": 39, "val": 13, "test": 12}
 
 
 # --- bad input: one line each ---

@@ -43,7 +43,9 @@ def start(tiny_model: Path) -> StartModel:
 def replay(start: StartModel) -> Replay:
     parts = cut_for(FinetuneOptions(method="head"), start.model.visual)
     side = ImageSide(parts, NoInputs(), dropout=0.0)
-    return Replay(start, side, Activations(start, parts.frozen), StartTexts(start).encode, seed=0)
+    return Replay(
+        start, side, Activations(start, parts.frozen), StartTexts(start).encode, pictures=64, seed=0
+    )
 
 
 def test_every_picture_has_a_caption_and_none_is_of_the_sample() -> None:
