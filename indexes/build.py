@@ -129,13 +129,13 @@ def _fill(index: FaissIndex, batches: VectorBatches, truth: Truth | None) -> Non
 def _tune(index: FaissIndex, truth: Truth, floor: float) -> None:
     """Sets the refinement, where there is one, then the effort, then what they reach."""
 
-    def found_with(refinement: int) -> Ids:
+    def found_with(queries: Floats, refinement: int) -> Ids:
         index.refinement = refinement
-        return index.search(truth.queries, RECALL_AT + 1)[1]
+        return index.search(queries, RECALL_AT + 1)[1]
 
-    def found_at(effort: int) -> Ids:
+    def found_at(queries: Floats, effort: int) -> Ids:
         index.effort = effort
-        return index.search(truth.queries, RECALL_AT + 1)[1]
+        return index.search(queries, RECALL_AT + 1)[1]
 
     if index.refinements:
         index.effort = max(1, index.efforts[-1] // 4)

@@ -221,13 +221,13 @@ def build_lance(
     for vectors, ids in batches:
         truth.update(vectors, ids)
 
-    def found_with(refinement: int) -> Ids:
+    def found_with(queries: Floats, refinement: int) -> Ids:
         index.refinement = refinement
-        return index.search(truth.queries, RECALL_AT + 1)[1]
+        return index.search(queries, RECALL_AT + 1)[1]
 
-    def found_at(effort: int) -> Ids:
+    def found_at(queries: Floats, effort: int) -> Ids:
         index.effort = effort
-        return index.search(truth.queries, RECALL_AT + 1)[1]
+        return index.search(queries, RECALL_AT + 1)[1]
 
     efforts = sorted({*probe_efforts(cells)[::2], cells})
     index.effort = max(1, efforts[-1] // 4)

@@ -46,6 +46,15 @@ class Truth:
         self._similarities = np.take_along_axis(both, order, axis=1)
         self._ids = np.take_along_axis(both_ids, order, axis=1)
 
+    def thinned(self, step: int) -> "Truth":
+        """The same for each `step`th query of every group."""
+        thin = Truth({name: self.queries[part][::step] for name, part in self.groups.items()})
+        rows = np.concatenate(
+            [np.arange(part.start, part.stop, step) for part in self.groups.values()]
+        )
+        thin._similarities, thin._ids = self._similarities[rows], self._ids[rows]
+        return thin
+
     def judged(self, at: int) -> NDArray[np.bool_]:
         """Which queries, (q,), have nearest neighbours that stand out from the next ones."""
         first, last = self._similarities[:, at], self._similarities[:, -1]

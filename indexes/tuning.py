@@ -1,14 +1,15 @@
 """How hard an index must look to reach the recall that was asked for, tried out for real."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.indexes.base import RECALL_AT, EffortPoint, Tuning
 from mmsearch.indexes.truth import Truth
-from mmsearch.records import Ids
+from mmsearch.records import Floats, Ids
 
 # Candidates that a code ranks too low are lost before any cell is left out.
 ROOM_FOR_PROBING = 0.4
@@ -16,48 +17,78 @@ ROOM_FOR_PROBING = 0.4
 # Past the floor, two more efforts are tried, so that the curve shows what more would buy.
 POINTS_PAST_FLOOR = 2
 
+# One query in so many tells which efforts fall short, and what those past the floor would buy. Most
+# of the time would go there: an effort takes twice as long as the second before it.
+GLANCED = 4
 
-def tune(search: Callable[[int], Ids], tries: list[int], truth: Truth, *, floor: float) -> Tuning:
-    """Tries efforts in order until every group of queries is safely at `floor`.
+# (queries float32 (q, dim), effort) → ids int64 (q, RECALL_AT + 1), best first.
+Search: TypeAlias = Callable[[Floats, int], Ids]
 
-    search: effort → ids int64 (q, RECALL_AT + 1), best first, for all of truth's queries.
-    """
+
+def tune(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) -> Tuning:
+    """Tries efforts in order until every group of queries is safely at `floor`."""
+    trial = Trial(search, truth)
     curve: list[EffortPoint] = []
     chosen = 0
     for effort in tries:
-        curve.append(_measured(search, effort, truth))
-        if not chosen and min(curve[-1].lowest.values(), default=1.0) >= floor:
-            chosen = effort
-        if chosen and tries.index(effort) >= tries.index(chosen) + POINTS_PAST_FLOOR:
+        if chosen and tries.index(effort) > tries.index(chosen) + POINTS_PAST_FLOOR:
             break
+        point = trial.glance(effort) if chosen else trial.judge(effort, floor)
+        curve.append(point)
+        if not chosen and _safe(point, floor):
+            chosen = effort
+    if not chosen:
+        curve[-1] = trial.measure(tries[-1])
     queries = {name: int(rows.sum()) for name, rows in _judged_groups(truth).items()}
     return Tuning(chosen or tries[-1], floor, bool(chosen), queries, tuple(curve))
 
 
-def tune_refinement(
-    search: Callable[[int], Ids], tries: tuple[int, ...], truth: Truth, *, floor: float
-) -> int:
+def tune_refinement(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) -> int:
     """The least refinement that leaves room above `floor` for what probing will miss."""
+    trial = Trial(search, truth)
     target = floor + ROOM_FOR_PROBING * (1 - floor)
     for refinement in tries:
-        point = _measured(search, refinement, truth)
-        if min(point.lowest.values(), default=1.0) >= target:
+        if _safe(trial.judge(refinement, target), target):
             return refinement
     return tries[-1]
 
 
-def _measured(search: Callable[[int], Ids], effort: int, truth: Truth) -> EffortPoint:
-    started = perf_counter()
-    found = search(effort)
-    milliseconds = 1e3 * (perf_counter() - started) / max(1, len(found))
-    recalls = truth.recalls(found, RECALL_AT)
-    by_group = {name: recalls[rows] for name, rows in _judged_groups(truth).items()}
-    return EffortPoint(
-        effort=effort,
-        recall={name: round(float(part.mean()), 4) for name, part in by_group.items()},
-        lowest={name: round(lower_bound(part), 4) for name, part in by_group.items()},
-        milliseconds_per_query=round(milliseconds, 4),
-    )
+class Trial:
+    """Measures efforts: by some of the queries where that is enough to know, else by all."""
+
+    def __init__(self, search: Search, truth: Truth) -> None:
+        self._search, self._truth = search, truth
+        self._some = truth.thinned(GLANCED)
+
+    def judge(self, effort: int, floor: float) -> EffortPoint:
+        """By all queries, unless some of them say that `floor` is out of reach."""
+        point, hopeful = self._measured(effort, self._some, floor)
+        return self.measure(effort) if hopeful else point
+
+    def glance(self, effort: int) -> EffortPoint:
+        return self._measured(effort, self._some)[0]
+
+    def measure(self, effort: int) -> EffortPoint:
+        return self._measured(effort, self._truth)[0]
+
+    def _measured(self, effort: int, truth: Truth, floor: float = 0.0) -> tuple[EffortPoint, bool]:
+        """Also whether every group's interval reaches up to `floor`."""
+        started = perf_counter()
+        found = self._search(truth.queries, effort)
+        milliseconds = 1e3 * (perf_counter() - started) / max(1, len(found))
+        recalls = truth.recalls(found, RECALL_AT)
+        by_group = {name: recalls[rows] for name, rows in _judged_groups(truth).items()}
+        point = EffortPoint(
+            effort=effort,
+            recall={name: round(float(part.mean()), 4) for name, part in by_group.items()},
+            lowest={name: round(interval(part)[0], 4) for name, part in by_group.items()},
+            milliseconds_per_query=round(milliseconds, 4),
+        )
+        return point, all(interval(part)[1] >= floor for part in by_group.values())
+
+
+def _safe(point: EffortPoint, floor: float) -> bool:
+    return min(point.lowest.values(), default=1.0) >= floor
 
 
 def _judged_groups(truth: Truth) -> dict[str, NDArray[np.bool_]]:
@@ -69,15 +100,15 @@ def _judged_groups(truth: Truth) -> dict[str, NDArray[np.bool_]]:
     return {name: rows for name, rows in inside.items() if rows.any()}
 
 
-def lower_bound(recalls: NDArray[np.float64]) -> float:
-    """Lower end of the mean's 95% interval. recalls: float64 (q,), each in [0, 1].
+def interval(recalls: NDArray[np.float64]) -> tuple[float, float]:
+    """The mean's 95% interval. recalls: float64 (q,), each in [0, 1].
 
     One perfect and one failed query are added, as Agresti and Coull do for proportions: a sample
     without a single miss would otherwise have an interval without width.
     """
     padded = np.append(recalls, [0.0, 1.0])
-    error = padded.std(ddof=1) / np.sqrt(len(padded))
-    return float(max(0.0, padded.mean() - 1.96 * error))
+    reach = 1.96 * padded.std(ddof=1) / np.sqrt(len(padded))
+    return float(max(0.0, padded.mean() - reach)), float(min(1.0, padded.mean() + reach))
 
 
 def explain(why: str, effort: str, tuning: Tuning | None) -> str:

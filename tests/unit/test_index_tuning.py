@@ -18,7 +18,7 @@ from mmsearch.indexes.choice import (
     choose,
 )
 from mmsearch.indexes.truth import WIDTH, Truth
-from mmsearch.indexes.tuning import lower_bound, tune
+from mmsearch.indexes.tuning import interval, tune
 from mmsearch.records import Floats, Ids
 
 DIM = 16
@@ -194,17 +194,22 @@ def test_the_effort_is_the_least_whose_every_group_is_safely_at_the_floor() -> N
     truth.update(vectors, np.arange(2_000, dtype=np.int64))
     exact = np.argsort(-(truth.queries @ vectors.T), axis=1)[:, :11]
 
-    def search(effort: int) -> Ids:
+    asked = {query.tobytes(): place for place, query in enumerate(truth.queries)}
+    measured: dict[int, int] = {}
+
+    def search(queries: Floats, effort: int) -> Ids:
         """Text queries find `effort` of 10, image queries all."""
-        found = np.where(np.arange(11) < effort, exact, -1)
-        found[300:] = exact[300:]
-        return found
+        places = np.array([asked[query.tobytes()] for query in queries])
+        measured[effort] = max(measured.get(effort, 0), len(queries))
+        return np.where((np.arange(11) < effort) | (places[:, None] >= 300), exact[places], -1)
 
     tuning = tune(search, list(range(1, 11)), truth, floor=0.85)
     assert tuning.effort == 9
     assert tuning.reached
     assert tuning.queries == {"text": 300, "image": 300}
     assert [point.effort for point in tuning.curve] == list(range(1, 11))
+    # What falls short by far, or lies past the floor, is measured by a quarter of the queries.
+    assert measured == {**dict.fromkeys(range(1, 9), 150), 9: 600, 10: 150}
     chosen = tuning.curve[8]
     assert chosen.recall == {"text": pytest.approx(0.9), "image": 1.0}
     assert 0.85 <= chosen.lowest["text"] < 0.9
@@ -215,10 +220,10 @@ def test_the_effort_is_the_least_whose_every_group_is_safely_at_the_floor() -> N
 def test_the_lower_bound_covers_the_true_mean_as_often_as_it_says() -> None:
     generator = np.random.default_rng(0)
     trials = generator.binomial(10, 0.95, size=(2_000, 200)) / 10
-    bounds = np.array([lower_bound(trial) for trial in trials])
+    bounds = np.array([interval(trial)[0] for trial in trials])
     assert (bounds <= 0.95).mean() >= 0.97
     assert bounds.mean() >= 0.93
-    assert lower_bound(np.ones(20)) < 0.95 < lower_bound(np.ones(500))
+    assert interval(np.ones(20))[0] < 0.95 < interval(np.ones(500))[0]
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary"])
