@@ -7,7 +7,7 @@ of the items' own edited copies then are found is told as well.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +61,10 @@ class Calibration:
 
     @property
     def source(self) -> str:
+        fixed = "; similar: fixed" if self.similar == SIMILAR else ""
         return (
             f"fpr {self.fpr:g}, calibrated on {self.items:,} items, of whose edited copies "
-            f"{self.copies_found:.0%} are found"
+            f"{self.copies_found:.0%} are found{fixed}"
         )
 
 
@@ -86,6 +87,10 @@ def choose_thresholds(
     )
     if stored is None and wanted is not None:
         stored = calibrate(wanted, items, cache, vectors, progress)
+        if options.fpr is None:
+            # Unasked, only what may cost a file is made strict: other shots lie as near as the
+            # nearest pictures of other things, and similar ones are never acted on.
+            stored = replace(stored, similar=SIMILAR)
         write_atomically(folder / FILE_NAME, json.dumps(asdict(stored)))
     few = f"fixed: fewer than {ENOUGH_PICTURES:,} pictures, and --fpr was not given"
     base = (

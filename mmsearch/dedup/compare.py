@@ -56,4 +56,6 @@ def compare_files(
         f"laid over each other ({name}) they agree to {agreement:.2f}, {relation} the "
         f"{threshold:.2f} of an edited copy"
     )
+    if agreement == 0:
+        evidence = "in none of eight orientations one could be laid over the other"
     return Comparison("edited" if edited else "different", agreement, name, evidence)

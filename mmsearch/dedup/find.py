@@ -13,7 +13,7 @@ from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.pictures import PictureFinder
 from mmsearch.dedup.results import DedupReport, Group, Thresholds
 from mmsearch.dedup.texts import text_pairs
-from mmsearch.dedup.vectors import VectorFinder
+from mmsearch.dedup.vectors import SIMILAR_NAME, VectorFinder
 from mmsearch.engine.nearest import Nearest
 from mmsearch.errors import RecordNotFound
 from mmsearch.generations import live_generation
@@ -49,8 +49,9 @@ def find_duplicates(
         calibrated.mkdir(exist_ok=True)
         thresholds = choose_thresholds(calibrated, options, items, cache, vectors, progress)
         pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
+        memory = None if options.narrowed else calibrated / SIMILAR_NAME
         groups = _groups(Grouping(items, options, rules, thresholds.edited), pictures, vectors,
-                         thresholds, progress)  # fmt: skip
+                         memory, thresholds, progress)  # fmt: skip
     findings = [*cross_modal_findings(groups)]
     if "similar" in options.tiers:
         findings += vectors.misplaced(_copies(groups))
@@ -99,6 +100,7 @@ def _groups(
     grouping: Grouping,
     pictures: PictureFinder,
     vectors: VectorFinder,
+    memory: Path | None,
     thresholds: Thresholds,
     progress: ProgressListener,
 ) -> list[Group]:
@@ -113,7 +115,7 @@ def _groups(
         copies = _copies(groups)
         # Many copies of one picture would fill all the places of its neighbours.
         narrowed = grouping.options.narrowed or len(copies) > _MANY_COPIES * len(texts)
-        near = vectors.similar(copies, thresholds.similar, narrowed=narrowed)
+        near = vectors.similar(copies, thresholds.similar, narrowed=narrowed, memory=memory)
         groups += grouping.similar(near)
     return groups
 

@@ -47,14 +47,16 @@ class Grouping:
         for number, rows in enumerate(places):
             group_of[rows] = number
         one, two = group_of[found.pairs.T]
-        inside = found.take(one == two)
-        numbers = one[one == two]
-        order = np.argsort(numbers, kind="stable")
-        ends = np.searchsorted(numbers[order], np.arange(len(places)), side="right")
+        within = np.flatnonzero((one == two) & (one >= 0))
+        within = within[np.argsort(one[within], kind="stable")]
+        starts, ends = (
+            np.searchsorted(one[within], np.arange(len(places)), side=side)
+            for side in ("left", "right")
+        )
         made = []
-        for rows, part in zip(places, np.split(order, ends[:-1]), strict=True):
+        for rows, start, end in zip(places, starts.tolist(), ends.tolist(), strict=True):
             by_item: dict[int, list[Pair]] = defaultdict(list)
-            for pair in inside.take(part):
+            for pair in found.take(within[start:end]):
                 by_item[pair.first].append(pair)
                 by_item[pair.second].append(pair)
             made.append(self._group("similar", rows, by_item))

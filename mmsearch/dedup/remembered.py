@@ -17,12 +17,14 @@ from mmsearch.dedup.edited import EditedPairs
 from mmsearch.records import Ids
 
 # Another one where what is found in the same pictures changes.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """hashes: of the pictures compared. found: pairs of their places. setting: of that run."""
+    """hashes: of the pictures compared, or other ASCII names of what was. found: pairs of their
+    places. setting: of that run.
+    """
 
     hashes: tuple[str, ...]
     found: EditedPairs
@@ -37,7 +39,7 @@ class Remembered:
                 if str(parts["setting"]) != f"{_VERSION} {setting}":
                     return nothing
                 found = EditedPairs(parts["pairs"], parts["agreement"], parts["orientation"])
-                return cls(tuple(parts["hashes"].tolist()), found, setting)
+                return cls(tuple(parts["hashes"].astype(np.str_).tolist()), found, setting)
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             # It is a cache: without it all is compared again, which gives the same answer.
             return nothing
@@ -47,7 +49,7 @@ class Remembered:
         np.savez(
             data,
             setting=np.array(f"{_VERSION} {self.setting}"),
-            hashes=np.array(self.hashes, dtype="U32"),
+            hashes=np.array(self.hashes, dtype=np.bytes_),
             pairs=self.found.pairs,
             agreement=self.found.agreement,
             orientation=self.found.orientation,

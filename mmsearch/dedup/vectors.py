@@ -2,20 +2,27 @@
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mmsearch.dedup.edited import EditedPairs
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.misplaced import FEWEST_ITEMS, find_misplaced
+from mmsearch.dedup.remembered import Remembered
 from mmsearch.dedup.results import Finding, SimilarPairs
 from mmsearch.dedup.texts import excerpt, normalised
 from mmsearch.engine.nearest import Nearest
 from mmsearch.fusion import unit
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids
+from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store
 
+SIMILAR_NAME = "similar.npz"
 _SIMILAR_ASKED = 12
+_ASKED_LATER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +39,69 @@ class VectorFinder:
         """The hash of the weights that made the vectors."""
         return self.store.manifest.space.weights_hash
 
-    def similar(self, copies: Set[int], threshold: float, *, narrowed: bool) -> SimilarPairs:
+    def similar(
+        self, copies: Set[int], threshold: float, *, narrowed: bool, memory: Path | None
+    ) -> SimilarPairs:
         """Pairs of the tier similar. copies: uids of pictures that another one stands for.
 
-        narrowed: the items are only some of the store's rows.
+        narrowed: the items are only some of the store's rows. memory: a file that keeps what was
+        found, so that the next run asks only for what is new; None for a run that is not kept.
         """
         own = np.array([item.uid for item in self.items], np.int64)
         compared = ~np.isin(own, np.fromiter(copies, np.int64, len(copies)))
+        names = [f"{item.uid} {item.image_hash}" for item in self.items]
+        kept = Remembered((), EditedPairs.joined([]), f"similar {threshold:.4f} {self.space}")
+        if memory is not None:
+            kept = Remembered.load(memory, kept.setting)
+        settled, known = kept.among({names[place] for place in np.flatnonzero(compared).tolist()})
+        place_of = {name: place for place, name in enumerate(names)}
+        done = np.array([place_of[name] for name in settled], np.int64)
+        fresh = compared.copy()
+        fresh[done] = False
+        # What is new asks for more: of old ones that lie as near it may not be the nearest.
+        asked = _SIMILAR_ASKED * (_ASKED_LATER if settled else 1)
+        found = self._near(own, fresh, compared, threshold, asked, narrowed=narrowed)
+        pairs = _each_once([(np.sort(done[known.pairs], axis=1), known.agreement), *found])
+        if memory is not None and (fresh.any() or len(kept.hashes) != len(settled)):
+            number = np.cumsum(compared) - 1
+            none = np.zeros(len(pairs), np.int64)
+            listed = tuple(names[place] for place in np.flatnonzero(compared).tolist())
+            every = EditedPairs(number[pairs.pairs], pairs.cosines, none)
+            Remembered(listed, every, kept.setting).save(memory)
+        return pairs
+
+    def _near(
+        self,
+        own: Ids,
+        fresh: NDArray[np.bool_],
+        compared: NDArray[np.bool_],
+        threshold: float,
+        k: int,
+        *,
+        narrowed: bool,
+    ) -> Iterator[tuple[Ids, Floats]]:
+        """Pairs of places, int64 (m, 2), of those that are fresh and any compared; their cosines.
+
+        own: int64 (n,), the items' uids, ascending.
+        """
+        self.progress.start("comparing vectors", int(fresh.sum()))
+        if not fresh.any():
+            return
         wanted = own[compared] if narrowed else None
-        parts: list[tuple[Ids, Floats]] = []
-        self.progress.start("comparing vectors", int(compared.sum()))
-        for uids, (vectors,) in self.store.vectors(["_image_vector"]):
+        where = f"{LIVE} AND _uid >= {own[fresh].min()}"
+        for uids, (vectors,) in self.store.vectors(["_image_vector"], where):
             place = places_of(uids, own)
-            asked = np.flatnonzero((place >= 0) & compared[place] & vectors.any(axis=1))
+            asked = np.flatnonzero((place >= 0) & fresh[place] & vectors.any(axis=1))
             if not asked.size:
                 continue
             # A search among chosen rows is slower: where nearly all are, others are dropped after.
-            found = self.nearest.search(unit(vectors[asked]), "image", _SIMILAR_ASKED, wanted)
+            found = self.nearest.search(unit(vectors[asked]), "image", k, wanted)
             one = np.repeat(place[asked], [len(others) for _, others in found])
-            scores, others = (np.concatenate(column) for column in zip(*found, strict=True))
+            cosines, others = (np.concatenate(column) for column in zip(*found, strict=True))
             two = places_of(others, own)
-            near = (scores >= threshold) & (one != two) & (two >= 0) & compared[two]
-            both = np.sort(np.stack([one[near], two[near]], axis=1), axis=1)
-            parts.append((both, scores[near]))
+            near = (cosines >= threshold) & (one != two) & (two >= 0) & compared[two]
+            yield np.sort(np.stack([one[near], two[near]], axis=1), axis=1), cosines[near]
             self.progress.advance(len(asked))
-        return _each_once(parts)
 
     def neighbours(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[tuple[float, Item]]]]:
         """For each of the items with an image vector the nearest others, with their cosines."""
@@ -124,9 +169,7 @@ def places_of(uids: Ids, ascending: Ids) -> Ids:
 
 
 def _each_once(parts: Sequence[tuple[Ids, Floats]]) -> SimilarPairs:
-    """parts: pairs int64 (m, 2) and their cosines."""
-    if not parts:
-        return SimilarPairs(np.zeros((0, 2), np.int64), np.zeros(0, np.float32))
+    """parts: one or more of pairs int64 (m, 2) and their cosines."""
     pairs, cosines = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.lexsort((-cosines, pairs[:, 1], pairs[:, 0]))
     pairs, cosines = pairs[order], cosines[order]
