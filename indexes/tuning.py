@@ -20,6 +20,8 @@ POINTS_PAST_FLOOR = 2
 # One query in so many tells which efforts fall short, and what those past the floor would buy. Most
 # of the time would go there: an effort takes twice as long as the second before it.
 GLANCED = 4
+# Fewer in any group tell nothing; then all are asked at every effort.
+FEWEST_GLANCED = 32
 
 # (queries float32 (q, dim), effort) → ids int64 (q, RECALL_AT + 1), best first.
 Search: TypeAlias = Callable[[Floats, int], Ids]
@@ -59,6 +61,9 @@ class Trial:
     def __init__(self, search: Search, truth: Truth) -> None:
         self._search, self._truth = search, truth
         self._some = truth.thinned(GLANCED)
+        everywhere, here = _judged_groups(truth), _judged_groups(self._some)
+        if any(name not in here or here[name].sum() < FEWEST_GLANCED for name in everywhere):
+            self._some = truth
 
     def judge(self, effort: int, floor: float) -> EffortPoint:
         """By all queries, unless some of them say that `floor` is out of reach."""

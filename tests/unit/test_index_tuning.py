@@ -217,6 +217,22 @@ def test_the_effort_is_the_least_whose_every_group_is_safely_at_the_floor() -> N
     assert (missed.effort, missed.reached) == (3, False)
 
 
+def test_a_group_of_few_queries_is_asked_whole_at_every_effort() -> None:
+    vectors = clusters(1_000)
+    truth = Truth({"text": clusters(300, seed=5), "image": clusters(70, seed=6)})
+    truth.update(vectors, np.arange(1_000, dtype=np.int64))
+    exact = np.argsort(-(truth.queries @ vectors.T), axis=1)[:, :11]
+    asked: set[int] = set()
+
+    def search(queries: Floats, effort: int) -> Ids:
+        asked.add(len(queries))
+        return np.where(np.arange(11) < 2 * effort, exact[: len(queries)], -1)
+
+    tuning = tune(search, [1, 3, 6, 7], truth, floor=0.9)
+    assert asked == {370}
+    assert all(set(point.recall) == {"text", "image"} for point in tuning.curve)
+
+
 def test_the_lower_bound_covers_the_true_mean_as_often_as_it_says() -> None:
     generator = np.random.default_rng(0)
     trials = generator.binomial(10, 0.95, size=(2_000, 200)) / 10
