@@ -19,7 +19,7 @@ from mmsearch.finetuning.images import Activations, ImageSide, cut_for, picture_
 from mmsearch.finetuning.lora import merged
 from mmsearch.finetuning.objective import Objective
 from mmsearch.finetuning.options import FinetuneOptions, Method
-from mmsearch.finetuning.parameters import choose_parameters, groups
+from mmsearch.finetuning.parameters import choose_parameters, groups, trains_text_blocks
 from mmsearch.finetuning.replay import Replay
 from mmsearch.finetuning.sampling import Draw, Sampler
 from mmsearch.finetuning.soup import Weights
@@ -198,7 +198,7 @@ class FineTuneModel:
     def _text_depth(self) -> Depth:
         if self._options.lock == "text":
             return "none"
-        return "head" if self._options.method == "head" else "blocks"
+        return "blocks" if trains_text_blocks(self._options) else "head"
 
     def _named(self) -> dict[str, nn.Parameter]:
         modules = {"model": self._model, "objective": self._objective}

@@ -49,8 +49,9 @@ class FinetuneOptions:
     for class names, text_templates: for an item's own texts; class_prompts: how often the class's
     name stands for an item's text. shares: of train, val and test; allow_straddling: take
     a split that parts groups as it is.
-    What is trained: rank: of LoRA's matrices; blocks: how many of a tower's last blocks; lock: a
-    tower that stays; temperature: the start, None: the model's own; dropout: before the head.
+    What is trained: rank: of LoRA's matrices; blocks: how many of the image tower's last blocks,
+    text_blocks: of the text tower's, None: as many, on a CPU 0, its projection alone; lock: a tower
+    that stays; temperature: the start, None: the model's own; dropout: before the head.
     Steps: steps or epochs, not both; micro_batch: rows encoded at once with their gradients kept
     (GradCache gives the whole batch's); average: of the weights; patience: validations.
     Losses: title_weight: of naming pictures among all class titles; class_weight: of a classifier
@@ -66,6 +67,7 @@ class FinetuneOptions:
     lock: Lock = "none"
     rank: int = 8
     blocks: int = 4
+    text_blocks: int | None = None
     temperature: float | None = None
     dropout: float = 0.1
 
@@ -158,6 +160,7 @@ class Settled:
     steps: int
     batch_size: int
     micro_batch: int
+    text_blocks: int
     learning_rate: float
     validate_every: int
     checkpoint_every: int
@@ -184,10 +187,19 @@ def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice)
         steps=steps,
         batch_size=batch,
         micro_batch=options.micro_batch or piece,
+        text_blocks=_text_blocks(options, on_cpu=on_cpu),
         learning_rate=options.learning_rate or defaults.learning_rate,
         validate_every=every,
         checkpoint_every=options.checkpoint_every or 2 * every,
     )
+
+
+def _text_blocks(options: FinetuneOptions, *, on_cpu: bool) -> int:
+    """A step has some hundred texts, prompts and rehearsed ones among them: on a CPU their passes
+    would take many times as long as the pictures'."""
+    if options.text_blocks is not None:
+        return options.text_blocks
+    return 0 if on_cpu else options.blocks
 
 
 def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOptions:
@@ -199,6 +211,7 @@ def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOption
         epochs=None,
         batch_size=settings.batch_size,
         micro_batch=settings.micro_batch,
+        text_blocks=settings.text_blocks,
         learning_rate=settings.learning_rate,
         validate_every=settings.validate_every,
         checkpoint_every=settings.checkpoint_every,
@@ -235,7 +248,7 @@ _NOT_NEGATIVE = (
         "consistency_weight",
         "weight_decay",
     ),
-    *("hard_negatives", "patience", "clip", "trials", "views"),
+    *("hard_negatives", "patience", "clip", "trials", "views", "text_blocks"),
 )
 
 
@@ -254,7 +267,7 @@ def _out_of_bounds(options: FinetuneOptions) -> list[str]:
     faults += [
         f"{name} must be 0 or more, got {given[name]:g}"
         for name in _NOT_NEGATIVE
-        if not given[name] >= 0
+        if given[name] is not None and not given[name] >= 0
     ]
     if options.batch_size is not None and options.batch_size < 2:
         faults.append(f"batch_size must be 2 or more, got {options.batch_size}")

@@ -75,16 +75,25 @@ def _decay(name: str, parameter: nn.Parameter, weight_decay: float) -> float:
     return 0.0 if spared else weight_decay
 
 
-def _text_blocks(tower: Any, options: FinetuneOptions) -> list[nn.Module]:
-    blocks = list(tower.transformer.resblocks)
+def trains_text_blocks(options: FinetuneOptions) -> bool:
+    """Whether more of an unlocked text tower is trained than its projection."""
     match options.method:
         case "head":
-            return []
+            return False
         case "full":
-            positions = nn.ParameterList([tower.positional_embedding])
-            return [tower.token_embedding, positions, *blocks, tower.ln_final]
+            return True
         case _:
-            return [*blocks[-options.blocks :], tower.ln_final]
+            return bool(options.text_blocks)
+
+
+def _text_blocks(tower: Any, options: FinetuneOptions) -> list[nn.Module]:
+    blocks = list(tower.transformer.resblocks)
+    if not trains_text_blocks(options):
+        return []
+    if options.method == "full":
+        positions = nn.ParameterList([tower.positional_embedding])
+        return [tower.token_embedding, positions, *blocks, tower.ln_final]
+    return [*blocks[-(options.text_blocks or 0) :], tower.ln_final]
 
 
 def _projection(tower: Any) -> list[nn.Parameter]:

@@ -35,6 +35,7 @@ MakeTrainee = Callable[..., FineTuneModel]
 SMALL = {
     "views": 2,
     "blocks": 1,
+    "text_blocks": 1,
     "batch_size": 8,
     "steps": 20,
     "dropout": 0.0,
@@ -158,6 +159,15 @@ def test_a_method_trains_its_part_and_learns(
     else:
         assert {"visual.conv1.weight", "token_embedding.weight", "positional_embedding"} < names
         assert first
+
+
+def test_the_text_tower_may_be_trained_less_deep(trainee: MakeTrainee) -> None:
+    model = trainee("last-n", text_blocks=0)
+    train(model, 3)
+    names = changed(model)
+    assert {"visual.proj", *TEXT_ENDS} < names
+    assert not any(name.startswith("transformer.") for name in names)
+    assert any(name.startswith("visual.transformer.resblocks.1.") for name in names)
 
 
 @pytest.mark.parametrize("lock", ["image", "text"])
