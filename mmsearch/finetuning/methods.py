@@ -32,8 +32,10 @@ from mmsearch.training.distributed import gather_rows, ranks
 from mmsearch.training.gradcache import Encoding, cached_backward
 from mmsearch.training.loop import LoopOptions
 
-# Pictures rehearsed in a step; to a head each is a vector, to deeper parts a pass through them.
-_REHEARSED, _REHEARSED_BY_HEADS = 64, 256
+
+def rehearsed_in_a_step(options: FinetuneOptions) -> int:
+    """Pictures; to a head each is a vector, to deeper parts a pass through them."""
+    return 256 if options.method == "head" else 64
 
 
 class FineTuneModel:
@@ -228,7 +230,7 @@ class FineTuneModel:
             self._sides(self._start.state())[0],
             self._activations,
             self._start_texts.encode,
-            pictures=_REHEARSED_BY_HEADS if self._options.method == "head" else _REHEARSED,
+            pictures=rehearsed_in_a_step(self._options),
             seed=self._options.seed,
         )
 
