@@ -3,7 +3,8 @@
     python benchmarks/dedup_scale.py --rows 1000000 --dim 256
 
 The vectors are drawn at random around fewer centres, at cosines of about 0.92 to each other; the
-store is real, its pictures are not. With --store FOLDER it is kept, and used again if it is there.
+centres fill few dimensions, as embeddings of one kind of thing do. The store is real, its pictures
+are not. With --store FOLDER it is kept, and used again if it is there.
 """
 
 import argparse
@@ -32,6 +33,7 @@ BATCH = 20_000
 ASKED = 12
 ALIKE = 8
 NOISE = 0.3
+FILLED = 24
 THRESHOLD = 0.9
 
 
@@ -68,7 +70,8 @@ def clocks() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 def fill(folder: Path, rows: int, dim: int) -> None:
     chance = np.random.default_rng(3)
-    centres = chance.normal(size=(max(rows // ALIKE, 1), dim)).astype(np.float32)
+    spanned = chance.normal(size=(FILLED, dim)) / FILLED**0.5
+    centres = (chance.normal(size=(max(rows // ALIKE, 1), FILLED)) @ spanned).astype(np.float32)
     store = Store.create(folder, Manifest("none", SpaceId("none", "0" * 8, dim, "0" * 8)))
     blank: dict[str, Any] = dict.fromkeys(items_schema(dim).names)
     now = datetime.now(UTC)
