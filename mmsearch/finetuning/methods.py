@@ -225,9 +225,10 @@ class FineTuneModel:
         if not self._options.keep_weight:
             return None
         progress.start("what the start model knows", None, device=self._start.device)
+        parts = cut_for(self._options, self._start.model.visual)
         return Replay(
             self._start,
-            self._sides(self._start.state())[0],
+            ImageSide(parts, self._inputs, dropout=0.0),
             self._activations,
             self._start_texts.encode,
             pictures=rehearsed_in_a_step(self._options),

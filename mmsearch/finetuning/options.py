@@ -101,7 +101,7 @@ class FinetuneOptions:
 
     title_weight: float = 1.0
     class_weight: float = 0.5
-    keep_weight: float = 20.0
+    keep_weight: float = 40.0
     teacher: str | None = None
     teacher_weight: float = 1.0
     consistency_weight: float = 0.0

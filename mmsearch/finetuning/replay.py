@@ -28,7 +28,7 @@ from mmsearch.training.losses import similarity_kl
 
 _CLASSES = 1000
 # Of a step.
-_TEXTS_DRAWN = 128
+_TEXTS_DRAWN, _MIXED = 128, 0.7
 _STEP = 5
 
 EncodeTexts = Callable[[Sequence[str]], Tensor]
@@ -77,25 +77,35 @@ class Replay:
     ) -> None:
         """side: the start model's. activations: of the frozen part. pictures: drawn in a step."""
         captions = rehearsed_captions()
-        parts = activations(rehearsed_pictures(start.preprocessing))
-        with torch.no_grad():
-            self._images = torch.cat([side.encode(part) for part in parts])
-        self._inputs = torch.cat(parts).half()
+        self._side = side
+        self._inputs = torch.cat(activations(rehearsed_pictures(start.preprocessing))).half()
         self._texts = list(dict.fromkeys([*class_names(), *captions]))
         self._words = torch.from_numpy(encode_all(encode_texts, self._texts)).to(start.device)
-        self._seed, self._drawn = seed, min(pictures, len(self._images))
+        self._seed, self._drawn = seed, min(pictures, len(self._inputs))
 
     def draw(self, step: int) -> Rehearsed:
         chance = np.random.default_rng([self._seed, _STEP, step])
-        pictures = torch.from_numpy(chance.choice(len(self._images), self._drawn, replace=False))
+        inputs = self._mixed(chance)
+        with torch.no_grad():
+            images = self._side.encode(inputs)
         words = chance.choice(len(self._texts), _TEXTS_DRAWN, replace=False)
-        pictures = pictures.to(self._images.device)
         return Rehearsed(
-            self._inputs[pictures].float(),
+            inputs,
             [self._texts[at] for at in words],
-            self._images[pictures],
+            images,
             self._words[torch.from_numpy(words).to(self._words.device)],
         )
+
+    def _mixed(self, chance: np.random.Generator) -> Tensor:
+        """float32 (p, …), each on the line between two pictures' activations, or at its end."""
+        count, drawn = len(self._inputs), self._drawn
+        ones, others = (
+            self._inputs[torch.from_numpy(chance.choice(count, drawn, replace=False))].float()
+            for _ in range(2)
+        )
+        shares = np.where(chance.random(drawn) < _MIXED, chance.random(drawn), 1.0)
+        weight = torch.from_numpy(shares.astype(np.float32)).to(ones.device)
+        return torch.lerp(others, ones, weight.view(-1, *[1] * (ones.ndim - 1)))
 
 
 def class_names() -> list[str]:

@@ -78,6 +78,18 @@ def test_the_start_has_not_strayed_and_another_has(start: StartModel, replay: Re
     assert drawn.strayed(other, drawn.words, start.scale) > same + 0.1
 
 
+def test_what_lies_between_two_pictures_is_rehearsed_too(start: StartModel, replay: Replay) -> None:
+    parts = cut_for(FinetuneOptions(method="head"), start.model.visual)
+    activations = torch.cat(
+        Activations(start, parts.frozen)(rehearsed_pictures(start.preprocessing))
+    )
+    drawn = replay.draw(2)
+    apart = torch.cdist(drawn.inputs, activations.half().float()).min(dim=1).values
+    assert 0.5 < (apart > 1e-3).float().mean() < 0.9
+    side = ImageSide(parts, NoInputs(), dropout=0.0)
+    torch.testing.assert_close(drawn.images, side.encode(drawn.inputs))
+
+
 def test_a_step_draws_the_same_again(replay: Replay) -> None:
     first, again, next_one = replay.draw(5), replay.draw(5), replay.draw(6)
     assert first.texts == again.texts
