@@ -8,7 +8,6 @@ its ten rows, unfiltered and under filters, and what adding 1% costs.
 """
 
 import argparse
-import resource
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,8 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pyarrow as pa
-from index import timed
-from vectors import DrawnBatches, Mixture, projected, read_real
+from index import peak_gib, timed
+from vectors import DrawnBatches, Mixture, parser_of_embeddings, projected, read_real
 
 from mmsearch.engine import Engine
 from mmsearch.generations import live_generation, refresh_generation
@@ -64,14 +63,11 @@ def main() -> None:
             store.update_manifest(next_uid=store.manifest.next_uid + more)
             _, updated = timed(lambda: refresh_generation(store, info, index, Silent()))
         print(f"adding 1%: {updated:.1f} s, {updated / built:.1%} of building the vector index")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(f"peak memory of this process: {peak / 2**30:.2f} GiB")
+    print(f"peak memory of this process: {peak_gib():.2f} GiB")
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, required=True, help="real image embeddings, .npy")
-    parser.add_argument("--texts", type=Path, required=True, help="real text embeddings, .npy")
+    parser = parser_of_embeddings(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int)
     kinds: IndexKind = "auto"

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import faiss
 import numpy as np
-from vectors import DrawnBatches, HeldBatches, Mixture, projected, read_real
+from vectors import DrawnBatches, HeldBatches, Mixture, parser_of_embeddings, projected, read_real
 
 from mmsearch.indexes import FaissIndex, IdFilter, IndexOptions, build_index, load_index, save_index
 from mmsearch.indexes.build import TRAINING_POINTS_PER_CELL, spread_sample
@@ -72,14 +72,16 @@ def main() -> None:
     filters(index, rows, asked)
     opening(index, asked)
     adding(index, mixture, build_seconds)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(f"peak memory of this process: {peak / 2**30:.2f} GiB")
+    print(f"peak memory of this process: {peak_gib():.2f} GiB")
+
+
+def peak_gib() -> float:
+    """Of this process: its own memory, and the pages of mapped files that it touched."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, required=True, help="real image embeddings, .npy")
-    parser.add_argument("--texts", type=Path, required=True, help="real text embeddings, .npy")
+    parser = parser_of_embeddings(__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument(
         "--dim", type=int, help="of the vectors, by principal axes; all if not given"

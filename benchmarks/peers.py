@@ -7,7 +7,6 @@ until recall@10 on text queries reaches the floor, as ours is. Prints build seco
 one query, queries per second of a batch, and the ratios to ours, all in one process and one run.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import pyarrow as pa
 from index import REPEATS, K, batches_of, recall_of, timed
 from lancedb.index import IvfPq
 from usearch.index import Index as UsearchIndex
-from vectors import DrawnBatches, HeldBatches, Mixture, projected, read_real
+from vectors import DrawnBatches, HeldBatches, Mixture, parser_of_embeddings, projected, read_real
 
 from mmsearch.indexes import IndexOptions, build_index
 from mmsearch.indexes.choice import cell_count
@@ -47,9 +46,7 @@ class Peer:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, required=True, help="real image embeddings, .npy")
-    parser.add_argument("--texts", type=Path, required=True, help="real text embeddings, .npy")
+    parser = parser_of_embeddings(__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--dim", type=int)
     parser.add_argument("--recall", type=float, default=0.95)

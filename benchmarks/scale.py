@@ -8,7 +8,6 @@ whose peak of resident memory is told; pages of a mapped file that were touched 
 """
 
 import argparse
-import resource
 import shutil
 import subprocess
 import sys
@@ -18,8 +17,8 @@ from time import perf_counter
 
 import faiss
 import numpy as np
-from index import REPEATS, SHARES, K, recall_of, single_seconds, timed
-from vectors import DrawnBatches, FileBatches, Mixture, projected, read_real
+from index import REPEATS, SHARES, K, peak_gib, recall_of, single_seconds, timed
+from vectors import DrawnBatches, FileBatches, Mixture, parser_of_embeddings, projected, read_real
 
 from mmsearch.indexes import (
     IdFilter,
@@ -66,9 +65,7 @@ def main() -> None:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, required=True, help="real image embeddings, .npy")
-    parser.add_argument("--texts", type=Path, required=True, help="real text embeddings, .npy")
+    parser = parser_of_embeddings(__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--dim", type=int, default=256)
@@ -132,11 +129,6 @@ def search(work: Path, dim: int, asked: Floats) -> None:
         truth.update(vectors, ids)
     reached = recall_of(index.search(truth.queries, K + 1)[1], truth)
     print(f"recall@10 on {len(truth.queries)} unseen text queries: {reached:.3f}")
-
-
-def peak_gib() -> float:
-    """Of this process: its own memory, and the pages of mapped files that it touched."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 2**30
 
 
 if __name__ == "__main__":

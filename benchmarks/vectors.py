@@ -3,6 +3,7 @@
 Uniform noise would not do: it has no neighbours to find, and every index looks bad on it.
 """
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,14 @@ from mmsearch.records import Floats, Ids
 
 COMPONENTS = 256
 BLOCK = 50_000
+
+
+def parser_of_embeddings(description: str | None) -> argparse.ArgumentParser:
+    """A parser that asks for the files of real embeddings, --images and --texts."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--images", type=Path, required=True, help="real image embeddings, .npy")
+    parser.add_argument("--texts", type=Path, required=True, help="real text embeddings, .npy")
+    return parser
 
 
 @dataclass(frozen=True, slots=True)

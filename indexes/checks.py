@@ -1,11 +1,9 @@
 """The door of every index: what enters is finite, unit, of the right shape and has an id."""
 
-import math
-
 import numpy as np
 
 from mmsearch.errors import InputError, SpaceMismatch
-from mmsearch.records import UNIT_TOLERANCE, Floats, Ids, require_unit_rows
+from mmsearch.records import Floats, Ids, require_unit_rows
 
 
 def require_vectors(vectors: Floats, dim: int, *, holder: str) -> None:
@@ -18,9 +16,6 @@ def require_vectors(vectors: Floats, dim: int, *, holder: str) -> None:
             f"the index holds {dim}-dim vectors, {holder} has {vectors.shape[1]}; use the model "
             f"that the index was built with, or build a new index"
         )
-    # One query's length costs less so than the whole check does.
-    if len(vectors) == 1 and abs(math.sqrt(np.vdot(vectors, vectors)) - 1) <= UNIT_TOLERANCE:
-        return
     require_unit_rows(vectors)
 
 

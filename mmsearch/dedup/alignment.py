@@ -71,14 +71,9 @@ def align_closely(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
     agreement = np.zeros(len(first), np.float32)
     rows = np.flatnonzero((correlation >= _CLOSE.enough) & _nested(refined, _NEARLY_NESTED))
     agreement[rows] = _compared(first[rows], second[rows], refined[rows])
-    # A bar across one of them can lead the registration away from where both lie already.
-    unmoved = np.flatnonzero(_is_unmoved(maps))
-    still = compare_unmoved(first[unmoved], second[unmoved])
-    ahead = still > agreement[unmoved]
-    agreement[unmoved[ahead]] = still[ahead]
-    refined[unmoved[ahead]] = maps[unmoved[ahead]]
+    found = _kept_unmoved(first, second, maps, Alignment(agreement, refined), _is_unmoved(maps))
     agreement[agreement < _HOPELESS_CLOSE] = 0
-    return Alignment(agreement, refined)
+    return found
 
 
 def align(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
@@ -91,12 +86,23 @@ def align(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
     rows = rows[(agreement[rows] > _HOPELESS) & (agreement[rows] < _BEYOND_DOUBT)]
     agreement[rows] = _compared(first[rows], second[rows], refined[rows])
     agreement[~_nested(refined, _NESTED)] = 0
-    doubtful = np.flatnonzero(_is_unmoved(maps) & (agreement < _BEYOND_DOUBT))
-    still = compare_unmoved(first[doubtful], second[doubtful])
-    ahead = still > agreement[doubtful]
-    agreement[doubtful[ahead]] = still[ahead]
-    refined[doubtful[ahead]] = maps[doubtful[ahead]]
-    return Alignment(agreement, refined)
+    doubtful = _is_unmoved(maps) & (agreement < _BEYOND_DOUBT)
+    return _kept_unmoved(first, second, maps, Alignment(agreement, refined), doubtful)
+
+
+def _kept_unmoved(
+    first: Pixels, second: Pixels, maps: Floats, found: Alignment, asked: Mask
+) -> Alignment:
+    """`found`, set back to `maps` in place where `asked` and the pictures agree better as they lie.
+
+    A bar across one of them can lead the registration away from where both lie already.
+    """
+    rows = np.flatnonzero(asked)
+    still = compare_unmoved(first[rows], second[rows])
+    ahead = still > found.agreement[rows]
+    found.agreement[rows[ahead]] = still[ahead]
+    found.maps[rows[ahead]] = maps[rows[ahead]]
+    return found
 
 
 def _is_unmoved(maps: Floats) -> Mask:

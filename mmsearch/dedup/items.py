@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import repeat
 from os import cpu_count
 from pathlib import Path
 from typing import Any
@@ -77,10 +78,11 @@ def read_items(store: Store, where: str | None, references: Sequence[Path]) -> l
 
 def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Scalar]]:
     if not names:
-        none: dict[str, Scalar] = {}
-        yield from (none for _ in range(len(table)))
-    for row in table.select(names).to_pylist() if names else ():
-        yield {name: value for name, value in row.items() if not isinstance(value, datetime)}
+        return repeat({}, len(table))
+    return (
+        {name: value for name, value in row.items() if not isinstance(value, datetime)}
+        for row in table.select(names).to_pylist()
+    )
 
 
 def _item(

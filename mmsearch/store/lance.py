@@ -274,14 +274,15 @@ class Store:
         """Writes the rows as they are now, unless too large, for `Store.open(snapshot=…)`."""
         if len(self) > MAX_ROWS:
             return
-        query = self._items.search().where(LIVE).select(["_uid", *self.public_columns])
+        names = ["_uid", *self.public_columns]
+        query = self._items.search().where(LIVE).select(names)
         batches, size_bytes = [], 0
         for batch in query.to_batches(batch_size=SCAN_ROWS):
             batches.append(batch)
             size_bytes += batch.nbytes
             if size_bytes > MAX_BYTES:
                 return
-        schema = pa.schema([self._schema.field(name) for name in ("_uid", *self.public_columns)])
+        schema = pa.schema([self._schema.field(name) for name in names])
         rows = pa.Table.from_batches(batches, schema)
         write_snapshot(path, self.folder, Snapshot(self.version, self.counts(), rows))
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsearch.indexes import FaissIndex, IdFilter, IndexKind, IndexOptions, build_index
-from mmsearch.records import Floats, Ids
+from mmsearch.indexes import IdFilter, IndexKind, IndexOptions, build_index
 from tests.index_kinds import (
     DIM,
     EXACT,
@@ -141,21 +140,11 @@ def test_copies_beyond_k_are_cut_at_the_smallest_ids_when_only_some_are_allowed(
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.fixture(scope="module")
-def indexed() -> dict[IndexKind, tuple[FaissIndex, Floats, Ids]]:
-    return {kind: built(kind, 1_500) for kind in KINDS}
-
-
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 70))
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_size_of_query_batches_changes_nothing(
-    kind: IndexKind,
-    indexed: dict[IndexKind, tuple[FaissIndex, Floats, Ids]],
-    seed: int,
-    size: int,
-) -> None:
-    index, _, _ = indexed[kind]
+def test_the_size_of_query_batches_changes_nothing(kind: IndexKind, seed: int, size: int) -> None:
+    index, _, _ = shared(kind, 1_500)
     queries = mixture(70, seed=seed)
     whole = index.search(queries, 10)
     parts = [index.search(queries[start : start + size], 10) for start in range(0, 70, size)]
