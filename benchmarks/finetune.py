@@ -20,7 +20,7 @@ from mmsearch.evaluation.zero_shot import TEMPLATES, class_task, predict
 from mmsearch.finetuning.options import read_options
 from mmsearch.finetuning.run import finetune
 from mmsearch.media import MediaBounds, decode
-from mmsearch.sources import open_source
+from mmsearch.sources import SourceOptions, open_source
 
 BATCH = 32
 Row = dict[str, str]
@@ -45,7 +45,7 @@ def main() -> None:
     listener = Stages()
     began = time.monotonic()
     done = finetune(
-        [open_source(table)],
+        [open_source(table, name="grocery", options=SourceOptions())],
         read_options(
             asked.set,
             model=asked.model,

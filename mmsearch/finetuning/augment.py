@@ -24,6 +24,8 @@ from mmsearch.media import MediaBounds, Preprocessing, decode, prepare
 from mmsearch.records import Failure, Ids, Pixels, printable_path
 
 _BATCHES_AHEAD = 2
+# Kept plain views take at most so much memory: 14,000 of 224 x 224.
+MOST_KEPT_BYTES = 2 * 2**30
 _RESAMPLING = {
     "bicubic": T.InterpolationMode.BICUBIC,
     "bilinear": T.InterpolationMode.BILINEAR,
@@ -157,6 +159,27 @@ class Views:
         if options.flip and chance.random() < 0.5:
             view = T.horizontal_flip(view)
         return np.array(_coloured(view, options, chance), np.uint8)
+
+
+class PlainPixels:
+    """Every epoch and every measurement sees the same plain views, so the first ones are kept."""
+
+    def __init__(self, views: Views, size: int, *, most_bytes: int = MOST_KEPT_BYTES) -> None:
+        """size: side of a view in pixels. most_bytes: of what is kept; others are decoded anew."""
+        self._views, self._most = views, most_bytes // (3 * size * size)
+        self._kept: dict[int, tuple[Pixels, bool]] = {}
+
+    def __call__(self, items: Ids) -> tuple[Pixels, NDArray[np.bool_]]:
+        """items: int64 (n,) → uint8 (n, size, size, 3), and bool (n,) which could be read."""
+        known = {item: self._kept[item] for item in items.tolist() if item in self._kept}
+        if new := [item for item in dict.fromkeys(items.tolist()) if item not in known]:
+            pixels, readable = self._views.batch(np.array(new), np.full(len(new), PLAIN_VIEW))
+            found = dict(zip(new, zip(pixels, readable.tolist(), strict=True), strict=True))
+            room = max(0, self._most - len(self._kept))
+            self._kept.update(list(found.items())[:room])
+            known |= found
+        rows = [known[item] for item in items.tolist()]
+        return np.stack([row for row, _ in rows]), np.array([could for _, could in rows], np.bool_)
 
 
 def _pairs(items: Ids, views: Ids) -> list[tuple[int, int]]:

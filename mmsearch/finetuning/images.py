@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmsearch.errors import InputError
-from mmsearch.finetuning.augment import Views
+from mmsearch.finetuning.augment import PlainPixels, Views
 from mmsearch.finetuning.data import TrainCatalog
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.sampling import PLAIN_VIEW
@@ -149,25 +149,32 @@ def _kind(visual: Any) -> str:
 
 
 class FreshInputs:
-    """Decoded in each step; those named by `prepare` while the step before is computed."""
+    """Decoded in each step, but plain views once; those named by `prepare` while the step before
+    is computed."""
 
     def __init__(self, start: StartModel, views: Views, frozen: nn.Module | None) -> None:
         self._start, self._views, self._frozen = start, views, frozen
+        self._plain = PlainPixels(views, start.preprocessing.size)
         self._ahead = ThreadPoolExecutor(1)
         self._waiting: dict[bytes, Future[tuple[Pixels, Readable]]] = {}
 
     def prepare(self, items: Ids, views: Ids) -> None:
         name = _name(items, views)
-        self._waiting = {name: self._ahead.submit(self._views.batch, items, views)}
+        self._waiting = {name: self._ahead.submit(self._decoded, items, views)}
 
     @torch.no_grad()
     def __call__(self, items: Ids, views: Ids) -> tuple[Tensor, Readable]:
         future = self._waiting.pop(_name(items, views), None)
-        pixels, readable = future.result() if future else self._views.batch(items, views)
+        pixels, readable = future.result() if future else self._decoded(items, views)
         inputs = self._start.inputs(pixels)
         if self._frozen is None:
             return inputs, readable
         return torch.cat([self._frozen(part) for part in torch.split(inputs, _PIECE)]), readable
+
+    def _decoded(self, items: Ids, views: Ids) -> tuple[Pixels, Readable]:
+        if (views == PLAIN_VIEW).all():
+            return self._plain(items)
+        return self._views.batch(items, views)
 
 
 def _name(items: Ids, views: Ids) -> bytes:

@@ -1,5 +1,6 @@
 """Views: the plain one is the encoder's own, random ones depend on seed, item and number alone."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmsearch.errors import ConfigError, UnreadableMedia
-from mmsearch.finetuning.augment import AugmentOptions, Views
+from mmsearch.finetuning.augment import AugmentOptions, PlainPixels, Views
 from mmsearch.finetuning.data import UNLABELLED, TrainCatalog, TrainItem
 from mmsearch.finetuning.sampling import PLAIN_VIEW, Sampler, SamplingOptions
 from mmsearch.media import MediaBounds, Preprocessing, decode, prepare, read_picture
@@ -54,6 +55,28 @@ def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainCatalog) -> 
     assert together.dtype == np.uint8
     assert len({view.tobytes() for view in together}) == 20
     assert not np.array_equal(Views(catalog, SPEC, seed=1).pixels(0, 0), together[0])
+
+
+@pytest.mark.parametrize("most", [2**20, 3 * 32 * 32, 0])
+def test_kept_plain_views_are_those_that_are_decoded(catalog: TrainCatalog, most: int) -> None:
+    kept = PlainPixels(Views(catalog, SPEC), SPEC.size, most_bytes=most)
+    for asked in (np.array([0, 5, 6, 0]), np.array([4, 0, 1]), np.array([1, 6, 5])):
+        pixels, readable = kept(asked)
+        plain, could = Views(catalog, SPEC).batch(asked, np.full(len(asked), PLAIN_VIEW))
+        assert np.array_equal(pixels, plain)
+        assert np.array_equal(readable, could)
+
+
+def test_a_kept_view_needs_its_file_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    Image.new("RGB", (40, 40), "teal").save(path)
+    catalog = TrainCatalog([TrainItem("goods/1", path, ("x",), 0, UNLABELLED)])
+    kept = PlainPixels(Views(catalog, SPEC), SPEC.size)
+    before, _ = kept(np.array([0]))
+    path.unlink()
+    after, readable = kept(np.array([0, 0]))
+    assert readable.all()
+    assert np.array_equal(after, np.concatenate([before, before]))
 
 
 def test_where_an_item_stands_does_not_matter(catalog: TrainCatalog) -> None:
