@@ -208,7 +208,9 @@ def widened(effort: int, k: int, share: float) -> int:
 
     Both reach for neighbours that lie further away: a tenth of the rows is like ten times k.
     """
-    reach: float = max(1.0, k / (RECALL_AT + 1) / min(share, 1.0))
+    reach: float = k / (RECALL_AT + 1) / min(share, 1.0)
+    if reach <= 1:
+        return max(1, effort)
     factor: float = reach**REACH_POWER
     return max(1, round(effort * factor))
 
@@ -246,7 +248,10 @@ def exact_search(
 def ordered(similarities: Floats, ids: Ids, k: int) -> tuple[Floats, Ids]:
     """The best k by similarity, then by smaller id, padded. Both in: (q, any), both out: (q, k)."""
     if _is_ordered(similarities, ids, k):
-        return np.minimum(similarities, np.float32(1), out=similarities), ids
+        # A query that is none of the rows, the usual one, has nothing to cut.
+        if len(ids) > 1 or similarities.item(0) > 1:
+            np.minimum(similarities, np.float32(1), out=similarities)
+        return similarities, ids
     similarities = np.where(ids >= 0, np.clip(similarities, -1, 1), np.float32(-np.inf))
     order = np.lexsort((ids, -similarities), axis=1)[:, :k]
     similarities = np.take_along_axis(similarities, order, axis=1)
@@ -262,8 +267,8 @@ def _is_ordered(similarities: Floats, ids: Ids, k: int) -> bool:
     """
     if ids.shape[1] != k or not ids.size:
         return False
-    if ids.size <= LOOPED:
-        return min(ids.ravel().tolist()) >= 0 and all(map(_falls, similarities.tolist()))
+    if len(ids) == 1 and k <= LOOPED:
+        return min(ids[0].tolist()) >= 0 and _falls(similarities[0].tolist())
     if ids.min() < 0:
         return False
     descending = (similarities[:, 1:] < similarities[:, :-1]).all()
