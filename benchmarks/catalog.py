@@ -19,7 +19,7 @@ from index import peak_gib, timed
 from vectors import DrawnBatches, Mixture, parser_of_embeddings, projected, read_real
 
 from mmsearch.engine import Engine
-from mmsearch.generations import live_generation, refresh_generation
+from mmsearch.generations import GenerationInfo, live_generation, refresh_generation
 from mmsearch.indexes import IndexKind, IndexOptions
 from mmsearch.progress import Silent
 from mmsearch.query import Query, Term
@@ -61,9 +61,15 @@ def main() -> None:
             more = max(1, options.rows // 100)
             append(store, mixture.draw(more, seed=10**9), store.manifest.next_uid)
             store.update_manifest(next_uid=store.manifest.next_uid + more)
-            _, updated = timed(lambda: refresh_generation(store, info, index, Silent()))
+            _, updated = timed(lambda: update(store, info, index))
         print(f"adding 1%: {updated:.1f} s, {updated / built:.1%} of building the vector index")
     print(f"peak memory of this process: {peak_gib():.2f} GiB")
+
+
+def update(store: Store, live: GenerationInfo, options: IndexOptions) -> None:
+    """What a run of `mmsearch index` does once its rows are written."""
+    store.tidy()
+    refresh_generation(store, live, options, Silent())
 
 
 def parsed() -> argparse.Namespace:

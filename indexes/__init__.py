@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mmsearch.indexes.choice import choose
     from mmsearch.indexes.faiss_index import FaissIndex
     from mmsearch.indexes.files import (
-        INDEX_FILE,
         load_index,
         read_meta,
         save_index,
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from mmsearch.indexes.gpu import GpuProbe, probe_gpu, to_gpu
 
 _HOME = {
-    "INDEX_FILE": "files",
     "REBUILD_SHARE": "build",
     "FaissIndex": "faiss_index",
     "GpuProbe": "gpu",
@@ -47,7 +45,6 @@ _HOME = {
 }
 
 __all__ = [
-    "INDEX_FILE",
     "INDEX_KINDS",
     "REBUILD_SHARE",
     "EffortPoint",

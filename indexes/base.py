@@ -67,11 +67,19 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
+class FileMark:
+    """What a file is held against. checksum: BLAKE2b-128, in hex; size_bytes: its length."""
+
+    size_bytes: int
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
 class IndexMeta:
     """meta.json. effort: nprobe, efSearch or candidates, 0 for exact kinds. extra: the caller's.
 
     count: ids held; built: how many when it was trained and tuned; changes: added or removed since.
-    checksum: BLAKE2b-128 of index.faiss, in hex; size_bytes: its length.
+    size_bytes, checksum: of index.faiss, as in FileMark; late: of late.faiss, None without one.
     """
 
     format_version: int
@@ -86,6 +94,7 @@ class IndexMeta:
     faiss_version: str
     size_bytes: int
     checksum: str
+    late: FileMark | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from mmsearch.errors import CorruptIndex, InputError
+from mmsearch.errors import InputError
 from mmsearch.indexes.base import RECALL_AT, Tuning
 from mmsearch.indexes.checks import (
     require_distinct,
@@ -21,6 +21,7 @@ from mmsearch.indexes.checks import (
     require_vectors,
 )
 from mmsearch.indexes.ids import IdFilter, IdTable
+from mmsearch.indexes.late import reread
 from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
@@ -131,12 +132,12 @@ class FaissIndex(ABC):
             raise InputError(
                 f"id {self.ids_by_row()[present[0]]} is in the index already; remove it first"
             )
-        self._own()
         self.insert(vectors, ids)
         self.changes += len(ids)
 
     def insert(self, vectors: Floats, ids: Ids) -> None:
         """`add` without its checks, for the builder. vectors: float32 (n, dim); ids: int64 (n,)"""
+        self.own()
         self.index.add_with_ids(vectors, ids)
         self._count += len(ids)
         self._changed()
@@ -144,14 +145,14 @@ class FaissIndex(ABC):
     def remove(self, ids: Ids) -> int:
         """Removes those present and returns how many there were. ids: int64 (n,)"""
         require_ids(ids, holder="ids")
-        rows = self.table.rows_of(ids)
-        if len(rows):
-            self._own()
-            self._delete(rows)
-            self._count -= len(rows)
+        held = self.ids_by_row()[self.table.rows_of(ids)]
+        if len(held):
+            self.own()
+            self._delete(held)
+            self._count -= len(held)
             self._changed()
-            self.changes += len(rows)
-        return len(rows)
+            self.changes += len(held)
+        return len(held)
 
     def search(
         self, queries: Floats, k: int, *, allowed: IdFilter | None = None
@@ -181,8 +182,8 @@ class FaissIndex(ABC):
         """int64 (rows,): the id that each row holds, REMOVED where it is gone."""
 
     @abstractmethod
-    def _delete(self, rows: Ids) -> None:
-        """rows: int64 (n,), each holding an id."""
+    def _delete(self, held: Ids) -> None:
+        """held: int64 (n,), ids that are present."""
 
     @abstractmethod
     def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
@@ -191,16 +192,11 @@ class FaissIndex(ABC):
         k: at most the number of ids held. allowed: not empty.
         """
 
-    def _own(self) -> None:
+    def own(self) -> None:
         """Copies a mapped index into memory, since FAISS cannot change a mapped one."""
-        if self.mapped is None:
-            return
-        if not self.mapped.exists():
-            raise CorruptIndex(
-                f"{self.mapped} was deleted while it was open; open the store again to change it"
-            )
-        self._hold(faiss.read_index(str(self.mapped)))
-        self.mapped = None
+        if self.mapped is not None:
+            self._hold(reread(self.mapped))
+            self.mapped = None
 
 
 def widened(effort: int, k: int, share: float) -> int:

@@ -1,6 +1,8 @@
 """An index on disk: index.faiss beside meta.json, whole or not there at all.
 
-Both are written into a temporary folder beside the final one, flushed, and renamed into place.
+They are written into a temporary folder beside the final one, flushed, and renamed into place. An
+index that is still what its file says takes the file along by a link; what was added since lies
+beside it in late.faiss.
 FAISS trusts what it reads, so a file is held against its length always and against its checksum
 where that is quick; a large one is checked in full by `verify_index`.
 """
@@ -20,16 +22,18 @@ from typing import IO
 import faiss
 
 from mmsearch.errors import CorruptIndex, InputError
-from mmsearch.indexes.base import EffortPoint, IndexMeta, Tuning
+from mmsearch.indexes.base import EffortPoint, FileMark, IndexMeta, Tuning
 from mmsearch.indexes.binary import BinaryIndex
 from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex
 from mmsearch.indexes.hnsw import HnswIndex
-from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index
+from mmsearch.indexes.ivf import IvfFlatIndex, IvfIndex, IvfSq8Index
+from mmsearch.indexes.late import LateRows
 from mmsearch.indexes.pq import IvfPqIndex
 
 FORMAT_VERSION = 1
 INDEX_FILE = "index.faiss"
+LATE_FILE = "late.faiss"
 META_FILE = "meta.json"
 
 # A writer that was killed leaves its folder behind; by then no writer can still be at it.
@@ -51,10 +55,24 @@ def save_index(
 ) -> IndexMeta:
     """Writes the index into `folder`, which must not exist yet. extra: JSON values to keep."""
     with _made_whole(folder) as partial:
-        size_bytes, checksum = _write_faiss(index, partial / INDEX_FILE)
-        meta = _described(index, size_bytes, checksum, extra or {})
+        whole = _place_index(index, partial / INDEX_FILE)
+        late = index.late if isinstance(index, IvfIndex) else None
+        beside = None if late is None else _write_faiss(late.index, partial / LATE_FILE)
+        meta = _described(index, whole, beside, extra or {})
         _write_meta(meta, partial)
     return meta
+
+
+def _place_index(index: FaissIndex, path: Path) -> FileMark:
+    """Links the file that the index is mapped from, which no one ever changes; else writes one."""
+    if index.mapped is None:
+        return _write_faiss(index.index, path)
+    try:
+        os.link(index.mapped, path)
+    except OSError:
+        # Not every file system has links, none links to another, and the file may be deleted.
+        return _write_faiss(index.index, path)
+    return _mark(read_meta(index.mapped.parent))
 
 
 def save_meta(meta: IndexMeta, folder: Path) -> None:
@@ -102,11 +120,11 @@ def _write_meta(meta: IndexMeta, folder: Path) -> None:
 
 def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> FaissIndex:
     """mmap: leave the vectors on disk until they are touched. verify: hash a large file too."""
-    meta, path = read_meta(folder), folder / INDEX_FILE
-    _require_intact(path, meta, hashed=verify or meta.size_bytes <= HASHED_AT_LOAD_BYTES)
+    meta = read_meta(folder)
     # FAISS maps a file by its name, which it takes as UTF-8.
-    mapped = path if mmap and _is_utf8(path) else None
-    raw = _read_faiss(path, meta, mapped=mapped is not None)
+    mmap = mmap and _is_utf8(folder)
+    raw, mapped = _read_part(folder / INDEX_FILE, _mark(meta), mmap=mmap, verify=verify)
+    path = folder / INDEX_FILE
     index = _class_of(meta, raw, path)(
         raw,
         count=meta.count,
@@ -116,12 +134,32 @@ def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> Fais
         mapped=mapped,
     )
     index.built, index.changes = meta.built, meta.changes
+    if meta.late is not None:
+        _join_late(index, *_read_part(folder / LATE_FILE, meta.late, mmap=mmap, verify=verify))
     if index.dim != meta.dim or not index.can_hold(meta.count):
         raise CorruptIndex(
             f"{path} holds {raw.ntotal:,} vectors of {index.dim} dimensions, {META_FILE} says "
             f"{meta.count:,} of {meta.dim}; {_REBUILD}"
         )
     return index
+
+
+def _read_part(
+    path: Path, mark: FileMark, *, mmap: bool, verify: bool
+) -> tuple[faiss.Index, Path | None]:
+    """What the file holds, and the file if it is mapped."""
+    _require_intact(path, mark, hashed=verify or mark.size_bytes <= HASHED_AT_LOAD_BYTES)
+    return _read_faiss(path, mark, mapped=mmap), path if mmap else None
+
+
+def _join_late(index: FaissIndex, raw: faiss.Index, mapped: Path | None) -> None:
+    fits = isinstance(index, IvfIndex) and index.fits(raw) and raw.nlist == index.cells
+    if not fits or raw.d != index.dim:
+        raise CorruptIndex(f"{LATE_FILE} does not belong to its {INDEX_FILE}; {_REBUILD}")
+    assert isinstance(index, IvfIndex)
+    index.late = LateRows(raw, mapped)
+    if index.mapped is None:
+        index.own()
 
 
 def _class_of(meta: IndexMeta, raw: faiss.Index, path: Path) -> type[FaissIndex]:
@@ -133,10 +171,12 @@ def _class_of(meta: IndexMeta, raw: faiss.Index, path: Path) -> type[FaissIndex]
     return found
 
 
-def verify_index(folder: Path) -> IndexMeta:
-    """Reads all of index.faiss and holds it against its checksum."""
+def verify_index(folder: Path, *, hashed: bool = True) -> IndexMeta:
+    """Reads every file and holds it against its checksum, or, if not `hashed`, its length alone."""
     meta = read_meta(folder)
-    _require_intact(folder / INDEX_FILE, meta, hashed=True)
+    _require_intact(folder / INDEX_FILE, _mark(meta), hashed=hashed)
+    if meta.late is not None:
+        _require_intact(folder / LATE_FILE, meta.late, hashed=hashed)
     return meta
 
 
@@ -169,6 +209,8 @@ def _meta(values: dict[str, object]) -> IndexMeta:
         if not isinstance(values[name], kind):
             raise TypeError(f"{name} is {values[name]!r}")
     meta = IndexMeta(**values)  # type: ignore[arg-type]
+    if isinstance(late := values.get("late"), dict):
+        meta = replace(meta, late=FileMark(int(late["size_bytes"]), str(late["checksum"])))
     tuning = values["tuning"]
     if not isinstance(tuning, dict):
         return meta
@@ -176,8 +218,12 @@ def _meta(values: dict[str, object]) -> IndexMeta:
     return replace(meta, tuning=Tuning(**{**tuning, "curve": curve}))
 
 
+def _mark(meta: IndexMeta) -> FileMark:
+    return FileMark(meta.size_bytes, meta.checksum)
+
+
 def _described(
-    index: FaissIndex, size_bytes: int, checksum: str, extra: Mapping[str, object]
+    index: FaissIndex, whole: FileMark, late: FileMark | None, extra: Mapping[str, object]
 ) -> IndexMeta:
     return IndexMeta(
         format_version=FORMAT_VERSION,
@@ -190,14 +236,15 @@ def _described(
         reason=index.reason,
         tuning=index.tuning,
         faiss_version=faiss.__version__,
-        size_bytes=size_bytes,
-        checksum=checksum,
+        size_bytes=whole.size_bytes,
+        checksum=whole.checksum,
+        late=late,
         extra=extra,
     )
 
 
-def _write_faiss(index: FaissIndex, path: Path) -> tuple[int, str]:
-    """Writes the file and returns its length and checksum, taken on the way."""
+def _write_faiss(index: faiss.Index, path: Path) -> FileMark:
+    """Writes the file; its length and checksum are taken on the way."""
     digest = _digest()
     with path.open("wb") as file:
 
@@ -205,14 +252,14 @@ def _write_faiss(index: FaissIndex, path: Path) -> tuple[int, str]:
             digest.update(block)
             return file.write(block)
 
-        faiss.write_index(index.index, faiss.PyCallbackIOWriter(write, 2**20))
+        faiss.write_index(index, faiss.PyCallbackIOWriter(write, 2**20))
         _flush(file)
-        return file.tell(), digest.hexdigest()
+        return FileMark(file.tell(), digest.hexdigest())
 
 
-def _read_faiss(path: Path, meta: IndexMeta, *, mapped: bool) -> faiss.Index:
+def _read_faiss(path: Path, mark: FileMark, *, mapped: bool) -> faiss.Index:
     try:
-        with _bounded_by(meta.size_bytes):
+        with _bounded_by(mark.size_bytes):
             if mapped:
                 return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
             with path.open("rb") as file:
@@ -235,15 +282,15 @@ def _bounded_by(size_bytes: int) -> Iterator[None]:
         faiss.set_deserialization_loop_limit(before[1])
 
 
-def _require_intact(path: Path, meta: IndexMeta, *, hashed: bool) -> None:
+def _require_intact(path: Path, mark: FileMark, *, hashed: bool) -> None:
     try:
         size = path.stat().st_size
-        digest = _digest_of(path) if hashed and size == meta.size_bytes else None
+        digest = _digest_of(path) if hashed and size == mark.size_bytes else None
     except OSError as error:
         raise CorruptIndex(f"{path} cannot be read ({error}); {_REBUILD}") from error
-    if size != meta.size_bytes:
-        raise CorruptIndex(f"{path} has {size:,} bytes, not {meta.size_bytes:,}; {_REBUILD}")
-    if digest is not None and digest != meta.checksum:
+    if size != mark.size_bytes:
+        raise CorruptIndex(f"{path} has {size:,} bytes, not {mark.size_bytes:,}; {_REBUILD}")
+    if digest is not None and digest != mark.checksum:
         raise CorruptIndex(f"{path} does not match its checksum; {_REBUILD}")
 
 

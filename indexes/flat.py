@@ -33,8 +33,8 @@ class FlatIndex(RowIndex):
         """rows: int64 (n,) → float32 (n, dim), a copy."""
         return gathered(self._flat, rows)
 
-    def _delete(self, rows: Ids) -> None:
-        self.index.remove_ids(faiss.IDSelectorBatch(self.ids_by_row()[rows]))
+    def _delete(self, held: Ids) -> None:
+        self.index.remove_ids(faiss.IDSelectorBatch(held))
 
     def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         within = None if allowed is None else self._chosen(allowed)

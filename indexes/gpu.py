@@ -190,6 +190,8 @@ def bytes_on_gpu(index: FaissIndex) -> int:
 def gpu_source(index: FaissIndex) -> faiss.Index:
     """What is copied. Graphs and refined codes stay; their vectors, scanned, are quicker there."""
     if not isinstance(index, StrikingIndex):
+        if isinstance(index, IvfIndex) and index.late is not None:
+            index.own()
         return index.index
     flat = FlatIndex(faiss.IndexIDMap(faiss.IndexFlatIP(index.dim)))
     rows = np.flatnonzero(index.ids_by_row() != REMOVED)

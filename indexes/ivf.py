@@ -8,6 +8,7 @@ rows it took 2,224 to find 0.962, and with 6,000 no 45 cells found 0.95. Effort 
 modalities.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from weakref import WeakKeyDictionary
@@ -17,6 +18,7 @@ import numpy as np
 
 from mmsearch.indexes.faiss_index import FaissIndex, missing, nothing, widened
 from mmsearch.indexes.ids import IdFilter
+from mmsearch.indexes.late import LateRows
 from mmsearch.indexes.selectors import selector
 from mmsearch.records import Floats, Ids
 
@@ -76,15 +78,22 @@ class CellFilter:
 
 
 class IvfIndex(FaissIndex):
-    """A FaissIndex in cells; FAISS keeps the ids in them."""
+    """A FaissIndex in cells; FAISS keeps the ids in them.
+
+    late: rows that came since the file was written that it is mapped from, None where none did.
+    """
 
     cells: int
+    late: LateRows | None = None
     _ends: Ids | None
     _filters: WeakKeyDictionary[IdFilter, CellFilter]
 
     def _hold(self, index: faiss.IndexIVF) -> None:
         super()._hold(index)
         self.cells = int(index.nlist)
+
+    def can_hold(self, count: int) -> bool:
+        return count == sum(int(part.ntotal) for part in self._parts())
 
     @property
     def efforts(self) -> list[int]:
@@ -95,9 +104,8 @@ class IvfIndex(FaissIndex):
         return f"{self.effort:,} of {self.cells:,} cells probed"
 
     def ids_by_row(self) -> Ids:
-        """int64 (n,): cell after cell."""
-        lists = self.index.invlists
-        held = (self._cell_ids(lists, cell) for cell in range(self.cells))
+        """int64 (n,): cell after cell, and those of the late rows after all others."""
+        held = (self._cell_ids(lists, cell) for lists, cell in self._lists())
         return np.concatenate(list(held))
 
     @staticmethod
@@ -108,8 +116,36 @@ class IvfIndex(FaissIndex):
         ids: Ids = faiss.rev_swig_ptr(lists.get_ids(cell), size)
         return ids
 
-    def _delete(self, rows: Ids) -> None:
-        self.index.remove_ids(faiss.IDSelectorBatch(self.ids_by_row()[rows]))
+    def insert(self, vectors: Floats, ids: Ids) -> None:
+        """Beside what is mapped; vectors: float32 (n, dim); ids: int64 (n,)"""
+        if self.mapped is None:
+            super().insert(vectors, ids)
+            return
+        if self.late is None:
+            self.late = LateRows.of(self.index)
+        self.late.add(vectors, ids)
+        self._count += len(ids)
+        self._changed()
+
+    def own(self) -> None:
+        super().own()
+        if self.late is not None:
+            self.late.pour_into(self.index)
+            self.late = None
+            self._changed()
+
+    def _parts(self) -> Iterator[faiss.IndexIVF]:
+        yield self.index
+        if self.late is not None:
+            yield self.late.index
+
+    def _lists(self) -> Iterator[tuple[faiss.InvertedLists, int]]:
+        for part in self._parts():
+            lists = part.invlists
+            yield from ((lists, cell) for cell in range(self.cells))
+
+    def _delete(self, held: Ids) -> None:
+        self.index.remove_ids(faiss.IDSelectorBatch(held))
 
     def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         if allowed is None:
@@ -132,7 +168,7 @@ class IvfIndex(FaissIndex):
             return CellFilter(selector(allowed.ids), len(allowed), self.cells, None)
         # No table of all ids, which takes seconds to make for ten million.
         rows = np.flatnonzero(np.isin(self.ids_by_row(), allowed.ids, assume_unique=True))
-        cells = np.unique(np.searchsorted(self._cell_ends(), rows, side="right"))
+        cells = np.unique(np.searchsorted(self._cell_ends(), rows, side="right") % self.cells)
         among = selector(cells) if len(cells) else None
         return CellFilter(selector(allowed.ids), len(rows), len(cells), among)
 
@@ -146,22 +182,28 @@ class IvfIndex(FaissIndex):
         parameters = probing if within is None else within.probing
         cells = self.cells if within is None else within.cells
         probes = min(max(probes, 1), cells)
-        similarities, ids = self.index.search(queries, k, params=parameters(probes))
+        similarities, ids = self._look(queries, k, parameters(probes))
         short = missing(ids)
         if len(short) and probes < cells:
-            every = self.index.search(queries[short], k, params=parameters(cells))
-            similarities[short], ids[short] = every
+            similarities[short], ids[short] = self._look(queries[short], k, parameters(cells))
         return similarities, ids
+
+    def _look(
+        self, queries: Floats, k: int, parameters: faiss.SearchParametersIVF
+    ) -> tuple[Floats, Ids]:
+        if self.late is not None:
+            return self.late.search_with(self.index, queries, k, parameters)
+        found: tuple[Floats, Ids] = self.index.search(queries, k, params=parameters)
+        return found
 
     def _changed(self) -> None:
         super()._changed()
         self._ends, self._filters = None, WeakKeyDictionary()
 
     def _cell_ends(self) -> Ids:
-        """Where each cell's rows end, int64 (cells,); made when first asked for."""
+        """Where each cell's rows end, int64 (cells,), and again with late rows; made when asked."""
         if self._ends is None:
-            lists = self.index.invlists
-            self._ends = np.cumsum([lists.list_size(cell) for cell in range(self.cells)])
+            self._ends = np.cumsum([lists.list_size(cell) for lists, cell in self._lists()])
         return self._ends
 
 

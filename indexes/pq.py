@@ -75,6 +75,8 @@ class IvfPqIndex(RefinedIndex):
 
     @refinement.setter
     def refinement(self, factor: int) -> None:
+        # A mapped file would be taken along as it is.
+        self.own()
         self._refine.k_factor = self._refinement = factor
 
     @property

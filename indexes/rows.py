@@ -71,8 +71,8 @@ class StrikingIndex(RowIndex):
         """How many struck-out rows it still carries."""
         return self._rows - self._count
 
-    def _delete(self, rows: Ids) -> None:
-        self.ids_by_row()[rows] = REMOVED
+    def _delete(self, held: Ids) -> None:
+        self.ids_by_row()[self.table.rows_of(held)] = REMOVED
 
     def _changed(self) -> None:
         super()._changed()

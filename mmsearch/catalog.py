@@ -559,4 +559,6 @@ def restored_options(kept: Mapping[str, Any]) -> SourceOptions:
 
 
 def folder_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """What its files take; one that has several names, as index files do, counts once."""
+    found = (path.stat() for path in folder.rglob("*") if path.is_file())
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())

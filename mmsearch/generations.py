@@ -26,7 +26,6 @@ from mmsearch.fusion import (
     unit,
 )
 from mmsearch.indexes import (
-    INDEX_FILE,
     REBUILD_SHARE,
     IndexMeta,
     IndexOptions,
@@ -40,6 +39,7 @@ from mmsearch.indexes import (
     to_gpu,
     verify_index,
 )
+from mmsearch.indexes.ids import REMOVED
 from mmsearch.lance_targets import (
     build_lance_target,
     drop_lance_indexes,
@@ -168,11 +168,11 @@ class Generation:
         """A quick look at every index: there, readable, of its size. Raises CorruptIndex."""
         for target in self.info.counts:
             folder = _path(self._folder, target, self.info.number)
-            file, meta = folder / INDEX_FILE, read_meta(folder)
+            meta = read_meta(folder)
             if meta.kind == LANCE:
                 open_lance_target(self._folder, meta, None)
-            elif not file.is_file() or file.stat().st_size != meta.size_bytes:
-                raise CorruptIndex(f"{file} is not the {meta.size_bytes:,} bytes that were written")
+            else:
+                verify_index(folder, hashed=False)
 
     def verify(self) -> None:
         """Reads every index file and holds it against its checksum. Raises CorruptIndex."""
@@ -277,7 +277,8 @@ def refresh_generation(
     means; otherwise every index is built anew. fusion: how products are made, as the model brought
     it; as the live generation does, else late, if None. Call it under the store's write lock.
     """
-    counts = _target_counts(store)
+    counted = store.counts()
+    counts = _target_counts(counted)
     base = fusion or (live.frozen.base if live else None)
     few = (
         live is not None
@@ -287,14 +288,17 @@ def refresh_generation(
     )
     updated = live if few else None
     frozen = updated.frozen if updated else estimate_fusion(store, base)
+    present = store.uids() if updated else np.empty(0, np.int64)
     number = _last_number(store.folder) + 1
     kinds = set()
     for target, count in counts.items():
         progress.start(f"{'updating' if updated else 'building'} the {target} index", count)
         place = _path(store.folder, target, number)
-        # An exact index takes milliseconds to build.
-        if updated and not _is_exact(store, target, updated):
-            meta = _update(store, target, updated, place)
+        plan = choose(count, store.dim, options)[0]
+        exact = updated is not None and _is_exact(store, target, updated)
+        # An exact index that has grown too large for it is the only one that cannot be kept.
+        if updated and (not exact or plan.kind == "flat"):
+            meta = _update(store, target, updated, place, present)
         else:
             meta = _build(StoredVectors(store, target, frozen.fusion, count), options, place)
         kinds.add(meta.kind)
@@ -305,7 +309,7 @@ def refresh_generation(
     # Read last: an index that Lance keeps is a version of the table.
     info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, frozen, options)
     _write_info(store.folder, info)
-    store.save_snapshot(_rows_path(store.folder, number))
+    store.save_snapshot(_rows_path(store.folder, number), counted)
     write_atomically(store.folder / CURRENT, f"{number}\n")
     _remove_old(store.folder, number)
     return info
@@ -341,34 +345,45 @@ def _is_exact(store: Store, target: Target, live: GenerationInfo) -> bool:
     return read_meta(_path(store.folder, target, live.number)).kind == "flat"
 
 
-def _update(store: Store, target: Target, live: GenerationInfo, place: Path) -> IndexMeta:
-    """Saves the live index without the rows that are gone, with those that came since."""
-    late = StoredVectors(store, target, live.fusion, 0, f"{LIVE} AND _uid >= {live.next_uid}")
+def _update(
+    store: Store, target: Target, live: GenerationInfo, place: Path, present: Ids
+) -> IndexMeta:
+    """Saves the live index without the rows that are gone, with those that came since.
+
+    present: the live uids. A row keeps its uid only while its vectors stay, so whether each still
+    has them need not be asked.
+    """
+    new = f"{LIVE} AND _uid >= {live.next_uid}"
+    late = StoredVectors(store, target, live.fusion, 0, new)
     before = read_meta(_path(store.folder, target, live.number))
-    present = store.uids(HAS[target])
     if before.kind == LANCE:
-        known = open_lance_target(store.folder, before, None).ids()
-        gone = np.setdiff1d(known, present)
-        changes = before.changes + len(gone) + int((present >= live.next_uid).sum())
+        gone = np.setdiff1d(open_lance_target(store.folder, before, None).ids(), present)
+        changes = before.changes + len(gone) + store.count(f"{HAS[target]} AND {new}")
         meta = update_lance_target(store, before, gone=gone, late=late, changes=changes)
         save_meta(meta, place)
         return meta
-    index = load_index(_path(store.folder, target, live.number), mmap=False)
-    index.remove(np.setdiff1d(index.ids_by_row(), present))
+    index = load_index(_path(store.folder, target, live.number))
+    rows = index.ids_by_row()
+    held = rows[rows != REMOVED]
+    index.remove(held[~np.isin(held, present, assume_unique=True)])
     for vectors, uids in late:
         index.add(vectors, uids)
+    if index.kind == "flat":
+        index.reason = choose(len(index), store.dim, live.options)[0].why
     return save_index(index, place)
 
 
 def _build(vectors: StoredVectors, options: IndexOptions, place: Path) -> IndexMeta:
     store, target = vectors.store, vectors.target
+    plan = choose(len(vectors), store.dim, options)[0]
+    if plan.kind == "flat":
+        return save_index(build_index(vectors, dim=store.dim, options=options), place)
     modalities = _modalities(store, target, vectors.fusion)
     queries = {
         name: spread(part, TUNING_QUERIES)
         for name, part in modalities.items()
         if len(part) >= FEWEST_QUERIES
     }
-    plan = choose(len(vectors), store.dim, options)[0]
     if plan.kind == LANCE:
         column = None if target == "product" else COLUMNS[target][0]
         meta = build_lance_target(
@@ -382,8 +397,8 @@ def _build(vectors: StoredVectors, options: IndexOptions, place: Path) -> IndexM
     return save_index(index, place)
 
 
-def _target_counts(store: Store) -> dict[Target, int]:
-    counts = store.counts()
+def _target_counts(counts: Mapping[str, int]) -> dict[Target, int]:
+    """counts: of the store."""
     targets: dict[Target, int] = {}
     if counts["image"]:
         targets["image"] = counts["image"]

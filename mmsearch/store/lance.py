@@ -270,9 +270,12 @@ class Store:
             self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
         keep_up_indexes(self._items, self.metadata_columns)
 
-    def save_snapshot(self, path: Path) -> None:
-        """Writes the rows as they are now, unless too large, for `Store.open(snapshot=…)`."""
-        if len(self) > MAX_ROWS:
+    def save_snapshot(self, path: Path, counts: Mapping[str, int]) -> None:
+        """Writes the rows as they are now, unless too large, for `Store.open(snapshot=…)`.
+
+        counts: of the store as it is now.
+        """
+        if counts["items"] > MAX_ROWS:
             return
         names = ["_uid", *self.public_columns]
         query = self._items.search().where(LIVE).select(names)
@@ -284,7 +287,7 @@ class Store:
                 return
         schema = pa.schema([self._schema.field(name) for name in names])
         rows = pa.Table.from_batches(batches, schema)
-        write_snapshot(path, self.folder, Snapshot(self.version, self.counts(), rows))
+        write_snapshot(path, self.folder, Snapshot(self.version, counts, rows))
 
     # --- rows out ---
 
@@ -368,15 +371,17 @@ class Store:
         """Live rows by what they have, and missing rows."""
         if self._snapshot is not None:
             return dict(self._snapshot.counts)
-        image, text = "_image_vector IS NOT NULL", "_text_vector IS NOT NULL"
-        return {
-            "items": len(self),
-            "image": self._items.count_rows(f"{LIVE} AND {image}"),
-            "text": self._items.count_rows(f"{LIVE} AND {text}"),
-            "both": self._items.count_rows(f"{LIVE} AND {image} AND {text}"),
-            "missing": self._items.count_rows("_missing IS NOT NULL"),
-            "failures": self._failures.count_rows(),
-        }
+        has = {"image": "_image_vector IS NOT NULL", "text": "_text_vector IS NOT NULL"}
+        found = dict.fromkeys(("items", "image", "text", "both"), 0)
+        # Lance reads a vector to tell whether there is one, so all is counted in one pass.
+        for batch in self._items.search().where(LIVE).select(has).to_batches(batch_size=SCAN_ROWS):
+            image, text = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+            found["items"] += batch.num_rows
+            found["image"] += int(image.sum())
+            found["text"] += int(text.sum())
+            found["both"] += int((image & text).sum())
+        missing, failures = len(self._items) - found["items"], len(self._failures)
+        return {**found, "missing": missing, "failures": failures}
 
     def count(self, where: str) -> int:
         """Live rows that match."""

@@ -1,5 +1,6 @@
 """Generations: built or brought up to date from the table, named atomically, old ones removed."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,44 @@ def test_few_changes_update_the_live_generation_under_its_means(store: Store) ->
     assert newest in found(store, unit(np.asarray([row], dtype=np.float32))[0])
 
 
+def test_rows_can_be_taken_out_again_and_again(store: Store) -> None:
+    info = refresh(store, None)
+    for start in (10, 20):
+        store.mark_missing([f"a/{start + place}" for place in range(5)], datetime.now(UTC))
+        info = refresh(store, info)
+        assert found(store, vectors(1, 1)[0]) <= set(store.uids().tolist())
+    assert info.number == 3
+    assert info.counts["image"] == 390
+
+
+def test_rows_added_to_cells_leave_their_file_as_it_is(tmp_path: Path) -> None:
+    space = SpaceId("tiny", "a", DIM, "b")
+    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    options = IndexOptions(kind="ivf-flat", recall=0.8)
+    folder = store.folder / "faiss" / "image"
+    write_apart(store, 900, 0, seed=1)
+    info = refresh_generation(store, None, options, Silent())
+    for number in (2, 3):
+        write_apart(store, 10, 0, seed=5_000 * number)
+        info = refresh_generation(store, info, options, Silent())
+        live = live_generation(store.folder)
+        assert live is not None
+        live.verify()
+        assert len(live.index("image")) == 900 + 10 * (number - 1)
+        files = [folder / f"{one:06d}" / "index.faiss" for one in (number - 1, number)]
+        assert files[0].samefile(files[1])
+        newest = int(store.uids().max())
+        row = store.rows([newest], ["_image_vector"]).column(0)[0].as_py()
+        assert newest in found(store, unit(np.asarray([row], dtype=np.float32))[0])
+    store.mark_missing(["b/1/3"], datetime.now(UTC))
+    refresh_generation(store, info, options, Silent())
+    live = live_generation(store.folder)
+    assert live is not None
+    live.verify()
+    assert len(live.index("image")) == 919
+    assert not (folder / "000004" / "late.faiss").exists()
+
+
 def test_many_changes_build_it_anew(store: Store) -> None:
     first = refresh(store, None)
     write(store, 300, 200, 50)
@@ -115,7 +154,29 @@ def test_a_small_exact_target_does_not_make_a_large_one_be_built_anew(tmp_path: 
     assert live is not None
     metas = live.metas()
     assert (metas["image"].built, metas["image"].changes) == (900, 10)
-    assert (metas["text"].count, metas["text"].changes) == (95, 0)
+    assert (metas["text"].count, metas["text"].changes) == (95, 5)
+    assert metas["text"].reason.startswith("95 rows")
+
+
+def test_an_exact_index_that_has_grown_too_large_is_built_anew(tmp_path: Path) -> None:
+    space = SpaceId("tiny", "a", DIM, "b")
+    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    # Cells need 624 rows to train on.
+    write_apart(store, 900, 620, seed=1)
+    options = IndexOptions(kind="ivf-flat", recall=0.8)
+    first = refresh_generation(store, None, options, Silent())
+    live = live_generation(store.folder)
+    assert live is not None
+    assert live.metas()["text"].kind == "flat"
+    write_apart(store, 0, 10, seed=5_000)
+    refresh_generation(store, first, options, Silent())
+    live = live_generation(store.folder)
+    assert live is not None
+    assert {target: meta.kind for target, meta in live.metas().items()} == {
+        "image": "ivf-flat",
+        "text": "ivf-flat",
+    }
+    assert live.metas()["image"].built == 900
 
 
 def test_a_handful_of_texts_cannot_make_a_trained_index_look_everywhere(tmp_path: Path) -> None:
