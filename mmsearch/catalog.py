@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mmsearch.finetuning.options import FinetuneOptions
     from mmsearch.finetuning.run import Finetuned, FinetunePlan
     from mmsearch.fusion import Fusion
-    from mmsearch.indexes import IndexMeta
+    from mmsearch.indexes import IndexMeta, IndexOptions
     from mmsearch.scores import Evaluation
 
 DEFAULT_MODEL = "builtin"
@@ -255,11 +256,21 @@ class Catalog:
         with self._open_or_create(manifest, encoder, dry_run=dry_run) as store, store.writing():
             # A fusion that the model does not bring is told before anything is encoded.
             fusion = self._fusion_for(store.manifest, encoder.space)
+            if self._index_wishes():
+                counts = store.counts()
+                self._require_room(store, max(counts["image"], counts["text"]))
             if not dry_run:
                 store.update_manifest(**self._fusion_wishes(), **self._index_wishes())
                 for plan in plans:
                     store.update_manifest(sources=store.manifest.with_source(plan.entry).sources)
-            ingest = Ingest(store, encoder, self.settings, progress=listener, device=device)
+            ingest = Ingest(
+                store,
+                encoder,
+                self.settings,
+                progress=listener,
+                device=device,
+                require_room=partial(self._require_room, store),
+            )
             report = ingest.run(
                 [plan.source for plan in plans],
                 IngestOptions(retry=retry, prune=prune, dry_run=dry_run),
@@ -302,7 +313,6 @@ class Catalog:
     ) -> None:
         """fusion: of the products, as the model brings it; that of the live index if None."""
         from mmsearch.generations import is_fused_by, live_generation, refresh_generation
-        from mmsearch.indexes import IndexKind, IndexOptions
 
         try:
             live = None if rebuild else live_generation(store.folder)
@@ -313,8 +323,7 @@ class Catalog:
             live = None
         if live is None and fusion is None:
             fusion = self._fusion_for(store.manifest, store.manifest.space)
-        wanted = store.manifest
-        options = IndexOptions(cast(IndexKind, wanted.index), wanted.recall, wanted.memory or None)
+        options = self._index_options(store)
         if live is not None and live.info.options != options:
             progress.note("the index is built anew: another kind, recall or memory is asked for")
         elif live is not None and live.info.lance_version == store.version:
@@ -409,6 +418,19 @@ class Catalog:
         settings = self.settings
         given = {"index": settings.index, "recall": settings.recall, "memory": settings.memory}
         return {name: value for name, value in given.items() if value is not None}
+
+    def _index_options(self, store: Store) -> "IndexOptions":
+        """What is asked for now, else what the store remembers."""
+        from mmsearch.indexes import IndexKind, IndexOptions
+
+        wanted = replace(store.manifest, **self._index_wishes())
+        return IndexOptions(cast(IndexKind, wanted.index), wanted.recall, wanted.memory or None)
+
+    def _require_room(self, store: Store, vectors: int) -> None:
+        """Raises InputError where an index of so many would not fit in the memory allowed."""
+        from mmsearch.indexes import choose
+
+        choose(vectors, store.dim, self._index_options(store))
 
     # --- the store ---
 

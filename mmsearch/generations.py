@@ -287,6 +287,10 @@ def refresh_generation(
         and _few_changes(store, live, counts, options)
     )
     updated = live if few else None
+    outgrown = {t for t, count in counts.items() if updated and _outgrown(store, t, count, updated)}
+    for target in outgrown if updated else counts:
+        # Too little memory is told before any vector is read.
+        choose(counts[target], store.dim, options)
     frozen = updated.frozen if updated else estimate_fusion(store, base)
     present = store.uids() if updated else np.empty(0, np.int64)
     number = _last_number(store.folder) + 1
@@ -294,10 +298,7 @@ def refresh_generation(
     for target, count in counts.items():
         progress.start(f"{'updating' if updated else 'building'} the {target} index", count)
         place = _path(store.folder, target, number)
-        plan = choose(count, store.dim, options)[0]
-        exact = updated is not None and _is_exact(store, target, updated)
-        # An exact index that has grown too large for it is the only one that cannot be kept.
-        if updated and (not exact or plan.kind == "flat"):
+        if updated and target not in outgrown:
             meta = _update(store, target, updated, place, present)
         else:
             meta = _build(StoredVectors(store, target, frozen.fusion, count), options, place)
@@ -343,6 +344,12 @@ def _few_changes(
 
 def _is_exact(store: Store, target: Target, live: GenerationInfo) -> bool:
     return read_meta(_path(store.folder, target, live.number)).kind == "flat"
+
+
+def _outgrown(store: Store, target: Target, count: int, live: GenerationInfo) -> bool:
+    """Whether an exact index has become too large to stay one. Raises InputError."""
+    exact = _is_exact(store, target, live)
+    return exact and choose(count, store.dim, live.options)[0].kind != "flat"
 
 
 def _update(

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,7 +70,12 @@ class Ingest:
         *,
         progress: ProgressListener,
         device: DeviceChoice,
+        require_room: Callable[[int], None] = lambda vectors: None,
     ) -> None:
+        """require_room: told how many vectors of one kind a source brings at least, before any is
+        made; what it raises ends the run.
+        """
+        self._require_room = require_room
         self._store, self._encoder, self._settings = store, encoder, settings
         self._progress, self._device = progress, device.name
         self._batch_size = settings.batch_size or device.batch_size
@@ -118,7 +123,10 @@ class Ingest:
 
     def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
         known = KnownRows(self._store.scan(KNOWN_COLUMNS), self._store.failures())
-        records, total = _listed(_present(source, known))
+        head, rest = _listed(_present(source, known))
+        self._require_room(_most_vectors(head))
+        total = len(head) if rest is None else None
+        records = chain(head, rest or ())
         self._progress.start(f"indexing {source.name}", total, device=self._device)
         works = self._planned(records, known, tally, retry=options.retry)
         if options.dry_run:
@@ -362,13 +370,18 @@ def _present(source: Source, known: KnownRows) -> Iterator[Record | Failure]:
 
 def _listed(
     records: Iterator[Record | Failure],
-) -> tuple[Iterator[Record | Failure], int | None]:
-    """The same records, and how many there are if they are few enough to be listed first."""
+) -> tuple[list[Record | Failure], Iterator[Record | Failure] | None]:
+    """The first LISTED_AHEAD records, and the rest if there is any."""
     head = list(islice(records, LISTED_AHEAD))
     following = next(records, None)
-    if following is None:
-        return iter(head), len(head)
-    return chain(head, [following], records), None
+    return head, None if following is None else chain([following], records)
+
+
+def _most_vectors(listed: Sequence[Record | Failure]) -> int:
+    """How many pictures the records have, or how many texts if those are more."""
+    records = [record for record in listed if isinstance(record, Record)]
+    pictures = sum(record.image is not None for record in records)
+    return max(pictures, sum(bool(record.text) for record in records))
 
 
 def _now() -> datetime:

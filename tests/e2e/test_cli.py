@@ -67,6 +67,22 @@ def test_a_search_prints_a_table_on_stdout_and_nothing_else(run: Run) -> None:
     assert len(lines) == 5
 
 
+def test_too_little_memory_is_told_before_anything_is_encoded(
+    run: Run, shop: Path, tmp_path: Path
+) -> None:
+    wanted = ("--index", "hnsw", "--memory", "1KB")
+    done = run("index", str(shop / "goods"), *wanted, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "memory allows 0.0 MiB; allow more" in done.stderr
+    store = json.loads(run("info", "--json", cwd=tmp_path).stdout)["store"]
+    assert store["counts"]["items"] == 0
+    # A store that is refused goes on as it was.
+    done = run("index", "goods", *wanted)
+    assert done.returncode == 2
+    assert "memory allows" in done.stderr
+    assert run("index", "goods").returncode == 0
+
+
 def test_json_csv_and_paths_carry_the_same_hits(run: Run, shop: Path) -> None:
     asked = ("search", "a note", "--where", "category = 'food' AND price < 1", "-k", "4")
     document = json.loads(run(*asked, "--json").stdout)
