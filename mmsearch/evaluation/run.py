@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from mmsearch.allocation import reused_memory
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import difference
@@ -83,6 +84,7 @@ def evaluate(
     )
 
 
+@reused_memory()
 def evaluate_labelled(
     catalog: LabelledCatalog,
     models: Sequence[str],

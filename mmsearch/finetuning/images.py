@@ -209,7 +209,7 @@ class CachedInputs:
                 rows[at] = self._tables[number][1][row, view + 1]
                 readable[at] = True
         readable &= ~np.isin(items, self._unread)
-        return torch.from_numpy(rows).to(self._device).float(), readable
+        return channels_last(torch.from_numpy(rows).to(self._device).float()), readable
 
 
 class Activations:
@@ -234,6 +234,13 @@ class Activations:
             return inputs
         # Small pieces stay in a CPU's caches.
         return torch.cat([self._frozen(part) for part in torch.split(inputs, _PIECE)])
+
+
+def channels_last(activations: Tensor) -> Tensor:
+    """Channels last in memory, as pixels are: on a CPU a tower is half as quick again on these."""
+    if activations.ndim != 4:
+        return activations
+    return activations.contiguous(memory_format=torch.channels_last)
 
 
 def picture_inputs(

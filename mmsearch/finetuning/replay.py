@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from mmsearch.evaluation.zero_shot import TEMPLATES
-from mmsearch.finetuning.images import Activations, ImageSide
+from mmsearch.finetuning.images import Activations, ImageSide, channels_last
 from mmsearch.finetuning.start import StartModel
 from mmsearch.finetuning.texts import encode_all
 from mmsearch.media import Preprocessing, prepare
@@ -105,7 +105,7 @@ class Replay:
         )
         shares = np.where(chance.random(drawn) < _MIXED, chance.random(drawn), 1.0)
         weight = torch.from_numpy(shares.astype(np.float32)).to(ones.device)
-        return torch.lerp(others, ones, weight.view(-1, *[1] * (ones.ndim - 1)))
+        return channels_last(torch.lerp(others, ones, weight.view(-1, *[1] * (ones.ndim - 1))))
 
 
 def class_names() -> list[str]:

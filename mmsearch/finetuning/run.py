@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from mmsearch.allocation import reused_memory
 from mmsearch.encoders.devices import choose_device
 from mmsearch.errors import Interrupted
 from mmsearch.finetuning.export import export_model
@@ -48,6 +49,7 @@ class Finetuned:
     trials: TrialsReport | None
 
 
+@reused_memory()
 def finetune(
     sources: Sequence[Source],
     options: FinetuneOptions,

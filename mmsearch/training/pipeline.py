@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.allocation import reused_memory
 from mmsearch.errors import InputError
 from mmsearch.progress import ProgressListener
 from mmsearch.training import model, vocabulary
@@ -58,6 +59,7 @@ class TrainReport:
         return {**asdict(self), "folder": str(self.folder)}
 
 
+@reused_memory()
 def train_recipe(
     recipe: Recipe,
     data: Mapping[str, Path],
