@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, islice
 
+from mmsearch.allocation import reused_memory
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
@@ -81,6 +82,7 @@ class Ingest:
         self._batch_size = settings.batch_size or device.batch_size
         self._batches = BatchEncoder(encoder, store)
 
+    @reused_memory()
     def run(self, sources: Sequence[Source], options: IngestOptions) -> IngestReport:
         """Raises SpaceMismatch, InputError; a bad item becomes a Failure."""
         self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
