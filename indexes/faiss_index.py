@@ -20,7 +20,7 @@ from mmsearch.indexes.checks import (
     require_pairs,
     require_vectors,
 )
-from mmsearch.indexes.ids import IdFilter, IdTable
+from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.late import reread
 from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
@@ -52,7 +52,6 @@ class FaissIndex(ABC):
     kind: str
     index: faiss.Index
     dim: int
-    _table: IdTable | None
 
     def __init__(
         self,
@@ -116,22 +115,13 @@ class FaissIndex(ABC):
         """The effort in words."""
         return "every vector compared"
 
-    @property
-    def table(self) -> IdTable:
-        """Rows by id, made when first asked for."""
-        if self._table is None:
-            self._table = IdTable(self.ids_by_row())
-        return self._table
-
     def add(self, vectors: Floats, ids: Ids) -> None:
         """vectors: float32 (n, dim), unit rows; ids: int64 (n,), none of them present yet."""
         require_pairs(vectors, ids, self.dim)
         require_distinct(ids)
-        present = self.table.rows_of(ids)
+        present = self._held(ids)
         if len(present):
-            raise InputError(
-                f"id {self.ids_by_row()[present[0]]} is in the index already; remove it first"
-            )
+            raise InputError(f"id {present.min()} is in the index already; remove it first")
         self.insert(vectors, ids)
         self.changes += len(ids)
 
@@ -145,7 +135,7 @@ class FaissIndex(ABC):
     def remove(self, ids: Ids) -> int:
         """Removes those present and returns how many there were. ids: int64 (n,)"""
         require_ids(ids, holder="ids")
-        held = self.ids_by_row()[self.table.rows_of(ids)]
+        held = self._held(np.unique(ids))
         if len(held):
             self.own()
             self._delete(held)
@@ -173,9 +163,14 @@ class FaissIndex(ABC):
             faiss.omp_set_num_threads(threads)
         return ordered(*found, k)
 
+    @abstractmethod
     def _changed(self) -> None:
         """Forgets what was worked out from the ids held."""
-        self._table = None
+
+    def _held(self, ids: Ids) -> Ids:
+        """Those that are present. ids: int64 (n,), distinct"""
+        # For ids as dense as a store's, NumPy sorts nothing here, and a table of all would.
+        return ids[np.isin(ids, self.ids_by_row(), assume_unique=True)] if len(ids) else ids
 
     @abstractmethod
     def ids_by_row(self) -> Ids:

@@ -197,7 +197,6 @@ class IvfIndex(FaissIndex):
         return found
 
     def _changed(self) -> None:
-        super()._changed()
         self._ends, self._filters = None, WeakKeyDictionary()
 
     def _cell_ends(self) -> Ids:

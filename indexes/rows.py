@@ -7,7 +7,7 @@ import faiss
 import numpy as np
 
 from mmsearch.indexes.faiss_index import FaissIndex, exact_search, nothing
-from mmsearch.indexes.ids import REMOVED, IdFilter
+from mmsearch.indexes.ids import REMOVED, IdFilter, IdTable
 from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
@@ -15,7 +15,15 @@ from mmsearch.records import Floats, Ids
 class RowIndex(FaissIndex):
     """A FaissIndex whose vectors can be read back by row."""
 
+    _table: IdTable | None
     _filters: WeakKeyDictionary[IdFilter, RowFilter]
+
+    @property
+    def table(self) -> IdTable:
+        """Rows by id, made when first asked for."""
+        if self._table is None:
+            self._table = IdTable(self.ids_by_row())
+        return self._table
 
     def ids_by_row(self) -> Ids:
         """int64 (rows,), a view that holds until the index changes."""
@@ -27,8 +35,7 @@ class RowIndex(FaissIndex):
         """rows: int64 (n,) → float32 (n, dim), a copy."""
 
     def _changed(self) -> None:
-        super()._changed()
-        self._filters = WeakKeyDictionary()
+        self._table, self._filters = None, WeakKeyDictionary()
 
     def _chosen(self, allowed: IdFilter) -> RowFilter:
         """Worked out once while neither the filter nor the index changes."""
