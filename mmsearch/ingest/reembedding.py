@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmsearch.allocation import reused_memory
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
@@ -50,6 +51,7 @@ class _Row:
         return cls(row["_uid"], picture, row["text"] if row["_text_hash"] else None)
 
 
+@reused_memory()
 def embed_rows(
     store: Store,
     encoder: Encoder,
