@@ -1,0 +1,189 @@
+"""The live generation: what it was built from, and its indexes, opened when first asked for."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmsearch.errors import CorruptIndex
+from mmsearch.fusion import FrozenFusion, Fusion, LateFusion
+from mmsearch.generations.places import (
+    CURRENT,
+    folder_size,
+    fusion_path,
+    info_path,
+    rows_path,
+    target_path,
+)
+from mmsearch.indexes import (
+    IndexMeta,
+    IndexOptions,
+    VectorIndex,
+    load_index,
+    read_meta,
+    to_gpu,
+    verify_index,
+)
+from mmsearch.indexes.lance_index import KIND as LANCE
+from mmsearch.lance_targets import follows_table, open_lance_target
+from mmsearch.records import Target
+from mmsearch.store.manifest import write_atomically
+from mmsearch.store.snapshot import Snapshot, read_snapshot
+
+# Below this a CPU answers in a few milliseconds, sooner than vectors get onto a GPU.
+GPU_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationInfo:
+    """What a generation was built from. lance_version: of the items table.
+
+    next_uid: every row that was live then has a smaller uid. counts: vectors by target.
+    frozen: how products were fused, and go on being fused under it. options: what was asked for.
+    """
+
+    number: int
+    lance_version: int
+    next_uid: int
+    counts: Mapping[Target, int]
+    frozen: FrozenFusion
+    options: IndexOptions
+
+    @property
+    def fusion(self) -> Fusion:
+        return self.frozen.fusion
+
+
+class Generation:
+    """A live generation, opened lazily target by target: memory-mapped, or on a GPU.
+
+    devices: what searches each opened target, for the screen.
+    """
+
+    def __init__(self, folder: Path, info: GenerationInfo, *, on_gpu: bool) -> None:
+        self.info = info
+        self.devices: dict[Target, str] = {}
+        self._folder, self._on_gpu = folder, on_gpu
+        self._metas: dict[Target, IndexMeta] = {}
+        self._indexes: dict[Target, VectorIndex] = {}
+
+    def index(self, target: Target, version: int | None = None) -> VectorIndex:
+        """version: of the items table, to look at by an index that lies in it."""
+        if target not in self._indexes:
+            self._indexes[target] = self._open(target, version)
+        return self._indexes[target]
+
+    def follows_table(self, target: Target) -> bool:
+        """Whether the target's index reads the items themselves, and so is never behind them."""
+        return follows_table(self._meta(target))
+
+    def _place(self, target: Target) -> Path:
+        return target_path(self._folder, target, self.info.number)
+
+    def _meta(self, target: Target) -> IndexMeta:
+        if target not in self._metas:
+            self._metas[target] = read_meta(self._place(target))
+        return self._metas[target]
+
+    def _open(self, target: Target, version: int | None) -> VectorIndex:
+        meta = self._meta(target)
+        if meta.kind == LANCE:
+            self.devices[target] = "cpu"
+            return open_lance_target(self._folder, meta, version)
+        index = load_index(self._place(target))
+        if not self._on_gpu or len(index) < GPU_ROWS:
+            self.devices[target] = "cpu"
+            return index
+        move = to_gpu(index)
+        self.devices[target] = move.reason
+        return move.index
+
+    def check(self) -> None:
+        """A quick look at every index: there, readable, of its size. Raises CorruptIndex."""
+        for target in self.info.counts:
+            meta = read_meta(self._place(target))
+            if meta.kind == LANCE:
+                open_lance_target(self._folder, meta, None)
+            else:
+                verify_index(self._place(target), hashed=False)
+
+    def verify(self) -> None:
+        """Reads every index file and holds it against its checksum. Raises CorruptIndex."""
+        self.check()
+        for target in self.info.counts:
+            if self._meta(target).kind != LANCE:
+                verify_index(self._place(target))
+
+    def snapshot(self) -> Snapshot | None:
+        """The rows that it was built from, if they are still the table's."""
+        return read_snapshot(rows_path(self._folder, self.info.number), self._folder)
+
+    def metas(self) -> dict[Target, IndexMeta]:
+        """By target, what was written beside its index: kind, why, and how it was tuned."""
+        return {target: self._meta(target) for target in self.info.counts}
+
+    def describe_fusion(self) -> dict[str, Any]:
+        """The kind, and the picture's share where one weight holds for all items."""
+        fusion = self.info.fusion
+        shared = {"image_weight": fusion.image_weight} if isinstance(fusion, LateFusion) else {}
+        return {"kind": fusion.kind, **shared}
+
+    def describe(self) -> dict[Target, dict[str, Any]]:
+        """By target: kind, count, bytes and the reason for the choice."""
+        return {
+            target: {
+                "kind": self._meta(target).kind,
+                "count": count,
+                "bytes": folder_size(self._place(target)),
+            }
+            for target, count in self.info.counts.items()
+        }
+
+
+def live_generation(folder: Path, *, on_gpu: bool = False) -> Generation | None:
+    """The generation that CURRENT names, or None before the first. Raises CorruptIndex.
+
+    on_gpu: search large targets on a GPU if a real search there proves right.
+    """
+    try:
+        number = int((folder / CURRENT).read_text(encoding="utf-8"))
+        content = json.loads(info_path(folder, number).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise CorruptIndex(_damaged(folder, error)) from error
+    try:
+        frozen = FrozenFusion.read(content, fusion_path(folder, number))
+        options = IndexOptions(**content.get("index", {}))
+        info = GenerationInfo(
+            number,
+            content["lance_version"],
+            content["next_uid"],
+            content["counts"],
+            frozen,
+            options,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptIndex(_damaged(folder, error)) from error
+    return Generation(folder, info, on_gpu=on_gpu)
+
+
+def _damaged(folder: Path, error: Exception) -> str:
+    return (
+        f"{folder / CURRENT} or what it names is damaged ({error}); run 'mmsearch index "
+        "--rebuild' to build the index again from the table"
+    )
+
+
+def write_info(folder: Path, info: GenerationInfo) -> None:
+    path = info_path(folder, info.number)
+    path.parent.mkdir(exist_ok=True)
+    content = {
+        "lance_version": info.lance_version,
+        "next_uid": info.next_uid,
+        "counts": dict(info.counts),
+        "index": asdict(info.options),
+        **info.frozen.write(fusion_path(folder, info.number)),
+    }
+    write_atomically(path, json.dumps(content))

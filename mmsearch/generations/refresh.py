@@ -1,0 +1,227 @@
+"""Makes a generation of the table as it is: the live one brought up to date, or all built anew."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mmsearch.fusion import FrozenFusion, Fusion, identity, late_base, shrunken_mean, unit
+from mmsearch.generations.live import GenerationInfo, write_info
+from mmsearch.generations.places import (
+    CURRENT,
+    last_number,
+    remove_old,
+    rows_path,
+    target_path,
+)
+from mmsearch.generations.vectors import (
+    COLUMNS,
+    HAS,
+    IMAGE,
+    TEXT,
+    StoredVectors,
+    modality_queries,
+    spread,
+)
+from mmsearch.indexes import (
+    REBUILD_SHARE,
+    IndexMeta,
+    IndexOptions,
+    build_index,
+    choose,
+    load_index,
+    read_meta,
+    save_index,
+    save_meta,
+)
+from mmsearch.indexes.ids import REMOVED
+from mmsearch.indexes.lance_index import KIND as LANCE
+from mmsearch.lance_targets import (
+    build_lance_target,
+    drop_lance_indexes,
+    open_lance_target,
+    update_lance_target,
+)
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Ids, Modality, Target
+from mmsearch.store.filters import LIVE
+from mmsearch.store.lance import Store
+from mmsearch.store.manifest import write_atomically
+
+# Tuning wants some hundreds of real queries; more only costs time.
+TUNING_QUERIES = 512
+# Fewer could not confirm a recall of 0.95 if all were answered perfectly.
+FEWEST_QUERIES = 64
+
+
+def refresh_generation(
+    store: Store,
+    live: GenerationInfo | None,
+    options: IndexOptions,
+    progress: ProgressListener,
+    *,
+    fusion: Fusion | None = None,
+) -> GenerationInfo:
+    """Makes a generation of the table as it is, and the live one of it.
+
+    A live generation that few changes separate from the table is brought up to date under its
+    means; otherwise every index is built anew. fusion: how products are made, as the model brought
+    it; as the live generation does, else late, if None. Call it under the store's write lock.
+    """
+    counted = store.counts()
+    counts = _target_counts(counted)
+    base = fusion or (live.frozen.base if live else None)
+    few = (
+        live is not None
+        and live.options == options
+        and is_fused_by(live, base)
+        and _few_changes(store, live, counts, options)
+    )
+    updated = live if few else None
+    outgrown = {t for t, count in counts.items() if updated and _outgrown(store, t, count, updated)}
+    for target in outgrown if updated else counts:
+        # Too little memory is told before any vector is read.
+        choose(counts[target], store.dim, options)
+    frozen = updated.frozen if updated else estimate_fusion(store, base)
+    present = store.uids() if updated else np.empty(0, np.int64)
+    number = last_number(store.folder) + 1
+    kinds = set()
+    for target, count in counts.items():
+        progress.start(f"{'updating' if updated else 'building'} the {target} index", count)
+        place = target_path(store.folder, target, number)
+        if updated and target not in outgrown:
+            meta = _update(store, target, updated, place, present)
+        else:
+            meta = _build(StoredVectors(store, target, frozen.fusion, count), options, place)
+        kinds.add(meta.kind)
+        progress.advance(count)
+        progress.note(f"{target} index: {meta.kind}, {count:,} vectors; {meta.reason}")
+    if LANCE not in kinds:
+        drop_lance_indexes(store)
+    # Read last: an index that Lance keeps is a version of the table.
+    info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, frozen, options)
+    write_info(store.folder, info)
+    store.save_snapshot(rows_path(store.folder, number), counted)
+    write_atomically(store.folder / CURRENT, f"{number}\n")
+    remove_old(store.folder, number)
+    return info
+
+
+def is_fused_by(live: GenerationInfo, base: Fusion | None) -> bool:
+    """Whether the generation's products are what `base` makes; None stands for what it has."""
+    return base is None or identity(live.frozen.base) == identity(base)
+
+
+def _few_changes(
+    store: Store, live: GenerationInfo, counts: Mapping[Target, int], options: IndexOptions
+) -> bool:
+    """Whether updating is worth it: the same targets, and few rows of the trained ones changed.
+
+    Where none is trained, all are built anew, and fresh means come with them.
+    """
+    trained = [target for target in live.counts if not _is_exact(store, target, live)]
+    if counts.keys() != live.counts.keys() or not trained:
+        return False
+    for target in trained:
+        meta = read_meta(target_path(store.folder, target, live.number))
+        new = store.count(f"{HAS[target]} AND _uid >= {live.next_uid}")
+        gone = meta.count - (counts[target] - new)
+        changes = meta.changes + new + gone
+        wanted = options.kind in ("auto", meta.kind)
+        if not wanted or changes > REBUILD_SHARE * meta.built:
+            return False
+    return True
+
+
+def _is_exact(store: Store, target: Target, live: GenerationInfo) -> bool:
+    return read_meta(target_path(store.folder, target, live.number)).kind == "flat"
+
+
+def _outgrown(store: Store, target: Target, count: int, live: GenerationInfo) -> bool:
+    """Whether an exact index has become too large to stay one. Raises InputError."""
+    exact = _is_exact(store, target, live)
+    return exact and choose(count, store.dim, live.options)[0].kind != "flat"
+
+
+def _update(
+    store: Store, target: Target, live: GenerationInfo, place: Path, present: Ids
+) -> IndexMeta:
+    """Saves the live index without the rows that are gone, with those that came since.
+
+    present: the live uids. A row keeps its uid only while its vectors stay, so whether each still
+    has them need not be asked.
+    """
+    new = f"{LIVE} AND _uid >= {live.next_uid}"
+    late = StoredVectors(store, target, live.fusion, 0, new)
+    before = read_meta(target_path(store.folder, target, live.number))
+    if before.kind == LANCE:
+        gone = np.setdiff1d(open_lance_target(store.folder, before, None).ids(), present)
+        changes = before.changes + len(gone) + store.count(f"{HAS[target]} AND {new}")
+        meta = update_lance_target(store, before, gone=gone, late=late, changes=changes)
+        save_meta(meta, place)
+        return meta
+    index = load_index(target_path(store.folder, target, live.number))
+    rows = index.ids_by_row()
+    held = rows[rows != REMOVED]
+    index.remove(held[~np.isin(held, present, assume_unique=True)])
+    for vectors, uids in late:
+        index.add(vectors, uids)
+    if index.kind == "flat":
+        index.reason = choose(len(index), store.dim, live.options)[0].why
+    return save_index(index, place)
+
+
+def _build(vectors: StoredVectors, options: IndexOptions, place: Path) -> IndexMeta:
+    store, target = vectors.store, vectors.target
+    plan = choose(len(vectors), store.dim, options)[0]
+    if plan.kind == "flat":
+        return save_index(build_index(vectors, dim=store.dim, options=options), place)
+    modalities = modality_queries(store, target, vectors.fusion)
+    queries = {
+        name: spread(part, TUNING_QUERIES)
+        for name, part in modalities.items()
+        if len(part) >= FEWEST_QUERIES
+    }
+    if plan.kind == LANCE:
+        column = None if target == "product" else COLUMNS[target][0]
+        meta = build_lance_target(
+            store, column, vectors, why=plan.why, options=options, queries=queries
+        )
+        save_meta(meta, place)
+        return meta
+    index = build_index(
+        vectors, dim=store.dim, options=options, queries=queries, modalities=modalities
+    )
+    return save_index(index, place)
+
+
+def _target_counts(counts: Mapping[str, int]) -> dict[Target, int]:
+    """counts: of the store."""
+    targets: dict[Target, int] = {}
+    if counts["image"]:
+        targets["image"] = counts["image"]
+    if counts["text"]:
+        targets["text"] = counts["text"]
+    if counts["both"]:
+        targets["product"] = counts["items"]
+    return targets
+
+
+def estimate_fusion(store: Store, base: Fusion | None = None) -> FrozenFusion:
+    """`base` over the means of the live image and text vectors, shrunk for small catalogs towards
+    the means that it was trained on. base: late fusion if None.
+    """
+    share = store.manifest.image_weight
+    base = base or late_base(store.dim, 0.5 if share is None else share)
+    sums = {IMAGE: np.zeros(store.dim, np.float64), TEXT: np.zeros(store.dim, np.float64)}
+    counts = {IMAGE: 0, TEXT: 0}
+    for _, columns in store.vectors([IMAGE, TEXT]):
+        for name, vectors in zip((IMAGE, TEXT), columns, strict=True):
+            sums[name] += unit(vectors).sum(axis=0, dtype=np.float64)
+            counts[name] += int(vectors.any(axis=1).sum())
+    modalities: dict[Modality, str] = {"image": IMAGE, "text": TEXT}
+    means = {
+        modality: shrunken_mean(sums[name].astype(np.float32), counts[name], base.means[modality])
+        for modality, name in modalities.items()
+    }
+    return FrozenFusion.of(base, means)
