@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -260,16 +259,23 @@ class Catalog:
                 counts = store.counts()
                 self._require_room(store, max(counts["image"], counts["text"]))
             if not dry_run:
-                store.update_manifest(**self._fusion_wishes(), **self._index_wishes())
+                store.update_manifest(**self._fusion_wishes())
                 for plan in plans:
                     store.update_manifest(sources=store.manifest.with_source(plan.entry).sources)
+
+            def take_wishes(vectors: int) -> None:
+                self._require_room(store, vectors)
+                if not dry_run:
+                    # Only now: the next run must not be refused what this one was.
+                    store.update_manifest(**self._index_wishes())
+
             ingest = Ingest(
                 store,
                 encoder,
                 self.settings,
                 progress=listener,
                 device=device,
-                require_room=partial(self._require_room, store),
+                require_room=take_wishes,
             )
             report = ingest.run(
                 [plan.source for plan in plans],

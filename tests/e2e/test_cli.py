@@ -70,17 +70,18 @@ def test_a_search_prints_a_table_on_stdout_and_nothing_else(run: Run) -> None:
 def test_too_little_memory_is_told_before_anything_is_encoded(
     run: Run, shop: Path, tmp_path: Path
 ) -> None:
-    wanted = ("--index", "hnsw", "--memory", "1KB")
-    done = run("index", str(shop / "goods"), *wanted, cwd=tmp_path)
+    wanted = ("--index", "hnsw", "--memory", "100")
+    done = run("index", str(shop / "loose"), *wanted, cwd=tmp_path)
     assert done.returncode == 2
     assert "memory allows 0.0 MiB; allow more" in done.stderr
     store = json.loads(run("info", "--json", cwd=tmp_path).stdout)["store"]
     assert store["counts"]["items"] == 0
-    # A store that is refused goes on as it was.
-    done = run("index", "goods", *wanted)
+    done = run("index", "loose", *wanted)
     assert done.returncode == 2
     assert "memory allows" in done.stderr
-    assert run("index", "goods").returncode == 0
+    # What was refused is not remembered.
+    for where in (tmp_path, shop):
+        assert run("index", str(shop / "loose"), cwd=where).returncode == 0
 
 
 def test_json_csv_and_paths_carry_the_same_hits(run: Run, shop: Path) -> None:
