@@ -57,6 +57,19 @@ def found(catalog: Catalog, picture: Path) -> tuple[str, float]:
     return hit.key, hit.similarity
 
 
+def test_the_index_that_was_asked_for_is_remembered(
+    catalog: Catalog, folder: Path, paint: Paint
+) -> None:
+    for number in range(3):
+        paint(f"{number}.png", number)
+    mmsearch.open(
+        catalog.root, model=catalog.settings.model, device="cpu", workers=1, index="hnsw"
+    ).index(folder)
+    paint("new.png", 9)
+    catalog.index()
+    assert catalog.indexes()["image"].kind == "hnsw"
+
+
 def test_a_second_run_decodes_nothing(catalog: Catalog, folder: Path, paint: Paint) -> None:
     for seed in range(6):
         paint(f"{seed}.png", seed)
