@@ -1,13 +1,14 @@
 """Thresholds for a rate of false positives, found on the catalog itself.
 
 Negatives are items and their nearest neighbours that are no copies of them: the pairs that are
-hardest to tell apart. The threshold leaves the share of them that was asked for above it; how many
-of the items' own edited copies then are found is told as well.
+hardest to tell apart. The threshold leaves the share of them that was asked for above it. What rate
+so many pairs can vouch for is told as well, and how many of the items' edited copies are found.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from math import ceil, exp
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ import numpy as np
 from mmsearch.dedup.edited import CERTAIN, EDITED_AGREEMENT, align_pairs
 from mmsearch.dedup.edits import EDITS
 from mmsearch.dedup.items import Item, PrintCache
+from mmsearch.dedup.near_texts import NEAR_TEXT, jaccard, nearest_shares
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.prints import make_print
 from mmsearch.dedup.proposals import Views, nearest_looks
 from mmsearch.dedup.results import Thresholds
-from mmsearch.dedup.texts import NEAR_TEXT, jaccard, near_texts, normalised
+from mmsearch.dedup.texts import normalised
 from mmsearch.dedup.vectors import VectorFinder
 from mmsearch.errors import InputError
 from mmsearch.media import decode
@@ -33,7 +35,13 @@ SIMILAR = 0.92
 DEFAULT_FPR = 0.001
 # With fewer pictures their nearest neighbours are too far to tell where to draw the line.
 ENOUGH_PICTURES = 1_000
-_SAMPLE = 300
+# None of 3 / rate pairs above the threshold vouches for the rate (the rule of three); with more
+# pairs than the most, of which 1,000 take two seconds, a catalog of any size takes half a minute.
+_PAIRS_FOR_A_RATE = 3
+_FEWEST_PAIRS, _MOST_PAIRS = 600, 10_000
+_CONFIDENCE = 0.95
+# Items that are copied to see how many of their copies are found.
+_COPIED = 300
 # Neighbours are looked for among at most so many others.
 _POOL = 20_000
 _NEIGHBOURS = 2
@@ -46,9 +54,10 @@ _SEED = 5
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Thresholds for `fpr`, from so many `items`; copies_found: share of their edited copies.
+    """Thresholds for `fpr`, from so many `items`; copies_found: share of edited copies of some.
 
-    space: the hash of the model's weights, on which `similar` depends.
+    space: the hash of the model's weights, on which `similar` depends. compared, at_most: by tier,
+    how many pairs were compared, and below which rate of false positives that leaves no doubt.
     """
 
     space: str
@@ -58,13 +67,20 @@ class Calibration:
     similar: float
     text_near: float
     copies_found: float
+    compared: Mapping[str, int]
+    at_most: Mapping[str, float]
 
     @property
     def source(self) -> str:
-        fixed = "; similar: fixed" if self.similar == SIMILAR else ""
+        fixed = "; similar: fixed" if "similar" not in self.at_most else ""
+        sure = ", ".join(
+            f"{tier} {rate:.2g} ({self.compared[tier]:,} pairs)"
+            for tier, rate in self.at_most.items()
+        )
         return (
             f"fpr {self.fpr:g}, calibrated on {self.items:,} items, of whose edited copies "
-            f"{self.copies_found:.0%} are found{fixed}"
+            f"{self.copies_found:.0%} are found; {_CONFIDENCE:.0%} sure is a rate of at most "
+            f"{sure}{fixed}"
         )
 
 
@@ -90,19 +106,24 @@ def choose_thresholds(
         if options.fpr is None:
             # Unasked, only what may cost a file is made strict: other shots lie as near as the
             # nearest pictures of other things, and similar ones are never acted on.
-            stored = replace(stored, similar=SIMILAR)
+            sure = {tier: rate for tier, rate in stored.at_most.items() if tier != "similar"}
+            stored = replace(stored, similar=SIMILAR, at_most=sure)
         write_atomically(folder / FILE_NAME, json.dumps(asdict(stored)))
     few = f"fixed: fewer than {ENOUGH_PICTURES:,} pictures, and --fpr was not given"
     base = (
-        Thresholds(EDITED_AGREEMENT, SIMILAR, NEAR_TEXT, few)
+        Thresholds(EDITED_AGREEMENT, SIMILAR, NEAR_TEXT, few, {})
         if stored is None
-        else Thresholds(stored.edited, stored.similar, stored.text_near, stored.source)
+        else Thresholds(
+            stored.edited, stored.similar, stored.text_near, stored.source, stored.at_most
+        )
     )
+    chosen = {"edited": options.edited, "similar": options.similar}
     return Thresholds(
         base.edited if options.edited is None else options.edited,
         base.similar if options.similar is None else options.similar,
         base.text_near,
         base.source,
+        {tier: rate for tier, rate in base.at_most.items() if chosen.get(tier) is None},
     )
 
 
@@ -122,23 +143,37 @@ def calibrate(
         )
     chance = np.random.default_rng(_SEED)
     pool = [shown[row] for row in np.sort(chance.permutation(len(shown))[:_POOL])]
-    sample = np.sort(chance.permutation(len(pool))[:_SAMPLE])
+    wanted = min(max(ceil(_PAIRS_FOR_A_RATE / fpr), _FEWEST_PAIRS), _MOST_PAIRS)
+    sample = chance.permutation(len(pool))[:wanted]
     progress.start("calibrating", None)
     rows = [row for item in pool if (row := cache.row(item.image_hash)) is not None]
     thumbnails = cache.thumbnails(rows)
-    edited = threshold_at(fpr, _neighbour_agreements(thumbnails, sample), _LOWEST_EDITED, CERTAIN)
+    agreements = _neighbour_agreements(thumbnails, sample, wanted)
     chosen = [pool[row] for row in sample.tolist()]
-    copies = _copy_agreements(chosen, thumbnails[sample])
+    cosines = _distinct_cosines(chosen, vectors)
+    shares = _wordings(pool, chosen)
+    edited = threshold_at(fpr, agreements, _LOWEST_EDITED, CERTAIN)
+    similar = threshold_at(fpr, cosines, _LOWEST_SIMILAR, _COPY_COSINE)
+    text_near = threshold_at(fpr, shares, _LOWEST_WORDING, _COPY_WORDING)
+    copies = _copy_agreements(chosen[:_COPIED], thumbnails[sample[:_COPIED]])
+    measured = {
+        "edited": (agreements, edited),
+        "similar": (cosines, similar),
+        "text-near": (shares, text_near),
+    }
     return Calibration(
         space=vectors.space,
         fpr=fpr,
         items=len(sample),
         edited=edited,
-        similar=threshold_at(
-            fpr, _distinct_cosines(chosen, vectors), _LOWEST_SIMILAR, _COPY_COSINE
-        ),
-        text_near=threshold_at(fpr, _wordings(pool, chosen), _LOWEST_WORDING, _COPY_WORDING),
+        similar=similar,
+        text_near=text_near,
         copies_found=float(np.mean(copies >= edited)) if copies.size else 0.0,
+        compared={tier: len(negatives) for tier, (negatives, _) in measured.items()},
+        at_most={
+            tier: rate_at_most(int((negatives >= threshold).sum()), len(negatives))
+            for tier, (negatives, threshold) in measured.items()
+        },
     )
 
 
@@ -151,10 +186,27 @@ def threshold_at(fpr: float, negatives: Floats, lowest: float, highest: float) -
     return round(min(max(first_out + 0.005, lowest), highest), 3)
 
 
-def _neighbour_agreements(thumbnails: Pixels, sample: Ids) -> Floats:
+def rate_at_most(above: int, compared: int) -> float:
+    """Below which the rate lies for sure (Poisson, 95%), where so many of those compared show it.
+
+    For none it is 3 / compared.
+    """
+    low, high = 0.0, 2.0 * above + 10
+    while high - low > 1e-6 * high:
+        expected = (low + high) / 2
+        share = so_few = exp(-expected)
+        for count in range(1, above + 1):
+            share *= expected / count
+            so_few += share
+        low, high = (expected, high) if so_few > 1 - _CONFIDENCE else (low, expected)
+    return round(min(high / compared, 1.0), 6) if compared else 1.0
+
+
+def _neighbour_agreements(thumbnails: Pixels, sample: Ids, most: int) -> Floats:
     """How far the sampled pictures agree with the likeliest others that are no copies."""
     asked, others = nearest_looks(Views.of(thumbnails), sample, _NEIGHBOURS)
     pairs = np.unique(np.sort(np.stack([asked, others], axis=1), axis=1), axis=0)
+    pairs = np.random.default_rng(_SEED).permutation(pairs)[:most]
     agreement = align_pairs(thumbnails, pairs).agreement
     distinct: Floats = agreement[agreement < CERTAIN]
     return distinct
@@ -197,23 +249,23 @@ def _distinct_cosines(items: Sequence[Item], vectors: VectorFinder) -> Floats:
 def _wordings(pool: Sequence[Item], chosen: Sequence[Item]) -> Floats:
     """For each chosen item with a text the share of wording of the nearest one that is no copy."""
     texts = sorted({text for item in pool if (text := normalised(item.text))})
-    asked = {text for item in chosen if (text := normalised(item.text))}
-    nearest = dict.fromkeys(asked, 0.0)
-    for one, two, share in near_texts(texts, 0.0):
-        for text in (texts[one], texts[two]):
-            if text in nearest and share < _COPY_WORDING:
-                nearest[text] = max(nearest[text], share)
-    return np.array(list(nearest.values()), np.float32)
+    asked = {normalised(item.text) for item in chosen}
+    rows = np.array([row for row, text in enumerate(texts) if text in asked], np.int64)
+    # Below the lowest threshold it does not matter how much is shared.
+    return nearest_shares(texts, rows, _LOWEST_WORDING, _COPY_WORDING)
 
 
 def _load(path: Path, space: str) -> Calibration | None:
-    """None where nothing was calibrated yet, or only for another model."""
+    """None where nothing was calibrated yet, or only for another model or by another version."""
     try:
-        stored = Calibration(**json.loads(path.read_text(encoding="utf-8")))
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if facts.keys() != {each.name for each in fields(Calibration)}:
+            return None
+        stored = Calibration(**facts)
         return stored if stored.space == space else None
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as fault:
+    except (ValueError, AttributeError) as fault:
         raise InputError(
             f"{path} is damaged ({fault}); delete it, or calibrate again with --fpr"
         ) from fault

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch.dedup.calibration import choose_thresholds
@@ -12,6 +13,7 @@ from mmsearch.dedup.keep import KeepRules
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.pictures import PictureFinder
 from mmsearch.dedup.results import DedupReport, Group, Thresholds
+from mmsearch.dedup.texts import MEMORY_NAME as TEXTS_NAME
 from mmsearch.dedup.texts import text_pairs
 from mmsearch.dedup.vectors import SIMILAR_NAME, VectorFinder
 from mmsearch.engine.nearest import Nearest
@@ -49,7 +51,7 @@ def find_duplicates(
         calibrated.mkdir(exist_ok=True)
         thresholds = choose_thresholds(calibrated, options, items, cache, vectors, progress)
         pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
-        memory = None if options.narrowed else calibrated / SIMILAR_NAME
+        memory = _Memory(own / TEXTS_NAME, calibrated / SIMILAR_NAME)
         groups = _groups(Grouping(items, options, rules, thresholds.edited), pictures, vectors,
                          memory, thresholds, progress)  # fmt: skip
     findings = [*cross_modal_findings(groups)]
@@ -63,6 +65,14 @@ def find_duplicates(
         unread=tuple(unread),
         seconds=time.monotonic() - started,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Files that keep what was compared, beside those of pictures."""
+
+    texts: Path
+    similar: Path
 
 
 def _require_sources(store: Store, across: tuple[str, str] | None) -> None:
@@ -100,22 +110,26 @@ def _groups(
     grouping: Grouping,
     pictures: PictureFinder,
     vectors: VectorFinder,
-    memory: Path | None,
+    memory: _Memory,
     thresholds: Thresholds,
     progress: ProgressListener,
 ) -> list[Group]:
-    tiers = grouping.options.tiers
+    tiers, chosen_rows = grouping.options.tiers, grouping.options.narrowed
     pairs = pictures.pairs()
     # A plan removes only what was compared with the very file that stays.
     pairs += pictures.meet(grouping.unmet(pairs))
     groups = grouping.groups("picture", pairs)
     texts = [item.text for item in grouping.items]
-    groups += grouping.groups("text", text_pairs(texts, tiers, thresholds.text_near, progress))
+    said = text_pairs(
+        texts, tiers, thresholds.text_near, progress, memory=memory.texts, narrowed=chosen_rows
+    )
+    groups += grouping.groups("text", said)
     if "similar" in tiers:
         copies = _copies(groups)
         # Many copies of one picture would fill all the places of its neighbours.
-        narrowed = grouping.options.narrowed or len(copies) > _MANY_COPIES * len(texts)
-        near = vectors.similar(copies, thresholds.similar, narrowed=narrowed, memory=memory)
+        narrowed = chosen_rows or len(copies) > _MANY_COPIES * len(texts)
+        kept = None if chosen_rows else memory.similar
+        near = vectors.similar(copies, thresholds.similar, narrowed=narrowed, memory=kept)
         groups += grouping.similar(near)
     return groups
 

@@ -1,6 +1,6 @@
 """What deduplication finds: groups of items with the evidence that binds them, and findings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -100,12 +100,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From which score on a pair counts. source: where they come from, for people."""
+    """From which score on a pair counts. source: where they come from, for people.
+
+    at_most: by tier, the rate of false positives that a calibration vouches for (95% sure).
+    """
 
     edited: float
     similar: float
     text_near: float
     source: str
+    at_most: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from mmsearch.dedup.items import Item
 from mmsearch.dedup.misplaced import FEWEST_ITEMS, find_misplaced
 from mmsearch.dedup.remembered import Remembered
 from mmsearch.dedup.results import Finding, SimilarPairs
-from mmsearch.dedup.texts import excerpt, normalised
+from mmsearch.dedup.texts import excerpt, says_something
 from mmsearch.engine.nearest import Nearest
 from mmsearch.fusion import unit
 from mmsearch.progress import ProgressListener
@@ -119,7 +119,7 @@ class VectorFinder:
 
     def misplaced(self, copies: Set[int]) -> list[Finding]:
         """Texts on the wrong picture, the most outlying first, and whose text fits better."""
-        worded = {item.uid for item in self.items if normalised(item.text)} - copies
+        worded = {item.uid for item in self.items if says_something(item.text)} - copies
         if len(worded) < FEWEST_ITEMS:
             return []
         uids, images, texts = self._both_vectors(worded)

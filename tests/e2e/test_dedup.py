@@ -196,7 +196,13 @@ def test_thresholds_are_calibrated_once_for_a_rate_and_kept(call: Call, stocked:
     assert chosen["source"].startswith("fpr 0.02, calibrated on 10 items")
     assert 0.68 <= chosen["edited"] <= 0.85
     assert 0.7 <= chosen["similar"] <= 0.98
+    # Ten pictures vouch for no rate near the one asked for, and the report says so.
+    sure = chosen["at_most"]
+    assert set(sure) == {"edited", "similar", "text-near"}
+    assert min(sure.values()) > 0.1
+    assert "95% sure is a rate of at most edited" in chosen["source"]
     later = call(stocked, "dedup", "--edited", "0.9", "--json")
+    del sure["edited"]
     assert json.loads(later.stdout)["dedup"]["thresholds"] == {**chosen, "edited": 0.9}
     (stocked / ".mmsearch" / "dedup" / "calibration.json").unlink()
     few = call(stocked, "dedup", "--fpr", "0.02", "--where", "source = 'none'")
@@ -221,6 +227,46 @@ def test_indexing_tells_of_duplicates_as_they_come_in(call: Call, tmp_path: Path
     assert "2 pictures are there more than once, in 2 groups" in second.stderr
     with np.load(memory) as kept:
         assert len(kept["hashes"]) == 7
+
+
+def test_texts_that_were_compared_before_are_remembered(call: Call, tmp_path: Path) -> None:
+    """Over rows that come, go and change, a run that remembers says what a fresh one says."""
+    table, remembered = tmp_path / "items.csv", tmp_path / ".mmsearch" / "dedup"
+    said = [
+        f"A {trait} {thing} for {use}, washable at 40 degrees, with a warranty of two years"
+        for trait in ("light", "warm", "plain")
+        for thing in ("jacket", "blanket", "tent cover", "backpack")
+        for use in ("long trips in the rain", "cold evenings by the lake")
+    ]
+
+    def write(texts: list[str]) -> None:
+        with table.open("w", newline="") as file:
+            csv.writer(file).writerows([("id", "text"), *enumerate(texts)])
+        assert call(tmp_path, "index", "items.csv", "--prune").returncode == 0
+
+    def dedup(*arguments: str) -> Any:
+        done = call(tmp_path, "dedup", "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        return {**json.loads(done.stdout)["dedup"], "seconds": 0}
+
+    def both() -> tuple[Any, Any]:
+        found = dedup()
+        (remembered / "texts.npz").unlink()
+        return found, dedup()
+
+    write(said[:18])
+    first, fresh = both()
+    assert first == fresh
+    assert {group["family"] for group in first["groups"]} == {"text"}
+    kept = (remembered / "texts.npz").read_bytes()
+    dedup("--where", "text LIKE '%warm%'")
+    assert (remembered / "texts.npz").read_bytes() == kept
+    write([*said[:4], said[20], *said[6:], said[0].upper(), said[5] + ", in blue"])
+    changed, fresh = both()
+    assert changed == fresh
+    assert changed["groups"] != first["groups"]
+    write(said[3:12])
+    assert dedup() == both()[1]
 
 
 def test_two_runs_at_once_wait_for_each_other_and_agree(stocked: Path, tiny_model: Path) -> None:

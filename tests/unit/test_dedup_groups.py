@@ -12,7 +12,8 @@ from mmsearch.dedup.groups import DENSE
 from mmsearch.dedup.groups import group_pairs as group_arrays
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keep import KeepRules
-from mmsearch.dedup.texts import jaccard, near_texts, normalised
+from mmsearch.dedup.near_texts import find_near_texts, jaccard
+from mmsearch.dedup.texts import normalised
 from mmsearch.errors import InputError
 
 NEVER = float("inf")
@@ -122,4 +123,6 @@ def test_near_texts_are_found_as_by_brute_force() -> None:
         if jaccard(texts[a], texts[b]) >= 0.7
     ]
     assert len(expected) > 5
-    assert near_texts(texts, 0.7) == expected
+    found = find_near_texts(texts, 0.7)
+    pairs = [tuple(pair) for pair in found.pairs.tolist()]
+    assert [(*p, s) for p, s in zip(pairs, found.shares.tolist(), strict=True)] == expected
