@@ -135,9 +135,16 @@ def _refusal(entry: PlanEntry, action: Action, references: Sequence[Path]) -> st
         return f"'{action}' would lose it: the files differ ({entry.tier})"
     if action in _LINKS and entry.remove.hash != entry.keep.hash:
         return f"'{action}' would lose it: the files differ"
-    if action == "hardlink" and copy.exists() and entry.keep.place.exists():
-        return "they are one file already" if copy.samefile(entry.keep.place) else ""
+    if action == "hardlink" and _one_file(copy, entry.keep.place):
+        return "they are one file already"
     return ""
+
+
+def _one_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def _facts(entry: PlanEntry, action: Action, target: Path | None) -> dict[str, Any]:
@@ -169,7 +176,12 @@ def _take(facts: dict[str, Any]) -> None:
         target = real_path(facts["to"])
         if facts["action"] == "trash":
             _describe(place, _description(target))
-        move(place, target)
+        try:
+            move(place, target)
+        except OSError:
+            if facts["action"] == "trash":
+                _description(target).unlink()
+            raise
 
 
 def _describe(place: Path, description: Path) -> None:
@@ -191,6 +203,13 @@ def _take_back(facts: dict[str, Any]) -> str:
         return ""
     if facts["action"] in _LINKS:
         return _take_link_back(facts, place, kept)
+    reason = _move_back(facts, place)
+    if not reason and facts["action"] == "trash":
+        _description(real_path(facts["to"])).unlink(missing_ok=True)
+    return reason
+
+
+def _move_back(facts: dict[str, Any], place: Path) -> str:
     moved = real_path(facts["to"])
     if not os.path.lexists(moved):
         return "" if _is(place, facts["hash"]) else "it is neither where it was nor where it went"
@@ -201,15 +220,11 @@ def _take_back(facts: dict[str, Any]) -> str:
         moved.unlink()
     else:
         move(moved, place)
-    if facts["action"] == "trash":
-        _description(moved).unlink(missing_ok=True)
     return ""
 
 
 def _take_link_back(facts: dict[str, Any], place: Path, kept: Path) -> str:
-    linked = place.is_symlink() or (
-        place.exists() and kept.exists() and place.samefile(kept) and place != kept
-    )
+    linked = place.is_symlink() or (place != kept and _one_file(place, kept))
     if not linked:
         return "" if _is(place, facts["hash"]) else "another file lies in its place now"
     if not _is(kept, facts["hash"]):

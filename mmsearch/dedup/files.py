@@ -7,6 +7,8 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmsearch.dedup.plan import PlanEntry, PlannedFile
@@ -31,8 +33,10 @@ def fault_of(entry: PlanEntry) -> str:
 def _changed(file: PlannedFile) -> str:
     try:
         status = file.place.lstat()
-    except OSError:
+    except FileNotFoundError:
         return "is gone"
+    except OSError as fault:
+        return f"cannot be reached ({fault.strerror})"
     if stat.S_ISLNK(status.st_mode):
         return "is a symbolic link"
     if not stat.S_ISREG(status.st_mode):
@@ -65,40 +69,49 @@ def move(source: Path, target: Path) -> None:
         if fault.errno != errno.EXDEV:
             raise
         _copy(source, target)
-        source.unlink()
+        try:
+            source.unlink()
+        except OSError:
+            # The folder that it lies in cannot be written to.
+            target.unlink()
+            raise
 
 
 def link(path: Path, kept: Path, *, symbolic: bool) -> None:
     """Puts a link to `kept` in the place of `path`, at once."""
-    part = _part(path)
-    if symbolic:
-        part.symlink_to(kept)
-    else:
-        part.hardlink_to(kept)
-    part.replace(path)
+    with _part(path) as part:
+        if symbolic:
+            part.symlink_to(kept)
+        else:
+            part.hardlink_to(kept)
+        part.replace(path)
 
 
 def unlink_copy(path: Path, kept: Path, mode: int, modified: int) -> None:
     """Puts a file of its own with the content of `kept` in the place of the link at `path`."""
-    part = _part(path)
-    shutil.copyfile(kept, part)
-    part.chmod(mode)
-    os.utime(part, ns=(modified, modified))
-    part.replace(path)
+    with _part(path) as part:
+        shutil.copyfile(kept, part)
+        part.chmod(mode)
+        os.utime(part, ns=(modified, modified))
+        part.replace(path)
 
 
 def _copy(source: Path, target: Path) -> None:
-    part = _part(target)
-    shutil.copy2(source, part)
-    with part.open("rb+" if os.access(part, os.W_OK) else "rb") as file:
-        os.fsync(file.fileno())
-    if content_hash(part) != content_hash(source):
-        part.unlink()
-        raise OSError(errno.EIO, "the copy differs from the file", printable_path(target))
-    part.rename(target)
+    with _part(target) as part:
+        shutil.copy2(source, part)
+        with part.open("rb+" if os.access(part, os.W_OK) else "rb") as file:
+            os.fsync(file.fileno())
+        if content_hash(part) != content_hash(source):
+            raise OSError(errno.EIO, "the copy differs from the file", printable_path(target))
+        part.rename(target)
 
 
-def _part(path: Path) -> Path:
+@contextmanager
+def _part(path: Path) -> Iterator[Path]:
+    """A name beside the path that nothing has; what is still there at the end is taken away."""
     part = path.with_name(f".mmsearch-{os.getpid()}.part")
     part.unlink(missing_ok=True)
-    return part
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)

@@ -18,7 +18,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
         self._file = path.open("a", encoding="utf-8")
+        if torn:
+            # A crash cut the last line off; what is written now must not become part of it.
+            self._file.write("\n")
 
     @classmethod
     def begin(cls, folder: Path) -> Self:
@@ -58,8 +62,8 @@ def steps_to_undo(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
             try:
                 fact = json.loads(line)
             except ValueError:
-                # Only the last line can be torn, by a crash before its step was taken.
-                break
+                # Torn by a crash before its step was taken; an undo may have written more since.
+                continue
             if fact["state"] == "begin":
                 standing[fact["step"]] = fact
             elif fact["state"] == "undone":

@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,23 +21,39 @@ from mmsearch.store.hidden import read_hidden
 from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest
 
+NOBODY = 65534
 NAMES = ("plain.png", "with space.png", 'it\'s "quoted".png', os.fsdecode(b"not-utf8-\xff.png"))
 Snapshot = dict[bytes, tuple[bytes, int, int]]
 
 
+def filled(folder: Path) -> Path:
+    (folder / "shop" / "kept").mkdir(parents=True)
+    (folder / "shop" / "sub").mkdir()
+    for number, name in enumerate(NAMES):
+        (folder / "shop" / "kept" / name).write_bytes(b"picture %d" % number)
+        (folder / "shop" / "sub" / name).write_bytes(b"picture %d" % number)
+    (folder / "shop" / "sub" / NAMES[0]).chmod(0o444)
+    return folder
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "shop" / "kept").mkdir(parents=True)
-    (tmp_path / "shop" / "sub").mkdir()
-    for number, name in enumerate(NAMES):
-        (tmp_path / "shop" / "kept" / name).write_bytes(b"picture %d" % number)
-        (tmp_path / "shop" / "sub" / name).write_bytes(b"picture %d" % number)
-    (tmp_path / "shop" / "sub" / NAMES[0]).chmod(0o444)
-    return tmp_path
+    return filled(tmp_path)
+
+
+@pytest.fixture
+def open_root() -> Iterator[Path]:
+    """Nobody may not enter the folders that pytest makes for root."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield filled(Path(folder))
 
 
 @pytest.fixture
 def store(root: Path) -> Path:
+    return create_store(root)
+
+
+def create_store(root: Path) -> Path:
     folder = root / ".mmsearch"
     Store.create(folder, Manifest("none", SpaceId("none", "0" * 8, 4, "0" * 8)))
     return folder
@@ -209,23 +227,152 @@ def move(source, target):
     if moves == 2: os.kill(os.getpid(), 9)
 acting.move = move
 folder = Path(sys.argv[1])
-acting.apply_plan(folder, read_plan(Path(sys.argv[2])), 'move', to=folder.parent / 'aside')
+plan = read_plan(Path(sys.argv[2]))
+acting.apply_plan(folder, plan, sys.argv[4], to=folder.parent / 'aside')
 """
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_kill_in_the_middle_of_a_step_can_be_undone(root: Path, store: Path, when: str) -> None:
+def killed(root: Path, store: Path, when: str, action: Action) -> int:
+    """Applies the plan until the second step, before or after its move; how many files it took."""
     before = snapshot(root)
     write_plan(entries(root), root / "plan.jsonl")
-    arguments = (sys.executable, "-c", KILLED, str(store), str(root / "plan.jsonl"), when)
-    done = subprocess.run(arguments, capture_output=True, text=True)
+    arguments = (str(store), str(root / "plan.jsonl"), when, action)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True
+    )
     assert done.returncode == -9, done.stderr
-    assert len(before) - len(snapshot(root)) == (1 if when == "before" else 2)
+    return len(before) - len(snapshot(root))
+
+
+def trashed(root: Path) -> dict[str, int]:
+    """How many files lie in each part of the trash."""
+    return {part: len([*(root / "data" / "Trash" / part).glob("*")]) for part in ("files", "info")}
+
+
+@pytest.fixture
+def trash(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(root / "data"))
+
+
+@pytest.mark.usefixtures("trash")
+@pytest.mark.parametrize("action", ["move", "trash"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_in_the_middle_of_a_step_can_be_undone(
+    root: Path, store: Path, when: str, action: Action
+) -> None:
+    before = snapshot(root)
+    assert killed(root, store, when, action) == (1 if when == "before" else 2)
     # A torn last line, as a power cut leaves it.
     with journals(store / "dedup")[-1].open("a") as journal:
         journal.write('{"state": "be')
     assert undo_last(store).skipped == ()
     assert snapshot(root) == before
+    assert trashed(root) == {"files": 0, "info": 0}
+    with pytest.raises(NotFound, match="nothing to undo"):
+        undo_last(store)
+
+
+@pytest.mark.usefixtures("trash")
+@pytest.mark.parametrize("action", ["move", "trash"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_plan_goes_on_after_a_kill_and_all_of_it_is_undone(
+    root: Path, store: Path, when: str, action: Action
+) -> None:
+    before = snapshot(root)
+    taken = killed(root, store, when, action)
+    outcome = apply_plan(store, read_plan(root / "plan.jsonl"), action, to=root / "aside")
+    assert [reason for _, reason in outcome.skipped] == ["the copy is gone"] * taken
+    assert len(outcome.done) == len(NAMES) - taken
+    assert all(not (root / "shop" / "sub" / name).exists() for name in NAMES)
+    if action == "trash":
+        assert trashed(root)["files"] == len(NAMES)
+    # The second run first, then the one that was killed.
+    assert [undo_last(store).skipped for _ in range(2)] == [(), ()]
+    assert snapshot(root) == before
+    assert trashed(root) == {"files": 0, "info": 0}
+
+
+@contextmanager
+def unprivileged(*folders: Path) -> Iterator[None]:
+    """Permissions do not bind root: as root all is done in the name of nobody, who gets these."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for path in (each for folder in folders for each in (folder, *folder.rglob("*"))):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def leftovers(root: Path) -> list[Path]:
+    """Files outside the shop and the store."""
+    return [
+        path
+        for path in root.rglob("*")
+        if path.is_file() and path.relative_to(root).parts[0] not in ("shop", ".mmsearch")
+    ]
+
+
+@pytest.mark.parametrize("action", ["move", "hardlink", "symlink", "trash"])
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [(0o555, "Permission denied"), (0o000, "the copy cannot be reached (Permission denied)")],
+)
+def test_files_in_a_folder_that_may_not_be_changed_are_left_alone(
+    open_root: Path, action: Action, mode: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(open_root / "data"))
+    store, plan = create_store(open_root), entries(open_root)
+    # Whatever is imported late comes from folders that nobody may not read.
+    apply_plan(store, plan, "hide")
+    undo_last(store)
+    before = snapshot(open_root)
+    sub = open_root / "shop" / "sub"
+    with unprivileged(open_root):
+        sub.chmod(mode)
+        outcome = apply_plan(store, plan, action, to=open_root / "aside")
+        sub.chmod(0o755)
+        assert outcome.done == ()
+        assert {why for _, why in outcome.skipped} == {reason}
+        assert snapshot(open_root) == before
+        assert leftovers(open_root) == []
+        with pytest.raises(NotFound, match="nothing to undo"):
+            undo_last(store)
+
+
+def test_a_move_to_another_file_system_leaves_no_second_copy(open_root: Path) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == open_root.stat().st_dev:
+        pytest.skip("no second file system here")
+    store, plan = create_store(open_root), entries(open_root)
+    sub = open_root / "shop" / "sub"
+    with tempfile.TemporaryDirectory(dir=memory) as aside:
+        before = snapshot(open_root)
+        assert apply_plan(store, plan, "move", to=Path(aside)).skipped == ()
+        assert undo_last(store).skipped == ()
+        assert snapshot(open_root) == before
+        with unprivileged(open_root, Path(aside)):
+            sub.chmod(0o555)
+            outcome = apply_plan(store, plan, "move", to=Path(aside))
+            sub.chmod(0o755)
+            assert {why for _, why in outcome.skipped} == {"Permission denied"}
+            assert snapshot(open_root) == before
+            assert leftovers(Path(aside)) == []
+
+
+def test_an_undo_that_may_not_write_can_be_repeated(open_root: Path) -> None:
+    store, plan = create_store(open_root), entries(open_root)
+    before = snapshot(open_root)
+    apply_plan(store, plan, "move", to=open_root / "aside")
+    with unprivileged(open_root):
+        (open_root / "shop" / "sub").chmod(0o555)
+        assert {why for _, why in undo_last(store).skipped} == {"Permission denied"}
+        (open_root / "shop" / "sub").chmod(0o755)
+        assert undo_last(store).skipped == ()
+    assert snapshot(open_root) == before
 
 
 KILLED_LINKING = """
