@@ -10,7 +10,9 @@ its ten rows, unfiltered and under filters, and what adding 1% costs.
 import argparse
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import faiss
 import numpy as np
@@ -94,7 +96,7 @@ def search(store: Store, asked: Floats) -> None:
         f"rows: {1e3 * plain:.3f} ms"
     )
     for where in FILTERS:
-        _, first = timed(lambda where=where: engine.search(query(asked[0], where)))
+        _, first = timed(partial(engine.search, query(asked[0], where)))
         seconds = median(engine, asked, where)
         print(
             f"where {where}: first query {1e3 * first:.1f} ms, then {1e3 * seconds:.3f} ms, "
@@ -110,7 +112,7 @@ def opened_engine(folder: Path) -> Engine:
     return Engine(store, generation=generation, encoder=none, text_encoder=none)
 
 
-def none() -> None:
+def none() -> NoReturn:
     raise AssertionError("queries are vectors here")
 
 
@@ -121,7 +123,7 @@ def query(vector: Floats, where: str | None = None) -> Query:
 def median(engine: Engine, asked: Floats, where: str | None = None) -> float:
     """Seconds of one query."""
     queries = [query(vector, where) for vector in asked]
-    return float(np.median([timed(lambda one=one: engine.search(one))[1] for one in queries]))
+    return float(np.median([timed(partial(engine.search, one))[1] for one in queries]))
 
 
 def write(store: Store, mixture: Mixture, rows: int, texts: Floats) -> None:

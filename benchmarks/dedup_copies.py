@@ -6,6 +6,7 @@ Each takes a photo (RGB), a seeded generator and the file to write; sizes are sh
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
@@ -128,7 +129,7 @@ def write_copy(photo: Image.Image, name: str, seed: str, path: Path) -> Path:
         path = path.with_suffix(".png")
         made.save(path)
         return path
-    options: dict[str, object] = {"quality": 20 if name == "jpeg-q20" else 88}
+    options: dict[str, Any] = {"quality": 20 if name == "jpeg-q20" else 88}
     if name == "exif":
         exif = Image.Exif()
         exif[0x0112] = 6  # shown turned by 90° clockwise, which undoes what was done

@@ -50,10 +50,10 @@ def main() -> None:
             fill(folder, options.rows, options.dim)
             print(f"stored and indexed in {time.monotonic() - started:.0f} s", flush=True)
         bare = bare_pass(folder, options.dim)
-        started = clocks()
+        before = clocks()
         chosen = DedupOptions(tiers=("similar",), similar=THRESHOLD)
         report = find_duplicates(folder, chosen, MediaBounds(), Silent())
-        took = clocks() - started
+        took = clocks() - before
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     grouped = sum(len(group.items) for group in report.groups)
     print(
@@ -102,9 +102,9 @@ def bare_pass(folder: Path, dim: int) -> np.ndarray[tuple[int], np.dtype[np.floa
     rows = 0
     for _, (vectors,) in Store.open(folder).vectors(["_image_vector"]):
         asked: Floats = unit(vectors)
-        started = clocks()
+        before = clocks()
         index.search(asked, ASKED)
-        used += clocks() - started
+        used += clocks() - before
         rows += len(asked)
     print(
         f"{rows:,} vectors of {dim}: bare pass {used[0]:.1f} s, {used[1]:.1f} s of CPU "

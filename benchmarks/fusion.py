@@ -166,7 +166,7 @@ def encoded_pictures(
         found[name] = encode(encoder, [folder / row[0] for row in rows])
         found[f"{name}_products"] = np.array([int(row[1]) for row in rows])
     if kept:
-        np.savez(kept, **found)
+        np.savez(kept, allow_pickle=False, **found)
     return found
 
 

@@ -22,6 +22,7 @@ from vectors import DrawnBatches, FileBatches, Mixture, parser_of_embeddings, pr
 
 from mmsearch.indexes import (
     IdFilter,
+    IndexKind,
     IndexOptions,
     build_index,
     choice,
@@ -88,7 +89,7 @@ def draw(work: Path, mixture: Mixture, rows: int) -> None:
             vectors.astype(np.float16).tofile(file)
 
 
-def build(work: Path, kind: str, dim: int, queries: dict[str, Floats]) -> None:
+def build(work: Path, kind: IndexKind, dim: int, queries: dict[str, Floats]) -> None:
     index, seconds = timed(
         lambda: build_index(
             FileBatches(work / VECTORS, dim),

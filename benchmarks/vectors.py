@@ -7,9 +7,11 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.records import Floats, Ids
 
@@ -128,7 +130,7 @@ class FileBatches:
             yield unit_rows(halves.reshape(size, self.dim)), ids
 
 
-def unit_rows(vectors: Floats) -> Floats:
+def unit_rows(vectors: NDArray[np.floating[Any]]) -> Floats:
     """Any float (n, dim) → float32, divided by their lengths."""
     wide = np.asarray(vectors, np.float32)
     rows: Floats = wide / np.linalg.norm(wide, axis=1, keepdims=True)

@@ -49,7 +49,7 @@ def main() -> int:
     OUT.mkdir(exist_ok=True)
     for old in OUT.glob("*.webp"):
         old.unlink()
-    rows = []
+    rows: list[tuple[str, str, str, str]] = []
     for picture, svg in candidates(root):
         # Author first: it refuses what is not marked as public domain.
         try:
