@@ -34,7 +34,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     groups = [group(0, seen[0], seen[1], "pixels")]
     groups += [group(n, item(f"a/{n}"), item(f"b/{n}")) for n in range(1, MANY)]
     finding = Finding.of("text on the wrong picture", seen, HOSTILE)
-    thresholds = Thresholds(0.72, 0.92, 0.7, "fixed")
+    thresholds = Thresholds(0.72, 0.92, 0.7, "fixed", {})
     report = DedupReport(9, tuple(groups), (finding,), thresholds, (), 1.0)
     write_dedup_page(report, folder / "report.html")
     return folder / "report.html"
