@@ -84,14 +84,15 @@ def _block(
     kin = (said @ texts[rows, :, None])[:, :, 0] >= least[rows, None]
     own = _kin_nearness(rows, images, nearness, alike, least, kin)
     voters = said[:, :_VOTERS]
-    agreeing = voters @ said.transpose(0, 2, 1) >= least[neighbours[:, :_VOTERS], None]
+    agreeing = voters @ voters.transpose(0, 2, 1) >= least[neighbours[:, :_VOTERS], None]
     votes = np.exp((nearness[:, :_VOTERS] - nearness[:, :1]) / _VOTE_WIDTH)
-    counts = np.einsum("nab,nb->na", agreeing[:, :, :_VOTERS], votes)
+    counts = np.einsum("nab,nb->na", agreeing, votes)
     counts[kin[:, :_VOTERS]] = -1
-    best = counts.argmax(axis=1)
     every = np.arange(len(rows))
-    shown = np.where(agreeing[every, best] & ~kin, nearness, nearness[:, -1:])
-    return neighbours[every, best], own, _highest(shown)
+    best = neighbours[every, counts.argmax(axis=1)]
+    chosen = (said @ texts[best, :, None])[:, :, 0] >= least[best, None]
+    shown = np.where(chosen & ~kin, nearness, nearness[:, -1:])
+    return best, own, _highest(shown)
 
 
 def _kin_nearness(
