@@ -124,12 +124,22 @@ def search(work: Path, dim: int, asked: Floats) -> None:
             f"filter {share:.2%}: first query {1e3 * first:.1f} ms, then {1e3 * some:.3f} ms, "
             f"{some / one:.2f} × unfiltered"
         )
-    print(f"peak memory while searching: {peak_gib():.2f} GiB", flush=True)
+    print(
+        f"peak memory while searching: {peak_gib():.2f} GiB, {own_gib():.2f} GiB without the pages of "
+        "the mapped file, which the system takes back when it needs them",
+        flush=True,
+    )
     truth = Truth({"text": asked[:JUDGED]})
     for vectors, ids in FileBatches(work / VECTORS, dim):
         truth.update(vectors, ids)
     reached = recall_of(index.search(truth.queries, K + 1)[1], truth)
     print(f"recall@10 on {len(truth.queries)} unseen text queries: {reached:.3f}")
+
+
+def own_gib() -> float:
+    """What this process holds that is no page of a file."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.split("RssAnon:")[1].split()[0]) / 2**20
 
 
 if __name__ == "__main__":

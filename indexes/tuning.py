@@ -17,6 +17,10 @@ ROOM_FOR_PROBING = 0.4
 # Past the floor, two more efforts are tried, so that the curve shows what more would buy.
 POINTS_PAST_FLOOR = 2
 
+# Where the floor is out of reach, recall that is this near to the most there is is enough; nearer
+# where almost all was asked for.
+WORTH = 0.002
+
 # One query in so many tells which efforts fall short, and what those past the floor would buy. Most
 # of the time would go there: an effort takes twice as long as the second before it.
 GLANCED = 4
@@ -28,7 +32,10 @@ Search: TypeAlias = Callable[[Floats, int], Ids]
 
 
 def tune(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) -> Tuning:
-    """Tries efforts in order until every group of queries is safely at `floor`."""
+    """Tries efforts in order until every group of queries is safely at `floor`.
+
+    Where none reaches it, the least effort is taken that finds what the hardest finds.
+    """
     trial = Trial(search, truth)
     curve: list[EffortPoint] = []
     chosen = 0
@@ -39,10 +46,25 @@ def tune(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) ->
         curve.append(point)
         if not chosen and _safe(point, floor):
             chosen = effort
-    if not chosen:
-        curve[-1] = trial.measure(tries[-1])
+    reached = bool(chosen)
+    if not reached:
+        place = _least_worthwhile(curve, floor)
+        chosen = tries[place]
+        curve[place] = trial.measure(chosen)
     queries = {name: int(rows.sum()) for name, rows in _judged_groups(truth).items()}
-    return Tuning(chosen or tries[-1], floor, bool(chosen), queries, tuple(curve))
+    return Tuning(chosen, floor, reached, queries, tuple(curve))
+
+
+def _least_worthwhile(curve: Sequence[EffortPoint], floor: float) -> int:
+    """The first place in the curve where each group is safely at `floor`, or about as good as at
+    the end."""
+    last, worth = curve[-1], min(WORTH, (1 - floor) / 10)
+
+    def enough(point: EffortPoint, name: str) -> bool:
+        return point.lowest[name] >= floor or point.recall[name] >= last.recall[name] - worth
+
+    places = range(len(curve))
+    return next(at for at in places if all(enough(curve[at], name) for name in last.recall))
 
 
 def tune_refinement(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) -> int:

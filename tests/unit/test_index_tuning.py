@@ -242,6 +242,31 @@ def test_the_lower_bound_covers_the_true_mean_as_often_as_it_says() -> None:
     assert interval(np.ones(20))[0] < 0.95 < interval(np.ones(500))[0]
 
 
+@pytest.mark.parametrize(("floor", "effort"), [(0.95, 6), (0.9999, 9)])
+def test_where_the_floor_is_out_of_reach_no_effort_is_wasted(floor: float, effort: int) -> None:
+    """From 6 on all is found but a thousandth of the text queries' and a tenth of the images'."""
+    vectors = clusters(2_000)
+    truth = Truth({"text": clusters(100, seed=5), "image": clusters(100, seed=6)})
+    truth.update(vectors, np.arange(2_000, dtype=np.int64))
+    exact = np.argsort(-(truth.queries @ vectors.T), axis=1)[:, :11]
+    asked = {query.tobytes(): place for place, query in enumerate(truth.queries)}
+
+    def search(queries: Floats, effort: int) -> Ids:
+        places = np.array([asked[query.tobytes()] for query in queries])
+        found = exact[places].copy()
+        found[:, effort + 4 :] = -1
+        found[places >= 100, 9:] = -1
+        # One of the text queries misses one of ten, until effort 9.
+        found[(places == 4) & (effort < 9), 9:] = -1
+        return found
+
+    tuning = tune(search, list(range(1, 13)), truth, floor=floor)
+    assert not tuning.reached
+    assert tuning.effort == effort
+    chosen = next(point for point in tuning.curve if point.effort == effort)
+    assert chosen.recall["image"] == pytest.approx(0.9, abs=0.001)
+
+
 @pytest.mark.parametrize("kind", ["hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary"])
 def test_a_built_index_reaches_the_recall_on_unseen_queries(kind: IndexKind) -> None:
     vectors = clusters(6_000)
