@@ -125,8 +125,8 @@ def search(work: Path, dim: int, asked: Floats) -> None:
             f"{some / one:.2f} × unfiltered"
         )
     print(
-        f"peak memory while searching: {peak_gib():.2f} GiB, {own_gib():.2f} GiB without the pages of "
-        "the mapped file, which the system takes back when it needs them",
+        f"peak memory while searching: {peak_gib():.2f} GiB, {own_gib():.2f} GiB without the pages "
+        "of the mapped file, which the system takes back when it needs them",
         flush=True,
     )
     truth = Truth({"text": asked[:JUDGED]})
