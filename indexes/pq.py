@@ -90,7 +90,8 @@ class IvfPqIndex(RefinedIndex):
     def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         within = self._searchable(allowed)
         rows = self._rows if within is None else len(within.rows)
-        if within is not None and rows <= SCANNED_ROWS:
+        # A probing search compares its candidates again, just as a scan does all.
+        if within is not None and rows <= max(SCANNED_ROWS, RECALL_AT * self._refinement):
             return self._scan(queries, k, within.rows)
         # Fewer hits would be picked from fewer candidates than the refinement was tuned with.
         width = max(k, RECALL_AT)
