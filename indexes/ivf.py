@@ -24,6 +24,9 @@ from mmsearch.records import Floats, Ids
 
 TRAINING_ROUNDS = 10
 
+# Rows times cells: from there k-means takes a CPU several seconds, and a GPU is asked for.
+WORTH_A_GPU = 10**8
+
 # Above this share of allowed ids hardly any cell is without one, and looking for such costs more.
 SCATTERED_SHARE = 0.02
 
@@ -42,15 +45,47 @@ def new_ivf(kind: str, dim: int, cells: int, sample: Floats) -> faiss.Index:
     return index
 
 
-def train_cells(index: faiss.IndexIVF, quantizer: faiss.IndexFlat, sample: Floats) -> None:
-    """Hands `quantizer` over to `index` and trains both. sample: float32 (n, dim)"""
+def train_cells(
+    index: faiss.IndexIVF,
+    quantizer: faiss.IndexFlat,
+    sample: Floats,
+    *,
+    nearest: faiss.Index | None = None,
+) -> None:
+    """Hands `quantizer` over to `index` and trains both. sample: float32 (n, dim)
+
+    nearest: an empty index by inner product that finds each row's centre while they are learned;
+    None for one on a GPU where that is worth it and there is one, else the quantizer itself.
+    """
     quantizer.this.disown()
     index.own_fields = True
     # Centres on the sphere: an unnormalised centre's length would sway the inner product.
     index.cp.spherical = True
     index.cp.niter = TRAINING_ROUNDS
     index.cp.max_points_per_centroid = len(sample) // index.nlist + 1
-    index.train(sample)
+    if nearest is None and len(sample) * index.nlist >= WORTH_A_GPU:
+        nearest = _on_a_gpu(index.d)
+    if nearest is None:
+        index.train(sample)
+        return
+    index.clustering_index = nearest
+    try:
+        index.train(sample)
+    finally:
+        # FAISS keeps the address alone, and `nearest` ends with this call.
+        index.clustering_index = None
+
+
+def _on_a_gpu(dim: int) -> faiss.Index | None:
+    # The probe moves indexes like these, and so imports this module.
+    from mmsearch.indexes.gpu import probe_gpu
+
+    probe = probe_gpu()
+    if not probe.available:
+        return None
+    return faiss.index_cpu_to_gpu(
+        faiss.StandardGpuResources(), probe.devices[0].number, faiss.IndexFlatIP(dim)
+    )
 
 
 def probe_efforts(cells: int) -> list[int]:

@@ -253,7 +253,7 @@ def test_where_the_floor_is_out_of_reach_no_effort_is_wasted(floor: float, effor
 
     def search(queries: Floats, effort: int) -> Ids:
         places = np.array([asked[query.tobytes()] for query in queries])
-        found = exact[places].copy()
+        found: Ids = exact[places].copy()
         found[:, effort + 4 :] = -1
         found[places >= 100, 9:] = -1
         # One of the text queries misses one of ten, until effort 9.
