@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ import pytest
 # Before torch and FAISS are loaded, here and in every command that a test runs. Pytest's workers
 # fill the cores already, and threads that spin for one another on a busy core slow all of them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would the commands under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two small layers a tower; the vocabulary is that of OpenCLIP's own BPE.
 TINY_MODEL: dict[str, Any] = {
