@@ -489,7 +489,7 @@ class Catalog:
 
     def info(self) -> "StoreInfo":
         """What is in the store. Raises StoreNotFound, CorruptIndex."""
-        from mmsearch.generations import live_generation
+        from mmsearch.generations import folder_size, live_generation
 
         folder = self.folder
         generation = live_generation(folder)
@@ -508,7 +508,7 @@ class Catalog:
             indexes={str(t): d for t, d in generation.describe().items()} if generation else {},
             fusion=generation.describe_fusion() if generation else None,
             index_behind=generation is not None and generation.info.lance_version != store.version,
-            bytes=folder_bytes(self.root),
+            bytes=folder_size(self.root),
             free_bytes=shutil.disk_usage(self.root).free,
             last_run=manifest.last_run,
             interrupted=manifest.running is not None,
@@ -584,9 +584,3 @@ def kept_options(options: SourceOptions) -> dict[str, Any]:
 def restored_options(kept: Mapping[str, Any]) -> SourceOptions:
     values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in kept.items()}
     return SourceOptions(**values)
-
-
-def folder_bytes(folder: Path) -> int:
-    """What its files take; one that has several names, as index files do, counts once."""
-    found = (path.stat() for path in folder.rglob("*") if path.is_file())
-    return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())

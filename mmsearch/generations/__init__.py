@@ -7,7 +7,7 @@ CURRENT is replaced by rename once all targets of a generation are on disk.
 """
 
 from mmsearch.generations.live import Generation, GenerationInfo, live_generation
-from mmsearch.generations.places import CURRENT
+from mmsearch.generations.places import CURRENT, folder_size
 from mmsearch.generations.refresh import estimate_fusion, is_fused_by, refresh_generation
 from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors
 
@@ -19,6 +19,7 @@ __all__ = [
     "GenerationInfo",
     "StoredVectors",
     "estimate_fusion",
+    "folder_size",
     "is_fused_by",
     "live_generation",
     "refresh_generation",

@@ -48,4 +48,6 @@ def remove_old(folder: Path, live: int) -> None:
 
 
 def folder_size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
+    """What its files take; one that has several names, as index files do, counts once."""
+    found = (path.stat() for path in folder.rglob("*") if path.is_file())
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())

@@ -123,7 +123,7 @@ def _few_changes(
     if counts.keys() != live.counts.keys() or not trained:
         return False
     for target in trained:
-        meta = read_meta(target_path(store.folder, target, live.number))
+        meta = _live_meta(store, target, live)
         new = store.count(f"{HAS[target]} AND _uid >= {live.next_uid}")
         gone = meta.count - (counts[target] - new)
         changes = meta.changes + new + gone
@@ -133,8 +133,12 @@ def _few_changes(
     return True
 
 
+def _live_meta(store: Store, target: Target, live: GenerationInfo) -> IndexMeta:
+    return read_meta(target_path(store.folder, target, live.number))
+
+
 def _is_exact(store: Store, target: Target, live: GenerationInfo) -> bool:
-    return read_meta(target_path(store.folder, target, live.number)).kind == "flat"
+    return _live_meta(store, target, live).kind == "flat"
 
 
 def _outgrown(store: Store, target: Target, count: int, live: GenerationInfo) -> bool:
@@ -153,7 +157,7 @@ def _update(
     """
     new = f"{LIVE} AND _uid >= {live.next_uid}"
     late = StoredVectors(store, target, live.fusion, 0, new)
-    before = read_meta(target_path(store.folder, target, live.number))
+    before = _live_meta(store, target, live)
     if before.kind == LANCE:
         gone = np.setdiff1d(open_lance_target(store.folder, before, None).ids(), present)
         changes = before.changes + len(gone) + store.count(f"{HAS[target]} AND {new}")

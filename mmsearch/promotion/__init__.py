@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmsearch.catalog import Catalog, folder_bytes
+from mmsearch.catalog import Catalog
 from mmsearch.encoders.registry import load_encoder, resolve
 from mmsearch.errors import CorruptIndex, InputError
-from mmsearch.generations import live_generation
+from mmsearch.generations import folder_size, live_generation
 from mmsearch.progress import ProgressListener, Silent
 from mmsearch.promotion.building import replace_space
 from mmsearch.records import Failure, SpaceId
@@ -189,8 +189,8 @@ def _disk_space(catalog: Catalog, store: Store, dim: int) -> tuple[int, int]:
     counts = store.counts()
     old = (counts["image"] + counts["text"]) * store.dim * _BYTES
     new = (counts["image"] + counts["text"]) * dim * _BYTES
-    tables = folder_bytes(store.folder / "lance")
-    indexes = folder_bytes(store.folder / "faiss") * dim // store.dim
+    tables = folder_size(store.folder / "lance")
+    indexes = folder_size(store.folder / "faiss") * dim // store.dim
     # The vectors lie in files first, then in the table as well.
     return 2 * new + max(0, tables - old) + indexes, shutil.disk_usage(catalog.root).free
 

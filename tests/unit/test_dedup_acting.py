@@ -213,7 +213,7 @@ def test_moving_asks_where_to_and_takes_no_name_that_is_taken(root: Path, store:
     assert (taken.parent / "plain (2).png").read_bytes() == b"picture 0"
 
 
-KILLED = """
+KILLED_MOVING = """
 import os, sys
 from pathlib import Path
 from mmsearch.dedup import acting
@@ -232,13 +232,13 @@ acting.apply_plan(folder, plan, sys.argv[4], to=folder.parent / 'aside')
 """
 
 
-def killed(root: Path, store: Path, when: str, action: Action) -> int:
-    """Applies the plan until the second step, before or after its move; how many files it took."""
+def killed(root: Path, store: Path, when: str, action: Action, script: str = KILLED_MOVING) -> int:
+    """Applies the plan until the second step, before or after it is taken; how many files went."""
     before = snapshot(root)
     write_plan(entries(root), root / "plan.jsonl")
     arguments = (str(store), str(root / "plan.jsonl"), when, action)
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True
     )
     assert done.returncode == -9, done.stderr
     return len(before) - len(snapshot(root))
@@ -395,15 +395,10 @@ acting.apply_plan(Path(sys.argv[1]), read_plan(Path(sys.argv[2])), sys.argv[4])
 @pytest.mark.parametrize("action", ["hardlink", "symlink"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_in_the_middle_of_linking_can_be_undone(
-    root: Path, store: Path, when: str, action: str
+    root: Path, store: Path, when: str, action: Action
 ) -> None:
     before = snapshot(root)
-    write_plan(entries(root), root / "plan.jsonl")
-    arguments = (str(store), str(root / "plan.jsonl"), when, action)
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED_LINKING, *arguments], capture_output=True, text=True
-    )
-    assert done.returncode == -9, done.stderr
+    assert killed(root, store, when, action, KILLED_LINKING) == 0
     pairs = [(root / "shop" / "sub" / name, root / "shop" / "kept" / name) for name in NAMES]
     linked = [copy.samefile(kept) for copy, kept in pairs]
     assert linked == [True, when == "after", False, False]

@@ -9,9 +9,9 @@ import pytest
 from mmsearch.errors import CorruptIndex
 from mmsearch.fusion import unit
 from mmsearch.generations import CURRENT, GenerationInfo, live_generation, refresh_generation
-from mmsearch.indexes import IndexOptions
+from mmsearch.indexes import IndexMeta, IndexOptions
 from mmsearch.progress import Silent
-from mmsearch.records import Floats, SpaceId
+from mmsearch.records import Floats, SpaceId, Target
 from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rows import items_schema
@@ -39,16 +39,26 @@ def write(store: Store, start: int, count: int, seed: int) -> None:
     store.write_rows(rows)
 
 
+def empty_store(tmp_path: Path) -> Store:
+    space = SpaceId("tiny", "a", DIM, "b")
+    return Store.create(tmp_path / "store", Manifest("tiny", space))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    space = SpaceId("tiny", "a", DIM, "b")
-    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    store = empty_store(tmp_path)
     write(store, 0, 400, 1)
     return store
 
 
 def refresh(store: Store, live: GenerationInfo | None) -> GenerationInfo:
     return refresh_generation(store, live, OPTIONS, Silent())
+
+
+def live_metas(store: Store) -> dict[Target, IndexMeta]:
+    live = live_generation(store.folder)
+    assert live is not None
+    return live.metas()
 
 
 def found(store: Store, query: Floats) -> set[int]:
@@ -83,8 +93,7 @@ def test_rows_can_be_taken_out_again_and_again(store: Store) -> None:
 
 
 def test_rows_added_to_cells_leave_their_file_as_it_is(tmp_path: Path) -> None:
-    space = SpaceId("tiny", "a", DIM, "b")
-    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    store = empty_store(tmp_path)
     options = IndexOptions(kind="ivf-flat", recall=0.8)
     folder = store.folder / "faiss" / "image"
     write_apart(store, 900, 0, seed=1)
@@ -132,14 +141,11 @@ def write_apart(store: Store, images: int, texts: int, seed: int) -> None:
 
 
 def test_a_small_exact_target_does_not_make_a_large_one_be_built_anew(tmp_path: Path) -> None:
-    space = SpaceId("tiny", "a", DIM, "b")
-    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    store = empty_store(tmp_path)
     write_apart(store, 900, 90, seed=1)
     options = IndexOptions(kind="ivf-flat", recall=0.8)
     first = refresh_generation(store, None, options, Silent())
-    live = live_generation(store.folder)
-    assert live is not None
-    metas = live.metas()
+    metas = live_metas(store)
     assert {target: meta.kind for target, meta in metas.items()} == {
         "image": "ivf-flat",
         "text": "flat",
@@ -150,43 +156,34 @@ def test_a_small_exact_target_does_not_make_a_large_one_be_built_anew(tmp_path: 
     write_apart(store, 10, 5, seed=5_000)
     second = refresh_generation(store, first, options, Silent())
     assert second.counts == {"image": 910, "text": 95}
-    live = live_generation(store.folder)
-    assert live is not None
-    metas = live.metas()
+    metas = live_metas(store)
     assert (metas["image"].built, metas["image"].changes) == (900, 10)
     assert (metas["text"].count, metas["text"].changes) == (95, 5)
     assert metas["text"].reason.startswith("95 rows")
 
 
 def test_an_exact_index_that_has_grown_too_large_is_built_anew(tmp_path: Path) -> None:
-    space = SpaceId("tiny", "a", DIM, "b")
-    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    store = empty_store(tmp_path)
     # Cells need 624 rows to train on.
     write_apart(store, 900, 620, seed=1)
     options = IndexOptions(kind="ivf-flat", recall=0.8)
     first = refresh_generation(store, None, options, Silent())
-    live = live_generation(store.folder)
-    assert live is not None
-    assert live.metas()["text"].kind == "flat"
+    assert live_metas(store)["text"].kind == "flat"
     write_apart(store, 0, 10, seed=5_000)
     refresh_generation(store, first, options, Silent())
-    live = live_generation(store.folder)
-    assert live is not None
-    assert {target: meta.kind for target, meta in live.metas().items()} == {
+    metas = live_metas(store)
+    assert {target: meta.kind for target, meta in metas.items()} == {
         "image": "ivf-flat",
         "text": "ivf-flat",
     }
-    assert live.metas()["image"].built == 900
+    assert metas["image"].built == 900
 
 
 def test_a_handful_of_texts_cannot_make_a_trained_index_look_everywhere(tmp_path: Path) -> None:
-    space = SpaceId("tiny", "a", DIM, "b")
-    store = Store.create(tmp_path / "store", Manifest("tiny", space))
+    store = empty_store(tmp_path)
     write_apart(store, 900, 8, seed=1)
     refresh_generation(store, None, IndexOptions(kind="ivf-flat"), Silent())
-    live = live_generation(store.folder)
-    assert live is not None
-    tuning = live.metas()["image"].tuning
+    tuning = live_metas(store)["image"].tuning
     assert tuning is not None
     assert tuning.reached
     assert set(tuning.queries) == {"image"}
