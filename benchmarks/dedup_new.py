@@ -25,7 +25,7 @@ from dedup_wording import product_texts
 import mmsearch
 from mmsearch.dedup.find import FOLDER, find_duplicates
 from mmsearch.dedup.options import DedupOptions, parse_tiers
-from mmsearch.dedup.results import DedupReport
+from mmsearch.dedup.results import DedupReport, Finding, Group
 from mmsearch.media import MediaBounds
 from mmsearch.progress import Silent
 
@@ -123,17 +123,32 @@ def calibrate(folder: Path) -> float:
     return first - run(folder, PICTURE_TIERS)[1]
 
 
-def differing(one: DedupReport, other: DedupReport) -> int:
-    """How many groups and findings only one of the runs has."""
-    found, others = ({*map(repr, (*each.groups, *each.findings))} for each in (one, other))
-    return len(found ^ others)
+def differing(one: DedupReport, other: DedupReport) -> tuple[int, int]:
+    """Groups and findings that only one of the runs has; those of both, but told otherwise: by
+    another chain of pairs, or with another agreement."""
+    found, others = ({_content(each): repr(each) for each in told(run)} for run in (one, other))
+    both = found.keys() & others.keys()
+    return len(found.keys() ^ others.keys()), sum(found[each] != others[each] for each in both)
 
 
-def show(name: str, full: Sequence[float], new: Sequence[float], differences: int) -> None:
+def told(report: DedupReport) -> list[Group | Finding]:
+    return [*report.groups, *report.findings]
+
+
+def _content(told: Group | Finding) -> tuple[object, ...]:
+    if isinstance(told, Group):
+        others = sorted(member.item.key for member in told.others)
+        return told.family, told.tier, told.kept.key, *others
+    return told.kind, *told.keys
+
+
+def show(
+    name: str, full: Sequence[float], new: Sequence[float], differences: tuple[int, int]
+) -> None:
     print(
         f"{name}: all {full[0]:.2f} s of CPU ({full[1]:.2f} s), then new ones {new[0]:.2f} s "
-        f"({new[1]:.2f} s): {new[0] / full[0]:.1%} ({new[1] / full[1]:.1%}); {differences} groups "
-        "and findings differ from a fresh run"
+        f"({new[1]:.2f} s): {new[0] / full[0]:.1%} ({new[1] / full[1]:.1%}); {differences[0]} "
+        f"groups and findings differ from a fresh run, {differences[1]} in their evidence alone"
     )
 
 

@@ -1,7 +1,7 @@
 """Pairs of one picture: equal bytes, equal pixels, edited copies."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +12,15 @@ from mmsearch.dedup.items import Item, PrintCache
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.remembered import Remembered, ordered_first
 from mmsearch.dedup.results import Pair
+from mmsearch.dedup.verdicts import HashPair, Verdict, Verdicts
 from mmsearch.dedup.views import INVERSE, ORIENTATIONS
 from mmsearch.errors import InputError
-from mmsearch.media import MediaBounds, decode
+from mmsearch.media import MediaBounds, content_hash, decode
+from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
 from mmsearch.records import real_path
 
-MEMORY_NAME = "pairs.npz"
+MEMORY_NAME, MET_NAME, EQUAL_NAME = "pairs.npz", "met.npz", "equal.npz"
 _EQUAL_BYTES, _EQUAL_PIXELS = 2.0, 1.5
 # Equal pixels, decoded at another scale, agree at least so far.
 _MAYBE_EQUAL = 0.98
@@ -54,23 +56,38 @@ class PictureFinder:
         return pairs
 
     def meet(self, unmet: Sequence[tuple[int, int]]) -> Iterator[Pair]:
-        """The pairs of places that were asked for, compared now; those that agree."""
-        rows = [[self.cache.row(self.items[place].image_hash) for place in p] for p in unmet]
-        known = [
-            (pair, (one, two))
-            for pair, (one, two) in zip(unmet, rows, strict=True)
-            if one is not None and two is not None and one != two
-        ]
-        if not known or "edited" not in self.options.tiers:
+        """The pairs of places that were asked for, compared now if they never were; those that
+        agree."""
+        if "edited" not in self.options.tiers:
             return
-        places = sorted({row for _, both in known for row in both})
-        number = {row: place for place, row in enumerate(places)}
-        asked = np.array([[number[row] for row in both] for _, both in known])
-        turned = asked[:, 0] > asked[:, 1]
-        asked = np.unique(np.sort(asked, axis=1), axis=0)
-        found = align_pairs(self.cache.thumbnails(places), asked)
-        best = {
-            (one, two): (agreement, turn)
+        asked = [
+            (pair, (one, two))
+            for pair in unmet
+            for one, two in [[self.items[place].image_hash for place in pair]]
+            if one != two and None not in (self.cache.row(one), self.cache.row(two))
+        ]
+        met = Verdicts(self.folder / MET_NAME, "met")
+        pairs = {_sorted(*both) for _, both in asked}
+        met.add(self._aligned([pair for pair in sorted(pairs) if met.get(pair) is None]))
+        met.save(self._present)
+        for pair, both in asked:
+            found = met.get(_sorted(*both))
+            if found is not None and found.agreement >= self.threshold:
+                swapped = both[0] > both[1]
+                turn = int(INVERSE[found.orientation]) if swapped else found.orientation
+                yield _edited_pair(*pair, found.agreement, turn)
+
+    def _aligned(self, pairs: Sequence[HashPair]) -> dict[HashPair, Verdict]:
+        """pairs: of pictures with fingerprints, whatever they agree to."""
+        if not pairs:
+            return {}
+        names = sorted({name for pair in pairs for name in pair})
+        place = {name: number for number, name in enumerate(names)}
+        rows = [row for name in names if (row := self.cache.row(name)) is not None]
+        asked = np.array([[place[name] for name in pair] for pair in pairs])
+        found = align_pairs(self.cache.thumbnails(rows), asked)
+        return {
+            (names[one], names[two]): Verdict(agreement, turn)
             for (one, two), agreement, turn in zip(
                 found.pairs.tolist(),
                 found.agreement.tolist(),
@@ -78,11 +95,11 @@ class PictureFinder:
                 strict=True,
             )
         }
-        for (pair, both), swapped in zip(known, turned.tolist(), strict=True):
-            one, two = sorted(number[row] for row in both)
-            agreement, turn = best[one, two]
-            if agreement >= self.threshold:
-                yield _edited_pair(*pair, agreement, int(INVERSE[turn]) if swapped else turn)
+
+    @property
+    def _present(self) -> Set[str] | None:
+        """The contents of the store's pictures; None where only some of them are looked at."""
+        return None if self.options.narrowed else {item.image_hash for item in self.items}
 
     def _by_hash(self) -> dict[str, list[int]]:
         by_hash: dict[str, list[int]] = defaultdict(list)
@@ -116,28 +133,50 @@ class PictureFinder:
         return names, found
 
     def _named(self, places: Sequence[int], found: EditedPairs) -> Iterator[Pair]:
+        decoded = Verdicts(self.folder / EQUAL_NAME, "equal")
         for (one, two), agreement, turn in zip(
             found.pairs.tolist(), found.agreement.tolist(), found.orientation.tolist(), strict=True
         ):
             first, second = places[one], places[two]
             if first > second:
                 first, second, turn = second, first, int(INVERSE[turn])
-            if turn == 0 and agreement >= _MAYBE_EQUAL and self._equal_pixels(first, second):
+            if turn == 0 and agreement >= _MAYBE_EQUAL and self._equal(first, second, decoded):
                 if "pixels" in self.options.tiers:
                     text = "all pixels are equal once decoded"
                     yield Pair(first, second, "pixels", _EQUAL_PIXELS, text)
             elif "edited" in self.options.tiers:
                 yield _edited_pair(first, second, agreement, turn)
+        decoded.save(self._present)
 
-    def _equal_pixels(self, first: int, second: int) -> bool:
+    def _equal(self, first: int, second: int, decoded: Verdicts) -> bool:
+        """Whether all pixels are equal; both files are decoded for it once, and never again."""
         one, two = self.items[first], self.items[second]
         if (one.width, one.height) != (two.width, two.height):
             return False
-        try:
-            images = [decode(real_path(item.uri), bounds=self.bounds).image for item in (one, two)]
-        except InputError:
+        pair = _sorted(one.image_hash, two.image_hash)
+        if (known := decoded.get(pair)) is not None:
+            return known.agreement == 1
+        pixels = [self._pixels(item) for item in (one, two)]
+        if None in pixels:
             return False
-        return images[0].tobytes() == images[1].tobytes()
+        equal = pixels[0] == pixels[1]
+        decoded.add({pair: Verdict(float(equal), 0)})
+        return equal
+
+    def _pixels(self, item: Item) -> bytes | None:
+        """None for a file that is gone, unreadable, or no longer what was indexed."""
+        bounds, path = self.bounds, real_path(item.uri)
+        try:
+            data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+            if content_hash(data) != item.image_hash:
+                return None
+            return decode(data, bounds=bounds).image.tobytes()
+        except InputError:
+            return None
+
+
+def _sorted(one: str, two: str) -> HashPair:
+    return (one, two) if one < two else (two, one)
 
 
 def _edited_pair(first: int, second: int, agreement: float, turn: int) -> Pair:

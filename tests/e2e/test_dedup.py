@@ -229,6 +229,67 @@ def test_indexing_tells_of_duplicates_as_they_come_in(call: Call, tmp_path: Path
         assert len(kept["hashes"]) == 7
 
 
+def test_pictures_that_were_compared_before_are_not_looked_at_again(
+    call: Call, tmp_path: Path
+) -> None:
+    """Once compared, even their files may be gone: what was said of their content stays."""
+    shop, remembered = tmp_path / "shop", tmp_path / ".mmsearch" / "dedup"
+    shop.mkdir()
+    for seed in range(4):
+        scene(seed).save(shop / f"{seed}.png")
+        scene(seed).save(shop / f"{seed}-same.bmp")
+        scene(seed).crop((10, 8, 230, 196)).save(shop / f"{seed}-crop.png")
+        ImageOps.mirror(scene(seed)).resize((120, 100)).save(shop / f"{seed}-small.png")
+
+    def dedup() -> Any:
+        done = call(tmp_path, "dedup", "--json", "--tiers", "pixels,edited")
+        assert done.returncode == 0, done.stderr
+        groups = json.loads(done.stdout)["dedup"]["groups"]
+        return {
+            (each["kept"]["key"], member["item"]["key"], member["tier"], round(member["score"], 3))
+            for each in groups
+            for member in each["others"]
+        }
+
+    assert call(tmp_path, "index", "shop").returncode == 0
+    first = dedup()
+    assert {tier for *_, tier, _ in first} == {"pixels", "edited"}
+    assert len(first) == 12
+    with np.load(remembered / "equal.npz") as kept:
+        assert sorted(kept["agreement"].tolist()) == [1, 1, 1, 1]
+    with np.load(remembered / "met.npz") as kept:
+        assert len(kept["pairs"]) >= 4
+    scene(0).rotate(180).save(tmp_path / "new.png")
+    assert call(tmp_path, "index", "shop", "new.png").returncode == 0
+    shutil.move(shop, tmp_path / "elsewhere")
+    second = dedup()
+    assert len(second) == 13
+    assert second > first
+    for name in ("equal.npz", "met.npz", "pairs.npz"):
+        (remembered / name).unlink()
+    shutil.move(tmp_path / "elsewhere", shop)
+    assert dedup() == second
+
+
+def test_a_file_that_changed_since_it_was_indexed_leaves_no_verdict(
+    call: Call, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.bmp"):
+        scene(5).save(tmp_path / name)
+    assert call(tmp_path, "index", "a.png", "b.bmp").returncode == 0
+    assert call(tmp_path, "dedup", "--tiers", "edited", "--quiet").returncode == 0
+    memory = tmp_path / ".mmsearch" / "dedup" / "equal.npz"
+    memory.unlink()
+    scene(6).save(tmp_path / "b.bmp")
+    done = call(tmp_path, "dedup", "--tiers", "pixels", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["dedup"]["groups"] == []
+    assert not memory.exists()
+    scene(5).save(tmp_path / "b.bmp")
+    again = json.loads(call(tmp_path, "dedup", "--tiers", "pixels", "--json").stdout)
+    assert len(again["dedup"]["groups"]) == 1
+
+
 def test_texts_that_were_compared_before_are_remembered(call: Call, tmp_path: Path) -> None:
     """Over rows that come, go and change, a run that remembers says what a fresh one says."""
     table, remembered = tmp_path / "items.csv", tmp_path / ".mmsearch" / "dedup"
