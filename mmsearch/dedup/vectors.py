@@ -12,6 +12,7 @@ from mmsearch.dedup.items import Item
 from mmsearch.dedup.misplaced import FEWEST_ITEMS, find_misplaced
 from mmsearch.dedup.remembered import Remembered
 from mmsearch.dedup.results import Finding, SimilarPairs
+from mmsearch.dedup.similar import Neighbours, find_similar
 from mmsearch.dedup.texts import excerpt, says_something
 from mmsearch.engine.nearest import Nearest
 from mmsearch.fusion import unit
@@ -21,8 +22,9 @@ from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store
 
 SIMILAR_NAME = "similar.npz"
-_SIMILAR_ASKED = 12
-_ASKED_LATER = 4
+_ASKED = 12
+# In place of rows that do not count.
+_SPARE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,58 +52,54 @@ class VectorFinder:
         own = np.array([item.uid for item in self.items], np.int64)
         compared = ~np.isin(own, np.fromiter(copies, np.int64, len(copies)))
         names = [f"{item.uid} {item.image_hash}" for item in self.items]
-        kept = Remembered((), EditedPairs.joined([]), f"similar {threshold:.4f} {self.space}")
+        known = Remembered((), EditedPairs.joined([]), f"near {threshold:.4f} {self.space}")
         if memory is not None:
-            kept = Remembered.load(memory, kept.setting)
-        settled, known = kept.among({names[place] for place in np.flatnonzero(compared).tolist()})
-        place_of = {name: place for place, name in enumerate(names)}
-        done = np.array([place_of[name] for name in settled], np.int64)
-        fresh = compared.copy()
-        fresh[done] = False
-        # What is new asks for more: of old ones that lie as near it may not be the nearest.
-        asked = _SIMILAR_ASKED * (_ASKED_LATER if settled else 1)
-        found = self._near(own, fresh, compared, threshold, asked, narrowed=narrowed)
-        pairs = _each_once([(np.sort(done[known.pairs], axis=1), known.agreement), *found])
-        if memory is not None and (fresh.any() or len(kept.hashes) != len(settled)):
-            number = np.cumsum(compared) - 1
-            none = np.zeros(len(pairs), np.int64)
-            listed = tuple(names[place] for place in np.flatnonzero(compared).tolist())
-            every = EditedPairs(number[pairs.pairs], pairs.cosines, none)
-            Remembered(listed, every, kept.setting).save(memory)
-        return pairs
+            known = Remembered.load(memory, known.setting)
+
+        def ask(asked: NDArray[np.bool_], k: int) -> tuple[Neighbours, NDArray[np.bool_]]:
+            return self._near(own, asked, compared, threshold, k, narrowed=narrowed)
+
+        found, learned = find_similar(names, compared, ask, known)
+        if memory is not None and learned is not known:
+            learned.save(memory)
+        return found.pairs()
 
     def _near(
         self,
         own: Ids,
-        fresh: NDArray[np.bool_],
+        asked: NDArray[np.bool_],
         compared: NDArray[np.bool_],
         threshold: float,
         k: int,
         *,
         narrowed: bool,
-    ) -> Iterator[tuple[Ids, Floats]]:
-        """Pairs of places, int64 (m, 2), of those that are fresh and any compared; their cosines.
+    ) -> tuple[Neighbours, NDArray[np.bool_]]:
+        """Of the rows asked for, the compared ones near enough; and where all k found lie near.
 
         own: int64 (n,), the items' uids, ascending.
         """
-        self.progress.start("comparing vectors", int(fresh.sum()))
-        if not fresh.any():
-            return
+        self.progress.start("comparing vectors", int(asked.sum()))
+        parts: list[Neighbours] = []
+        more = np.zeros_like(asked)
         wanted = own[compared] if narrowed else None
-        where = f"{LIVE} AND _uid >= {own[fresh].min()}"
+        # A search among chosen rows is slower: where nearly all are, others are dropped after it.
+        k += 0 if narrowed or compared.all() else _SPARE
+        where = f"{LIVE} AND _uid >= {own[asked].min()}"
         for uids, (vectors,) in self.store.vectors(["_image_vector"], where):
             place = places_of(uids, own)
-            asked = np.flatnonzero((place >= 0) & fresh[place] & vectors.any(axis=1))
-            if not asked.size:
+            here = np.flatnonzero((place >= 0) & asked[place] & vectors.any(axis=1))
+            if not here.size:
                 continue
-            # A search among chosen rows is slower: where nearly all are, others are dropped after.
-            found = self.nearest.search(unit(vectors[asked]), "image", k, wanted)
-            one = np.repeat(place[asked], [len(others) for _, others in found])
+            found = self.nearest.search(unit(vectors[here]), "image", k, wanted)
+            asker = np.repeat(np.arange(len(here)), [len(others) for _, others in found])
             cosines, others = (np.concatenate(column) for column in zip(*found, strict=True))
-            two = places_of(others, own)
-            near = (cosines >= threshold) & (one != two) & (two >= 0) & compared[two]
-            yield np.sort(np.stack([one[near], two[near]], axis=1), axis=1), cosines[near]
-            self.progress.advance(len(asked))
+            other = places_of(others, own)
+            row, near = place[here][asker], cosines >= threshold
+            more[place[here]] = np.bincount(asker[near], minlength=len(here)) >= k
+            near &= (row != other) & (other >= 0) & compared[other]
+            parts.append(Neighbours(np.stack([row[near], other[near]], axis=1), cosines[near]))
+            self.progress.advance(len(here))
+        return Neighbours.joined(parts), more
 
     def neighbours(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[tuple[float, Item]]]]:
         """For each of the items with an image vector the nearest others, with their cosines."""
@@ -112,7 +110,7 @@ class VectorFinder:
             asked = np.flatnonzero(np.isin(uids, wanted) & vectors.any(axis=1))
             if not asked.size:
                 continue
-            rankings = self.nearest.search(unit(vectors[asked]), "image", _SIMILAR_ASKED, allowed)
+            rankings = self.nearest.search(unit(vectors[asked]), "image", _ASKED, allowed)
             for uid, (cosines, others) in zip(uids[asked].tolist(), rankings, strict=True):
                 found = zip(cosines.tolist(), others.tolist(), strict=True)
                 yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]
@@ -166,13 +164,3 @@ def places_of(uids: Ids, ascending: Ids) -> Ids:
     place = np.minimum(np.searchsorted(ascending, uids), len(ascending) - 1)
     there: Ids = np.where(ascending[place] == uids, place, -1)
     return there
-
-
-def _each_once(parts: Sequence[tuple[Ids, Floats]]) -> SimilarPairs:
-    """parts: one or more of pairs int64 (m, 2) and their cosines."""
-    pairs, cosines = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.lexsort((-cosines, pairs[:, 1], pairs[:, 0]))
-    pairs, cosines = pairs[order], cosines[order]
-    first = np.ones(len(pairs), np.bool_)
-    first[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
-    return SimilarPairs(pairs[first], cosines[first])
