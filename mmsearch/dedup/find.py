@@ -15,7 +15,7 @@ from mmsearch.dedup.pictures import PictureFinder
 from mmsearch.dedup.results import DedupReport, Group, Thresholds
 from mmsearch.dedup.texts import MEMORY_NAME as TEXTS_NAME
 from mmsearch.dedup.texts import text_pairs
-from mmsearch.dedup.vectors import SIMILAR_NAME, VectorFinder
+from mmsearch.dedup.vectors import NEAREST_NAME, SIMILAR_NAME, VectorFinder
 from mmsearch.engine.nearest import Nearest
 from mmsearch.errors import RecordNotFound
 from mmsearch.generations import live_generation
@@ -51,12 +51,13 @@ def find_duplicates(
         calibrated.mkdir(exist_ok=True)
         thresholds = choose_thresholds(calibrated, options, items, cache, vectors, progress)
         pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
-        memory = _Memory(own / TEXTS_NAME, calibrated / SIMILAR_NAME)
+        memory = _Memory(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
         groups = _groups(Grouping(items, options, rules, thresholds.edited), pictures, vectors,
                          memory, thresholds, progress)  # fmt: skip
-    findings = [*cross_modal_findings(groups)]
-    if "similar" in options.tiers:
-        findings += vectors.misplaced(_copies(groups))
+        findings = [*cross_modal_findings(groups)]
+        if "similar" in options.tiers:
+            kept = None if options.narrowed else memory.nearest
+            findings += vectors.misplaced(_copies(groups), memory=kept)
     return DedupReport(
         items=len(items),
         groups=tuple(groups),
@@ -73,6 +74,7 @@ class _Memory:
 
     texts: Path
     similar: Path
+    nearest: Path
 
 
 def _require_sources(store: Store, across: tuple[str, str] | None) -> None:

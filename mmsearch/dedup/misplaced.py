@@ -9,11 +9,13 @@ is unusual.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.indexes import IndexOptions, build_index
+from mmsearch.dedup.kept import keep, read_kept
+from mmsearch.dedup.nearest_rows import BLOCK, NearestRows
 from mmsearch.records import Floats, Ids
 
 # Fewer items say nothing about what is usual.
@@ -21,6 +23,10 @@ FEWEST_ITEMS = 30
 # Robust standard deviations, chosen on one draw of swapped texts, tried on others (docs/dedup.md).
 OUTLYING = 3.5
 _IMAGES_ASKED, _TEXTS_ASKED = 100, 64
+# Of what is kept: another one where other neighbours are looked at.
+_VERSION = 1
+# So many rows' neighbours take 260 MB.
+MOST_KEPT = 200_000
 _VOTERS = 20
 # Cosine of text vectors from which two texts describe the same thing; where a text has fewer such
 # kin than this, the nearest so many.
@@ -28,7 +34,6 @@ _KIN, _FEWEST_KIN = 0.85, 5
 # How fast a neighbour's vote falls with its distance, as a cosine.
 _VOTE_WIDTH = 0.1
 _COMPARED = 3
-_BLOCK = 512
 # Standard deviations in a median absolute deviation, for normal values.
 _DEVIATION = 1.4826
 
@@ -48,13 +53,70 @@ class Misplaced:
     outlying: Floats
 
 
-def find_misplaced(images: Floats, texts: Floats, *, outlying: float = OUTLYING) -> Misplaced:
-    """images, texts: float32 (n, dim), unit rows: the two vectors of each item."""
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Each row's nearest others by picture and by text, as far as they are looked at."""
+
+    images: NearestRows
+    texts: NearestRows
+
+    @classmethod
+    def of(cls, uids: Ids, images: Floats, texts: Floats) -> "Neighbours":
+        """uids: int64 (n,), ascending, n of at least FEWEST_ITEMS. images, texts: float32 (n, dim),
+        unit rows."""
+        return cls(
+            NearestRows.of(uids, images, _IMAGES_ASKED), NearestRows.of(uids, texts, _TEXTS_ASKED)
+        )
+
+    def updated(self, uids: Ids, images: Floats, texts: Floats) -> "Neighbours":
+        """The same for these rows; a uid that is known has the vectors that it had."""
+        return Neighbours(
+            self.images.updated(uids, images, _IMAGES_ASKED),
+            self.texts.updated(uids, texts, _TEXTS_ASKED),
+        )
+
+    @classmethod
+    def load(cls, path: Path, setting: str) -> "Neighbours | None":
+        """setting: what the vectors of a uid hang on besides."""
+        parts = read_kept(path, f"{_VERSION} {setting}")
+        if parts is None:
+            return None
+        return cls(
+            *(
+                NearestRows(
+                    parts["uids"], parts[f"{of}_near"].astype(np.int64), parts[f"{of}_similarities"]
+                )
+                for of in ("images", "texts")
+            )
+        )
+
+    def save(self, path: Path, setting: str) -> None:
+        keep(
+            path,
+            f"{_VERSION} {setting}",
+            uids=self.images.uids,
+            images_near=self.images.near.astype(np.int32),
+            images_similarities=self.images.similarities,
+            texts_near=self.texts.near.astype(np.int32),
+            texts_similarities=self.texts.similarities,
+        )
+
+
+def find_misplaced(
+    images: Floats,
+    texts: Floats,
+    neighbours: Neighbours | None = None,
+    *,
+    outlying: float = OUTLYING,
+) -> Misplaced:
+    """images, texts: float32 (n, dim), unit rows: the two vectors of each item. neighbours: theirs,
+    where they are known already."""
     if len(images) < FEWEST_ITEMS:
         none = np.zeros(0, np.float32)
         return Misplaced(np.zeros(0, np.int64), np.zeros(0, np.int64), none, none, none)
-    near = _neighbours(images, _IMAGES_ASKED)
-    alike, alikeness = _neighbours(texts, _TEXTS_ASKED)
+    neighbours = neighbours or Neighbours.of(np.arange(len(images)), images, texts)
+    near = neighbours.images.near, neighbours.images.similarities
+    alike, alikeness = neighbours.texts.near, neighbours.texts.similarities
     least = np.minimum(_KIN, alikeness[:, min(_FEWEST_KIN, alikeness.shape[1]) - 1])
     parts = [
         _block(rows, images, texts, near, (alike, alikeness), least)
@@ -120,35 +182,6 @@ def _highest(values: Floats) -> Floats:
     return mean
 
 
-def _neighbours(vectors: Floats, k: int) -> tuple[Ids, Floats]:
-    """The k nearest other rows of each row: int64 and float32 (n, k), nearest first."""
-    index = build_index(_Rows(vectors), dim=vectors.shape[1], options=IndexOptions())
-    k = min(k, len(vectors) - 1)
-    found = [_others(*index.search(vectors[rows], k + 1), rows) for rows in _blocks(len(vectors))]
-    ids, similarities = (np.concatenate(column) for column in zip(*found, strict=True))
-    return ids, similarities
-
-
-def _others(similarities: Floats, ids: Ids, rows: Ids) -> tuple[Ids, Floats]:
-    """Without the asking row itself; where equal ones crowded it out, without the last."""
-    own = ids == rows[:, None]
-    own[~own.any(axis=1), -1] = True
-    shape = (len(rows), ids.shape[1] - 1)
-    return ids[~own].reshape(shape), similarities[~own].reshape(shape)
-
-
 def _blocks(count: int) -> Iterator[Ids]:
-    for start in range(0, count, _BLOCK):
-        yield np.arange(start, min(start + _BLOCK, count))
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    vectors: Floats
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def __iter__(self) -> Iterator[tuple[Floats, Ids]]:
-        for rows in _blocks(len(self.vectors)):
-            yield self.vectors[rows], rows
+    for start in range(0, count, BLOCK):
+        yield np.arange(start, min(start + BLOCK, count))

@@ -5,19 +5,17 @@ only at what is new, and finds what a run over everything finds.
 """
 
 import hashlib
-import io
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.dedup.kept import keep, read_kept
 from mmsearch.records import Floats, Ids
 
 # Estimated Jaccard similarity of shingles, from which two texts count as nearly the same.
@@ -64,30 +62,22 @@ class NearTexts:
     @classmethod
     def load(cls, path: Path, threshold: float) -> "NearTexts":
         """Nothing where the file is not there, damaged, or made for another threshold."""
-        try:
-            with np.load(path, allow_pickle=False) as parts:
-                if str(parts["setting"]) != _setting(threshold):
-                    return cls.nothing()
-                digests = tuple(parts["digests"].astype(np.str_).tolist())
-                return cls(digests, *(parts[name] for name in ("hashes", "met", "pairs", "shares")))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            # It is a cache: without it all is compared again, which gives the same answer.
+        parts = read_kept(path, _setting(threshold))
+        if parts is None:
             return cls.nothing()
+        digests = tuple(parts["digests"].astype(np.str_).tolist())
+        return cls(digests, *(parts[name] for name in ("hashes", "met", "pairs", "shares")))
 
     def save(self, path: Path, threshold: float) -> None:
-        data = io.BytesIO()
-        np.savez(
-            data,
-            setting=np.array(_setting(threshold)),
+        keep(
+            path,
+            _setting(threshold),
             digests=np.array(self.digests, dtype=np.bytes_),
             hashes=self.hashes,
             met=self.met,
             pairs=self.pairs,
             shares=self.shares,
         )
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.write_bytes(data.getvalue())
-        part.replace(path)
 
 
 def _setting(threshold: float) -> str:

@@ -4,16 +4,14 @@ One file beside the fingerprints: content hashes that were compared with each ot
 among them. Derived, and only ever replaced whole; it can be deleted.
 """
 
-import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.dedup.edited import EditedPairs
+from mmsearch.dedup.kept import keep, read_kept
 from mmsearch.records import Ids
 
 # Another one where what is found in the same pictures changes.
@@ -33,30 +31,21 @@ class Remembered:
     @classmethod
     def load(cls, path: Path, setting: str) -> "Remembered":
         """Nothing where the file is not there, damaged, or made with another setting."""
-        nothing = cls((), EditedPairs.joined([]), setting)
-        try:
-            with np.load(path, allow_pickle=False) as parts:
-                if str(parts["setting"]) != f"{_VERSION} {setting}":
-                    return nothing
-                found = EditedPairs(parts["pairs"], parts["agreement"], parts["orientation"])
-                return cls(tuple(parts["hashes"].astype(np.str_).tolist()), found, setting)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            # It is a cache: without it all is compared again, which gives the same answer.
-            return nothing
+        parts = read_kept(path, f"{_VERSION} {setting}")
+        if parts is None:
+            return cls((), EditedPairs.joined([]), setting)
+        found = EditedPairs(parts["pairs"], parts["agreement"], parts["orientation"])
+        return cls(tuple(parts["hashes"].astype(np.str_).tolist()), found, setting)
 
     def save(self, path: Path) -> None:
-        data = io.BytesIO()
-        np.savez(
-            data,
-            setting=np.array(f"{_VERSION} {self.setting}"),
+        keep(
+            path,
+            f"{_VERSION} {self.setting}",
             hashes=np.array(self.hashes, dtype=np.bytes_),
             pairs=self.found.pairs,
             agreement=self.found.agreement,
             orientation=self.found.orientation,
         )
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.write_bytes(data.getvalue())
-        part.replace(path)
 
     def among(self, present: set[str]) -> tuple[list[str], EditedPairs]:
         """The hashes that need not be compared with each other again, and pairs of their places.

@@ -23,26 +23,26 @@ _ASKED_MORE, _ASKED_MOST = 4, 3000
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
+class SimilarTo:
     """edges: int64 (m, 2), a row and one near it. cosines: float32 (m,), theirs."""
 
     edges: Ids
     cosines: Floats
 
     @classmethod
-    def joined(cls, parts: Sequence["Neighbours"]) -> "Neighbours":
+    def joined(cls, parts: Sequence["SimilarTo"]) -> "SimilarTo":
         return cls(
             np.concatenate([np.zeros((0, 2), np.int64), *(part.edges for part in parts)]),
             np.concatenate([np.zeros(0, np.float32), *(part.cosines for part in parts)]),
         )
 
-    def take(self, which: NDArray[np.bool_] | Ids) -> "Neighbours":
-        return Neighbours(self.edges[which], self.cosines[which])
+    def take(self, which: NDArray[np.bool_] | Ids) -> "SimilarTo":
+        return SimilarTo(self.edges[which], self.cosines[which])
 
-    def turned(self) -> "Neighbours":
-        return Neighbours(self.edges[:, ::-1], self.cosines)
+    def turned(self) -> "SimilarTo":
+        return SimilarTo(self.edges[:, ::-1], self.cosines)
 
-    def nearest(self) -> "Neighbours":
+    def nearest(self) -> "SimilarTo":
         """Of each row the nearest few, by row."""
         row, other = self.edges.T
         ordered = self.take(np.lexsort((other, -self.cosines, row)))
@@ -63,12 +63,12 @@ class Neighbours:
 
 # The rows that are asked for, bool (n,), and how many neighbours → those near enough, and bool (n,)
 # of whom there may be more.
-Ask = Callable[[NDArray[np.bool_], int], tuple[Neighbours, NDArray[np.bool_]]]
+Ask = Callable[[NDArray[np.bool_], int], tuple[SimilarTo, NDArray[np.bool_]]]
 
 
 def find_similar(
     names: Sequence[str], compared: NDArray[np.bool_], ask: Ask, memory: Remembered
-) -> tuple[Neighbours, Remembered]:
+) -> tuple[SimilarTo, Remembered]:
     """names: of all rows, for the memory. compared: bool (n,), the rows that count.
 
     → their lists, and what the next run is to remember: `memory` itself where nothing changed.
@@ -84,13 +84,13 @@ def find_similar(
     again = _rows(here[full & lost], len(names))
     settled = _rows(here[here >= 0], len(names))
     new = compared & ~settled
-    kept = Neighbours(here[old], memory.found.agreement).take(np.logical_and(*there.T))
+    kept = SimilarTo(here[old], memory.found.agreement).take(np.logical_and(*there.T))
     parts = [kept.take(~again[kept.edges[:, 0]])]
     if again.any():
         parts.append(ask(again, NEAREST + 1)[0])
     if new.any():
         parts += _of_new(new, settled & ~again, ask)
-    found = Neighbours.joined(parts).nearest()
+    found = SimilarTo.joined(parts).nearest()
     if (here >= 0).all() and not new.any():
         return found, memory
     number = np.cumsum(compared) - 1
@@ -99,11 +99,11 @@ def find_similar(
     return found, Remembered(listed, edges, memory.setting)
 
 
-def _of_new(new: NDArray[np.bool_], settled: NDArray[np.bool_], ask: Ask) -> list[Neighbours]:
+def _of_new(new: NDArray[np.bool_], settled: NDArray[np.bool_], ask: Ask) -> list[SimilarTo]:
     """The lists of new rows, and what they add to those of settled ones."""
     if not settled.any():
         return [ask(new, NEAREST + 1)[0]]
-    parts: list[Neighbours] = []
+    parts: list[SimilarTo] = []
     left, k = new, (NEAREST + 1) * _ASKED_MORE
     while left.any():
         found, more = ask(left, k)

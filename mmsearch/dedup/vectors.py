@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from mmsearch.dedup.edited import EditedPairs
 from mmsearch.dedup.items import Item
-from mmsearch.dedup.misplaced import FEWEST_ITEMS, find_misplaced
+from mmsearch.dedup.misplaced import FEWEST_ITEMS, MOST_KEPT, Neighbours, find_misplaced
+from mmsearch.dedup.nearest_rows import places_of
 from mmsearch.dedup.remembered import Remembered
 from mmsearch.dedup.results import Finding, SimilarPairs
-from mmsearch.dedup.similar import Neighbours, find_similar
+from mmsearch.dedup.similar import SimilarTo, find_similar
 from mmsearch.dedup.texts import excerpt, says_something
 from mmsearch.engine.nearest import Nearest
 from mmsearch.fusion import unit
@@ -21,7 +22,7 @@ from mmsearch.records import Floats, Ids
 from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store
 
-SIMILAR_NAME = "similar.npz"
+SIMILAR_NAME, NEAREST_NAME = "similar.npz", "nearest.npz"
 _ASKED = 12
 # In place of rows that do not count.
 _SPARE = 4
@@ -56,7 +57,7 @@ class VectorFinder:
         if memory is not None:
             known = Remembered.load(memory, known.setting)
 
-        def ask(asked: NDArray[np.bool_], k: int) -> tuple[Neighbours, NDArray[np.bool_]]:
+        def ask(asked: NDArray[np.bool_], k: int) -> tuple[SimilarTo, NDArray[np.bool_]]:
             return self._near(own, asked, compared, threshold, k, narrowed=narrowed)
 
         found, learned = find_similar(names, compared, ask, known)
@@ -73,13 +74,13 @@ class VectorFinder:
         k: int,
         *,
         narrowed: bool,
-    ) -> tuple[Neighbours, NDArray[np.bool_]]:
+    ) -> tuple[SimilarTo, NDArray[np.bool_]]:
         """Of the rows asked for, the compared ones near enough; and where all k found lie near.
 
         own: int64 (n,), the items' uids, ascending.
         """
         self.progress.start("comparing vectors", int(asked.sum()))
-        parts: list[Neighbours] = []
+        parts: list[SimilarTo] = []
         more = np.zeros_like(asked)
         wanted = own[compared] if narrowed else None
         # A search among chosen rows is slower: where nearly all are, others are dropped after it.
@@ -97,9 +98,9 @@ class VectorFinder:
             row, near = place[here][asker], cosines >= threshold
             more[place[here]] = np.bincount(asker[near], minlength=len(here)) >= k
             near &= (row != other) & (other >= 0) & compared[other]
-            parts.append(Neighbours(np.stack([row[near], other[near]], axis=1), cosines[near]))
+            parts.append(SimilarTo(np.stack([row[near], other[near]], axis=1), cosines[near]))
             self.progress.advance(len(here))
-        return Neighbours.joined(parts), more
+        return SimilarTo.joined(parts), more
 
     def neighbours(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[tuple[float, Item]]]]:
         """For each of the items with an image vector the nearest others, with their cosines."""
@@ -115,14 +116,20 @@ class VectorFinder:
                 found = zip(cosines.tolist(), others.tolist(), strict=True)
                 yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]
 
-    def misplaced(self, copies: Set[int]) -> list[Finding]:
-        """Texts on the wrong picture, the most outlying first, and whose text fits better."""
+    def misplaced(self, copies: Set[int], *, memory: Path | None) -> list[Finding]:
+        """Texts on the wrong picture, the most outlying first, and whose text fits better.
+
+        copies, memory: as for `similar`.
+        """
         worded = {item.uid for item in self.items if says_something(item.text)} - copies
         if len(worded) < FEWEST_ITEMS:
             return []
         uids, images, texts = self._both_vectors(worded)
+        if len(uids) < FEWEST_ITEMS:
+            return []
         self.progress.start("comparing texts with pictures", None)
-        found = find_misplaced(images, texts)
+        neighbours = self._neighbours(uids, images, texts, memory)
+        found = find_misplaced(images, texts, neighbours)
         by_uid = {item.uid: item for item in self.items}
         findings = []
         for row, better, own, other, outlying in zip(
@@ -142,6 +149,23 @@ class VectorFinder:
             findings.append(Finding.of("text on the wrong picture", (item, right), detail))
         return findings
 
+    def _neighbours(
+        self, uids: Ids, images: Floats, texts: Floats, memory: Path | None
+    ) -> Neighbours:
+        """What is kept of an earlier run is brought up to date, and kept."""
+        if memory is None or len(uids) > MOST_KEPT:
+            return Neighbours.of(uids, images, texts)
+        known = Neighbours.load(memory, self.space)
+        if known is not None and np.array_equal(known.images.uids, uids):
+            return known
+        found = (
+            Neighbours.of(uids, images, texts)
+            if known is None
+            else known.updated(uids, images, texts)
+        )
+        found.save(memory, self.space)
+        return found
+
     def _both_vectors(self, chosen: Set[int]) -> tuple[Ids, Floats, Floats]:
         """uids int64 (n,), ascending; image and text vectors float32 (n, dim), unit rows."""
         parts: list[tuple[Ids, Floats, Floats]] = []
@@ -155,12 +179,3 @@ class VectorFinder:
         uids, images, texts = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.argsort(uids)
         return uids[order], images[order], texts[order]
-
-
-def places_of(uids: Ids, ascending: Ids) -> Ids:
-    """uids: int64 (n,) → their places in `ascending`, -1 for those that are not there."""
-    if not len(ascending):
-        return np.full(len(uids), -1)
-    place = np.minimum(np.searchsorted(ascending, uids), len(ascending) - 1)
-    there: Ids = np.where(ascending[place] == uids, place, -1)
-    return there

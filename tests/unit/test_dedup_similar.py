@@ -14,8 +14,7 @@ from mmsearch.dedup.edited import EditedPairs
 from mmsearch.dedup.find import find_duplicates
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.remembered import Remembered
-from mmsearch.dedup.similar import Neighbours, find_similar
-from mmsearch.dedup.vectors import places_of
+from mmsearch.dedup.similar import SimilarTo, find_similar
 from mmsearch.fusion import unit
 from mmsearch.generations import refresh_generation
 from mmsearch.indexes import IndexOptions
@@ -128,7 +127,7 @@ def test_runs_that_remember_find_what_fresh_runs_find(
 
         def ask(
             asked: NDArray[np.bool_], k: int, compared: NDArray[np.bool_] = compared
-        ) -> tuple[Neighbours, NDArray[np.bool_]]:
+        ) -> tuple[SimilarTo, NDArray[np.bool_]]:
             asked_for.append(int(asked.sum()))
             return nearest_of(cosines, asked, compared, k)
 
@@ -147,7 +146,7 @@ def test_runs_that_remember_find_what_fresh_runs_find(
 
 def nearest_of(
     cosines: Floats, asked: NDArray[np.bool_], compared: NDArray[np.bool_], k: int
-) -> tuple[Neighbours, NDArray[np.bool_]]:
+) -> tuple[SimilarTo, NDArray[np.bool_]]:
     """By brute force, the asking row among the k, as from an index."""
     more, parts = np.zeros_like(asked), []
     for row in np.flatnonzero(asked).tolist():
@@ -156,11 +155,5 @@ def nearest_of(
         more[row] = len(near) == k
         near = near[near != row]
         edges = np.stack([np.full(len(near), row), near], axis=1)
-        parts.append(Neighbours(edges, cosines[row, near]))
-    return Neighbours.joined(parts), more
-
-
-def test_places_of_what_is_there_and_of_what_is_not() -> None:
-    ascending = np.array([2, 5, 9])
-    assert places_of(np.array([9, 1, 5, 12, 2]), ascending).tolist() == [2, -1, 1, -1, 0]
-    assert places_of(np.array([3]), ascending[:0]).tolist() == [-1]
+        parts.append(SimilarTo(edges, cosines[row, near]))
+    return SimilarTo.joined(parts), more

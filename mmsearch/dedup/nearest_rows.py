@@ -1,0 +1,125 @@
+"""Each row's nearest other rows, remembered from run to run: what is new is set into the lists."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmsearch.indexes import IndexOptions, build_index
+from mmsearch.indexes.base import IndexKind, VectorIndex
+from mmsearch.indexes.faiss_index import ordered
+from mmsearch.records import Floats, Ids
+
+BLOCK = 512
+# With more rows to look for than this share, a run over everything is as quick.
+_MOST_ANEW = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class NearestRows:
+    """uids: int64 (n,), ascending, of the rows. near: int64 (n, k), the places of each row's
+    nearest others, nearest first, of equally near ones the first. similarities: float32 (n, k).
+    """
+
+    uids: Ids
+    near: Ids
+    similarities: Floats
+
+    @classmethod
+    def of(cls, uids: Ids, vectors: Floats, k: int) -> "NearestRows":
+        """vectors: float32 (n, dim), unit rows. k: fewer where there are not so many others."""
+        rows = np.arange(len(uids))
+        return cls(uids, *_search(_index_of(vectors, rows, "auto"), vectors, rows, _most(k, rows)))
+
+    def updated(self, uids: Ids, vectors: Floats, k: int) -> "NearestRows":
+        """The same for these rows, of which those known so far have the same vectors as before."""
+        count, width = len(uids), self.near.shape[1]
+        if width != _most(k, uids):
+            return NearestRows.of(uids, vectors, k)
+        here = places_of(self.uids, uids)
+        lists = here[self.near]
+        whole = (here >= 0) & (lists >= 0).all(axis=1)
+        near = np.zeros((count, width), np.int64)
+        similarities = np.zeros((count, width), np.float32)
+        near[here[whole]], similarities[here[whole]] = lists[whole], self.similarities[whole]
+        known, new = np.zeros(count, np.bool_), np.ones(count, np.bool_)
+        known[here[whole]], new[here[here >= 0]] = True, False
+        asking = np.flatnonzero(~known)
+        if len(asking) > _MOST_ANEW * count:
+            return NearestRows.of(uids, vectors, k)
+        if new.any():
+            _set_in(near, similarities, vectors, np.flatnonzero(known), np.flatnonzero(new))
+        if asking.size:
+            index = _index_of(vectors, np.arange(count), "flat")
+            near[asking], similarities[asking] = _search(index, vectors, asking, width)
+        return NearestRows(uids, near, similarities)
+
+
+def _set_in(near: Ids, similarities: Floats, vectors: Floats, known: Ids, new: Ids) -> None:
+    """Sets the new rows into the lists of the known ones, in place, where they are near enough."""
+    width = near.shape[1]
+    index = _index_of(vectors, new, "flat")
+    for rows in (known[block] for block in _blocks(len(known))):
+        closeness, others = index.search(vectors[rows], min(width, len(new)))
+        nearer = closeness[:, 0] >= similarities[rows, -1]
+        chosen = rows[nearer]
+        similarities[chosen], near[chosen] = ordered(
+            np.concatenate([similarities[chosen], closeness[nearer]], axis=1),
+            np.concatenate([near[chosen], others[nearer]], axis=1),
+            width,
+        )
+
+
+def _search(index: VectorIndex, vectors: Floats, rows: Ids, k: int) -> tuple[Ids, Floats]:
+    """The k nearest others of the rows: int64 and float32 (n, k), nearest first."""
+    parts = [
+        _others(*index.search(vectors[rows[block]], k + 1), rows[block])
+        for block in _blocks(len(rows))
+    ]
+    near, similarities = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return near, similarities
+
+
+def _others(similarities: Floats, ids: Ids, rows: Ids) -> tuple[Ids, Floats]:
+    """Without the asking row itself; where equal ones crowded it out, without the last."""
+    own = ids == rows[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = (len(rows), ids.shape[1] - 1)
+    return ids[~own].reshape(shape), similarities[~own].reshape(shape)
+
+
+def _most(k: int, rows: Ids) -> int:
+    return min(k, len(rows) - 1)
+
+
+def places_of(uids: Ids, ascending: Ids) -> Ids:
+    """uids: int64 (n,) → their places in `ascending`, -1 for those that are not there."""
+    if not len(ascending):
+        return np.full(len(uids), -1)
+    place = np.minimum(np.searchsorted(ascending, uids), len(ascending) - 1)
+    there: Ids = np.where(ascending[place] == uids, place, -1)
+    return there
+
+
+def _index_of(vectors: Floats, rows: Ids, kind: IndexKind) -> VectorIndex:
+    chosen = _Rows(vectors, rows)
+    return build_index(chosen, dim=vectors.shape[1], options=IndexOptions(kind=kind))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    vectors: Floats
+    chosen: Ids
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __iter__(self) -> Iterator[tuple[Floats, Ids]]:
+        for block in _blocks(len(self.chosen)):
+            rows = self.chosen[block]
+            yield self.vectors[rows], rows
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    for start in range(0, count, BLOCK):
+        yield slice(start, start + BLOCK)
