@@ -27,6 +27,7 @@ from mmsearch.dedup.proposals import (
     best_ways,
     propose_near,
     propose_twins,
+    propose_wholes,
     turned_by,
     ways_of,
 )
@@ -153,11 +154,14 @@ def _find_near(
     old, new = centres[centres < new_from], centres[centres >= new_from]
     # What is new is asked for in all, and what is old in the new: a crop finds its whole only
     # from the side of the whole.
-    rounds = ((new, centres), (old, new)) if new_from else ((centres, centres),)
-    proposed = [
-        propose_near(views, one, two, frames=frames, turns=[turns[row] for row in one.tolist()])
-        for one, two in rounds
-    ]
+    asked = new if new_from else centres
+
+    def of(rows: Ids) -> list[list[int]]:
+        return [turns[row] for row in rows.tolist()]
+
+    proposed = [propose_near(views, asked, centres, frames=frames, turns=of(asked))]
+    if new_from:
+        proposed.append(propose_wholes(views, old, new, frames=frames, turns=of(old)))
     ways, maps = _likely(views, Ways.joined(proposed), count=1, least=_ROUGHLY)
 
     def check(chosen: Ids) -> Floats:

@@ -21,7 +21,6 @@ from mmsearch.errors import RecordNotFound
 from mmsearch.generations import live_generation
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
-from mmsearch.records import real_path
 from mmsearch.store.lance import Store
 from mmsearch.store.spaces import root_of
 
@@ -95,9 +94,7 @@ def _items(
     items = read_items(store, options.where, [place.absolute() for place in options.references])
     if options.across:
         items = [item for item in items if item.source in options.across]
-    wanted = {
-        item.image_hash: real_path(item.uri) for item in items if item.image_hash and item.uri
-    }
+    wanted = {item.image_hash: item.uri for item in items if item.image_hash and item.uri}
     if options.perceptual:
         cache.complete(wanted, bounds, progress)
     unread = [

@@ -41,15 +41,13 @@ def group_pairs(
     groups: list[list[int]] = []
     for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
         part = order[start:end]
-        found = pairs[part].tolist()
-        rows = sorted({row for pair in found for row in pair})
-        if 2 * len(found) == len(rows) * (len(rows) - 1):
-            groups.append(rows)
+        rows, places = np.unique(pairs[part], return_inverse=True)
+        if 2 * len(part) == len(rows) * (len(rows) - 1):
+            groups.append(rows.tolist())
         else:
-            place = {row: number for number, row in enumerate(rows)}
-            local = [(place[one], place[two]) for one, two in found]
+            local = [(one, two) for one, two in places.reshape(-1, 2).tolist()]
             within = _component(local, scores[part].tolist(), certain, inferred)
-            groups += [[rows[number] for number in group] for group in within]
+            groups += [rows[group].tolist() for group in within]
     return sorted(groups)
 
 

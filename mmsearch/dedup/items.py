@@ -173,13 +173,13 @@ class PrintCache:
         return thumbnails
 
     def complete(
-        self, wanted: Mapping[str, Path], bounds: MediaBounds, progress: ProgressListener
+        self, wanted: Mapping[str, str], bounds: MediaBounds, progress: ProgressListener
     ) -> None:
         """Reads the pictures that are not known yet; those that cannot be read stay unknown.
 
-        wanted: a file for each content hash.
+        wanted: a file's printable path for each content hash.
         """
-        missing = [(name, path) for name, path in wanted.items() if name not in self._rows]
+        missing = [(name, real_path(uri)) for name, uri in wanted.items() if name not in self._rows]
         progress.start("reading fingerprints", len(missing))
         # One thread a core: decoding leaves the interpreter free, more threads only get in its way.
         with ThreadPoolExecutor(cpu_count() or 1) as threads, self._path.open("ab") as file:

@@ -34,6 +34,8 @@ _KIN, _FEWEST_KIN = 0.85, 5
 # How fast a neighbour's vote falls with its distance, as a cosine.
 _VOTE_WIDTH = 0.1
 _COMPARED = 3
+# Of a block, whose rows are each marked against all rows.
+_BLOCK_BYTES = 2**26
 # Standard deviations in a median absolute deviation, for normal values.
 _DEVIATION = 1.4826
 
@@ -142,19 +144,35 @@ def _block(
 ) -> tuple[Ids, Floats, Floats]:
     """The neighbour whose other text fits each row best, how near its own and that one's lie."""
     neighbours, nearness = near[0][rows], near[1][rows]
-    said = texts[neighbours]
-    kin = (said @ texts[rows, :, None])[:, :, 0] >= least[rows, None]
+    kin = _says_so(rows, neighbours, texts, alike, least)
     own = _kin_nearness(rows, images, nearness, alike, least, kin)
-    voters = said[:, :_VOTERS]
+    voters = texts[neighbours[:, :_VOTERS]]
     agreeing = voters @ voters.transpose(0, 2, 1) >= least[neighbours[:, :_VOTERS], None]
     votes = np.exp((nearness[:, :_VOTERS] - nearness[:, :1]) / _VOTE_WIDTH)
     counts = np.einsum("nab,nb->na", agreeing, votes)
     counts[kin[:, :_VOTERS]] = -1
     every = np.arange(len(rows))
     best = neighbours[every, counts.argmax(axis=1)]
-    chosen = (said @ texts[best, :, None])[:, :, 0] >= least[best, None]
+    chosen = _says_so(best, neighbours, texts, alike, least)
     shown = np.where(chosen & ~kin, nearness, nearness[:, -1:])
     return best, own, _highest(shown)
+
+
+def _says_so(
+    asked: Ids, others: Ids, texts: Floats, alike: tuple[Ids, Floats], least: Floats
+) -> NDArray[np.bool_]:
+    """Which of the others, int64 (r, k), have a text of the kind of the asked, int64 (r,)."""
+    near = alike[1][asked] >= least[asked, None]
+    named = np.zeros((len(asked), len(texts)), np.bool_)
+    row, place = np.nonzero(near)
+    named[row, alike[0][asked[row], place]] = True
+    named[np.arange(len(asked)), asked] = True
+    found: NDArray[np.bool_] = np.take_along_axis(named, others, axis=1)
+    # Of a text with more of its kind than its list holds, some are not named there.
+    full = np.flatnonzero(near.all(axis=1))
+    likeness = (texts[others[full]] @ texts[asked[full], :, None])[:, :, 0]
+    found[full] = likeness >= least[asked[full], None]
+    return found
 
 
 def _kin_nearness(
@@ -170,10 +188,13 @@ def _kin_nearness(
     kin: bool (r, k), which of its neighbours in image space have a text of its kind.
     """
     among = np.where(kin, nearness, -1)
-    beyond = np.einsum("nkd,nd->nk", images[alike[0][rows]], images[rows])
+    row, place = np.nonzero(alike[1][rows] >= least[rows, None])
+    one, two = rows[row], alike[0][rows[row], place]
+    closeness = np.einsum("md,md->m", images[one], images[two])
+    beyond = np.full(alike[0][rows].shape, -1, np.float32)
     # Those among the neighbours were seen already.
-    unseen = (alike[1][rows] >= least[rows, None]) & (beyond < nearness[:, -1:])
-    return _highest(np.concatenate([among, np.where(unseen, beyond, -1)], axis=1))
+    beyond[row, place] = np.where(closeness < nearness[row, -1], closeness, -1)
+    return _highest(np.concatenate([among, beyond], axis=1))
 
 
 def _highest(values: Floats) -> Floats:
@@ -183,5 +204,6 @@ def _highest(values: Floats) -> Floats:
 
 
 def _blocks(count: int) -> Iterator[Ids]:
-    for start in range(0, count, BLOCK):
-        yield np.arange(start, min(start + BLOCK, count))
+    size = max(1, min(BLOCK, _BLOCK_BYTES // count))
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))

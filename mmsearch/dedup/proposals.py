@@ -37,6 +37,9 @@ _TWIN_LIKENESS = 0.8
 _NEAR_LIKENESS = 0.6
 _TWINS_ASKED = 24
 _NEAR_ASKED = 8
+# By a new picture, of those that it may be a crop of.
+_ASKERS_NAMED = 16
+_LOOKED_AT_ONCE = 256
 # Of each pair: the descriptor's favourite is mostly right, a second one settles the rest.
 _WAYS_TRIED = 2
 
@@ -172,6 +175,56 @@ def propose_near(
     return every.take(best_ways(every, _WAYS_TRIED))
 
 
+def propose_wholes(
+    views: Views, askers: Ids, asked: Ids, *, frames: Ids, turns: Sequence[Sequence[int]]
+) -> Ways:
+    """As `propose_near`, but each of the asked, of which there are few, names those askers of which
+    it is most likely a crop: that the same askers lie near many of them costs nothing more."""
+    wholes = _framed(views, asked, frames[asked])
+    found = []
+    for number, orientation in enumerate(ORIENTATIONS):
+        rows = askers[[number in own for own in turns]]
+        for part in (rows[block] for block in blocks_of(len(rows), _LOOKED_AT_ONCE)):
+            looks = descriptors(views.small[part], WINDOWS, [orientation])[:, :, 0]
+            likeness = np.einsum("nwd,md->mnw", looks, wholes, optimize=True)
+            one, other, window = _likeliest_askers(likeness)
+            turn, whole = np.full(len(one), number), asked[one]
+            chosen = likeness[one, other, window]
+            found.append(Ways(whole, frames[whole], part[other], turn, window, chosen))
+    every = Ways.joined(found)
+    every = every.take(every.whole != every.other)
+    best = every.take(best_ways(every, _WAYS_TRIED))
+    return best.take(_named_by_few(best))
+
+
+def _likeliest_askers(likeness: Floats) -> tuple[Ids, Ids, Ids]:
+    """likeness: float32 (m, n, windows) → places of the likeliest windows of the likeliest askers.
+
+    int64 (w,) each: which of the asked, asker and window.
+    """
+    windows = np.argpartition(likeness, -_WAYS_TRIED, axis=2)[:, :, -_WAYS_TRIED:]
+    tried = np.take_along_axis(likeness, windows, axis=2)
+    best = tried.max(axis=2)
+    count = min(_ASKERS_NAMED, best.shape[1])
+    askers = np.argpartition(best, -count, axis=1)[:, -count:]
+    likely = np.take_along_axis(tried, askers[:, :, None], axis=1) >= _NEAR_LIKENESS
+    one, place, way = np.nonzero(likely)
+    other = askers[one, place]
+    return one, other, windows[one, other, way]
+
+
+def _named_by_few(ways: Ways) -> Ids:
+    """The ways to the likeliest askers of each whole: their places."""
+    pairs, place = np.unique(ways.pairs, axis=0, return_inverse=True)
+    best = np.full(len(pairs), -1, np.float32)
+    np.maximum.at(best, place.ravel(), ways.likeness)
+    order = np.lexsort((pairs[:, 1], -best, pairs[:, 0]))
+    starts = np.flatnonzero(np.diff(pairs[order, 0], prepend=-1))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
+    return np.flatnonzero(rank[place.ravel()] < _ASKERS_NAMED)
+
+
 def _framed(views: Views, rows: Ids, frames: Ids) -> Floats:
     """The descriptors of the rows, each in its frame, float32 (n, DIM)."""
     framed = views.upright[rows]
@@ -217,9 +270,9 @@ def best_ways(ways: Ways, count: int) -> Ids:
     return best
 
 
-def blocks_of(count: int) -> Iterator[slice]:
-    for start in range(0, count, BLOCK):
-        yield slice(start, start + BLOCK)
+def blocks_of(count: int, size: int = BLOCK) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, start + size)
 
 
 def _nearest(
