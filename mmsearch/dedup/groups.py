@@ -45,27 +45,23 @@ def group_pairs(
         if 2 * len(part) == len(rows) * (len(rows) - 1):
             groups.append(rows.tolist())
         else:
-            local = [(one, two) for one, two in places.reshape(-1, 2).tolist()]
-            within = _component(local, scores[part].tolist(), certain, inferred)
+            within = _component(places.reshape(-1, 2), scores[part], certain, inferred)
             groups += [rows[group].tolist() for group in within]
     return sorted(groups)
 
 
-def _component(
-    pairs: Sequence[tuple[int, int]], scores: Sequence[float], certain: float, inferred: float
-) -> list[list[int]]:
+def _component(pairs: Ids, scores: Floats, certain: float, inferred: float) -> list[list[int]]:
     """The groups of rows that are all connected, numbered from 0."""
-    known = sorted((-score, *pair) for pair, score in zip(pairs, scores, strict=True))
-    sure = [(a, b, -score) for score, a, b in known if -score >= certain]
-    star = _stars(1 + max(b for _, b in pairs), sure, _angle(inferred))
-    links: dict[int, dict[int, float]] = defaultdict(dict)
-    for score, a, b in known:
-        # Centres speak for their stars: links from rim to rim would drift on from star to star.
-        one, two = star[a], star[b]
-        if one != two and (one, two) == (a, b):
-            links[one][two] = links[two][one] = -score
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], -scores))
+    columns = scores[order].tolist(), *pairs[order].T.tolist()
+    known = [*zip(*columns, strict=True)]
+    sure = [(a, b, score) for score, a, b in known if score >= certain]
+    star = _stars(1 + int(pairs.max()), sure, _angle(inferred))
+    # Centres speak for their stars: links from rim to rim would drift on from star to star.
+    links = [(a, b) for _, a, b in known if star[a] == a and star[b] == b]
     members: dict[int, list[int]] = defaultdict(list)
-    for centre, cluster in _densely_joined(links).items():
+    clusters = _densely_joined(links)
+    for centre, cluster in clusters.items():
         members[cluster].append(centre)
     inside: dict[int, list[int]] = defaultdict(list)
     for row, centre in enumerate(star):
@@ -73,7 +69,7 @@ def _component(
     groups = [
         sorted(row for centre in centres for row in inside[centre]) for centres in members.values()
     ]
-    groups += [rows for centre, rows in inside.items() if centre not in links]
+    groups += [rows for centre, rows in inside.items() if centre not in clusters]
     return [group for group in groups if len(group) > 1]
 
 
@@ -119,19 +115,19 @@ def _angle(correlation: float) -> float:
     return acos(min(max(correlation, -1.0), 1.0))
 
 
-def _densely_joined(links: dict[int, dict[int, float]]) -> dict[int, int]:
-    """Clusters of linked nodes: strongest link first, joined where they are densely linked."""
-    cluster = {node: node for node in links}
-    members = {node: [node] for node in links}
-    between = {node: dict.fromkeys(others, 1) for node, others in links.items()}
-    order = sorted(
-        (-score, a, b) for a, others in links.items() for b, score in others.items() if a < b
-    )
+def _densely_joined(links: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """Clusters of linked nodes: joined where they are densely linked, the strongest link, which
+    comes first, before all others."""
+    between: dict[int, dict[int, int]] = defaultdict(dict)
+    for one, two in links:
+        between[one][two] = between[two][one] = 1
+    cluster = {node: node for node in between}
+    members = {node: [node] for node in between}
     changed = True
     while changed:
-        changed, left = False, []
-        for link in order:
-            one, two = sorted((cluster[link[1]], cluster[link[2]]))
+        changed, left = False, list[tuple[int, int]]()
+        for link in links:
+            one, two = sorted((cluster[link[0]], cluster[link[1]]))
             if one == two:
                 continue
             if between[one][two] <= DENSE * len(members[one]) * len(members[two]):
@@ -146,5 +142,5 @@ def _densely_joined(links: dict[int, dict[int, float]]) -> dict[int, int]:
                 if other != one:
                     between[one][other] = between[one].get(other, 0) + number
                     between[other][one] = between[one][other]
-        order = left
+        links = left
     return cluster

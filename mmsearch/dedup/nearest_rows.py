@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,13 +62,16 @@ def _set_in(near: Ids, similarities: Floats, vectors: Floats, known: Ids, new: I
     index = _index_of(vectors, new, "flat")
     for rows in (known[block] for block in _blocks(len(known))):
         closeness, others = index.search(vectors[rows], min(width, len(new)))
-        nearer = closeness[:, 0] >= similarities[rows, -1]
-        chosen = rows[nearer]
-        similarities[chosen], near[chosen] = ordered(
-            np.concatenate([similarities[chosen], closeness[nearer]], axis=1),
-            np.concatenate([near[chosen], others[nearer]], axis=1),
-            width,
-        )
+        nearer = (closeness >= similarities[rows, -1:]).sum(axis=1)
+        # Most rows have one or two nearer ones; sorting as many as there are new takes longest.
+        for few, many in pairwise((0, 4, width)):
+            which = np.flatnonzero((nearer > few) & (nearer <= many))
+            chosen = rows[which]
+            similarities[chosen], near[chosen] = ordered(
+                np.concatenate([similarities[chosen], closeness[which, :many]], axis=1),
+                np.concatenate([near[chosen], others[which, :many]], axis=1),
+                width,
+            )
 
 
 def _search(index: VectorIndex, vectors: Floats, rows: Ids, k: int) -> tuple[Ids, Floats]:
