@@ -89,7 +89,8 @@ def ours(files: Sequence[Path]) -> tuple[tuple[float, float], set[tuple[int, int
     with ThreadPoolExecutor(cpu_count()) as threads:
         prints = list(threads.map(lambda path: read_print(path, bounds), files))
     read = time.monotonic() - start
-    found = find_edited(np.stack([each.thumbnail for each in prints]), threshold=EDITED_AGREEMENT)
+    thumbnails = np.stack([each.thumbnail for each in prints])
+    found = find_edited(thumbnails, threshold=EDITED_AGREEMENT).found
     groups = group_pairs(
         len(files), found.pairs, found.agreement, certain=CERTAIN, inferred=EDITED_AGREEMENT
     )

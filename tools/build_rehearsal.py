@@ -96,7 +96,7 @@ def without_samples(rows: Sequence[tuple[str, str, str, str]]) -> list[tuple[str
     sampled = sorted((SAMPLE / "images").glob("*.webp"))
     files = [*sampled, *(OUT / row[0] for row in rows)]
     prints = [read_print(file, MediaBounds()).thumbnail for file in files]
-    found = find_edited(np.stack(prints), threshold=EDITED_AGREEMENT).pairs.tolist()
+    found = find_edited(np.stack(prints), threshold=EDITED_AGREEMENT).found.pairs.tolist()
     taken = {two - len(sampled) for one, two in found if one < len(sampled) <= two}
     for at in taken:
         (OUT / rows[at][0]).unlink()

@@ -20,7 +20,7 @@ from mmsearch.dedup.alignment import (
     compare_unmoved,
     window_maps,
 )
-from mmsearch.dedup.gathering import Check, gather, gather_likeliest
+from mmsearch.dedup.gathering import Check, gather, gather_likeliest, joined
 from mmsearch.dedup.proposals import (
     Views,
     Ways,
@@ -31,7 +31,7 @@ from mmsearch.dedup.proposals import (
     turned_by,
     ways_of,
 )
-from mmsearch.dedup.stars import Stars, frames_of, rim_ways, stars_of
+from mmsearch.dedup.stars import Stars, frames_of, rim_ways
 from mmsearch.dedup.views import INVERSE, WINDOWS
 from mmsearch.records import Floats, Ids, Pixels
 
@@ -89,28 +89,40 @@ class EditedPairs:
         return ordered.take(first)
 
 
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """found: of n pictures. stars: of n rows, those that agree as they stand, around one each."""
+
+    found: EditedPairs
+    stars: Stars
+
+    @classmethod
+    def nothing(cls) -> "Edited":
+        """Of no pictures."""
+        return cls(EditedPairs.joined([]), Stars.alone(0))
+
+
 def find_edited(
-    thumbnails: Pixels,
-    *,
-    threshold: float = EDITED_AGREEMENT,
-    new_from: int = 0,
-    known: EditedPairs | None = None,
-) -> EditedPairs:
+    thumbnails: Pixels, *, threshold: float = EDITED_AGREEMENT, known: Edited | None = None
+) -> Edited:
     """thumbnails: uint8 (n, SIDE, SIDE), of n different files, perhaps memory-mapped.
 
-    new_from: only pairs with a row from here on are looked for. known: the pairs before it, which
-    say what need not be compared again.
+    known: what was found of the first of them, as many as its stars have rows: of these only pairs
+    with the others are looked for.
     """
-    if new_from >= len(thumbnails):
-        return EditedPairs.joined([])
+    known = known or Edited.nothing()
+    first, count = len(known.stars.hubs), len(thumbnails)
+    if first >= count:
+        return known
     views = Views.of(thumbnails)
-    known = known or EditedPairs.joined([])
-    sure = known.take(known.agreement >= CERTAIN)
-    stars = stars_of(len(thumbnails), sure.pairs, sure.orientation)
-    twins, stars = _find_twins(views, stars, new_from)
-    near = _find_near(thumbnails, views, stars, new_from, threshold)
-    equal = _maybe_equal(thumbnails, views, stars, new_from)
-    return EditedPairs.joined([twins, near, equal])
+    before = known.stars.with_more(count)
+    twins, stars = _find_twins(views, before, first)
+    new = _to_look_for(stars, before, first)
+    sure = known.found.pairs[known.found.agreement >= CERTAIN]
+    clusters = joined(np.arange(count), *sure.T)
+    near = _find_near(thumbnails, views, stars, new, clusters, first, threshold)
+    equal = _maybe_equal(thumbnails, views, stars, first)
+    return Edited(EditedPairs.joined([known.found, twins, near, equal]), stars)
 
 
 def align_pairs(thumbnails: Pixels, pairs: Ids) -> EditedPairs:
@@ -145,22 +157,47 @@ def _find_twins(views: Views, stars: Stars, new_from: int) -> tuple[EditedPairs,
     return found, Stars(fresh, turns)
 
 
+def _to_look_for(stars: Stars, before: Stars, new_from: int) -> Ids:
+    """The hubs that are new, and those that new pictures around them have turned otherwise: crops
+    of a mirrored copy are only found once there is an original to say that it is mirrored."""
+    (frames, turns), (frames_before, turns_before) = frames_of(stars), frames_of(before)
+    return np.array(
+        [
+            hub
+            for hub in stars.centres.tolist()
+            if hub >= new_from
+            or frames[hub] != frames_before[hub]
+            or turns[hub] != turns_before.get(hub)
+        ],
+        np.int64,
+    )
+
+
 def _find_near(
-    thumbnails: Pixels, views: Views, stars: Stars, new_from: int, threshold: float
+    thumbnails: Pixels,
+    views: Views,
+    stars: Stars,
+    new: Ids,
+    clusters: Ids,
+    new_from: int,
+    threshold: float,
 ) -> EditedPairs:
-    """Pairs of hubs that agree once one is laid over the other as a crop, border or tilt asks."""
+    """Pairs of hubs that agree once one is laid over the other as a crop, border or tilt asks.
+
+    new: the hubs of which pairs are looked for. clusters: int64 (n,), the first row of those that
+    are known to belong together.
+    """
     centres = stars.centres
     frames, turns = frames_of(stars)
-    old, new = centres[centres < new_from], centres[centres >= new_from]
+    old = np.setdiff1d(centres, new)
     # What is new is asked for in all, and what is old in the new: a crop finds its whole only
     # from the side of the whole.
-    asked = new if new_from else centres
 
     def of(rows: Ids) -> list[list[int]]:
         return [turns[row] for row in rows.tolist()]
 
-    proposed = [propose_near(views, asked, centres, frames=frames, turns=of(asked))]
-    if new_from:
+    proposed = [propose_near(views, new, centres, frames=frames, turns=of(new))]
+    if old.size and new.size:
         proposed.append(propose_wholes(views, old, new, frames=frames, turns=of(old)))
     ways, maps = _likely(views, Ways.joined(proposed), count=1, least=_ROUGHLY)
 
@@ -169,7 +206,9 @@ def _find_near(
         return agreement
 
     rank = _rank(ways, stars, new_from)
-    agreement, hubs = gather_likeliest(ways.pairs, ways.likeness, rank, check, certain=CERTAIN)
+    agreement, hubs = gather_likeliest(
+        ways.pairs, ways.likeness, rank, check, certain=CERTAIN, clusters=clusters
+    )
     moved = np.flatnonzero(agreement >= CERTAIN)
     rim, source = rim_ways(stars, ways, hubs, moved)
     every = Ways.joined([ways, rim])
@@ -246,11 +285,11 @@ def _aligned(how: Align, pictures: Pixels, ways: Ways, maps: Floats) -> Alignmen
 
 
 def _rank(ways: Ways, stars: Stars, new_from: int) -> Ids:
-    """int64 (n,): what is known leads what is new, then large stars, then rows with many ways."""
+    """int64 (n,): large stars lead, then rows with many ways, then what is known."""
     count = len(stars.hubs)
     sizes = np.bincount(stars.hubs, minlength=count)
     busy = np.bincount(ways.pairs.ravel(), minlength=count)
-    order = np.lexsort((-busy, -sizes, np.arange(count) >= new_from))
+    order = np.lexsort((np.arange(count) >= new_from, -busy, -sizes))
     rank = np.empty(count, np.int64)
     rank[order] = np.arange(count)
     return rank

@@ -53,19 +53,26 @@ def gather(edges: Ids, rank: Ids, check: Check, *, certain: float) -> tuple[Floa
 
 
 def gather_likeliest(
-    edges: Ids, likeness: Floats, rank: Ids, check: Check, *, certain: float
+    edges: Ids,
+    likeness: Floats,
+    rank: Ids,
+    check: Check,
+    *,
+    certain: float,
+    clusters: Ids | None = None,
 ) -> tuple[Floats, Ids]:
     """As `gather`, for candidates of which most are wrong. likeness: float32 (m,), of the edges.
 
-    First each row's likeliest edge is checked; then, twice, the likeliest few between every two
+    clusters: int64 (n,), the least row of those that each is known to belong to; itself by default.
+    First each cluster's likeliest edge is checked; then, twice, the likeliest few between every two
     clusters, and in each cluster those of its hub, which is its first row by rank.
     """
     agreement = np.full(len(edges), -1, np.float32)
-    roots = np.arange(len(rank))
+    roots = np.arange(len(rank)) if clusters is None else clusters
     leads = np.ones(len(rank), np.bool_)
     for step in range(3):
         if step == 0:
-            chosen = np.unique(np.concatenate([_top(row, likeness, 1) for row in edges.T]))
+            chosen = np.unique(np.concatenate([_top(roots[row], likeness, 1) for row in edges.T]))
         else:
             inside = roots[edges[:, 0]] == roots[edges[:, 1]]
             left = agreement < 0

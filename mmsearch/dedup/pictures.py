@@ -10,7 +10,7 @@ import numpy as np
 from mmsearch.dedup.edited import EditedPairs, align_pairs, find_edited
 from mmsearch.dedup.items import Item, PrintCache
 from mmsearch.dedup.options import DedupOptions
-from mmsearch.dedup.remembered import Remembered, ordered_first
+from mmsearch.dedup.remembered import RememberedEdits, ordered_first
 from mmsearch.dedup.results import Pair
 from mmsearch.dedup.verdicts import HashPair, Verdict, Verdicts
 from mmsearch.dedup.views import INVERSE, ORIENTATIONS
@@ -114,23 +114,16 @@ class PictureFinder:
             name: row for name in hashes if (row := self.cache.row(name)) is not None
         }
         path = self.folder / MEMORY_NAME
-        memory = Remembered.load(path, f"edited {self.threshold:.4f}")
+        memory = RememberedEdits.load(path, f"edited {self.threshold:.4f}")
         settled, known = memory.among(set(rows))
         names = ordered_first(settled, list(rows))
         fresh = len(names) - len(settled)
         self.progress.start("comparing pictures", None)
         thumbnails = self.cache.thumbnails([rows[name] for name in names] if fresh else [])
-        found = EditedPairs.joined(
-            [
-                known,
-                find_edited(
-                    thumbnails, threshold=self.threshold, new_from=len(settled), known=known
-                ),
-            ]
-        )
+        edited = find_edited(thumbnails, threshold=self.threshold, known=known)
         if not self.options.narrowed and (fresh or len(memory.hashes) != len(names)):
-            Remembered(tuple(names), found, memory.setting).save(path)
-        return names, found
+            RememberedEdits(tuple(names), edited, memory.setting).save(path)
+        return names, edited.found
 
     def _named(self, places: Sequence[int], found: EditedPairs) -> Iterator[Pair]:
         decoded = Verdicts(self.folder / EQUAL_NAME, "equal")

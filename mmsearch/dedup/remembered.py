@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.edited import EditedPairs
+from mmsearch.dedup.edited import Edited, EditedPairs
 from mmsearch.dedup.kept import keep, read_kept
+from mmsearch.dedup.stars import Stars
 from mmsearch.records import Ids
 
 # Another one where what is found in the same pictures changes.
-_VERSION = 2
+_VERSION, _EDITS_VERSION = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +48,56 @@ class Remembered:
             orientation=self.found.orientation,
         )
 
-    def among(self, present: set[str]) -> tuple[list[str], EditedPairs]:
-        """The hashes that need not be compared with each other again, and pairs of their places.
+
+@dataclass(frozen=True, slots=True)
+class RememberedEdits:
+    """hashes: of the pictures compared. edited: what was found of them. setting: of that run."""
+
+    hashes: tuple[str, ...]
+    edited: Edited
+    setting: str
+
+    @classmethod
+    def load(cls, path: Path, setting: str) -> "RememberedEdits":
+        """Nothing where the file is not there, damaged, or made with another setting."""
+        parts = read_kept(path, f"{_EDITS_VERSION} {setting}")
+        if parts is None:
+            return cls((), Edited.nothing(), setting)
+        found = EditedPairs(parts["pairs"], parts["agreement"], parts["orientation"])
+        names = tuple(parts["hashes"].astype(np.str_).tolist())
+        return cls(names, Edited(found, Stars(parts["hubs"], parts["turns"])), setting)
+
+    def save(self, path: Path) -> None:
+        found, stars = self.edited.found, self.edited.stars
+        keep(
+            path,
+            f"{_EDITS_VERSION} {self.setting}",
+            hashes=np.array(self.hashes, dtype=np.bytes_),
+            pairs=found.pairs,
+            agreement=found.agreement,
+            orientation=found.orientation,
+            hubs=stars.hubs,
+            turns=stars.turns,
+        )
+
+    def among(self, present: set[str]) -> tuple[list[str], Edited]:
+        """The hashes that need not be compared with each other again, and what was found of them.
 
         Whoever was paired with a picture that is gone may have been compared with nothing else.
         """
+        found, stars = self.edited.found, self.edited.stars
         here = np.array([each in present for each in self.hashes], np.bool_)
-        lonely = self.found.pairs[~here[self.found.pairs].all(axis=1)]
+        lonely = found.pairs[~here[found.pairs].all(axis=1)]
         settled = here.copy()
         settled[lonely.ravel()] = False
         places = np.cumsum(settled) - 1
-        both: NDArray[np.bool_] = np.logical_and(*settled[self.found.pairs.T])
-        kept = self.found.take(both)
-        pairs: Ids = places[kept.pairs]
+        both: NDArray[np.bool_] = np.logical_and(*settled[found.pairs.T])
+        kept = found.take(both)
         names = [name for name, known in zip(self.hashes, settled.tolist(), strict=True) if known]
-        return names, EditedPairs(pairs, kept.agreement, kept.orientation)
+        # Where the hub is no longer there, neither is what lay around it: they were a pair.
+        around = Stars(places[stars.hubs[settled]], stars.turns[settled])
+        pairs: Ids = places[kept.pairs]
+        return names, Edited(EditedPairs(pairs, kept.agreement, kept.orientation), around)
 
 
 def ordered_first(names: list[str], every: list[str]) -> list[str]:

@@ -23,6 +23,19 @@ class Stars:
     hubs: Ids
     turns: Ids
 
+    @classmethod
+    def alone(cls, count: int) -> "Stars":
+        """Rows of which each is its own hub."""
+        return cls(np.arange(count), np.zeros(count, np.int64))
+
+    def with_more(self, count: int) -> "Stars":
+        """The same of `count` rows, those that are new alone."""
+        alone, known = Stars.alone(count), len(self.hubs)
+        return Stars(
+            np.concatenate([self.hubs, alone.hubs[known:]]),
+            np.concatenate([self.turns, alone.turns[known:]]),
+        )
+
     @property
     def centres(self) -> Ids:
         return np.flatnonzero(self.hubs == np.arange(len(self.hubs)))
@@ -33,29 +46,6 @@ class Stars:
         for row in np.flatnonzero(self.hubs != np.arange(len(self.hubs))).tolist():
             rims[int(self.hubs[row])].append(row)
         return rims
-
-
-def stars_of(count: int, pairs: Ids, orientation: Ids) -> Stars:
-    """Around the busiest rows those that they are paired with.
-
-    pairs: int64 (m, 2). orientation: int64 (m,), how the second lies on the first.
-    """
-    hubs, turns = np.arange(count), np.zeros(count, np.int64)
-    busy = np.bincount(pairs.ravel(), minlength=count)
-    near: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for (one, two), turn in zip(pairs.tolist(), orientation.tolist(), strict=True):
-        near[one].append((two, turn))
-        near[two].append((one, int(INVERSE[turn])))
-    taken: set[int] = set()
-    for hub in sorted(near, key=lambda row: (-int(busy[row]), row)):
-        if hub in taken:
-            continue
-        taken.add(hub)
-        for row, turn in near[hub]:
-            if row not in taken:
-                taken.add(row)
-                hubs[row], turns[row] = hub, turn
-    return Stars(hubs, turns)
 
 
 def rim_ways(stars: Stars, ways: Ways, hubs: Ids, moved: Ids) -> tuple[Ways, Ids]:

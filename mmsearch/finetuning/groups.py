@@ -64,7 +64,7 @@ def _nearly_equal(prints: Prints) -> Iterator[tuple[int, int]]:
             first.setdefault(digest, place)
     digests = sorted(first, key=lambda digest: prints.rows[digest])
     thumbnails = prints.thumbnails[[prints.rows[digest] for digest in digests]]
-    for one, other in find_edited(thumbnails).pairs.tolist():
+    for one, other in find_edited(thumbnails).found.pairs.tolist():
         yield first[digests[one]], first[digests[other]]
 
 

@@ -1,15 +1,19 @@
 """Perceptual duplicates on real encodings: what an edit may change, and what it may not hide."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
 from mmsearch.dedup.alignment import align, window_maps
 from mmsearch.dedup.compare import compare_files
 from mmsearch.dedup.edited import EDITED_AGREEMENT, find_edited
+from mmsearch.dedup.gathering import joined
 from mmsearch.dedup.prints import SIDE, make_print, read_print
 from mmsearch.dedup.views import ORIENTATIONS, WHOLE, WINDOWS, descriptors
 from mmsearch.media import MediaBounds
@@ -52,7 +56,7 @@ def test_an_edited_copy_is_found_among_distinct_pictures(name: str) -> None:
     pictures = [scene(seed) for seed in range(12)]
     copy = EDITS[name](pictures[5])
     thumbnails = np.stack([thumbnail(image) for image in [*pictures, copy]])
-    assert find_edited(thumbnails).pairs.tolist() == [[5, 12]]
+    assert find_edited(thumbnails).found.pairs.tolist() == [[5, 12]]
 
 
 def test_only_pairs_with_new_pictures_are_looked_for_and_both_ways() -> None:
@@ -61,29 +65,64 @@ def test_only_pairs_with_new_pictures_are_looked_for_and_both_ways() -> None:
     old = [*pictures, ImageOps.mirror(pictures[0]), crop(pictures[1])]
     new = [crop(pictures[2]), pictures[3].resize((700, 600))]
     thumbnails = np.stack([thumbnail(image) for image in old + new])
-    assert find_edited(thumbnails).pairs.tolist() == [[0, 6], [1, 7], [2, 8], [3, 9]]
-    assert find_edited(thumbnails, new_from=len(old)).pairs.tolist() == [[2, 8], [3, 9]]
+    assert find_edited(thumbnails).found.pairs.tolist() == [[0, 6], [1, 7], [2, 8], [3, 9]]
+    assert find_edited(
+        thumbnails, known=find_edited(thumbnails[: len(old)])
+    ).found.pairs.tolist() == [[0, 6], [1, 7], [2, 8], [3, 9]]
     # A whole that comes after its crop is found as well.
     backwards = np.stack([thumbnail(image) for image in [new[0], *pictures]])
-    assert find_edited(backwards, new_from=1).pairs.tolist() == [[0, 3]]
+    assert find_edited(backwards, known=find_edited(backwards[:1])).found.pairs.tolist() == [[0, 3]]
+
+
+@pytest.fixture(scope="module")
+def copies() -> Pixels:
+    """Forty pictures, and of the first twenty a crop, a frame and a mirrored copy, by original."""
+    pictures = [scene(seed) for seed in range(40)]
+    changed = [
+        EDITS[name](image)
+        for image in pictures[:20]
+        for name in ("cropped", "bordered", "mirrored")
+    ]
+    return np.stack([thumbnail(image) for image in [*pictures, *changed]])
+
+
+@given(st.permutations(range(100)), st.integers(1, 99))
+@settings(max_examples=20, deadline=None)
+def test_whatever_comes_later_ends_in_the_same_groups(
+    copies: Pixels, order: list[int], first: int
+) -> None:
+    thumbnails = copies[order]
+    known = find_edited(thumbnails[:first])
+    both = find_edited(thumbnails, known=known).found
+    roots = joined(np.arange(100), *both.pairs.T)
+    groups: dict[int, set[int]] = defaultdict(set)
+    for row, root in enumerate(roots.tolist()):
+        groups[root].add(order[row])
+    expected = [{row, *(40 + 3 * row + place for place in range(3))} for row in range(20)]
+    assert sorted(map(sorted, groups.values())) == sorted(
+        map(sorted, [*expected, *({row} for row in range(20, 40))])
+    )
 
 
 def test_two_frames_of_a_moving_camera_are_no_copies_of_each_other() -> None:
     wide = scene(9, (400, 300))
     frames = [wide.crop((left, 0, left + 360, 300)) for left in (0, 40)]
     one, other = (thumbnail(frame) for frame in frames)
-    assert find_edited(np.stack([one, other])).pairs.size == 0
-    assert find_edited(np.stack([one, other, thumbnail(wide)])).pairs.tolist() == [[0, 2], [1, 2]]
+    assert find_edited(np.stack([one, other])).found.pairs.size == 0
+    assert find_edited(np.stack([one, other, thumbnail(wide)])).found.pairs.tolist() == [
+        [0, 2],
+        [1, 2],
+    ]
 
 
 def test_blank_pictures_are_nobodys_copies() -> None:
     blank = [Image.new("RGB", (64, 64), colour) for colour in ("white", "white", "red")]
     thumbnails = np.stack([thumbnail(image) for image in [*blank, scene(1)]])
-    assert len(find_edited(thumbnails).pairs) == 0
+    assert len(find_edited(thumbnails).found.pairs) == 0
 
 
 def test_no_pictures_make_no_pairs() -> None:
-    assert find_edited(np.zeros((0, SIDE, SIDE), np.uint8)).pairs.shape == (0, 2)
+    assert find_edited(np.zeros((0, SIDE, SIDE), np.uint8)).found.pairs.shape == (0, 2)
 
 
 def test_the_orientations_are_the_eight_of_the_square() -> None:

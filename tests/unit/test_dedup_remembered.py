@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsearch.dedup.edited import EditedPairs
+from mmsearch.dedup.edited import Edited, EditedPairs
 from mmsearch.dedup.gathering import gather, gather_likeliest
-from mmsearch.dedup.remembered import Remembered, ordered_first
+from mmsearch.dedup.remembered import Remembered, RememberedEdits, ordered_first
+from mmsearch.dedup.stars import Stars
 from mmsearch.records import Floats, Ids
 
 
@@ -29,6 +30,19 @@ def test_what_was_found_comes_back_and_another_setting_forgets_it(tmp_path: Path
     assert Remembered.load(tmp_path / "pairs.npz", "edited 0.80").hashes == ()
 
 
+def test_edits_come_back_with_their_stars(tmp_path: Path) -> None:
+    stars = Stars(np.array([0, 0, 2]), np.array([0, 5, 0]))
+    RememberedEdits(("a", "b", "c"), Edited(pairs((0, 1)), stars), "0.72").save(tmp_path / "p.npz")
+    again = RememberedEdits.load(tmp_path / "p.npz", "0.72")
+    assert again.hashes == ("a", "b", "c")
+    assert again.edited.found.pairs.tolist() == [[0, 1]]
+    assert again.edited.stars.hubs.tolist() == [0, 0, 2]
+    assert again.edited.stars.turns.tolist() == [0, 5, 0]
+    other = RememberedEdits.load(tmp_path / "p.npz", "0.80")
+    assert other.hashes == ()
+    assert len(other.edited.stars.hubs) == 0
+
+
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", b"not an archive at all"])
 def test_a_damaged_memory_is_no_memory(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "pairs.npz").write_bytes(damage)
@@ -36,10 +50,14 @@ def test_a_damaged_memory_is_no_memory(tmp_path: Path, damage: bytes) -> None:
 
 
 def test_who_was_paired_with_a_picture_that_is_gone_is_compared_again() -> None:
-    memory = Remembered(("hub", "b", "c", "d", "e"), pairs((0, 1), (0, 2), (3, 4)), "s")
+    stars = Stars(np.array([0, 0, 2, 3, 3]), np.array([0, 5, 0, 0, 2]))
+    found = Edited(pairs((0, 1), (0, 2), (3, 4)), stars)
+    memory = RememberedEdits(("hub", "b", "c", "d", "e"), found, "s")
     names, kept = memory.among({"b", "c", "d", "e", "new"})
     assert names == ["d", "e"]
-    assert kept.pairs.tolist() == [[0, 1]]
+    assert kept.found.pairs.tolist() == [[0, 1]]
+    assert kept.stars.hubs.tolist() == [0, 0]
+    assert kept.stars.turns.tolist() == [0, 2]
     assert ordered_first(names, ["b", "c", "d", "e", "new"]) == ["d", "e", "b", "c", "new"]
 
 
