@@ -90,11 +90,12 @@ class RememberedEdits:
         lonely = found.pairs[~here[found.pairs].all(axis=1)]
         settled = here.copy()
         settled[lonely.ravel()] = False
+        # What lay around a hub is known by it alone.
+        settled &= settled[stars.hubs]
         places = np.cumsum(settled) - 1
         both: NDArray[np.bool_] = np.logical_and(*settled[found.pairs.T])
         kept = found.take(both)
         names = [name for name, known in zip(self.hashes, settled.tolist(), strict=True) if known]
-        # Where the hub is no longer there, neither is what lay around it: they were a pair.
         around = Stars(places[stars.hubs[settled]], stars.turns[settled])
         pairs: Ids = places[kept.pairs]
         return names, Edited(EditedPairs(pairs, kept.agreement, kept.orientation), around)

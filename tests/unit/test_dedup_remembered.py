@@ -61,6 +61,17 @@ def test_who_was_paired_with_a_picture_that_is_gone_is_compared_again() -> None:
     assert ordered_first(names, ["b", "c", "d", "e", "new"]) == ["d", "e", "b", "c", "new"]
 
 
+def test_what_lay_around_a_hub_is_looked_at_again_with_it() -> None:
+    stars = Stars(np.array([0, 1, 1, 3]), np.array([0, 0, 4, 0]))
+    memory = RememberedEdits(
+        ("gone", "hub", "around", "other"), Edited(pairs((0, 1), (1, 2)), stars), "s"
+    )
+    names, kept = memory.among({"hub", "around", "other"})
+    assert names == ["other"]
+    assert kept.stars.hubs.tolist() == [0]
+    assert len(kept.found) == 0
+
+
 edges = st.sets(
     st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] < pair[1]),
     min_size=1,
