@@ -168,9 +168,11 @@ class PrintCache:
         return replace(item, sharpness=float(self._records["sharpness"][row]))
 
     def thumbnails(self, rows: Sequence[int]) -> Pixels:
-        """uint8 (n, SIDE, SIDE), a copy."""
-        thumbnails: Pixels = self._records["thumbnail"][list(rows)]
-        return thumbnails
+        """uint8 (n, SIDE, SIDE); where they lie one after the other, as in the file, not copied."""
+        stored: Pixels = self._records["thumbnail"]
+        if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+            return stored[rows[0] : rows[0] + len(rows)]
+        return stored[list(rows)]
 
     def complete(
         self, wanted: Mapping[str, str], bounds: MediaBounds, progress: ProgressListener

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from mmsearch.records import Floats, Ids
 BLOCK = 512
 # With more rows to look for than this share, a run over everything is as quick.
 _MOST_ANEW = 0.5
+_FEW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +60,23 @@ def _set_in(near: Ids, similarities: Floats, vectors: Floats, known: Ids, new: I
     """Sets the new rows into the lists of the known ones, in place, where they are near enough."""
     width = near.shape[1]
     index = _index_of(vectors, new, "flat")
-    for rows in (known[block] for block in _blocks(len(known))):
-        closeness, others = index.search(vectors[rows], min(width, len(new)))
-        nearer = (closeness >= similarities[rows, -1:]).sum(axis=1)
-        # Most rows have one or two nearer ones; sorting as many as there are new takes longest.
-        for few, many in pairwise((0, 4, width)):
-            which = np.flatnonzero((nearer > few) & (nearer <= many))
-            chosen = rows[which]
+    most = min(width, len(new))
+    for block in _blocks(len(known)):
+        left = known[block]
+        # Most rows have one or two that are nearer; looking for all that are new takes longest.
+        for k in sorted({min(_FEW, most), most}):
+            closeness, others = index.search(vectors[left], k)
+            nearer = closeness >= similarities[left, -1:]
+            done = nearer[:, 0] & (~nearer[:, -1] | (k == most))
+            chosen = left[done]
             similarities[chosen], near[chosen] = ordered(
-                np.concatenate([similarities[chosen], closeness[which, :many]], axis=1),
-                np.concatenate([near[chosen], others[which, :many]], axis=1),
+                np.concatenate([similarities[chosen], closeness[done]], axis=1),
+                np.concatenate([near[chosen], others[done]], axis=1),
                 width,
             )
+            left = left[nearer[:, -1] & (k < most)]
+            if not left.size:
+                break
 
 
 def _search(index: VectorIndex, vectors: Floats, rows: Ids, k: int) -> tuple[Ids, Floats]:

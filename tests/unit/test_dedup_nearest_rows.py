@@ -8,7 +8,7 @@ from mmsearch.dedup.nearest_rows import NearestRows, places_of
 from mmsearch.fusion import unit
 from mmsearch.records import Floats, Ids
 
-ROWS, DIM, K = 60, 8, 6
+ROWS, DIM, K = 60, 8, 12
 
 
 @st.composite
@@ -16,7 +16,7 @@ def histories(draw: st.DrawFn) -> list[Ids]:
     """Ascending uids, run by run: some go, some come."""
     runs = [draw(st.sets(st.integers(0, ROWS - 1), min_size=2))]
     for _ in range(draw(st.integers(1, 4))):
-        following = runs[-1] ^ draw(st.sets(st.integers(0, ROWS - 1), max_size=12))
+        following = runs[-1] ^ draw(st.sets(st.integers(0, ROWS - 1), max_size=20))
         runs.append(following if len(following) > 1 else runs[-1])
     return [np.array(sorted(run), np.int64) for run in runs]
 
