@@ -47,6 +47,8 @@ _ROUGHLY = 0.93
 _SAME_LEVELS = 1.0
 _WAYS_ALIGNED = 4
 _CHECKED_AT_ONCE = 4096
+# Compared with every old picture's windows at once.
+_FEW_NEW = 512
 Align: TypeAlias = Callable[[Pixels, Pixels, Floats], Alignment]
 
 
@@ -198,7 +200,8 @@ def _find_near(
 
     proposed = [propose_near(views, new, centres, frames=frames, turns=of(new))]
     if old.size and new.size:
-        proposed.append(propose_wholes(views, old, new, frames=frames, turns=of(old)))
+        propose = propose_wholes if len(new) <= _FEW_NEW else propose_near
+        proposed.append(propose(views, old, new, frames=frames, turns=of(old)))
     ways, maps = _likely(views, Ways.joined(proposed), count=1, least=_ROUGHLY)
 
     def check(chosen: Ids) -> Floats:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
+from mmsearch.dedup import edited
 from mmsearch.dedup.alignment import align, window_maps
 from mmsearch.dedup.compare import compare_files
 from mmsearch.dedup.edited import EDITED_AGREEMENT, find_edited
@@ -86,14 +87,17 @@ def copies() -> Pixels:
     return np.stack([thumbnail(image) for image in [*pictures, *changed]])
 
 
-@given(st.permutations(range(100)), st.integers(1, 99))
-@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(100)), st.integers(1, 99), st.sampled_from([0, 512]))
+@settings(max_examples=12, deadline=None)
 def test_whatever_comes_later_ends_in_the_same_groups(
-    copies: Pixels, order: list[int], first: int
+    copies: Pixels, order: list[int], first: int, few: int
 ) -> None:
+    """few: up to how many new ones each new one looks for those that it may be a crop of."""
     thumbnails = copies[order]
     known = find_edited(thumbnails[:first])
-    both = find_edited(thumbnails, known=known).found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edited, "_FEW_NEW", few)
+        both = find_edited(thumbnails, known=known).found
     roots = joined(np.arange(100), *both.pairs.T)
     groups: dict[int, set[int]] = defaultdict(set)
     for row, root in enumerate(roots.tolist()):
