@@ -26,7 +26,7 @@ from dedup_copies import COPIES, HARD, write_copy
 from PIL import Image
 
 from mmsearch.dedup.edited import CERTAIN, EDITED_AGREEMENT, find_edited
-from mmsearch.dedup.groups import group_pairs
+from mmsearch.dedup.groups import group_pairs, without_bridges
 from mmsearch.dedup.prints import read_print
 from mmsearch.media import MediaBounds
 
@@ -91,6 +91,7 @@ def ours(files: Sequence[Path]) -> tuple[tuple[float, float], set[tuple[int, int
     read = time.monotonic() - start
     thumbnails = np.stack([each.thumbnail for each in prints])
     found = find_edited(thumbnails, threshold=EDITED_AGREEMENT).found
+    found = found.take(without_bridges(found.pairs, found.agreement))
     groups = group_pairs(
         len(files), found.pairs, found.agreement, certain=CERTAIN, inferred=EDITED_AGREEMENT
     )

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from mmsearch.dedup.edited import CERTAIN
-from mmsearch.dedup.groups import group_pairs
+from mmsearch.dedup.groups import group_pairs, without_bridges
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keep import KeepRules
 from mmsearch.dedup.options import DedupOptions
@@ -68,10 +68,15 @@ class Grouping:
 
     def places(self, family: Family, pairs: Sequence[Pair]) -> list[list[int]]:
         """The groups as places in the list of items, ascending."""
+        rows = np.array([(pair.first, pair.second) for pair in pairs], np.int64).reshape(-1, 2)
+        scores = np.array([pair.score for pair in pairs])
+        if family == "picture":
+            stands = without_bridges(rows, scores)
+            rows, scores = rows[stands], scores[stands]
         return group_pairs(
             len(self.items),
-            np.array([(pair.first, pair.second) for pair in pairs], np.int64).reshape(-1, 2),
-            np.array([pair.score for pair in pairs]),
+            rows,
+            scores,
             certain=_CERTAIN[family],
             inferred=self.edited if family == "picture" else 1.0,
         )

@@ -10,12 +10,35 @@ from heapq import heappop, heappush
 from math import acos
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.dedup.gathering import joined
 from mmsearch.records import Floats, Ids
 
 # More than this share of the pairs between two groups must be found for them to become one.
 DENSE = 0.5
+# Partners from which on a picture should share some with each, and what share of the fewer ones.
+_SEVERAL, _SHARED = 3, 0.1
+
+
+def without_bridges(pairs: Ids, scores: Floats) -> NDArray[np.bool_]:
+    """bool (m,): the pairs that stand, of pictures that are copies of each other.
+
+    pairs: int64 (m, 2), each once. scores: float (m,), above 1 where the files are equal. Not those
+    of two pictures that each have several partners, but hardly one in common: a crop of one picture
+    and a crop of another that looks like it would make one group of all copies of both.
+    """
+    near: dict[int, set[int]] = defaultdict(set)
+    listed = pairs.tolist()
+    for one, two in listed:
+        near[one].add(two)
+        near[two].add(one)
+
+    def stands(one: int, two: int) -> bool:
+        fewest = min(len(near[one]), len(near[two]))
+        return fewest < _SEVERAL or len(near[one] & near[two]) > _SHARED * fewest
+
+    return np.array([stands(*pair) for pair in listed], np.bool_) | (scores > 1)
 
 
 def group_pairs(

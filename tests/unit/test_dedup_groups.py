@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsearch.dedup.groups import DENSE
+from mmsearch.dedup.groups import DENSE, without_bridges
 from mmsearch.dedup.groups import group_pairs as group_arrays
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keep import KeepRules
@@ -126,3 +126,22 @@ def test_near_texts_are_found_as_by_brute_force() -> None:
     found = find_near_texts(texts, 0.7)
     pairs = [tuple(pair) for pair in found.pairs.tolist()]
     assert [(*p, s) for p, s in zip(pairs, found.shares.tolist(), strict=True)] == expected
+
+
+def test_two_stars_are_not_joined_by_one_link_of_their_rims() -> None:
+    stars = [(0, 1), (0, 2), (0, 3), (0, 4), (5, 6), (5, 7), (5, 8), (5, 9)]
+    close = [(1, 2), (1, 3), (6, 7), (6, 8)]
+    pairs = np.array([*stars, *close, (1, 6)], np.int64)
+    scores = np.full(len(pairs), 0.97)
+    assert without_bridges(pairs, scores).tolist() == [True] * 12 + [False]
+    # Equal files are copies, whatever else they are like.
+    scores[-1] = 2.0
+    assert without_bridges(pairs, scores).all()
+
+
+def test_what_has_few_partners_or_shares_them_stays() -> None:
+    triangle = np.array([(0, 1), (0, 2), (1, 2), (2, 3), (3, 4)], np.int64)
+    assert without_bridges(triangle, np.full(5, 0.9)).all()
+    clique = np.array([(a, b) for a in range(6) for b in range(a + 1, 6)], np.int64)
+    assert without_bridges(clique, np.full(len(clique), 0.9)).all()
+    assert without_bridges(clique[:0], np.zeros(0, np.float32)).tolist() == []
