@@ -5,7 +5,7 @@ are then looked for among what is left. Fifty copies of one picture so cost abou
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -31,7 +31,7 @@ from mmsearch.dedup.proposals import (
     turned_by,
     ways_of,
 )
-from mmsearch.dedup.stars import Stars, frames_of, rim_ways
+from mmsearch.dedup.stars import Looks, Stars, frames_of, rim_ways
 from mmsearch.dedup.views import INVERSE, WINDOWS
 from mmsearch.records import Floats, Ids, Pixels
 
@@ -65,6 +65,11 @@ class EditedPairs:
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def __iter__(self) -> Iterator[tuple[int, int, float, int]]:
+        """One row, the other, agreement, orientation."""
+        columns = *self.pairs.T.tolist(), self.agreement.tolist(), self.orientation.tolist()
+        return zip(*columns, strict=True)
 
     def take(self, which: NDArray[np.bool_] | Ids) -> "EditedPairs":
         return EditedPairs(self.pairs[which], self.agreement[which], self.orientation[which])
@@ -119,10 +124,11 @@ def find_edited(
     views = Views.of(thumbnails)
     before = known.stars.with_more(count)
     twins, stars = _find_twins(views, before, first)
-    new = _to_look_for(stars, before, first)
+    looks = frames_of(stars)
+    new = _to_look_for(stars, looks, frames_of(before), first)
     sure = known.found.pairs[known.found.agreement >= CERTAIN]
     clusters = joined(np.arange(count), *sure.T)
-    near = _find_near(thumbnails, views, stars, new, clusters, first, threshold)
+    near = _find_near(thumbnails, views, stars, looks, new, clusters, first, threshold)
     equal = _maybe_equal(thumbnails, views, stars, first)
     return Edited(EditedPairs.joined([known.found, twins, near, equal]), stars)
 
@@ -151,7 +157,7 @@ def _find_twins(views: Views, stars: Stars, new_from: int) -> tuple[EditedPairs,
     sure = agreement >= _TWIN_AGREEMENT
     found = EditedPairs.of(ways.take(sure), agreement[sure])
     fresh, turns = stars.hubs.copy(), stars.turns.copy()
-    for (one, two), turn in zip(found.pairs.tolist(), found.orientation.tolist(), strict=True):
+    for one, two, _, turn in found:
         if hubs[two] == one:
             fresh[two], turns[two] = one, turn
         elif hubs[one] == two:
@@ -159,10 +165,10 @@ def _find_twins(views: Views, stars: Stars, new_from: int) -> tuple[EditedPairs,
     return found, Stars(fresh, turns)
 
 
-def _to_look_for(stars: Stars, before: Stars, new_from: int) -> Ids:
+def _to_look_for(stars: Stars, looks: Looks, before: Looks, new_from: int) -> Ids:
     """The hubs that are new, and those that new pictures around them have turned otherwise: crops
     of a mirrored copy are only found once there is an original to say that it is mirrored."""
-    (frames, turns), (frames_before, turns_before) = frames_of(stars), frames_of(before)
+    (frames, turns), (frames_before, turns_before) = looks, before
     return np.array(
         [
             hub
@@ -179,6 +185,7 @@ def _find_near(
     thumbnails: Pixels,
     views: Views,
     stars: Stars,
+    looks: Looks,
     new: Ids,
     clusters: Ids,
     new_from: int,
@@ -186,11 +193,11 @@ def _find_near(
 ) -> EditedPairs:
     """Pairs of hubs that agree once one is laid over the other as a crop, border or tilt asks.
 
-    new: the hubs of which pairs are looked for. clusters: int64 (n,), the first row of those that
-    are known to belong together.
+    looks: what `frames_of` says of the stars. new: the hubs of which pairs are looked for.
+    clusters: int64 (n,), the first row of those that are known to belong together.
     """
     centres = stars.centres
-    frames, turns = frames_of(stars)
+    frames, turns = looks
     old = np.setdiff1d(centres, new)
     # What is new is asked for in all, and what is old in the new: a crop finds its whole only
     # from the side of the whole.

@@ -97,10 +97,15 @@ def gather_likeliest(
 def _top(keys: Ids, likeness: Floats, count: int) -> Ids:
     """The places of the likeliest `count` of each key."""
     order = np.lexsort((-likeness, keys))
-    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
-    place = np.arange(len(keys)) - np.repeat(starts, np.diff([*starts, len(keys)]))
-    top: Ids = order[place < count]
+    top: Ids = order[places_in_runs(keys[order]) < count]
     return top
+
+
+def places_in_runs(keys: Ids) -> Ids:
+    """keys: int64 (n,), none negative, equal ones together → how many equal ones come before."""
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    places: Ids = np.arange(len(keys)) - np.repeat(starts, np.diff([*starts, len(keys)]))
+    return places
 
 
 def joined(roots: Ids, ones: Ids, twos: Ids) -> Ids:

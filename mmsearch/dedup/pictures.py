@@ -88,12 +88,7 @@ class PictureFinder:
         found = align_pairs(self.cache.thumbnails(rows), asked)
         return {
             (names[one], names[two]): Verdict(agreement, turn)
-            for (one, two), agreement, turn in zip(
-                found.pairs.tolist(),
-                found.agreement.tolist(),
-                found.orientation.tolist(),
-                strict=True,
-            )
+            for one, two, agreement, turn in found
         }
 
     @property
@@ -127,9 +122,7 @@ class PictureFinder:
 
     def _named(self, places: Sequence[int], found: EditedPairs) -> Iterator[Pair]:
         decoded = Verdicts(self.folder / EQUAL_NAME, "equal")
-        for (one, two), agreement, turn in zip(
-            found.pairs.tolist(), found.agreement.tolist(), found.orientation.tolist(), strict=True
-        ):
+        for one, two, agreement, turn in found:
             first, second = places[one], places[two]
             if first > second:
                 first, second, turn = second, first, int(INVERSE[turn])

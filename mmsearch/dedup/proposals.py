@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.dedup.alignment import GLANCE_SIDE
+from mmsearch.dedup.gathering import places_in_runs
 from mmsearch.dedup.views import (
     COMPOSED,
     DIM,
@@ -219,9 +220,8 @@ def _named_by_few(ways: Ways) -> Ids:
     best = np.full(len(pairs), -1, np.float32)
     np.maximum.at(best, place.ravel(), ways.likeness)
     order = np.lexsort((pairs[:, 1], -best, pairs[:, 0]))
-    starts = np.flatnonzero(np.diff(pairs[order, 0], prepend=-1))
     rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
+    rank[order] = places_in_runs(pairs[order, 0])
     return np.flatnonzero(rank[place.ravel()] < _ASKERS_NAMED)
 
 
@@ -262,11 +262,8 @@ def best_ways(ways: Ways, count: int) -> Ids:
     """Of each pair the likeliest ways to lay one over the other: their places, int64 (m,)."""
     low, high = np.minimum(ways.whole, ways.other), np.maximum(ways.whole, ways.other)
     order = np.lexsort((ways.other_turn, ways.window, ways.whole, -ways.likeness, high, low))
-    low, high = low[order], high[order]
-    changes = np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1])) + 1
-    starts = np.concatenate([[0], changes]).astype(np.int64)
-    place = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
-    best: Ids = order[place < count]
+    pairs = (low * (1 + high.max(initial=0)) + high)[order]
+    best: Ids = order[places_in_runs(pairs) < count]
     return best
 
 

@@ -4,8 +4,10 @@ One file beside the fingerprints: content hashes that were compared with each ot
 among them. Derived, and only ever replaced whole; it can be deleted.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,18 +37,10 @@ class Remembered:
         parts = read_kept(path, f"{_VERSION} {setting}")
         if parts is None:
             return cls((), EditedPairs.joined([]), setting)
-        found = EditedPairs(parts["pairs"], parts["agreement"], parts["orientation"])
-        return cls(tuple(parts["hashes"].astype(np.str_).tolist()), found, setting)
+        return cls(*_named_pairs(parts), setting)
 
     def save(self, path: Path) -> None:
-        keep(
-            path,
-            f"{_VERSION} {self.setting}",
-            hashes=np.array(self.hashes, dtype=np.bytes_),
-            pairs=self.found.pairs,
-            agreement=self.found.agreement,
-            orientation=self.found.orientation,
-        )
+        keep(path, f"{_VERSION} {self.setting}", **_columns(self.hashes, self.found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +57,14 @@ class RememberedEdits:
         parts = read_kept(path, f"{_EDITS_VERSION} {setting}")
         if parts is None:
             return cls((), Edited.nothing(), setting)
-        found = EditedPairs(parts["pairs"], parts["agreement"], parts["orientation"])
-        names = tuple(parts["hashes"].astype(np.str_).tolist())
+        names, found = _named_pairs(parts)
         return cls(names, Edited(found, Stars(parts["hubs"], parts["turns"])), setting)
 
     def save(self, path: Path) -> None:
-        found, stars = self.edited.found, self.edited.stars
-        keep(
-            path,
-            f"{_EDITS_VERSION} {self.setting}",
-            hashes=np.array(self.hashes, dtype=np.bytes_),
-            pairs=found.pairs,
-            agreement=found.agreement,
-            orientation=found.orientation,
-            hubs=stars.hubs,
-            turns=stars.turns,
-        )
+        stars = self.edited.stars
+        columns = _columns(self.hashes, self.edited.found)
+        setting = f"{_EDITS_VERSION} {self.setting}"
+        keep(path, setting, **columns, hubs=stars.hubs, turns=stars.turns)
 
     def among(self, present: set[str]) -> tuple[list[str], Edited]:
         """The hashes that need not be compared with each other again, and what was found of them.
@@ -99,6 +85,20 @@ class RememberedEdits:
         around = Stars(places[stars.hubs[settled]], stars.turns[settled])
         pairs: Ids = places[kept.pairs]
         return names, Edited(EditedPairs(pairs, kept.agreement, kept.orientation), around)
+
+
+def _columns(hashes: Sequence[str], found: EditedPairs) -> dict[str, NDArray[Any]]:
+    return {
+        "hashes": np.array(hashes, dtype=np.bytes_),
+        "pairs": found.pairs,
+        "agreement": found.agreement,
+        "orientation": found.orientation,
+    }
+
+
+def _named_pairs(columns: Mapping[str, NDArray[Any]]) -> tuple[tuple[str, ...], EditedPairs]:
+    hashes = tuple(columns["hashes"].astype(np.str_).tolist())
+    return hashes, EditedPairs(columns["pairs"], columns["agreement"], columns["orientation"])
 
 
 def ordered_first(names: list[str], every: list[str]) -> list[str]:

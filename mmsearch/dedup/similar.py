@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.dedup.edited import EditedPairs
+from mmsearch.dedup.gathering import places_in_runs
 from mmsearch.dedup.remembered import Remembered
 from mmsearch.dedup.results import SimilarPairs
 from mmsearch.records import Floats, Ids
@@ -46,10 +47,7 @@ class SimilarTo:
         """Of each row the nearest few, by row."""
         row, other = self.edges.T
         ordered = self.take(np.lexsort((other, -self.cosines, row)))
-        starts = np.flatnonzero(np.diff(ordered.edges[:, 0], prepend=-1))
-        place = np.arange(len(ordered.edges))
-        place -= np.repeat(starts, np.diff([*starts, len(place)]))
-        return ordered.take(place < NEAREST)
+        return ordered.take(places_in_runs(ordered.edges[:, 0]) < NEAREST)
 
     def pairs(self) -> SimilarPairs:
         """Each pair once, the smaller row first, in ascending order."""

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from mmsearch.records import Ids
 
 # Orientations that make up less of a star than this are not what its crops are turned by.
 _COMMON_TURN = 0.25
+
+# A frame for each row, int64 (n,), and by hub the orientations to ask for.
+Looks: TypeAlias = tuple[Ids, dict[int, list[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def rim_ways(stars: Stars, ways: Ways, hubs: Ids, moved: Ids) -> tuple[Ways, Ids
     ), sources
 
 
-def frames_of(stars: Stars) -> tuple[Ids, dict[int, list[int]]]:
+def frames_of(stars: Stars) -> Looks:
     """For each row how it is turned while crops are looked for: as most of its star stand.
 
     And for each hub the orientations in which its crops are asked for.

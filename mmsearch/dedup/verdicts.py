@@ -30,12 +30,7 @@ class Verdicts:
         self._path, self._setting, self._grown = path, setting, False
         self._known: dict[HashPair, Verdict] = {
             (names[one], names[two]): Verdict(agreement, turn)
-            for (one, two), agreement, turn in zip(
-                found.pairs.tolist(),
-                found.agreement.tolist(),
-                found.orientation.tolist(),
-                strict=True,
-            )
+            for one, two, agreement, turn in found
         }
 
     def get(self, pair: HashPair) -> Verdict | None:
