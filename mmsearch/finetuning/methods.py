@@ -53,14 +53,17 @@ class FineTuneModel:
         cache: Path,
         progress: ProgressListener,
         teacher: Encoder | None = None,
+        known: StartModel | None = None,
     ) -> None:
         """options: with nothing left open (`options.with_settings`). others: items that are only
         measured. view_key: names how random views are made; with the weights it tells the files
-        in `cache` apart, which hold the frozen part's activations.
+        in `cache` apart, which hold the frozen part's activations. known: the model whose
+        knowledge is rehearsed, where it is not `start`.
 
         Raises InputError for a tower that the method cannot train, or if `cache` cannot be written.
         """
         self._start, self._sampler, self._options = start, sampler, options
+        self._known = known or start
         self._catalog = sampler.catalog
         self._model = start.copy()
         self._probe: Any = None
@@ -225,12 +228,14 @@ class FineTuneModel:
         if not self._options.keep_weight:
             return None
         progress.start("what the start model knows", None, device=self._start.device)
-        parts = cut_for(self._options, self._start.model.visual)
+        known, parts = self._known, cut_for(self._options, self._known.model.visual)
+        same = known is self._start
         return Replay(
-            self._start,
+            known,
             ImageSide(parts, self._inputs, dropout=0.0),
-            self._activations,
-            self._start_texts.encode,
+            self._activations if same else Activations(known, parts.frozen),
+            (self._start_texts if same else StartTexts(known)).encode,
+            trained=None if same else self._activations,
             pictures=rehearsed_in_a_step(self._options),
             seed=self._options.seed,
         )

@@ -52,8 +52,9 @@ class FinetuneOptions:
     What is trained: rank: of LoRA's matrices; blocks: how many of the image tower's last blocks,
     text_blocks: of the text tower's, None: as many, on a CPU 0, its projection alone; lock: a tower
     that stays; temperature: the start, None: the model's own; dropout: before the head.
-    Steps: steps or epochs, not both; micro_batch: rows encoded at once with their gradients kept
-    (GradCache gives the whole batch's); average: of the weights; patience: validations.
+    Steps: steps or epochs, not both; refit_epochs: of the projections alone, when towers have been
+    trained; micro_batch: rows encoded at once with their gradients kept (GradCache gives the whole
+    batch's); average: of the weights; patience: validations.
     Losses: title_weight: of naming pictures among all class titles; class_weight: of a classifier
     beside; keep_weight: of staying near the start beyond the catalog, see `replay`; teacher: a
     model to learn from, teacher_weight: how much; consistency_weight: of two views' agreement;
@@ -89,6 +90,7 @@ class FinetuneOptions:
 
     epochs: float | None = None
     steps: int | None = None
+    refit_epochs: float = 55
     batch_size: int | None = None
     micro_batch: int | None = None
     learning_rate: float | None = None
@@ -247,6 +249,7 @@ _NOT_NEGATIVE = (
         "teacher_weight",
         "consistency_weight",
         "weight_decay",
+        "refit_epochs",
     ),
     *("hard_negatives", "patience", "clip", "trials", "views", "text_blocks"),
 )

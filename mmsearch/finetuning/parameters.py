@@ -49,6 +49,12 @@ def choose_parameters(
     return heads
 
 
+def projections(model: nn.Module, images: TowerParts) -> set[str]:
+    """The names of both towers' projections; images: the parts of the model's own image tower."""
+    wanted = {id(each) for each in (*images.head_parameters, *_projection(text_tower(model)))}
+    return {name for name, each in model.named_parameters() if id(each) in wanted}
+
+
 def groups(
     named: Mapping[str, nn.Parameter],
     heads: Iterable[nn.Parameter],

@@ -17,7 +17,9 @@ from mmsearch.finetuning.measure import DomainSet, domain_set
 from mmsearch.finetuning.methods import FineTuneModel, rehearsed_in_a_step
 from mmsearch.finetuning.mining import Mining
 from mmsearch.finetuning.options import FinetuneOptions, settled, with_settings
+from mmsearch.finetuning.parameters import projections
 from mmsearch.finetuning.sampling import Sampler, SamplingOptions
+from mmsearch.finetuning.soup import Weights
 from mmsearch.finetuning.splits import Split, split_items
 from mmsearch.finetuning.start import StartModel, load_start
 from mmsearch.media import MediaBounds
@@ -25,13 +27,15 @@ from mmsearch.progress import ProgressListener
 from mmsearch.sources import Source
 from mmsearch.training.distributed import local_device
 from mmsearch.training.loop import LoopOptions, Trainee
+from mmsearch.training.prefix import block_count
 
 LOOKS = AugmentOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """options: with nothing left open. start: the model, loaded, as it was."""
+    """options: with nothing left open. start: the model, loaded, as it was. known: whose knowledge
+    is to be kept, if it is not the start's."""
 
     options: FinetuneOptions
     device: DeviceChoice
@@ -39,6 +43,39 @@ class Preparation:
     split: Split
     start: StartModel
     bounds: MediaBounds
+    known: StartModel | None = None
+
+    @property
+    def refits(self) -> bool:
+        """Whether projections are trained once more when towers have been."""
+        options = self.options
+        wanted = options.method != "head" and options.refit_epochs > 0 and options.keep_weight > 0
+        known = options.lock == "image" or block_count(self.start.model.visual) is not None
+        return wanted and known and self.known is None
+
+    def for_refit(self, tuned: Weights) -> "Preparation":
+        """The towers of `tuned` under the start's projections, of which these alone are trained.
+
+        The rest of the start's knowledge is in the towers still: what a projection forgets with few
+        rehearsed drawings a step, it keeps with many, which cost little once towers stand still.
+        """
+        weights = self.start.weights()
+        parts = cut_for(self.options, self.start.model.visual)
+        kept = projections(self.start.model, parts) | {"logit_scale", "logit_bias"}
+        weights |= {name: value for name, value in tuned.items() if name not in kept}
+        asked = replace(
+            self.options,
+            method="head",
+            epochs=self.options.refit_epochs,
+            steps=None,
+            batch_size=None,
+            micro_batch=None,
+            learning_rate=None,
+            validate_every=None,
+            checkpoint_every=None,
+        )
+        towers = replace(self, start=self.start.under(weights), known=self.start)
+        return towers.with_options(asked)
 
     def with_options(self, options: FinetuneOptions) -> "Preparation":
         """The same data with other settings; what they leave open is decided anew."""
@@ -74,6 +111,7 @@ class Preparation:
             cache=cache,
             progress=progress,
             teacher=teacher or None,
+            known=self.known,
         )
 
     def mining(self, model: FineTuneModel) -> Trainee:
@@ -103,6 +141,13 @@ _TIMED_PICTURES, _TIMED_PASSES = 8, 3
 
 def estimated_seconds(prepared: Preparation) -> float:
     """Of training on this machine: a few pictures' time in the image tower, times the passes."""
+    if prepared.refits:
+        again = prepared.for_refit(prepared.start.weights())
+        return _seconds_of(prepared) + _seconds_of(again)
+    return _seconds_of(prepared)
+
+
+def _seconds_of(prepared: Preparation) -> float:
     options = prepared.options
     frozen, trained = _seconds_a_picture(prepared)
     kept = 1 + (options.views if options.augment else 0)

@@ -23,7 +23,7 @@ from mmsearch.finetuning.images import Activations, ImageSide, channels_last
 from mmsearch.finetuning.start import StartModel
 from mmsearch.finetuning.texts import encode_all
 from mmsearch.media import Preprocessing, prepare
-from mmsearch.records import Pixels
+from mmsearch.records import Floats, Ids, Pixels
 from mmsearch.training.losses import similarity_kl
 
 _CLASSES = 1000
@@ -63,31 +63,40 @@ class Rehearsed:
 
 
 class Replay:
-    """Everything that is rehearsed, as the start model sees it; steps draw from it."""
+    """Everything that is rehearsed, as the model whose knowledge is to be kept sees it; steps draw
+    from it."""
 
     def __init__(
         self,
-        start: StartModel,
+        known: StartModel,
         side: ImageSide,
         activations: Activations,
         encode_texts: EncodeTexts,
         *,
+        trained: Activations | None = None,
         pictures: int,
         seed: int,
     ) -> None:
-        """side: the start model's. activations: of the frozen part. pictures: drawn in a step."""
-        captions = rehearsed_captions()
+        """known: whose knowledge is kept, and its side, texts, and activations of the frozen part.
+        trained: the trained model's activations, where its frozen part is another. pictures: drawn
+        in a step.
+        """
+        captions, shown = rehearsed_captions(), rehearsed_pictures(known.preprocessing)
         self._side = side
-        self._inputs = torch.cat(activations(rehearsed_pictures(start.preprocessing))).half()
+        self._known = torch.cat(activations(shown)).half()
+        self._inputs = self._known if trained is None else torch.cat(trained(shown)).half()
         self._texts = list(dict.fromkeys([*class_names(), *captions]))
-        self._words = torch.from_numpy(encode_all(encode_texts, self._texts)).to(start.device)
+        self._words = torch.from_numpy(encode_all(encode_texts, self._texts)).to(known.device)
         self._seed, self._drawn = seed, min(pictures, len(self._inputs))
 
     def draw(self, step: int) -> Rehearsed:
         chance = np.random.default_rng([self._seed, _STEP, step])
-        inputs = self._mixed(chance)
+        mixture = self._mixture(chance)
+        inputs = known = _mixed(self._inputs, *mixture)
+        if self._known is not self._inputs:
+            known = _mixed(self._known, *mixture)
         with torch.no_grad():
-            images = self._side.encode(inputs)
+            images = self._side.encode(known)
         words = chance.choice(len(self._texts), _TEXTS_DRAWN, replace=False)
         return Rehearsed(
             inputs,
@@ -96,16 +105,19 @@ class Replay:
             self._words[torch.from_numpy(words).to(self._words.device)],
         )
 
-    def _mixed(self, chance: np.random.Generator) -> Tensor:
-        """float32 (p, …), each on the line between two pictures' activations, or at its end."""
+    def _mixture(self, chance: np.random.Generator) -> tuple[Ids, Ids, Floats]:
+        """Which pictures, which others, int64 (p,) each, and the share of the former, (p,)."""
         count, drawn = len(self._inputs), self._drawn
-        ones, others = (
-            self._inputs[torch.from_numpy(chance.choice(count, drawn, replace=False))].float()
-            for _ in range(2)
-        )
+        ones, others = (chance.choice(count, drawn, replace=False) for _ in range(2))
         shares = np.where(chance.random(drawn) < _MIXED, chance.random(drawn), 1.0)
-        weight = torch.from_numpy(shares.astype(np.float32)).to(ones.device)
-        return channels_last(torch.lerp(others, ones, weight.view(-1, *[1] * (ones.ndim - 1))))
+        return ones, others, shares.astype(np.float32)
+
+
+def _mixed(activations: Tensor, ones: Ids, others: Ids, shares: Floats) -> Tensor:
+    """float32 (p, …), each on the line between two pictures' activations, or at its end."""
+    one, other = (activations[torch.from_numpy(rows)].float() for rows in (ones, others))
+    weight = torch.from_numpy(shares).to(one.device).view(-1, *[1] * (one.ndim - 1))
+    return channels_last(torch.lerp(other, one, weight))
 
 
 def class_names() -> list[str]:

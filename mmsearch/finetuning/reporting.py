@@ -26,6 +26,9 @@ from mmsearch.scores import Evaluation
 from mmsearch.training.loop import STAGE, VALIDATION
 from mmsearch.training.metrics_log import read_metrics
 
+# As STAGE and VALIDATION name them for the training before.
+REFIT_STAGES = ("refit", "refit-validation")
+
 
 def report_on(
     prepared: Preparation,
@@ -96,11 +99,15 @@ def measure_before_and_after(
 
 
 def read_curves(metrics: Path) -> Curves:
-    """From metrics.jsonl. Steps count from 1."""
+    """From metrics.jsonl. Steps count from 1, and go on counting where projections are refitted."""
     lines = read_metrics(metrics)
+    before = max((line["step"] + 1 for line in lines if line["stage"] == STAGE), default=0)
+    begins = {STAGE: 0, VALIDATION: 0, **dict.fromkeys(REFIT_STAGES, before)}
+    steps = [(line, begins.get(line["stage"], 0) + line.get("step", 0)) for line in lines]
+    losses, scores = (STAGE, REFIT_STAGES[0]), (VALIDATION, REFIT_STAGES[1])
     return Curves(
-        losses=[(line["step"] + 1, line["loss"]) for line in lines if line["stage"] == STAGE],
-        scores=[(line["step"], line[SCORE_NAME]) for line in lines if line["stage"] == VALIDATION],
+        losses=[(step + 1, line["loss"]) for line, step in steps if line["stage"] in losses],
+        scores=[(step, line[SCORE_NAME]) for line, step in steps if line["stage"] in scores],
         score_name=SCORE_NAME,
     )
 

@@ -22,7 +22,7 @@ from mmsearch.finetuning.methods import FineTuneModel
 from mmsearch.finetuning.options import FinetuneOptions, Method
 from mmsearch.finetuning.outcome import Outcome
 from mmsearch.finetuning.preparation import Preparation, estimated_seconds, loop_options, prepare
-from mmsearch.finetuning.reporting import report_on
+from mmsearch.finetuning.reporting import REFIT_STAGES, report_on
 from mmsearch.finetuning.soup import ALPHAS, SweepScore, Weights, interpolate, sweep
 from mmsearch.finetuning.trials import Report, TrialsReport, require_optuna, search_settings
 from mmsearch.finetuning.workspace import Tuned, Workspace, default_out
@@ -31,7 +31,7 @@ from mmsearch.progress import ProgressListener, Silent
 from mmsearch.sources import Source
 from mmsearch.training.boards import require_tensorboard
 from mmsearch.training.distributed import process_group, ranks, wait_for_all
-from mmsearch.training.loop import LoopResult, run_loop
+from mmsearch.training.loop import STAGE, VALIDATION, LoopResult, run_loop
 from mmsearch.training.metrics_log import MetricsLog
 
 T = TypeVar("T")
@@ -144,38 +144,73 @@ def _train(
     prepared: Preparation, space: Workspace, progress: ProgressListener, *, resume: bool
 ) -> Tuned | None:
     """Trains, interpolates and writes the model folder; only the first process does the latter."""
-    domain = prepared.validation_set()
-    model = _in_turn(lambda: prepared.trainee(space.work / "activations", progress))
+    domain, cache = prepared.validation_set(), space.work / "activations"
     with MetricsLog(space.metrics, resume=resume) as log:
-        result = run_loop(
-            prepared.mining(model),
-            lambda: _score(model, domain, None),
-            loop_options(prepared, resume=resume),
-            space.work,
-            log,
-            progress,
-            score_name=SCORE_NAME,
-            describe=lambda step: _batch_of(model, step),
-        )
+        model = _in_turn(lambda: prepared.trainee(cache, progress))
+        result = _loop(prepared, model, domain, space.work, log, space, progress, resume=resume)
+        tuned = model.tuned_weights()
+        if prepared.refits:
+            progress.note("now the projections once more, on the trained towers")
+            refit, folder = prepared.for_refit(tuned), space.work / "projections"
+            heads = _in_turn(lambda: refit.trainee(cache, progress))
+            last = _loop(refit, heads, domain, folder, log, space, progress, resume=resume)
+            result = _after(result, last)
+            tuned = heads.tuned_weights()
+    return _write_best_mix(prepared, model, domain, tuned, result, space, progress)
+
+
+def _loop(
+    prepared: Preparation,
+    model: FineTuneModel,
+    domain: DomainSet,
+    folder: Path,
+    log: MetricsLog,
+    space: Workspace,
+    progress: ProgressListener,
+    *,
+    resume: bool,
+) -> LoopResult:
+    result = run_loop(
+        prepared.mining(model),
+        lambda: _score(model, domain, None),
+        loop_options(prepared, resume=resume),
+        folder,
+        log,
+        progress,
+        score_name=SCORE_NAME,
+        describe=lambda step: _batch_of(model, step),
+        stages=REFIT_STAGES if prepared.known else (STAGE, VALIDATION),
+    )
     if result.stopped:
         raise Interrupted(
             f"stopped after step {result.step:,} of {prepared.options.steps:,}; its checkpoint is "
             f"kept: run the same command with --out {space.out} --resume to go on"
         )
-    return _write_best_mix(prepared, model, domain, result, space, progress)
+    return result
+
+
+def _after(first: LoopResult, second: LoopResult) -> LoopResult:
+    return replace(
+        second,
+        step=first.step + second.step,
+        best_step=first.step + second.best_step,
+        seconds=first.seconds + second.seconds,
+    )
 
 
 def _write_best_mix(
     prepared: Preparation,
     model: FineTuneModel,
     domain: DomainSet,
+    tuned: Weights,
     result: LoopResult,
     space: Workspace,
     progress: ProgressListener,
 ) -> Tuned | None:
+    """model: measures any mix of the start's and the tuned weights."""
     if not ranks().first:
         return None
-    start, tuned = model.start_weights(), model.tuned_weights()
+    start = model.start_weights()
     progress.start("interpolating start and tuned weights", len(ALPHAS))
     probe = GeneralProbe(
         prepared.start.model,

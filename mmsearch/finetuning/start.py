@@ -3,9 +3,9 @@
 The start stays as it is; what is trained is a copy of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -60,6 +60,12 @@ class StartModel:
 
     def copy(self) -> Any:
         return deepcopy(self.model)
+
+    def under(self, weights: Mapping[str, Tensor]) -> "StartModel":
+        """The same model with other weights, a whole state dict."""
+        model = self.copy()
+        model.load_state_dict(dict(weights))
+        return replace(self, model=model)
 
     def token_ids(self, texts: Sequence[str], *, whole: bool = False) -> Tensor:
         """int64 (n, length): as short as the longest text allows, where padding changes nothing.

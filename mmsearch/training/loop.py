@@ -134,12 +134,14 @@ def run_loop(
     *,
     score_name: str = "score",
     describe: Callable[[int], str] = lambda step: "",
+    stages: tuple[str, str] = (STAGE, VALIDATION),
 ) -> LoopResult:
     """Trains, and leaves the weights that scored best in the trainee, averaged ones if so asked.
 
     validate: the score of the weights as they are, higher is better; only the first rank is asked.
     folder: where 'checkpoints' lie. describe: names a step's batch for the message about a loss
-    that is not a number. Ctrl-C ends it after the step with a checkpoint: `stopped` is then set.
+    that is not a number. stages: what its steps and its validations are called in the log. Ctrl-C
+    ends it after the step with a checkpoint: `stopped` is then set.
     Raises LossNotFinite; InputError if a checkpoint cannot be written, or if the one to resume from
     is of another model or other settings; MissingDependency for TensorBoard.
     """
@@ -153,8 +155,9 @@ def run_loop(
     best, result = copies(weights, "cpu"), LoopResult()
     if options.resume and (saved := load_checkpoint(saves)):
         best, result = _restore(saved, trainee, average, optimizer, options, saves)
-    log.forget(STAGE, result.step)
-    log.forget(VALIDATION, result.step + 1)
+    trains, validates = stages
+    log.forget(trains, result.step)
+    log.forget(validates, result.step + 1)
     began = time.monotonic() - result.seconds
 
     def judge() -> None:
@@ -169,7 +172,7 @@ def run_loop(
             best = copies(average.tensors, "cpu")
             result.best_step, result.best_score, result.waited = result.step, score, 0
         result.ended_early = 0 < options.patience <= result.waited
-        log.write(VALIDATION, {"step": result.step, score_name: round(score, 5)})
+        log.write(validates, {"step": result.step, score_name: round(score, 5)})
         show(result.step, {score_name: score})
         progress.note(_standing(result, score_name, options.steps))
 
@@ -207,7 +210,7 @@ def run_loop(
             average.update(step)
 
             result.step += 1
-            log.step(STAGE, step, {**shared, "norm": norm, "rate": factor})
+            log.step(trains, step, {**shared, "norm": norm, "rate": factor})
             show(result.step, {**shared, "norm": norm, "rate": factor})
             progress.advance(1)
             progress.status(f"loss {shared['loss']:.3f} · {score_name} {result.scores[-1][1]:.3f}")

@@ -152,6 +152,65 @@ def test_a_killed_run_resumes_to_the_same_weights(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+DEEP = (
+    *("--method", "last-n", "--set", "blocks=1", "--set", "steps=12", "--set", "refit_epochs=16"),
+    *("--set", "views=1", "--set", "patience=0"),
+)
+
+
+@pytest.fixture(scope="module")
+def deep(
+    catalog: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Towers first, then the projections once more."""
+    out = tmp_path_factory.mktemp("deep") / "tuned"
+    done = run(*(catalog, "--model", tiny_model, "--classes", "colour", "--out", out), *DEEP)
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_projections_are_refitted_on_trained_towers(
+    deep: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, done = deep
+    assert "now the projections once more" in done.stderr
+    lines = [json.loads(each) for each in (out / "metrics.jsonl").read_text().splitlines()]
+    counts = {stage: [line["stage"] for line in lines].count(stage) for stage in ("train", "refit")}
+    assert counts["train"] == 12
+    assert counts["refit"] > 4
+    tuned = json.loads((out / "work" / "tuned.json").read_text())
+    assert tuned["steps"] == sum(counts.values())
+    first = next(line["score"] for line in lines if line["stage"] == "refit-validation")
+    last = [line["score"] for line in lines if line["stage"] == "refit-validation"][-1]
+    assert last > first
+
+
+def test_a_run_killed_while_it_refits_resumes_to_the_same_weights(
+    catalog: Path,
+    tiny_model: Path,
+    deep: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "tuned"
+    arguments = [
+        *(catalog, "--model", tiny_model, "--classes", "colour", "--out", out),
+        *(*DEEP, "--quiet"),
+    ]
+    with subprocess.Popen(command(*arguments), env=environment()) as process:
+        metrics = out / "metrics.jsonl"
+        while process.poll() is None and (
+            not metrics.exists() or metrics.read_text().count('"refit"') < 5
+        ):
+            time.sleep(0.02)
+        process.kill()
+    assert not (out / WEIGHTS).exists()
+    assert any((out / "work" / "projections" / "checkpoints").glob("step-*"))
+    resumed = run(*arguments, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    ours, theirs = (load_file(folder / WEIGHTS) for folder in (out, deep[0]))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 def test_a_dry_run_writes_nothing(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "tuned"
     named = ["--model", str(tiny_model), "--out", str(out)]

@@ -97,3 +97,28 @@ def test_a_step_draws_the_same_again(replay: Replay) -> None:
     assert first.texts != next_one.texts
     assert len(set(first.texts)) == len(first.words) == 128
     np.testing.assert_allclose(first.images.norm(dim=1).numpy(), 1, atol=1e-5)
+
+
+def test_what_is_kept_is_what_another_model_knew(start: StartModel, replay: Replay) -> None:
+    """Inputs are the trained towers' own, answers those of the model before them, and of the same
+    mixtures."""
+    weights = start.weights()
+    deepest = next(name for name in weights if name.startswith("visual.transformer"))
+    weights[deepest] = weights[deepest] + 0.5
+    moved = start.under(weights)
+    parts = cut_for(FinetuneOptions(method="head"), start.model.visual)
+    trained = Activations(moved, cut_for(FinetuneOptions(method="head"), moved.model.visual).frozen)
+    both = Replay(
+        start,
+        ImageSide(parts, NoInputs(), dropout=0.0),
+        Activations(start, parts.frozen),
+        StartTexts(start).encode,
+        trained=trained,
+        pictures=64,
+        seed=0,
+    )
+    ours, alone = both.draw(4), replay.draw(4)
+    assert ours.texts == alone.texts
+    torch.testing.assert_close(ours.images, alone.images)
+    torch.testing.assert_close(ours.words, alone.words)
+    assert not torch.allclose(ours.inputs, alone.inputs)
