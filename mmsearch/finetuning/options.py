@@ -19,6 +19,7 @@ Method: TypeAlias = Literal["head", "lora", "last-n", "full"]
 MethodWish: TypeAlias = Literal["auto", "head", "lora", "last-n", "full"]
 Loss: TypeAlias = Literal["infonce", "sigmoid"]
 Lock: TypeAlias = Literal["none", "image", "text"]
+Augmentation: TypeAlias = Literal["auto", "mild", "strong"]
 FusionAsked: TypeAlias = Literal["none", "auto", "late", "early", "attention"]
 
 
@@ -29,15 +30,18 @@ class _Defaults:
     learning_rate: float
     epochs: float
     batch: int
+    augmentation: Augmentation
+    views: int
 
 
 # A head on frozen features takes a high rate and many epochs, which are cheap: at half the rate and
-# three times the epochs it learned more and forgot less. What lies deeper forgets at such rates.
+# three times the epochs it learned more and forgot less. What lies deeper forgets at such rates,
+# and learns pictures by heart unless it sees many views of them.
 _DEFAULTS: dict[Method, _Defaults] = {
-    "head": _Defaults(1e-3, 55, 256),
-    "lora": _Defaults(1e-3, 12, 64),
-    "last-n": _Defaults(3e-4, 10, 64),
-    "full": _Defaults(1e-4, 8, 64),
+    "head": _Defaults(1e-3, 55, 256, "mild", 4),
+    "lora": _Defaults(1e-3, 12, 64, "strong", 12),
+    "last-n": _Defaults(3e-4, 10, 64, "strong", 12),
+    "full": _Defaults(1e-4, 8, 64, "strong", 12),
 }
 
 
@@ -53,7 +57,8 @@ class FinetuneOptions:
     text_blocks: of the text tower's, None: as many, on a CPU 0, its projection alone; lock: a tower
     that stays; temperature: the start, None: the model's own; dropout: before the head.
     Steps: steps or epochs, not both; refit_epochs: of the projections alone, when towers have been
-    trained; micro_batch: rows encoded at once with their gradients kept (GradCache gives the whole
+    trained; runs: trainings of what comes last, each by chances of its own, whose weights are
+    averaged; micro_batch: rows encoded at once with their gradients kept (GradCache gives the whole
     batch's); average: of the weights; patience: validations.
     Losses: title_weight: of naming pictures among all class titles; class_weight: of a classifier
     beside; keep_weight: of staying near the start beyond the catalog, see `replay`; teacher: a
@@ -66,7 +71,7 @@ class FinetuneOptions:
     method: MethodWish = "auto"
     loss: Loss = "infonce"
     lock: Lock = "none"
-    rank: int = 8
+    rank: int = 32
     blocks: int = 4
     text_blocks: int | None = None
     temperature: float | None = None
@@ -83,7 +88,8 @@ class FinetuneOptions:
     allow_straddling: bool = False
 
     augment: bool = True
-    views: int = 4
+    augmentation: Augmentation = "auto"
+    views: int | None = None
     class_balanced: bool = True
     word_dropout: float = 0.0
     modality_dropout: float = 0.0
@@ -91,6 +97,7 @@ class FinetuneOptions:
     epochs: float | None = None
     steps: int | None = None
     refit_epochs: float = 55
+    runs: int = 1
     batch_size: int | None = None
     micro_batch: int | None = None
     learning_rate: float | None = None
@@ -163,6 +170,8 @@ class Settled:
     batch_size: int
     micro_batch: int
     text_blocks: int
+    augmentation: Augmentation
+    views: int
     learning_rate: float
     validate_every: int
     checkpoint_every: int
@@ -190,6 +199,10 @@ def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice)
         batch_size=batch,
         micro_batch=options.micro_batch or piece,
         text_blocks=_text_blocks(options, on_cpu=on_cpu),
+        augmentation=defaults.augmentation
+        if options.augmentation == "auto"
+        else options.augmentation,
+        views=defaults.views if options.views is None else options.views,
         learning_rate=options.learning_rate or defaults.learning_rate,
         validate_every=every,
         checkpoint_every=options.checkpoint_every or 2 * every,
@@ -214,6 +227,8 @@ def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOption
         batch_size=settings.batch_size,
         micro_batch=settings.micro_batch,
         text_blocks=settings.text_blocks,
+        augmentation=settings.augmentation,
+        views=settings.views,
         learning_rate=settings.learning_rate,
         validate_every=settings.validate_every,
         checkpoint_every=settings.checkpoint_every,
@@ -230,7 +245,13 @@ def _even_power(count: int) -> int:
 
 
 def _wrong_words(options: FinetuneOptions) -> list[str]:
-    known = {"method": MethodWish, "loss": Loss, "lock": Lock, "fusion": FusionAsked}
+    known = {
+        "method": MethodWish,
+        "loss": Loss,
+        "lock": Lock,
+        "fusion": FusionAsked,
+        "augmentation": Augmentation,
+    }
     return [
         f"{name} must be one of {', '.join(get_args(words))}, got '{getattr(options, name)}'"
         for name, words in known.items()
@@ -240,7 +261,7 @@ def _wrong_words(options: FinetuneOptions) -> list[str]:
 
 _SHARES = ("class_prompts", "word_dropout", "modality_dropout", "dropout", "average", "kept_share")
 _POSITIVE = ("epochs", "steps", "learning_rate", "temperature", "validate_every")
-_POSITIVE_TOO = ("micro_batch", "checkpoint_every", "rank", "blocks")
+_POSITIVE_TOO = ("micro_batch", "checkpoint_every", "rank", "blocks", "runs")
 _NOT_NEGATIVE = (
     *(
         "title_weight",
@@ -284,7 +305,9 @@ def _clashes(options: FinetuneOptions) -> list[str]:
     faults = []
     if options.epochs is not None and options.steps is not None:
         faults.append("epochs and steps are two ways to say one thing; give one")
-    if options.consistency_weight and not (options.augment and options.views >= 2):
+    if options.consistency_weight and not (
+        options.augment and (options.views is None or options.views >= 2)
+    ):
         faults.append("consistency_weight compares two views: it needs augment and views of 2 up")
     if options.classes is None and options.split_column is None and options.class_prompts == 1:
         faults.append("class_prompts of 1 needs the column of classes")

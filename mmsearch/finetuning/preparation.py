@@ -29,13 +29,18 @@ from mmsearch.training.distributed import local_device
 from mmsearch.training.loop import LoopOptions, Trainee
 from mmsearch.training.prefix import block_count
 
-LOOKS = AugmentOptions()
+_LOOKS = {
+    "mild": AugmentOptions(),
+    "strong": AugmentOptions(
+        least_area=0.3, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """options: with nothing left open. start: the model, loaded, as it was. known: whose knowledge
-    is to be kept, if it is not the start's."""
+    is to be kept, if it is not the start's. turn: how manieth run of several on the same views."""
 
     options: FinetuneOptions
     device: DeviceChoice
@@ -44,6 +49,12 @@ class Preparation:
     start: StartModel
     bounds: MediaBounds
     known: StartModel | None = None
+    turn: int = 0
+
+    def with_turn(self, turn: int) -> "Preparation":
+        """Other batches, drawings and dropout, of the same views."""
+        seed = self.options.seed - self.turn + turn
+        return replace(self, options=replace(self.options, seed=seed), turn=turn)
 
     @property
     def refits(self) -> bool:
@@ -73,6 +84,8 @@ class Preparation:
             learning_rate=None,
             validate_every=None,
             checkpoint_every=None,
+            augmentation="auto",
+            views=None,
         )
         towers = replace(self, start=self.start.under(weights), known=self.start)
         return towers.with_options(asked)
@@ -92,10 +105,18 @@ class Preparation:
         return Views(
             self.catalog,
             self.start.preprocessing,
-            LOOKS,
-            seed=self.options.seed,
+            self._look,
+            seed=self._view_seed,
             bounds=self.bounds,
         )
+
+    @property
+    def _view_seed(self) -> int:
+        return self.options.seed - self.turn
+
+    @property
+    def _look(self) -> AugmentOptions:
+        return _LOOKS[self.options.augmentation]
 
     def trainee(self, cache: Path, progress: ProgressListener) -> FineTuneModel:
         """A model to train; activations of its frozen part are kept in `cache`."""
@@ -107,7 +128,7 @@ class Preparation:
             self.views(),
             options,
             others=self.split.val,
-            view_key=f"{options.seed} {LOOKS}",
+            view_key=f"{self._view_seed} {self._look}",
             cache=cache,
             progress=progress,
             teacher=teacher or None,
@@ -141,19 +162,20 @@ _TIMED_PICTURES, _TIMED_PASSES = 8, 3
 
 def estimated_seconds(prepared: Preparation) -> float:
     """Of training on this machine: a few pictures' time in the image tower, times the passes."""
+    runs = prepared.options.runs
     if prepared.refits:
         again = prepared.for_refit(prepared.start.weights())
-        return _seconds_of(prepared) + _seconds_of(again)
-    return _seconds_of(prepared)
+        return _seconds_of(prepared, 1) + _seconds_of(again, runs)
+    return _seconds_of(prepared, runs)
 
 
-def _seconds_of(prepared: Preparation) -> float:
+def _seconds_of(prepared: Preparation, runs: int) -> float:
     options = prepared.options
     frozen, trained = _seconds_a_picture(prepared)
-    kept = 1 + (options.views if options.augment else 0)
+    kept = 1 + (options.views if options.augment and options.views else 0)
     cached = 0 if options.method == "full" else len(prepared.split.train) * kept
     rehearsed = rehearsed_in_a_step(options) if options.keep_weight else 0
-    passed = (options.steps or 0) * ((options.batch_size or 0) + rehearsed)
+    passed = runs * (options.steps or 0) * ((options.batch_size or 0) + rehearsed)
     measured = (frozen + trained) * len(prepared.split.val)
     return frozen * cached + trained * _STEP_PASSES * passed + measured
 

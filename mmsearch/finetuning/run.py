@@ -7,6 +7,7 @@ that a run which was stopped goes on from there.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -23,7 +24,7 @@ from mmsearch.finetuning.options import FinetuneOptions, Method
 from mmsearch.finetuning.outcome import Outcome
 from mmsearch.finetuning.preparation import Preparation, estimated_seconds, loop_options, prepare
 from mmsearch.finetuning.reporting import REFIT_STAGES, report_on
-from mmsearch.finetuning.soup import ALPHAS, SweepScore, Weights, interpolate, sweep
+from mmsearch.finetuning.soup import ALPHAS, SweepScore, Weights, interpolate, mean, sweep
 from mmsearch.finetuning.trials import Report, TrialsReport, require_optuna, search_settings
 from mmsearch.finetuning.workspace import Tuned, Workspace, default_out
 from mmsearch.media import MediaBounds
@@ -80,7 +81,7 @@ def finetune(
             trials = _search(prepared, options, space, listener)
             prepared = prepared.with_options(trials.apply(options))
         tuned = space.tuned() if options.resume else None
-        tuned = tuned or _train(prepared, space, listener, resume=options.resume)
+        tuned = tuned or _train(prepared, space, listener)
         if tuned is None:
             return None
         wish = options.fusion
@@ -140,23 +141,45 @@ def plan(
     )
 
 
-def _train(
-    prepared: Preparation, space: Workspace, progress: ProgressListener, *, resume: bool
-) -> Tuned | None:
+def _train(prepared: Preparation, space: Workspace, progress: ProgressListener) -> Tuned | None:
     """Trains, interpolates and writes the model folder; only the first process does the latter."""
-    domain, cache = prepared.validation_set(), space.work / "activations"
-    with MetricsLog(space.metrics, resume=resume) as log:
-        model = _in_turn(lambda: prepared.trainee(cache, progress))
-        result = _loop(prepared, model, domain, space.work, log, space, progress, resume=resume)
-        tuned = model.tuned_weights()
-        if prepared.refits:
+    domain, refits = prepared.validation_set(), prepared.refits
+    with MetricsLog(space.metrics, resume=prepared.options.resume) as log:
+        stage = partial(_stage, domain=domain, space=space, log=log, progress=progress)
+        runs = 1 if refits else prepared.options.runs
+        model, result, tuned = stage(prepared, space.work, runs=runs)
+        if refits:
             progress.note("now the projections once more, on the trained towers")
             refit, folder = prepared.for_refit(tuned), space.work / "projections"
-            heads = _in_turn(lambda: refit.trainee(cache, progress))
-            last = _loop(refit, heads, domain, folder, log, space, progress, resume=resume)
+            _, last, tuned = stage(refit, folder, runs=prepared.options.runs)
             result = _after(result, last)
-            tuned = heads.tuned_weights()
     return _write_best_mix(prepared, model, domain, tuned, result, space, progress)
+
+
+def _stage(
+    prepared: Preparation,
+    folder: Path,
+    *,
+    runs: int,
+    domain: DomainSet,
+    space: Workspace,
+    log: MetricsLog,
+    progress: ProgressListener,
+) -> tuple[FineTuneModel, LoopResult, Weights]:
+    """The first run's model, the standing after the last run, the mean of all runs' weights."""
+    models: list[FineTuneModel] = []
+    found: list[Weights] = []
+    result = LoopResult()
+    for turn in range(runs):
+        part = prepared.with_turn(turn)
+        model = _in_turn(partial(part.trainee, space.work / "activations", progress))
+        place = folder if turn == 0 else folder / f"run-{turn + 1}"
+        if runs > 1:
+            progress.note(f"run {turn + 1} of {runs}")
+        result = _after(result, _loop(part, model, domain, place, log, space, progress))
+        found.append(model.tuned_weights())
+        models = models or [model]
+    return models[0], result, mean(found)
 
 
 def _loop(
@@ -167,19 +190,19 @@ def _loop(
     log: MetricsLog,
     space: Workspace,
     progress: ProgressListener,
-    *,
-    resume: bool,
 ) -> LoopResult:
+    names = REFIT_STAGES if prepared.known else (STAGE, VALIDATION)
+    again = f"-{prepared.turn + 1}" if prepared.turn else ""
     result = run_loop(
         prepared.mining(model),
         lambda: _score(model, domain, None),
-        loop_options(prepared, resume=resume),
+        loop_options(prepared, resume=prepared.options.resume),
         folder,
         log,
         progress,
         score_name=SCORE_NAME,
         describe=lambda step: _batch_of(model, step),
-        stages=REFIT_STAGES if prepared.known else (STAGE, VALIDATION),
+        stages=(names[0] + again, names[1] + again),
     )
     if result.stopped:
         raise Interrupted(

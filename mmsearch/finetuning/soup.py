@@ -126,6 +126,23 @@ def interpolate(start: Weights, tuned: Weights, alpha: float) -> dict[str, Tenso
     return {name: _mix(value, tuned[name], alpha) for name, value in start.items()}
 
 
+def mean(runs: Sequence[Weights]) -> dict[str, Tensor]:
+    """A soup (Wortsman et al. 2022, "Model soups"): what all runs found stays, and what is one's
+    own cancels. runs: one or more, of one architecture; what is no floating number is the first's.
+    """
+    first, *others = runs
+    for other in others:
+        _require_alike(first, other)
+    return {name: _mean([run[name] for run in runs]) for name in first}
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    first = tensors[0]
+    if len(tensors) == 1 or not first.is_floating_point():
+        return first
+    return torch.stack([each.double() for each in tensors]).mean(dim=0).to(first.dtype)
+
+
 def _mix(start: Tensor, tuned: Tensor, alpha: float) -> Tensor:
     if alpha == 1 or not start.is_floating_point():
         return tuned.to(start.dtype)
@@ -136,12 +153,12 @@ def _mix(start: Tensor, tuned: Tensor, alpha: float) -> Tensor:
 def _require_alike(start: Weights, tuned: Weights) -> None:
     if different := sorted(start.keys() ^ tuned.keys()):
         raise InputError(
-            f"start and tuned weights differ in {len(different)} names, first '{different[0]}'; "
+            f"weights to be mixed differ in {len(different)} names, first '{different[0]}'; "
             "they must be of one architecture"
         )
     for name, value in start.items():
         if value.shape != tuned[name].shape:
             raise InputError(
-                f"'{name}' is {tuple(value.shape)} in the start and "
-                f"{tuple(tuned[name].shape)} in the tuned weights; they must be of one architecture"
+                f"'{name}' is {tuple(value.shape)} in one and {tuple(tuned[name].shape)} in "
+                "another; they must be of one architecture"
             )

@@ -64,7 +64,7 @@ def test_mixing_from_the_other_end_gives_the_same(alpha: float) -> None:
     ("tuned", "message"),
     [
         ({"weight": START["weight"]}, "differ in 2 names, first 'batches'"),
-        ({**START, "half": torch.ones(3)}, r"'half' is \(2,\) in the start and \(3,\)"),
+        ({**START, "half": torch.ones(3)}, r"'half' is \(2,\) in one and \(3,\)"),
     ],
 )
 def test_weights_of_another_architecture_are_refused(tuned: Weights, message: str) -> None:
