@@ -57,9 +57,9 @@ class FinetuneOptions:
     text_blocks: of the text tower's, None: as many, on a CPU 0, its projection alone; lock: a tower
     that stays; temperature: the start, None: the model's own; dropout: before the head.
     Steps: steps or epochs, not both; refit_epochs: of the projections alone, when towers have been
-    trained; runs: trainings of what comes last, each by chances of its own, whose weights are
-    averaged; micro_batch: rows encoded at once with their gradients kept (GradCache gives the whole
-    batch's); average: of the weights; patience: validations.
+    trained; runs: trainings of towers, then of projections, each by chances of its own, whose
+    weights are averaged; micro_batch: rows encoded at once with their gradients kept (GradCache
+    gives the whole batch's); average: of the weights; patience: validations.
     Losses: title_weight: of naming pictures among all class titles; class_weight: of a classifier
     beside; keep_weight: of staying near the start beyond the catalog, see `replay`; teacher: a
     model to learn from, teacher_weight: how much; consistency_weight: of two views' agreement;

@@ -162,20 +162,19 @@ _TIMED_PICTURES, _TIMED_PASSES = 8, 3
 
 def estimated_seconds(prepared: Preparation) -> float:
     """Of training on this machine: a few pictures' time in the image tower, times the passes."""
-    runs = prepared.options.runs
     if prepared.refits:
         again = prepared.for_refit(prepared.start.weights())
-        return _seconds_of(prepared, 1) + _seconds_of(again, runs)
-    return _seconds_of(prepared, runs)
+        return _seconds_of(prepared) + _seconds_of(again)
+    return _seconds_of(prepared)
 
 
-def _seconds_of(prepared: Preparation, runs: int) -> float:
+def _seconds_of(prepared: Preparation) -> float:
     options = prepared.options
     frozen, trained = _seconds_a_picture(prepared)
     kept = 1 + (options.views if options.augment and options.views else 0)
     cached = 0 if options.method == "full" else len(prepared.split.train) * kept
     rehearsed = rehearsed_in_a_step(options) if options.keep_weight else 0
-    passed = runs * (options.steps or 0) * ((options.batch_size or 0) + rehearsed)
+    passed = options.runs * (options.steps or 0) * ((options.batch_size or 0) + rehearsed)
     measured = (frozen + trained) * len(prepared.split.val)
     return frozen * cached + trained * _STEP_PASSES * passed + measured
 

@@ -143,15 +143,13 @@ def plan(
 
 def _train(prepared: Preparation, space: Workspace, progress: ProgressListener) -> Tuned | None:
     """Trains, interpolates and writes the model folder; only the first process does the latter."""
-    domain, refits = prepared.validation_set(), prepared.refits
+    domain = prepared.validation_set()
     with MetricsLog(space.metrics, resume=prepared.options.resume) as log:
         stage = partial(_stage, domain=domain, space=space, log=log, progress=progress)
-        runs = 1 if refits else prepared.options.runs
-        model, result, tuned = stage(prepared, space.work, runs=runs)
-        if refits:
+        model, result, tuned = stage(prepared, space.work)
+        if prepared.refits:
             progress.note("now the projections once more, on the trained towers")
-            refit, folder = prepared.for_refit(tuned), space.work / "projections"
-            _, last, tuned = stage(refit, folder, runs=prepared.options.runs)
+            _, last, tuned = stage(prepared.for_refit(tuned), space.work / "projections")
             result = _after(result, last)
     return _write_best_mix(prepared, model, domain, tuned, result, space, progress)
 
@@ -160,7 +158,6 @@ def _stage(
     prepared: Preparation,
     folder: Path,
     *,
-    runs: int,
     domain: DomainSet,
     space: Workspace,
     log: MetricsLog,
@@ -169,7 +166,7 @@ def _stage(
     """The first run's model, the standing after the last run, the mean of all runs' weights."""
     models: list[FineTuneModel] = []
     found: list[Weights] = []
-    result = LoopResult()
+    result, runs = LoopResult(), prepared.options.runs
     for turn in range(runs):
         part = prepared.with_turn(turn)
         model = _in_turn(partial(part.trainee, space.work / "activations", progress))

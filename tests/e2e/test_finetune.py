@@ -154,7 +154,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
 
 DEEP = (
     *("--method", "last-n", "--set", "blocks=1", "--set", "steps=12", "--set", "refit_epochs=16"),
-    *("--set", "views=1", "--set", "patience=0"),
+    *("--set", "views=1", "--set", "patience=0", "--set", "runs=2"),
 )
 
 
@@ -162,7 +162,7 @@ DEEP = (
 def deep(
     catalog: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """Towers first, then the projections once more."""
+    """Towers first, then the projections once more, each twice."""
     out = tmp_path_factory.mktemp("deep") / "tuned"
     done = run(*(catalog, "--model", tiny_model, "--classes", "colour", "--out", out), *DEEP)
     assert done.returncode == 0, done.stderr
@@ -175,9 +175,13 @@ def test_projections_are_refitted_on_trained_towers(
     out, done = deep
     assert "now the projections once more" in done.stderr
     lines = [json.loads(each) for each in (out / "metrics.jsonl").read_text().splitlines()]
-    counts = {stage: [line["stage"] for line in lines].count(stage) for stage in ("train", "refit")}
-    assert counts["train"] == 12
-    assert counts["refit"] > 4
+    stages = [line["stage"] for line in lines]
+    counts = {stage: stages.count(stage) for stage in ("train", "train-2", "refit", "refit-2")}
+    assert counts["train"] == counts["train-2"] == 12
+    assert counts["refit"] == counts["refit-2"] > 4
+    losses = [[line["loss"] for line in lines if line["stage"] == stage] for stage in counts]
+    assert losses[0] != losses[1]
+    assert losses[2] != losses[3]
     tuned = json.loads((out / "work" / "tuned.json").read_text())
     assert tuned["steps"] == sum(counts.values())
     first = next(line["score"] for line in lines if line["stage"] == "refit-validation")
@@ -199,12 +203,12 @@ def test_a_run_killed_while_it_refits_resumes_to_the_same_weights(
     with subprocess.Popen(command(*arguments), env=environment()) as process:
         metrics = out / "metrics.jsonl"
         while process.poll() is None and (
-            not metrics.exists() or metrics.read_text().count('"refit"') < 5
+            not metrics.exists() or metrics.read_text().count('"refit-2"') < 5
         ):
             time.sleep(0.02)
         process.kill()
     assert not (out / WEIGHTS).exists()
-    assert any((out / "work" / "projections" / "checkpoints").glob("step-*"))
+    assert any((out / "work" / "projections" / "run-2" / "checkpoints").glob("step-*"))
     resumed = run(*arguments, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     ours, theirs = (load_file(folder / WEIGHTS) for folder in (out, deep[0]))

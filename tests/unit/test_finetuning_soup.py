@@ -1,5 +1,6 @@
 """WiSE-FT: mixes of start and tuned weights, and which of them is chosen."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,6 +14,7 @@ from mmsearch.finetuning.soup import (
     Weights,
     choose,
     interpolate,
+    mean,
     sweep,
 )
 
@@ -58,6 +60,20 @@ def test_mixing_from_the_other_end_gives_the_same(alpha: float) -> None:
     one = interpolate({"w": START["weight"]}, {"w": TUNED["weight"]}, alpha)["w"]
     other = interpolate({"w": TUNED["weight"]}, {"w": START["weight"]}, 1 - alpha)["w"]
     torch.testing.assert_close(one, other)
+
+
+@given(st.lists(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_the_mean_of_runs_is_theirs_in_any_order(rows: list[list[float]]) -> None:
+    runs = [{"w": torch.tensor(row), "count": torch.tensor(at)} for at, row in enumerate(rows)]
+    found, turned = mean(runs), mean(runs[::-1])
+    expected = np.array(rows).mean(axis=0)
+    np.testing.assert_allclose(found["w"].numpy(), expected, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(turned["w"], found["w"])
+    assert found["count"] == 0
+
+
+def test_the_mean_of_one_run_is_that_run() -> None:
+    assert all(torch.equal(value, TUNED[name]) for name, value in mean([TUNED]).items())
 
 
 @pytest.mark.parametrize(
