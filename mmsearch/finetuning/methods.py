@@ -38,6 +38,11 @@ def rehearsed_in_a_step(options: FinetuneOptions) -> int:
     return 256 if options.method == "head" else 64
 
 
+def rehearsed_views(options: FinetuneOptions) -> int:
+    """Of each picture beside the plain one; deeper parts learned nothing from more."""
+    return 4 if options.method == "head" else 0
+
+
 class FineTuneModel:
     """A Trainee of `mmsearch.training.loop`. The start model stays as it is."""
 
@@ -54,11 +59,13 @@ class FineTuneModel:
         progress: ProgressListener,
         teacher: Encoder | None = None,
         known: StartModel | None = None,
+        like: "FineTuneModel | None" = None,
     ) -> None:
         """options: with nothing left open (`options.with_settings`). others: items that are only
         measured. view_key: names how random views are made; with the weights it tells the files
         in `cache` apart, which hold the frozen part's activations. known: the model whose
-        knowledge is rehearsed, where it is not `start`.
+        knowledge is rehearsed, where it is not `start`. like: another model of the same start and
+        options but the seed, what was computed for which serves this one too.
 
         Raises InputError for a tower that the method cannot train, or if `cache` cannot be written.
         """
@@ -97,7 +104,7 @@ class FineTuneModel:
         self._activations = Activations(start, frozen)
         self._start_texts = StartTexts(start)
         self._batches = self._make_batches(teacher, progress)
-        self._replay = self._make_replay(progress)
+        self._replay = self._make_replay(like, progress)
         self._accumulate = 1
 
     @property
@@ -224,9 +231,13 @@ class FineTuneModel:
             self._catalog, options, self._start_texts.encode, teacher=taught, device=device
         )
 
-    def _make_replay(self, progress: ProgressListener) -> Replay | None:
+    def _make_replay(
+        self, like: "FineTuneModel | None", progress: ProgressListener
+    ) -> Replay | None:
         if not self._options.keep_weight:
             return None
+        if like is not None and like._replay is not None:
+            return like._replay.reseeded(self._options.seed)
         progress.start("what the start model knows", None, device=self._start.device)
         known, parts = self._known, cut_for(self._options, self._known.model.visual)
         same = known is self._start
@@ -237,6 +248,7 @@ class FineTuneModel:
             (self._start_texts if same else StartTexts(known)).encode,
             trained=None if same else self._activations,
             pictures=rehearsed_in_a_step(self._options),
+            views=rehearsed_views(self._options),
             seed=self._options.seed,
         )
 

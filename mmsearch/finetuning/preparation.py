@@ -118,8 +118,11 @@ class Preparation:
     def _look(self) -> AugmentOptions:
         return _LOOKS[self.options.augmentation]
 
-    def trainee(self, cache: Path, progress: ProgressListener) -> FineTuneModel:
-        """A model to train; activations of its frozen part are kept in `cache`."""
+    def trainee(
+        self, cache: Path, progress: ProgressListener, *, like: FineTuneModel | None = None
+    ) -> FineTuneModel:
+        """A model to train; activations of its frozen part are kept in `cache`. like: that of
+        another turn."""
         options = self.options
         teacher = options.teacher and load_encoder(options.teacher, device=self.device.name)
         return FineTuneModel(
@@ -133,6 +136,7 @@ class Preparation:
             progress=progress,
             teacher=teacher or None,
             known=self.known,
+            like=like,
         )
 
     def mining(self, model: FineTuneModel) -> Trainee:

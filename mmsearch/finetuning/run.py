@@ -169,7 +169,8 @@ def _stage(
     result, runs = LoopResult(), prepared.options.runs
     for turn in range(runs):
         part = prepared.with_turn(turn)
-        model = _in_turn(partial(part.trainee, space.work / "activations", progress))
+        like = models[0] if models else None
+        model = _in_turn(partial(part.trainee, space.work / "activations", progress, like=like))
         place = folder if turn == 0 else folder / f"run-{turn + 1}"
         if runs > 1:
             progress.note(f"run {turn + 1} of {runs}")
