@@ -153,19 +153,12 @@ class Views:
         # A crop is enlarged less than the whole would be.
         side = math.ceil(size / math.sqrt(options.least_area))
         image = decode(path, bounds=self._bounds, draft=(side, side)).image
-        return random_view(image, self._spec, options, chance)
-
-
-def random_view(
-    image: Image.Image, spec: Preprocessing, options: AugmentOptions, chance: np.random.Generator
-) -> Pixels:
-    """A crop, perhaps mirrored, in other colours: uint8 (size, size, 3)."""
-    left, top, width, height = _crop(image.size, options, chance)
-    sharp = _RESAMPLING[spec.interpolation]
-    view = T.resized_crop(image, top, left, height, width, [spec.size, spec.size], sharp)
-    if options.flip and chance.random() < 0.5:
-        view = T.horizontal_flip(view)
-    return np.array(_coloured(view, options, chance), np.uint8)
+        left, top, width, height = _crop(image.size, options, chance)
+        sharp = _RESAMPLING[self._spec.interpolation]
+        view = T.resized_crop(image, top, left, height, width, [size, size], sharp)
+        if options.flip and chance.random() < 0.5:
+            view = T.horizontal_flip(view)
+        return np.array(_coloured(view, options, chance), np.uint8)
 
 
 class PlainPixels:

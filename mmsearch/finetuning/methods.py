@@ -38,11 +38,6 @@ def rehearsed_in_a_step(options: FinetuneOptions) -> int:
     return 256 if options.method == "head" else 64
 
 
-def rehearsed_views(options: FinetuneOptions) -> int:
-    """Of each picture beside the plain one; deeper parts learned nothing from more."""
-    return 4 if options.method == "head" else 0
-
-
 class FineTuneModel:
     """A Trainee of `mmsearch.training.loop`. The start model stays as it is."""
 
@@ -248,7 +243,6 @@ class FineTuneModel:
             (self._start_texts if same else StartTexts(known)).encode,
             trained=None if same else self._activations,
             pictures=rehearsed_in_a_step(self._options),
-            views=rehearsed_views(self._options),
             seed=self._options.seed,
         )
 

@@ -29,6 +29,8 @@ from mmsearch.training.distributed import local_device
 from mmsearch.training.loop import LoopOptions, Trainee
 from mmsearch.training.prefix import block_count
 
+# Of the weight of staying near the start, once the towers have learned their part.
+REFIT_KEEP = 3.0
 _LOOKS = {
     "mild": AugmentOptions(),
     "strong": AugmentOptions(
@@ -77,6 +79,7 @@ class Preparation:
         asked = replace(
             self.options,
             method="head",
+            keep_weight=REFIT_KEEP * self.options.keep_weight,
             epochs=self.options.refit_epochs,
             steps=None,
             batch_size=None,

@@ -20,7 +20,6 @@ from PIL import Image
 from torch import Tensor
 
 from mmsearch.evaluation.zero_shot import TEMPLATES
-from mmsearch.finetuning.augment import AugmentOptions, random_view
 from mmsearch.finetuning.images import Activations, ImageSide, channels_last
 from mmsearch.finetuning.start import StartModel
 from mmsearch.finetuning.texts import encode_all
@@ -31,10 +30,7 @@ from mmsearch.training.losses import similarity_kl
 _CLASSES = 1000
 # Of a step.
 _TEXTS_DRAWN, _MIXED = 128, 0.7
-_STEP, _VIEW = 5, 6
-_LOOK = AugmentOptions(
-    least_area=0.4, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05, blur=0.2, grey=0.1
-)
+_STEP = 5
 
 EncodeTexts = Callable[[Sequence[str]], Tensor]
 
@@ -80,21 +76,16 @@ class Replay:
         *,
         trained: Activations | None = None,
         pictures: int,
-        views: int = 0,
         seed: int,
     ) -> None:
         """known: whose knowledge is kept, and its side, texts, and activations of the frozen part.
         trained: the trained model's activations, where its frozen part is another. pictures: drawn
-        in a step; views: of each picture, beside the plain one.
+        in a step.
         """
+        shown = rehearsed_pictures(known.preprocessing)
         self._side = side
-        both: tuple[list[Tensor], list[Tensor]] = [], []
-        for view in range(1 + views):
-            shown = rehearsed_view(known.preprocessing, view)
-            both[0].extend(part.half() for part in activations(shown))
-            both[1].extend(part.half() for part in (trained(shown) if trained else ()))
-        self._known = torch.cat(both[0])
-        self._inputs = torch.cat(both[1]) if trained else self._known
+        self._known = torch.cat(activations(shown)).half()
+        self._inputs = self._known if trained is None else torch.cat(trained(shown)).half()
         self._texts = list(dict.fromkeys([*class_names(), *rehearsed_captions()]))
         self._words = torch.from_numpy(encode_all(encode_texts, self._texts)).to(known.device)
         self._seed, self._drawn = seed, min(pictures, len(self._inputs))
@@ -158,16 +149,6 @@ def rehearsed_pictures(preprocessing: Preprocessing) -> Pixels:
         with (folder / row["file"]).open("rb") as stream, Image.open(stream) as picture:
             squares.append(prepare(picture.convert("RGB"), preprocessing))
     return np.stack(squares)
-
-
-def rehearsed_view(preprocessing: Preprocessing, number: int) -> Pixels:
-    """uint8 (p, size, size, 3): random views, always the same ones for a number; 0: the plain."""
-    plain = rehearsed_pictures(preprocessing)
-    if number == 0:
-        return plain
-    chance = np.random.default_rng([_VIEW, number])
-    views = (random_view(Image.fromarray(each), preprocessing, _LOOK, chance) for each in plain)
-    return np.stack(list(views))
 
 
 def _rows() -> list[dict[str, str]]:
