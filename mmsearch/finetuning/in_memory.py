@@ -58,12 +58,13 @@ class InMemoryTowers:
 
     @torch.inference_mode()
     def _encode(self, batches: Iterable[tuple[str, Tensor]]) -> Floats:
-        training = self._towers.training
+        modes = [(module, module.training) for module in self._towers.modules()]
         self._towers.eval()
         try:
             found = [functional_call(self._towers, self._weights, batch) for batch in batches]
         finally:
-            self._towers.train(training)
+            for module, training in modes:
+                module.training = training
         return torch.cat(found).cpu().numpy()
 
 

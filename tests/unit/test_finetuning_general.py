@@ -100,6 +100,17 @@ def test_other_weights_are_run_and_the_model_s_own_stay(
         assert torch.equal(value, weights[name]), name
 
 
+def test_measuring_leaves_every_module_in_its_mode(files: ModelFiles) -> None:
+    """A batch norm that is left in training would go on to learn from what it is shown."""
+    model = load_model(files).eval()
+    model.visual.train()
+    modes = [module.training for module in model.modules()]
+    weights = dict(model.state_dict())
+    towers = InMemoryTowers(model, weights, files.open_tokenizer(), files.preprocessing)
+    towers.encode_texts(["a red square"])
+    assert [module.training for module in model.modules()] == modes
+
+
 def test_a_tower_that_kept_its_weights_is_not_run_again(
     weights: dict[str, Tensor], probe: GeneralProbe
 ) -> None:
