@@ -19,7 +19,7 @@ Method: TypeAlias = Literal["head", "lora", "last-n", "full"]
 MethodWish: TypeAlias = Literal["auto", "head", "lora", "last-n", "full"]
 Loss: TypeAlias = Literal["infonce", "sigmoid"]
 Lock: TypeAlias = Literal["none", "image", "text"]
-Augmentation: TypeAlias = Literal["auto", "mild", "strong"]
+Augmentation: TypeAlias = Literal["mild", "strong"]
 FusionAsked: TypeAlias = Literal["none", "auto", "late", "early", "attention"]
 
 
@@ -30,18 +30,15 @@ class _Defaults:
     learning_rate: float
     epochs: float
     batch: int
-    augmentation: Augmentation
-    views: int
 
 
 # A head on frozen features takes a high rate and many epochs, which are cheap: at half the rate and
-# three times the epochs it learned more and forgot less. What lies deeper forgets at such rates,
-# and learns pictures by heart unless it sees many views of them.
+# three times the epochs it learned more and forgot less. What lies deeper forgets at such rates.
 _DEFAULTS: dict[Method, _Defaults] = {
-    "head": _Defaults(1e-3, 55, 256, "mild", 4),
-    "lora": _Defaults(1e-3, 12, 64, "strong", 12),
-    "last-n": _Defaults(3e-4, 10, 64, "strong", 12),
-    "full": _Defaults(1e-4, 8, 64, "strong", 12),
+    "head": _Defaults(1e-3, 55, 256),
+    "lora": _Defaults(1e-3, 12, 64),
+    "last-n": _Defaults(3e-4, 10, 64),
+    "full": _Defaults(1e-4, 8, 64),
 }
 
 
@@ -71,7 +68,7 @@ class FinetuneOptions:
     method: MethodWish = "auto"
     loss: Loss = "infonce"
     lock: Lock = "none"
-    rank: int = 32
+    rank: int = 8
     blocks: int = 4
     text_blocks: int | None = None
     temperature: float | None = None
@@ -88,8 +85,8 @@ class FinetuneOptions:
     allow_straddling: bool = False
 
     augment: bool = True
-    augmentation: Augmentation = "auto"
-    views: int | None = None
+    augmentation: Augmentation = "mild"
+    views: int = 4
     class_balanced: bool = True
     word_dropout: float = 0.0
     modality_dropout: float = 0.0
@@ -170,8 +167,6 @@ class Settled:
     batch_size: int
     micro_batch: int
     text_blocks: int
-    augmentation: Augmentation
-    views: int
     learning_rate: float
     validate_every: int
     checkpoint_every: int
@@ -199,10 +194,6 @@ def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice)
         batch_size=batch,
         micro_batch=options.micro_batch or piece,
         text_blocks=_text_blocks(options, on_cpu=on_cpu),
-        augmentation=defaults.augmentation
-        if options.augmentation == "auto"
-        else options.augmentation,
-        views=defaults.views if options.views is None else options.views,
         learning_rate=options.learning_rate or defaults.learning_rate,
         validate_every=every,
         checkpoint_every=options.checkpoint_every or 2 * every,
@@ -227,8 +218,6 @@ def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOption
         batch_size=settings.batch_size,
         micro_batch=settings.micro_batch,
         text_blocks=settings.text_blocks,
-        augmentation=settings.augmentation,
-        views=settings.views,
         learning_rate=settings.learning_rate,
         validate_every=settings.validate_every,
         checkpoint_every=settings.checkpoint_every,
@@ -305,9 +294,7 @@ def _clashes(options: FinetuneOptions) -> list[str]:
     faults = []
     if options.epochs is not None and options.steps is not None:
         faults.append("epochs and steps are two ways to say one thing; give one")
-    if options.consistency_weight and not (
-        options.augment and (options.views is None or options.views >= 2)
-    ):
+    if options.consistency_weight and not (options.augment and options.views >= 2):
         faults.append("consistency_weight compares two views: it needs augment and views of 2 up")
     if options.classes is None and options.split_column is None and options.class_prompts == 1:
         faults.append("class_prompts of 1 needs the column of classes")

@@ -30,7 +30,7 @@ from mmsearch.training.loop import LoopOptions, Trainee
 from mmsearch.training.prefix import block_count
 
 # Of the weight of staying near the start, once the towers have learned their part.
-REFIT_KEEP = 3.0
+REFIT_KEEP = 1.5
 _LOOKS = {
     "mild": AugmentOptions(),
     "strong": AugmentOptions(
@@ -87,8 +87,6 @@ class Preparation:
             learning_rate=None,
             validate_every=None,
             checkpoint_every=None,
-            augmentation="auto",
-            views=None,
         )
         towers = replace(self, start=self.start.under(weights), known=self.start)
         return towers.with_options(asked)
@@ -178,7 +176,7 @@ def estimated_seconds(prepared: Preparation) -> float:
 def _seconds_of(prepared: Preparation) -> float:
     options = prepared.options
     frozen, trained = _seconds_a_picture(prepared)
-    kept = 1 + (options.views if options.augment and options.views else 0)
+    kept = 1 + (options.views if options.augment else 0)
     cached = 0 if options.method == "full" else len(prepared.split.train) * kept
     rehearsed = rehearsed_in_a_step(options) if options.keep_weight else 0
     passed = options.runs * (options.steps or 0) * ((options.batch_size or 0) + rehearsed)
