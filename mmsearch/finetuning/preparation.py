@@ -42,7 +42,8 @@ _LOOKS = {
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """options: with nothing left open. start: the model, loaded, as it was. known: whose knowledge
-    is to be kept, if it is not the start's. turn: how manieth run of several on the same views."""
+    is to be kept, if it is not the start's. turn: which of several runs on the same views, from 0.
+    """
 
     options: FinetuneOptions
     device: DeviceChoice

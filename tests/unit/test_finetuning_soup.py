@@ -123,7 +123,9 @@ def test_the_best_of_what_keeps_enough_is_chosen(points: list[SweepPoint]) -> No
     for point in points:
         enough = point.score.general >= 0.99 * start.general
         assert not enough or point.score.in_domain <= found.chosen.score.in_domain
-    assert found.general_kept >= 0.99 - 1e-6 or found.chosen.alpha == 0
+    # As a difference: of a start that knows next to nothing any share is noise.
+    kept = found.general_kept * start.general
+    assert kept >= 0.99 * start.general - 1e-8 or found.chosen.alpha == 0
     assert f"{start.in_domain:.3f}" in found.reason
 
 
