@@ -13,13 +13,13 @@ from torch.func import functional_call
 from mmsearch.encoders.tokenize import Tokenizer
 from mmsearch.finetuning.general import GeneralScore, GeneralSet, Towers, general_set
 from mmsearch.finetuning.soup import Weights
+from mmsearch.finetuning.start import NEITHER_TOWER
 from mmsearch.media import Preprocessing
 from mmsearch.records import Floats, Pixels
 
 # Activations of a convolutional tower on more pictures no longer stay in a CPU's caches.
 _PICTURES, _GPU_PICTURES, _TEXTS = 8, 128, 64
 _IMAGE_TOWER = "visual."
-_NEITHER_TOWER = ("logit_scale", "logit_bias")
 
 
 class InMemoryTowers:
@@ -102,7 +102,7 @@ class GeneralProbe:
         changed = {
             name.startswith(_IMAGE_TOWER)
             for name, value in weights.items()
-            if name not in _NEITHER_TOWER and not torch.equal(value, self._start[name])
+            if name not in NEITHER_TOWER and not torch.equal(value, self._start[name])
         }
         pictures = towers.encode_pixels(self._set.pixels) if True in changed else self._pictures
         words = towers.encode_texts(self._texts) if False in changed else self._words

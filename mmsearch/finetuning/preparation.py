@@ -21,7 +21,7 @@ from mmsearch.finetuning.parameters import projections
 from mmsearch.finetuning.sampling import Sampler, SamplingOptions
 from mmsearch.finetuning.soup import Weights
 from mmsearch.finetuning.splits import Split, split_items
-from mmsearch.finetuning.start import StartModel, load_start
+from mmsearch.finetuning.start import NEITHER_TOWER, StartModel, load_start
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 from mmsearch.sources import Source
@@ -75,7 +75,7 @@ class Preparation:
         """
         weights = self.start.weights()
         parts = cut_for(self.options, self.start.model.visual)
-        kept = projections(self.start.model, parts) | {"logit_scale", "logit_bias"}
+        kept = {*projections(self.start.model, parts), *NEITHER_TOWER}
         weights |= {name: value for name, value in tuned.items() if name not in kept}
         asked = replace(
             self.options,

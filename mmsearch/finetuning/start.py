@@ -22,6 +22,8 @@ from mmsearch.records import Pixels
 
 # open_clip's bound on the inverse temperature.
 MOST_SCALE = 100.0
+# Weights that belong to neither tower: the temperature, and SigLIP's bias.
+NEITHER_TOWER = ("logit_scale", "logit_bias")
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,27 @@ def test_open_clip_loads_the_folder(
     assert vector.isfinite().all()
 
 
+def kill_at(arguments: list[object], out: Path, stage: str, steps: int) -> None:
+    """Kills a run once it has logged so many steps of a stage, before it has written its model."""
+    with subprocess.Popen(command(*arguments), env=environment()) as process:
+        metrics = out / "metrics.jsonl"
+        while process.poll() is None and (
+            not metrics.exists() or metrics.read_text().count(f'"{stage}"') < steps
+        ):
+            time.sleep(0.02)
+        process.kill()
+    assert not (out / WEIGHTS).exists()
+
+
+def resume_to(arguments: list[object], out: Path, undisturbed: Path) -> None:
+    """Resumes, and asserts that the weights are those of the run that nothing disturbed."""
+    resumed = run(*arguments, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    ours, theirs = (load_file(folder / WEIGHTS) for folder in (out, undisturbed))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 def test_a_killed_run_resumes_to_the_same_weights(
     catalog: Path,
     tiny_model: Path,
@@ -136,20 +157,9 @@ def test_a_killed_run_resumes_to_the_same_weights(
         *(catalog, "--model", tiny_model, "--classes", "colour", "--out", out),
         *("--method", "head", *STEPS, "--quiet"),
     ]
-    with subprocess.Popen(command(*arguments), env=environment()) as process:
-        metrics = out / "metrics.jsonl"
-        while process.poll() is None and (
-            not metrics.exists() or metrics.read_text().count('"train"') < 10
-        ):
-            time.sleep(0.02)
-        process.kill()
-    assert not (out / WEIGHTS).exists()
+    kill_at(arguments, out, "train", 10)
     assert any((out / "work" / "checkpoints").glob("step-*"))
-    resumed = run(*arguments, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    ours, theirs = (load_file(folder / WEIGHTS) for folder in (out, straight[0]))
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    resume_to(arguments, out, straight[0])
 
 
 DEEP = (
@@ -200,19 +210,9 @@ def test_a_run_killed_while_it_refits_resumes_to_the_same_weights(
         *(catalog, "--model", tiny_model, "--classes", "colour", "--out", out),
         *(*DEEP, "--quiet"),
     ]
-    with subprocess.Popen(command(*arguments), env=environment()) as process:
-        metrics = out / "metrics.jsonl"
-        while process.poll() is None and (
-            not metrics.exists() or metrics.read_text().count('"refit-2"') < 5
-        ):
-            time.sleep(0.02)
-        process.kill()
-    assert not (out / WEIGHTS).exists()
+    kill_at(arguments, out, "refit-2", 5)
     assert any((out / "work" / "projections" / "run-2" / "checkpoints").glob("step-*"))
-    resumed = run(*arguments, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    ours, theirs = (load_file(folder / WEIGHTS) for folder in (out, deep[0]))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    resume_to(arguments, out, deep[0])
 
 
 def test_a_dry_run_writes_nothing(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
