@@ -8,9 +8,15 @@ None of them is a drawing of the sample catalog, by which forgetting is measured
 
 import argparse
 import csv
+import io
 import random
 import sys
+import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +32,27 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "mmsearch" / "sample" / "data"
 OUT = ROOT / "mmsearch" / "finetuning" / "rehearsal"
 
-COUNT, SIDE = 1250, 160
-# Things; people, flags, symbols and what nobody sorted are left out.
-FOLDERS = (
-    "animals", "buildings", "computer", "containers", "education", "electronics", "food",
-    "geography", "office", "plants", "recreation", "science", "tools", "transportation",
-)  # fmt: skip
-LEFT_OUT = ("religion", "weapons", "alcohol", "drugs", "icons", "symbol", "sign", "flag", "map")
+SIDE, QUALITY = 144, 50
+# Of one concept, so that no kind of thing drowns the others.
+MOST_ALIKE = 4
 CAPTION_CHARACTERS = range(3, 41)
+LEFT_OUT = ("religion", "weapons", "alcohol", "drugs")
 
 LICENSE = """\
-The pictures in this folder come from the Open Clip Art Library, as Debian packages it
+The pictures in drawings.zip come from the Open Clip Art Library, as Debian packages it
 (openclipart-svg, version 0.18+dfsg). Their authors have dedicated them to the public domain
 (Creative Commons Public Domain Dedication); captions.csv names each file's origin and author.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """origin: in the package. image: WebP."""
+
+    caption: str
+    origin: str
+    author: str
+    image: bytes
 
 
 def main() -> int:
@@ -47,60 +60,64 @@ def main() -> int:
     arguments.add_argument("openclipart", type=Path, help="the unpacked folder: png/ and svg/")
     root = arguments.parse_args().openclipart
     OUT.mkdir(exist_ok=True)
-    for old in OUT.glob("*.webp"):
-        old.unlink()
-    rows: list[tuple[str, str, str, str]] = []
-    for picture, svg in candidates(root):
-        # Author first: it refuses what is not marked as public domain.
-        try:
-            name, drawn = author(svg), draw(svg, cut=(0, 0, 0, 0))
-        except SystemExit:
-            continue
-        drawn.thumbnail((SIDE, SIDE))
-        file = f"{len(rows):04}.webp"
-        drawn.save(OUT / file, quality=60, method=6)
-        rows.append((file, picture.captions[0], svg.relative_to(root).as_posix(), name))
-        if len(rows) == COUNT:
-            break
-    rows = without_samples(rows)
+    with ProcessPoolExecutor() as processes:
+        found = list(processes.map(partial(drawn, root), candidates(root), chunksize=16))
+    kept = without_samples([each for each in found if each is not None])
+    rows = [(f"{at:04}.webp", each) for at, each in enumerate(kept)]
+    with zipfile.ZipFile(OUT / "drawings.zip", "w") as archive:
+        for name, each in rows:
+            # A date of its own would make each build another file.
+            archive.writestr(zipfile.ZipInfo(name), each.image)
     with (OUT / "captions.csv").open("w", newline="", encoding="utf-8") as table:
-        csv.writer(table).writerows([("file", "caption", "origin", "author"), *rows])
+        writer = csv.writer(table)
+        writer.writerow(("file", "caption", "origin", "author"))
+        writer.writerows((name, each.caption, each.origin, each.author) for name, each in rows)
     (OUT / "LICENSE.txt").write_text(LICENSE, encoding="utf-8")
     total = sum(path.stat().st_size for path in OUT.iterdir())
     print(f"{len(rows)} pictures, {total / 1e6:.2f} MB, in {OUT}")
     return 0
 
 
+def drawn(root: Path, candidate: tuple[Picture, Path]) -> Drawn | None:
+    """None where the SVG cannot be drawn or is not marked as public domain."""
+    picture, svg = candidate
+    try:
+        name, image = author(svg), draw(svg, cut=(0, 0, 0, 0))
+    except SystemExit:
+        return None
+    image.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    image.save(file, "webp", quality=QUALITY, method=6)
+    return Drawn(picture.captions[0], svg.relative_to(root).as_posix(), name, file.getvalue())
+
+
 def candidates(root: Path) -> Iterator[tuple[Picture, Path]]:
-    """In an order drawn by chance, one of each concept."""
+    """In an order drawn by chance; none of a concept that the sample catalog names."""
     sampled = {root / "svg" / origin.source for origin in read_origins().values()}
     with (SAMPLE / "products.csv").open(encoding="utf-8", newline="") as table:
-        seen = {concept_of(row["title"]) for row in csv.DictReader(table)}
+        named = {concept_of(row["title"]) for row in csv.DictReader(table)}
     pictures = list(read_openclipart(root))
     random.Random(0).shuffle(pictures)  # noqa: S311 - no secret
+    taken: Counter[str] = Counter()
     for picture in pictures:
-        if picture.path is None or not picture.captions:
+        if picture.path is None or not picture.captions or picture.concept in named:
             continue
-        place = picture.path.relative_to(root / "png")
-        svg = (root / "svg" / place).with_suffix(".svg")
-        named = any(word in place.as_posix().casefold() for word in LEFT_OUT)
-        if place.parts[0] not in FOLDERS or named or svg in sampled or not svg.exists():
-            continue
-        if picture.concept not in seen and len(picture.captions[0]) in CAPTION_CHARACTERS:
-            seen.add(picture.concept)
+        svg = (root / "svg" / picture.path.relative_to(root / "png")).with_suffix(".svg")
+        unwanted = any(word in svg.as_posix().casefold() for word in LEFT_OUT)
+        fits = len(picture.captions[0]) in CAPTION_CHARACTERS and not unwanted
+        if fits and svg.exists() and svg not in sampled and taken[picture.concept] < MOST_ALIKE:
+            taken[picture.concept] += 1
             yield picture, svg
 
 
-def without_samples(rows: Sequence[tuple[str, str, str, str]]) -> list[tuple[str, str, str, str]]:
-    """Removes those that show a drawing of the sample catalog anew, with their files."""
+def without_samples(found: Sequence[Drawn]) -> list[Drawn]:
+    """Leaves out those that show a drawing of the sample catalog anew."""
     sampled = sorted((SAMPLE / "images").glob("*.webp"))
-    files = [*sampled, *(OUT / row[0] for row in rows)]
-    prints = [read_print(file, MediaBounds()).thumbnail for file in files]
-    found = find_edited(np.stack(prints), threshold=EDITED_AGREEMENT).found.pairs.tolist()
-    taken = {two - len(sampled) for one, two in found if one < len(sampled) <= two}
-    for at in taken:
-        (OUT / rows[at][0]).unlink()
-    return [row for at, row in enumerate(rows) if at not in taken]
+    pictures: list[Path | bytes] = [*sampled, *(each.image for each in found)]
+    prints = [read_print(picture, MediaBounds()).thumbnail for picture in pictures]
+    pairs = find_edited(np.stack(prints), threshold=EDITED_AGREEMENT).found.pairs.tolist()
+    taken = {two - len(sampled) for one, two in pairs if one < len(sampled) <= two}
+    return [each for at, each in enumerate(found) if at not in taken]
 
 
 if __name__ == "__main__":

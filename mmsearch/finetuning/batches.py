@@ -15,6 +15,7 @@ from mmsearch.finetuning.augment import Views
 from mmsearch.finetuning.data import UNLABELLED, TrainCatalog
 from mmsearch.finetuning.hard_negatives import positives_and_ignored
 from mmsearch.finetuning.images import Readable
+from mmsearch.finetuning.mixing import Mixture
 from mmsearch.finetuning.objective import TEACHER_SCALE, Known, Targets
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.sampling import PLAIN_VIEW, Draw
@@ -101,7 +102,9 @@ class Batches:
         # UNLABELLED is -1: the last place, which no title has.
         return [template.replace("{}", self._titles[at]) for at in used], place[draw.labels]
 
-    def targets(self, draw: Draw, places: Ids, readable: Readable) -> Targets:
+    def targets(
+        self, draw: Draw, places: Ids, readable: Readable, mixture: Mixture | None = None
+    ) -> Targets:
         """draw: the whole batch; readable: bool (b,), pictures that could be decoded."""
         seen = draw.has_image & readable
         texts = self._start_texts(draw.texts)
@@ -121,6 +124,7 @@ class Batches:
             seen=self._tensor(seen),
             both=self._tensor(seen & draw.has_text),
             teacher=None if self._teacher is None else self._teacher.of(draw),
+            mixture=mixture,
         )
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:

@@ -5,7 +5,7 @@ of every view that training will ask for lie in a file, if that is not too large
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,16 +224,24 @@ class Activations:
     def __call__(self, pixels: Pixels) -> list[Tensor]:
         """pixels: uint8 (n, size, size, 3) → float32 (b, …) in batches."""
         if self._pixels is not pixels:
-            parts = [pixels[at : at + _BATCH] for at in range(0, len(pixels), _BATCH)]
-            self._kept = [self._run(self._start.inputs(part)) for part in parts]
+            self._kept = [self._run(self._start.inputs(part)) for part in _batches(pixels)]
             self._pixels = pixels
         return self._kept
+
+    @torch.no_grad()
+    def once(self, pixels: Pixels) -> Tensor:
+        """pixels: uint8 (n, size, size, 3) → float16 (n, …), which is not kept here."""
+        return torch.cat([self._run(self._start.inputs(part)).half() for part in _batches(pixels)])
 
     def _run(self, inputs: Tensor) -> Tensor:
         if self._frozen is None:
             return inputs
         # Small pieces stay in a CPU's caches.
         return torch.cat([self._frozen(part) for part in torch.split(inputs, _PIECE)])
+
+
+def _batches(pixels: Pixels) -> Iterator[Pixels]:
+    return (pixels[at : at + _BATCH] for at in range(0, len(pixels), _BATCH))
 
 
 def channels_last(activations: Tensor) -> Tensor:

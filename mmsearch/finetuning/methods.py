@@ -15,8 +15,15 @@ from torch import Tensor, nn
 from mmsearch.encoders.base import Encoder
 from mmsearch.finetuning.augment import Views
 from mmsearch.finetuning.batches import Batches, teacher_model
-from mmsearch.finetuning.images import Activations, ImageSide, cut_for, picture_inputs
+from mmsearch.finetuning.images import (
+    Activations,
+    ImageSide,
+    Readable,
+    cut_for,
+    picture_inputs,
+)
 from mmsearch.finetuning.lora import merged
+from mmsearch.finetuning.mixing import Mixture, draw_shares, neighbours
 from mmsearch.finetuning.objective import Objective
 from mmsearch.finetuning.options import FinetuneOptions, Method
 from mmsearch.finetuning.parameters import choose_parameters, groups, trains_text_blocks
@@ -35,7 +42,7 @@ from mmsearch.training.loop import LoopOptions
 
 def rehearsed_in_a_step(options: FinetuneOptions) -> int:
     """Pictures; to a head each is a vector, to deeper parts a pass through them."""
-    return 256 if options.method == "head" else 64
+    return 512 if options.method == "head" else 64
 
 
 class FineTuneModel:
@@ -138,7 +145,9 @@ class FineTuneModel:
         following = self._sampler.draw(place + 1, rank=here.rank, world=here.world)
         self._inputs.prepare(following.items, following.views)
         titles, places = self._batches.titles(whole, place)
-        targets = self._batches.targets(whole, places, self._all_ranks(readable))
+        inputs, mixture = self._mixed(whole, place, inputs, readable)
+        seen = self._all_ranks(readable.astype(np.float32)) > 0
+        targets = self._batches.targets(whole, places, seen.cpu().numpy(), mixture)
         parts: dict[str, float] = {}
 
         def loss(images: Tensor, texts: Tensor, named: Tensor, *more: Tensor) -> Tensor:
@@ -229,7 +238,7 @@ class FineTuneModel:
     def _make_replay(
         self, like: "FineTuneModel | None", progress: ProgressListener
     ) -> Replay | None:
-        if not self._options.keep_weight:
+        if not self._options.rehearses:
             return None
         if like is not None and like._replay is not None:
             return like._replay.reseeded(self._options.seed)
@@ -242,6 +251,7 @@ class FineTuneModel:
             self._activations if same else Activations(known, parts.frozen),
             (self._start_texts if same else StartTexts(known)).encode,
             trained=None if same else self._activations,
+            most=self._options.rehearsed,
             pictures=rehearsed_in_a_step(self._options),
             seed=self._options.seed,
         )
@@ -268,9 +278,29 @@ class FineTuneModel:
             return None
         return self._inputs(draw.items, draw.second_views)[0]
 
-    def _all_ranks(self, readable: Any) -> Any:
-        flags = torch.from_numpy(readable.astype(np.float32)).to(self._start.device)
-        return gather_rows(flags[:, None])[:, 0].cpu().numpy() > 0
+    def _mixed(
+        self, whole: Draw, place: int, inputs: Tensor, readable: Readable
+    ) -> tuple[Tensor, Mixture | None]:
+        """inputs: those of this rank's part → the same mixed two by two, and how the whole batch
+        is."""
+        options, here = self._options, ranks()
+        if not options.mixup:
+            return inputs, None
+        shares = draw_shares(whole, chance=options.mixup, seed=options.seed, step=place)
+        count = len(inputs)
+        mine = shares[here.rank * count : (here.rank + 1) * count]
+        partners = neighbours(count)
+        mine = np.where(readable & readable[partners], mine, np.float32(1))
+        device = self._start.device
+        part = Mixture(torch.from_numpy(partners).to(device), torch.from_numpy(mine).to(device))
+        ends = torch.arange(here.world, device=device).repeat_interleave(count) * count
+        everyone = part.partners.repeat(here.world) + ends
+        return part.of(inputs), Mixture(everyone, self._all_ranks(mine))
+
+    def _all_ranks(self, values: Floats) -> Tensor:
+        """float32 (b / ranks,) → (b,)."""
+        here = torch.from_numpy(values).to(self._start.device)
+        return gather_rows(here[:, None])[:, 0]
 
     def _sides(self, weights: Weights | None) -> tuple[ImageSide, TextSide]:
         if weights is None:

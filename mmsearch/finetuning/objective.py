@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mmsearch.finetuning.mixing import Mixture
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.start import MOST_SCALE
 from mmsearch.training.losses import (
@@ -40,7 +41,8 @@ class Known:
 class Targets:
     """Of one batch of b items. same, ignored: bool (b, b), pictures by texts. labels: int64 (b,),
     -1 without; title_labels: int64 (b,), places among the titles in use. seen: bool (b,), pictures
-    that are there. both: bool (b,), those with a text too.
+    that are there. both: bool (b,), those with a text too. mixture: of the pictures, None if each
+    is shown by itself.
     """
 
     same: Tensor
@@ -50,6 +52,7 @@ class Targets:
     seen: Tensor
     both: Tensor
     teacher: Known | None
+    mixture: Mixture | None = None
 
 
 class Objective(nn.Module):
@@ -91,20 +94,23 @@ class Objective(nn.Module):
 
         Each loss by name, weighted, and their sum as 'loss'.
         """
-        options, labels = self._options, torch.where(targets.seen, targets.labels, -1)
+        options, mixture = self._options, targets.mixture
+        labels = torch.where(targets.seen, targets.labels, -1)
         parts = {"contrast": self._contrast(images, texts, targets)}
         if len(titles) > 1 and options.title_weight:
             named = torch.where(targets.seen, targets.title_labels, -1)
             logits = title_logits(images, titles, self._title_scale)
-            parts["titles"] = options.title_weight * class_cross_entropy(
-                logits, named, smoothing=_SMOOTHING
+            parts["titles"] = options.title_weight * _naming(
+                logits, named, mixture, smoothing=_SMOOTHING
             )
         if self.classifier is not None:
             classes = nn.functional.normalize(self.classifier, dim=-1)
             logits = title_logits(images, classes, self._title_scale.detach())
-            parts["classes"] = options.class_weight * class_cross_entropy(logits, labels)
+            parts["classes"] = options.class_weight * _naming(logits, labels, mixture)
         if targets.teacher is not None:
-            strayed = _towards(targets.teacher, images, texts, targets.both)
+            # What a teacher says of a mixed picture is not known.
+            both = targets.both if mixture is None else targets.both & ~mixture.mixed
+            strayed = _towards(targets.teacher, images, texts, both)
             parts["teacher"] = options.teacher_weight * strayed
         if second is not None:
             agreed = view_consistency(images[targets.seen], second[targets.seen])
@@ -116,9 +122,26 @@ class Objective(nn.Module):
         return self.title_log_scale.exp().clamp(max=MOST_SCALE)
 
     def _contrast(self, images: Tensor, texts: Tensor, targets: Targets) -> Tensor:
+        same = targets.same if targets.mixture is None else targets.mixture.of(targets.same)
         if self._options.loss == "sigmoid":
-            return sigmoid(images, texts, self.scale, self.bias, targets.same, targets.ignored)
-        return info_nce(images, texts, self.scale, targets.same, targets.ignored)
+            return sigmoid(images, texts, self.scale, self.bias, same, targets.ignored)
+        return info_nce(images, texts, self.scale, same, targets.ignored)
+
+
+def _naming(
+    logits: Tensor, labels: Tensor, mixture: Mixture | None, *, smoothing: float = 0.0
+) -> Tensor:
+    """A mixed picture is to be named as both that are in it, each by its share."""
+    if mixture is None:
+        return class_cross_entropy(logits, labels, smoothing=smoothing)
+    own, other = (
+        class_cross_entropy(logits, named, smoothing=smoothing, weights=weights)
+        for named, weights in (
+            (labels, mixture.shares),
+            (labels[mixture.partners], 1 - mixture.shares),
+        )
+    )
+    return own + other
 
 
 def _towards(model: Known, images: Tensor, texts: Tensor, both: Tensor) -> Tensor:

@@ -25,20 +25,23 @@ FusionAsked: TypeAlias = Literal["none", "auto", "late", "early", "attention"]
 
 @dataclass(frozen=True, slots=True)
 class _Defaults:
-    """By method. batch: pictures a step, if the training split has so many."""
+    """By method. batch: pictures a step, if the training split has so many. mixup: their share."""
 
     learning_rate: float
     epochs: float
     batch: int
+    mixup: float
 
 
 # A head on frozen features takes a high rate and many epochs, which are cheap: at half the rate and
 # three times the epochs it learned more and forgot less. What lies deeper forgets at such rates.
+# Mixed pictures keep a head from learning the training split by heart; a tower learns less of them
+# in the few steps that it gets.
 _DEFAULTS: dict[Method, _Defaults] = {
-    "head": _Defaults(1e-3, 55, 256),
-    "lora": _Defaults(1e-3, 12, 64),
-    "last-n": _Defaults(3e-4, 10, 64),
-    "full": _Defaults(1e-4, 8, 64),
+    "head": _Defaults(1e-3, 55, 256, 0.5),
+    "lora": _Defaults(1e-3, 12, 64, 0.0),
+    "last-n": _Defaults(3e-4, 10, 64, 0.0),
+    "full": _Defaults(1e-4, 8, 64, 0.0),
 }
 
 
@@ -57,10 +60,11 @@ class FinetuneOptions:
     trained; runs: trainings of towers, then of projections, each by chances of its own, whose
     weights are averaged; micro_batch: rows encoded at once with their gradients kept (GradCache
     gives the whole batch's); average: of the weights; patience: validations.
+    mixup: how often a picture is mixed with another, see `mixing`, None: by method.
     Losses: title_weight: of naming pictures among all class titles; class_weight: of a classifier
-    beside; keep_weight: of staying near the start beyond the catalog, see `replay`; teacher: a
-    model to learn from, teacher_weight: how much; consistency_weight: of two views' agreement;
-    hard_negatives: of each item, mined between epochs.
+    beside; keep_weight: of staying near the start beyond the catalog, on so many `rehearsed`
+    drawings, see `replay`; teacher: a model to learn from, teacher_weight: how much;
+    consistency_weight: of two views' agreement; hard_negatives: of each item, mined between epochs.
     kept_share: what must remain of the general score.
     """
 
@@ -90,6 +94,7 @@ class FinetuneOptions:
     class_balanced: bool = True
     word_dropout: float = 0.0
     modality_dropout: float = 0.0
+    mixup: float | None = None
 
     epochs: float | None = None
     steps: int | None = None
@@ -108,6 +113,7 @@ class FinetuneOptions:
     title_weight: float = 1.0
     class_weight: float = 0.5
     keep_weight: float = 40.0
+    rehearsed: int = 5000
     teacher: str | None = None
     teacher_weight: float = 1.0
     consistency_weight: float = 0.0
@@ -125,6 +131,11 @@ class FinetuneOptions:
     def __post_init__(self) -> None:
         if faults := [*_wrong_words(self), *_out_of_bounds(self), *_clashes(self)]:
             raise ConfigError("fine-tuning: " + "; ".join(faults))
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether anything holds what the start model knows beyond the catalog."""
+        return self.keep_weight > 0 and self.rehearsed > 0
 
 
 def read_options(pairs: Sequence[str], **given: Any) -> FinetuneOptions:
@@ -168,6 +179,7 @@ class Settled:
     micro_batch: int
     text_blocks: int
     learning_rate: float
+    mixup: float
     validate_every: int
     checkpoint_every: int
 
@@ -195,6 +207,7 @@ def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice)
         micro_batch=options.micro_batch or piece,
         text_blocks=_text_blocks(options, on_cpu=on_cpu),
         learning_rate=options.learning_rate or defaults.learning_rate,
+        mixup=_mixup(options, defaults.mixup),
         validate_every=every,
         checkpoint_every=options.checkpoint_every or 2 * every,
     )
@@ -208,6 +221,12 @@ def _text_blocks(options: FinetuneOptions, *, on_cpu: bool) -> int:
     return 0 if on_cpu else options.blocks
 
 
+def _mixup(options: FinetuneOptions, default: float) -> float:
+    if options.mixup is not None:
+        return options.mixup
+    return 0.0 if options.consistency_weight else default
+
+
 def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOptions:
     """The same with nothing left open."""
     return replace(
@@ -219,6 +238,7 @@ def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOption
         micro_batch=settings.micro_batch,
         text_blocks=settings.text_blocks,
         learning_rate=settings.learning_rate,
+        mixup=settings.mixup,
         validate_every=settings.validate_every,
         checkpoint_every=settings.checkpoint_every,
     )
@@ -248,7 +268,10 @@ def _wrong_words(options: FinetuneOptions) -> list[str]:
     ]
 
 
-_SHARES = ("class_prompts", "word_dropout", "modality_dropout", "dropout", "average", "kept_share")
+_SHARES = (
+    *("class_prompts", "word_dropout", "modality_dropout", "mixup"),
+    *("dropout", "average", "kept_share"),
+)
 _POSITIVE = ("epochs", "steps", "learning_rate", "temperature", "validate_every")
 _POSITIVE_TOO = ("micro_batch", "checkpoint_every", "rank", "blocks", "runs")
 _NOT_NEGATIVE = (
@@ -261,7 +284,7 @@ _NOT_NEGATIVE = (
         "weight_decay",
         "refit_epochs",
     ),
-    *("hard_negatives", "patience", "clip", "trials", "views", "text_blocks"),
+    *("hard_negatives", "patience", "clip", "trials", "views", "text_blocks", "rehearsed"),
 )
 
 
@@ -270,7 +293,7 @@ def _out_of_bounds(options: FinetuneOptions) -> list[str]:
     faults = [
         f"{name} must lie between 0 and 1, got {given[name]:g}"
         for name in _SHARES
-        if not 0 <= given[name] <= 1
+        if given[name] is not None and not 0 <= given[name] <= 1
     ]
     faults += [
         f"{name} must be above 0, got {given[name]:g}"
@@ -296,6 +319,8 @@ def _clashes(options: FinetuneOptions) -> list[str]:
         faults.append("epochs and steps are two ways to say one thing; give one")
     if options.consistency_weight and not (options.augment and options.views >= 2):
         faults.append("consistency_weight compares two views: it needs augment and views of 2 up")
+    if options.consistency_weight and options.mixup:
+        faults.append("consistency_weight compares two views of one picture: it needs mixup 0")
     if options.classes is None and options.split_column is None and options.class_prompts == 1:
         faults.append("class_prompts of 1 needs the column of classes")
     faults += [

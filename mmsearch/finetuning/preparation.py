@@ -16,8 +16,8 @@ from mmsearch.finetuning.images import cut_for
 from mmsearch.finetuning.measure import DomainSet, domain_set
 from mmsearch.finetuning.methods import FineTuneModel, rehearsed_in_a_step
 from mmsearch.finetuning.mining import Mining
-from mmsearch.finetuning.options import FinetuneOptions, settled, with_settings
-from mmsearch.finetuning.parameters import projections
+from mmsearch.finetuning.options import FinetuneOptions, Lock, settled, with_settings
+from mmsearch.finetuning.parameters import projections, trains_text_blocks
 from mmsearch.finetuning.sampling import Sampler, SamplingOptions
 from mmsearch.finetuning.soup import Weights
 from mmsearch.finetuning.splits import Split, split_items
@@ -30,7 +30,7 @@ from mmsearch.training.loop import LoopOptions, Trainee
 from mmsearch.training.prefix import block_count
 
 # Of the weight of staying near the start, once the towers have learned their part.
-REFIT_KEEP = 1.5
+REFIT_KEEP = 2.0
 _LOOKS = {
     "mild": AugmentOptions(),
     "strong": AugmentOptions(
@@ -63,7 +63,7 @@ class Preparation:
     def refits(self) -> bool:
         """Whether projections are trained once more when towers have been."""
         options = self.options
-        wanted = options.method != "head" and options.refit_epochs > 0 and options.keep_weight > 0
+        wanted = options.method != "head" and options.refit_epochs > 0 and options.rehearses
         known = options.lock == "image" or block_count(self.start.model.visual) is not None
         return wanted and known and self.known is None
 
@@ -72,19 +72,27 @@ class Preparation:
 
         The rest of the start's knowledge is in the towers still: what a projection forgets with few
         rehearsed drawings a step, it keeps with many, which cost little once towers stand still.
+        A text tower that was not trained keeps the start's projection too: pictures come to what it
+        says as well as both would come to each other, and all that it said of other things stays.
         """
         weights = self.start.weights()
         parts = cut_for(self.options, self.start.model.visual)
         kept = {*projections(self.start.model, parts), *NEITHER_TOWER}
         weights |= {name: value for name, value in tuned.items() if name not in kept}
+        alone = self.options.lock == "none" and not trains_text_blocks(self.options)
+        lock: Lock = "text" if alone else self.options.lock
         asked = replace(
             self.options,
             method="head",
+            lock=lock,
+            # What is learned from strong views is in the tower; a projection is to fit plain ones.
+            augmentation="mild",
             keep_weight=REFIT_KEEP * self.options.keep_weight,
             epochs=self.options.refit_epochs,
             steps=None,
             batch_size=None,
             micro_batch=None,
+            mixup=None,
             learning_rate=None,
             validate_every=None,
             checkpoint_every=None,
@@ -179,7 +187,7 @@ def _seconds_of(prepared: Preparation) -> float:
     frozen, trained = _seconds_a_picture(prepared)
     kept = 1 + (options.views if options.augment else 0)
     cached = 0 if options.method == "full" else len(prepared.split.train) * kept
-    rehearsed = rehearsed_in_a_step(options) if options.keep_weight else 0
+    rehearsed = rehearsed_in_a_step(options) if options.rehearses else 0
     passed = options.runs * (options.steps or 0) * ((options.batch_size or 0) + rehearsed)
     measured = (frozen + trained) * len(prepared.split.val)
     return frozen * cached + trained * _STEP_PASSES * passed + measured

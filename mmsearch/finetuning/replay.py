@@ -1,6 +1,6 @@
 """What a model knows beyond the catalog, held in place while it learns the catalog.
 
-A thousand captioned drawings of all kinds of things ship for it (rehearsal/, drawn by
+Five thousand captioned drawings of all kinds of things ship for it (rehearsal/, drawn by
 tools/build_rehearsal.py); with the names of ImageNet's classes they stand for everything: on them
 the trained model is to go on saying what the start model says (learning without forgetting, Li and
 Hoiem 2016; for CLIP over a foreign reference set, ZSCL, Zheng et al. 2023). None of them is among
@@ -8,7 +8,10 @@ the pictures by which forgetting is measured.
 """
 
 import csv
+import io
+import zipfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +34,13 @@ _CLASSES = 1000
 # Of a step.
 _TEXTS_DRAWN, _MIXED = 128, 0.7
 _STEP = 5
+# Of the numbers of what a projection is given.
+_MOST_GONE = 0.6
+_VECTORS = 2
+_THREADS = 4
+# Of drawings' activations; where whole towers are trained these are pixels.
+MOST_BYTES = 2**30
+_FOLDER = files("mmsearch.finetuning") / "rehearsal"
 
 EncodeTexts = Callable[[Sequence[str]], Tensor]
 
@@ -75,18 +85,20 @@ class Replay:
         encode_texts: EncodeTexts,
         *,
         trained: Activations | None = None,
+        most: int,
         pictures: int,
         seed: int,
     ) -> None:
         """known: whose knowledge is kept, and its side, texts, and activations of the frozen part.
-        trained: the trained model's activations, where its frozen part is another. pictures: drawn
-        in a step.
+        trained: the trained model's activations, where its frozen part is another. most: drawings
+        in all; pictures: of them in a step.
         """
-        shown = rehearsed_pictures(known.preprocessing)
+        shown = rehearsed_pictures(known.preprocessing, most)
+        shown = shown[: max(pictures, MOST_BYTES // activations.once(shown[:1]).nbytes)]
         self._side = side
-        self._known = torch.cat(activations(shown)).half()
-        self._inputs = self._known if trained is None else torch.cat(trained(shown)).half()
-        self._texts = list(dict.fromkeys([*class_names(), *rehearsed_captions()]))
+        self._known = activations.once(shown)
+        self._inputs = self._known if trained is None else trained.once(shown)
+        self._texts = list(dict.fromkeys([*class_names(), *rehearsed_captions(most)]))
         self._words = torch.from_numpy(encode_all(encode_texts, self._texts)).to(known.device)
         self._seed, self._drawn = seed, min(pictures, len(self._inputs))
 
@@ -102,6 +114,9 @@ class Replay:
         inputs = known = _mixed(self._inputs, *mixture)
         if self._known is not self._inputs:
             known = _mixed(self._known, *mixture)
+        if inputs.ndim == _VECTORS:
+            holes = _holes(inputs, chance)
+            inputs, known = inputs * holes, known * holes
         with torch.no_grad():
             images = self._side.encode(known)
         words = chance.choice(len(self._texts), _TEXTS_DRAWN, replace=False)
@@ -120,6 +135,18 @@ class Replay:
         return ones, others, shares.astype(np.float32)
 
 
+def _holes(vectors: Tensor, chance: np.random.Generator) -> Tensor:
+    """float32 (p, width), factors as dropout's, of another strength for each row.
+
+    A projection can learn a few thousand vectors by heart and say something else of all others: on
+    pictures that were not rehearsed it strayed five times as far. With a share of their numbers
+    gone, other ones in every step, no two are alike.
+    """
+    gone = chance.uniform(0, _MOST_GONE, (len(vectors), 1)).astype(np.float32)
+    left = chance.random(vectors.shape, dtype=np.float32) >= gone
+    return torch.from_numpy(left / (1 - gone)).to(vectors.device)
+
+
 def _mixed(activations: Tensor, ones: Ids, others: Ids, shares: Floats) -> Tensor:
     """float32 (p, …), each on the line between two pictures' activations, or at its end."""
     one, other = (activations[torch.from_numpy(rows)].float() for rows in (ones, others))
@@ -136,21 +163,25 @@ def class_names() -> list[str]:
     return [TEMPLATES[at % len(TEMPLATES)].replace("{}", name) for at, name in enumerate(names)]
 
 
-def rehearsed_captions() -> list[str]:
-    return [row["caption"] for row in _rows()]
+def rehearsed_captions(most: int | None = None) -> list[str]:
+    return [row["caption"] for row in _rows()[:most]]
 
 
 @lru_cache(maxsize=1)
-def rehearsed_pictures(preprocessing: Preprocessing) -> Pixels:
-    """uint8 (p, size, size, 3), in the captions' order."""
-    folder = files("mmsearch.finetuning") / "rehearsal"
-    squares = []
-    for row in _rows():
-        with (folder / row["file"]).open("rb") as stream, Image.open(stream) as picture:
-            squares.append(prepare(picture.convert("RGB"), preprocessing))
-    return np.stack(squares)
+def rehearsed_pictures(preprocessing: Preprocessing, most: int | None = None) -> Pixels:
+    """uint8 (p, size, size, 3), in the captions' order, which is one of chance."""
+    names = [row["file"] for row in _rows()[:most]]
+    with (_FOLDER / "drawings.zip").open("rb") as file, zipfile.ZipFile(file) as archive:
+        drawings = [archive.read(name) for name in names]
+
+    def square(drawing: bytes) -> Pixels:
+        with Image.open(io.BytesIO(drawing)) as picture:
+            return prepare(picture.convert("RGB"), preprocessing)
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return np.stack(list(threads.map(square, drawings)))
 
 
 def _rows() -> list[dict[str, str]]:
-    text = (files("mmsearch.finetuning") / "rehearsal" / "captions.csv").read_text("utf-8")
+    text = (_FOLDER / "captions.csv").read_text("utf-8")
     return list(csv.DictReader(text.splitlines()))

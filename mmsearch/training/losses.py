@@ -16,21 +16,22 @@ def info_nce(
     the positives in the form L_out of SupCon (Khosla et al. 2020).
 
     images: float (n, dim), texts: float (m, dim), unit rows; scale: the inverse temperature;
-    same: bool (n, m), true where an image and a text show one thing; ignored: bool (n, m), pairs
-    that are neither positives nor fair negatives and so stay out of the denominators (a pair that
-    is `same` counts nevertheless). Rows without a positive ask nothing, but serve the others as
-    negatives. With `same` the identity this is CLIP's loss.
+    same: bool (n, m), true where an image and a text show one thing, or float, how far they do;
+    ignored: bool (n, m), pairs that are neither positives nor fair negatives and so stay out of
+    the denominators (a pair that is `same` counts nevertheless). Rows without a positive ask
+    nothing, but serve the others as negatives. With `same` the identity this is CLIP's loss.
     """
     logits = scale * images.float() @ texts.float().T
     if ignored is not None:
-        logits = logits.masked_fill(ignored & ~same, torch.finfo(logits.dtype).min)
+        logits = logits.masked_fill(ignored & (same == 0), torch.finfo(logits.dtype).min)
     return (_supcon(logits, same) + _supcon(logits.T, same.T)) / 2
 
 
 def _supcon(logits: Tensor, same: Tensor) -> Tensor:
     """The mean, over rows with a positive, of the mean cross-entropy against its positives."""
     positives = same.sum(dim=1)
-    losses = -(logits.log_softmax(dim=1) * same).sum(dim=1) / positives.clamp(min=1)
+    shares = torch.where(positives > 0, positives, torch.ones_like(positives))
+    losses = -(logits.log_softmax(dim=1) * same).sum(dim=1) / shares
     return _mean_where(losses, positives > 0)
 
 
@@ -45,12 +46,13 @@ def sigmoid(
     """Each pair is a question of its own, yes or no (SigLIP, Zhai et al. 2023).
 
     images: float (n, dim), texts: float (m, dim), unit rows; scale, bias: learned; same, ignored:
-    bool (n, m) as for `info_nce`. The sum over all pairs that count, divided by n as in the paper.
+    (n, m) as for `info_nce`. The sum over all pairs that count, divided by n as in the paper.
     """
     logits = scale * images.float() @ texts.float().T + bias
-    losses = -F.logsigmoid(torch.where(same, logits, -logits))
+    yes = same.float()
+    losses = -(yes * F.logsigmoid(logits) + (1 - yes) * F.logsigmoid(-logits))
     if ignored is not None:
-        losses = losses.masked_fill(ignored & ~same, 0.0)
+        losses = losses.masked_fill(ignored & (same == 0), 0.0)
     return losses.sum() / max(1, len(images))
 
 
@@ -82,14 +84,17 @@ def _kl(wanted: Tensor, got: Tensor) -> Tensor:
     )
 
 
-def class_cross_entropy(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+def class_cross_entropy(
+    logits: Tensor, labels: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None
+) -> Tensor:
     """logits: float (n, classes), of a linear head or `title_logits`; labels: int64 (n,), -1 where
     an item has none. smoothing: the share of the target given to all classes (Szegedy et al. 2016).
+    weights: float (n,), how far a row's label counts in the mean; 1 if not given.
     """
     losses = F.cross_entropy(
         logits.float(), labels, ignore_index=-1, reduction="none", label_smoothing=smoothing
     )
-    return _mean_where(losses, labels >= 0)
+    return _mean_where(losses if weights is None else losses * weights, labels >= 0)
 
 
 def title_logits(images: Tensor, titles: Tensor, scale: Tensor) -> Tensor:

@@ -22,7 +22,10 @@ from mmsearch.sources import Source, SourceOptions, open_source
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
 SHAPES = ("square", "circle", "stripe", "corner")
-STEPS = ("--set", "steps=40", "--set", "validate_every=8", "--set", "checkpoint_every=4")
+STEPS = (
+    *("--set", "steps=40", "--set", "validate_every=8", "--set", "checkpoint_every=4"),
+    *("--set", "rehearsed=300"),
+)
 WEIGHTS = "open_clip_model.safetensors"
 
 
@@ -164,7 +167,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
 
 DEEP = (
     *("--method", "last-n", "--set", "blocks=1", "--set", "steps=12", "--set", "refit_epochs=16"),
-    *("--set", "views=1", "--set", "patience=0", "--set", "runs=2"),
+    *("--set", "views=1", "--set", "patience=0", "--set", "runs=2", "--set", "rehearsed=300"),
 )
 
 

@@ -40,6 +40,7 @@ SMALL = {
     "steps": 20,
     "dropout": 0.0,
     "keep_weight": 1.0,
+    "rehearsed": 300,
 }
 
 
@@ -257,6 +258,34 @@ def test_chunks_give_the_whole_batchs_gradients(method: Method, trainee: MakeTra
             torch.testing.assert_close(gradient, other, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_mixed_pictures_train_too(
+    method: Method, trainee: MakeTrainee, convolutional: StartModel
+) -> None:
+    """In chunks as in one batch, and otherwise than pictures by themselves."""
+    found = []
+    for mixup, micro in ((1.0, 8), (1.0, 3), (0.0, 8)):
+        model = trainee(method, model=convolutional, mixup=mixup, micro_batch=micro)
+        model.train()
+        parts = model.backward(1, 0)
+        found.append((parts, {k: v.grad for k, v in model.trained().items()}))
+    (whole, gradients), (chunked, cached), (plain, _) = found
+    assert whole == pytest.approx(chunked, abs=1e-4)
+    assert abs(whole["titles"] - plain["titles"]) > 1e-3
+    for name, gradient in gradients.items():
+        if gradient is not None:
+            torch.testing.assert_close(gradient, cached[name], atol=1e-5, rtol=1e-3)
+
+
+def test_mixing_is_for_heads_unless_it_is_asked_for(trainee: MakeTrainee) -> None:
+    for method, mixup in (("head", 0.5), ("lora", 0.0), ("full", 0.0)):
+        options = FinetuneOptions(method=method)  # type: ignore[arg-type]
+        assert settled(options, train_items=16, device=CPU).mixup == mixup
+    two_views = FinetuneOptions(method="head", consistency_weight=1.0)
+    assert settled(two_views, train_items=16, device=CPU).mixup == 0
+    assert settled(FinetuneOptions(mixup=0.2), train_items=16, device=CPU).mixup == 0.2
+
+
 @pytest.mark.parametrize("method", ["head", "lora", "last-n"])
 def test_frozen_parts_run_once_and_give_the_same(
     method: Method, trainee: MakeTrainee, tmp_path: Path
@@ -322,8 +351,8 @@ def test_items_train_what_they_have(
         items[place] = TrainItem(f"{place}", None, items[place].texts, place, 0)
         items[place + 1] = TrainItem(f"{place + 1}", items[place + 1].picture, (), place + 1, -1)
     items[2] = TrainItem("2", gone, ("green, and gone",), 2, 2)
-    for method in ("head", "full"):
-        model = trainee(method, items=TrainCatalog(items, catalog.classes))
+    for method, mixup in (("head", 1.0), ("full", 0.0), ("full", 1.0)):
+        model = trainee(method, items=TrainCatalog(items, catalog.classes), mixup=mixup)
         assert all(np.isfinite(list(each.values())).all() for each in train(model, 3))
         vectors = model.encode_items("image", np.arange(8))
         assert [bool(row.any()) for row in vectors] == [0, 1, 0, 1, 0, 1, 1, 1]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.finetuning.images import Activations, ImageSide, cut_for
-from mmsearch.finetuning.options import FinetuneOptions
+from mmsearch.finetuning.options import FinetuneOptions, Method
 from mmsearch.finetuning.replay import (
     Replay,
     class_names,
@@ -41,18 +41,36 @@ def start(tiny_model: Path) -> StartModel:
 
 @pytest.fixture(scope="module")
 def replay(start: StartModel) -> Replay:
-    parts = cut_for(FinetuneOptions(method="head"), start.model.visual)
-    side = ImageSide(parts, NoInputs(), dropout=0.0)
+    return make_replay(start, "head")
+
+
+def make_replay(
+    start: StartModel, method: Method, *, most: int = 300, trained: Activations | None = None
+) -> Replay:
+    parts = cut_for(FinetuneOptions(method=method, blocks=1), start.model.visual)
     return Replay(
-        start, side, Activations(start, parts.frozen), StartTexts(start).encode, pictures=64, seed=0
+        start,
+        ImageSide(parts, NoInputs(), dropout=0.0),
+        Activations(start, parts.frozen),
+        StartTexts(start).encode,
+        trained=trained,
+        most=most,
+        pictures=64,
+        seed=0,
     )
+
+
+def activations(start: StartModel, method: Method, most: int = 300) -> torch.Tensor:
+    parts = cut_for(FinetuneOptions(method=method, blocks=1), start.model.visual)
+    return Activations(start, parts.frozen).once(rehearsed_pictures(start.preprocessing, most))
 
 
 def test_every_picture_has_a_caption_and_none_is_of_the_sample() -> None:
     captions = rehearsed_captions()
     pictures = rehearsed_pictures(Preprocessing(size=32))
     assert pictures.shape == (len(captions), 32, 32, 3)
-    assert len(captions) > 700
+    assert len(captions) > 4900
+    assert len(rehearsed_captions(7)) == len(rehearsed_pictures(Preprocessing(size=32), 7)) == 7
     assert all(caption.strip() for caption in captions)
     assert len({each.tobytes() for each in pictures}) > 0.97 * len(pictures)
     with (files("mmsearch.finetuning") / "rehearsal" / "captions.csv").open(encoding="utf-8") as t:
@@ -78,16 +96,41 @@ def test_the_start_has_not_strayed_and_another_has(start: StartModel, replay: Re
     assert drawn.strayed(other, drawn.words, start.scale) > same + 0.1
 
 
-def test_what_lies_between_two_pictures_is_rehearsed_too(start: StartModel, replay: Replay) -> None:
-    parts = cut_for(FinetuneOptions(method="head"), start.model.visual)
-    activations = torch.cat(
-        Activations(start, parts.frozen)(rehearsed_pictures(start.preprocessing))
-    )
-    drawn = replay.draw(2)
-    apart = torch.cdist(drawn.inputs, activations.half().float()).min(dim=1).values
+def test_what_lies_between_two_pictures_is_rehearsed_too(start: StartModel) -> None:
+    """Of what a tower is given; what a projection is given has holes besides."""
+    drawn = make_replay(start, "last-n").draw(2)
+    known = activations(start, "last-n").float().flatten(1)
+    apart = torch.cdist(drawn.inputs.flatten(1), known).min(dim=1).values
     assert 0.5 < (apart > 1e-3).float().mean() < 0.9
-    side = ImageSide(parts, NoInputs(), dropout=0.0)
-    torch.testing.assert_close(drawn.images, side.encode(drawn.inputs))
+
+
+def test_a_projection_rehearses_vectors_with_holes(start: StartModel, replay: Replay) -> None:
+    gone = torch.cat([(replay.draw(step).inputs == 0).float().mean(dim=1) for step in range(8)])
+    assert 0.25 < gone.mean() < 0.35
+    assert gone.min() < 0.1
+    assert 0.5 < gone.max() < 0.75
+
+
+@pytest.mark.parametrize("method", ["head", "last-n"])
+def test_the_answers_are_the_starts_to_what_is_drawn(method: Method, start: StartModel) -> None:
+    drawn = make_replay(start, method).draw(2)
+    parts = cut_for(FinetuneOptions(method=method, blocks=1), start.model.visual)
+    with torch.no_grad():
+        said = ImageSide(parts, NoInputs(), dropout=0.0).encode(drawn.inputs)
+    torch.testing.assert_close(drawn.images, said)
+
+
+def test_no_more_is_kept_than_memory_allows(
+    start: StartModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = activations(start, "last-n", 1).nbytes
+    monkeypatch.setattr("mmsearch.finetuning.replay.MOST_BYTES", 100 * each)
+    known = activations(start, "last-n", 100).float().flatten(1)
+    replay = make_replay(start, "last-n")
+    inputs = torch.cat([replay.draw(step).inputs.flatten(1) for step in range(4)])
+    apart = torch.cdist(inputs, known).min(dim=1).values
+    # Three tenths are pictures by themselves; were all three hundred drawn from, one tenth.
+    assert (apart < 1e-3).float().mean() > 0.2
 
 
 def test_a_step_draws_the_same_again(replay: Replay) -> None:
@@ -106,17 +149,8 @@ def test_what_is_kept_is_what_another_model_knew(start: StartModel, replay: Repl
     deepest = next(name for name in weights if name.startswith("visual.transformer"))
     weights[deepest] = weights[deepest] + 0.5
     moved = start.under(weights)
-    parts = cut_for(FinetuneOptions(method="head"), start.model.visual)
-    trained = Activations(moved, cut_for(FinetuneOptions(method="head"), moved.model.visual).frozen)
-    both = Replay(
-        start,
-        ImageSide(parts, NoInputs(), dropout=0.0),
-        Activations(start, parts.frozen),
-        StartTexts(start).encode,
-        trained=trained,
-        pictures=64,
-        seed=0,
-    )
+    frozen = cut_for(FinetuneOptions(method="head"), moved.model.visual).frozen
+    both = make_replay(start, "head", trained=Activations(moved, frozen))
     ours, alone = both.draw(4), replay.draw(4)
     assert ours.texts == alone.texts
     torch.testing.assert_close(ours.images, alone.images)
