@@ -31,6 +31,8 @@ from mmsearch.training.prefix import block_count
 
 # Of the weight of staying near the start, once the towers have learned their part.
 REFIT_KEEP = 2.0
+# Trainings of projections on towers that stand still, which take a minute each, at the least.
+REFIT_RUNS = 3
 _LOOKS = {
     "mild": AugmentOptions(),
     "strong": AugmentOptions(
@@ -88,6 +90,7 @@ class Preparation:
             # What is learned from strong views is in the tower; a projection is to fit plain ones.
             augmentation="mild",
             keep_weight=REFIT_KEEP * self.options.keep_weight,
+            runs=max(REFIT_RUNS, self.options.runs),
             epochs=self.options.refit_epochs,
             steps=None,
             batch_size=None,

@@ -169,13 +169,14 @@ DEEP = (
     *("--method", "last-n", "--set", "blocks=1", "--set", "steps=12", "--set", "refit_epochs=16"),
     *("--set", "views=1", "--set", "patience=0", "--set", "runs=2", "--set", "rehearsed=300"),
 )
+DEEP_STAGES = ("train", "train-2", "refit", "refit-2", "refit-3")
 
 
 @pytest.fixture(scope="module")
 def deep(
     catalog: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """Towers first, then the projections once more, each twice."""
+    """Towers first, twice, then the projections once more, three times."""
     out = tmp_path_factory.mktemp("deep") / "tuned"
     done = run(*(catalog, "--model", tiny_model, "--classes", "colour", "--out", out), *DEEP)
     assert done.returncode == 0, done.stderr
@@ -183,23 +184,23 @@ def deep(
 
 
 def test_projections_are_refitted_on_trained_towers(
-    deep: tuple[Path, subprocess.CompletedProcess[str]],
+    deep: tuple[Path, subprocess.CompletedProcess[str]], tiny_model: Path
 ) -> None:
     out, done = deep
     assert "now the projections once more" in done.stderr
     lines = [json.loads(each) for each in (out / "metrics.jsonl").read_text().splitlines()]
     stages = [line["stage"] for line in lines]
-    counts = {stage: stages.count(stage) for stage in ("train", "train-2", "refit", "refit-2")}
+    counts = {stage: stages.count(stage) for stage in DEEP_STAGES}
     assert counts["train"] == counts["train-2"] == 12
-    assert counts["refit"] == counts["refit-2"] > 4
+    assert counts["refit"] == counts["refit-2"] == counts["refit-3"] > 4
     losses = [[line["loss"] for line in lines if line["stage"] == stage] for stage in counts]
     assert losses[0] != losses[1]
-    assert losses[2] != losses[3]
+    assert losses[2] != losses[3] != losses[4] != losses[2]
     tuned = json.loads((out / "work" / "tuned.json").read_text())
     assert tuned["steps"] == sum(counts.values())
-    contrast = [line["contrast"] for line in lines if line["stage"] == "refit"]
-    quarter = len(contrast) // 4
-    assert sum(contrast[-quarter:]) < sum(contrast[:quarter])
+    # Blocks of the text tower are not trained on a CPU, so its projection is not either.
+    before, after = (load_file(folder / WEIGHTS) for folder in (tiny_model, out))
+    assert torch.equal(before["text_projection"], after["text_projection"])
 
 
 def test_a_run_killed_while_it_refits_resumes_to_the_same_weights(
@@ -213,8 +214,8 @@ def test_a_run_killed_while_it_refits_resumes_to_the_same_weights(
         *(catalog, "--model", tiny_model, "--classes", "colour", "--out", out),
         *(*DEEP, "--quiet"),
     ]
-    kill_at(arguments, out, "refit-2", 5)
-    assert any((out / "work" / "projections" / "run-2" / "checkpoints").glob("step-*"))
+    kill_at(arguments, out, "refit-3", 5)
+    assert any((out / "work" / "projections" / "run-3" / "checkpoints").glob("step-*"))
     resume_to(arguments, out, deep[0])
 
 
