@@ -25,23 +25,20 @@ FusionAsked: TypeAlias = Literal["none", "auto", "late", "early", "attention"]
 
 @dataclass(frozen=True, slots=True)
 class _Defaults:
-    """By method. batch: pictures a step, if the training split has so many. mixup: their share."""
+    """By method. batch: pictures a step, if the training split has so many."""
 
     learning_rate: float
     epochs: float
     batch: int
-    mixup: float
 
 
 # A head on frozen features takes a high rate and many epochs, which are cheap: at half the rate and
 # three times the epochs it learned more and forgot less. What lies deeper forgets at such rates.
-# Mixed pictures keep a head from learning the training split by heart; a tower learns less of them
-# in the few steps that it gets.
 _DEFAULTS: dict[Method, _Defaults] = {
-    "head": _Defaults(1e-3, 55, 256, 0.5),
-    "lora": _Defaults(1e-3, 12, 64, 0.0),
-    "last-n": _Defaults(3e-4, 10, 64, 0.0),
-    "full": _Defaults(1e-4, 8, 64, 0.0),
+    "head": _Defaults(1e-3, 55, 256),
+    "lora": _Defaults(1e-3, 12, 64),
+    "last-n": _Defaults(3e-4, 10, 64),
+    "full": _Defaults(1e-4, 8, 64),
 }
 
 
@@ -60,7 +57,7 @@ class FinetuneOptions:
     trained; runs: trainings of towers, then of projections, each by chances of its own, whose
     weights are averaged; micro_batch: rows encoded at once with their gradients kept (GradCache
     gives the whole batch's); average: of the weights; patience: validations.
-    mixup: how often a picture is mixed with another, see `mixing`, None: by method.
+    mixup: how often a picture is mixed with another, see `mixing`.
     Losses: title_weight: of naming pictures among all class titles; class_weight: of a classifier
     beside; keep_weight: of staying near the start beyond the catalog, on so many `rehearsed`
     drawings, see `replay`; teacher: a model to learn from, teacher_weight: how much;
@@ -94,7 +91,7 @@ class FinetuneOptions:
     class_balanced: bool = True
     word_dropout: float = 0.0
     modality_dropout: float = 0.0
-    mixup: float | None = None
+    mixup: float = 0.0
 
     epochs: float | None = None
     steps: int | None = None
@@ -179,7 +176,6 @@ class Settled:
     micro_batch: int
     text_blocks: int
     learning_rate: float
-    mixup: float
     validate_every: int
     checkpoint_every: int
 
@@ -207,7 +203,6 @@ def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice)
         micro_batch=options.micro_batch or piece,
         text_blocks=_text_blocks(options, on_cpu=on_cpu),
         learning_rate=options.learning_rate or defaults.learning_rate,
-        mixup=_mixup(options, defaults.mixup),
         validate_every=every,
         checkpoint_every=options.checkpoint_every or 2 * every,
     )
@@ -221,12 +216,6 @@ def _text_blocks(options: FinetuneOptions, *, on_cpu: bool) -> int:
     return 0 if on_cpu else options.blocks
 
 
-def _mixup(options: FinetuneOptions, default: float) -> float:
-    if options.mixup is not None:
-        return options.mixup
-    return 0.0 if options.consistency_weight else default
-
-
 def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOptions:
     """The same with nothing left open."""
     return replace(
@@ -238,7 +227,6 @@ def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOption
         micro_batch=settings.micro_batch,
         text_blocks=settings.text_blocks,
         learning_rate=settings.learning_rate,
-        mixup=settings.mixup,
         validate_every=settings.validate_every,
         checkpoint_every=settings.checkpoint_every,
     )
@@ -293,7 +281,7 @@ def _out_of_bounds(options: FinetuneOptions) -> list[str]:
     faults = [
         f"{name} must lie between 0 and 1, got {given[name]:g}"
         for name in _SHARES
-        if given[name] is not None and not 0 <= given[name] <= 1
+        if not 0 <= given[name] <= 1
     ]
     faults += [
         f"{name} must be above 0, got {given[name]:g}"

@@ -33,6 +33,8 @@ from mmsearch.training.prefix import block_count
 REFIT_KEEP = 2.0
 # Trainings of projections on towers that stand still, which take a minute each, at the least.
 REFIT_RUNS = 3
+# How often pictures are mixed, so that projections do not learn the training split by heart.
+REFIT_MIXUP = 0.5
 _LOOKS = {
     "mild": AugmentOptions(),
     "strong": AugmentOptions(
@@ -95,7 +97,7 @@ class Preparation:
             steps=None,
             batch_size=None,
             micro_batch=None,
-            mixup=None,
+            mixup=0.0 if self.options.consistency_weight else REFIT_MIXUP,
             learning_rate=None,
             validate_every=None,
             checkpoint_every=None,

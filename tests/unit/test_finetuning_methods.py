@@ -132,7 +132,7 @@ TEXT_ENDS = {"text_projection", "logit_scale"}
 def test_a_method_trains_its_part_and_learns(
     method: Method, trainee: MakeTrainee, start: StartModel
 ) -> None:
-    model = trainee(method, mixup=0.0)
+    model = trainee(method)
     untouched = start.weights()
     parts = train(model, 12)
     assert {"contrast", "titles", "classes", "kept", "loss"} == set(parts[0])
@@ -275,15 +275,6 @@ def test_mixed_pictures_train_too(
     for name, gradient in gradients.items():
         if gradient is not None:
             torch.testing.assert_close(gradient, cached[name], atol=1e-5, rtol=1e-3)
-
-
-def test_mixing_is_for_heads_unless_it_is_asked_for(trainee: MakeTrainee) -> None:
-    for method, mixup in (("head", 0.5), ("lora", 0.0), ("full", 0.0)):
-        options = FinetuneOptions(method=method)  # type: ignore[arg-type]
-        assert settled(options, train_items=16, device=CPU).mixup == mixup
-    two_views = FinetuneOptions(method="head", consistency_weight=1.0)
-    assert settled(two_views, train_items=16, device=CPU).mixup == 0
-    assert settled(FinetuneOptions(mixup=0.2), train_items=16, device=CPU).mixup == 0.2
 
 
 @pytest.mark.parametrize("method", ["head", "lora", "last-n"])
