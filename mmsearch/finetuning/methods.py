@@ -258,7 +258,7 @@ class FineTuneModel:
 
     def _rehearse(self, replay: Replay, place: int) -> float:
         """Adds the gradient of having strayed from the start model beyond the catalog."""
-        drawn, weight = replay.draw(place), self._options.keep_weight
+        drawn, weight = replay.draw(place), self._options.keep_weight or 0
 
         def loss(images: Tensor, words: Tensor) -> Tensor:
             return weight * drawn.strayed(images, words, self._start.scale)

@@ -25,20 +25,21 @@ FusionAsked: TypeAlias = Literal["none", "auto", "late", "early", "attention"]
 
 @dataclass(frozen=True, slots=True)
 class _Defaults:
-    """By method. batch: pictures a step, if the training split has so many."""
+    """By method. batch: pictures a step, if the training split has so many. keep: keep_weight."""
 
     learning_rate: float
     epochs: float
     batch: int
+    keep: float
 
 
 # A head on frozen features takes a high rate and many epochs, which are cheap: at half the rate and
 # three times the epochs it learned more and forgot less. What lies deeper forgets at such rates.
 _DEFAULTS: dict[Method, _Defaults] = {
-    "head": _Defaults(1e-3, 55, 256),
-    "lora": _Defaults(1e-3, 12, 64),
-    "last-n": _Defaults(3e-4, 10, 64),
-    "full": _Defaults(1e-4, 8, 64),
+    "head": _Defaults(1e-3, 55, 256, 60.0),
+    "lora": _Defaults(1e-3, 12, 64, 40.0),
+    "last-n": _Defaults(3e-4, 10, 64, 40.0),
+    "full": _Defaults(1e-4, 8, 64, 40.0),
 }
 
 
@@ -109,7 +110,7 @@ class FinetuneOptions:
 
     title_weight: float = 1.0
     class_weight: float = 0.5
-    keep_weight: float = 40.0
+    keep_weight: float | None = None
     rehearsed: int = 5000
     teacher: str | None = None
     teacher_weight: float = 1.0
@@ -132,7 +133,7 @@ class FinetuneOptions:
     @property
     def rehearses(self) -> bool:
         """Whether anything holds what the start model knows beyond the catalog."""
-        return self.keep_weight > 0 and self.rehearsed > 0
+        return self.keep_weight != 0 and self.rehearsed > 0
 
 
 def read_options(pairs: Sequence[str], **given: Any) -> FinetuneOptions:
@@ -176,6 +177,7 @@ class Settled:
     micro_batch: int
     text_blocks: int
     learning_rate: float
+    keep_weight: float
     validate_every: int
     checkpoint_every: int
 
@@ -203,6 +205,7 @@ def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice)
         micro_batch=options.micro_batch or piece,
         text_blocks=_text_blocks(options, on_cpu=on_cpu),
         learning_rate=options.learning_rate or defaults.learning_rate,
+        keep_weight=defaults.keep if options.keep_weight is None else options.keep_weight,
         validate_every=every,
         checkpoint_every=options.checkpoint_every or 2 * every,
     )
@@ -227,6 +230,7 @@ def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOption
         micro_batch=settings.micro_batch,
         text_blocks=settings.text_blocks,
         learning_rate=settings.learning_rate,
+        keep_weight=settings.keep_weight,
         validate_every=settings.validate_every,
         checkpoint_every=settings.checkpoint_every,
     )

@@ -91,7 +91,7 @@ class Preparation:
             lock=lock,
             # What is learned from strong views is in the tower; a projection is to fit plain ones.
             augmentation="mild",
-            keep_weight=REFIT_KEEP * self.options.keep_weight,
+            keep_weight=REFIT_KEEP * (self.options.keep_weight or 0),
             runs=max(REFIT_RUNS, self.options.runs),
             epochs=self.options.refit_epochs,
             steps=None,
