@@ -29,13 +29,18 @@ class Mixture:
     def of(self, rows: Tensor) -> Tensor:
         """rows: (b, …), numbers or truths → float32 (b, …), each between its own and the other."""
         own = rows.float()
-        shares = self.shares.view(-1, *[1] * (rows.ndim - 1))
-        return channels_last(torch.lerp(own[self.partners], own, shares))
+        return between(own, own[self.partners], self.shares)
 
     @property
     def mixed(self) -> Tensor:
         """bool (b,)."""
         return self.shares < 1
+
+
+def between(ones: Tensor, others: Tensor, shares: Tensor) -> Tensor:
+    """ones, others: float32 (b, …); shares: float32 (b,), of the former → (b, …), row by row."""
+    weights = shares.view(-1, *[1] * (ones.ndim - 1))
+    return channels_last(torch.lerp(others, ones, weights))
 
 
 def draw_shares(draw: Draw, *, chance: float, seed: int, step: int) -> Floats:

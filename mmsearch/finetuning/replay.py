@@ -23,7 +23,8 @@ from PIL import Image
 from torch import Tensor
 
 from mmsearch.evaluation.zero_shot import TEMPLATES
-from mmsearch.finetuning.images import Activations, ImageSide, channels_last
+from mmsearch.finetuning.images import Activations, ImageSide
+from mmsearch.finetuning.mixing import between
 from mmsearch.finetuning.start import StartModel
 from mmsearch.finetuning.texts import encode_all
 from mmsearch.media import Preprocessing, prepare
@@ -150,8 +151,7 @@ def _holes(vectors: Tensor, chance: np.random.Generator) -> Tensor:
 def _mixed(activations: Tensor, ones: Ids, others: Ids, shares: Floats) -> Tensor:
     """float32 (p, …), each on the line between two pictures' activations, or at its end."""
     one, other = (activations[torch.from_numpy(rows)].float() for rows in (ones, others))
-    weight = torch.from_numpy(shares).to(one.device).view(-1, *[1] * (one.ndim - 1))
-    return channels_last(torch.lerp(other, one, weight))
+    return between(one, other, torch.from_numpy(shares).to(one.device))
 
 
 def class_names() -> list[str]:
