@@ -3,7 +3,8 @@
     pip install resvg-py
     python tools/build_rehearsal.py /path/to/usr/share/openclipart
 
-None of them is a drawing of the sample catalog, by which forgetting is measured, or looks like one.
+None of them is a drawing of the sample catalog, by which forgetting is measured, or looks like one,
+and no two look alike: icons lie there under several names.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def main() -> int:
     OUT.mkdir(exist_ok=True)
     with ProcessPoolExecutor() as processes:
         found = list(processes.map(partial(drawn, root), candidates(root), chunksize=16))
-    kept = without_samples([each for each in found if each is not None])
+    kept = without_copies([each for each in found if each is not None])
     rows = [(f"{at:04}.webp", each) for at, each in enumerate(kept)]
     with zipfile.ZipFile(OUT / "drawings.zip", "w") as archive:
         for name, each in rows:
@@ -110,14 +111,14 @@ def candidates(root: Path) -> Iterator[tuple[Picture, Path]]:
             yield picture, svg
 
 
-def without_samples(found: Sequence[Drawn]) -> list[Drawn]:
-    """Leaves out those that show a drawing of the sample catalog anew."""
+def without_copies(found: Sequence[Drawn]) -> list[Drawn]:
+    """Leaves out those that show a drawing of the sample catalog anew, or one before them."""
     sampled = sorted((SAMPLE / "images").glob("*.webp"))
     pictures: list[Path | bytes] = [*sampled, *(each.image for each in found)]
     prints = [read_print(picture, MediaBounds()).thumbnail for picture in pictures]
     pairs = find_edited(np.stack(prints), threshold=EDITED_AGREEMENT).found.pairs.tolist()
-    taken = {two - len(sampled) for one, two in pairs if one < len(sampled) <= two}
-    return [each for at, each in enumerate(found) if at not in taken]
+    copies = {max(pair) for pair in pairs}
+    return [each for at, each in enumerate(found, len(sampled)) if at not in copies]
 
 
 if __name__ == "__main__":

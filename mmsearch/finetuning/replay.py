@@ -1,6 +1,6 @@
 """What a model knows beyond the catalog, held in place while it learns the catalog.
 
-Five thousand captioned drawings of all kinds of things ship for it (rehearsal/, drawn by
+Some 3,500 captioned drawings of all kinds of things ship for it (rehearsal/, drawn by
 tools/build_rehearsal.py); with the names of ImageNet's classes they stand for everything: on them
 the trained model is to go on saying what the start model says (learning without forgetting, Li and
 Hoiem 2016; for CLIP over a foreign reference set, ZSCL, Zheng et al. 2023). None of them is among
