@@ -34,22 +34,27 @@ def cached_backward(
 
     loss: gets the (count, dim) vectors of each encoding in order; what it holds of its own (a
     temperature, a classifier) gets its gradient too, and it may gather vectors from other
-    processes, since they come to it as leaves. chunk: rows encoded at once with a graph; where it
-    covers every encoding, the plain backward pass is done.
+    processes, since they come to it as leaves. chunk: rows encoded at once with a graph; an
+    encoding that it covers is encoded once, and where it covers all, the plain backward pass is
+    done.
     """
     if all(each.count <= chunk for each in encodings):
         total = loss(*[each.encode(slice(0, each.count)) for each in encodings])
         torch.autograd.backward(total)
         return total.detach()
-    passes = [[_first_pass(each, rows) for rows in each.chunks(chunk)] for each in encodings]
-    leaves = [torch.cat([done.vectors for done in made]).requires_grad_(True) for made in passes]
+    passes = [_passes(each, chunk) for each in encodings]
+    leaves = [
+        torch.cat([done.vectors.detach() for done in made]).requires_grad_(True) for made in passes
+    ]
     total = loss(*leaves)
     torch.autograd.backward(total)
     for each, made, leaf in zip(encodings, passes, leaves, strict=True):
         if leaf.grad is None:
             continue
         for done in made:
-            _second_pass(each, done, leaf.grad)
+            vectors = _again(each, done) if len(made) > 1 else done.vectors
+            if vectors.requires_grad:
+                torch.autograd.backward(vectors, leaf.grad[done.rows])
     return total.detach()
 
 
@@ -73,16 +78,20 @@ class _RandomState:
             torch.cuda.set_rng_state_all(self._cuda)
 
 
-def _first_pass(encoding: Encoding, rows: slice) -> _Pass:
-    random = _RandomState()
-    with torch.no_grad():
-        return _Pass(rows, encoding.encode(rows).detach(), random)
+def _passes(encoding: Encoding, chunk: int) -> list[_Pass]:
+    """A single chunk keeps its graph; of several each would hold its own."""
+    chunks = encoding.chunks(chunk)
+    made = []
+    for rows in chunks:
+        random = _RandomState()
+        with torch.set_grad_enabled(len(chunks) == 1):
+            made.append(_Pass(rows, encoding.encode(rows), random))
+    return made
 
 
-def _second_pass(encoding: Encoding, done: _Pass, gradients: Tensor) -> None:
+def _again(encoding: Encoding, done: _Pass) -> Tensor:
     after = _RandomState()
     done.random.restore()
     vectors = encoding.encode(done.rows)
-    if vectors.requires_grad:
-        torch.autograd.backward(vectors, gradients[done.rows])
     after.restore()
+    return vectors

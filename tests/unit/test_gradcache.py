@@ -125,6 +125,23 @@ def test_only_one_chunk_has_a_graph_at_a_time() -> None:
     assert with_graph == [4, 4, 2]
 
 
+def test_a_side_that_fits_is_encoded_once() -> None:
+    weight = nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
+    encoded: list[int] = []
+
+    def small(rows: slice) -> Tensor:
+        encoded.append(rows.stop - rows.start)
+        return (torch.arange(12.0).view(4, 3) * weight)[rows]
+
+    large = Encoding(lambda rows: (weight * torch.ones(10, 3))[rows], 10)
+    loss = cached_backward([Encoding(small, 4), large], lambda s, t: (s @ t.T).sum(), chunk=4)
+    assert encoded == [4]
+    # Ten times the sum over columns of their sums, 18, 22 and 26, times the squared weight.
+    assert loss.item() == 10 * (18 * 1 + 22 * 4 + 26 * 9)
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [20 * 18 * 1.0, 20 * 22 * 2.0, 20 * 26 * 3.0]
+
+
 @pytest.mark.parametrize("count", [0, 5])
 def test_a_side_may_be_empty_or_frozen(count: int) -> None:
     """Items without pictures: the image side has no rows, the texts still meet their classifier."""
