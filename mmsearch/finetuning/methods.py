@@ -25,7 +25,7 @@ from mmsearch.finetuning.images import (
 from mmsearch.finetuning.lora import merged
 from mmsearch.finetuning.mixing import Mixture, draw_shares, neighbours
 from mmsearch.finetuning.objective import Objective
-from mmsearch.finetuning.options import FinetuneOptions, Method
+from mmsearch.finetuning.options import SettledOptions
 from mmsearch.finetuning.parameters import choose_parameters, groups, trains_text_blocks
 from mmsearch.finetuning.replay import Replay
 from mmsearch.finetuning.sampling import Draw, Sampler
@@ -40,9 +40,9 @@ from mmsearch.training.gradcache import Encoding, cached_backward
 from mmsearch.training.loop import LoopOptions
 
 
-def rehearsed_in_a_step(options: FinetuneOptions) -> int:
+def rehearsed_in_a_step(options: SettledOptions) -> int:
     """Pictures; to a head each is a vector, to deeper parts a pass through them."""
-    return 512 if options.method == "head" else 64
+    return 512 if options.method == "head" else 32
 
 
 class FineTuneModel:
@@ -53,7 +53,7 @@ class FineTuneModel:
         start: StartModel,
         sampler: Sampler,
         views: Views,
-        options: FinetuneOptions,
+        options: SettledOptions,
         *,
         others: Ids,
         view_key: str,
@@ -63,7 +63,7 @@ class FineTuneModel:
         known: StartModel | None = None,
         like: "FineTuneModel | None" = None,
     ) -> None:
-        """options: with nothing left open (`options.with_settings`). others: items that are only
+        """options: with nothing left open (`options.settled`). others: items that are only
         measured. view_key: names how random views are made; with the weights it tells the files
         in `cache` apart, which hold the frozen part's activations. known: the model whose
         knowledge is rehearsed, where it is not `start`. like: another model of the same start and
@@ -121,7 +121,7 @@ class FineTuneModel:
         return groups(
             named,
             [*self._heads, *self._objective.parameters()],
-            method=_settled(self._options),
+            method=self._options.method,
             learning_rate=options.learning_rate,
             weight_decay=options.weight_decay,
         )
@@ -165,8 +165,7 @@ class FineTuneModel:
         ]
         if second is not None:
             encodings.append(Encoding(lambda rows: self._images.encode(second[rows]), len(second)))
-        chunk = self._options.micro_batch
-        cached_backward(encodings, loss, chunk=chunk or len(inputs))
+        cached_backward(encodings, loss, chunk=self._options.micro_batch)
         if self._replay is not None:
             parts["kept"] = self._rehearse(self._replay, place)
             parts["loss"] += parts["kept"]
@@ -258,7 +257,7 @@ class FineTuneModel:
 
     def _rehearse(self, replay: Replay, place: int) -> float:
         """Adds the gradient of having strayed from the start model beyond the catalog."""
-        drawn, weight = replay.draw(place), self._options.keep_weight or 0
+        drawn, weight = replay.draw(place), self._options.keep_weight
 
         def loss(images: Tensor, words: Tensor) -> Tensor:
             return weight * drawn.strayed(images, words, self._start.scale)
@@ -270,8 +269,7 @@ class FineTuneModel:
             ),
             Encoding(lambda rows: self._texts.encode(drawn.texts[rows]), len(drawn.texts)),
         ]
-        chunk = self._options.micro_batch or len(drawn.texts)
-        return float(cached_backward(encodings, loss, chunk=chunk))
+        return float(cached_backward(encodings, loss, chunk=self._options.micro_batch))
 
     def _second(self, draw: Draw) -> Tensor | None:
         if not self._options.consistency_weight or draw.second_views is None:
@@ -348,8 +346,3 @@ class TowersUnder:
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """→ float32 (n, dim), unit rows."""
         return encode_all(self._texts.encode, texts)
-
-
-def _settled(options: FinetuneOptions) -> Method:
-    assert options.method != "auto", "options.with_settings leaves nothing open"
-    return options.method

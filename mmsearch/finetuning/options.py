@@ -4,7 +4,7 @@ What is None is chosen once the catalog, the method and the device are known: se
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args, get_type_hints
 
@@ -25,19 +25,26 @@ FusionAsked: TypeAlias = Literal["none", "auto", "late", "early", "attention"]
 
 @dataclass(frozen=True, slots=True)
 class _Defaults:
-    """By method. batch: pictures a step, if the training split has so many. keep: keep_weight."""
+    """By method. batch: pictures a step, if the training split has so many. keep: keep_weight;
+    validations: of each training."""
 
     learning_rate: float
     epochs: float
     batch: int
     keep: float
+    validations: int = 20
+    views: int = 4
+    augmentation: Augmentation = "mild"
+    runs: int = 1
 
 
 # A head on frozen features takes a high rate and many epochs, which are cheap: at half the rate and
 # three times the epochs it learned more and forgot less. What lies deeper forgets at such rates.
+# Adapters are small and forget little: they take all the variety there is, and the mean of three
+# trainings; a measurement costs their tower as much as ten steps.
 _DEFAULTS: dict[Method, _Defaults] = {
     "head": _Defaults(1e-3, 55, 256, 60.0),
-    "lora": _Defaults(1e-3, 12, 64, 40.0),
+    "lora": _Defaults(1e-3, 10, 64, 40.0, validations=10, views=12, augmentation="strong", runs=3),
     "last-n": _Defaults(3e-4, 10, 64, 40.0),
     "full": _Defaults(1e-4, 8, 64, 40.0),
 }
@@ -70,7 +77,7 @@ class FinetuneOptions:
     method: MethodWish = "auto"
     loss: Loss = "infonce"
     lock: Lock = "none"
-    rank: int = 8
+    rank: int = 32
     blocks: int = 4
     text_blocks: int | None = None
     temperature: float | None = None
@@ -87,8 +94,8 @@ class FinetuneOptions:
     allow_straddling: bool = False
 
     augment: bool = True
-    augmentation: Augmentation = "mild"
-    views: int = 4
+    augmentation: Augmentation | None = None
+    views: int | None = None
     class_balanced: bool = True
     word_dropout: float = 0.0
     modality_dropout: float = 0.0
@@ -97,7 +104,7 @@ class FinetuneOptions:
     epochs: float | None = None
     steps: int | None = None
     refit_epochs: float = 55
-    runs: int = 1
+    runs: int | None = None
     batch_size: int | None = None
     micro_batch: int | None = None
     learning_rate: float | None = None
@@ -111,7 +118,7 @@ class FinetuneOptions:
     title_weight: float = 1.0
     class_weight: float = 0.5
     keep_weight: float | None = None
-    rehearsed: int = 5000
+    rehearsed: int = 4000
     teacher: str | None = None
     teacher_weight: float = 1.0
     consistency_weight: float = 0.0
@@ -167,9 +174,9 @@ def read_options(pairs: Sequence[str], **given: Any) -> FinetuneOptions:
 _LISTS = ("templates", "text_templates", "text_columns", "shares")
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What was left open, decided. steps, batch_size, …: as in FinetuneOptions."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledOptions(FinetuneOptions):
+    """With nothing left open but what may be None for good."""
 
     method: Method
     steps: int
@@ -178,37 +185,48 @@ class Settled:
     text_blocks: int
     learning_rate: float
     keep_weight: float
+    augmentation: Augmentation
+    views: int
+    runs: int
     validate_every: int
     checkpoint_every: int
 
 
-# A CPU's memory and caches like small pieces; a GPU wants to be filled. What a head is given are
-# single vectors.
-_MICRO_CPU, _MICRO_GPU, _MICRO_HEAD = 32, 256, 4096
-_VALIDATIONS = 20
+# Rows with gradients at once. Of whole towers a CPU's memory holds few; of their last blocks a
+# batch, which then takes three passes instead of four; a GPU wants to be filled. What a head is
+# given are single vectors.
+_MICRO_WHOLE, _MICRO_CPU, _MICRO_GPU, _MICRO_HEAD = 32, 128, 256, 4096
 
 
-def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice) -> Settled:
-    """train_items: in the training split. 'auto' is a head on a CPU and LoRA on a GPU."""
+def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice) -> SettledOptions:
+    """What was left open is decided. train_items: in the training split. 'auto' is a head on a CPU
+    and LoRA on a GPU."""
     on_cpu = device.name == "cpu"
     method: Method = options.method if options.method != "auto" else "head" if on_cpu else "lora"
     defaults = _DEFAULTS[method]
     batch = options.batch_size or min(defaults.batch, _even_power(train_items))
     epochs = options.epochs or defaults.epochs
     steps = options.steps or max(1, round(epochs * train_items / batch))
-    every = options.validate_every or max(1, steps // _VALIDATIONS)
-    piece = _MICRO_HEAD if method == "head" else _MICRO_CPU if on_cpu else _MICRO_GPU
-    return Settled(
-        method=method,
-        steps=steps,
-        batch_size=batch,
-        micro_batch=options.micro_batch or piece,
-        text_blocks=_text_blocks(options, on_cpu=on_cpu),
-        learning_rate=options.learning_rate or defaults.learning_rate,
-        keep_weight=defaults.keep if options.keep_weight is None else options.keep_weight,
-        validate_every=every,
-        checkpoint_every=options.checkpoint_every or 2 * every,
-    )
+    every = options.validate_every or max(1, steps // defaults.validations)
+    on_a_cpu = _MICRO_WHOLE if method == "full" else _MICRO_CPU
+    piece = _MICRO_HEAD if method == "head" else on_a_cpu if on_cpu else _MICRO_GPU
+    decided: dict[str, Any] = {
+        "method": method,
+        "steps": steps,
+        "epochs": None,
+        "batch_size": batch,
+        "micro_batch": options.micro_batch or piece,
+        "text_blocks": _text_blocks(options, on_cpu=on_cpu),
+        "learning_rate": options.learning_rate or defaults.learning_rate,
+        "keep_weight": defaults.keep if options.keep_weight is None else options.keep_weight,
+        "augmentation": options.augmentation or defaults.augmentation,
+        "views": defaults.views if options.views is None else options.views,
+        "runs": options.runs or defaults.runs,
+        "validate_every": every,
+        "checkpoint_every": options.checkpoint_every or 2 * every,
+    }
+    given = {each.name: getattr(options, each.name) for each in fields(FinetuneOptions)}
+    return SettledOptions(**given | decided)
 
 
 def _text_blocks(options: FinetuneOptions, *, on_cpu: bool) -> int:
@@ -219,23 +237,6 @@ def _text_blocks(options: FinetuneOptions, *, on_cpu: bool) -> int:
     return 0 if on_cpu else options.blocks
 
 
-def with_settings(options: FinetuneOptions, settings: Settled) -> FinetuneOptions:
-    """The same with nothing left open."""
-    return replace(
-        options,
-        method=settings.method,
-        steps=settings.steps,
-        epochs=None,
-        batch_size=settings.batch_size,
-        micro_batch=settings.micro_batch,
-        text_blocks=settings.text_blocks,
-        learning_rate=settings.learning_rate,
-        keep_weight=settings.keep_weight,
-        validate_every=settings.validate_every,
-        checkpoint_every=settings.checkpoint_every,
-    )
-
-
 def default_rate(method: Method) -> float:
     return _DEFAULTS[method].learning_rate
 
@@ -243,6 +244,10 @@ def default_rate(method: Method) -> float:
 def _even_power(count: int) -> int:
     """The largest power of two that is at most count."""
     return max(2, 1 << (count.bit_length() - 1))
+
+
+# Words that may be left open.
+_OPEN: dict[str, tuple[None]] = {"augmentation": (None,)}
 
 
 def _wrong_words(options: FinetuneOptions) -> list[str]:
@@ -256,7 +261,7 @@ def _wrong_words(options: FinetuneOptions) -> list[str]:
     return [
         f"{name} must be one of {', '.join(get_args(words))}, got '{getattr(options, name)}'"
         for name, words in known.items()
-        if getattr(options, name) not in get_args(words)
+        if getattr(options, name) not in (*get_args(words), *_OPEN.get(name, ()))
     ]
 
 
@@ -281,7 +286,7 @@ _NOT_NEGATIVE = (
 
 
 def _out_of_bounds(options: FinetuneOptions) -> list[str]:
-    given = {name: getattr(options, name) for name in options.__slots__}
+    given = {name: getattr(options, name) for name in FinetuneOptions.__slots__}
     faults = [
         f"{name} must lie between 0 and 1, got {given[name]:g}"
         for name in _SHARES
@@ -309,7 +314,8 @@ def _clashes(options: FinetuneOptions) -> list[str]:
     faults = []
     if options.epochs is not None and options.steps is not None:
         faults.append("epochs and steps are two ways to say one thing; give one")
-    if options.consistency_weight and not (options.augment and options.views >= 2):
+    one_view = not options.augment or (options.views is not None and options.views < 2)
+    if options.consistency_weight and one_view:
         faults.append("consistency_weight compares two views: it needs augment and views of 2 up")
     if options.consistency_weight and options.mixup:
         faults.append("consistency_weight compares two views of one picture: it needs mixup 0")

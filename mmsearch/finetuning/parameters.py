@@ -9,7 +9,7 @@ from mmsearch.encoders.text_tower import text_tower
 from mmsearch.errors import InputError
 from mmsearch.finetuning.images import TowerParts
 from mmsearch.finetuning.lora import add_lora, is_adapter
-from mmsearch.finetuning.options import FinetuneOptions, Method
+from mmsearch.finetuning.options import Method, SettledOptions
 
 # A projection may move at once; what lies deeper was learned from far more and moves slowly.
 _HEAD_FACTOR: dict[Method, float] = {"head": 1.0, "lora": 1.0, "last-n": 3.0, "full": 10.0}
@@ -17,7 +17,7 @@ _UNDECAYED = ("embedding", "scale", "bias", "norm", "ln_", "bn")
 
 
 def choose_parameters(
-    model: nn.Module, images: TowerParts, options: FinetuneOptions
+    model: nn.Module, images: TowerParts, options: SettledOptions
 ) -> list[nn.Parameter]:
     """Lets only what the method trains have gradients; for LoRA, puts the adapters in.
 
@@ -81,7 +81,7 @@ def _decay(name: str, parameter: nn.Parameter, weight_decay: float) -> float:
     return 0.0 if spared else weight_decay
 
 
-def trains_text_blocks(options: FinetuneOptions) -> bool:
+def trains_text_blocks(options: SettledOptions) -> bool:
     """Whether more of an unlocked text tower is trained than its projection."""
     match options.method:
         case "head":
@@ -92,14 +92,14 @@ def trains_text_blocks(options: FinetuneOptions) -> bool:
             return bool(options.text_blocks)
 
 
-def _text_blocks(tower: Any, options: FinetuneOptions) -> list[nn.Module]:
+def _text_blocks(tower: Any, options: SettledOptions) -> list[nn.Module]:
     blocks = list(tower.transformer.resblocks)
     if not trains_text_blocks(options):
         return []
     if options.method == "full":
         positions = nn.ParameterList([tower.positional_embedding])
         return [tower.token_embedding, positions, *blocks, tower.ln_final]
-    return [*blocks[-(options.text_blocks or 0) :], tower.ln_final]
+    return [*blocks[-options.text_blocks :], tower.ln_final]
 
 
 def _projection(tower: Any) -> list[nn.Parameter]:

@@ -16,7 +16,7 @@ from mmsearch.finetuning.images import cut_for
 from mmsearch.finetuning.measure import DomainSet, domain_set
 from mmsearch.finetuning.methods import FineTuneModel, rehearsed_in_a_step
 from mmsearch.finetuning.mining import Mining
-from mmsearch.finetuning.options import FinetuneOptions, Lock, settled, with_settings
+from mmsearch.finetuning.options import FinetuneOptions, Lock, SettledOptions, settled
 from mmsearch.finetuning.parameters import projections, trains_text_blocks
 from mmsearch.finetuning.sampling import Sampler, SamplingOptions
 from mmsearch.finetuning.soup import Weights
@@ -32,9 +32,11 @@ from mmsearch.training.prefix import block_count
 # Of the weight of staying near the start, once the towers have learned their part.
 REFIT_KEEP = 2.0
 # Trainings of projections on towers that stand still, which take a minute each, at the least.
-REFIT_RUNS = 3
-# How often pictures are mixed, so that projections do not learn the training split by heart.
+REFIT_RUNS = 5
+# How often pictures are mixed, and what share of a vector is dropped at least, so that projections
+# do not learn the training split by heart.
 REFIT_MIXUP = 0.5
+REFIT_DROPOUT = 0.3
 _LOOKS = {
     "mild": AugmentOptions(),
     "strong": AugmentOptions(
@@ -45,11 +47,13 @@ _LOOKS = {
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """options: with nothing left open. start: the model, loaded, as it was. known: whose knowledge
-    is to be kept, if it is not the start's. turn: which of several runs on the same views, from 0.
+    """asked: settings as given; options: with nothing left open. start: the model, loaded, as it
+    was. known: whose knowledge is to be kept, if it is not the start's. turn: which of several runs
+    on the same views, from 0.
     """
 
-    options: FinetuneOptions
+    asked: FinetuneOptions
+    options: SettledOptions
     device: DeviceChoice
     catalog: TrainCatalog
     split: Split
@@ -61,7 +65,7 @@ class Preparation:
     def with_turn(self, turn: int) -> "Preparation":
         """Other batches, drawings and dropout, of the same views."""
         seed = self.options.seed - self.turn + turn
-        return replace(self, options=replace(self.options, seed=seed), turn=turn)
+        return replace(self.with_options(replace(self.asked, seed=seed)), turn=turn)
 
     @property
     def refits(self) -> bool:
@@ -86,18 +90,19 @@ class Preparation:
         alone = self.options.lock == "none" and not trains_text_blocks(self.options)
         lock: Lock = "text" if alone else self.options.lock
         asked = replace(
-            self.options,
+            self.asked,
             method="head",
             lock=lock,
             # What is learned from strong views is in the tower; a projection is to fit plain ones.
             augmentation="mild",
-            keep_weight=REFIT_KEEP * (self.options.keep_weight or 0),
+            keep_weight=REFIT_KEEP * self.options.keep_weight,
             runs=max(REFIT_RUNS, self.options.runs),
             epochs=self.options.refit_epochs,
             steps=None,
             batch_size=None,
             micro_batch=None,
             mixup=0.0 if self.options.consistency_weight else REFIT_MIXUP,
+            dropout=max(REFIT_DROPOUT, self.options.dropout),
             learning_rate=None,
             validate_every=None,
             checkpoint_every=None,
@@ -108,7 +113,7 @@ class Preparation:
     def with_options(self, options: FinetuneOptions) -> "Preparation":
         """The same data with other settings; what they leave open is decided anew."""
         chosen = settled(options, train_items=len(self.split.train), device=self.device)
-        return replace(self, options=with_settings(options, chosen))
+        return replace(self, asked=options, options=chosen)
 
     def sampler(self) -> Sampler:
         return Sampler(self.catalog, self.split.train, sampling(self.options, self.catalog))
@@ -193,7 +198,7 @@ def _seconds_of(prepared: Preparation) -> float:
     kept = 1 + (options.views if options.augment else 0)
     cached = 0 if options.method == "full" else len(prepared.split.train) * kept
     rehearsed = rehearsed_in_a_step(options) if options.rehearses else 0
-    passed = options.runs * (options.steps or 0) * ((options.batch_size or 0) + rehearsed)
+    passed = options.runs * options.steps * (options.batch_size + rehearsed)
     measured = (frozen + trained) * len(prepared.split.val)
     return frozen * cached + trained * _STEP_PASSES * passed + measured
 
@@ -224,17 +229,15 @@ def loop_options(
     prepared: Preparation, *, resume: bool = False, validate: bool = True
 ) -> LoopOptions:
     options = prepared.options
-    assert options.steps is not None
-    assert options.learning_rate is not None
     return LoopOptions(
         steps=options.steps,
         learning_rate=options.learning_rate,
         weight_decay=options.weight_decay,
         clip=options.clip,
         average=options.average,
-        validate_every=(options.validate_every or 0) if validate else 0,
+        validate_every=options.validate_every if validate else 0,
         patience=options.patience,
-        checkpoint_every=(options.checkpoint_every or 0) if validate else 0,
+        checkpoint_every=options.checkpoint_every if validate else 0,
         seed=options.seed,
         device=prepared.device.name,
         resume=resume,
@@ -276,17 +279,18 @@ def prepare(
     for note in (*catalog.notes, *split.notes):
         progress.note(note)
     start = load_start(options.model, device)
-    prepared = Preparation(options, device, catalog, split, start, bounds).with_options(options)
+    chosen = settled(options, train_items=len(split.train), device=device)
+    prepared = Preparation(options, chosen, device, catalog, split, start, bounds)
     # Raises where there are fewer items than a batch has, before anything is computed.
     prepared.sampler()
     return prepared
 
 
-def sampling(options: FinetuneOptions, catalog: TrainCatalog) -> SamplingOptions:
+def sampling(options: SettledOptions, catalog: TrainCatalog) -> SamplingOptions:
     # Where the whole tower is trained nothing is kept, so that each view may be a new one.
     views = None if options.method == "full" else options.views
     return SamplingOptions(
-        batch_size=options.batch_size or 0,
+        batch_size=options.batch_size,
         seed=options.seed,
         class_balanced=options.class_balanced and len(catalog.classes) > 1,
         templates=options.templates,

@@ -123,10 +123,6 @@ def plan(
         progress=progress or Silent(),
     )
     chosen = prepared.options
-    assert chosen.method != "auto"
-    assert chosen.steps is not None
-    assert chosen.batch_size is not None
-    assert chosen.learning_rate is not None
     return FinetunePlan(
         options.out or default_out(sources[0].root),
         prepared.counts(),

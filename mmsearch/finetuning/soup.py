@@ -16,7 +16,7 @@ from mmsearch.errors import InputError
 
 Weights: TypeAlias = Mapping[str, Tensor]
 
-ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
 # What the tuned model must keep of the start's score on the general set.
 KEPT_SHARE = 0.99
 # Sums of shares differ in their last bits with the order of addition.

@@ -99,7 +99,7 @@ def test_it_writes_a_model_and_how_it_came_about(
     assert document["split"]["train"] > document["split"]["val"] > document["split"]["test"] > 0
     assert document["counts"]["classes"] == len(COLOURS)
     points = document["sweep"]["points"]
-    assert len(points) == 11
+    assert len(points) == 13
     chosen = next(point for point in points if point["alpha"] == document["alpha"])
     assert chosen["score"]["in_domain"] >= points[0]["score"]["in_domain"]
     assert chosen["score"]["general"] >= 0.99 * points[0]["score"]["general"] - 1e-9

@@ -18,7 +18,7 @@ from mmsearch.finetuning.data import TrainCatalog, TrainItem
 from mmsearch.finetuning.images import CachedInputs
 from mmsearch.finetuning.in_memory import InMemoryTowers
 from mmsearch.finetuning.methods import FineTuneModel
-from mmsearch.finetuning.options import FinetuneOptions, Method, settled, with_settings
+from mmsearch.finetuning.options import FinetuneOptions, Method, settled
 from mmsearch.finetuning.preparation import sampling
 from mmsearch.finetuning.sampling import Sampler
 from mmsearch.finetuning.soup import interpolate
@@ -90,7 +90,7 @@ def trainee(catalog: TrainCatalog, start: StartModel, tmp_path: Path) -> MakeTra
     ) -> FineTuneModel:
         wanted = {**SMALL, **changes}
         asked = FinetuneOptions(model=model.name, method=method, classes="colour", **wanted)
-        options = with_settings(asked, settled(asked, train_items=16, device=CPU))
+        options = settled(asked, train_items=16, device=CPU)
         return FineTuneModel(
             model,
             Sampler(items, TRAIN, sampling(options, items)),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import ConfigError
-from mmsearch.finetuning.options import FinetuneOptions, settled, with_settings
+from mmsearch.finetuning.options import FinetuneOptions, settled
 
 CPU = DeviceChoice("cpu", "no CUDA device")
 GPU = DeviceChoice("cuda", "a card")
@@ -54,6 +54,18 @@ def test_auto_is_a_head_on_a_cpu_and_lora_on_a_gpu() -> None:
     assert settled(options, train_items=1000, device=GPU).method == "lora"
 
 
+def test_adapters_are_trained_three_times_on_more_views_unless_told_otherwise() -> None:
+    lora, head = (
+        settled(FinetuneOptions(method=method), train_items=1000, device=CPU)
+        for method in ("lora", "head")
+    )
+    assert (lora.runs, lora.views, lora.augmentation) == (3, 12, "strong")
+    assert (head.runs, head.views, head.augmentation) == (1, 4, "mild")
+    asked = FinetuneOptions(method="lora", runs=1, views=0, augmentation="mild")
+    given = settled(asked, train_items=1000, device=CPU)
+    assert (given.runs, given.views, given.augmentation) == (1, 0, "mild")
+
+
 def test_epochs_become_steps() -> None:
     options = FinetuneOptions(method="lora", epochs=3, batch_size=50)
     assert settled(options, train_items=1000, device=CPU).steps == 60
@@ -63,7 +75,7 @@ def test_what_is_given_stays() -> None:
     options = FinetuneOptions(
         method="full", steps=7, batch_size=6, micro_batch=3, learning_rate=0.5, validate_every=2
     )
-    chosen = with_settings(options, settled(options, train_items=1000, device=CPU))
+    chosen = settled(options, train_items=1000, device=CPU)
     assert chosen.steps == 7
     assert chosen.batch_size == 6
     assert chosen.micro_batch == 3
