@@ -42,7 +42,7 @@ from mmsearch.training.loop import LoopOptions
 
 def rehearsed_in_a_step(options: SettledOptions) -> int:
     """Pictures; to a head each is a vector, to deeper parts a pass through them."""
-    return 512 if options.method == "head" else 32
+    return 512 if options.method == "head" else 64
 
 
 class FineTuneModel:

@@ -40,11 +40,11 @@ class _Defaults:
 
 # A head on frozen features takes a high rate and many epochs, which are cheap: at half the rate and
 # three times the epochs it learned more and forgot less. What lies deeper forgets at such rates.
-# Adapters are small and forget little: they take all the variety there is, and the mean of three
+# Adapters are small and forget little: they take all the variety there is, and the mean of two
 # trainings; a measurement costs their tower as much as ten steps.
 _DEFAULTS: dict[Method, _Defaults] = {
     "head": _Defaults(1e-3, 55, 256, 60.0),
-    "lora": _Defaults(1e-3, 10, 64, 40.0, validations=10, views=12, augmentation="strong", runs=3),
+    "lora": _Defaults(1e-3, 11, 64, 40.0, validations=10, views=12, augmentation="strong", runs=2),
     "last-n": _Defaults(3e-4, 10, 64, 40.0),
     "full": _Defaults(1e-4, 8, 64, 40.0),
 }
@@ -81,7 +81,7 @@ class FinetuneOptions:
     blocks: int = 4
     text_blocks: int | None = None
     temperature: float | None = None
-    dropout: float = 0.1
+    dropout: float | None = None
 
     classes: str | None = None
     group: str | None = None
@@ -99,7 +99,7 @@ class FinetuneOptions:
     class_balanced: bool = True
     word_dropout: float = 0.0
     modality_dropout: float = 0.0
-    mixup: float = 0.0
+    mixup: float | None = None
 
     epochs: float | None = None
     steps: int | None = None
@@ -185,13 +185,16 @@ class SettledOptions(FinetuneOptions):
     text_blocks: int
     learning_rate: float
     keep_weight: float
+    dropout: float
     augmentation: Augmentation
     views: int
+    mixup: float
     runs: int
     validate_every: int
     checkpoint_every: int
 
 
+_DROPOUT = 0.1
 # Rows with gradients at once. Of whole towers a CPU's memory holds few; of their last blocks a
 # batch, which then takes three passes instead of four; a GPU wants to be filled. What a head is
 # given are single vectors.
@@ -219,8 +222,10 @@ def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice)
         "text_blocks": _text_blocks(options, on_cpu=on_cpu),
         "learning_rate": options.learning_rate or defaults.learning_rate,
         "keep_weight": defaults.keep if options.keep_weight is None else options.keep_weight,
+        "dropout": _DROPOUT if options.dropout is None else options.dropout,
         "augmentation": options.augmentation or defaults.augmentation,
         "views": defaults.views if options.views is None else options.views,
+        "mixup": options.mixup or 0.0,
         "runs": options.runs or defaults.runs,
         "validate_every": every,
         "checkpoint_every": options.checkpoint_every or 2 * every,
@@ -290,7 +295,7 @@ def _out_of_bounds(options: FinetuneOptions) -> list[str]:
     faults = [
         f"{name} must lie between 0 and 1, got {given[name]:g}"
         for name in _SHARES
-        if not 0 <= given[name] <= 1
+        if given[name] is not None and not 0 <= given[name] <= 1
     ]
     faults += [
         f"{name} must be above 0, got {given[name]:g}"

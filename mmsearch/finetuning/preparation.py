@@ -32,9 +32,9 @@ from mmsearch.training.prefix import block_count
 # Of the weight of staying near the start, once the towers have learned their part.
 REFIT_KEEP = 2.0
 # Trainings of projections on towers that stand still, which take a minute each, at the least.
-REFIT_RUNS = 5
-# How often pictures are mixed, and what share of a vector is dropped at least, so that projections
-# do not learn the training split by heart.
+REFIT_RUNS = 3
+# How often pictures are mixed, and what share of a vector is dropped, if nothing else is asked for:
+# so that projections do not learn the training split by heart.
 REFIT_MIXUP = 0.5
 REFIT_DROPOUT = 0.3
 _LOOKS = {
@@ -89,26 +89,28 @@ class Preparation:
         weights |= {name: value for name, value in tuned.items() if name not in kept}
         alone = self.options.lock == "none" and not trains_text_blocks(self.options)
         lock: Lock = "text" if alone else self.options.lock
-        asked = replace(
-            self.asked,
+        asked = self.asked
+        mixup = 0.0 if asked.consistency_weight else REFIT_MIXUP
+        wanted = replace(
+            asked,
             method="head",
             lock=lock,
             # What is learned from strong views is in the tower; a projection is to fit plain ones.
             augmentation="mild",
             keep_weight=REFIT_KEEP * self.options.keep_weight,
             runs=max(REFIT_RUNS, self.options.runs),
-            epochs=self.options.refit_epochs,
+            epochs=asked.refit_epochs,
             steps=None,
             batch_size=None,
             micro_batch=None,
-            mixup=0.0 if self.options.consistency_weight else REFIT_MIXUP,
-            dropout=max(REFIT_DROPOUT, self.options.dropout),
+            mixup=mixup if asked.mixup is None else asked.mixup,
+            dropout=REFIT_DROPOUT if asked.dropout is None else asked.dropout,
             learning_rate=None,
             validate_every=None,
             checkpoint_every=None,
         )
         towers = replace(self, start=self.start.under(weights), known=self.start)
-        return towers.with_options(asked)
+        return towers.with_options(wanted)
 
     def with_options(self, options: FinetuneOptions) -> "Preparation":
         """The same data with other settings; what they leave open is decided anew."""

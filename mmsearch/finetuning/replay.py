@@ -36,7 +36,7 @@ _CLASSES = 1000
 _TEXTS_DRAWN, _MIXED = 128, 0.7
 _STEP = 5
 # Of the numbers of what a projection is given.
-_MOST_GONE = 0.6
+_MOST_GONE = 0.7
 _VECTORS = 2
 _THREADS = 4
 # Of drawings' activations; where whole towers are trained these are pixels.
