@@ -197,6 +197,9 @@ def test_projections_are_refitted_on_trained_towers(
     assert counts["refit"] > 4
     losses = [tuple(line["loss"] for line in lines if line["stage"] == stage) for stage in counts]
     assert len(set(losses)) == len(DEEP_STAGES)
+    named = [[line["titles"] for line in lines if line["stage"] == stage] for stage in REFITS]
+    third = counts["refit"] // 3
+    assert sum(sum(each[-third:]) for each in named) < sum(sum(each[:third]) for each in named)
     tuned = json.loads((out / "work" / "tuned.json").read_text())
     assert tuned["steps"] == sum(counts.values())
     # Blocks of the text tower are not trained on a CPU, so its projection is not either.
