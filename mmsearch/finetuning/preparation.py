@@ -181,8 +181,9 @@ class Preparation:
         return {name: len(self.split.of(name)) for name in SPLIT_NAMES}
 
 
-# A step through a tower costs about four passes without gradients: two, and one back (GradCache).
-_STEP_PASSES = 4
+# A step through a tower costs about three passes without gradients: one, and back, which is two;
+# one more where the batch goes through in chunks (GradCache).
+_STEP_PASSES = 3
 _TIMED_PICTURES, _TIMED_PASSES = 8, 3
 
 
@@ -202,7 +203,8 @@ def _seconds_of(prepared: Preparation) -> float:
     rehearsed = rehearsed_in_a_step(options) if options.rehearses else 0
     passed = options.runs * options.steps * (options.batch_size + rehearsed)
     measured = (frozen + trained) * len(prepared.split.val)
-    return frozen * cached + trained * _STEP_PASSES * passed + measured
+    passes = _STEP_PASSES + (options.batch_size > options.micro_batch)
+    return frozen * cached + trained * passes * passed + measured
 
 
 def _seconds_a_picture(prepared: Preparation) -> tuple[float, float]:
