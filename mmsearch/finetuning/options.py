@@ -41,7 +41,7 @@ class _Defaults:
 # A head on frozen features takes a high rate and many epochs, which are cheap: at half the rate and
 # three times the epochs it learned more and forgot less. What lies deeper forgets at such rates.
 # Adapters are small and forget little: they take all the variety there is, and the mean of two
-# trainings; a measurement costs their tower as much as ten steps.
+# trainings, each measured half as often.
 _DEFAULTS: dict[Method, _Defaults] = {
     "head": _Defaults(1e-3, 55, 256, 60.0),
     "lora": _Defaults(1e-3, 11, 64, 40.0, validations=10, views=12, augmentation="strong", runs=2),
