@@ -69,7 +69,7 @@ def test_every_picture_has_a_caption_and_none_is_of_the_sample() -> None:
     captions = rehearsed_captions()
     pictures = rehearsed_pictures(Preprocessing(size=32))
     assert pictures.shape == (len(captions), 32, 32, 3)
-    assert len(captions) > 3500
+    assert len(captions) > 3550
     assert len(rehearsed_captions(7)) == len(rehearsed_pictures(Preprocessing(size=32), 7)) == 7
     assert all(caption.strip() for caption in captions)
     assert len({each.tobytes() for each in pictures}) > 0.97 * len(pictures)
@@ -108,7 +108,7 @@ def test_a_projection_rehearses_vectors_with_holes(start: StartModel, replay: Re
     gone = torch.cat([(replay.draw(step).inputs == 0).float().mean(dim=1) for step in range(8)])
     assert 0.3 < gone.mean() < 0.4
     assert gone.min() < 0.1
-    assert 0.5 < gone.max() < 0.9
+    assert 0.6 < gone.max() < 0.85
 
 
 @pytest.mark.parametrize("method", ["head", "last-n"])
