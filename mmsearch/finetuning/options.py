@@ -137,11 +137,6 @@ class FinetuneOptions:
         if faults := [*_wrong_words(self), *_out_of_bounds(self), *_clashes(self)]:
             raise ConfigError("fine-tuning: " + "; ".join(faults))
 
-    @property
-    def rehearses(self) -> bool:
-        """Whether anything holds what the start model knows beyond the catalog."""
-        return self.keep_weight != 0 and self.rehearsed > 0
-
 
 def read_options(pairs: Sequence[str], **given: Any) -> FinetuneOptions:
     """given: fields by name, None for those left at their defaults, 'shares' also as '70:20:10'.
@@ -192,6 +187,11 @@ class SettledOptions(FinetuneOptions):
     runs: int
     validate_every: int
     checkpoint_every: int
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether anything holds what the start model knows beyond the catalog."""
+        return self.keep_weight > 0 and self.rehearsed > 0
 
 
 _DROPOUT = 0.1
@@ -251,22 +251,18 @@ def _even_power(count: int) -> int:
     return max(2, 1 << (count.bit_length() - 1))
 
 
-# Words that may be left open.
-_OPEN: dict[str, tuple[None]] = {"augmentation": (None,)}
-
-
 def _wrong_words(options: FinetuneOptions) -> list[str]:
     known = {
-        "method": MethodWish,
-        "loss": Loss,
-        "lock": Lock,
-        "fusion": FusionAsked,
-        "augmentation": Augmentation,
+        "method": get_args(MethodWish),
+        "loss": get_args(Loss),
+        "lock": get_args(Lock),
+        "fusion": get_args(FusionAsked),
+        "augmentation": (*get_args(Augmentation), None),
     }
     return [
-        f"{name} must be one of {', '.join(get_args(words))}, got '{getattr(options, name)}'"
+        f"{name} must be one of {', '.join(filter(None, words))}, got '{getattr(options, name)}'"
         for name, words in known.items()
-        if getattr(options, name) not in (*get_args(words), *_OPEN.get(name, ()))
+        if getattr(options, name) not in words
     ]
 
 

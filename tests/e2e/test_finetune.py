@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -62,18 +63,24 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "mmsearch", "finetune", *map(str, arguments)]
+def command(*arguments: object, torchrun: bool = False) -> list[str]:
+    start = [sys.executable]
+    if torchrun:
+        start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return [*start, "-m", "mmsearch", "finetune", *map(str, arguments)]
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, check=False, env=environment()
-    )
+def run(*arguments: object, torchrun: bool = False) -> subprocess.CompletedProcess[str]:
+    whole = command(*arguments, torchrun=torchrun)
+    return subprocess.run(whole, capture_output=True, text=True, check=False, env=environment())
+
+
+def metrics(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +117,7 @@ def test_it_writes_a_model_and_how_it_came_about(
 
 
 def test_the_loss_falls(straight: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    lines = [json.loads(each) for each in (straight[0] / "metrics.jsonl").read_text().splitlines()]
-    losses = [each["loss"] for each in lines if each["stage"] == "train"]
+    losses = [each["loss"] for each in metrics(straight[0]) if each["stage"] == "train"]
     assert sum(losses[-4:]) < sum(losses[:4])
 
 
@@ -189,7 +195,7 @@ def test_projections_are_refitted_on_trained_towers(
 ) -> None:
     out, done = deep
     assert "now the projections once more" in done.stderr
-    lines = [json.loads(each) for each in (out / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(out)
     stages = [line["stage"] for line in lines]
     counts = {stage: stages.count(stage) for stage in DEEP_STAGES}
     assert counts["train"] == counts["train-2"] == 12
@@ -237,24 +243,10 @@ def test_two_processes_learn_what_one_learns(
     ]
     alone = run(*arguments, "--out", tmp_path / "one")
     assert alone.returncode == 0, alone.stderr
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    _, *module = command(*arguments, "--out", tmp_path / "two")
-    both = subprocess.run(
-        [sys.executable, *torchrun, *module],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-    )
+    both = run(*arguments, "--out", tmp_path / "two", torchrun=True)
     assert both.returncode == 0, both.stderr
     ones, twos = (
-        [
-            (line["stage"], line["loss"])
-            for line in map(
-                json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines()
-            )
-            if "loss" in line
-        ]
+        [(line["stage"], line["loss"]) for line in metrics(tmp_path / name) if "loss" in line]
         for name in ("one", "two")
     )
     assert {stage for stage, _ in ones} == {"train", *REFITS}

@@ -66,6 +66,13 @@ def test_adapters_are_trained_twice_on_more_views_unless_told_otherwise() -> Non
     assert (given.runs, given.views, given.augmentation) == (1, 0, "mild")
 
 
+@pytest.mark.parametrize("method", ["head", "lora", "full"])
+def test_pictures_are_mixed_only_if_it_is_asked_for(method: Any) -> None:
+    asked = FinetuneOptions(method=method, mixup=0.2)
+    assert settled(asked, train_items=16, device=CPU).mixup == 0.2
+    assert settled(FinetuneOptions(method=method), train_items=16, device=CPU).mixup == 0
+
+
 def test_epochs_become_steps() -> None:
     options = FinetuneOptions(method="lora", epochs=3, batch_size=50)
     assert settled(options, train_items=1000, device=CPU).steps == 60
