@@ -27,7 +27,7 @@ from mmsearch.finetuning.mixing import Mixture, draw_shares, neighbours
 from mmsearch.finetuning.objective import Objective
 from mmsearch.finetuning.options import SettledOptions
 from mmsearch.finetuning.parameters import choose_parameters, groups, trains_text_blocks
-from mmsearch.finetuning.replay import Replay
+from mmsearch.finetuning.replay import HOLES, HOLES_ON_TRAINED, Replay
 from mmsearch.finetuning.sampling import Draw, Sampler
 from mmsearch.finetuning.soup import Weights
 from mmsearch.finetuning.start import StartModel
@@ -252,6 +252,7 @@ class FineTuneModel:
             trained=None if same else self._activations,
             most=self._options.rehearsed,
             pictures=rehearsed_in_a_step(self._options),
+            most_gone=HOLES if same else HOLES_ON_TRAINED,
             seed=self._options.seed,
         )
 

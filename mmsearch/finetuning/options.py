@@ -78,7 +78,7 @@ class FinetuneOptions:
     loss: Loss = "infonce"
     lock: Lock = "none"
     rank: int = 32
-    blocks: int = 4
+    blocks: int = 3
     text_blocks: int | None = None
     temperature: float | None = None
     dropout: float | None = None

@@ -35,8 +35,9 @@ _CLASSES = 1000
 # Of a step.
 _TEXTS_DRAWN, _MIXED = 128, 0.7
 _STEP = 5
-# Of the numbers of what a projection is given.
-_MOST_GONE = 0.7
+# Largest share of holes in what a projection is given. On towers that were trained several are
+# averaged, which forget less and may learn more.
+HOLES, HOLES_ON_TRAINED = 0.7, 0.6
 _VECTORS = 2
 _THREADS = 4
 # Of drawings' activations; where whole towers are trained these are pixels.
@@ -88,11 +89,12 @@ class Replay:
         trained: Activations | None = None,
         most: int,
         pictures: int,
+        most_gone: float,
         seed: int,
     ) -> None:
         """known: whose knowledge is kept, and its side, texts, and activations of the frozen part.
         trained: the trained model's activations, where its frozen part is another. most: drawings
-        in all; pictures: of them in a step.
+        in all; pictures: of them in a step. most_gone: largest share of holes in a vector.
         """
         shown = rehearsed_pictures(known.preprocessing, most)
         shown = shown[: max(pictures, MOST_BYTES // activations.once(shown[:1]).nbytes)]
@@ -102,6 +104,7 @@ class Replay:
         self._texts = list(dict.fromkeys([*class_names(), *rehearsed_captions(most)]))
         self._words = torch.from_numpy(encode_all(encode_texts, self._texts)).to(known.device)
         self._seed, self._drawn = seed, min(pictures, len(self._inputs))
+        self._most_gone = most_gone
 
     def reseeded(self, seed: int) -> "Replay":
         """Another order of the same, which is not computed again."""
@@ -116,7 +119,7 @@ class Replay:
         if self._known is not self._inputs:
             known = _mixed(self._known, *mixture)
         if inputs.ndim == _VECTORS:
-            holes = _holes(inputs, chance)
+            holes = _holes(inputs, self._most_gone, chance)
             inputs, known = inputs * holes, known * holes
         with torch.no_grad():
             images = self._side.encode(known)
@@ -136,14 +139,14 @@ class Replay:
         return ones, others, shares.astype(np.float32)
 
 
-def _holes(vectors: Tensor, chance: np.random.Generator) -> Tensor:
-    """float32 (p, width), factors as dropout's, of another strength for each row.
+def _holes(vectors: Tensor, most_gone: float, chance: np.random.Generator) -> Tensor:
+    """float32 (p, width), factors as dropout's, of another strength for each row, up to most_gone.
 
     A projection can learn a few thousand vectors by heart and say something else of all others: on
     pictures that were not rehearsed it strayed five times as far. With a share of their numbers
     gone, other ones in every step, no two are alike.
     """
-    gone = chance.uniform(0, _MOST_GONE, (len(vectors), 1)).astype(np.float32)
+    gone = chance.uniform(0, most_gone, (len(vectors), 1)).astype(np.float32)
     left = chance.random(vectors.shape, dtype=np.float32) >= gone
     return torch.from_numpy(left / (1 - gone)).to(vectors.device)
 

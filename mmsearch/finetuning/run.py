@@ -24,7 +24,15 @@ from mmsearch.finetuning.options import FinetuneOptions, Method
 from mmsearch.finetuning.outcome import Outcome
 from mmsearch.finetuning.preparation import Preparation, estimated_seconds, loop_options, prepare
 from mmsearch.finetuning.reporting import REFIT_STAGES, report_on
-from mmsearch.finetuning.soup import ALPHAS, SweepScore, Weights, interpolate, mean, sweep
+from mmsearch.finetuning.soup import (
+    ALPHAS,
+    BETWEEN,
+    SweepScore,
+    Weights,
+    interpolate,
+    mean,
+    sweep,
+)
 from mmsearch.finetuning.trials import Report, TrialsReport, require_optuna, search_settings
 from mmsearch.finetuning.workspace import Tuned, Workspace, default_out
 from mmsearch.media import MediaBounds
@@ -228,7 +236,7 @@ def _write_best_mix(
     if not ranks().first:
         return None
     start = model.start_weights()
-    progress.start("interpolating start and tuned weights", len(ALPHAS))
+    progress.start("interpolating start and tuned weights", len(ALPHAS) + 2 * BETWEEN)
     probe = GeneralProbe(
         prepared.start.model,
         start,
@@ -236,12 +244,10 @@ def _write_best_mix(
         prepared.start.preprocessing,
         towers=model.towers,
     )
-    general = []
 
     def evaluate(weights: Weights) -> SweepScore:
-        general.append(probe.measure(weights))
         progress.advance(1)
-        return SweepScore(_score(model, domain, weights), general[-1].score)
+        return SweepScore(_score(model, domain, weights), probe.measure(weights).score)
 
     found = sweep(start, tuned, evaluate, kept_share=prepared.options.kept_share)
     progress.note(found.reason)
@@ -252,8 +258,8 @@ def _write_best_mix(
         best_step=result.best_step,
         seconds=result.seconds,
         sweep=found,
-        general_start=general[0],
-        general_tuned=general[list(found.points).index(found.chosen)],
+        general_start=probe.start,
+        general_tuned=probe.measure(mixed),
     )
     space.save(written)
     return written

@@ -3,12 +3,15 @@
 WiSE-FT (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"): the weights
 (1 - alpha) * start + alpha * tuned are measured over a sweep of alphas, in the domain that was
 trained for and on a general set, and the best in-domain point that keeps enough of the rest wins.
+Around it the sweep is repeated in smaller steps.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +19,9 @@ from mmsearch.errors import InputError
 
 Weights: TypeAlias = Mapping[str, Tensor]
 
-ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
+ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+# Mixes between the best of these and each of its two neighbours.
+BETWEEN = 4
 # What the tuned model must keep of the start's score on the general set.
 KEPT_SHARE = 0.99
 # Sums of shares differ in their last bits with the order of addition.
@@ -91,19 +96,33 @@ def sweep(
     evaluate: Callable[[Weights], SweepScore],
     *,
     alphas: Sequence[float] = ALPHAS,
+    between: int = BETWEEN,
     kept_share: float = KEPT_SHARE,
 ) -> Sweep:
-    """Measures each mix and chooses; alpha 0 is always measured and always qualifies.
+    """Measures each mix, and so many `between` the best and its neighbours on either side, and
+    chooses; alpha 0 is always measured and always qualifies.
 
     Raises InputError for an alpha outside 0 to 1, or weights that do not go together.
     """
     if bad := [alpha for alpha in alphas if not 0 <= alpha <= 1]:
         raise InputError(f"alphas lie between 0 (start) and 1 (tuned), got {bad[0]:g}")
-    points = [
-        SweepPoint(alpha, evaluate(interpolate(start, tuned, alpha)))
-        for alpha in sorted({0.0, *alphas})
-    ]
+
+    def measured(alpha: float) -> SweepPoint:
+        return SweepPoint(alpha, evaluate(interpolate(start, tuned, alpha)))
+
+    rough = [measured(alpha) for alpha in sorted({0.0, *alphas})]
+    best = choose(rough, kept_share=kept_share).chosen
+    finer = [measured(alpha) for alpha in _around(rough, best, between)]
+    points = sorted([*rough, *finer], key=lambda point: point.alpha)
     return choose(points, kept_share=kept_share)
+
+
+def _around(points: Sequence[SweepPoint], best: SweepPoint, between: int) -> list[float]:
+    """Alphas in even steps between the best of the points and those before and after it."""
+    at = list(points).index(best)
+    near = [point.alpha for point in points[max(0, at - 1) : at + 2]]
+    steps = [np.linspace(low, high, between + 2)[1:-1] for low, high in pairwise(near)]
+    return [round(float(alpha), 4) for part in steps for alpha in part]
 
 
 def choose(points: Sequence[SweepPoint], *, kept_share: float = KEPT_SHARE) -> Sweep:

@@ -14,6 +14,8 @@ from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.finetuning.images import Activations, ImageSide, cut_for
 from mmsearch.finetuning.options import FinetuneOptions, Method
 from mmsearch.finetuning.replay import (
+    HOLES,
+    HOLES_ON_TRAINED,
     Replay,
     class_names,
     rehearsed_captions,
@@ -45,7 +47,12 @@ def replay(start: StartModel) -> Replay:
 
 
 def make_replay(
-    start: StartModel, method: Method, *, most: int = 300, trained: Activations | None = None
+    start: StartModel,
+    method: Method,
+    *,
+    most: int = 300,
+    trained: Activations | None = None,
+    most_gone: float = HOLES,
 ) -> Replay:
     parts = cut_for(FinetuneOptions(method=method, blocks=1), start.model.visual)
     return Replay(
@@ -56,6 +63,7 @@ def make_replay(
         trained=trained,
         most=most,
         pictures=64,
+        most_gone=most_gone,
         seed=0,
     )
 
@@ -104,11 +112,13 @@ def test_what_lies_between_two_pictures_is_rehearsed_too(start: StartModel) -> N
     assert 0.5 < (apart > 1e-3).float().mean() < 0.9
 
 
-def test_a_projection_rehearses_vectors_with_holes(start: StartModel, replay: Replay) -> None:
+@pytest.mark.parametrize("most", [HOLES, HOLES_ON_TRAINED])
+def test_a_projection_rehearses_vectors_with_holes(start: StartModel, most: float) -> None:
+    replay = make_replay(start, "head", most_gone=most)
     gone = torch.cat([(replay.draw(step).inputs == 0).float().mean(dim=1) for step in range(8)])
-    assert 0.3 < gone.mean() < 0.4
+    assert gone.mean() == pytest.approx(most / 2, abs=0.05)
     assert gone.min() < 0.1
-    assert 0.6 < gone.max() < 0.85
+    assert most - 0.1 < gone.max() < 0.85
 
 
 @pytest.mark.parametrize("method", ["head", "last-n"])

@@ -1,5 +1,7 @@
 """WiSE-FT: mixes of start and tuned weights, and which of them is chosen."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -88,20 +90,51 @@ def test_weights_of_another_architecture_are_refused(tuned: Weights, message: st
         interpolate(START, tuned, 0.5)
 
 
-def test_a_sweep_measures_each_mix_once_from_the_start_on() -> None:
-    seen: list[float] = []
+def forgetting(seen: list[float]) -> Callable[[Weights], SweepScore]:
+    """Learns as much as it moves, and forgets a fiftieth of that; notes each alpha."""
 
     def evaluate(weights: Weights) -> SweepScore:
         seen.append(float(weights["weight"][0, 0]) - 1)
         return SweepScore(in_domain=seen[-1], general=1 - 0.02 * seen[-1])
 
-    found = sweep(START, TUNED, evaluate, alphas=(0.5, 1.0, 0.25, 0.5))
+    return evaluate
+
+
+def test_a_sweep_measures_each_mix_once_from_the_start_on() -> None:
+    seen: list[float] = []
+    found = sweep(START, TUNED, forgetting(seen), alphas=(0.5, 1.0, 0.25, 0.5), between=0)
     assert seen == pytest.approx([0, 0.25, 0.5, 1.0])
     assert found.chosen.alpha == 0.5
     assert found.reason == (
         "alpha 0.5: in the domain 0.000 → 0.500, on the general set 1.000 → 0.990 "
         "(99.0% of the start's); alpha 1 reaches 1.000 but keeps only 98.0%"
     )
+
+
+def test_between_the_best_and_its_neighbours_it_takes_smaller_steps() -> None:
+    seen: list[float] = []
+    found = sweep(START, TUNED, forgetting(seen), alphas=(0.4, 0.8, 1.0), between=1)
+    assert seen == pytest.approx([0, 0.4, 0.8, 1.0, 0.2, 0.6])
+    assert [point.alpha for point in found.points] == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert found.chosen.alpha == 0.4
+    finer = sweep(START, TUNED, forgetting([]), alphas=(0.4, 0.8, 1.0), between=3)
+    assert finer.chosen.alpha == 0.5
+
+
+@given(st.dictionaries(st.integers(0, 100), st.tuples(SHARES, SHARES)), st.integers(0, 5))
+def test_smaller_steps_never_choose_worse(
+    known: dict[int, tuple[float, float]], between: int
+) -> None:
+    def evaluate(weights: Weights) -> SweepScore:
+        place = round(100 * float(weights["w"]))
+        return SweepScore(*known.get(place, (0.5, 0.5)))
+
+    ends = {"w": torch.zeros(())}, {"w": torch.ones(())}
+    rough, fine = (sweep(*ends, evaluate, between=count) for count in (0, between))
+    assert fine.chosen.score.in_domain >= rough.chosen.score.in_domain
+    assert fine.allows(fine.chosen) or fine.chosen.alpha == 0
+    alphas = [point.alpha for point in fine.points]
+    assert alphas == sorted(set(alphas))
 
 
 def test_alphas_outside_the_line_are_refused() -> None:
