@@ -24,15 +24,7 @@ from mmsearch.finetuning.options import FinetuneOptions, Method
 from mmsearch.finetuning.outcome import Outcome
 from mmsearch.finetuning.preparation import Preparation, estimated_seconds, loop_options, prepare
 from mmsearch.finetuning.reporting import REFIT_STAGES, report_on
-from mmsearch.finetuning.soup import (
-    ALPHAS,
-    BETWEEN,
-    SweepScore,
-    Weights,
-    interpolate,
-    mean,
-    sweep,
-)
+from mmsearch.finetuning.soup import MOST_MIXES, SweepScore, Weights, interpolate, mean, sweep
 from mmsearch.finetuning.trials import Report, TrialsReport, require_optuna, search_settings
 from mmsearch.finetuning.workspace import Tuned, Workspace, default_out
 from mmsearch.media import MediaBounds
@@ -236,7 +228,7 @@ def _write_best_mix(
     if not ranks().first:
         return None
     start = model.start_weights()
-    progress.start("interpolating start and tuned weights", len(ALPHAS) + 2 * BETWEEN)
+    progress.start("interpolating start and tuned weights", MOST_MIXES)
     probe = GeneralProbe(
         prepared.start.model,
         start,
@@ -246,8 +238,9 @@ def _write_best_mix(
     )
 
     def evaluate(weights: Weights) -> SweepScore:
+        score = SweepScore(_score(model, domain, weights), probe.measure(weights).score)
         progress.advance(1)
-        return SweepScore(_score(model, domain, weights), probe.measure(weights).score)
+        return score
 
     found = sweep(start, tuned, evaluate, kept_share=prepared.options.kept_share)
     progress.note(found.reason)

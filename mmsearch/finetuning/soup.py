@@ -22,6 +22,8 @@ Weights: TypeAlias = Mapping[str, Tensor]
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 # Mixes between the best of these and each of its two neighbours.
 BETWEEN = 4
+# Measured by one sweep; a best at either end has one neighbour.
+MOST_MIXES = len(ALPHAS) + 2 * BETWEEN
 # What the tuned model must keep of the start's score on the general set.
 KEPT_SHARE = 0.99
 # Sums of shares differ in their last bits with the order of addition.

@@ -19,7 +19,7 @@ from mmsearch.cli.app import app
 from mmsearch.errors import ConfigError, InputError, MMSearchError
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.run import finetune, plan
-from mmsearch.finetuning.soup import ALPHAS
+from mmsearch.finetuning.soup import ALPHAS, BETWEEN, MOST_MIXES
 from mmsearch.sources import Source, SourceOptions, open_source
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
@@ -108,6 +108,7 @@ def test_it_writes_a_model_and_how_it_came_about(
     assert document["counts"]["classes"] == len(COLOURS)
     points = document["sweep"]["points"]
     assert set(ALPHAS) < {point["alpha"] for point in points}
+    assert len(points) in (len(ALPHAS) + BETWEEN, MOST_MIXES)
     chosen = next(point for point in points if point["alpha"] == document["alpha"])
     assert chosen["score"]["in_domain"] >= points[0]["score"]["in_domain"]
     assert chosen["score"]["general"] >= 0.99 * points[0]["score"]["general"] - 1e-9
