@@ -4,6 +4,7 @@ A batch norm is then a fixed scale and shift per channel, which the convolution 
 and for pictures of one size, TensorFlow's uneven padding becomes an even one with a larger kernel.
 """
 
+from copy import deepcopy
 from functools import partial
 from math import ceil
 from typing import Any
@@ -19,6 +20,19 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         kinds = (nn.Conv2d, nn.modules.batchnorm._BatchNorm)
         return isinstance(module, kinds) or super().is_leaf_module(module, name)
+
+
+def lightened(tower: nn.Module, size: int) -> nn.Module:
+    """For pictures of size x size: a lighter copy, or the tower itself where nothing can be saved.
+
+    tower: in eval mode, on the CPU.
+    """
+    if not any(isinstance(module, nn.BatchNorm2d | Conv2dSame) for module in tower.modules()):
+        return tower
+    copy = deepcopy(tower)
+    fold_batch_norms(copy)
+    even_padding(copy, size)
+    return copy
 
 
 def fold_batch_norms(tower: nn.Module) -> int:

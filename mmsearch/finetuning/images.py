@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -25,6 +26,7 @@ from mmsearch.finetuning.sampling import PLAIN_VIEW
 from mmsearch.finetuning.start import StartModel
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Ids, Pixels
+from mmsearch.training.features import Forward, forward_of
 from mmsearch.training.prefix import Suffix, block_count, cached_prefix, split_tower
 
 Readable: TypeAlias = NDArray[np.bool_]
@@ -236,8 +238,15 @@ class Activations:
     def _run(self, inputs: Tensor) -> Tensor:
         if self._frozen is None:
             return inputs
-        # Small pieces stay in a CPU's caches.
-        return torch.cat([self._frozen(part) for part in torch.split(inputs, _PIECE)])
+        if inputs.device.type != "cpu":
+            found: Tensor = self._frozen(inputs)
+            return found
+        return channels_last(torch.from_numpy(self._forward(inputs.numpy())))
+
+    @cached_property
+    def _forward(self) -> Forward:
+        assert self._frozen is not None
+        return forward_of(self._frozen.eval(), self._start.preprocessing.size)
 
 
 def _batches(pixels: Pixels) -> Iterator[Pixels]:

@@ -79,11 +79,12 @@ class FineTuneModel:
         parts = cut_for(options, self._model.visual)
         self._heads = choose_parameters(self._model, parts, options)
         self._model.eval()
+        frozen = cut_for(options, start.inference_tower()).frozen
         self._inputs = picture_inputs(
             start,
             self._catalog,
             views,
-            parts.frozen,
+            frozen,
             train=sampler.positions,
             others=others,
             count=sampler.options.views,
@@ -93,7 +94,8 @@ class FineTuneModel:
         )
         dropout = 0.0 if options.lock == "image" else options.dropout
         self._images = ImageSide(parts, self._inputs, dropout=dropout)
-        self._texts = TextSide(start, self._model, self._text_depth)
+        self._start_texts = StartTexts(start)
+        self._texts = TextSide(start, self._model, self._text_depth, self._start_texts)
         bias = getattr(start.model, "logit_bias", None)
         self._objective = Objective(
             options,
@@ -102,9 +104,7 @@ class FineTuneModel:
             dim=start.dim,
             classes=len(self._catalog.classes),
         ).to(start.device)
-        frozen = cut_for(options, start.model.visual).frozen
         self._activations = Activations(start, frozen)
-        self._start_texts = StartTexts(start)
         self._batches = self._make_batches(teacher, progress)
         self._replay = self._make_replay(like, progress)
         self._accumulate = 1
@@ -244,10 +244,13 @@ class FineTuneModel:
         progress.start("what the start model knows", None, device=self._start.device)
         known, parts = self._known, cut_for(self._options, self._known.model.visual)
         same = known is self._start
+        activations = self._activations
+        if not same:
+            activations = Activations(known, cut_for(self._options, known.inference_tower()).frozen)
         return Replay(
             known,
             ImageSide(parts, self._inputs, dropout=0.0),
-            self._activations if same else Activations(known, parts.frozen),
+            activations,
             (self._start_texts if same else StartTexts(known)).encode,
             trained=None if same else self._activations,
             most=self._options.rehearsed,

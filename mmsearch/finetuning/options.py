@@ -36,14 +36,16 @@ class _Defaults:
     views: int = 4
     augmentation: Augmentation = "mild"
     runs: int = 1
+    dropout: float = 0.1
 
 
 # A head on frozen features takes a high rate and many epochs, which are cheap: at half the rate and
-# three times the epochs it learned more and forgot less. What lies deeper forgets at such rates.
+# three times the epochs it learned more and forgot less, and so it did with much dropout. What lies
+# deeper forgets at such rates.
 # Adapters are small and forget little: they take all the variety there is, and the mean of two
 # trainings, each measured half as often.
 _DEFAULTS: dict[Method, _Defaults] = {
-    "head": _Defaults(1e-3, 55, 256, 60.0),
+    "head": _Defaults(1e-3, 55, 256, 60.0, views=3, dropout=0.4),
     "lora": _Defaults(1e-3, 11, 64, 40.0, validations=10, views=12, augmentation="strong", runs=2),
     "last-n": _Defaults(3e-4, 10, 64, 40.0),
     "full": _Defaults(1e-4, 8, 64, 40.0),
@@ -194,7 +196,6 @@ class SettledOptions(FinetuneOptions):
         return self.keep_weight > 0 and self.rehearsed > 0
 
 
-_DROPOUT = 0.1
 # Rows with gradients at once. Of whole towers a CPU's memory holds few; of their last blocks a
 # batch, which then takes three passes instead of four; a GPU wants to be filled. What a head is
 # given are single vectors.
@@ -222,7 +223,7 @@ def settled(options: FinetuneOptions, *, train_items: int, device: DeviceChoice)
         "text_blocks": _text_blocks(options, on_cpu=on_cpu),
         "learning_rate": options.learning_rate or defaults.learning_rate,
         "keep_weight": defaults.keep if options.keep_weight is None else options.keep_weight,
-        "dropout": _DROPOUT if options.dropout is None else options.dropout,
+        "dropout": defaults.dropout if options.dropout is None else options.dropout,
         "augmentation": options.augmentation or defaults.augmentation,
         "views": defaults.views if options.views is None else options.views,
         "mixup": options.mixup or 0.0,

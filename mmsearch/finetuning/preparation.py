@@ -31,8 +31,8 @@ from mmsearch.training.prefix import block_count
 
 # Of the weight of staying near the start, once the towers have learned their part.
 REFIT_KEEP = 2.0
-# Trainings of projections on towers that stand still, which take a minute each, at the least.
-REFIT_RUNS = 3
+# Trainings of projections on towers that stand still, at the least; on how many views of a picture.
+REFIT_RUNS, REFIT_VIEWS = 3, 4
 # How often pictures are mixed, and what share of a vector is dropped, if nothing else is asked for:
 # so that projections do not learn the training split by heart.
 REFIT_MIXUP = 0.5
@@ -95,6 +95,7 @@ class Preparation:
             asked,
             method="head",
             lock=lock,
+            views=REFIT_VIEWS if asked.views is None else asked.views,
             # What is learned from strong views is in the tower; a projection is to fit plain ones.
             augmentation="mild",
             keep_weight=REFIT_KEEP * self.options.keep_weight,
@@ -214,6 +215,7 @@ def _seconds_a_picture(prepared: Preparation) -> tuple[float, float]:
     items = np.resize(np.array(shown, np.int64), _TIMED_PICTURES)
     looks = Views(prepared.catalog, start.preprocessing, bounds=prepared.bounds)
     parts = cut_for(prepared.options, start.model.visual)
+    prefix = cut_for(prepared.options, start.inference_tower()).frozen
     times = []
     # The first pass of all is slower than any that follows.
     for _ in range(_TIMED_PASSES):
@@ -221,7 +223,7 @@ def _seconds_a_picture(prepared: Preparation) -> tuple[float, float]:
         pixels, _ = looks.batch(items, chance)
         with torch.inference_mode():
             inputs = start.inputs(pixels)
-            found = inputs if parts.frozen is None else parts.frozen.eval()(inputs)
+            found = inputs if prefix is None else prefix.eval()(inputs)
             cut = time.monotonic()
             parts.head(parts.features(found))
         times.append((cut - began, time.monotonic() - cut))

@@ -26,7 +26,6 @@ from mmsearch.evaluation.zero_shot import TEMPLATES
 from mmsearch.finetuning.images import Activations, ImageSide
 from mmsearch.finetuning.mixing import between
 from mmsearch.finetuning.start import StartModel
-from mmsearch.finetuning.texts import encode_all
 from mmsearch.media import Preprocessing, prepare
 from mmsearch.records import Floats, Ids, Pixels
 from mmsearch.training.losses import similarity_kl
@@ -102,7 +101,7 @@ class Replay:
         self._known = activations.once(shown)
         self._inputs = self._known if trained is None else trained.once(shown)
         self._texts = list(dict.fromkeys([*class_names(), *rehearsed_captions(most)]))
-        self._words = torch.from_numpy(encode_all(encode_texts, self._texts)).to(known.device)
+        self._words = encode_texts(self._texts)
         self._seed, self._drawn = seed, min(pictures, len(self._inputs))
         self._most_gone = most_gone
 

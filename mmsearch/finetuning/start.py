@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.encoders.files import ModelFiles
+from mmsearch.encoders.folding import lightened
 from mmsearch.encoders.openclip import load_model
 from mmsearch.encoders.registry import model_files
 from mmsearch.encoders.text_numpy import is_causal, shortened
@@ -63,22 +64,27 @@ class StartModel:
     def copy(self) -> Any:
         return deepcopy(self.model)
 
+    def inference_tower(self) -> Any:
+        """The image tower for passes without gradients: the same numbers, but for rounding."""
+        if self.device != "cpu":
+            return self.model.visual
+        return lightened(self.model.visual, self.preprocessing.size)
+
     def under(self, weights: Mapping[str, Tensor]) -> "StartModel":
         """The same model with other weights, a whole state dict."""
         model = self.copy()
         model.load_state_dict(dict(weights))
         return replace(self, model=model)
 
-    def token_ids(self, texts: Sequence[str], *, whole: bool = False) -> Tensor:
-        """int64 (n, length): as short as the longest text allows, where padding changes nothing.
+    @property
+    def causal(self) -> bool:
+        """Whether padding behind a text's last token changes nothing."""
+        return is_causal(self.files.config["text_cfg"])
 
-        whole: the full context instead.
-        """
+    def token_ids(self, texts: Sequence[str]) -> Tensor:
+        """int64 (n, length): as short as the longest text allows, where padding changes nothing."""
         tokens = self.tokenizer(texts)
-        if whole:
-            return torch.from_numpy(tokens.ids).to(self.device)
-        causal = is_causal(self.files.config["text_cfg"])
-        ids = shortened(tokens.ids, tokens.lengths.clip(max=self.tokenizer.context), causal)
+        ids = shortened(tokens.ids, tokens.lengths.clip(max=self.tokenizer.context), self.causal)
         return torch.from_numpy(ids).to(self.device)
 
     def inputs(self, pixels: Pixels) -> Tensor:

@@ -4,7 +4,8 @@ What stands still is computed once for each text: the whole vector of a locked t
 trained projection is given.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,8 +21,9 @@ from mmsearch.records import Floats
 Depth: TypeAlias = Literal["none", "head", "blocks"]
 # Texts per pass without gradients.
 _BATCH = 64
-# Texts per pass whose rows are kept: always so many, see _Memo.
-_ROWS = 32
+# Texts per pass whose rows are kept, and tokens of which a text's length is a multiple: always, see
+# _Memo.
+_ROWS, _TOKENS = 32, 8
 # Rows kept: 200 MB at a width of 512. Words left out by chance make new texts without end.
 _KEPT = 100_000
 
@@ -29,18 +31,19 @@ _KEPT = 100_000
 class TextSide:
     """depth: what of the tower of `model` is trained. `start` gives what is not."""
 
-    def __init__(self, start: StartModel, model: Any, depth: Depth) -> None:
-        """Raises InputError for a tower whose parts are not known, unless it is locked."""
+    def __init__(self, start: StartModel, model: Any, depth: Depth, still: "StartTexts") -> None:
+        """still: of the same start.
+
+        Raises InputError for a tower whose parts are not known, unless it is locked.
+        """
         self._start, self._model, self._depth = start, model, depth
         if depth != "none":
             require_known(start)
-        self._memo = _Memo(self._vectors if depth == "none" else self._pooled)
+        self._still = still
 
     def beside(self, model: Any) -> "TextSide":
         """The same tower under the weights of `model`; what stands still is shared."""
-        other = TextSide(self._start, model, self._depth)
-        other._memo = self._memo
-        return other
+        return TextSide(self._start, model, self._depth, self._still)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """→ float32 (n, dim), unit rows; equal texts are computed once."""
@@ -53,18 +56,11 @@ class TextSide:
 
     def _encode(self, texts: list[str]) -> Tensor:
         if self._depth == "none":
-            return self._memo(texts)
+            return self._still.encode(texts)
         tower = text_tower(self._model)
-        known = self._depth == "head"
-        pooled = self._memo(texts) if known else pool(tower, self._start.token_ids(texts))
-        return F.normalize(project(tower, pooled).float(), dim=-1)
-
-    def _vectors(self, texts: Sequence[str]) -> Tensor:
-        return start_vectors(self._start, texts)
-
-    def _pooled(self, texts: Sequence[str]) -> Tensor:
-        ids = self._start.token_ids(texts, whole=True)
-        return pool(text_tower(self._start.model), ids)
+        if self._depth == "head":
+            return _embedded(tower, self._still.pooled(texts))
+        return _embedded(tower, pool(tower, self._start.token_ids(texts)))
 
 
 def encode_all(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str]) -> Floats:
@@ -82,26 +78,32 @@ def encode_all(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str]) 
     return vectors
 
 
-def start_vectors(start: StartModel, texts: Sequence[str]) -> Tensor:
-    """The start model's own, any text tower's: float32 (n, dim), unit rows."""
-    if is_known(start):
-        tower = text_tower(start.model)
-        vectors = project(tower, pool(tower, start.token_ids(texts, whole=True)))
-    else:
-        ids = torch.from_numpy(start.tokenizer(texts).ids).to(start.device)
-        vectors = start.model.encode_text(ids)
-    return F.normalize(vectors.float(), dim=-1)
-
-
 class StartTexts:
-    """The start model's vectors, each text's computed once."""
+    """What the start model makes of texts, each computed once."""
 
     def __init__(self, start: StartModel) -> None:
-        self._memo = _Memo(lambda texts: start_vectors(start, texts))
+        tower = text_tower(start.model)
+        self._tower = tower if is_known(start) else None
+        self._memo = _Memo(
+            start, start.model.encode_text if self._tower is None else partial(pool, tower)
+        )
 
+    @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Tensor:
         """→ float32 (n, dim), unit rows, without gradients."""
+        found = self._memo(texts)
+        if self._tower is None:
+            return F.normalize(found.float(), dim=-1)
+        return _embedded(self._tower, found)
+
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """Of a known tower: what its projection is given, float32 (n, width)."""
         return self._memo(texts)
+
+
+def _embedded(tower: Any, pooled: Tensor) -> Tensor:
+    """(n, width) → float32 (n, dim), unit rows."""
+    return F.normalize(project(tower, pooled).float(), dim=-1)
 
 
 def is_known(start: StartModel) -> bool:
@@ -123,12 +125,14 @@ def require_known(start: StartModel) -> None:
 class _Memo:
     """Rows by text, the latest _KEPT of them.
 
-    All are computed in passes of one shape, so that a row does not hang on which texts came with
-    it: a run that was resumed meets them in other company, and must end with the same weights.
+    A text is always computed in a pass of one shape, whatever came with it, so that its row does
+    not hang on its company: a run that was resumed meets it in another one, and must end with the
+    same weights.
     """
 
-    def __init__(self, compute: Callable[[Sequence[str]], Tensor]) -> None:
-        self._compute = compute
+    def __init__(self, start: StartModel, compute: Callable[[Tensor], Tensor]) -> None:
+        """compute: token ids, int64 (_ROWS, length) → a row each."""
+        self._start, self._compute = start, compute
         self._rows: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -137,8 +141,25 @@ class _Memo:
         if len(self._rows) + len(missing) > _KEPT:
             self._rows.clear()
             missing = list(dict.fromkeys(texts))
-        for at in range(0, len(missing), _ROWS):
-            batch = missing[at : at + _ROWS]
-            filled = [*batch, *[""] * (_ROWS - len(batch))]
-            self._rows.update(zip(batch, self._compute(filled), strict=False))
+        for places, ids in self._passes(missing):
+            known = (missing[place] for place in places)
+            self._rows.update(zip(known, self._compute(ids), strict=False))
         return torch.stack([self._rows[text] for text in texts])
+
+    def _passes(self, texts: list[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """Places of up to _ROWS texts of one length, and their ids, some again to make them _ROWS.
+
+        Where padding changes nothing, texts are as short as they are; elsewhere all are whole.
+        """
+        if not texts:
+            return
+        tokens, context = self._start.tokenizer(texts), self._start.tokenizer.context
+        lengths = np.full(len(texts), context)
+        if self._start.causal:
+            lengths = np.minimum(-(-tokens.lengths // _TOKENS) * _TOKENS, context)
+        for length in np.unique(lengths).tolist():
+            places = np.flatnonzero(lengths == length)
+            for at in range(0, len(places), _ROWS):
+                batch = places[at : at + _ROWS]
+                ids = torch.from_numpy(tokens.ids[np.resize(batch, _ROWS), :length])
+                yield batch.tolist(), ids.to(self._start.device)

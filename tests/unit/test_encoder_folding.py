@@ -11,7 +11,7 @@ from open_clip.modified_resnet import ModifiedResNet
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
-from mmsearch.encoders.folding import even_padding, fold_batch_norms
+from mmsearch.encoders.folding import even_padding, fold_batch_norms, lightened
 
 
 def resnet() -> nn.Module:
@@ -99,6 +99,23 @@ def test_even_padding_changes_nothing(size: int) -> None:
 def test_padding_that_is_even_is_left() -> None:
     tower = lived_in(resnet())
     assert even_padding(tower, 32) == 0
+
+
+def test_a_lighter_copy_leaves_the_tower_as_it_is() -> None:
+    tower = lived_in(lite())
+    before = {name: value.clone() for name, value in tower.state_dict().items()}
+    lighter = lightened(tower, 32)
+    kinds = (nn.BatchNorm2d, Conv2dSame)
+    assert not any(isinstance(module, kinds) for module in lighter.modules())
+    torch.testing.assert_close(outputs(lighter), outputs(tower), atol=1e-5, rtol=1e-5)
+    after = tower.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_a_tower_that_cannot_be_lighter_is_not_copied() -> None:
+    tower = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LayerNorm(30))
+    assert lightened(tower, 32) is tower
 
 
 @torch.no_grad()

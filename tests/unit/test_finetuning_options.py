@@ -60,7 +60,7 @@ def test_adapters_are_trained_twice_on_more_views_unless_told_otherwise() -> Non
         for method in ("lora", "head")
     )
     assert (lora.runs, lora.views, lora.augmentation) == (2, 12, "strong")
-    assert (head.runs, head.views, head.augmentation) == (1, 4, "mild")
+    assert (head.runs, head.views, head.augmentation) == (1, 3, "mild")
     asked = FinetuneOptions(method="lora", runs=1, views=0, augmentation="mild")
     given = settled(asked, train_items=1000, device=CPU)
     assert (given.runs, given.views, given.augmentation) == (1, 0, "mild")
