@@ -122,6 +122,12 @@ def cut_for(options: FinetuneOptions, visual: Any) -> TowerParts:
     return TowerParts(frozen, suffix.features, suffix.head, heads, modules, [suffix])
 
 
+def frozen_part(options: FinetuneOptions, start: StartModel) -> nn.Module | None:
+    """What stands still of the start's image tower, as it runs without gradients. Raises what
+    `cut_for` does."""
+    return cut_for(options, start.inference_tower()).frozen
+
+
 class _AllButHead(nn.Module):
     """Pixels → pooled features, float32 (n, width)."""
 

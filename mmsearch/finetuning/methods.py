@@ -20,6 +20,7 @@ from mmsearch.finetuning.images import (
     ImageSide,
     Readable,
     cut_for,
+    frozen_part,
     picture_inputs,
 )
 from mmsearch.finetuning.lora import merged
@@ -79,7 +80,7 @@ class FineTuneModel:
         parts = cut_for(options, self._model.visual)
         self._heads = choose_parameters(self._model, parts, options)
         self._model.eval()
-        frozen = cut_for(options, start.inference_tower()).frozen
+        frozen = frozen_part(options, start)
         self._inputs = picture_inputs(
             start,
             self._catalog,
@@ -246,7 +247,7 @@ class FineTuneModel:
         same = known is self._start
         activations = self._activations
         if not same:
-            activations = Activations(known, cut_for(self._options, known.inference_tower()).frozen)
+            activations = Activations(known, frozen_part(self._options, known))
         return Replay(
             known,
             ImageSide(parts, self._inputs, dropout=0.0),

@@ -12,7 +12,7 @@ from mmsearch.encoders.devices import DeviceChoice, choose_device
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.finetuning.augment import AugmentOptions, Views
 from mmsearch.finetuning.data import SPLIT_NAMES, TrainCatalog, read_train_catalog
-from mmsearch.finetuning.images import Activations, cut_for
+from mmsearch.finetuning.images import Activations, cut_for, frozen_part
 from mmsearch.finetuning.measure import DomainSet, domain_set
 from mmsearch.finetuning.methods import FineTuneModel, rehearsed_in_a_step
 from mmsearch.finetuning.mining import Mining
@@ -215,7 +215,7 @@ def _seconds_a_picture(prepared: Preparation) -> tuple[float, float]:
     items = np.resize(np.array(shown, np.int64), _TIMED_PICTURES)
     looks = Views(prepared.catalog, start.preprocessing, bounds=prepared.bounds)
     parts = cut_for(prepared.options, start.model.visual)
-    activations = Activations(start, cut_for(prepared.options, start.inference_tower()).frozen)
+    activations = Activations(start, frozen_part(prepared.options, start))
     times = []
     # The first pass of all is slower than any that follows.
     for _ in range(_TIMED_PASSES):
