@@ -13,6 +13,7 @@ from mmsearch.records import Floats, Ids
 Tier: TypeAlias = Literal["bytes", "pixels", "edited", "similar", "text-same", "text-near"]
 TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "similar", "text-same", "text-near")
 Family: TypeAlias = Literal["picture", "similar", "text"]
+Relation: TypeAlias = Literal["exact", "same image", "edited version", "similar", "text"]
 FindingKind: TypeAlias = Literal[
     "same product twice",
     "same picture, different text",
@@ -20,6 +21,16 @@ FindingKind: TypeAlias = Literal[
     "same product, other attributes",
     "text on the wrong picture",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A part of a picture, in shares of its width and height from the top left."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,9 @@ class Member:
     """An item of a group. tier, score, evidence: of its pair with the one that is kept.
 
     Where it has none with that one, of its strongest pair with another member, whose key is `via`.
+
+    relation: what it is to the kept one, see docs/decisions/0010. changes: where it differs, in the
+    kept picture's coordinates; only for an edited version with local changes.
     """
 
     item: Item
@@ -66,17 +80,23 @@ class Member:
     score: float
     evidence: str
     via: str = ""
+    relation: Relation = "edited version"
+    changes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """kept: what the rules chose. others: in the order of the rules. tier: the weakest of them."""
+    """kept: what the rules chose. others: in the order of the rules. tier: the weakest of them.
+
+    reason: why the kept one stays, for people ("whole picture, 4.1 times the detail, has EXIF").
+    """
 
     id: str
     family: Family
     tier: Tier
     kept: Item
     others: tuple[Member, ...]
+    reason: str = ""
 
     @property
     def items(self) -> tuple[Item, ...]:
