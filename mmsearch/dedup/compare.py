@@ -6,10 +6,18 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from mmsearch.dedup.backgrounds import visible_image
 from mmsearch.dedup.edited import EDITED_AGREEMENT, align_pairs
 from mmsearch.dedup.prints import make_print
 from mmsearch.dedup.views import ORIENTATIONS
-from mmsearch.media import MediaBounds, content_hash, decode
+from mmsearch.dedup.whole_files import (
+    FRAMES_AGREE,
+    backgrounds_agreement,
+    frames_agreement,
+    frames_differ,
+    sample_frames,
+)
+from mmsearch.media import Decoded, MediaBounds, content_hash, decode, read_content
 
 Verdict: TypeAlias = Literal["bytes", "pixels", "edited", "different"]
 
@@ -41,20 +49,43 @@ def compare_files(
     """Raises UnreadableMedia, MediaTooLarge; files of equal bytes are not opened as pictures."""
     if content_hash(first) == content_hash(second):
         return Comparison("bytes", 1.0, "upright", "the files hold the same bytes")
-    one, two = (decode(path, bounds=bounds or MediaBounds()) for path in (first, second))
-    if one.image.size == two.image.size and one.image.tobytes() == two.image.tobytes():
-        evidence = f"all {one.width} x {one.height} pixels are equal once decoded"
-        return Comparison("pixels", 1.0, "upright", evidence)
-    prints = [make_print(each.image, each.width, each.height) for each in (one, two)]
+    bounds = bounds or MediaBounds()
+    one, two = (decode(path, bounds=bounds) for path in (first, second))
+    if (one.width, one.height) == (two.width, two.height):
+        contents = [read_content(path, bounds=bounds) for path in (first, second)]
+        if contents[0] == contents[1]:
+            return Comparison("pixels", 1.0, "upright", _all_equal(one, contents[0].frames))
+    if reason := frames_differ(one.frames, two.frames):
+        return Comparison("different", 0.0, "upright", reason)
+    if one.frames > 1:
+        ones, twos = (sample_frames(path, one.frames, bounds) for path in (first, second))
+        agreement, turn = frames_agreement(ones, twos)
+        return _judged(agreement, turn, max(threshold, FRAMES_AGREE), "frames that differ most")
+    if one.alpha is not None and two.alpha is not None:
+        agreement, turn = backgrounds_agreement(one, two)
+        return _judged(agreement, turn, threshold, "background where they differ most")
+    prints = [make_print(visible_image(each), each.width, each.height) for each in (one, two)]
     thumbnails = np.stack([each.thumbnail for each in prints])
     found = align_pairs(thumbnails, np.array([[0, 1]]))
-    agreement = float(found.agreement[0])
-    name = ORIENTATIONS[int(found.orientation[0])].name
+    return _judged(float(found.agreement[0]), int(found.orientation[0]), threshold, "")
+
+
+def _all_equal(picture: Decoded, frames: int) -> str:
+    pixels = f"all {picture.width} x {picture.height} pixels"
+    if frames > 1:
+        return f"{pixels} of {frames:,} frames or pages and their times are equal once decoded"
+    return f"{pixels} are equal once decoded"
+
+
+def _judged(agreement: float, turn: int, threshold: float, where: str) -> Comparison:
+    """where: of a comparison in several parts, which part the agreement is of."""
+    name = ORIENTATIONS[turn].name
     edited = agreement >= threshold
     relation = "at least" if edited else "below"
+    part = f", on the {where}" if where.startswith("background") else f", in the {where}"
     evidence = (
-        f"laid over each other ({name}) they agree to {agreement:.2f}, {relation} the "
-        f"{threshold:.2f} of an edited copy"
+        f"laid over each other ({name}{part if where else ''}) they agree to {agreement:.2f}, "
+        f"{relation} the {threshold:.2f} of an edited copy"
     )
     if agreement == 0:
         evidence = "in none of eight orientations one could be laid over the other"
