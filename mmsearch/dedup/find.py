@@ -10,6 +10,7 @@ from mmsearch.dedup.findings import cross_modal_findings
 from mmsearch.dedup.grouping import Grouping
 from mmsearch.dedup.items import CACHE_NAME, Item, PrintCache, read_items
 from mmsearch.dedup.keep import KeepRules
+from mmsearch.dedup.one_file import without_other_names
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.pictures import PictureFinder
 from mmsearch.dedup.results import DedupReport, Group, Thresholds
@@ -94,6 +95,7 @@ def _items(
     items = read_items(store, options.where, [place.absolute() for place in options.references])
     if options.across:
         items = [item for item in items if item.source in options.across]
+    items = without_other_names(items)
     wanted = {item.image_hash: item.uri for item in items if item.image_hash and item.uri}
     if options.perceptual:
         cache.complete(wanted, bounds, progress)
