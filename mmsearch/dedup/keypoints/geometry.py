@@ -171,7 +171,7 @@ def _least_squares(
     centre = np.stack([source_mean.real, source_mean.imag], axis=1)
     shift = np.stack([target_mean.real, target_mean.imag], axis=1)
     shift -= np.einsum("gij,gj->gi", linear, centre)
-    return linear, shift, turn
+    return linear, shift, turn.astype(np.complex128)
 
 
 def _agreeing(
