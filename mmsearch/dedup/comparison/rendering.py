@@ -34,7 +34,8 @@ def overlap_of(matrix: Matrix) -> Overlap:
     """Shares are 0 where the two do not meet."""
     places = _probes().astype(np.float64)
     inside = _inside(mapped(matrix, places))
-    back = _inside(mapped(np.linalg.inv(matrix), places))
+    inverse = np.linalg.inv(matrix).astype(np.float64)
+    back = _inside(mapped(inverse, places))
     if not inside.any():
         return Overlap(0.0, 0.0, (-1.0, -1.0, 1.0, 1.0))
     half = 1 / _PROBES
