@@ -12,7 +12,7 @@ from urllib.parse import quote
 from mmsearch.dedup.files import fault_of, free_name, link, move, unlink_copy
 from mmsearch.dedup.find import FOLDER
 from mmsearch.dedup.journal import Journal, steps_to_undo
-from mmsearch.dedup.not_duplicates import MarkedItem, NotDuplicates, read_remembered
+from mmsearch.dedup.not_duplicates import MarkedItem, ruled_out_pairs
 from mmsearch.dedup.plan import PlanEntry
 from mmsearch.dedup.results import RELATIONS
 from mmsearch.errors import InputError
@@ -55,7 +55,7 @@ def apply_plan(
     """
     target = _target(action, to)
     store = Store.open(folder)
-    ignored = _ignored(entries, folder, store)
+    ignored = _ignored(entries, store)
     done: list[str] = []
     hidden: list[int] = []
     skipped: list[tuple[str, str]] = []
@@ -123,11 +123,11 @@ def undo_last(folder: Path) -> Outcome:
     return Outcome(tuple(done), tuple(skipped), printable_path(path), steps[0]["action"])
 
 
-def _ignored(entries: Sequence[PlanEntry], folder: Path, store: Store) -> list[bool]:
+def _ignored(entries: Sequence[PlanEntry], store: Store) -> list[bool]:
     """Which steps a user has ruled out since the plan was written."""
     files = [file for entry in entries for file in (entry.remove, entry.keep)]
     marked = [MarkedItem(file.key, file.hash) for file in files]
-    ruled = NotDuplicates.among(marked, read_remembered(folder), store)
+    ruled = ruled_out_pairs(marked, store)
     return [ruled.rules_out(2 * step, 2 * step + 1) for step in range(len(entries))]
 
 

@@ -10,7 +10,7 @@ from mmsearch.dedup.findings import cross_modal_findings
 from mmsearch.dedup.grouping import Grouping
 from mmsearch.dedup.items import CACHE_NAME, Item, PrintCache, read_items
 from mmsearch.dedup.keep import KeepRules
-from mmsearch.dedup.not_duplicates import MarkedItem, NotDuplicates, read_remembered
+from mmsearch.dedup.not_duplicates import MarkedItem, ruled_out_pairs
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.pictures import PictureFinder
 from mmsearch.dedup.results import DedupReport, Group, Thresholds
@@ -54,9 +54,7 @@ def find_duplicates(
         memory = _Memory(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
         grouping = Grouping(
             *(items, options, rules, thresholds.edited),
-            not_duplicates=NotDuplicates.among(
-                [MarkedItem.of(item) for item in items], read_remembered(folder), store
-            ),
+            not_duplicates=ruled_out_pairs([MarkedItem.of(item) for item in items], store),
         )
         groups = _groups(grouping, pictures, vectors, memory, thresholds, progress)
         findings = [*cross_modal_findings(groups)]

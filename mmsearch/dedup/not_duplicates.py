@@ -63,12 +63,18 @@ class NotDuplicates:
 
     @classmethod
     def among(
-        cls, marked: Sequence[MarkedItem], remembered: Sequence[RememberedSet], store: Store
+        cls,
+        marked: Sequence[MarkedItem],
+        remembered: Sequence[RememberedSet],
+        present: Iterable[str],
     ) -> Self:
-        """marked: the items of a run, in the order in which pairs number them."""
+        """marked: the items of a run, in the order in which pairs number them.
+
+        present: all keys of the store, also of items that the run does not look at.
+        """
         if not remembered:
             return cls()
-        present = set(store.scan(["key"], LIVE).column("key").to_pylist())
+        present = set(present)
         by_content: dict[str, list[tuple[int, int]]] = defaultdict(list)
         by_key: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for number, each in enumerate(remembered):
@@ -155,6 +161,13 @@ def text_content(text: str) -> str:
     """What stands for the content of an item without a picture."""
     digest = hashlib.blake2b(normalised(text).encode("utf-8", "backslashreplace"), digest_size=16)
     return f"text:{digest.hexdigest()}"
+
+
+def ruled_out_pairs(marked: Sequence[MarkedItem], store: Store) -> NotDuplicates:
+    """What a user of this store has ruled out among the items. Raises CorruptIndex."""
+    remembered = read_remembered(store.folder)
+    keys = store.scan(["key"], LIVE).column("key").to_pylist() if remembered else []
+    return NotDuplicates.among(marked, remembered, keys)
 
 
 def read_remembered(folder: Path) -> list[RememberedSet]:
