@@ -130,7 +130,9 @@ def _group(
     group: "Group", width: int, item_width: int, *, everything: bool
 ) -> Iterator[RenderableType]:
     label = Text.assemble((group.id, "dim"), " ", ("kept", "green"))
-    yield from _item(label, group.kept.key, group.kept.size, (width, item_width), group.reason)
+    yield from _item(
+        label, group.kept.key, group.kept.size, (width, item_width), one_line(group.reason)
+    )
     shown = group.others if everything else group.others[:MEMBERS_SHOWN]
     for member in shown:
         yield from _item(
