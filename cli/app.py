@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mmsearch.cli.dedup import DedupGroup, dedup
+from mmsearch.cli.dedup import dedup
 from mmsearch.cli.dedup_acting import apply, undo
 from mmsearch.cli.dedup_ignore import ignore
+from mmsearch.cli.dedup_similar import DedupGroup
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.finetune import finetune

@@ -1,33 +1,17 @@
 """mmsearch dedup: duplicates of pictures and texts in the store, tier by tier, with evidence."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from mmsearch.cli import options
 from mmsearch.cli.dedup_csv import groups_csv
 from mmsearch.cli.dedup_planning import write_plan_of
-from mmsearch.cli.dedup_tables import findings_lines, group_lines, summary_lines
+from mmsearch.cli.dedup_report import show
+from mmsearch.cli.dedup_similar import similar_cosine
 from mmsearch.cli.progress import ProgressDisplay
-from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
-from mmsearch.errors import InputError
-
-if TYPE_CHECKING:
-    from mmsearch.dedup.results import DedupReport
-
-_BY_DEFAULT = "default"
-
-
-class DedupGroup(TyperGroup):
-    """Lets --similar stand without a value, which Typer's own options cannot."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        for at, word in enumerate(args):
-            if word == "--similar" and not _is_number(args[at + 1 : at + 2]):
-                args = [*args[:at], f"--similar={_BY_DEFAULT}", *args[at + 1 :]]
-        return super().parse_args(ctx, args)
+from mmsearch.cli.render import stderr_console, to_json, write_text
 
 
 def dedup(
@@ -105,8 +89,7 @@ def dedup(
 ) -> None:
     """Find duplicates: exact copies, the same image saved anew, edited versions, equal texts.
 
-    Changes nothing. 'dedup apply' acts on a plan, 'dedup undo' takes that back, and 'dedup ignore'
-    remembers what are not duplicates.
+    Changes nothing: 'dedup apply' acts on a plan that --plan writes.
     """
     if context.invoked_subcommand is not None:
         return
@@ -153,52 +136,3 @@ def dedup(
         write_text(groups_csv(report))
     else:
         show(report, everything=show_all, quiet=quiet)
-
-
-def similar_cosine(given: str | None) -> float | None:
-    """The value of --similar: None where it was not given, or given without a value."""
-    if given is None or given == _BY_DEFAULT:
-        return None
-    if not _is_number([given]) or not 0 <= float(given) <= 1:
-        raise InputError(f"--similar takes a cosine from 0 to 1, or no value; got '{given}'")
-    return float(given)
-
-
-def show(report: "DedupReport", *, everything: bool, quiet: bool) -> None:
-    """The summary, the largest groups and the findings to stdout, notes to stderr."""
-    from mmsearch.dedup.summary import summarised
-
-    console, notes = stdout_console(), stderr_console(quiet=quiet)
-    for line in summary_lines(report, summarised(report.groups)):
-        console.print(line)
-    for part in (
-        group_lines(report, console.width, everything=everything),
-        findings_lines(report.findings, console.width, everything=everything),
-    ):
-        for each in part:
-            console.print(each)
-    if report.groups and not everything:
-        notes.print(
-            "--all prints every group, --html FILE shows them with their pictures; "
-            "'mmsearch dedup ignore GROUP' for what are not duplicates",
-            soft_wrap=True,
-        )
-    if report.unread:
-        notes.print(
-            f"{len(report.unread):,} images could not be read as they were indexed; run "
-            "'mmsearch index' first",
-            soft_wrap=True,
-        )
-    used = report.thresholds
-    notes.print(
-        f"thresholds: edited {used.edited:.2f}, similar {used.similar:.2f}, text-near "
-        f"{used.text_near:.2f} ({used.source}); {report.seconds:,.1f} s",
-        soft_wrap=True,
-    )
-
-
-def _is_number(words: list[str]) -> bool:
-    try:
-        return bool(words) and float(words[0]) is not None
-    except ValueError:
-        return False

@@ -101,7 +101,8 @@ def test_changes_are_drawn_where_the_kept_picture_is_and_its_reason_is_shown(
     choose(browser, "tier pixels")
     assert browser.becomes("document.querySelectorAll('.item.kept .box').length", 1)
     # 40 x 30 pixels stand in the middle of a square tile: the box is its upper right quarter.
-    sides = "['left', 'top', 'width', 'height'].map((side) => parseFloat(document.querySelector('.box').style[side]))"
+    style = "document.querySelector('.box').style"
+    sides = f"['left', 'top', 'width', 'height'].map((side) => parseFloat({style}[side]))"
     assert browser.run(sides) == pytest.approx([50, 12.5, 50, 37.5])
     assert browser.run("document.querySelector('.kept .reason').textContent") == "whole picture"
     assert browser.run("document.querySelector('.item:not(.kept) .mark').textContent").startswith(
