@@ -8,6 +8,7 @@ import numpy as np
 
 from mmsearch.dedup.edited import EDITED_AGREEMENT, align_pairs
 from mmsearch.dedup.prints import make_print
+from mmsearch.dedup.results import Box, Relation
 from mmsearch.dedup.views import ORIENTATIONS
 from mmsearch.media import MediaBounds, content_hash, decode
 
@@ -19,12 +20,16 @@ class Comparison:
     """agreement: of the best alignment, at most 1; 1 for equal bytes or pixels.
 
     orientation: how one is turned against the other. evidence: a sentence for people.
+    relation: see docs/decisions/0010, None for different pictures. changes: where they differ, in
+    the first one's coordinates.
     """
 
     tier: Verdict
     agreement: float
     orientation: str
     evidence: str
+    relation: Relation | None = None
+    changes: tuple[Box, ...] = ()
 
     @property
     def same(self) -> bool:

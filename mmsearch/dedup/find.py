@@ -10,6 +10,7 @@ from mmsearch.dedup.findings import cross_modal_findings
 from mmsearch.dedup.grouping import Grouping
 from mmsearch.dedup.items import CACHE_NAME, Item, PrintCache, read_items
 from mmsearch.dedup.keep import KeepRules
+from mmsearch.dedup.not_duplicates import MarkedItem, ruled_out_pairs
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.pictures import PictureFinder
 from mmsearch.dedup.results import DedupReport, Group, Thresholds
@@ -51,10 +52,13 @@ def find_duplicates(
         thresholds = choose_thresholds(calibrated, options, items, cache, vectors, progress)
         pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
         memory = _Memory(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
-        groups = _groups(Grouping(items, options, rules, thresholds.edited), pictures, vectors,
-                         memory, thresholds, progress)  # fmt: skip
+        grouping = Grouping(
+            *(items, options, rules, thresholds.edited),
+            not_duplicates=ruled_out_pairs([MarkedItem.of(item) for item in items], store),
+        )
+        groups = _groups(grouping, pictures, vectors, memory, thresholds, progress)
         findings = [*cross_modal_findings(groups)]
-        if "similar" in options.tiers:
+        if options.checks_texts:
             kept = None if options.narrowed else memory.nearest
             findings += vectors.misplaced(_copies(groups), memory=kept)
     return DedupReport(

@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,8 +12,17 @@ from mmsearch.dedup.edited import CERTAIN
 from mmsearch.dedup.groups import group_pairs, without_bridges
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keep import KeepRules
+from mmsearch.dedup.not_duplicates import NotDuplicates
 from mmsearch.dedup.options import DedupOptions
-from mmsearch.dedup.results import TIERS, Family, Group, Member, Pair, SimilarPairs
+from mmsearch.dedup.results import (
+    TIERS,
+    Family,
+    Group,
+    Member,
+    Pair,
+    SimilarPairs,
+    relation_of,
+)
 
 # From which score on a pair of each family leaves no doubt.
 _CERTAIN: dict[Family, float] = {"picture": CERTAIN, "similar": float("inf"), "text": 1.0}
@@ -21,12 +30,16 @@ _CERTAIN: dict[Family, float] = {"picture": CERTAIN, "similar": float("inf"), "t
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """items: in the order that pairs number them. edited: the threshold of that tier."""
+    """items: in the order that pairs number them. edited: the threshold of that tier.
+
+    not_duplicates: pairs that a user has ruled out; no group holds one.
+    """
 
     items: Sequence[Item]
     options: DedupOptions
     rules: KeepRules
     edited: float
+    not_duplicates: NotDuplicates = field(default_factory=NotDuplicates)
 
     def groups(self, family: Family, pairs: Iterable[Pair]) -> list[Group]:
         chosen = [pair for pair in pairs if self._allowed(pair)]
@@ -41,8 +54,10 @@ class Grouping:
         """Of pairs that may be many times the items: they become objects group by group."""
         if self.options.within_folder:
             found = found.take(np.fromiter(map(self._allowed, found), np.bool_, len(found)))
+        found = found.take(self.not_duplicates.allowed(found.pairs))
         everyone = len(self.items)
         places = group_pairs(everyone, found.pairs, found.cosines, certain=_CERTAIN["similar"])
+        places = self.not_duplicates.split(places, found.pairs, found.cosines)
         group_of = np.full(everyone, -1)
         for number, rows in enumerate(places):
             group_of[rows] = number
@@ -73,13 +88,14 @@ class Grouping:
         if family == "picture":
             stands = without_bridges(rows, scores)
             rows, scores = rows[stands], scores[stands]
-        return group_pairs(
+        groups = group_pairs(
             len(self.items),
             rows,
             scores,
             certain=_CERTAIN[family],
             inferred=self.edited if family == "picture" else 1.0,
         )
+        return self.not_duplicates.split(groups, rows, scores)
 
     def unmet(self, pairs: Sequence[Pair]) -> list[tuple[int, int]]:
         """Of groups of one picture the pairs of the kept one and a copy that nobody compared."""
@@ -94,6 +110,8 @@ class Grouping:
         return unmet
 
     def _allowed(self, pair: Pair) -> bool:
+        if self.not_duplicates.rules_out(pair.first, pair.second):
+            return False
         if not self.options.within_folder:
             return True
         one, two = (self.items[place] for place in (pair.first, pair.second))
@@ -131,7 +149,7 @@ class Grouping:
         best = max(direct or pairs, key=lambda pair: (pair.score, -pair.first, -pair.second))
         other = best.second if best.first == place else best.first
         via = "" if direct else self.items[other].key
-        return Member(item, best.tier, best.score, best.evidence, via)
+        return Member(item, best.tier, best.score, best.evidence, via, relation_of(best.tier))
 
 
 def _within(pair: Pair, inside: Iterable[int]) -> bool:

@@ -12,8 +12,21 @@ from mmsearch.records import Floats, Ids
 
 Tier: TypeAlias = Literal["bytes", "pixels", "edited", "similar", "text-same", "text-near"]
 TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "similar", "text-same", "text-near")
+# Similar pictures are no duplicates: they are compared and shown only on request.
+DEFAULT_TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "text-same", "text-near")
 Family: TypeAlias = Literal["picture", "similar", "text"]
 Relation: TypeAlias = Literal["exact", "same image", "edited version", "similar", "text"]
+RELATIONS: tuple[Relation, ...] = ("exact", "same image", "edited version", "similar", "text")
+# One picture, whichever of the files stays.
+SAME_PICTURE: tuple[Relation, ...] = ("exact", "same image")
+_RELATION_OF: dict[Tier, Relation] = {
+    "bytes": "exact",
+    "pixels": "exact",
+    "edited": "edited version",
+    "similar": "similar",
+    "text-same": "text",
+    "text-near": "text",
+}
 FindingKind: TypeAlias = Literal[
     "same product twice",
     "same picture, different text",
@@ -21,6 +34,11 @@ FindingKind: TypeAlias = Literal[
     "same product, other attributes",
     "text on the wrong picture",
 ]
+
+
+def relation_of(tier: Tier) -> Relation:
+    """What a tier vouches for by itself: edited copies may always be other versions."""
+    return _RELATION_OF[tier]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,62 +7,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import ImageOps
 
 import mmsearch
-
-Call = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def scene(seed: int) -> Image.Image:
-    chance = np.random.default_rng(seed)
-    image = Image.linear_gradient("L").resize((240, 200)).convert("RGB")
-    pen = ImageDraw.Draw(image)
-    for _ in range(50):
-        x, y, reach = (int(chance.integers(*span)) for span in ((0, 240), (0, 200), (5, 40)))
-        colour = tuple(int(level) for level in chance.integers(0, 256, 3))
-        pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=colour)
-    return image
+from tests.dedup_stores import Call, command_line, fill, scene
 
 
 @pytest.fixture(scope="module")
 def call(tiny_model: Path) -> Call:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MMSEARCH_")}
-    environment = {**kept, "MMSEARCH_MODEL": str(tiny_model), "MMSEARCH_DEVICE": "cpu"}
-
-    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mmsearch", *arguments],
-            cwd=folder,
-            env={**environment, "COLUMNS": "140"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
-
-
-def fill(folder: Path) -> None:
-    """Two folders: originals with captions, and copies of some of them in several ways."""
-    shop, copies = folder / "shop", folder / "copies"
-    shop.mkdir()
-    (copies / "deep er").mkdir(parents=True)
-    for seed in range(6):
-        scene(seed).save(shop / f"{seed}.png")
-        (shop / f"{seed}.txt").write_text(f"Product number {seed}, a thing of many uses")
-    shutil.copy(shop / "0.png", copies / "same bytes.png")
-    scene(1).save(copies / "deep er" / "it's.bmp")
-    ImageOps.mirror(scene(2)).resize((120, 100)).save(copies / "small.jpg")
-    (copies / "small.txt").write_text("Quite another name for it")
-    scene(3).crop((10, 8, 230, 196)).save(copies / "crop.png")
-    (copies / "crop.txt").write_text("PRODUCT number 3: a thing of many uses!")
+    return command_line(tiny_model)
 
 
 @pytest.fixture(scope="module")
@@ -143,15 +101,6 @@ def test_wrong_arguments_are_told(
     assert message in " ".join(done.stderr.split())
 
 
-def test_same_answers_by_exit_code(call: Call, stocked: Path) -> None:
-    same = call(stocked, "same", "shop/2.png", "copies/small.jpg", "--json")
-    assert same.returncode == 0
-    assert json.loads(same.stdout)["comparison"]["orientation"] == "mirrored"
-    other = call(stocked, "same", "shop/2.png", "shop/3.png")
-    assert (other.returncode, other.stdout.split(":")[0]) == (10, "different")
-    assert call(stocked, "same", "shop/2.png", "shop/2.txt").returncode == 2
-
-
 def test_a_plan_is_applied_and_undone_and_hidden_items_are_not_found(
     call: Call, tmp_path: Path, stocked: Path
 ) -> None:
@@ -172,6 +121,7 @@ def test_a_plan_is_applied_and_undone_and_hidden_items_are_not_found(
     assert hidden < everything
     unasked = call(folder, "dedup", "apply", "plan.jsonl", "--action", "hide", *own)
     assert (unasked.returncode, keys()) == (2, everything)
+    assert "2 files would be hidden from searches; add --yes to do it" in unasked.stderr
     done = call(folder, "dedup", "apply", "plan.jsonl", "--action", "hide", "--yes", *own)
     assert done.returncode == 0, done.stderr
     assert keys() == everything - hidden
@@ -182,11 +132,14 @@ def test_a_plan_is_applied_and_undone_and_hidden_items_are_not_found(
         *own,
     )
     assert moved.returncode == 0, moved.stderr
+    assert "moved 2 files to ./aside; 'mmsearch dedup undo' takes it back" in moved.stderr
     assert (folder / "aside" / "copies" / "same bytes.png").is_file()
     assert keys() == everything - hidden
     assert call(folder, "dedup", "undo", *own).returncode == 0
     assert (keys(), (folder / "copies" / "same bytes.png").is_file()) == (everything, True)
-    assert call(folder, "dedup", "undo", *own).returncode == 3
+    nothing = call(folder, "dedup", "undo", *own)
+    assert nothing.returncode == 3
+    assert "nothing to undo: nothing has been applied here" in nothing.stderr
 
 
 def test_thresholds_are_calibrated_once_for_a_rate_and_kept(call: Call, stocked: Path) -> None:
@@ -217,14 +170,14 @@ def test_indexing_tells_of_duplicates_as_they_come_in(call: Call, tmp_path: Path
     scene(1).resize((120, 100)).save(tmp_path / "shop" / "small.png")
     first = call(tmp_path, "index", "shop", "--dedup")
     assert first.returncode == 0, first.stderr
-    assert "1 pictures are there more than once, in 1 groups" in first.stderr
+    assert "1 duplicate image in 1 group; 'mmsearch dedup' shows them" in first.stderr
     memory = tmp_path / ".mmsearch" / "dedup" / "pairs.npz"
     with np.load(memory) as kept:
         assert kept["pairs"].shape == (1, 2)
     ImageOps.mirror(scene(2)).save(tmp_path / "shop" / "mirrored.png")
     scene(7).save(tmp_path / "shop" / "new.png")
     second = call(tmp_path, "index", "shop", "--dedup")
-    assert "2 pictures are there more than once, in 2 groups" in second.stderr
+    assert "2 duplicate images in 2 groups" in second.stderr
     with np.load(memory) as kept:
         assert len(kept["hashes"]) == 7
 
