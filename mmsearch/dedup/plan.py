@@ -16,6 +16,7 @@ from mmsearch.dedup.items import Item
 from mmsearch.dedup.results import SAME_PICTURE, Group, Relation
 from mmsearch.dedup.texts import normalised
 from mmsearch.errors import InputError
+from mmsearch.media import raw_format_of
 from mmsearch.records import printable_path, real_path
 from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store
@@ -89,7 +90,8 @@ def _entries(
         location = real_path(roots[item.source])
         root = location if location.is_dir() else location.parent
         path = real_path(item.uri)
-        if path.is_relative_to(root):
+        # A store indexed before raw photos were recognised holds them by their previews.
+        if path.is_relative_to(root) and raw_format_of(path) is None:
             relative = printable_path(path.relative_to(root))
             yield PlanEntry(
                 *(group.id, member.tier, member.evidence, printable_path(root), relative),

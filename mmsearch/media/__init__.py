@@ -9,6 +9,7 @@ from mmsearch.media.decode import Decoded, decode
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
 from mmsearch.media.pictures import PreparedPicture, read_picture, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
+from mmsearch.media.raw import describe_raw, raw_format, raw_format_of
 from mmsearch.media.text import read_text
 
 __all__ = [
@@ -20,7 +21,10 @@ __all__ = [
     "Preprocessing",
     "content_hash",
     "decode",
+    "describe_raw",
     "prepare",
+    "raw_format",
+    "raw_format_of",
     "read_picture",
     "read_text",
     "sniff",

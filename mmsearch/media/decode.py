@@ -13,9 +13,10 @@ from mmsearch.errors import MediaTooLarge, MMSearchError, UnreadableMedia
 from mmsearch.media.bounds import MediaBounds, one_line, read_bytes
 from mmsearch.media.colour import to_rgb
 from mmsearch.media.formats import SNIFF_BYTES, describe, register, sniff
-from mmsearch.media.frames import count_frames, representative_frame
+from mmsearch.media.frames import list_frames, representative_frame
 from mmsearch.media.guard import guarded
 from mmsearch.media.jxl import decode_jxl, jxl_size
+from mmsearch.media.raw import describe_raw, raw_format
 
 DEFAULT_BOUNDS: Final = MediaBounds()
 # What codecs are known to raise on damaged bytes; fuzzing in the tests holds the list complete.
@@ -85,6 +86,12 @@ def decode_bytes(
 ) -> Decoded:
     """As `decode`; `where` opens the error message."""
     name = sniff(data[:SNIFF_BYTES])
+    raw = raw_format(data) if name in (None, "tiff") else None
+    if raw is not None:
+        raise UnreadableMedia(
+            f"{where}: {describe_raw(raw)}, which mmsearch does not read; use the JPEG beside it, "
+            "or convert it to TIFF or JPEG"
+        )
     if name is None:
         raise UnreadableMedia(
             f"{where}: not a picture that mmsearch opens ({describe(data[:SNIFF_BYTES])}); "
@@ -120,7 +127,7 @@ def _decode(data: bytes, name: str, bounds: MediaBounds, draft: tuple[int, int] 
         _check_size(*image.size, bounds)
         if name == "jpeg":
             return _decode_jpeg(image, draft)
-        frames = count_frames(image, name)
+        frames = list_frames(image, name)
         frame = representative_frame(
             image,
             frames,
@@ -129,7 +136,7 @@ def _decode(data: bytes, name: str, bounds: MediaBounds, draft: tuple[int, int] 
         )
         # Read only now: a PNG may tell it after its pixels, and TIFF frames come upright.
         upright = _turn(to_rgb(frame), _orientation(frame))
-        return Decoded(upright, *upright.size, name, frames)
+        return Decoded(upright, *upright.size, name, len(frames))
 
 
 def _decode_jpeg(image: Image.Image, draft: tuple[int, int] | None) -> Decoded:
