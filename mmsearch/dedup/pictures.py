@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from mmsearch.dedup.edited import EditedPairs, align_pairs, find_edited
+from mmsearch.dedup.edited import EditedPairs, find_edited
 from mmsearch.dedup.items import Item, PrintCache
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.remembered import RememberedEdits, ordered_first
@@ -20,7 +18,7 @@ from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
 from mmsearch.records import real_path
 
-MEMORY_NAME, MET_NAME, EQUAL_NAME = "pairs.npz", "met.npz", "equal.npz"
+MEMORY_NAME, EQUAL_NAME = "pairs.npz", "equal.npz"
 _EQUAL_BYTES, _EQUAL_PIXELS = 2.0, 1.5
 # Equal pixels, decoded at another scale, agree at least so far.
 _MAYBE_EQUAL = 0.98
@@ -54,42 +52,6 @@ class PictureFinder:
             names, found = self._edited(list(by_hash))
             pairs += self._named([by_hash[name][0] for name in names], found)
         return pairs
-
-    def meet(self, unmet: Sequence[tuple[int, int]]) -> Iterator[Pair]:
-        """The pairs of places that were asked for, compared now if they never were; those that
-        agree."""
-        if "edited" not in self.options.tiers:
-            return
-        asked = [
-            (pair, (one, two))
-            for pair in unmet
-            for one, two in [[self.items[place].image_hash for place in pair]]
-            if one != two and None not in (self.cache.row(one), self.cache.row(two))
-        ]
-        met = Verdicts(self.folder / MET_NAME, "met")
-        pairs = {_sorted(*both) for _, both in asked}
-        met.add(self._aligned([pair for pair in sorted(pairs) if met.get(pair) is None]))
-        met.save(self._present)
-        for pair, both in asked:
-            found = met.get(_sorted(*both))
-            if found is not None and found.agreement >= self.threshold:
-                swapped = both[0] > both[1]
-                turn = int(INVERSE[found.orientation]) if swapped else found.orientation
-                yield _edited_pair(*pair, found.agreement, turn)
-
-    def _aligned(self, pairs: Sequence[HashPair]) -> dict[HashPair, Verdict]:
-        """pairs: of pictures with fingerprints, whatever they agree to."""
-        if not pairs:
-            return {}
-        names = sorted({name for pair in pairs for name in pair})
-        place = {name: number for number, name in enumerate(names)}
-        rows = [row for name in names if (row := self.cache.row(name)) is not None]
-        asked = np.array([[place[name] for name in pair] for pair in pairs])
-        found = align_pairs(self.cache.thumbnails(rows), asked)
-        return {
-            (names[one], names[two]): Verdict(agreement, turn)
-            for one, two, agreement, turn in found
-        }
 
     @property
     def _present(self) -> Set[str] | None:

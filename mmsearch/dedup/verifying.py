@@ -5,7 +5,7 @@ the members that the strict comparison confirms; those that it refuses may form 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from mmsearch.dedup.comparison import Examined, PairComparison, compare_examined
 from mmsearch.dedup.comparison_cache import ComparisonCache, HashPair
 from mmsearch.dedup.items import Item
+from mmsearch.dedup.keypoints import Keypoints
 from mmsearch.dedup.results import Box, Pair
 from mmsearch.dedup.views import INVERSE
 from mmsearch.errors import InputError
@@ -61,6 +62,11 @@ class Comparer:
         """The decoded picture; None where the file is gone, damaged or no longer as indexed."""
         return self._examined(item.uri, item.image_hash)
 
+    def keypoints(self, item: Item) -> Keypoints | None:
+        """Local features of the picture; None where it cannot be read."""
+        picture = self._examine(item.uri, item.image_hash)
+        return None if picture is None else picture.keypoints
+
     def _examine(self, uri: str, image_hash: str) -> Examined | None:
         bounds = self._bounds
         try:
@@ -99,10 +105,11 @@ def _moved(box: Box, found: PairComparison) -> Box:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """items: of one run. comparer: of these items."""
+    """items: of one run. comparer: of these items. exact: pairs of places with equal content."""
 
     items: Sequence[Item]
     comparer: Comparer
+    exact: Collection[tuple[int, int]]
     progress: ProgressListener
 
     def verified(self, groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> list[list[int]]:
@@ -135,6 +142,8 @@ class Verifier:
         return [pair for pair, alike in zip(pairs, answers, strict=True) if alike]
 
     def _alike(self, first: int, second: int) -> bool:
+        if (min(first, second), max(first, second)) in self.exact:
+            return True
         if self.items[first].image_hash == self.items[second].image_hash:
             return True
         compared = self.comparer.compare(first, second)
