@@ -1,6 +1,5 @@
 """mmsearch same: two pictures compared; the exit code is the answer."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +20,11 @@ def same(
     second: Annotated[Path, typer.Argument(help="Another.", show_default=False)],
     threshold: Annotated[
         float | None,
-        typer.Option(help="Agreement from which one is an edited copy.", min=0.0, max=1.0),
+        typer.Option(
+            help="Similarity below which even an edited version counts as different.",
+            min=0.0,
+            max=1.0,
+        ),
     ] = None,
     strict: Annotated[
         bool,
@@ -34,14 +37,9 @@ def same(
     Exit code 0 if they do, 10 if they differ. With --strict 0 for exact and same image only.
     """
     from mmsearch.dedup.compare import compare_files
-    from mmsearch.dedup.edited import EDITED_AGREEMENT
-    from mmsearch.dedup.results import SAME_PICTURE, relation_of
+    from mmsearch.dedup.results import SAME_PICTURE
 
-    result = compare_files(
-        first, second, threshold=EDITED_AGREEMENT if threshold is None else threshold
-    )
-    if result.relation is None and result.tier != "different":
-        result = replace(result, relation=relation_of(result.tier))
+    result = compare_files(first, second, threshold=threshold or 0.0)
     if as_json:
         write_text(to_json({"same": result.same, "comparison": result}))
     else:
