@@ -26,6 +26,8 @@ _FEWEST_TELLING = 12
 # Of one of two pictures, how much the other must show; corners are lost by a tilt.
 _NESTED, _NESTED_TILTED, _TILTED_DEGREES = 0.965, 0.85, 2.5
 _LEAST_AGREEMENT, _LEAST_MATCHED, _LEAST_LOW, _MOST_STRAY = 0.78, 0.92, 0.5, 0.03
+# Agreement from which a few poor patches do not count.
+_SURELY = 0.9
 # Under a watermark, which makes pixels brighter or darker only.
 _WATERMARK_SIDED = 0.93
 _WATERMARK_AGREEMENT, _WATERMARK_MATCHED, _WATERMARK_STRAY = 0.75, 0.8, 0.15
@@ -231,7 +233,7 @@ def _different(laid: Laid, found: Measures) -> str:
         found.agreement < agreement
         or found.matched < matched
         or found.stray > stray
-        or found.low < low
+        or (found.low < low and found.agreement < _SURELY)
     ):
         return f"only {min(found.matched, 1 - found.stray):.0%} of what is to see fits"
     if found.colours.change == "other" or found.recoloured > _MOST_RECOLOURED:
