@@ -23,6 +23,8 @@ _FOUND = 0.6
 # Side of the grid, largest shift looked for, and how often.
 _STAGES = ((64, 4, 3), (128, 3, 1), (256, 2, 1))
 SIDE, _RADIUS = 256, 1
+# What already lies where it belongs at this scale needs no coarser one.
+_FIRST_SIDE, _FIRST_RADIUS, _LIES_WELL = 128, 2, 0.85
 # In pixels of the grid; a share of the contrast.
 _SETTLED, _HOPELESS = 0.4, 0.15
 _FEWEST_PATCHES = 6
@@ -84,6 +86,14 @@ def _smoothed(levels: Pixels) -> Floats:
 
 def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
     """The two as they lie on each other after refinement; None where there is no hope."""
+    laid = lay(first, second, matrix, side=_FIRST_SIDE, radius=_FIRST_RADIUS)
+    settled = laid is not None and matched_share(laid) >= _LIES_WELL
+    if laid is not None and settled:
+        step = _fitted(laid)
+        matrix = matrix if step is None else _moved(laid, step)
+        near = lay(first, second, matrix, side=SIDE, radius=_RADIUS)
+        if near is not None and matched_share(near) >= _LIES_WELL:
+            return near
     settled = False
     for side, radius, rounds in _STAGES:
         # What hardly moved at a coarse scale is looked at in the finest one next.

@@ -118,6 +118,9 @@ class Grid:
 
     def inside(self, matrix: Matrix) -> Mask:
         """bool (height, width): where the second picture has pixels, by `matrix`."""
+        corners = np.array([[0, self.width, 0, self.width], [0, 0, self.height, self.height]])
+        if _inside(mapped(matrix @ self.to_first, corners)).all():
+            return np.ones((self.height, self.width), np.bool_)
         across, down = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
         places = mapped(matrix @ self.to_first, np.stack([across.ravel(), down.ravel()]))
         return _inside(places).reshape(self.height, self.width)
