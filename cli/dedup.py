@@ -41,10 +41,10 @@ def dedup(
     keep: Annotated[
         str,
         typer.Option(
-            help="What stays, by rules in order: largest, smallest, sharpest, oldest, newest, "
-            "metadata:complete, path:GLOB."
+            help="What stays, by rules in order: original, largest, smallest, sharpest, "
+            "oldest, newest, metadata:complete, path:GLOB."
         ),
-    ] = "largest,sharpest,oldest",
+    ] = "original,largest,sharpest,oldest",
     edited: Annotated[
         float | None,
         typer.Option(help="Agreement from which a picture is an edited copy.", min=0, max=1),

@@ -64,7 +64,7 @@ def find_duplicates(
         compared = ComparisonCache(own / COMPARISONS_NAME)
         verified = PictureGroups(
             grouping,
-            Comparer(items, compared, bounds),
+            Comparer(items, compared, bounds, progress),
             KeypointCache(own / KEYPOINTS_NAME),
             progress,
         )

@@ -2,17 +2,13 @@
 
 import sqlite3
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from os import cpu_count
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
-
-from mmsearch.dedup.items import Item
+from mmsearch.dedup.comparison_pool import FileOf, keypoints_of, on_every_core
 from mmsearch.dedup.keypoints import Keypoints
-from mmsearch.dedup.verifying import Comparer
 from mmsearch.errors import InputError
+from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 
 # Another one where other keypoints are found in the same picture.
@@ -22,7 +18,7 @@ CREATE TABLE IF NOT EXISTS keypoints (
     hash TEXT NOT NULL, version INTEGER NOT NULL, found BLOB NOT NULL, PRIMARY KEY (hash)
 ) WITHOUT ROWID
 """
-_BATCH = 256
+_BATCH = 1024
 
 
 class KeypointCache:
@@ -41,26 +37,24 @@ class KeypointCache:
                 table.execute(_SCHEMA)
 
     def of(
-        self, items: Sequence[Item], comparer: Comparer, progress: ProgressListener
+        self, files: Sequence[FileOf], bounds: MediaBounds, progress: ProgressListener
     ) -> list[Keypoints | None]:
-        """For each item its keypoints, None where its file cannot be read as indexed."""
+        """For each file its keypoints, None where its file cannot be read as indexed."""
         with closing(sqlite3.connect(self._path)) as table:
             known = {name for (name,) in table.execute("SELECT hash FROM keypoints")}
-            missing = [item for item in items if item.image_hash not in known]
+            missing = [file for file in files if file.image_hash not in known]
             progress.start("reading keypoints", len(missing))
-            with threadpool_limits(limits=1), ThreadPoolExecutor(cpu_count() or 1) as threads:
-                for start in range(0, len(missing), _BATCH):
-                    part = missing[start : start + _BATCH]
-                    found = list(threads.map(comparer.keypoints, part))
-                    rows = [
-                        (item.image_hash, _VERSION, points.to_bytes())
-                        for item, points in zip(part, found, strict=True)
-                        if points is not None
-                    ]
-                    table.executemany("INSERT OR REPLACE INTO keypoints VALUES (?, ?, ?)", rows)
-                    table.commit()
-                    progress.advance(len(part))
-            return [self._read(table, item.image_hash) for item in items]
+            for start in range(0, len(missing), _BATCH):
+                part = missing[start : start + _BATCH]
+                found = on_every_core(keypoints_of, part, bounds, progress)
+                rows = [
+                    (file.image_hash, _VERSION, points.to_bytes())
+                    for file, points in zip(part, found, strict=True)
+                    if points is not None
+                ]
+                table.executemany("INSERT OR REPLACE INTO keypoints VALUES (?, ?, ?)", rows)
+                table.commit()
+            return [self._read(table, file.image_hash) for file in files]
 
     def _read(self, table: sqlite3.Connection, image_hash: str) -> Keypoints | None:
         row = table.execute("SELECT found FROM keypoints WHERE hash = ?", (image_hash,)).fetchone()

@@ -14,6 +14,7 @@ import numpy as np
 from mmsearch.dedup.gathering import joined
 from mmsearch.dedup.grouping import Grouping, group_id
 from mmsearch.dedup.items import Item
+from mmsearch.dedup.keeping import Keeping
 from mmsearch.dedup.keypoint_cache import KeypointCache
 from mmsearch.dedup.keypoints import propose
 from mmsearch.dedup.results import TIERS, Group, Member, Pair, relation_of
@@ -42,11 +43,38 @@ class PictureGroups:
         }
         places = self.grouping.places("picture", chosen)
         if "edited" in self.grouping.options.tiers:
-            verifier = Verifier(self.grouping.items, self.comparer, exact, self.progress)
+            verifier = Verifier(self.grouping.items, self.comparer, exact)
             places = verifier.verified(places, chosen)
             places = self._with_proposals(places, verifier)
-        made = [self._group(group, exact) for group in places]
+        orders = self._orders(places)
+        self.comparer.prepare(
+            [
+                (order[0], place)
+                for order, _ in orders
+                for place in order[1:]
+                if "edited" in self.grouping.options.tiers
+                and (min(order[0], place), max(order[0], place)) not in exact
+            ],
+            "comparing with what stays",
+        )
+        made = [self._group(order, reason, exact) for order, reason in orders]
         return [group for group in made if self.grouping.spans(group)]
+
+    def _orders(self, groups: Sequence[list[int]]) -> list[tuple[list[int], str]]:
+        """Each group with the one to keep first, and why."""
+        items, rules = self.grouping.items, self.grouping.rules
+        if rules.wants_original and groups:
+            likely = Keeping(items, self.comparer).originals(groups)
+        else:
+            likely = [((), "") for _ in groups]
+        orders = []
+        for group, (originals, reason) in zip(groups, likely, strict=True):
+            rank = {items[place].uid: number for number, place in enumerate(originals)}
+            ordered = rules.order([items[place] for place in group], rank)
+            place_of = {items[place].uid: place for place in group}
+            order = [place_of[item.uid] for item in ordered]
+            orders.append((order, reason if originals and order[0] == originals[0] else ""))
+        return orders
 
     def _with_proposals(self, groups: Sequence[list[int]], verifier: Verifier) -> list[list[int]]:
         """The groups, joined and enlarged by pairs that keypoints propose and pixels confirm."""
@@ -59,7 +87,8 @@ class PictureGroups:
             if items[place].image_hash and items[place].image_hash not in hashes:
                 hashes.add(items[place].image_hash)
                 asked.append(place)
-        found = self.keypoints.of([items[place] for place in asked], self.comparer, self.progress)
+        files = [self.comparer.file(place) for place in asked]
+        found = self.keypoints.of(files, self.comparer.bounds, self.progress)
         known = [(place, points) for place, points in zip(asked, found, strict=True) if points]
         self.progress.start("matching keypoints", None)
         proposed = propose([points for _, points in known]).pairs.tolist()
@@ -83,16 +112,13 @@ class PictureGroups:
         items = self.grouping.items
         return min(group, key=lambda place: (-items[place].width * items[place].height, place))
 
-    def _group(self, places: Sequence[int], exact: dict[tuple[int, int], Pair]) -> Group:
-        items = self.grouping.items
-        order = self.grouping.rules.order([items[place] for place in places])
-        place_of = {items[place].uid: place for place in places}
-        kept, others = order[0], order[1:]
-        members = tuple(
-            self._member(place_of[kept.uid], place_of[item.uid], places, exact) for item in others
-        )
+    def _group(
+        self, places: Sequence[int], reason: str, exact: dict[tuple[int, int], Pair]
+    ) -> Group:
+        items = [self.grouping.items[place] for place in places]
+        members = tuple(self._member(places[0], place, places, exact) for place in places[1:])
         weakest = max((member.tier for member in members), key=TIERS.index)
-        return Group(group_id("picture", order), "picture", weakest, kept, members)
+        return Group(group_id("picture", items), "picture", weakest, items[0], members, reason)
 
     def _member(
         self,

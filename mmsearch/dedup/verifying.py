@@ -6,77 +6,81 @@ the members that the strict comparison confirms; those that it refuses may form 
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from os import cpu_count
-from threading import Lock
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from mmsearch.dedup.comparison import Examined, PairComparison, compare_examined
+from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison_cache import ComparisonCache, HashPair
+from mmsearch.dedup.comparison_pool import FileOf, compare_pair, on_every_core
 from mmsearch.dedup.items import Item
-from mmsearch.dedup.keypoints import Keypoints
 from mmsearch.dedup.results import Box, Pair
 from mmsearch.dedup.views import INVERSE
-from mmsearch.errors import InputError
-from mmsearch.media import MediaBounds, content_hash, decode
-from mmsearch.media.bounds import read_bytes
+from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
-from mmsearch.records import real_path
 
 # Of what the centre does not confirm, how many of its own strongest pairs are tried.
-_TRIED = 4
-_EXAMINED_KEPT = 48
-# JPEGs are decoded at twice this at least, then brought to the size of the comparison.
-_DRAFT = (512, 512)
+_TRIED = 3
 
 
 class Comparer:
     """Compares the files of items, each pair of contents once."""
 
-    def __init__(self, items: Sequence[Item], cache: ComparisonCache, bounds: MediaBounds) -> None:
-        self._items, self._cache, self._bounds = items, cache, bounds
-        self._lock = Lock()
-        self._examined = lru_cache(maxsize=_EXAMINED_KEPT)(self._examine)
+    def __init__(
+        self,
+        items: Sequence[Item],
+        cache: ComparisonCache,
+        bounds: MediaBounds,
+        progress: ProgressListener,
+    ) -> None:
+        self._items, self._cache = items, cache
+        self.bounds, self.progress = bounds, progress
+
+    def file(self, place: int) -> FileOf:
+        item = self._items[place]
+        return FileOf(item.uri, item.image_hash, item.modified)
+
+    def prepare(self, pairs: Iterable[tuple[int, int]], stage: str) -> None:
+        """Compares the pairs of places that never were, on every core."""
+        asked: dict[HashPair, tuple[FileOf, FileOf]] = {}
+        for pair in pairs:
+            files = self._ordered(*pair)
+            names = files[0].image_hash, files[1].image_hash
+            if names[0] != names[1] and self._cache.get(names) is None:
+                asked.setdefault(names, files)
+        if not asked:
+            return
+        self.progress.start(stage, len(asked))
+        jobs = list(asked.values())
+        answers = on_every_core(compare_pair, jobs, self.bounds, self.progress)
+        for names, found in zip(asked, answers, strict=True):
+            if found is not None:
+                self._cache.add({names: found})
 
     def compare(self, first: int, second: int) -> PairComparison | None:
         """The pictures at two places of the items; None where a file cannot be read as indexed."""
-        one, two = self._items[first], self._items[second]
-        swapped = one.image_hash > two.image_hash
-        pair: HashPair = (one.image_hash, two.image_hash)
-        known = self._cache.get(pair[::-1] if swapped else pair)
+        files = self._ordered(first, second)
+        names = files[0].image_hash, files[1].image_hash
+        known = self._cache.get(names)
         if known is None:
-            low, high = (two, one) if swapped else (one, two)
-            pictures = [self.examined(item) for item in (low, high)]
-            if pictures[0] is None or pictures[1] is None:
+            known = compare_pair(files, self.bounds)
+            if known is None:
                 return None
-            known = compare_examined(pictures[0], pictures[1])
-            with self._lock:
-                self._cache.add({(low.image_hash, high.image_hash): known})
+            self._cache.add({names: known})
+        swapped = names[0] != self._items[first].image_hash
         return reversed_comparison(known) if swapped else known
 
-    def examined(self, item: Item) -> Examined | None:
-        """The decoded picture; None where the file is gone, damaged or no longer as indexed."""
-        return self._examined(item.uri, item.image_hash)
+    def known(self, first: int, second: int) -> PairComparison | None:
+        """What was found of the two before; None where they were never compared."""
+        files = self._ordered(first, second)
+        found = self._cache.get((files[0].image_hash, files[1].image_hash))
+        if found is None or files[0].image_hash == self._items[first].image_hash:
+            return found
+        return reversed_comparison(found)
 
-    def keypoints(self, item: Item) -> Keypoints | None:
-        """Local features of the picture; None where it cannot be read."""
-        picture = self._examine(item.uri, item.image_hash)
-        return None if picture is None else picture.keypoints
-
-    def _examine(self, uri: str, image_hash: str) -> Examined | None:
-        bounds = self._bounds
-        try:
-            data = read_bytes(real_path(uri), max_bytes=bounds.max_bytes, setting="max_image_bytes")
-            if content_hash(data) != image_hash:
-                return None
-            decoded = decode(data, bounds=bounds, draft=_DRAFT)
-            return Examined.of(decoded.image, decoded.width, decoded.height)
-        except InputError:
-            return None
+    def _ordered(self, first: int, second: int) -> tuple[FileOf, FileOf]:
+        one, two = self.file(first), self.file(second)
+        return (two, one) if one.image_hash > two.image_hash else (one, two)
 
 
 def reversed_comparison(found: PairComparison) -> PairComparison:
@@ -110,7 +114,6 @@ class Verifier:
     items: Sequence[Item]
     comparer: Comparer
     exact: Collection[tuple[int, int]]
-    progress: ProgressListener
 
     def verified(self, groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> list[list[int]]:
         """groups: places of items that were proposed as one picture. pairs: what proposed them.
@@ -120,47 +123,50 @@ class Verifier:
         links: dict[int, dict[int, float]] = defaultdict(dict)
         for pair in pairs:
             links[pair.first][pair.second] = links[pair.second][pair.first] = pair.score
-        self.progress.start("comparing in detail", len(groups))
+        centres = [self._centre(group, links) for group in groups]
+        around = [
+            (centre, place)
+            for centre, group in zip(centres, groups, strict=True)
+            for place in group
+            if place != centre and not self._is_exact(centre, place)
+        ]
+        self.comparer.prepare(around, "comparing in detail")
+        refused = {place for centre, place in around if not self.alike(centre, place)}
+        others = [(place, other) for place in refused for other in self._tried(place, links)]
+        self.comparer.prepare(others, "comparing what is left")
         found: list[list[int]] = []
-        with (
-            threadpool_limits(limits=1),
-            ThreadPoolExecutor(cpu_count() or 1) as threads,
-        ):
-            for confirmed in threads.map(lambda group: self._split(group, links), groups):
-                found += confirmed
-                self.progress.advance(1)
+        for centre, group in zip(centres, groups, strict=True):
+            found += self._split(centre, group, links)
         return found
 
     def confirmed(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Of pairs of places those that are one picture or versions of it."""
-        self.progress.start("comparing proposals in detail", len(pairs))
-        with (
-            threadpool_limits(limits=1),
-            ThreadPoolExecutor(cpu_count() or 1) as threads,
-        ):
-            answers = list(threads.map(lambda pair: self._alike(*pair), pairs))
-        return [pair for pair, alike in zip(pairs, answers, strict=True) if alike]
+        self.comparer.prepare(pairs, "comparing proposals in detail")
+        return [pair for pair in pairs if self.alike(*pair)]
 
-    def _alike(self, first: int, second: int) -> bool:
-        if (min(first, second), max(first, second)) in self.exact:
-            return True
-        if self.items[first].image_hash == self.items[second].image_hash:
+    def alike(self, first: int, second: int) -> bool:
+        """Whether the two show one picture, or versions of it."""
+        if self._is_exact(first, second):
             return True
         compared = self.comparer.compare(first, second)
         return compared is not None and compared.judgement != "different"
 
-    def _split(self, group: Sequence[int], links: dict[int, dict[int, float]]) -> list[list[int]]:
-        centre = self._centre(group, links)
+    def _is_exact(self, first: int, second: int) -> bool:
+        pair = (min(first, second), max(first, second))
+        return pair in self.exact or self.items[first].image_hash == self.items[second].image_hash
+
+    def _split(
+        self, centre: int, group: Sequence[int], links: dict[int, dict[int, float]]
+    ) -> list[list[int]]:
         clusters, refused = [[centre]], list[int]()
         for place in group:
             if place != centre:
-                (clusters[0] if self._alike(centre, place) else refused).append(place)
+                (clusters[0] if self.alike(centre, place) else refused).append(place)
         for place in refused:
             if any(place in cluster for cluster in clusters):
                 continue
-            partners = sorted(links[place].items(), key=lambda link: (-link[1], link[0]))
-            tried = [other for other, _ in partners if other != centre][:_TRIED]
-            home = next((other for other in tried if self._alike(place, other)), None)
+            tried = self._tried(place, links)
+            home = next((other for other in tried if self.alike(place, other)), None)
             if home is not None:
                 cluster = next((each for each in clusters if home in each), None)
                 if cluster is None:
@@ -168,6 +174,11 @@ class Verifier:
                 else:
                     cluster.append(place)
         return [sorted(cluster) for cluster in clusters if len(cluster) > 1]
+
+    def _tried(self, place: int, links: dict[int, dict[int, float]]) -> list[int]:
+        """The strongest partners of a place."""
+        partners = sorted(links[place].items(), key=lambda link: (-link[1], link[0]))
+        return [other for other, _ in partners[:_TRIED]]
 
     def _centre(self, group: Sequence[int], links: dict[int, dict[int, float]]) -> int:
         """The place with most pairs: crops and frames all agree with the whole."""

@@ -1,0 +1,133 @@
+"""Which member of each group stays, where the rules ask for the original.
+
+Of many copies only a few can be the original: the largest set of files that are one image with the
+centre says what the picture is, and of these the ones with most detail are weighed against each
+other. Small groups are weighed whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmsearch.dedup.comparison import PairComparison
+from mmsearch.dedup.comparison_pool import FileOf, on_every_core, read_indexed
+from mmsearch.dedup.items import Item
+from mmsearch.dedup.originals import Candidate, Choice, RegistrationFacts, choose, read_candidate
+from mmsearch.dedup.verifying import Comparer
+from mmsearch.errors import InputError
+from mmsearch.media import MediaBounds
+
+# Duels grow with the square of the candidates.
+_CANDIDATES = 5
+_WHOLE_GROUP = 4
+# Of a group, how many files must be one image for the rest to be versions of it.
+_MAJORITY, _FEWEST = 0.3, 3
+# Of the most pixels among the candidates; below, others hold more detail for sure.
+_PIXELS = 0.45
+
+
+@dataclass(frozen=True, slots=True)
+class _Race:
+    """files: who may be the original. facts: how they lie on each other, by places of two files."""
+
+    files: tuple[FileOf, ...]
+    facts: dict[tuple[int, int], RegistrationFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """items: of one run. comparer: of these items."""
+
+    items: Sequence[Item]
+    comparer: Comparer
+
+    def originals(self, groups: Sequence[Sequence[int]]) -> list[tuple[tuple[int, ...], str]]:
+        """For each group the places of likely originals, the best first, and the reason.
+
+        Nothing where no file can be read.
+        """
+        chosen = [self._candidates(group) for group in groups]
+        pairs = [(places[0], place) for places in chosen for place in places[1:]]
+        self.comparer.prepare(pairs, "comparing candidates")
+        races = [self._race(places) for places in chosen]
+        self.comparer.progress.start("choosing originals", len(races))
+        choices = on_every_core(
+            run_race, races, self.comparer.bounds, self.comparer.progress, at_once=4
+        )
+        return [
+            (tuple(places[number] for number in choice.order), choice.reason)
+            if choice is not None
+            else ((), "")
+            for places, choice in zip(chosen, choices, strict=True)
+        ]
+
+    def _candidates(self, group: Sequence[int]) -> list[int]:
+        """Places, each content once."""
+        first: dict[str, int] = {}
+        for place in sorted(group, key=lambda place: self.items[place].key):
+            first.setdefault(self.items[place].image_hash, place)
+        places = list(first.values())
+        if len(places) <= _WHOLE_GROUP:
+            return places
+        centre = max(places, key=lambda place: (self._same_as(place, places), -place))
+        same = [place for place in places if self._same(centre, place)]
+        if len(same) >= max(_MAJORITY * len(places), _FEWEST):
+            places = same
+        most = max(self._pixels(place) for place in places)
+        places = [place for place in places if self._pixels(place) >= _PIXELS * most]
+        places.sort(key=lambda place: (-self.items[place].size, self.items[place].key))
+        return places[:_CANDIDATES]
+
+    def _pixels(self, place: int) -> int:
+        return self.items[place].width * self.items[place].height
+
+    def _same_as(self, place: int, places: Sequence[int]) -> int:
+        return sum(self._same(place, other) for other in places)
+
+    def _same(self, one: int, two: int) -> bool:
+        """Whether they are known to be one image; what was never compared is not."""
+        if one == two:
+            return True
+        found = self.comparer.known(one, two)
+        return found is not None and found.judgement == "same image"
+
+    def _race(self, places: Sequence[int]) -> _Race:
+        facts = {}
+        for one in range(len(places)):
+            for two in range(one + 1, len(places)):
+                found = self.comparer.known(places[one], places[two])
+                if found is not None and found.judgement != "different":
+                    facts[one, two] = _facts(found)
+        return _Race(tuple(self.comparer.file(place) for place in places), facts)
+
+
+def _facts(found: PairComparison) -> RegistrationFacts:
+    return RegistrationFacts(
+        found.matrix,
+        found.first_share,
+        found.second_share,
+        found.changes,
+        "same" if found.colours == "other" else found.colours,
+    )
+
+
+def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
+    """None where no two of the files can be read and compared."""
+    read: list[tuple[int, Candidate]] = []
+    for number, file in enumerate(race.files):
+        try:
+            data = read_indexed(file, bounds)
+            candidate = read_candidate(data, path=file.uri, modified=file.modified, bounds=bounds)
+        except InputError:
+            continue
+        read.append((number, candidate))
+    if not read:
+        return None
+    place = {number: at for at, (number, _) in enumerate(read)}
+    facts = {
+        (place[one], place[two]): found
+        for (one, two), found in race.facts.items()
+        if one in place and two in place
+    }
+    choice = choose([candidate for _, candidate in read], facts)
+    order = tuple(read[at][0] for at in choice.order)
+    return Choice(order[0], choice.reason, order)
