@@ -13,6 +13,7 @@ from mmsearch.dedup.comparison.blocks import PATCH, Blocks, patch_means
 from mmsearch.dedup.comparison.changes import Change, find_changes, one_sidedness
 from mmsearch.dedup.comparison.colour import Colours, compare_colours
 from mmsearch.dedup.comparison.examined import Examined
+from mmsearch.dedup.comparison.pages import page_of
 from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast, lay, refined
 from mmsearch.dedup.comparison.rendering import Mask, Matrix
 from mmsearch.records import Floats, Pixels
@@ -34,10 +35,10 @@ _WATERMARK_AGREEMENT, _WATERMARK_MATCHED, _WATERMARK_STRAY = 0.75, 0.8, 0.15
 _MOST_RECOLOURED = 0.12
 _MOST_REPLACED, _MOST_CHANGED = 0.1, 0.36
 _FINE_SIDE, _FINE_RADIUS, _PAGE_RADIUS = 512, 1, 2
-# Of a page, form or chart: flat paper, and how much of the ink may be other ink. At the side of a
+# Of a page, form or chart: how much of the ink may be other ink. At the side of a
 # page two digits are told apart; copies that were scanned again have none, 0.5% at most.
 _PAGE_SIDE = 1024
-_PAPER, _OTHER_INK, _SAME_INK, _INK_LEVELS = 0.28, 0.006, 0.0025, 12.0
+_OTHER_INK, _SAME_INK, _INK_LEVELS = 0.006, 0.0025, 12.0
 # Where nearly all is blank, a drawing in place of another one is no overlay.
 _BLANK, _MOST_CHANGED_ON_PAPER = 0.6, 0.12
 _MOST_FINE_STRAY = 0.06
@@ -56,7 +57,8 @@ class Measures:
     shared area: changed (boxes), drawn (of these, overlays), stray (what differs elsewhere).
     recoloured: of the patches with structure, those that fit but have another colour. one_sided: of
     all that differs, see `one_sidedness`. telling: patches with something to see. jitter: by how
-    many pixels sharp patches miss each other.
+    many pixels sharp patches miss each other. off_paper: of two pages the patches on other ground,
+    bool (rows, columns); None unless both are ink on paper.
     """
 
     agreement: float
@@ -69,6 +71,7 @@ class Measures:
     one_sided: float
     telling: int
     jitter: float
+    off_paper: Mask | None
     colours: Colours
     changes: tuple[Change, ...]
 
@@ -110,9 +113,18 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
         one_sided=one_sidedness(one[differing], two[differing]) if changed.any() else 0.5,
         telling=int(picked.sum()),
         jitter=_jitter(blocks, weight),
+        off_paper=_off_both(one, two),
         colours=colours,
         changes=changes,
     )
+
+
+def _off_both(one: Pixels, two: Pixels) -> Mask | None:
+    pages = page_of(one), page_of(two)
+    if pages[0] is None or pages[1] is None:
+        return None
+    off: Mask = pages[0].off_paper | pages[1].off_paper
+    return off
 
 
 def render_both(first: Examined, second: Examined, laid: Laid) -> tuple[Pixels, Pixels]:
@@ -160,13 +172,14 @@ def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tup
     if fine is None:
         return "different", "they share too little"
     details = _details(fine, laid, found)
-    if details.paper >= _PAPER and _is_large(first) and _is_large(second):
-        page = lay(first, second, refined(fine), side=_PAGE_SIDE, radius=_PAGE_RADIUS)
-        details = details if page is None else _details(page, laid, found)
-    if details.paper >= _PAPER and details.other_ink > _OTHER_INK:
-        return "different", f"{details.other_ink:.1%} of what is printed on them differs"
-    if details.paper >= _BLANK and found.changed > _MOST_CHANGED_ON_PAPER:
-        return "different", f"{found.changed:.0%} of the area shows something else"
+    if found.off_paper is not None:
+        if _is_large(first) and _is_large(second):
+            page = lay(first, second, refined(fine), side=_PAGE_SIDE, radius=_PAGE_RADIUS)
+            details = details if page is None else _details(page, laid, found)
+        if details.other_ink > _OTHER_INK:
+            return "different", f"{details.other_ink:.1%} of what is printed on them differs"
+        if details.paper >= _BLANK and found.changed > _MOST_CHANGED_ON_PAPER:
+            return "different", f"{found.changed:.0%} of the area shows something else"
     if found.one_sided < _WATERMARK_SIDED and details.stray > _MOST_FINE_STRAY:
         return "different", f"{details.stray:.0%} of the details differ"
     same = details.stray <= _SAME_STRAY and details.other_ink <= _SAME_INK
@@ -199,9 +212,20 @@ def _details(fine: Laid, laid: Laid, found: Measures) -> _Details:
     uncovered = torn & ~_covered(fine, laid, found)
     return _Details(
         paper=float((fine.seen & (stronger < 1.5 * NOISE)).sum() / seen),
-        other_ink=float((torn & (weaker > _INK_LEVELS)).sum() / ink),
+        other_ink=float((torn & (weaker > _INK_LEVELS) & ~_off_paper(fine, found)).sum() / ink),
         stray=float(uncovered.sum() / seen),
     )
+
+
+def _off_paper(fine: Laid, found: Measures) -> Mask:
+    """The patches of the finer grid under a bar or a sticker, or on any ground but the paper."""
+    if found.off_paper is None:
+        return np.zeros(fine.seen.shape, np.bool_)
+    rows, columns = (
+        np.minimum(np.arange(count) * coarse // count, coarse - 1)
+        for count, coarse in zip(fine.seen.shape, found.off_paper.shape, strict=True)
+    )
+    return found.off_paper[np.ix_(rows, columns)]
 
 
 def _covered(fine: Laid, laid: Laid, found: Measures) -> Mask:
