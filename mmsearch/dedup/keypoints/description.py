@@ -35,7 +35,10 @@ def dominant_angles(pixels: FlatPyramid, spots: Spots) -> tuple[Ids, Floats]:
     patches = pixels.nearest(spots.level, x, y).reshape(-1, len(offsets), len(offsets))
     across, down = _gradients(patches)
     weights = np.sqrt(across * across + down * down) * _around(_RADIUS)
-    bins = np.floor(np.arctan2(down, across) * np.float32(_BINS / (2 * np.pi))).astype(np.int32)
+    steps = np.arctan2(down, across)
+    steps *= np.float32(_BINS / (2 * np.pi))
+    steps += np.float32(_BINS)
+    bins = steps.astype(np.int32)
     bins %= _BINS
     bins += (np.arange(len(spots), dtype=np.int32) * _BINS)[:, None, None]
     counts = np.bincount(bins.ravel(), weights.ravel(), len(spots) * _BINS)

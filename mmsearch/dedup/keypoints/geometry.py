@@ -155,9 +155,9 @@ def _least_squares(
     source = (matches.source - source_mean[matches.group]) * weight
     target = (matches.target - target_mean[matches.group]) * weight
     spread = np.add.reduceat(np.abs(source) ** 2, starts)
-    turn = np.add.reduceat(target * source.conj(), starts) / np.maximum(spread, 1e-6)
+    fitted = np.add.reduceat(target * source.conj(), starts) / np.maximum(spread, 1e-6)
     # Where only one match is left its own frame is all that is known.
-    turn = np.where(spread > 1e-6, turn, matches.turn[starts]).astype(np.complex128)
+    turn = np.where(spread > 1e-6, fitted, matches.turn[starts]).astype(np.complex128)
     linear: NDArray[np.float64] = np.stack(
         [turn.real, -turn.imag, turn.imag, turn.real], axis=1
     ).reshape(-1, 2, 2)

@@ -15,7 +15,7 @@ from mmsearch.records import Floats, Ids
 Small = NDArray[np.int8]
 
 # The cosine from which two descriptors are alike.
-LEAST_LIKENESS = 0.88
+LEAST_LIKENESS = 0.95
 # A descriptor with more alike ones is common in this catalog and says nothing about a pair.
 MOST_ALIKE = 40
 # A match counts in full where a descriptor has no more alike ones than these.
@@ -67,7 +67,7 @@ def join(descriptors: Small, owners: Ids) -> Likenesses:
     np.maximum(alike, mirrored_alike, out=alike)
     most = np.maximum(alike[one], alike[two])
     kept = most <= MOST_ALIKE
-    weight = np.minimum(1, _FULL_WEIGHT / most[kept]).astype(np.float32)
+    weight = (np.minimum(1, _FULL_WEIGHT / most[kept]) ** 2).astype(np.float32)
     return Likenesses(one[kept], two[kept], mirrored[kept], weight)
 
 
@@ -123,7 +123,8 @@ class _Cells:
             step = max(1, _COSINES_AT_ONCE // max(len(own), 1))
             for start in range(0, len(asking), step):
                 part = asking[start : start + step]
-                near = (unit_rows(descriptors[part]) * flip) @ held >= LEAST_LIKENESS
+                cosines = (unit_rows(descriptors[part]) * flip) @ held
+                near = cosines >= LEAST_LIKENESS
                 counts = np.count_nonzero(near, axis=1)
                 alike[part] += counts
                 few = np.flatnonzero((counts > 0) & (counts <= MOST_ALIKE))

@@ -12,7 +12,7 @@ from mmsearch.dedup.keypoints.keypoint_set import Keypoints
 from mmsearch.records import Floats, Ids
 
 # Found by the gap between true and false pairs, see docs/dedup.md.
-LEAST_INLIERS = 5
+LEAST_INLIERS = 4
 _LEAST_MATCHES = 3
 # The most matches of a pair that are compared with each other.
 _MOST_MATCHES = 48

@@ -10,7 +10,7 @@ from PIL import Image
 from mmsearch.records import Floats, Ids
 
 # An area, not a longer side: a tall screenshot then keeps as much detail as a square photo.
-AREA = 256 * 256
+AREA = 208 * 208
 LEVELS_PER_OCTAVE = 2
 _MOST_LEVELS = 9
 # A smaller level has no room for a descriptor that is not mostly repeated border.
@@ -97,21 +97,19 @@ def build_pyramid(image: Image.Image) -> Pyramid:
 
 
 def _smoothed(level: Image.Image) -> Floats:
-    """The level after two binomial filters of five taps, nearly a Gaussian of sigma 1.4."""
-    once = _binomial(np.asarray(level).astype(np.uint16))
-    return _binomial(once.astype(np.float32)) * np.float32(1 / 65536)
+    """The level after a binomial filter of nine taps along both axes, a Gaussian of sigma 1.4.
+
+    It is made of sums of neighbours: several times as fast as a filter with multiplications.
+    """
+    padded = np.pad(np.asarray(level), 4, mode="edge")
+    half = _neighbour_sums(padded.astype(np.uint16))
+    return _neighbour_sums(half.astype(np.float32)) * np.float32(1 / 65536)
 
 
-def _binomial(pixels: _Samples) -> _Samples:
-    """256 times the pixels filtered by 1 4 6 4 1 along both axes; uint16 holds it exactly."""
-    return _taps(_taps(pixels).T).T
-
-
-def _taps(pixels: _Samples) -> _Samples:
-    padded = np.concatenate([pixels[:1], pixels[:1], pixels, pixels[-1:], pixels[-1:]])
-    total: _Samples = padded[1:-3] + padded[3:-1]
-    total *= 4
-    total += padded[:-4]
-    total += padded[4:]
-    total += padded[2:-2] * padded.dtype.type(6)
-    return total
+def _neighbour_sums(pixels: _Samples) -> _Samples:
+    """256 times the binomial filter of five taps, (h - 4, w - 4): bytes do not overflow uint16."""
+    for _ in range(4):
+        pixels = pixels[:-1] + pixels[1:]
+    for _ in range(4):
+        pixels = pixels[:, :-1] + pixels[:, 1:]
+    return pixels
