@@ -76,6 +76,14 @@ def dedup(
             max=0.5,
         ),
     ] = None,
+    suspicions: Annotated[
+        bool,
+        typer.Option(
+            "--suspicions",
+            help="List texts that are possibly on the wrong picture as well, each with the "
+            "estimated chance.",
+        ),
+    ] = False,
     store: options.Store = None,
     as_json: options.AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per item.")] = False,
@@ -114,6 +122,7 @@ def dedup(
         edited=edited,
         similar=similar,
         fpr=fpr,
+        suspicions=suspicions,
     )
     with ProgressDisplay(quiet=quiet) as progress:
         bounds = MediaBounds.of(catalog.settings)
@@ -164,6 +173,8 @@ def show(report: "DedupReport", *, quiet: bool) -> None:
             f"{len(report.unread):,} pictures could not be read as they were indexed: run "
             "'mmsearch index' first"
         )
+    if report.silence_line:
+        notes.print(report.silence_line, soft_wrap=True)
     used = report.thresholds
     notes.print(
         f"thresholds: edited {used.edited:.2f}, similar {used.similar:.2f}, text-near "

@@ -53,10 +53,13 @@ def find_duplicates(
         memory = _Memory(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
         groups = _groups(Grouping(items, options, rules, thresholds.edited), pictures, vectors,
                          memory, thresholds, progress)  # fmt: skip
-        findings = [*cross_modal_findings(groups)]
+        findings, silence = [*cross_modal_findings(groups)], ""
         if "similar" in options.tiers:
             kept = None if options.narrowed else memory.nearest
-            findings += vectors.misplaced(_copies(groups), memory=kept)
+            misplaced, silence = vectors.misplaced(
+                _copies(groups), memory=kept, suspicions=options.suspicions
+            )
+            findings += misplaced
     return DedupReport(
         items=len(items),
         groups=tuple(groups),
@@ -64,6 +67,7 @@ def find_duplicates(
         thresholds=thresholds,
         unread=tuple(unread),
         seconds=time.monotonic() - started,
+        silence=silence,
     )
 
 

@@ -15,6 +15,7 @@ class DedupOptions:
     references: folders whose items always stay. within_folder: pairs of one folder only.
     keep: rules in order, see `keep.KeepRules`. edited, similar: thresholds of these tiers, None:
     calibrated or fixed. fpr: the rate of false positives to calibrate for, None: as stored.
+    suspicions: whether to list texts that are possibly on the wrong picture as well.
     """
 
     tiers: tuple[Tier, ...] = TIERS
@@ -26,6 +27,7 @@ class DedupOptions:
     edited: float | None = None
     similar: float | None = None
     fpr: float | None = None
+    suspicions: bool = False
 
     @property
     def perceptual(self) -> bool:
