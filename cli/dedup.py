@@ -65,6 +65,14 @@ def dedup(
             max=0.5,
         ),
     ] = None,
+    suspicions: Annotated[
+        bool,
+        typer.Option(
+            "--suspicions",
+            help="List texts that are possibly on the wrong picture as well, each with the "
+            "estimated chance.",
+        ),
+    ] = False,
     store: options.Store = None,
     as_json: options.AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per item.")] = False,
@@ -116,6 +124,7 @@ def dedup(
         similar=cosine,
         fpr=fpr,
         versions=versions,
+        suspicions=suspicions,
     )
     with ProgressDisplay(quiet=quiet) as progress:
         bounds = MediaBounds.of(catalog.settings)

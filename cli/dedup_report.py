@@ -28,6 +28,8 @@ def show(report: "DedupReport", *, everything: bool, quiet: bool) -> None:
             "'mmsearch dedup ignore GROUP' for what are not duplicates",
             soft_wrap=True,
         )
+    if report.silence_line:
+        notes.print(report.silence_line, markup=False, soft_wrap=True)
     if report.unread:
         notes.print(
             f"{len(report.unread):,} images could not be read as they were indexed; run "

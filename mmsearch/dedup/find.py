@@ -70,10 +70,13 @@ def find_duplicates(
         )
         groups = _groups(grouping, pictures, verified, vectors, memory, thresholds, progress)
         compared.save()
-        findings = [*cross_modal_findings(groups)]
+        findings, silence = [*cross_modal_findings(groups)], ""
         if options.checks_texts:
             kept = None if options.narrowed else memory.nearest
-            findings += vectors.misplaced(_copies(groups), memory=kept)
+            misplaced, silence = vectors.misplaced(
+                _copies(groups), memory=kept, suspicions=options.suspicions
+            )
+            findings += misplaced
     return DedupReport(
         items=len(items),
         groups=tuple(groups),
@@ -81,6 +84,7 @@ def find_duplicates(
         thresholds=thresholds,
         unread=tuple(unread),
         seconds=time.monotonic() - started,
+        silence=silence,
     )
 
 

@@ -16,6 +16,7 @@ class DedupOptions:
     keep: rules in order, see `keep.KeepRules`. edited, similar: thresholds of these tiers, None:
     calibrated or fixed. fpr: the rate of false positives to calibrate for, None: as stored.
     versions: whether a plan also names edited versions.
+    suspicions: whether to list texts that are possibly on the wrong picture as well.
     """
 
     tiers: tuple[Tier, ...] = DEFAULT_TIERS
@@ -28,6 +29,7 @@ class DedupOptions:
     similar: float | None = None
     fpr: float | None = None
     versions: bool = False
+    suspicions: bool = False
 
     @property
     def perceptual(self) -> bool:

@@ -33,6 +33,7 @@ FindingKind: TypeAlias = Literal[
     "same text, different picture",
     "same product, other attributes",
     "text on the wrong picture",
+    "suspicious text",
 ]
 
 
@@ -152,7 +153,10 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class DedupReport:
-    """unread: keys of pictures whose files are gone, changed or damaged."""
+    """unread: keys of pictures whose files are gone, changed or damaged.
+
+    silence: why no text is reported as on the wrong picture; '' where some are, or none was judged.
+    """
 
     items: int
     groups: tuple[Group, ...]
@@ -160,6 +164,12 @@ class DedupReport:
     thresholds: Thresholds
     unread: tuple[str, ...]
     seconds: float
+    silence: str = ""
+
+    @property
+    def silence_line(self) -> str:
+        """What to print about texts that were judged without a finding; '' for nothing."""
+        return f"no finding on wrong texts: {self.silence}" if self.silence else ""
 
     @property
     def duplicates(self) -> int:

@@ -347,3 +347,15 @@ def test_links_odd_names_and_changed_files_of_a_real_folder(call: Call, tmp_path
         assert (copies / "soft.png").is_symlink()
         assert call(tmp_path, "dedup", "undo").returncode == 0
         assert snapshot(shop) == before
+
+
+def test_few_texts_are_not_judged_and_the_reason_is_printed(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    scene(0).save(tmp_path / "few" / "0.png")
+    (tmp_path / "few" / "0.txt").write_text("Product number 0")
+    assert call(tmp_path, "index", "few").returncode == 0
+    done = call(tmp_path, "dedup", "--suspicions", "--json")
+    assert done.returncode == 0, done.stderr
+    reason = "items with a picture and a text: 1; at least 30 are needed"
+    assert json.loads(done.stdout)["dedup"]["silence"] == reason
+    assert f"no finding on wrong texts: {reason}" in call(tmp_path, "dedup").stderr
