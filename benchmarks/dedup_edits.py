@@ -14,16 +14,17 @@ import hashlib
 import random
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
 import edits_a
+import edits_b
 from edited_copies import Kit, Saved, make_copy, write
 from PIL import Image, ImageOps
 from suite import Judge, TrueFile, Truth, names, photos_in, run, share
 
-GENERATORS = {"a": edits_a}
+GENERATORS = {"a": edits_a, "b": edits_b}
 LARGEST = 1600
 FILLERS = 60
 
@@ -89,7 +90,8 @@ def draw(
     mine = [
         path
         for path in photos_in(options.folders)
-        if int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % 2 == "ab".index(options.generator)
+        if int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % 2
+        == "ab".index(options.generator)
     ]
     count = options.photos + options.distinct + FILLERS
     if len(mine) < count:
@@ -151,7 +153,7 @@ def print_kinds(files: Sequence[TrueFile], together: set[tuple[str, str]]) -> No
     print(f"  {'all':22} {share(everything):.3f} of {len(everything)}")
 
 
-def print_relations(files: dict[str, TrueFile], said: dict[tuple[str, str], str]) -> None:
+def print_relations(files: dict[str, TrueFile], said: Mapping[tuple[str, str], str]) -> None:
     """How often the relation is the true one, of the copies in a group that keeps the original."""
     table: dict[tuple[str, str], int] = defaultdict(int)
     for (other, kept), relation in said.items():
@@ -161,9 +163,7 @@ def print_relations(files: dict[str, TrueFile], said: dict[tuple[str, str], str]
         print(f"  relation {true!r} reported as {relation!r}: {count}")
 
 
-def print_steps(
-    files: dict[str, TrueFile], steps: Sequence[tuple[str, str]], judge: Judge
-) -> None:
+def print_steps(files: dict[str, TrueFile], steps: Sequence[tuple[str, str]], judge: Judge) -> None:
     verdicts = [judge.pair(files[removed], files[kept]) for removed, kept in steps]
     away = [files[removed] for removed, _ in steps]
     versions = sum(each.relation == "edited version" for each in away)

@@ -17,9 +17,10 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from documents import DOCUMENTS, Pens
+from documents import DOCUMENTS
 from lookalikes import LOOKALIKES, Scene
 from neighbours import nearest_pairs
+from pens import Pens
 from PIL import Image, ImageChops
 from suite import Judge, TrueFile, Truth, names, photos_in, run, share
 
@@ -45,7 +46,7 @@ def read_arguments() -> argparse.Namespace:
     making.add_argument("--families", type=int, default=12, help="of each kind")
     making.add_argument("--members", type=int, default=6)
     making.add_argument("--neighbours", type=int, default=1500, help="pairs of real photos")
-    making.add_argument("--alike", type=Path, help="pairs of photos to leave open, see alike.txt")
+    making.add_argument("--alike", type=Path, help="photos that are one: dedup_alike.txt")
     making.add_argument("--fonts", type=Path, nargs="*", default=[], help="folders with .ttf files")
     making.add_argument("--seed", default="7")
     commands.add_parser("measure").add_argument("suite", type=Path)
@@ -107,12 +108,15 @@ def write_family(
             made = DOCUMENTS[kind](pens)
         else:
             half = len(photos) // 2
-            made = LOOKALIKES[kind](Scene(pens, photos[:half], photos[half + member :: members]))
+            own = photos[half + member :: members]
+            made = LOOKALIKES[kind](Scene(pens, photos[:half], own, member / members))
         photo = f"{family} {member}"
         yield _saved(made, kind, photo, "original", family, files / next(name), pens.content)
         if kind in SCANNED and member < members // 2:
             again, called = scanned(made, pens.content), f"{kind}, scanned again"
-            yield _saved(again, called, photo, "edited version", family, files / next(name), pens.content)
+            yield _saved(
+                again, called, photo, "edited version", family, files / next(name), pens.content
+            )
 
 
 def _saved(
@@ -156,7 +160,10 @@ def measure(suite: Path) -> None:
     print(f"{len(files)} files, {sum(listed.values())} pairs that are alike, {found.seconds:.1f} s "
           f"of CPU: {sum(joined.values())} joined, {sum(planned.values())} planned")  # fmt: skip
     for kind in sorted({*listed, *joined, *planned}):
-        print(f"  {kind:26} {listed.get(kind, 0):6} pairs, {joined[kind]} joined, {planned[kind]} planned")
+        print(
+            f"  {kind:26} {listed.get(kind, 0):6} pairs, {joined[kind]} joined, "
+            f"{planned[kind]} planned"
+        )
     print_scans(truth.files, set(found.pairs()))
 
 

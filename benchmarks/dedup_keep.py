@@ -17,11 +17,12 @@ from itertools import islice
 from pathlib import Path
 
 import edits_a
+import edits_b
 from edited_copies import Kit
 from keep_copies import large_photos, small_photos, write_group
 from suite import Found, TrueFile, Truth, photos_in, run, share
 
-GENERATORS = {"a": edits_a}
+GENERATORS = {"a": edits_a, "b": edits_b}
 
 
 def main() -> None:
@@ -90,7 +91,9 @@ def measure(suite: Path) -> None:
           f"originals in a group, {found.seconds:.1f} s of CPU")  # fmt: skip
     print(f"kept: the original or a copy of the same bytes {share(equal):.4f}, the original's "
           f"own file {share(strict):.4f}")  # fmt: skip
-    print(f"  kept instead: {', '.join(f'{kind} {count}' for kind, count in instead.most_common())}")
+    print(
+        f"  kept instead: {', '.join(f'{kind} {count}' for kind, count in instead.most_common())}"
+    )
     print_steps(files, content, found)
 
 

@@ -1,4 +1,4 @@
-"""Pages, forms, charts and icons: one layout with many contents, drawn from two generators.
+"""Pages, forms and icons: one layout with many contents, drawn from two generators.
 
 `style` decides what the members of a family share (letterhead, fonts, layout), `content` what each
 of them says. Members of a family are different documents, however alike they look.
@@ -6,59 +6,13 @@ of them says. Members of a family are different documents, however alike they lo
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeAlias
 
+import charts
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from pens import COLOURS, Draw, Pens, money, title, word
+from PIL import Image, ImageDraw
 
-SYLLABLES = (
-    "ra", "ten", "mo", "li", "ver", "sa", "con", "de", "pi", "lo", "ment", "ka", "est", "u", "bri",
-    "ge", "an", "tor", "is", "fe", "qua", "ny", "hol", "ster", "e", "min", "dra", "va", "ing", "o",
-)  # fmt: skip
-INK = ("black", "#222222", "#1b1b3a")
-COLOURS = ("#b03030", "#2d6a4f", "#1d4e89", "#7b2d8b", "#c77d1e", "#444444")
 A4 = (744, 1052)
-
-Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
-@dataclass(frozen=True, slots=True)
-class Pens:
-    """style: what a family shares. content: what its member says. fonts: TrueType files."""
-
-    style: random.Random
-    content: random.Random
-    fonts: Sequence[Path] = ()
-    faces: dict[str, Path] = field(default_factory=dict)
-
-    def font(self, size: float, role: str = "text") -> Font:
-        """One face a role for the whole family."""
-        if not self.fonts:
-            return ImageFont.load_default(round(size))
-        if role not in self.faces:
-            self.faces[role] = self.style.choice(self.fonts)
-        return ImageFont.truetype(str(self.faces[role]), round(size))
-
-    def words(self, count: int) -> str:
-        return " ".join(word(self.content) for _ in range(count))
-
-
-Draw: TypeAlias = Callable[[Pens], Image.Image]
-
-
-def word(chance: random.Random) -> str:
-    return "".join(chance.choices(SYLLABLES, k=chance.choice((1, 2, 2, 3, 3, 4))))
-
-
-def title(chance: random.Random, count: int) -> str:
-    return " ".join(word(chance).capitalize() for _ in range(count))
-
-
-def money(chance: random.Random) -> str:
-    return f"{chance.uniform(3, 4000):,.2f}"
 
 
 def page(pens: Pens, size: tuple[int, int] = A4) -> tuple[Image.Image, ImageDraw.ImageDraw]:
@@ -91,7 +45,9 @@ def letterhead(pen: ImageDraw.ImageDraw, pens: Pens) -> str:
     for row in range(3):
         pen.text((520, 45 + 18 * row), title(style, 3), font=pens.font(13), fill="#555555")
     pen.line((60, 115, 684, 115), fill=colour, width=2)
-    foot = f"{title(style, 2)} · {style.randint(10**9, 10**10)} · {word(style)}@{word(style)}.example"
+    foot = (
+        f"{title(style, 2)} · {style.randint(10**9, 10**10)} · {word(style)}@{word(style)}.example"
+    )
     pen.text((60, 1010), foot, font=pens.font(12), fill="#666666")
     return colour
 
@@ -120,7 +76,9 @@ def _invoice(pens: Pens, said: random.Random) -> Image.Image:
     colour, content = letterhead(pen, pens), pens.content
     for row in range(3):
         pen.text((60, 150 + 20 * row), title(said, 2), font=pens.font(15), fill="black")
-    date = f"{content.randint(1, 28):02d}.{content.randint(1, 12):02d}.{content.randint(2015, 2026)}"
+    date = (
+        f"{content.randint(1, 28):02d}.{content.randint(1, 12):02d}.{content.randint(2015, 2026)}"
+    )
     number = f"No. {content.randint(10_000, 99_999)}"
     pen.text((500, 150), number, font=pens.font(15), fill="black")
     pen.text((500, 172), date, font=pens.font(15), fill="black")
@@ -186,59 +144,6 @@ def table(pens: Pens) -> Image.Image:
             pen.rectangle((left, top, left + 130, top + 34), outline="#bbbbbb")
             text = title(pens.style, 1) if column == 0 else money(pens.content)
             pen.text((left + 8, top + 7), text, font=pens.font(15), fill="black")
-    return sheet
-
-
-def bar_chart(pens: Pens) -> Image.Image:
-    sheet, pen, box = _axes(pens)
-    count, colour = pens.style.randint(6, 12), pens.style.choice(COLOURS)
-    step = (box[2] - box[0]) / count
-    for column in range(count):
-        left, height = box[0] + column * step, pens.content.uniform(0.05, 0.95)
-        pen.rectangle(
-            (left + step / 6, box[3] - height * (box[3] - box[1]), left + step * 5 / 6, box[3]),
-            fill=colour,
-        )
-    return sheet
-
-
-def line_chart(pens: Pens) -> Image.Image:
-    sheet, pen, box = _axes(pens)
-    for colour in COLOURS[: pens.style.randint(1, 3)]:
-        level, points = pens.content.uniform(0.2, 0.8), []
-        for column in range(60):
-            level = min(max(level + pens.content.gauss(0, 0.05), 0.02), 0.98)
-            x = box[0] + column / 59 * (box[2] - box[0])
-            points.append((x, box[3] - level * (box[3] - box[1])))
-        pen.line(points, fill=colour, width=3)
-    return sheet
-
-
-def _axes(pens: Pens) -> tuple[Image.Image, ImageDraw.ImageDraw, tuple[int, int, int, int]]:
-    sheet = Image.new("RGB", (800, 500), "white")
-    pen, box = ImageDraw.Draw(sheet), (80, 70, 770, 440)
-    pen.text((80, 20), title(pens.style, 4), font=pens.font(22, "head"), fill="black")
-    for row in range(6):
-        top = box[1] + row * (box[3] - box[1]) / 5
-        pen.line((box[0], top, box[2], top), fill="#dddddd")
-        pen.text((70, top), str(100 - 20 * row), font=pens.font(13), fill="#555555", anchor="rm")
-    pen.line((box[0], box[1], box[0], box[3], box[2], box[3]), fill="black", width=2)
-    pen.text((425, 460), title(pens.style, 2), font=pens.font(15), fill="#333333", anchor="ma")
-    return sheet, pen, box
-
-
-def pie_chart(pens: Pens) -> Image.Image:
-    sheet = Image.new("RGB", (640, 480), "white")
-    pen, start = ImageDraw.Draw(sheet), -90.0
-    pen.text((30, 20), title(pens.style, 4), font=pens.font(22, "head"), fill="black")
-    parts = [pens.content.uniform(0.3, 3) for _ in range(pens.style.randint(4, 6))]
-    for number, part in enumerate(parts):
-        angle = 360 * part / sum(parts)
-        pen.pieslice((40, 80, 420, 460), start, start + angle, fill=COLOURS[number])
-        start += angle
-        pen.rectangle((460, 100 + 40 * number, 480, 120 + 40 * number), fill=COLOURS[number])
-        place = (490, 100 + 40 * number)
-        pen.text(place, title(pens.style, 1), font=pens.font(15), fill="black")
     return sheet
 
 
@@ -338,9 +243,9 @@ DOCUMENTS: dict[str, Draw] = {
     "book page": book_page,
     "form": form,
     "table": table,
-    "bar chart": bar_chart,
-    "line chart": line_chart,
-    "pie chart": pie_chart,
+    "bar chart": charts.bar_chart,
+    "line chart": charts.line_chart,
+    "pie chart": charts.pie_chart,
     "line art": line_art,
     "icon": icon,
     "code": code,

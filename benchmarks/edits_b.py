@@ -1,32 +1,21 @@
 """Edited copies, generator B: held out. The kinds of `edits_a` by other code and parameters.
 
-Geometry goes through one affine or projective map, colours through arrays; what is laid around or
-over a photo is in `layouts_b`.
+Geometry goes through one affine or projective map. What is laid around or over a photo is in
+`layouts_b`, what changes its levels and colours in `levels_b`.
 """
 
 import random
-from collections.abc import Callable
 from typing import TypeAlias
 
 import layouts_b
+import levels_b
 import numpy as np
 from edited_copies import Edit, Kind, Kit, Saved, chain_of
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-Levels: TypeAlias = NDArray[np.float32]
 Matrix: TypeAlias = NDArray[np.float64]
-GREY = np.array([0.2126, 0.7152, 0.0722], np.float32)
-
-
-def levels_of(photo: Image.Image) -> Levels:
-    """float32 (height, width, 3) in 0..1."""
-    return np.asarray(photo.convert("RGB"), np.float32) / 255
-
-
-def image_of(levels: Levels) -> Image.Image:
-    return Image.fromarray((np.clip(levels, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def warped(
@@ -42,13 +31,13 @@ def warped(
     mode = "mirror" if paper is None else "constant"
     bands = [
         ndimage.map_coordinates(band, (y, x), order=1, mode=mode, cval=paper or 0.0)
-        for band in levels_of(photo).transpose(2, 0, 1)
+        for band in levels_b.levels_of(photo).transpose(2, 0, 1)
     ]
-    return image_of(np.stack(bands, 1).reshape(size[1], size[0], 3).astype(np.float32))
+    return levels_b.image_of(np.stack(bands, 1).reshape(size[1], size[0], 3).astype(np.float32))
 
 
 def turning(degrees: float, size: tuple[int, int], new: tuple[int, int], zoom: float = 1) -> Matrix:
-    """Turns about the middle; the middle of `new` shows the middle of `size`. zoom: above 1, nearer."""
+    """Turns about the middle, which is that of `new` as well. zoom: above 1 is nearer."""
     angle = np.radians(degrees)
     cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
     (x, y), (new_x, new_y) = ((side / 2 for side in each) for each in (size, new))
@@ -203,106 +192,14 @@ def thumbnail(photo: Image.Image, kit: Kit) -> Image.Image:
     return scaled(photo, small, Image.Resampling.BOX)
 
 
-def by_levels(change: Callable[[Levels, random.Random], Levels]) -> Edit:
-    return lambda photo, kit: image_of(change(levels_of(photo), kit.chance))
-
-
-def _grey(levels: Levels) -> Levels:
-    return np.asarray(levels @ GREY, np.float32)[..., None]
-
-
-def sepia(levels: Levels, chance: random.Random) -> Levels:
-    tone = np.array([[0.393, 0.349, 0.272], [0.769, 0.686, 0.534], [0.189, 0.168, 0.131]])
-    share = chance.uniform(0.75, 1)
-    return np.asarray(share * (levels @ tone.astype(np.float32)) + (1 - share) * levels, np.float32)
-
-
-def grey(levels: Levels, chance: random.Random) -> Levels:
-    return np.repeat(_grey(levels), 3, 2)
-
-
-def duotone(levels: Levels, chance: random.Random) -> Levels:
-    dark, light = ([chance.uniform(*span) for _ in "rgb"] for span in ((0, 0.35), (0.6, 1)))
-    return np.asarray(np.array(dark) + _grey(levels) * (np.array(light) - np.array(dark)), np.float32)
-
-
-def posterise(levels: Levels, chance: random.Random) -> Levels:
-    steps = chance.choice((4, 5, 7))
-    return np.round(levels * steps) / steps
-
-
-def brightness(levels: Levels, chance: random.Random) -> Levels:
-    return levels + chance.choice((chance.uniform(-0.22, -0.1), chance.uniform(0.1, 0.24)))
-
-
-def contrast(levels: Levels, chance: random.Random) -> Levels:
-    if chance.random() < 0.5:
-        return 0.5 + (levels - 0.5) * chance.uniform(0.55, 0.8)
-    slope = chance.uniform(3, 6)  # an S-curve
-    return 1 / (1 + np.exp(-slope * (levels - 0.5)))
-
-
-def saturation(levels: Levels, chance: random.Random) -> Levels:
-    return _grey(levels) + (levels - _grey(levels)) * chance.choice((0.35, 0.6, 1.5, 1.9))
-
-
-def gamma(levels: Levels, chance: random.Random) -> Levels:
-    return np.asarray(levels ** np.float32(chance.choice((0.55, 0.7, 1.4, 1.8))), np.float32)
-
-
-def white_balance(levels: Levels, chance: random.Random) -> Levels:
-    warm = chance.choice((-1, 1)) * chance.uniform(0.08, 0.2)
-    gains = np.array([1 + warm, 1 + chance.uniform(-0.05, 0.05), 1 - warm], np.float32)
-    return levels * gains
-
-
-def hue(levels: Levels, chance: random.Random) -> Levels:
-    """Turned about the grey axis by 12 to 30 degrees."""
-    angle = np.radians(chance.choice((-1, 1)) * chance.uniform(12, 30))
-    third, root = (1 - np.cos(angle)) / 3, np.sin(angle) / np.sqrt(3)
-    a, b, c = np.cos(angle) + third, third - root, third + root
-    return np.asarray(levels @ np.array([[a, c, b], [b, a, c], [c, b, a]], np.float32), np.float32)
-
-
-def blur(levels: Levels, chance: random.Random) -> Levels:
-    size = max(round(chance.uniform(0.004, 0.009) * max(levels.shape)), 2)
-    return np.asarray(ndimage.uniform_filter(levels, (size, size, 0)), np.float32)
-
-
-def noise(levels: Levels, chance: random.Random) -> Levels:
-    grain = np.random.default_rng(chance.getrandbits(32))
-    if chance.random() < 0.5:
-        shot = grain.poisson(np.clip(levels, 0, 1) * 150) / 150
-        return np.asarray(shot, np.float32)
-    return levels + grain.normal(0, chance.uniform(0.02, 0.055), levels.shape[:2]).astype(np.float32)[..., None]
-
-
-def dust(levels: Levels, chance: random.Random) -> Levels:
-    """Hairs and specks, dark or light, and faded edges."""
-    grain = np.random.default_rng(chance.getrandbits(32))
-    height, width = levels.shape[:2]
-    specks = ndimage.gaussian_filter((grain.random((height, width)) < 0.0012).astype(np.float32), 0.9) * 6
-    for _ in range(chance.randint(3, 8)):
-        steps = np.cumsum(grain.normal(0, 0.25, (width // 3, 2)), 0) + grain.normal(0, 1, 2)
-        places = (np.cumsum(steps / 4, 0) + grain.random(2) * (height, width)).astype(int)
-        inside = ((places >= 0) & (places < (height, width))).all(1)
-        specks[tuple(places[inside].T)] = 0.8
-    cover = np.clip(specks, 0, 0.9)[..., None]
-    return levels * (1 - cover) + cover * chance.choice((0.05, 0.95))
-
-
-def vignette(levels: Levels, chance: random.Random) -> Levels:
-    height, width = levels.shape[:2]
-    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    return levels * (1 - chance.uniform(0.25, 0.5) * (x**2 + y**2) / 2)[..., None].astype(np.float32)
-
-
 def sharpen(photo: Image.Image, kit: Kit) -> Image.Image:
     return photo.filter(kit.chance.choice((ImageFilter.SHARPEN, ImageFilter.EDGE_ENHANCE)))
 
 
 def palette(photo: Image.Image, kit: Kit) -> Saved:
-    few = photo.quantize(kit.chance.choice((48, 96, 216)), Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few = photo.quantize(
+        kit.chance.choice((48, 96, 216)), Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
     return Saved(few, kit.chance.choice((".gif", ".png")))
 
 
@@ -344,11 +241,11 @@ KINDS: dict[str, Kind] = {
     "crop, one side": _version(crop_one_side, chained=True),
     "crop, two sides": _version(crop_two_sides, chained=True),
     "crop, all sides": _version(crop_all_sides),
-    "sepia": _version(by_levels(sepia), chained=True),
-    "grey": _version(by_levels(grey)),
-    "duotone": _version(by_levels(duotone)),
+    "sepia": _version(levels_b.by_levels(levels_b.sepia), chained=True),
+    "grey": _version(levels_b.by_levels(levels_b.grey)),
+    "duotone": _version(levels_b.by_levels(levels_b.duotone)),
     "stretch": _version(stretch, chained=True),
-    "posterise": _version(by_levels(posterise)),
+    "posterise": _version(levels_b.by_levels(levels_b.posterise)),
     "palette": _same(palette),
     "palette, dithered": _same(palette_dithered),
     "thumbnail": _same(thumbnail),
@@ -357,16 +254,20 @@ KINDS: dict[str, Kind] = {
     "jpeg, poor": _same(saving(".jpg", 12, 35)),
     "jpeg": _same(saving(".jpg", 36, 93)),
     "webp": _same(saving(".webp", 25, 85)),
-    "avif": _same(lambda photo, kit: Saved(photo, ".avif", {"quality": kit.chance.randint(30, 75), "speed": 8})),
+    "avif": _same(
+        lambda photo, kit: Saved(
+            photo, ".avif", {"quality": kit.chance.randint(30, 75), "speed": 8}
+        )
+    ),
     "png": Kind(lambda photo, kit: Saved(photo, ".bmp"), "exact"),
-    "brightness": _version(by_levels(brightness), chained=True),
-    "contrast": _version(by_levels(contrast), chained=True),
-    "saturation": _version(by_levels(saturation), chained=True),
-    "gamma": _version(by_levels(gamma)),
-    "white balance": _version(by_levels(white_balance), chained=True),
-    "hue": _version(by_levels(hue)),
-    "blur": _same(by_levels(blur), chained=True),
-    "noise": _same(by_levels(noise), chained=True),
+    "brightness": _version(levels_b.by_levels(levels_b.brightness), chained=True),
+    "contrast": _version(levels_b.by_levels(levels_b.contrast), chained=True),
+    "saturation": _version(levels_b.by_levels(levels_b.saturation), chained=True),
+    "gamma": _version(levels_b.by_levels(levels_b.gamma)),
+    "white balance": _version(levels_b.by_levels(levels_b.white_balance), chained=True),
+    "hue": _version(levels_b.by_levels(levels_b.hue)),
+    "blur": _same(levels_b.by_levels(levels_b.blur), chained=True),
+    "noise": _same(levels_b.by_levels(levels_b.noise), chained=True),
     "sharpen": _same(sharpen),
     "watermark, tiled": _version(layouts_b.watermark_tiled, chained=True),
     "watermark, corner": _version(layouts_b.watermark_corner),
@@ -375,8 +276,8 @@ KINDS: dict[str, Kind] = {
     "polaroid": _version(layouts_b.polaroid),
     "rounded corners": _version(layouts_b.rounded),
     "drop shadow": _version(layouts_b.drop_shadow),
-    "dust": _version(by_levels(dust)),
-    "vignette": _version(by_levels(vignette)),
+    "dust": _version(levels_b.by_levels(levels_b.dust)),
+    "vignette": _version(levels_b.by_levels(levels_b.vignette)),
 }
 
 

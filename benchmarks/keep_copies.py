@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from edited_copies import Kind, Kit, Saved, make_copy
@@ -15,7 +16,8 @@ from suite import TrueFile
 
 CAMERAS = (
     ("Canon", "Canon EOS 750D"), ("NIKON CORPORATION", "NIKON D5300"), ("Apple", "iPhone 11"),
-    ("samsung", "SM-G991B"), ("Google", "Pixel 6"), ("SONY", "ILCE-6000"), ("Panasonic", "DMC-TZ81"),
+    ("samsung", "SM-G991B"), ("Google", "Pixel 6"), ("SONY", "ILCE-6000"),
+    ("Panasonic", "DMC-TZ81"),
 )  # fmt: skip
 EDITORS = ("GIMP 2.10.34", "Adobe Photoshop 24.0", "Snapseed 2.0")
 EPOCH = datetime(2016, 3, 1, tzinfo=UTC)
@@ -76,7 +78,7 @@ def write_original(photo: Image.Image, number: int, chance: random.Random, files
         path = files / "Pictures" / f"{chance.getrandbits(40):010x}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     subsampling = chance.choice((0, 2, 2))
-    options = {"exif": exif} if exif else {}
+    options: dict[str, Any] = {"exif": exif} if exif else {}
     photo.save(path, quality=quality, subsampling=subsampling, **options)
     with Image.open(path) as opened:
         image = opened.convert("RGB")

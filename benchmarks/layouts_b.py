@@ -29,7 +29,9 @@ def stacked(parts: list[Image.Image], paper: str) -> Image.Image:
     return made
 
 
-def text_band(width: int, height: int, colours: tuple[str, str], text: str, kit: Kit) -> Image.Image:
+def text_band(
+    width: int, height: int, colours: tuple[str, str], text: str, kit: Kit
+) -> Image.Image:
     """One line of text in the middle of a band, as large as fits. colours: paper, ink."""
     band, size = tile(width, height, colours[0]), height * 0.55
     font = kit.font(size)
@@ -53,16 +55,28 @@ def comment_row(width: int, height: int, colours: tuple[str, str], kit: Kit) -> 
 def phone_screenshot(photo: Image.Image, kit: Kit) -> Saved:
     """A gallery on black, a chat with bubbles or a feed; the photo at 25 to 80% of the area."""
     chance = kit.chance
-    share, paper = chance.uniform(0.26, 0.78), chance.choice(("#000000", "#e5ddd5", "#ffffff", "#1a1d21"))
+    share, paper = (
+        chance.uniform(0.26, 0.78),
+        chance.choice(("#000000", "#e5ddd5", "#ffffff", "#1a1d21")),
+    )
     ink = "#f2f2f2" if paper in ("#000000", "#1a1d21") else "#111111"
     margin = chance.choice((0, photo.width // 14, photo.width // 7))
     width = photo.width + 2 * margin
     height = max(round(photo.width * photo.height / share / width), photo.height + width // 6)
     height = min(height, round(2.3 * width)) if photo.height < 2 * width else height
     unit = max(width // 14, 10)
-    bars = [text_band(width, unit, (paper, ink), f"{chance.randint(8, 21)}:{chance.randint(10, 59)}   LTE", kit)]
+    bars = [
+        text_band(
+            width,
+            unit,
+            (paper, ink),
+            f"{chance.randint(8, 21)}:{chance.randint(10, 59)}   LTE",
+            kit,
+        )
+    ]
     room = height - photo.height - unit
-    above, below = [comment_row(width, 2 * unit, (paper, ink), kit)], []
+    above = [comment_row(width, 2 * unit, (paper, ink), kit)]
+    below: list[Image.Image] = []
     while (room := room - 2 * unit) > 2 * unit:
         part = comment_row(width, 2 * unit, (paper, ink), kit)
         (above if chance.random() < 0.3 else below).append(part)
@@ -83,12 +97,16 @@ def browser_screenshot(photo: Image.Image, kit: Kit) -> Saved:
     pen.rectangle((0, 0, width, 2 * unit), fill="#dee1e6")
     pen.rectangle((unit, unit // 2, 9 * unit, 2 * unit), fill="white")
     pen.text((1.5 * unit, 0.7 * unit), chance.choice(PEOPLE), "#202124", kit.font(unit))
-    pen.rounded_rectangle((4 * unit, 2.4 * unit, width - 4 * unit, 3.8 * unit), unit // 2, fill="#f1f3f4")
+    pen.rounded_rectangle(
+        (4 * unit, 2.4 * unit, width - 4 * unit, 3.8 * unit), unit // 2, fill="#f1f3f4"
+    )
     top = min(chance.randint(4 * unit, 8 * unit), height - photo.height)
     left = chance.randint(0, (width - photo.width) // 3)
     page.paste(photo, (left, top))
     for row in range(top, height - unit, 2 * unit):
-        pen.text((left + photo.width + unit, row), chance.choice(LINES), "#444444", kit.font(0.9 * unit))
+        pen.text(
+            (left + photo.width + unit, row), chance.choice(LINES), "#444444", kit.font(0.9 * unit)
+        )
     if chance.random() < 0.5:
         return Saved(page, ".png")
     return Saved(page, ".webp", {"quality": chance.randint(60, 90)})
@@ -126,7 +144,8 @@ def meme_bar(photo: Image.Image, kit: Kit) -> Image.Image:
         lines = kit.chance.choice((1, 2))
         height = round(photo.height * kit.chance.uniform(0.07, 0.13))
         bands = [
-            text_band(photo.width, height, colours, kit.chance.choice(LINES), kit) for _ in range(lines)
+            text_band(photo.width, height, colours, kit.chance.choice(LINES), kit)
+            for _ in range(lines)
         ]
         return stacked(bands, colours[0])
 
@@ -144,7 +163,9 @@ def caption_inside(photo: Image.Image, kit: Kit) -> Image.Image:
     height = round(photo.height * kit.chance.uniform(0.08, 0.14))
     top = round(photo.height * kit.chance.choice((0.03, 0.5, 0.82)))
     mask = Image.new("L", photo.size, 0)
-    ImageDraw.Draw(mask).rectangle((0, top, photo.width, top + height), fill=kit.chance.choice((150, 200)))
+    ImageDraw.Draw(mask).rectangle(
+        (0, top, photo.width, top + height), fill=kit.chance.choice((150, 200))
+    )
     made = blended(photo, mask, "black")
     band = text_band(photo.width, height, ("black", "white"), kit.chance.choice(LINES), kit)
     made.paste("white", (0, top), band.convert("L"))
@@ -159,15 +180,28 @@ def sticker(photo: Image.Image, kit: Kit) -> Image.Image:
     mask = Image.new("L", (big, big), 0)
     pen, kind = ImageDraw.Draw(mask), chance.choice(("heart", "burst", "bubble", "ring"))
     if kind == "heart":
-        turns = np.linspace(0, math.tau, 120)
-        x = 16 * np.sin(turns) ** 3
-        y = 13 * np.cos(turns) - 5 * np.cos(2 * turns) - 2 * np.cos(3 * turns) - np.cos(4 * turns)
-        points = [(big / 2 + a * big / 34, big * 0.45 - b * big / 34) for a, b in zip(x, y, strict=True)]
+        angles = np.linspace(0, math.tau, 120)
+        x = 16 * np.sin(angles) ** 3
+        y = (
+            13 * np.cos(angles)
+            - 5 * np.cos(2 * angles)
+            - 2 * np.cos(3 * angles)
+            - np.cos(4 * angles)
+        )
+        points = [
+            (big / 2 + a * big / 34, big * 0.45 - b * big / 34) for a, b in zip(x, y, strict=True)
+        ]
         pen.polygon(points, fill=255)
     elif kind == "burst":
         reach = [big / 2 * (0.75 + 0.24 * (n % 2)) for n in range(28)]
         turns = [n * math.tau / 28 for n in range(28)]
-        pen.polygon([(big / 2 + r * math.cos(t), big / 2 + r * math.sin(t)) for r, t in zip(reach, turns, strict=True)], fill=255)
+        pen.polygon(
+            [
+                (big / 2 + r * math.cos(t), big / 2 + r * math.sin(t))
+                for r, t in zip(reach, turns, strict=True)
+            ],
+            fill=255,
+        )
     elif kind == "bubble":
         pen.rounded_rectangle((0, big // 6, big, 3 * big // 4), big // 6, fill=255)
         pen.polygon([(big // 4, big // 2), (big // 2, big // 2), (big // 5, big)], fill=255)
@@ -178,9 +212,14 @@ def sticker(photo: Image.Image, kit: Kit) -> Image.Image:
     face = tile(side, side, chance.choice(INKS))
     if kind in ("burst", "bubble"):
         text = chance.choice(("wow", "-50%", "Neu!", "omg"))
-        ImageDraw.Draw(face).text((side / 2, side / 2), text, "white", kit.font(side / 4), anchor="mm")
+        ImageDraw.Draw(face).text(
+            (side / 2, side / 2), text, "white", kit.font(side / 4), anchor="mm"
+        )
     made = photo.copy()
-    place = (chance.randint(0, max(photo.width - side, 0)), chance.randint(0, max(photo.height - side, 0)))
+    place = (
+        chance.randint(0, max(photo.width - side, 0)),
+        chance.randint(0, max(photo.height - side, 0)),
+    )
     made.paste(face, place, mask)
     return made
 
@@ -190,10 +229,15 @@ def logo(photo: Image.Image, kit: Kit) -> Image.Image:
     chance, made = kit.chance, photo.copy()
     pen, side = ImageDraw.Draw(made), round(min(photo.size) * chance.uniform(0.19, 0.3))
     if chance.random() < 0.5:
-        pen.polygon([(0, side), (side, 0), (round(1.5 * side), 0), (0, round(1.5 * side))], chance.choice(INKS))
+        pen.polygon(
+            [(0, side), (side, 0), (round(1.5 * side), 0), (0, round(1.5 * side))],
+            chance.choice(INKS),
+        )
         return made
     left, top = (chance.choice((side // 8, length - side - side // 8)) for length in photo.size)
-    pen.ellipse((left, top, left + side, top + side), chance.choice(INKS), "white", max(side // 14, 1))
+    pen.ellipse(
+        (left, top, left + side, top + side), chance.choice(INKS), "white", max(side // 14, 1)
+    )
     pen.text((left + side / 2, top + side / 2), chance.choice(("VX", "nord", "&co")), "white",
              kit.font(side / 3), anchor="mm")  # fmt: skip
     return made
@@ -202,21 +246,30 @@ def logo(photo: Image.Image, kit: Kit) -> Image.Image:
 def watermark_tiled(photo: Image.Image, kit: Kit) -> Image.Image:
     """Slanted words all over, white or black, at a quarter to two fifths of their strength."""
     reach = round(1.5 * max(photo.size))
-    layer, text = Image.new("L", (reach, reach), 0), kit.chance.choice(("Muster", "demo copy", "fotohaus"))
+    layer, text = (
+        Image.new("L", (reach, reach), 0),
+        kit.chance.choice(("Muster", "demo copy", "fotohaus")),
+    )
     pen, step, font = ImageDraw.Draw(layer), reach // 7, kit.font(reach / 26)
     strength = kit.chance.randint(60, 105)
     for row in range(0, reach, step // 2):
         for column in range(0, reach, step):
             pen.text((column, row), text, strength, font)
-    layer = ImageOps.fit(layer.rotate(kit.chance.choice((30, 45, -30))), photo.size, centering=(0.5, 0.5))
+    layer = ImageOps.fit(
+        layer.rotate(kit.chance.choice((30, 45, -30))), photo.size, centering=(0.5, 0.5)
+    )
     return blended(photo, layer, kit.chance.choice(("white", "black")))
 
 
 def watermark_corner(photo: Image.Image, kit: Kit) -> Image.Image:
     mask, size = Image.new("L", photo.size, 0), photo.width / 14
-    anchor, place = kit.chance.choice((("la", (0.03, 0.02)), ("ls", (0.03, 0.97)), ("ra", (0.97, 0.02))))
+    anchor, place = kit.chance.choice(
+        (("la", (0.03, 0.02)), ("ls", (0.03, 0.97)), ("ra", (0.97, 0.02)))
+    )
     where = (photo.width * place[0], photo.height * place[1])
-    ImageDraw.Draw(mask).text(where, kit.chance.choice(("© 2021 R.B.", "@old.things")), 150, kit.font(size), anchor=anchor)
+    ImageDraw.Draw(mask).text(
+        where, kit.chance.choice(("© 2021 R.B.", "@old.things")), 150, kit.font(size), anchor=anchor
+    )
     return blended(photo, mask, kit.chance.choice(("white", "#ffe066")))
 
 
@@ -237,20 +290,27 @@ def frame_gradient(photo: Image.Image, kit: Kit) -> Image.Image:
     if kit.chance.random() < 0.5:
         back = photo.resize(size).filter(ImageFilter.GaussianBlur(edge))
     else:
-        back = ImageOps.colorize(Image.radial_gradient("L").resize(size), *kit.chance.sample(INKS, 2))
+        inside, outside = kit.chance.sample(INKS, 2)
+        back = ImageOps.colorize(Image.radial_gradient("L").resize(size), inside, outside)
     back.paste(photo, (edge, edge))
     return back
 
 
 def polaroid(photo: Image.Image, kit: Kit) -> Image.Image:
     edge = round(min(photo.size) * kit.chance.uniform(0.035, 0.06))
-    foot = text_band(photo.width, round(edge * kit.chance.uniform(2.2, 3.5)), ("#fafaf5", "#30304a"), kit.chance.choice(PEOPLE), kit)
+    foot = text_band(
+        photo.width,
+        round(edge * kit.chance.uniform(2.2, 3.5)),
+        ("#fafaf5", "#30304a"),
+        kit.chance.choice(PEOPLE),
+        kit,
+    )
     card = ImageOps.expand(stacked([photo, foot], "#fafaf5"), edge, "#fafaf5")
     return ImageOps.expand(card, edge // 3, "#b8b8b8")
 
 
 def rounded(photo: Image.Image, kit: Kit) -> Saved:
-    """Round corners or an oval that takes little more than the corners, on a colour or on nothing."""
+    """Round corners, on a colour or on nothing."""
     mask = Image.new("L", photo.size, 0)
     radius = round(min(photo.size) * kit.chance.uniform(0.08, 0.22))
     ImageDraw.Draw(mask).rounded_rectangle((0, 0, photo.width - 1, photo.height - 1), radius, 255)
@@ -267,7 +327,15 @@ def drop_shadow(photo: Image.Image, kit: Kit) -> Image.Image:
     paper = kit.chance.choice(("white", "#dfe7ee", "#f7efe2"))
     made = tile(photo.width + 3 * edge, photo.height + 3 * edge, paper)
     shade = Image.new("L", made.size, 0)
-    shade.paste(140, (edge + edge // 2, edge + edge // 2, edge + edge // 2 + photo.width, edge + edge // 2 + photo.height))
+    shade.paste(
+        140,
+        (
+            edge + edge // 2,
+            edge + edge // 2,
+            edge + edge // 2 + photo.width,
+            edge + edge // 2 + photo.height,
+        ),
+    )
     made.paste("black", mask=shade.filter(ImageFilter.GaussianBlur(edge / 3)))
     made.paste(photo, (edge, edge))
     return made

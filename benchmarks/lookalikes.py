@@ -1,5 +1,6 @@
 """Pictures made of photos that are alike and not copies: templates, bursts, recoloured garments."""
 
+import colorsys
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from documents import COLOURS, Pens, money, title, word
 from numpy.typing import NDArray
+from pens import COLOURS, Pens, money, title, word
 from PIL import Image, ImageDraw, ImageOps
 from scipy import ndimage
 
@@ -17,11 +18,19 @@ Levels: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """pens: as for documents. shared: photos for the whole family. own: for this member alone."""
+    """pens: as for documents. shared: photos for the whole family. own: for this member alone.
+
+    place: of the member among all, from 0 to below 1; the colours of garments are that far apart.
+    """
 
     pens: Pens
     shared: Sequence[Path]
     own: Sequence[Path]
+    place: float
+
+    def hue(self) -> float:
+        """Of 256. A few degrees off an even spacing."""
+        return 256 * (self.place + self.pens.content.uniform(-0.01, 0.01)) % 256
 
     def shared_photo(self) -> Image.Image:
         return opened(self.pens.style.choice(self.shared))
@@ -73,7 +82,9 @@ def product_card(scene: Scene) -> Image.Image:
     side = style.randint(250, 330)
     card.paste(ImageOps.fit(scene.own_photo(), (side, side)), ((420 - side) // 2, 40))
     pen.text((24, 390), title(content, 3), font=scene.pens.font(20, "head"), fill="black")
-    pen.text((24, 424), " ".join(word(style) for _ in range(5)), font=scene.pens.font(14), fill="#666666")
+    pen.text(
+        (24, 424), " ".join(word(style) for _ in range(5)), font=scene.pens.font(14), fill="#666666"
+    )
     pen.text((24, 456), money(content), font=scene.pens.font(26, "head"), fill=colour)
     pen.rounded_rectangle((24, 500, 396, 544), 10, fill=colour)
     pen.text((210, 522), title(style, 2), font=scene.pens.font(17), fill="white", anchor="mm")
@@ -116,12 +127,24 @@ def packshot(scene: Scene) -> Image.Image:
     left, top, right, bottom = 130, 60, 350, 560
     pen.rounded_rectangle((left, top, right, bottom), 16, fill="#f2efe8", outline="#999999")
     pen.rectangle((left, top + 60, right, top + 150), fill=colour)
-    pen.text((240, top + 105), title(style, 1), font=scene.pens.font(38, "head"), fill="white", anchor="mm")
-    band = "#%02x%02x%02x" % tuple(content.randint(40, 230) for _ in range(3))
+    pen.text(
+        (240, top + 105),
+        title(style, 1),
+        font=scene.pens.font(38, "head"),
+        fill="white",
+        anchor="mm",
+    )
+    band = (content.randint(40, 230), content.randint(40, 230), content.randint(40, 230))
     pen.rectangle((left, top + 380, right, top + 440), fill=band)
-    pen.text((240, top + 410), title(content, 1), font=scene.pens.font(24), fill="white", anchor="mm")
+    pen.text(
+        (240, top + 410), title(content, 1), font=scene.pens.font(24), fill="white", anchor="mm"
+    )
     for _ in range(5):
-        x, y, size = content.randint(left + 30, right - 60), content.randint(240, 390), content.randint(14, 40)
+        x, y, size = (
+            content.randint(left + 30, right - 60),
+            content.randint(240, 390),
+            content.randint(14, 40),
+        )
         pen.regular_polygon((x, y, size), content.choice((3, 5, 6, 40)), fill=band)
     return shot
 
@@ -135,7 +158,9 @@ def worn_garment(scene: Scene) -> Image.Image:
     pen = ImageDraw.Draw(made)
     shift = style.randint(-12, 12)
     pen.ellipse((160 + shift, 30, 240 + shift, 135), fill=skin)
-    pen.chord((155 + shift, 18, 245 + shift, 110), 170, 370, fill=style.choice(("#2b1b0e", "#6b4423")))
+    pen.chord(
+        (155 + shift, 18, 245 + shift, 110), 170, 370, fill=style.choice(("#2b1b0e", "#6b4423"))
+    )
     pen.rectangle((182 + shift, 120, 218 + shift, 160), fill=skin)
     for left in (92, 276):
         pen.rounded_rectangle((left + shift, 240, left + 32 + shift, 400), 14, fill=skin)
@@ -144,8 +169,11 @@ def worn_garment(scene: Scene) -> Image.Image:
     mask = Image.new("L", made.size, 0)
     ImageDraw.Draw(mask).polygon([(x + shift, y) for x, y in cut], fill=255)
     cloth = ImageOps.fit(scene.shared_photo(), made.size).convert("L")
-    dark = tuple(content.randint(0, 90) for _ in range(3))
-    light = tuple(min(level + content.randint(60, 150), 255) for level in dark)
+    strength, hue = content.uniform(0.5, 0.9), scene.hue() / 256
+    dark, light = (
+        tuple(round(255 * level) for level in colorsys.hsv_to_rgb(hue, strength, value))
+        for value in (0.25, 0.9)
+    )
     made.paste(ImageOps.colorize(cloth, dark, light), mask=mask)
     pen.rectangle((140 + shift, 388, 260 + shift, 533), fill=style.choice(("#23395b", "#3b3b3b")))
     return made
@@ -158,11 +186,13 @@ def recoloured_garment(scene: Scene) -> Image.Image:
     while not 0.1 < (mask := garment_mask(photo)).mean() < 0.7:
         photo = scene.shared_photo()
     hue, saturation, value = (np.asarray(band, np.float32) for band in photo.convert("HSV").split())
-    turn = content.uniform(35, 220)
-    saturated = saturation > 50
-    new_hue = np.where(saturated, hue + turn, content.uniform(0, 255)) % 256
-    new_saturation = np.where(saturated, saturation, content.uniform(90, 200))
-    new_value = np.clip(value * content.uniform(0.75, 1.2), 0, 255)
+    inside = mask > 0.5
+    coloured = float(np.median(saturation[inside])) > 60
+    new_hue = (hue + scene.hue() if coloured else np.full_like(hue, scene.hue())) % 256
+    new_saturation = saturation if coloured else np.full_like(hue, content.uniform(100, 190))
+    # Black cloth is black in any hue.
+    light = max(1.0, 130 / max(float(value[inside].mean()), 30))
+    new_value = np.clip(value * light * content.uniform(0.9, 1.1), 0, 255)
     bands = np.stack([new_hue, new_saturation, new_value], 2).astype(np.uint8)
     changed = Image.fromarray(bands, "HSV").convert("RGB")
     return Image.composite(changed, photo, Image.fromarray((255 * mask).astype(np.uint8)))
@@ -181,7 +211,9 @@ def garment_mask(photo: Image.Image) -> Levels:
     blobs, count = ndimage.label(ndimage.binary_opening(distance > 3, iterations=2))
     if not count:
         return np.zeros(distance.shape, np.float32)
-    largest = 1 + int(np.argmax(ndimage.sum_labels(np.ones_like(blobs), blobs, range(1, count + 1))))
+    largest = 1 + int(
+        np.argmax(ndimage.sum_labels(np.ones_like(blobs), blobs, range(1, count + 1)))
+    )
     whole = ndimage.binary_fill_holes(blobs == largest)
     return np.asarray(ndimage.gaussian_filter(whole.astype(np.float32), 1.5), np.float32)
 
@@ -202,7 +234,11 @@ def burst(scene: Scene) -> Image.Image:
     rows = rows + np.sin(heading) * reach * depth
     columns = columns + np.cos(heading) * reach * depth
     moved = np.stack(
-        [ndimage.map_coordinates(levels[..., band], (rows, columns), order=1, mode="reflect") for band in range(3)], 2
+        [
+            ndimage.map_coordinates(levels[..., band], (rows, columns), order=1, mode="reflect")
+            for band in range(3)
+        ],
+        2,
     )
     noise = np.random.default_rng(content.getrandbits(32)).normal(0, 4, moved.shape)
     edge = round(0.04 * width)

@@ -12,15 +12,21 @@ from mmsearch.media import MediaBounds, decode
 
 BATCH = 64
 CELL = 8
+ENCODED = 2500  # encoding a photo takes many times as long as a thumbnail
 
 
 def nearest_pairs(paths: Sequence[Path], count: int) -> list[tuple[int, int]]:
     """Places of the pairs that are nearest, half by each measure, each photo at most 4 times."""
-    looks, meanings = _looks(paths), _meanings(paths)
+    meant = np.linspace(0, len(paths) - 1, min(len(paths), ENCODED)).astype(int)
+    by_looks = _ranked(_looks(paths))
+    by_meaning = [
+        (int(meant[one]), int(meant[two]))
+        for one, two in _ranked(_meanings([paths[row] for row in meant]))
+    ]
     chosen: dict[tuple[int, int], None] = {}
     uses = np.zeros(len(paths), int)
-    for vectors, until in ((looks, count // 2), (meanings, count)):
-        for one, two in _ranked(vectors):
+    for ranked, until in ((by_looks, count // 2), (by_meaning, count)):
+        for one, two in ranked:
             if len(chosen) >= until:
                 break
             if (one, two) not in chosen and max(uses[one], uses[two]) < 4:

@@ -9,7 +9,7 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -92,7 +92,7 @@ class Found:
     groups: tuple[tuple[str, ...], ...]
     kept: tuple[str, ...]
     steps: tuple[tuple[str, str], ...]
-    relations: dict[tuple[str, str], str]
+    relations: Mapping[tuple[str, str], str]
     seconds: float
 
     def pairs(self) -> Iterator[tuple[str, str]]:
