@@ -92,11 +92,3 @@ def general_set(preprocessing: Preprocessing) -> GeneralSet:
         tasks_from_pairs(items, grouped=False),
         class_task(items, TEMPLATES),
     )
-
-
-def measure_general(encoder: Towers, general: GeneralSet | None = None) -> GeneralScore:
-    """general: if it has been read for this preprocessing already."""
-    known = general or general_set(encoder.preprocessing)
-    both = encoder.encode_texts([*known.texts, *known.classes.prompts])
-    count = len(known.texts)
-    return known.score(encoder.encode_pixels(known.pixels), both[:count], both[count:])

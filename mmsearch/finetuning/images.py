@@ -290,8 +290,8 @@ def picture_inputs(
     size = _bytes_each(start, frozen) * (len(train) * (1 + count) + len(others))
     if size > MOST_CACHED_BYTES:
         progress.note(
-            f"activations of all views would take {size / 2**30:.0f} GiB, so they are computed in "
-            "every step; fewer --views or --blocks let them be kept"
+            f"the activations of all views would take {size / 2**30:.0f} GiB; they are computed "
+            "again in every step and not cached, unless you reduce the views with --set views=N"
         )
         return FreshInputs(start, views, frozen)
     tables = [

@@ -139,10 +139,6 @@ class Sampler:
         self._hard: dict[int, HardNegatives] = {}
         self._epoch = lru_cache(maxsize=2)(self._make_epoch)
 
-    @property
-    def steps_per_epoch(self) -> float:
-        return len(self.positions) / self.options.batch_size
-
     def epochs_of(self, step: int) -> tuple[int, int]:
         """The epochs that the step's first and last item belong to, from 0."""
         size, count = self.options.batch_size, len(self.positions)

@@ -10,6 +10,15 @@ from mmsearch.records import printable_path
 from mmsearch.store.manifest import write_atomically
 
 FORMAT_VERSION = 1
+FILE_NAME = "split.json"
+# The name until version 0.1, for a file that never was JSON lines.
+OLD_FILE_NAME = "split.jsonl"
+
+
+def saved_split_file(path: Path) -> Path | None:
+    """Returns the file that holds the split to reuse: `path`, or one beside it of the old name."""
+    old = path.with_name(OLD_FILE_NAME)
+    return next((each for each in (path, old) if each.exists()), None)
 
 
 def read_split_file(path: Path) -> dict[str, SplitName]:

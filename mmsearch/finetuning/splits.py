@@ -14,7 +14,7 @@ import numpy as np
 
 from mmsearch.errors import InputError
 from mmsearch.finetuning.data import SPLIT_NAMES, SplitName, TrainCatalog, TrainItem
-from mmsearch.finetuning.split_file import read_split_file, write_split_file
+from mmsearch.finetuning.split_file import read_split_file, saved_split_file, write_split_file
 from mmsearch.records import Ids, printable_path
 
 DEFAULT_SHARES = (70.0, 20.0, 10.0)
@@ -60,16 +60,17 @@ def split_items(
     Raises InputError where they do and may not, or where a split would be empty.
     """
     weights = _weights(shares)
-    saved = read_split_file(file) if file is not None and file.exists() else {}
-    allowed = _allowed(catalog.items, saved, weights, file)
+    found = saved_split_file(file) if file is not None else None
+    saved = read_split_file(found) if found is not None else {}
+    allowed = _allowed(catalog.items, saved, weights, found)
     whole, parted = _groups(catalog.items, allowed)
-    assigned, left_out = _part(parted, allowed, catalog.items, allow=allow_straddling, file=file)
+    assigned, left_out = _part(parted, allowed, catalog.items, allow=allow_straddling, file=found)
     assigned |= _place(catalog.items, whole, assigned, weights, seed)
     _fill_empty(catalog.items, whole, assigned, weights)
     if file is not None:
         kept = {catalog.items[place].key: name for place, name in assigned.items()}
         write_split_file(file, {**saved, **kept}, shares=shares, seed=seed)
-    return _split(assigned, _notes(assigned, saved, catalog.items, left_out, file))
+    return _split(assigned, _notes(assigned, saved, catalog.items, left_out, found or file))
 
 
 def _weights(shares: Sequence[float]) -> dict[SplitName, float]:

@@ -5,7 +5,7 @@ worker processes can use it without torch, and every refusal is one clear MMSear
 """
 
 from mmsearch.media.bounds import MediaBounds, content_hash
-from mmsearch.media.decode import Decoded, decode
+from mmsearch.media.decode import Decoded, decode, opened
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
 from mmsearch.media.pictures import PreparedPicture, read_picture, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
@@ -20,6 +20,7 @@ __all__ = [
     "Preprocessing",
     "content_hash",
     "decode",
+    "opened",
     "prepare",
     "read_picture",
     "read_text",

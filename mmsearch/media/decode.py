@@ -3,6 +3,8 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -84,15 +86,48 @@ def decode_bytes(
     data: bytes, *, where: str, bounds: MediaBounds, draft: tuple[int, int] | None
 ) -> Decoded:
     """As `decode`; `where` opens the error message."""
+    name = _format_of(data, where)
+    with _clear_errors(name, where=where, bounds=bounds):
+        return _decode(data, name, bounds, draft)
+
+
+@contextmanager
+def opened(path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> Iterator[Image.Image]:
+    """Opens an image file within the bounds and leaves its mode, size and orientation alone.
+
+    For callers that need the alpha channel, or a draft size of their own; `decode` is for all
+    others. Raises UnreadableMedia or MediaTooLarge, also for what Pillow raises inside the block.
+    """
+    where = one_line(path)
+    data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+    name = _format_of(data, where)
+    with _clear_errors(name, where=where, bounds=bounds):
+        if name == "jxl":
+            _check_size(*jxl_size(data), bounds)
+            yield decode_jxl(data)
+            return
+        _let_pillow_open(bounds.max_pixels)
+        with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
+            _check_size(*image.size, bounds)
+            yield image
+
+
+def _format_of(data: bytes, where: str) -> str:
     name = sniff(data[:SNIFF_BYTES])
     if name is None:
         raise UnreadableMedia(
             f"{where}: not a picture that mmsearch opens ({describe(data[:SNIFF_BYTES])}); "
             "convert it to PNG or JPEG, or exclude it"
         )
+    return name
+
+
+@contextmanager
+def _clear_errors(name: str, *, where: str, bounds: MediaBounds) -> Iterator[None]:
+    """Turns whatever a codec raises into an MMSearchError that names the file."""
     try:
         with guarded(name):
-            return _decode(data, name, bounds, draft)
+            yield
     except MMSearchError as fault:
         raise type(fault)(f"{where}: {fault}") from fault
     except Image.DecompressionBombError as fault:

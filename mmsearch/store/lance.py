@@ -354,10 +354,6 @@ class Store:
         found = found.sort_by([("_score", "descending"), ("_uid", "ascending")])
         return found.column("_score").to_numpy(), found.column("_uid").to_numpy()
 
-    def row_of_key(self, key: str, columns: Sequence[str]) -> dict[str, Any] | None:
-        rows = self.scan(columns, f"key = {quoted([key])}").to_pylist()
-        return rows[0] if rows else None
-
     def example_key(self) -> str:
         keys = self._items.search().where(LIVE).select(["key"]).limit(1).to_arrow().column("key")
         return str(keys[0]) if len(keys) else "source/path.jpg"

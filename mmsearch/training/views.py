@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
+from mmsearch.media import opened
 from mmsearch.training.data import Picture
 from mmsearch.training.teachers import require_package
 
@@ -24,11 +25,14 @@ SVG_PIXELS = 288
 
 
 def decode(picture: Picture) -> Image.Image:
-    """The picture as RGBA."""
+    """Returns the image as RGBA, scaled down if it is large.
+
+    Raises UnreadableMedia or MediaTooLarge.
+    """
     if picture.svg is not None:
         return Image.open(io.BytesIO(_draw_svg(picture.svg))).convert("RGBA")
     assert picture.path is not None
-    with Image.open(picture.path) as image:
+    with opened(picture.path) as image:
         image.draft("RGB", (448, 448))
         rgba = image.convert("RGBA")
     rgba.thumbnail((DECODED_PIXELS, DECODED_PIXELS), reducing_gap=2.0)
@@ -96,7 +100,7 @@ class RandomView:
         if draw < 0.7:
             red, green, blue = (int(v) for v in rng.integers(0, 256, 3))
             return Image.new("RGB", (side, side), (red, green, blue))
-        with Image.open(self._backdrops[int(rng.integers(len(self._backdrops)))]) as photo:
+        with opened(self._backdrops[int(rng.integers(len(self._backdrops)))]) as photo:
             photo.draft("RGB", (256, 256))
             return _crop(photo.convert("RGB"), rng).resize((side, side))
 

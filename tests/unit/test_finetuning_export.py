@@ -76,7 +76,7 @@ def _missing(start: StartModel, ids: torch.Tensor) -> int:
 
 def test_what_else_lies_in_the_folder_stays(tiny_model: Path, tmp_path: Path) -> None:
     start = load_start(str(tiny_model), CPU)
-    (tmp_path / "split.jsonl").write_text("{}\n", "utf-8")
+    (tmp_path / "split.json").write_text("{}\n", "utf-8")
     (tmp_path / "README.md").write_text("mine\n", "utf-8")
     export_model(start, start.weights(), tmp_path)
     export_model(start, changed(start), tmp_path)
@@ -84,7 +84,7 @@ def test_what_else_lies_in_the_folder_stays(tiny_model: Path, tmp_path: Path) ->
         "README.md",
         "open_clip_config.json",
         "open_clip_model.safetensors",
-        "split.jsonl",
+        "split.json",
     ]
     assert (tmp_path / "README.md").read_text("utf-8") == "mine\n"
     again = load_start(str(tmp_path), CPU)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmsearch.encoders.files import ModelFiles, read_folder
 from mmsearch.encoders.openclip import load_model
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.finetuning.general import GeneralSet, general_set, measure_general
+from mmsearch.finetuning.general import GeneralSet, general_set
 from mmsearch.finetuning.in_memory import GeneralProbe, InMemoryTowers
 from mmsearch.finetuning.parts import ACCURACY
 from mmsearch.fusion import unit
@@ -82,7 +82,10 @@ def test_in_memory_it_is_the_same_as_through_the_encoder(
     tiny_model: Path, probe: GeneralProbe
 ) -> None:
     encoder = load_encoder(str(tiny_model), device="cpu")
-    loaded = measure_general(encoder, probe.general_set)
+    general = probe.general_set
+    vectors = encoder.encode_texts([*general.texts, *general.classes.prompts])
+    count = len(general.texts)
+    loaded = general.score(encoder.encode_pixels(general.pixels), vectors[:count], vectors[count:])
     assert probe.start.parts == pytest.approx(loaded.parts, abs=0.01)
     assert 0 < probe.start.score < 0.2, "random weights know next to nothing"
 

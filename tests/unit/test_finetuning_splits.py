@@ -173,6 +173,16 @@ def test_a_new_item_that_is_like_two_splits_is_in_none(tmp_path: Path) -> None:
         split_items(TrainCatalog(tied, ("a",)), file=file)
 
 
+def test_a_split_saved_under_the_old_name_is_reused(tmp_path: Path) -> None:
+    catalog = TrainCatalog([item(n, n) for n in range(20)], ("a",))
+    before = names_of(catalog, split_items(catalog, file=tmp_path / "split.json", seed=1))
+    (tmp_path / "split.json").rename(tmp_path / "split.jsonl")
+    after = split_items(catalog, file=tmp_path / "split.json", seed=2)
+    assert names_of(catalog, after) == before
+    assert "split.jsonl" in after.notes[0]
+    assert json.loads((tmp_path / "split.json").read_text("utf-8"))["items"] == before
+
+
 def test_no_test_split_where_its_share_is_nothing() -> None:
     catalog = TrainCatalog([item(n, n) for n in range(20)], ("a",))
     split = split_items(catalog, shares=(80, 20, 0))

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from mmsearch.errors import InputError
+from mmsearch.errors import InputError, MediaTooLarge, UnreadableMedia
 from mmsearch.training.data import (
     Picture,
     TextMix,
@@ -72,6 +74,28 @@ def test_renderings_of_one_emoji_are_one_concept(tmp_path: Path) -> None:
     modelled = list(emoji_3d_reader(names)(files))
     assert [(p.concept, p.keywords) for p in modelled] == [("pear", ("fruit",))]
     assert decode(drawn[1]).getpixel((144, 144)) == (0, 255, 0, 255)
+
+
+def test_an_image_beyond_the_bounds_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    chunks = (b"IHDR" + struct.pack(">IIBBBBB", 15_000, 15_000, 8, 2, 0, 0, 0), b"IDAT")
+    huge = tmp_path / "huge.png"
+    huge.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks
+        )
+    )
+    with pytest.raises(MediaTooLarge, match=r"huge\.png: more pixels than"):
+        decode(Picture("k", "x", "cat", ("cat",), path=huge))
+    (tmp_path / "page.png").write_text("<html>not found</html>")
+    with pytest.raises(UnreadableMedia, match=r"page\.png: not a picture"):
+        decode(Picture("k", "x", "cat", ("cat",), path=tmp_path / "page.png"))
+
+
+def test_transparency_is_kept(tmp_path: Path) -> None:
+    Image.new("RGBA", (8, 8), (255, 0, 0, 64)).save(tmp_path / "red.png")
+    image = decode(Picture("k", "x", "cat", ("cat",), path=tmp_path / "red.png"))
+    assert image.getpixel((4, 4)) == (255, 0, 0, 64)
 
 
 def test_grocery_and_clothing_keep_what_their_tables_say(tmp_path: Path) -> None:
