@@ -7,8 +7,9 @@ from typing import Literal, TypeAlias, TypedDict, get_args
 
 import numpy as np
 
+from mmsearch.arrays import unit
 from mmsearch.errors import BadQuery
-from mmsearch.fusion import Fusion, unit
+from mmsearch.fusion import Fusion
 from mmsearch.records import Floats, Modality, Target, TargetChoice
 
 MAX_HITS = 10_000

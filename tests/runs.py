@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmsearch.arrays import unit
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.evaluation.labels import Item, LabelledCatalog, Pool
 from mmsearch.evaluation.run import EvaluationOptions, evaluate_labelled
@@ -12,7 +13,7 @@ from mmsearch.finetuning.fusion_scores import fusion_table
 from mmsearch.finetuning.general import GeneralScore
 from mmsearch.finetuning.outcome import Curves, Outcome
 from mmsearch.finetuning.soup import SweepPoint, SweepScore, choose
-from mmsearch.fusion import late_base, unit
+from mmsearch.fusion import late_base
 from mmsearch.progress import Silent
 from mmsearch.sample import write_sample
 from mmsearch.scores import Evaluation

@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from mmsearch.arrays import unit
 from mmsearch.engine import Engine
-from mmsearch.fusion import Fusion, unit
+from mmsearch.fusion import Fusion
 from mmsearch.generations import live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
 from mmsearch.progress import Silent

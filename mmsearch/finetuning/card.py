@@ -6,8 +6,9 @@ from pathlib import Path
 
 from mmsearch.finetuning.fusion_scores import MISSING
 from mmsearch.finetuning.outcome import Outcome
-from mmsearch.report.titles import one_line, value_text
+from mmsearch.report.titles import value_text
 from mmsearch.scores import Estimate, metric_text
+from mmsearch.text import one_line
 
 _METRICS = ("recall@1", "recall@5", "recall@10", "MRR", "accuracy", "macro F1")
 # A licence's identifier, as 'Apache-2.0'; a folder's licence is not known by one.

@@ -3,6 +3,7 @@ beside the model."""
 
 import numpy as np
 
+from mmsearch.arrays import blocks
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.finetuning.augment import Views
@@ -80,10 +81,10 @@ def _pictures(
 ) -> Floats:
     """float32 (n, dim), zeros where there is no picture."""
     vectors = np.zeros((len(items), encoder.space.dim), np.float32)
-    for at in range(0, len(items), _BATCH):
-        batch = items[at : at + _BATCH]
+    for block in blocks(len(items), _BATCH):
+        batch = items[block]
         pixels, readable = looks.batch(batch, np.full(len(batch), view))
-        vectors[at : at + len(batch)] = encoder.encode_pixels(pixels)
-        vectors[at : at + len(batch)][~readable] = 0
+        vectors[block] = encoder.encode_pixels(pixels)
+        vectors[block][~readable] = 0
         progress.advance(len(batch))
     return vectors

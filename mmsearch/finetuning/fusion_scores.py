@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from mmsearch.arrays import blocks
 from mmsearch.evaluation.bootstrap import difference, estimate, mean_of, together
 from mmsearch.finetuning.fusion_data import MODALITIES, NO_ITEM, FusionData, judge
 from mmsearch.fusion import Fusion, LateFusion
@@ -119,13 +120,12 @@ def rank_products(
     absent = np.flatnonzero(~products.any(axis=1))
     rows = max(1, _BLOCK // len(products))
     parts = []
-    for start in range(0, len(centred), rows):
-        stop = min(start + rows, len(centred))
-        similarities: Floats = centred[start:stop] @ products.T
+    for block in blocks(len(centred), rows):
+        similarities: Floats = centred[block] @ products.T
         similarities[:, absent] = -np.inf
-        taken = np.flatnonzero(own[start:stop] != NO_ITEM)
-        similarities[taken, own[start:stop][taken]] = -np.inf
-        parts.append(rank_answers(similarities, judged.judgements.part(start, stop)))
+        taken = np.flatnonzero(own[block] != NO_ITEM)
+        similarities[taken, own[block][taken]] = -np.inf
+        parts.append(rank_answers(similarities, judged.judgements.part(block.start, block.stop)))
     return join_rankings(parts)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from mmsearch.arrays import connected_components
 from mmsearch.dedup.edited import find_edited
 from mmsearch.dedup.texts import normalised
 from mmsearch.evaluation.zero_shot import class_title
@@ -39,22 +40,12 @@ def group_items(
     items: Sequence[RawItem], prints: Prints, *, near_duplicates: bool, progress: ProgressListener
 ) -> list[int]:
     """The number of each item's group, in order of first appearance."""
-    parents = list(range(len(items)))
     ties = [_equal([item.group for item in items]), _equal(prints.hashes), _tied_by_text(items)]
     if near_duplicates:
         progress.start("looking for near-duplicate pictures", None)
         ties.append(_nearly_equal(prints))
-    for one, other in chain.from_iterable(ties):
-        parents[_root(parents, one)] = _root(parents, other)
-    numbers: dict[int, int] = {}
-    return [numbers.setdefault(_root(parents, place), len(numbers)) for place in range(len(items))]
-
-
-def _root(parents: list[int], place: int) -> int:
-    while parents[place] != place:
-        parents[place] = parents[parents[place]]
-        place = parents[place]
-    return place
+    numbers: list[int] = connected_components(len(items), chain.from_iterable(ties)).tolist()
+    return numbers
 
 
 def _nearly_equal(prints: Prints) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.dedup.texts import normalised
+from mmsearch.files import replaced_file
 from mmsearch.finetuning.data import UNLABELLED, TrainCatalog
 from mmsearch.indexes import build_index
 from mmsearch.records import Floats, Ids
@@ -49,10 +50,8 @@ class HardNegatives:
 
     def save(self, path: Path) -> None:
         """Beside the checkpoint: a resumed epoch must see the same neighbours. Raises OSError."""
-        part = path.with_name(f".{path.name}.part")
-        with part.open("wb") as file:
-            np.savez(file, items=self.items, neighbours=self.neighbours)
-        part.replace(path)
+        with replaced_file(path) as stream:
+            np.savez(stream, items=self.items, neighbours=self.neighbours)
 
     @classmethod
     def load(cls, path: Path) -> "HardNegatives":

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mmsearch.training.teachers import require_package
+from mmsearch.extras import require
 
 # The adapters' product counts alpha / rank times; twice the rank is peft's usual setting.
 ALPHA_PER_RANK = 2
@@ -25,7 +25,7 @@ def add_lora(
     """Puts adapters on the linear layers, 1x1 convolutions and attentions of `blocks`, which are
     parts of `model`, except those in `spared`; returns how many. They start at no change.
     """
-    require_package("peft")
+    require("peft", extra="train", purpose="method 'lora'")
     from peft import LoraConfig, inject_adapter_in_model
 
     names = _targets(model, blocks, spared)

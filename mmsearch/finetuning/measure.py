@@ -17,7 +17,7 @@ from mmsearch.evaluation.zero_shot import ClassTask, class_task
 from mmsearch.finetuning.data import UNLABELLED, SplitName, TrainCatalog
 from mmsearch.finetuning.parts import score_parts
 from mmsearch.records import Floats, Ids
-from mmsearch.report.titles import first_line
+from mmsearch.text import first_line
 
 SCORE_NAME = "score"
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import InputError
+from mmsearch.files import write_atomically
 from mmsearch.finetuning.fusion_scores import FusionTable
 from mmsearch.finetuning.general import GeneralScore
 from mmsearch.finetuning.soup import KEPT_SHARE, Sweep
 from mmsearch.records import Scalar
 from mmsearch.scores import Difference, Evaluation
-from mmsearch.store.manifest import write_atomically
 
 FILE_NAME = "outcome.json"
 FORMAT = 1

@@ -18,8 +18,9 @@ from mmsearch.report.evaluation_page import (
 from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
 from mmsearch.report.plots import Plot, require_matplotlib
 from mmsearch.report.run_plots import loss_curve, score_curve, sweep_plot
-from mmsearch.report.titles import one_line, value_text
+from mmsearch.report.titles import value_text
 from mmsearch.scores import Estimate, Evaluation, HardQuery
+from mmsearch.text import one_line
 
 _EXAMPLES = 6
 _FUSION_METRICS = ("recall@1", "recall@10", "MRR")

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmsearch.errors import InputError
+from mmsearch.files import write_atomically
 from mmsearch.finetuning.data import SPLIT_NAMES, SplitName
 from mmsearch.records import printable_path
-from mmsearch.store.manifest import write_atomically
 
 FORMAT_VERSION = 1
 FILE_NAME = "split.json"

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import ConfigError, InputError
+from mmsearch.files import write_atomically
 from mmsearch.finetuning import split_file
 from mmsearch.finetuning.general import GeneralScore
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.soup import Sweep, SweepPoint, SweepScore
 from mmsearch.records import printable_path
-from mmsearch.store.manifest import write_atomically
 
 # What may differ from the run that is resumed: it changes no weight.
 _NO_MATTER = ("resume", "tensorboard", "device", "out", "trials", "checkpoint_every", "micro_batch")

@@ -16,6 +16,7 @@ from typing import Any, Self
 import filelock
 import pyarrow as pa
 
+from mmsearch.arrays import blocks
 from mmsearch.errors import BadFilter, BadQuery, CorruptIndex, StoreLocked
 from mmsearch.records import Floats, Ids, Scalar
 from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
@@ -235,8 +236,8 @@ class Store:
 
     def mark_missing(self, keys: Sequence[str], when: datetime | None) -> None:
         """Marks rows as missing since `when`, or, with None, as present again."""
-        for start in range(0, len(keys), SCAN_ROWS):
-            where = f"key IN ({quoted(keys[start : start + SCAN_ROWS])})"
+        for block in blocks(len(keys), SCAN_ROWS):
+            where = f"key IN ({quoted(keys[block])})"
             values: dict[str, Any] = {"_missing": when}
             self._items.update(where=where, values=values)
 

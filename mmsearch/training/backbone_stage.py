@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmsearch.digests import digest_of_json
 from mmsearch.errors import ConfigError
 from mmsearch.progress import ProgressListener
 from mmsearch.training import model, vocabulary
@@ -25,7 +26,6 @@ from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.prefix import Suffix, cached_prefix, split_tower
 from mmsearch.training.probe import HeldOut
 from mmsearch.training.recipe import Recipe
-from mmsearch.training.stage_files import digest_of
 from mmsearch.training.stages import Paired, Seen
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def tune_backbone(
         resume=True,
     )
     identity = [asdict(part), recipe.seed, weights_digest(clip)]
-    folder = work / f"backbone-{digest_of(identity)}"
+    folder = work / f"backbone-{digest_of_json(identity)}"
     folder.mkdir(parents=True, exist_ok=True)
 
     def measure() -> tuple[float, float]:

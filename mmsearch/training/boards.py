@@ -4,19 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmsearch.errors import MissingDependency
+from mmsearch.extras import require
 
 Show = Callable[[int, Mapping[str, float]], None]
-
-
-def require_tensorboard() -> None:
-    """Raises MissingDependency; call it before work that would end in curves."""
-    try:
-        import torch.utils.tensorboard  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency(
-            "TensorBoard is not installed; run: pip install 'mmsearch[train]'"
-        ) from error
 
 
 @contextmanager
@@ -25,7 +15,7 @@ def board(folder: Path, step: int, wanted: bool) -> Iterator[Show]:
     if not wanted:
         yield lambda step, values: None
         return
-    require_tensorboard()
+    require("tensorboard", extra="train", purpose="--tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
     # What a killed run wrote beyond its checkpoint is hidden.

@@ -5,8 +5,6 @@ torch otherwise; both give the same features to within rounding.
 """
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.digests import digest_of_json
 from mmsearch.errors import InputError
+from mmsearch.files import replaced_file
 from mmsearch.training.data import Picture
 from mmsearch.training.views import RandomView, decode, plain_view
 
@@ -110,9 +110,8 @@ def cached_features(
 
     The file's name is a hash of everything that the features hang on.
     """
-    identity = json.dumps([[p.key for p in pictures], size, views, seed, weights_digest(trunk)])
-    name = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
-    file = cache / f"features-{name}.npy"
+    identity = [[p.key for p in pictures], size, views, seed, weights_digest(trunk)]
+    file = cache / f"features-{digest_of_json(identity)}.npy"
     if not file.exists():
         write_views(
             file,
@@ -164,23 +163,15 @@ def write_views(
     """
     count, views, size = sizes
     shape = (count, views, *forward(np.zeros((1, 3, size, size), np.float32)).shape[1:])
-    part = file.with_suffix(f".{os.getpid()}.part")
     header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-    try:
-        with _written(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            # Written, not mapped: on a full disk a write fails, a mapped page kills the process.
-            stream = part.open("wb", buffering=0)
-        with stream:
+    with _written(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Written, not mapped: on a full disk a write fails, a mapped page kills the process.
+        with replaced_file(file, flush=False) as stream:
             np.lib.format.write_array_header_1_0(stream, header)
             for ready in _batches(look, count, batch):
-                outputs = forward(np.concatenate(ready)).astype("<f2")
-                with _written(file):
-                    stream.write(outputs.tobytes())
+                stream.write(forward(np.concatenate(ready)).astype("<f2").tobytes())
                 advance(len(ready))
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,8 +4,6 @@ pixels → prefix → activations → suffix → embedding. Both halves hold the
 training the suffix trains the tower. Activations of every picture and view are kept on disk.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mmsearch.digests import digest_of_json
 from mmsearch.errors import InputError
 from mmsearch.training.features import Advance, Floats, forward_of, weights_digest, write_views
 
@@ -109,9 +108,8 @@ def cached_prefix(
     prefix's weights it names the file, so a second call reads what the first wrote. A file that was
     not finished is never read. InputError if it cannot be written.
     """
-    identity = json.dumps([key, count, views, size, weights_digest(prefix)])
-    name = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
-    file = cache / f"activations-{name}.npy"
+    identity = [key, count, views, size, weights_digest(prefix)]
+    file = cache / f"activations-{digest_of_json(identity)}.npy"
     if not file.exists():
         forward = forward_of(prefix.eval(), size)
         write_views(file, forward, load_pixels, (count, views, size), batch, advance)

@@ -4,12 +4,12 @@ The file's name is a digest of all that the stage hangs on, so a second run, or 
 takes the weights again and writes the same lines into its own metrics.jsonl.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mmsearch.files import replaced_file
 from mmsearch.training.metrics_log import MetricsLog, Report
 
 if TYPE_CHECKING:
@@ -36,15 +36,9 @@ class StageRecord:
         return report
 
 
-def digest_of(identity: Any) -> str:
-    """identity: anything that JSON can say."""
-    text = json.dumps(identity, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
 def remember_stage(file: Path, clip: "CLIP", prefixes: Sequence[str], record: StageRecord) -> None:
     """Writes the parameters under `prefixes`; the file appears only when it is whole."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     parts = {
         name: parameter.detach().contiguous()
@@ -52,9 +46,8 @@ def remember_stage(file: Path, clip: "CLIP", prefixes: Sequence[str], record: St
         if name.startswith(tuple(prefixes))
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    save_file(parts, part, metadata={"curve": json.dumps(record.lines)})
-    part.replace(file)
+    with replaced_file(file) as stream:
+        stream.write(save(parts, metadata={"curve": json.dumps(record.lines)}))
 
 
 def recall_stage(file: Path, clip: "CLIP", log: MetricsLog) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmsearch.digests import digest_of_json
 from mmsearch.progress import ProgressListener
 from mmsearch.training import bag, distill, model, vocabulary
 from mmsearch.training.align import AlignOptions, ClassTask, Pairs, TeacherTask, align
@@ -17,7 +18,7 @@ from mmsearch.training.data import Picture
 from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.prototypes import fit_prototypes
 from mmsearch.training.recipe import Recipe
-from mmsearch.training.stage_files import StageRecord, digest_of, recall_stage, remember_stage
+from mmsearch.training.stage_files import StageRecord, recall_stage, remember_stage
 from mmsearch.training.texts import TextTable, class_rows, picture_rows, teacher_vectors
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def teach_text(
     """
     vectors = teacher_vectors(corpus, package=recipe.text.teacher, cache=work, progress=progress)
     settings = [_text_settings(recipe), recipe.seed, recipe.embed_dim, list(corpus)]
-    file = work / f"text-{digest_of(settings)}.safetensors"
+    file = work / f"text-{digest_of_json(settings)}.safetensors"
     if recall_stage(file, clip, log):
         return Taught(corpus, vectors)
     record = StageRecord(log)
@@ -132,7 +133,7 @@ def align_towers(
     parts = [asdict(recipe.align), asdict(recipe.image)]
     # A learned vocabulary differs from run to run; weights are worth nothing with another one.
     settings = [_text_settings(recipe), recipe.embed_dim, tokenizer.to_str(), *parts]
-    file = work / f"aligned-{digest_of([settings, recipe.seed, texts, known])}.safetensors"
+    file = work / f"aligned-{digest_of_json([settings, recipe.seed, texts, known])}.safetensors"
     if recall_stage(file, clip, log):
         return
     encode, text_parameters = _text_encoder(recipe, clip, tokenizer, texts)

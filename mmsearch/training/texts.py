@@ -1,12 +1,13 @@
 """The table of all texts of a run: each text once, by row; and the sentence encoder's cache."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.digests import NAME_BYTES, digest_of_text
+from mmsearch.files import replaced_file
 from mmsearch.progress import ProgressListener
 from mmsearch.training.captions import photo_captions
 from mmsearch.training.corpus import ClassNames, lexical_texts, read_wordnet, visible_nouns
@@ -159,11 +160,11 @@ def teacher_vectors(
 
 def _store(file: Path, known: dict[bytes, NDArray[np.float16]]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part.npz")
-    np.savez(part, keys=np.array(list(known), dtype="S16"), vectors=np.stack(list(known.values())))
-    part.replace(file)
+    keys, vectors = np.array(list(known), dtype="S16"), np.stack(list(known.values()))
+    with replaced_file(file) as stream:
+        np.savez(stream, keys=keys, vectors=vectors)
 
 
 def _key(text: str) -> bytes:
     # Hexadecimal, as numpy's byte strings lose trailing zero bytes.
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest().encode()
+    return digest_of_text(text, size=NAME_BYTES).encode()

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
+from mmsearch.extras import require
 from mmsearch.media import opened
 from mmsearch.training.data import Picture
-from mmsearch.training.teachers import require_package
 
 WHITE = (255, 255, 255)
 # Larger pictures are shrunk once, before their views are made.
@@ -40,7 +40,7 @@ def decode(picture: Picture) -> Image.Image:
 
 
 def _draw_svg(svg: str) -> bytes:
-    require_package("resvg_py")
+    require("resvg_py", extra="train", purpose="drawing SVG")
     import resvg_py
 
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, width=SVG_PIXELS, height=SVG_PIXELS))

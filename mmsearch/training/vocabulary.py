@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.training.teachers import package_folder
+from mmsearch.extras import package_folder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

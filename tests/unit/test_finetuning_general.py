@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mmsearch.arrays import unit
 from mmsearch.encoders.files import ModelFiles, read_folder
 from mmsearch.encoders.openclip import load_model
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.finetuning.general import GeneralSet, general_set
 from mmsearch.finetuning.in_memory import GeneralProbe, InMemoryTowers
 from mmsearch.finetuning.parts import ACCURACY
-from mmsearch.fusion import unit
 from mmsearch.media import Preprocessing
 
 SMALL = Preprocessing(size=32)

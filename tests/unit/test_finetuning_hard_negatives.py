@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmsearch.arrays import unit
 from mmsearch.finetuning.data import UNLABELLED, TrainCatalog, TrainItem
 from mmsearch.finetuning.hard_negatives import HardNegatives, mine, positives_and_ignored
 from mmsearch.finetuning.sampling import Draw, Sampler, SamplingOptions
-from mmsearch.fusion import unit
 from mmsearch.records import Floats
 
 DIM = 16

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmsearch.arrays import unit
 from mmsearch.errors import InputError
 from mmsearch.finetuning.fusion_data import (
     NO_ITEM,
@@ -15,7 +16,6 @@ from mmsearch.finetuning.fusion_data import (
     judge,
     split_texts,
 )
-from mmsearch.fusion import unit
 from mmsearch.records import Floats, Ids, Modality
 
 DIM = 4

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmsearch.arrays import unit
 from mmsearch.errors import InputError
 from mmsearch.finetuning.fusion_batches import FusionSampler
 from mmsearch.finetuning.fusion_data import NO_ITEM, FusionData, FusionQueries
@@ -25,7 +26,7 @@ from mmsearch.finetuning.fusion_training import (
     tune_late,
     validation_score,
 )
-from mmsearch.fusion import LateFusion, tokens, unit
+from mmsearch.fusion import LateFusion, tokens
 from mmsearch.records import Floats, Ids, Modality
 
 DIM, PRODUCTS = 16, 24

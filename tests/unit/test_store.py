@@ -9,8 +9,8 @@ import filelock
 import numpy as np
 import pytest
 
+from mmsearch.arrays import unit
 from mmsearch.errors import BadFilter, CorruptIndex, StoreLocked, StoreNotFound
-from mmsearch.fusion import unit
 from mmsearch.records import Scalar, SpaceId
 from mmsearch.store.lance import CONVERTED, Store
 from mmsearch.store.manifest import Manifest, SourceEntry, read_manifest, write_manifest

@@ -8,6 +8,7 @@ import torch
 from open_clip import CLIP
 from torch import Tensor
 
+from mmsearch.digests import digest_of_json
 from mmsearch.training import model
 from mmsearch.training.align import ClassTask
 from mmsearch.training.averaging import copies
@@ -17,7 +18,7 @@ from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.prefix import split_tower
 from mmsearch.training.prototypes import fit_prototypes
 from mmsearch.training.recipe import Backbone
-from mmsearch.training.stage_files import StageRecord, digest_of, recall_stage, remember_stage
+from mmsearch.training.stage_files import StageRecord, recall_stage, remember_stage
 
 COUNT, TEXTS, CLASSES = 24, 40, 6
 OPTIONS = Backbone(
@@ -137,7 +138,7 @@ def test_the_best_mix_that_keeps_the_agreement(
 
 def test_a_stage_is_taken_again_with_its_curve(tmp_path: Path) -> None:
     made, again = tiny(1), tiny(2)
-    file = tmp_path / f"aligned-{digest_of(['a', 1])}.safetensors"
+    file = tmp_path / f"aligned-{digest_of_json(['a', 1])}.safetensors"
     lines = []
     for number, clip in enumerate((made, again)):
         with MetricsLog(tmp_path / f"{number}.jsonl") as log:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmsearch.errors import InputError, MissingDependency
+from mmsearch.extras import package_folder
 from mmsearch.training.captions import photo_captions
 from mmsearch.training.card import Measures, write_card
 from mmsearch.training.corpus import (
@@ -17,7 +18,6 @@ from mmsearch.training.corpus import (
 from mmsearch.training.data import Picture
 from mmsearch.training.recipe import ImageTower, Recipe
 from mmsearch.training.scenes import article, compose
-from mmsearch.training.teachers import package_folder
 from mmsearch.training.texts import TextTable, class_rows, picture_rows
 
 NOUNS = """  1 This software and database is being provided
