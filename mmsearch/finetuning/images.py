@@ -26,8 +26,8 @@ from mmsearch.finetuning.sampling import PLAIN_VIEW
 from mmsearch.finetuning.start import StartModel
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Ids, Pixels
-from mmsearch.training.features import Forward, forward_of
-from mmsearch.training.prefix import Suffix, block_count, cached_prefix, split_tower
+from mmsearch.training.activations import Forward, forward_of
+from mmsearch.training.tower_split import Suffix, block_count, cached_prefix, split_tower
 
 Readable: TypeAlias = NDArray[np.bool_]
 # Activations take at most so much disk; beyond it they are computed anew in every step.

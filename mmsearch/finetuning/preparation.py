@@ -27,7 +27,7 @@ from mmsearch.progress import ProgressListener
 from mmsearch.sources import Source
 from mmsearch.training.distributed import local_device
 from mmsearch.training.loop import LoopOptions, Trainee
-from mmsearch.training.prefix import block_count
+from mmsearch.training.tower_split import block_count
 
 # Of the weight of staying near the start, once the towers have learned their part.
 REFIT_KEEP = 2.0
