@@ -15,11 +15,11 @@ from typing import Any
 
 from mmsearch.errors import ConfigError, InputError
 from mmsearch.files import write_atomically
-from mmsearch.finetuning import split_file
-from mmsearch.finetuning.general import GeneralScore
+from mmsearch.finetuning.data import split_file
 from mmsearch.finetuning.options import FinetuneOptions
-from mmsearch.finetuning.soup import Sweep, SweepPoint, SweepScore
+from mmsearch.finetuning.scoring.general import GeneralScore
 from mmsearch.records import printable_path
+from mmsearch.training.weight_interpolation import Sweep, SweepPoint, SweepScore
 
 # What may differ from the run that is resumed: it changes no weight.
 _NO_MATTER = ("resume", "tensorboard", "device", "out", "trials", "checkpoint_every", "micro_batch")
