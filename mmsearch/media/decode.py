@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -174,6 +175,33 @@ def _named_faults(
     data: bytes, use: Callable[[str], _Result], *, where: str, bounds: MediaBounds
 ) -> _Result:
     """What `use` makes of the file's format, with any fault of a codec as an error that says so."""
+    name = _format_of(data, where)
+    with _clear_errors(name, where=where, bounds=bounds):
+        return use(name)
+
+
+@contextmanager
+def opened(path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> Iterator[Image.Image]:
+    """Opens an image file within the bounds and leaves its mode, size and orientation alone.
+
+    For callers that need the alpha channel, or a draft size of their own; `decode` is for all
+    others. Raises UnreadableMedia or MediaTooLarge, also for what Pillow raises inside the block.
+    """
+    where = one_line(path)
+    data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+    name = _format_of(data, where)
+    with _clear_errors(name, where=where, bounds=bounds):
+        if name == "jxl":
+            _check_size(*jxl_size(data), bounds)
+            yield decode_jxl(data)[0]
+            return
+        _let_pillow_open(bounds.max_pixels)
+        with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
+            _check_size(*image.size, bounds)
+            yield image
+
+
+def _format_of(data: bytes, where: str) -> str:
     name = sniff(data[:SNIFF_BYTES])
     raw = raw_format(data) if name in (None, "tiff") else None
     if raw is not None:
@@ -186,9 +214,15 @@ def _named_faults(
             f"{where}: not a picture that mmsearch opens ({describe(data[:SNIFF_BYTES])}); "
             "convert it to PNG or JPEG, or exclude it"
         )
+    return name
+
+
+@contextmanager
+def _clear_errors(name: str, *, where: str, bounds: MediaBounds) -> Iterator[None]:
+    """Turns whatever a codec raises into an MMSearchError that names the file."""
     try:
         with guarded(name):
-            return use(name)
+            yield
     except MMSearchError as fault:
         raise type(fault)(f"{where}: {fault}") from fault
     except Image.DecompressionBombError as fault:
