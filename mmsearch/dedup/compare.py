@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from mmsearch.dedup.comparison import Examined, compare_examined
 from mmsearch.dedup.results import Box, Relation
 from mmsearch.dedup.views import ORIENTATIONS
-from mmsearch.media import MediaBounds, content_hash, decode
+from mmsearch.dedup.whole_comparison import WholeFile, compare_whole, read_whole
+from mmsearch.media import MediaBounds, content_hash, read_content
+from mmsearch.media.bounds import read_bytes
 
 Verdict: TypeAlias = Literal["bytes", "pixels", "edited", "different"]
 
@@ -47,11 +48,15 @@ def compare_files(
     """
     if content_hash(first) == content_hash(second):
         return Comparison("bytes", 1.0, "upright", "the files hold the same bytes", "exact")
-    one, two = (decode(path, bounds=bounds or MediaBounds()) for path in (first, second))
-    if one.image.size == two.image.size and one.image.tobytes() == two.image.tobytes():
-        evidence = f"all {one.width} x {one.height} pixels are equal once decoded"
-        return Comparison("pixels", 1.0, "upright", evidence, "exact")
-    found = compare_examined(*(Examined.of(e.image, e.width, e.height) for e in (one, two)))
+    bounds = bounds or MediaBounds()
+    one, two = (
+        read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+        for path in (first, second)
+    )
+    wholes = [read_whole(data, bounds) for data in (one, two)]
+    if read_content(one, bounds=bounds) == read_content(two, bounds=bounds):
+        return Comparison("pixels", 1.0, "upright", _all_equal(wholes[0]), "exact")
+    found = compare_whole(*wholes)
     name = ORIENTATIONS[found.orientation].name
     if found.judgement == "different" or found.similarity < threshold:
         reason = found.reason
@@ -61,3 +66,10 @@ def compare_files(
     return Comparison(
         "edited", found.similarity, name, found.reason, found.judgement, found.changes
     )
+
+
+def _all_equal(whole: WholeFile) -> str:
+    pixels = f"all {whole.pictures[0].width} x {whole.pictures[0].height} pixels"
+    if whole.frames > 1:
+        pixels += f" of {whole.frames:,} frames or pages, and their times,"
+    return f"{pixels} are equal once decoded"

@@ -11,10 +11,11 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from mmsearch.dedup.comparison import Examined, PairComparison, compare_examined
+from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.keypoints import Keypoints
+from mmsearch.dedup.whole_comparison import WholeFile, compare_whole, read_whole
 from mmsearch.errors import InputError
-from mmsearch.media import MediaBounds, content_hash, decode
+from mmsearch.media import MediaBounds, content_hash
 from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
 from mmsearch.records import real_path
@@ -39,14 +40,12 @@ class FileOf:
 
 
 @lru_cache(maxsize=_EXAMINED_KEPT)
-def examine(file: FileOf, bounds: MediaBounds) -> Examined | None:
-    """The decoded picture; None where the file is gone, damaged or no longer as indexed."""
+def examine(file: FileOf, bounds: MediaBounds) -> WholeFile | None:
+    """The decoded file; None where it is gone, damaged or no longer as indexed."""
     try:
-        data = read_indexed(file, bounds)
-        decoded = decode(data, bounds=bounds, draft=_DRAFT)
+        return read_whole(read_indexed(file, bounds), bounds, draft=_DRAFT)
     except InputError:
         return None
-    return Examined.of(decoded.image, decoded.width, decoded.height)
 
 
 def read_indexed(file: FileOf, bounds: MediaBounds) -> bytes:
@@ -61,13 +60,13 @@ def read_indexed(file: FileOf, bounds: MediaBounds) -> bytes:
 def compare_pair(pair: tuple[FileOf, FileOf], bounds: MediaBounds) -> PairComparison | None:
     """None where one of the files cannot be read as indexed."""
     first, second = (examine(file, bounds) for file in pair)
-    return None if first is None or second is None else compare_examined(first, second)
+    return None if first is None or second is None else compare_whole(first, second)
 
 
 def keypoints_of(file: FileOf, bounds: MediaBounds) -> Keypoints | None:
     """Local features; None where the file cannot be read as indexed."""
-    picture = examine(file, bounds)
-    return None if picture is None else picture.keypoints
+    whole = examine(file, bounds)
+    return None if whole is None else whole.pictures[0].keypoints
 
 
 def on_every_core(

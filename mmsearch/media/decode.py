@@ -19,7 +19,7 @@ from mmsearch.media.formats import SNIFF_BYTES, describe, register, sniff
 from mmsearch.media.frames import list_frames, representative_frame
 from mmsearch.media.guard import guarded
 from mmsearch.media.jxl import decode_jxl, jxl_is_animated, jxl_size
-from mmsearch.media.orientation import orientation_of, upright
+from mmsearch.media.orientation import covered_box, orientation_of, upright
 from mmsearch.media.raw import describe_raw, raw_format
 
 DEFAULT_BOUNDS: Final = MediaBounds()
@@ -53,7 +53,8 @@ class Decoded:
     The image is smaller than that where draft scaling was asked for. format: a key of FORMATS.
     frames: frames of an animation or pages of a TIFF (counted up to 1000), else 1. alpha: mode L,
     of the image's size, None where every pixel is opaque. content: None where it was not asked for
-    or would cost another decoding.
+    or would cost another decoding. covers: which box of `image` (left, top, right, bottom in its
+    pixels) is the picture; draft scaling rounds up, so that the last pixels reach beyond it.
     """
 
     image: Image.Image
@@ -63,6 +64,7 @@ class Decoded:
     frames: int
     alpha: Image.Image | None = None
     content: PictureContent | None = None
+    covers: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +286,8 @@ def _decode_jpeg(
     image.load()
     whole = _content([Frame(image, 0, 0)], data, "jpeg") if content and image.size == size else None
     width, height = size[::-1] if sideways else size
-    return replace(_decoded(image, "jpeg", 1, whole), width=width, height=height)
+    covers = covered_box(image.size, size, orientation_of(image)) if image.size != size else None
+    return replace(_decoded(image, "jpeg", 1, whole), width=width, height=height, covers=covers)
 
 
 def _decoded(frame: Image.Image, name: str, frames: int, content: PictureContent | None) -> Decoded:

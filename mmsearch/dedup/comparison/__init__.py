@@ -3,7 +3,7 @@
 `compare_examined` is what both `mmsearch same` and a plan rest on.
 """
 
-from mmsearch.dedup.comparison.comparing import PairComparison, compare_examined
+from mmsearch.dedup.comparison.comparing import PairComparison, compare_examined, unrelated
 from mmsearch.dedup.comparison.examined import Examined
 
-__all__ = ["Examined", "PairComparison", "compare_examined"]
+__all__ = ["Examined", "PairComparison", "compare_examined", "unrelated"]

@@ -18,7 +18,7 @@ ColourChange: TypeAlias = Literal["same", "tone", "grey", "hue", "other"]
 # Levels (of 255) by which codecs move the mean colour of a patch.
 _TOLERANCE = 12.0
 # Of the weight, how much one transformation must explain.
-_EXPLAINED, _ENOUGH = 0.5, 0.99
+_EXPLAINED, _ENOUGH, _SAME = 0.5, 0.99, 0.97
 # A more complex explanation must explain so much more.
 _SIMPLER = 0.01
 _KNOTS = 7
@@ -56,7 +56,7 @@ def compare_colours(first: Floats, second: Floats, weights: Floats, slack: Float
         explained = float(np.average(excess <= _TOLERANCE, weights=weights + 1e-9))
         if best is None or explained > best[0] + _SIMPLER:
             best = explained, change, excess, lost_by
-        if explained >= _ENOUGH:
+        if explained >= (_SAME if change == "same" else _ENOUGH):
             break
     assert best is not None
     explained, change, residual, lost_by = best

@@ -60,15 +60,15 @@ def compare_examined(first: Examined, second: Examined) -> PairComparison:
             best = compared
         if judgement != "different":
             break
-    return best or _unrelated()
+    return best or unrelated("neither can be laid over the other")
 
 
 def _rank(compared: PairComparison) -> tuple[bool, float]:
     return compared.judgement != "different", compared.similarity
 
 
-def _unrelated() -> PairComparison:
-    reason = "neither can be laid over the other"
+def unrelated(reason: str) -> PairComparison:
+    """Different pictures, of which neither lies anywhere on the other."""
     return PairComparison("different", 0.0, reason, np.eye(3), 0.0, 0.0, 0, (), "other", 0)
 
 

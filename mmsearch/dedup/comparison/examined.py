@@ -23,12 +23,22 @@ class Examined:
     height: int
 
     @classmethod
-    def of(cls, image: Image.Image, width: int, height: int) -> "Examined":
-        """image: RGB, upright, of any size. width, height: of the original, in pixels."""
+    def of(
+        cls,
+        image: Image.Image,
+        width: int,
+        height: int,
+        covers: tuple[float, float, float, float] | None = None,
+    ) -> "Examined":
+        """image: RGB, upright, of any size. width, height: of the original, in pixels.
+
+        covers: the box of the image that is the picture, in its pixels; all of it by default.
+        """
         longer = max(image.size)
-        if longer > LARGEST_SIDE:
-            size = tuple(max(round(side * LARGEST_SIDE / longer), 1) for side in image.size)
-            image = image.resize((size[0], size[1]), Image.Resampling.BOX, reducing_gap=None)
+        if longer > LARGEST_SIDE or covers is not None:
+            scale = min(LARGEST_SIDE / max(width, height), 1.0)
+            size = max(round(width * scale), 1), max(round(height * scale), 1)
+            image = image.resize(size, Image.Resampling.BOX, box=covers)
         return cls(image, width, height)
 
     @cached_property

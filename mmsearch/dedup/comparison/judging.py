@@ -38,13 +38,16 @@ _FINE_SIDE, _FINE_RADIUS, _PAGE_RADIUS = 512, 1, 2
 # Of a page, form or chart: how much of the ink may be other ink. At the side of a
 # page two digits are told apart; copies that were scanned again have none, 0.5% at most.
 _PAGE_SIDE = 1024
-_OTHER_INK, _SAME_INK, _INK_LEVELS = 0.006, 0.0025, 12.0
+_OTHER_INK, _SAME_INK, _INK_LEVELS = 0.006, 0.004, 12.0
 # Where nearly all is blank, a drawing in place of another one is no overlay.
 _BLANK, _MOST_CHANGED_ON_PAPER = 0.6, 0.12
 _MOST_FINE_STRAY = 0.06
 # One image: nothing but resolution, compression and quarter turns differ.
 _WHOLE, _LEVEL_DEGREES, _ASPECT = 0.985, 0.4, 0.02
-_SAME_SHIFT, _SAME_STRAY, _SAME_MATCHED, _SAME_JITTER = 7.0, 0.004, 0.97, 0.45
+# Levels by which compression moves colours, and by which a palette does.
+_SAME_SHIFTS = {"same": 7.0, "tone": 3.5}
+_SAME_STRAY, _SAME_MATCHED, _SAME_JITTER = 0.004, 0.97, 0.45
+_SAME_FINE_STRAY = 0.008
 _SHARP_PATCHES = 20
 
 
@@ -182,7 +185,7 @@ def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tup
             return "different", f"{found.changed:.0%} of the area shows something else"
     if found.one_sided < _WATERMARK_SIDED and details.stray > _MOST_FINE_STRAY:
         return "different", f"{details.stray:.0%} of the details differ"
-    same = details.stray <= _SAME_STRAY and details.other_ink <= _SAME_INK
+    same = details.stray <= _SAME_FINE_STRAY and details.other_ink <= _SAME_INK
     return ("same image" if same and _is_one_image(first, second, laid, found)
             else "edited version"), ""  # fmt: skip
 
@@ -281,8 +284,7 @@ def _is_one_image(first: Examined, second: Examined, laid: Laid, found: Measures
         and not found.changes
         and found.stray <= _SAME_STRAY
         and found.matched >= _SAME_MATCHED
-        and found.colours.change == "same"
-        and found.colours.shift <= _SAME_SHIFT
+        and found.colours.shift <= _SAME_SHIFTS.get(found.colours.change, 0.0)
         and found.jitter <= _SAME_JITTER
     )
 

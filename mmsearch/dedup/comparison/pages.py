@@ -16,6 +16,8 @@ from mmsearch.records import Floats, Pixels
 _PAPER_LEVELS, _INK = 28, 8.0
 _INKY, _LEAST_PAPER = 0.8, 0.2
 _OTHER_GROUND = 45
+# Paper is light, a blackboard or a screen at night is dark; what is neither is a photograph's.
+_DARKEST_PAPER, _LIGHTEST_BOARD = 165, 55
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ def page_of(pixels: Pixels) -> Page | None:
     grey = pixels.astype(np.float32).mean(axis=2)
     counts = np.convolve(np.bincount(grey.astype(np.uint8).ravel(), minlength=256), np.ones(9))
     level = float(counts.argmax() - 4)
+    if _DARKEST_PAPER > level > _LIGHTEST_BOARD:
+        return None
     height, width = grey.shape
     patches = grey.reshape(height // PATCH, PATCH, width // PATCH, PATCH).swapaxes(1, 2)
     patches = patches.reshape(*patches.shape[:2], PATCH * PATCH)
