@@ -29,7 +29,6 @@ SAME: dict[str, Edit] = {
     "twice the size": lambda image: image.resize((image.width * 2, image.height * 2)),
     "mirrored": ImageOps.mirror,
     "turned": lambda image: image.transpose(Image.Transpose.ROTATE_90),
-    "palette": lambda image: image.quantize(256).convert("RGB"),
 }
 
 

@@ -60,7 +60,7 @@ def _probes() -> NDArray[np.float64]:
 
 
 def _inside(places: NDArray[np.float64]) -> Mask:
-    inside: Mask = np.abs(places).max(axis=0) <= 1 + 1e-3
+    inside: Mask = np.abs(places).max(axis=0) < 1
     return inside
 
 
@@ -118,7 +118,8 @@ class Grid:
 
     def inside(self, matrix: Matrix) -> Mask:
         """bool (height, width): where the second picture has pixels, by `matrix`."""
-        corners = np.array([[0, self.width, 0, self.width], [0, 0, self.height, self.height]])
+        right, bottom = self.width - 0.5, self.height - 0.5
+        corners = np.array([[0.5, right, 0.5, right], [0.5, 0.5, bottom, bottom]])
         if _inside(mapped(matrix @ self.to_first, corners)).all():
             return np.ones((self.height, self.width), np.bool_)
         across, down = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
