@@ -5,8 +5,11 @@ centre says what the picture is, and of these the ones with most detail are weig
 other. Small groups are weighed whole.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison_pool import FileOf, on_every_core, read_indexed
@@ -17,10 +20,12 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 
 # Duels grow with the square of the candidates.
-_CANDIDATES = 5
+_CANDIDATES = 6
 _WHOLE_GROUP = 4
 # Of a group, how many files must be one image for the rest to be versions of it.
 _MAJORITY, _FEWEST = 0.3, 3
+# Others of one size that say which detail is shared, and how much less of it another one may share.
+_PEERS, _APART = 2, 0.12
 # Of the most pixels among the candidates; below, others hold more detail for sure.
 _PIXELS = 0.45
 
@@ -69,13 +74,27 @@ class Keeping:
         if len(places) <= _WHOLE_GROUP:
             return places
         centre = max(places, key=lambda place: (self._same_as(place, places), -place))
+        upright = self._upright(centre, places)
         same = [place for place in places if self._same(centre, place)]
         if len(same) >= max(_MAJORITY * len(places), _FEWEST):
             places = same
+        standing = [place for place in places if place in upright]
+        places = standing if len(standing) > 1 else places
         most = max(self._pixels(place) for place in places)
         places = [place for place in places if self._pixels(place) >= _PIXELS * most]
         places.sort(key=lambda place: (-self.items[place].size, self.items[place].key))
         return places[:_CANDIDATES]
+
+    def _upright(self, centre: int, places: Sequence[int]) -> set[int]:
+        """The places that are turned as most of the group are; edits seldom turn a picture."""
+        turns = {centre: 0}
+        for place in places:
+            found = None if place == centre else self.comparer.known(centre, place)
+            if found is not None and found.judgement != "different":
+                turns[place] = found.orientation
+        counts = Counter(turns.values())
+        most = max(counts, key=lambda turn: (counts[turn], -turn))
+        return {place for place, turn in turns.items() if turn == most}
 
     def _pixels(self, place: int) -> int:
         return self.items[place].width * self.items[place].height
@@ -110,6 +129,38 @@ def _facts(found: PairComparison) -> RegistrationFacts:
     )
 
 
+def _in_agreement(read: list[tuple[int, Candidate]]) -> list[tuple[int, Candidate]]:
+    """The candidates whose fine detail the others of their size share.
+
+    All copies come from the original, so its detail is in each of them, as far as it was kept.
+    Grain that was added, and what blur left, is in none of the others.
+    """
+    shared: dict[int, float] = {}
+    for number, candidate in read:
+        peers = [
+            _detail_correlation(candidate, other)
+            for _, other in read
+            if other is not candidate and other.close.shape == candidate.close.shape
+        ]
+        if len(peers) >= _PEERS:
+            shared[number] = float(np.mean(peers))
+    best = max(shared.values(), default=0.0)
+    kept = [(number, each) for number, each in read if shared.get(number, best) >= best - _APART]
+    return kept or read
+
+
+def _detail_correlation(one: Candidate, other: Candidate) -> float:
+    """Correlation of the second differences of luminance, of pictures on one grid of pixels."""
+    details = []
+    for candidate in (one, other):
+        levels = candidate.close.astype(np.float32)
+        detail = 4 * levels[1:-1, 1:-1] - levels[2:, 1:-1] - levels[:-2, 1:-1]
+        detail -= levels[1:-1, 2:] + levels[1:-1, :-2]
+        details.append(detail - detail.mean() if detail.size else detail)
+    power = float(np.linalg.norm(details[0]) * np.linalg.norm(details[1]))
+    return float((details[0] * details[1]).sum()) / power if power else 0.0
+
+
 def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
     """None where no two of the files can be read and compared."""
     read: list[tuple[int, Candidate]] = []
@@ -122,6 +173,7 @@ def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
         read.append((number, candidate))
     if not read:
         return None
+    read = _in_agreement(read)
     place = {number: at for at, (number, _) in enumerate(read)}
     facts = {
         (place[one], place[two]): found
