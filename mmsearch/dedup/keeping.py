@@ -37,6 +37,11 @@ class _Race:
     files: tuple[FileOf, ...]
     facts: dict[tuple[int, int], RegistrationFacts]
 
+    @property
+    def name(self) -> str:
+        """The same for the same files, contents, times and registrations."""
+        return " ".join(f"{each.image_hash} {each.modified} {each.uri}" for each in self.files)
+
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
@@ -54,16 +59,24 @@ class Keeping:
         pairs = [(places[0], place) for places in chosen for place in places[1:]]
         self.comparer.prepare(pairs, "comparing candidates")
         races = [self._race(places) for places in chosen]
-        self.comparer.progress.start("choosing originals", len(races))
-        choices = on_every_core(
-            run_race, races, self.comparer.bounds, self.comparer.progress, at_once=4
-        )
+        choices = self._choices(races)
         return [
             (tuple(places[number] for number in choice.order), choice.reason)
             if choice is not None
             else ((), "")
             for places, choice in zip(chosen, choices, strict=True)
         ]
+
+    def _choices(self, races: Sequence[_Race]) -> list[Choice | None]:
+        """Of each race, what an earlier run decided or what is decided now."""
+        cache, progress = self.comparer.cache, self.comparer.progress
+        fresh = [race for race in races if cache.choice(race.name) is None]
+        progress.start("choosing originals", len(fresh))
+        found = on_every_core(run_race, fresh, self.comparer.bounds, progress, at_once=4)
+        for race, choice in zip(fresh, found, strict=True):
+            if choice is not None:
+                cache.add_choice(race.name, choice)
+        return [cache.choice(race.name) for race in races]
 
     def _candidates(self, group: Sequence[int]) -> list[int]:
         """Places, each content once."""

@@ -33,7 +33,7 @@ class Comparer:
         bounds: MediaBounds,
         progress: ProgressListener,
     ) -> None:
-        self._items, self._cache = items, cache
+        self._items, self.cache = items, cache
         self.bounds, self.progress = bounds, progress
 
     def file(self, place: int) -> FileOf:
@@ -46,7 +46,7 @@ class Comparer:
         for pair in pairs:
             files = self._ordered(*pair)
             names = files[0].image_hash, files[1].image_hash
-            if names[0] != names[1] and self._cache.get(names) is None:
+            if names[0] != names[1] and self.cache.get(names) is None:
                 asked.setdefault(names, files)
         if not asked:
             return
@@ -55,25 +55,25 @@ class Comparer:
         answers = on_every_core(compare_pair, jobs, self.bounds, self.progress)
         for names, found in zip(asked, answers, strict=True):
             if found is not None:
-                self._cache.add({names: found})
+                self.cache.add({names: found})
 
     def compare(self, first: int, second: int) -> PairComparison | None:
         """The pictures at two places of the items; None where a file cannot be read as indexed."""
         files = self._ordered(first, second)
         names = files[0].image_hash, files[1].image_hash
-        known = self._cache.get(names)
+        known = self.cache.get(names)
         if known is None:
             known = compare_pair(files, self.bounds)
             if known is None:
                 return None
-            self._cache.add({names: known})
+            self.cache.add({names: known})
         swapped = names[0] != self._items[first].image_hash
         return reversed_comparison(known) if swapped else known
 
     def known(self, first: int, second: int) -> PairComparison | None:
         """What was found of the two before; None where they were never compared."""
         files = self._ordered(first, second)
-        found = self._cache.get((files[0].image_hash, files[1].image_hash))
+        found = self.cache.get((files[0].image_hash, files[1].image_hash))
         if found is None or files[0].image_hash == self._items[first].image_hash:
             return found
         return reversed_comparison(found)

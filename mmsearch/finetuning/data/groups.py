@@ -11,16 +11,21 @@ from pathlib import Path
 
 from mmsearch.arrays import connected_components
 from mmsearch.dedup.edited import find_edited
+from mmsearch.dedup.prints import SIDE
 from mmsearch.dedup.texts import normalised
 from mmsearch.evaluation.zero_shot import class_title
 from mmsearch.finetuning.data.fingerprints import Prints
 from mmsearch.progress import ProgressListener
+from mmsearch.records import Pixels
 
 # A text that this share of all items have names a kind of thing, not one: the smallest split is
 # usually a tenth, and a group may not outgrow it.
 _KIND_SHARE = 0.05
 # A text that half of a class's items have describes the class.
 _CLASS_SHARE = 0.5
+# Of the 256 patches of a thumbnail: a drawing with fewer agrees with too many others. Levels of
+# standard deviation below which a patch is flat.
+_LEAST_TELLING, _FLAT_LEVELS = 64, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,14 @@ def _nearly_equal(prints: Prints) -> Iterator[tuple[int, int]]:
     digests = sorted(first, key=lambda digest: prints.rows[digest])
     thumbnails = prints.thumbnails[[prints.rows[digest] for digest in digests]]
     for one, other in find_edited(thumbnails).found.pairs.tolist():
-        yield first[digests[one]], first[digests[other]]
+        if min(_telling(thumbnails[row]) for row in (one, other)) >= _LEAST_TELLING:
+            yield first[digests[one]], first[digests[other]]
+
+
+def _telling(thumbnail: Pixels) -> int:
+    """thumbnail: uint8 (SIDE, SIDE). How many patches of 8 x 8 show anything."""
+    patches = thumbnail.reshape(SIDE // 8, 8, SIDE // 8, 8).swapaxes(1, 2)
+    return int((patches.reshape(-1, 64).std(axis=1) > _FLAT_LEVELS).sum())
 
 
 def _equal(values: Sequence[str | None]) -> Iterator[tuple[int, int]]:
