@@ -29,7 +29,7 @@ CACHE_NAME, _OLD_CACHE_NAMES = "prints-2.bin", ("prints.bin",)
 _COLUMNS = (
     "_uid", "key", "source", "uri", "text", "width", "height", "_size", "_mtime", "_image_hash",
 )  # fmt: skip
-_RECORD = np.dtype(
+RECORD = np.dtype(
     [
         ("hash", "S32"),
         ("sharpness", "<f4"),
@@ -126,9 +126,9 @@ class PrintCache:
         path.touch()
         for name in _OLD_CACHE_NAMES:
             path.with_name(name).unlink(missing_ok=True)
-        whole = path.stat().st_size // _RECORD.itemsize
+        whole = path.stat().st_size // RECORD.itemsize
         with path.open("r+b") as file:
-            file.truncate(whole * _RECORD.itemsize)
+            file.truncate(whole * RECORD.itemsize)
         self._reload()
 
     @staticmethod
@@ -159,7 +159,7 @@ class PrintCache:
     def _reload(self) -> None:
         empty = self._path.stat().st_size == 0
         self._records = (
-            np.zeros(0, _RECORD) if empty else np.memmap(self._path, dtype=_RECORD, mode="r")
+            np.zeros(0, RECORD) if empty else np.memmap(self._path, dtype=RECORD, mode="r")
         )
         self._rows = {name.decode(): row for row, name in enumerate(self._records["hash"])}
 
@@ -211,7 +211,7 @@ class PrintCache:
                     for (name, _), print_ in zip(part, prints, strict=True)
                     if print_ is not None
                 ]
-                records = np.zeros(len(found), _RECORD)
+                records = np.zeros(len(found), RECORD)
                 for record, (name, print_) in zip(records, found, strict=True):
                     record["hash"] = name.encode()
                     record["sharpness"] = print_.sharpness

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from mmsearch.dedup.edited import EditedPairs, align_pairs, find_edited
+from mmsearch.dedup.edited import EditedPairs, find_edited
 from mmsearch.dedup.equal_pixels import EqualContents, groups_of_equal
 from mmsearch.dedup.items import Item, PrintCache, read_indexed
 from mmsearch.dedup.options import DedupOptions
@@ -26,7 +24,7 @@ from mmsearch.media import MediaBounds, decode
 from mmsearch.progress import ProgressListener
 from mmsearch.records import real_path
 
-MEMORY_NAME, MET_NAME, WHOLE_NAME = "pairs.npz", "met.npz", "whole.npz"
+MEMORY_NAME, WHOLE_NAME = "pairs.npz", "whole.npz"
 _EQUAL_BYTES, _EQUAL_PIXELS = 2.0, 1.5
 
 
@@ -68,48 +66,6 @@ class PictureFinder:
                     pairs += self._named(first, digests, *self._edited(hashes, frames))
         return pairs
 
-    def meet(self, unmet: Sequence[tuple[int, int]]) -> Iterator[Pair]:
-        """The pairs of places that were asked for, compared now if they never were; those that
-        agree."""
-        digests = self._digests({self.items[p].image_hash: p for pair in unmet for p in pair})
-        asked: list[tuple[tuple[int, int], HashPair]] = []
-        for pair in unmet:
-            one, two = (self.items[place].image_hash for place in pair)
-            if one == two:
-                if "bytes" in self.options.tiers:
-                    yield _equal_bytes(*pair)
-            elif digests.get(one) and digests.get(one) == digests.get(two):
-                if "pixels" in self.options.tiers:
-                    yield _equal_pixels(*pair)
-            elif "edited" in self.options.tiers and self._may_be_edited(one, two):
-                asked.append((pair, (one, two)))
-        met = Verdicts(self.folder / MET_NAME, "met")
-        pairs = {_sorted(*both) for _, both in asked}
-        met.add(self._aligned([pair for pair in sorted(pairs) if met.get(pair) is None]))
-        met.save(self._present)
-        whole = self._whole_verdicts()
-        for pair, both in asked:
-            found = met.get(_sorted(*both))
-            if found is not None and found.agreement >= self.threshold:
-                swapped = both[0] > both[1]
-                turn = int(INVERSE[found.orientation]) if swapped else found.orientation
-                yield from self._confirmed(pair, found.agreement, turn, whole)
-        whole.save(self._present)
-
-    def _aligned(self, pairs: Sequence[HashPair]) -> dict[HashPair, Verdict]:
-        """pairs: of pictures with fingerprints, whatever they agree to."""
-        if not pairs:
-            return {}
-        names = sorted({name for pair in pairs for name in pair})
-        place = {name: number for number, name in enumerate(names)}
-        rows = [row for name in names if (row := self.cache.row(name)) is not None]
-        asked = np.array([[place[name] for name in pair] for pair in pairs])
-        found = align_pairs(self.cache.thumbnails(rows), asked)
-        return {
-            (names[one], names[two]): Verdict(agreement, turn)
-            for one, two, agreement, turn in found
-        }
-
     @property
     def _present(self) -> Set[str] | None:
         """The contents of the store's pictures; None where only some of them are looked at."""
@@ -139,11 +95,6 @@ class PictureFinder:
             if (row := self.cache.row(name)) is not None:
                 by_frames[self.cache.frames(row)].append(name)
         return {frames: names for frames, names in by_frames.items() if frames == 1 or names[1:]}
-
-    def _may_be_edited(self, one: str, two: str) -> bool:
-        rows = [self.cache.row(name) for name in (one, two)]
-        frames = {self.cache.frames(row) for row in rows if row is not None}
-        return None not in rows and len(frames) == 1
 
     def _edited(self, hashes: Sequence[str], frames: int) -> tuple[list[str], EditedPairs]:
         """Hashes in some order, and pairs of their places; what was finished is not done again."""

@@ -6,7 +6,14 @@ worker processes can use it without torch, and every refusal is one clear MMSear
 
 from mmsearch.media.bounds import MediaBounds, content_hash
 from mmsearch.media.content import PictureContent
-from mmsearch.media.decode import Decoded, Frame, decode, read_content, read_frames
+from mmsearch.media.decode import (
+    Decoded,
+    Frame,
+    decode,
+    opened,
+    read_content,
+    read_frames,
+)
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
 from mmsearch.media.pictures import PreparedPicture, read_picture, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
@@ -25,6 +32,7 @@ __all__ = [
     "content_hash",
     "decode",
     "describe_raw",
+    "opened",
     "prepare",
     "raw_format",
     "raw_format_of",

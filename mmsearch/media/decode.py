@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -16,7 +17,7 @@ from mmsearch.media.colour import on_white, to_rgb, to_srgb_and_alpha
 from mmsearch.media.content import ContentDigest, PictureContent
 from mmsearch.media.formats import SNIFF_BYTES, describe, register, sniff
 from mmsearch.media.frames import list_frames, representative_frame
-from mmsearch.media.guard import guarded
+from mmsearch.media.guard import guarded, let_pillow_open
 from mmsearch.media.jxl import decode_jxl, jxl_is_animated, jxl_size
 from mmsearch.media.orientation import covered_box, orientation_of, upright
 from mmsearch.media.raw import describe_raw, raw_format
@@ -136,7 +137,7 @@ def read_frames(
             image, more = decode_jxl(data)
             see(Frame(image, 0, 0, more or None), name)
             return
-        _let_pillow_open(bounds.max_pixels)
+        let_pillow_open(bounds.max_pixels)
         with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
             for frame in _walk(image, list_frames(image, name), bounds):
                 see(frame, name)
@@ -176,6 +177,33 @@ def _named_faults(
     data: bytes, use: Callable[[str], _Result], *, where: str, bounds: MediaBounds
 ) -> _Result:
     """What `use` makes of the file's format, with any fault of a codec as an error that says so."""
+    name = _format_of(data, where)
+    with _clear_errors(name, where=where, bounds=bounds):
+        return use(name)
+
+
+@contextmanager
+def opened(path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> Iterator[Image.Image]:
+    """Opens an image file within the bounds and leaves its mode, size and orientation alone.
+
+    For callers that need the alpha channel, or a draft size of their own; `decode` is for all
+    others. Raises UnreadableMedia or MediaTooLarge, also for what Pillow raises inside the block.
+    """
+    where = one_line(path)
+    data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+    name = _format_of(data, where)
+    with _clear_errors(name, where=where, bounds=bounds):
+        if name == "jxl":
+            _check_size(*jxl_size(data), bounds)
+            yield decode_jxl(data)[0]
+            return
+        let_pillow_open(bounds.max_pixels)
+        with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
+            _check_size(*image.size, bounds)
+            yield image
+
+
+def _format_of(data: bytes, where: str) -> str:
     name = sniff(data[:SNIFF_BYTES])
     raw = raw_format(data) if name in (None, "tiff") else None
     if raw is not None:
@@ -188,9 +216,15 @@ def _named_faults(
             f"{where}: not a picture that mmsearch opens ({describe(data[:SNIFF_BYTES])}); "
             "convert it to PNG or JPEG, or exclude it"
         )
+    return name
+
+
+@contextmanager
+def _clear_errors(name: str, *, where: str, bounds: MediaBounds) -> Iterator[None]:
+    """Turns whatever a codec raises into an MMSearchError that names the file."""
     try:
         with guarded(name):
-            return use(name)
+            yield
     except MMSearchError as fault:
         raise type(fault)(f"{where}: {fault}") from fault
     except Image.DecompressionBombError as fault:
@@ -221,7 +255,7 @@ def _decode(
         image, more = decode_jxl(data)
         whole = _content([Frame(image, 0, 0, more or None)], data, name) if content else None
         return _decoded(image, name, 2 if jxl_is_animated(data) else 1, whole)
-    _let_pillow_open(bounds.max_pixels)
+    let_pillow_open(bounds.max_pixels)
     with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
         _check_size(*image.size, bounds)
         if name == "jpeg":
@@ -304,13 +338,6 @@ def _check_size(width: int, height: int, bounds: MediaBounds) -> None:
             f"{width} x {height} pixels, the bound is {bounds.max_pixels:,} in all; "
             "raise max_pixels to read it"
         )
-
-
-def _let_pillow_open(max_pixels: int) -> None:
-    """Pillow refuses at twice its limit, for the whole process: only ever raised, never lowered."""
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and 2 * limit < max_pixels:
-        Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
 
 
 def _reason(fault: BaseException) -> str:

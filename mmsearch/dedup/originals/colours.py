@@ -1,0 +1,70 @@
+"""Which of two pictures of one scene was recoloured."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.dedup.originals.frame import Layer
+from mmsearch.records import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """How colours lie in the shared area.
+
+    own_colour: mean deviation of chroma, in levels, from what the luminance predicts; grey pictures
+    and tinted ones (sepia, duotone) have none. saturation: mean length of chroma.
+    clipped: share of channel values at either end of the scale.
+    low, high: luminance at the 2nd and the 98th percentile. mean: of luminance.
+    """
+
+    own_colour: float
+    saturation: float
+    clipped: float
+    low: float
+    high: float
+    mean: float
+
+
+def palette_of(layer: Layer, shared: NDArray[np.bool_]) -> Palette:
+    """shared: bool (h, w), at least one pixel."""
+    colours = layer.colours[shared]
+    luminance = colours @ np.array([0.299, 0.587, 0.114], np.float32)
+    chroma = colours[:, [2, 0]] - luminance[:, None]
+    # Curves of tints bend: a polynomial takes them in.
+    scaled = luminance / 255 - 0.5
+    design = np.stack([scaled**0, scaled, scaled**2, scaled**3], axis=1)
+    solution = np.linalg.lstsq(design, chroma, rcond=None)[0]
+    low, high = np.percentile(luminance, (2, 98))
+    return Palette(
+        own_colour=float(np.abs(chroma - design @ solution).mean()),
+        saturation=float(np.abs(chroma).mean()),
+        clipped=float(((colours < 1.5) | (colours > 253.5)).mean()),
+        low=float(low),
+        high=float(high),
+        mean=float(luminance.mean()),
+    )
+
+
+def contrast_of(first: Layer, second: Layer, shared: NDArray[np.bool_]) -> float:
+    """By how much the luminance of `second` varies for each level of `first`; 1 if alike."""
+    one, two = (layer.colours[shared].mean(axis=1) for layer in (first, second))
+    spread = float(one.std())
+    return float(np.cov(one, two)[0, 1] / spread**2) if spread > 1 else 1.0
+
+
+def tone_distance(first: Layer, second: Layer, shared: NDArray[np.bool_]) -> float:
+    """Mean difference in levels after smoothing; recompression leaves it below 2."""
+    one, two = (_coarse(layer.colours * shared[..., None]) for layer in (first, second))
+    weight = _coarse(np.repeat(shared[..., None].astype(np.float32), 3, axis=2))
+    full = weight > 0.9
+    return float(np.abs(one - two)[full].mean()) if full.any() else 0.0
+
+
+def _coarse(colours: Floats) -> Floats:
+    """Means of 8 x 8 pixels."""
+    height, width = (length // 8 * 8 for length in colours.shape[:2])
+    blocks = colours[:height, :width].reshape(height // 8, 8, width // 8, 8, -1)
+    means: Floats = blocks.mean(axis=(1, 3))
+    return means

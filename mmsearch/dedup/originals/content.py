@@ -1,0 +1,192 @@
+"""Which of two pictures of one scene shows more of it, and which carries something foreign.
+
+Works on two layers of one canvas. Around the shared area the surroundings of a crop continue what
+is inside; those of a frame, a bar, a screenshot or a collage begin with a step.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mmsearch.dedup.originals.frame import Layer
+from mmsearch.records import Floats
+
+# Strips thinner than this share of the side are within the tolerance of registration.
+_THIN: Final = 0.012
+# From which step on surroundings count as foreign: in units of the change beside the border.
+_STEP: Final = 2.5
+_SAMPLES: Final = 48
+# Levels (of 255) below which nothing is told apart.
+_FLAT: Final = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What one picture shows beyond another, as shares of the other's area.
+
+    scene: continues the shared area. foreign: begins with a step. blank: plain, as is the edge of
+    the shared area: more of a white background, of no weight.
+    """
+
+    scene: float
+    foreign: float
+    blank: float
+
+
+def surroundings(larger: Layer, smaller: Layer) -> Surroundings:
+    """What `larger` shows outside of `smaller`; each side of `smaller` is judged by itself."""
+    found = {"scene": 0.0, "foreign": 0.0, "blank": 0.0}
+    beyond = larger.shown & ~_filled(smaller)
+    area = max(_area(smaller.corners), 1.0)
+    luminance = larger.colours.mean(axis=2)
+    centre = smaller.corners.mean(axis=0)
+    height, width = beyond.shape
+    y, x = np.mgrid[0:height, 0:width] + 0.5
+    for one, two in zip(smaller.corners, np.roll(smaller.corners, -1, axis=0), strict=True):
+        length = float(np.linalg.norm(two - one))
+        if length < 8:
+            continue
+        normal = np.array([two[1] - one[1], one[0] - two[0]]) / length
+        if normal @ (centre - one) > 0:
+            normal = -normal
+        outside = ((x - one[0]) * normal[0] + (y - one[1]) * normal[1]) > 0
+        share = float((beyond & outside).sum()) / area
+        if share * area / length < max(_THIN * np.sqrt(area), 2.0):
+            continue
+        kind = _kind_of_border(larger, luminance, one, two, normal)
+        if kind:
+            found[kind] += share
+    return Surroundings(**found)
+
+
+def _kind_of_border(
+    layer: Layer,
+    luminance: Floats,
+    one: NDArray[np.float64],
+    two: NDArray[np.float64],
+    normal: NDArray[np.float64],
+) -> str:
+    """'scene', 'foreign', 'blank', or '' where too little of the border lies inside the layer."""
+    along = np.linspace(0.04, 0.96, _SAMPLES)[:, None]
+    border = one + (two - one) * along
+    depths = np.array([-6.0, -3.5, -1.75, 1.75, 3.5, 6.0])
+    places = border[None] + depths[:, None, None] * normal
+    values = np.stack(
+        [
+            ndimage.map_coordinates(
+                layer.colours[..., channel],
+                [places[..., 1] - 0.5, places[..., 0] - 0.5],
+                order=1,
+                mode="nearest",
+            )
+            for channel in range(3)
+        ],
+        axis=-1,
+    )
+    rows = np.clip(places[..., 1].astype(int), 0, luminance.shape[0] - 1)
+    columns = np.clip(places[..., 0].astype(int), 0, luminance.shape[1] - 1)
+    height, width = luminance.shape
+    within = (places >= 0).all(axis=-1) & (places[..., 0] < width) & (places[..., 1] < height)
+    usable = (layer.shown[rows, columns] & within)[:5].all(axis=0)
+    if usable.sum() < 6:
+        return ""
+    values = values[:, usable]
+    steps = np.abs(np.diff(values, axis=0)).mean(axis=2)
+    across = float(np.mean(steps[2]))
+    beside = float((np.mean(steps[1]) + np.mean(steps[3])) / 2)
+    inside = values[1:3].std(axis=1).mean()
+    outside = values[3:5].std(axis=1).mean()
+    if across < _FLAT and inside < 2 * _FLAT and outside < 2 * _FLAT:
+        return "blank"
+    # Plain paper beside a picture whose edge is not plain.
+    plain = np.mean(steps[3]) < 0.6 and outside < _FLAT and inside > 4 * _FLAT
+    return "foreign" if plain or across > _STEP * (beside + 1.0) else "scene"
+
+
+def _filled(layer: Layer) -> NDArray[np.bool_]:
+    """Where the layer shows something, grown by a pixel: its edge is blended with nothing."""
+    grown: NDArray[np.bool_] = ndimage.binary_dilation(layer.shown, iterations=2)
+    return grown
+
+
+def _area(corners: NDArray[np.float64]) -> float:
+    x, y = corners.T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Where two pictures differ, and who brought the difference in.
+
+    area: share of the shared area. leaning: above 0 if the first one carries the mark (sticker,
+    caption, logo), below 0 if the second; in units of the natural logarithm of a ratio of edges.
+    """
+
+    area: float
+    leaning: float
+
+
+def matched_colours(source: Floats, target: Floats) -> Floats:
+    """source, target: float32 (n, 3) → float32 (4, 3), the affine map between their colours.
+
+    Fitted twice, without the worst fifth the second time, which marks may cover.
+    """
+    design = np.concatenate([source, np.ones((len(source), 1), np.float32)], axis=1)
+    kept = np.ones(len(source), bool)
+    solution = np.zeros((4, 3), np.float32)
+    for _ in range(2):
+        solution = np.linalg.lstsq(design[kept], target[kept], rcond=None)[0].astype(np.float32)
+        error = np.abs(design @ solution - target).mean(axis=1)
+        kept = error <= np.quantile(error, 0.8)
+    return solution
+
+
+def marks(first: Layer, second: Layer) -> Marks:
+    """Looks for local differences on the area that both show."""
+    shared = ndimage.binary_erosion(first.shown & second.shown, iterations=3)
+    if shared.sum() < 400:
+        return Marks(0.0, 0.0)
+    one = _as_other(first.colours, second.colours, shared)
+    two = second.colours
+    forward = _beyond_neighbours(one, two)
+    backward = _beyond_neighbours(two, one)
+    difference = np.maximum(forward, backward) * shared
+    usual = float(np.median(difference[shared]))
+    changed = ndimage.uniform_filter(difference, 5) > max(14.0, 5 * usual)
+    changed &= shared
+    labels, count = ndimage.label(changed)
+    if not count:
+        return Marks(0.0, 0.0)
+    sizes = np.bincount(labels.ravel())[1:]
+    large = np.flatnonzero(sizes >= max(12, 0.0012 * shared.sum())) + 1
+    changed = np.isin(labels, large)
+    if not changed.any():
+        return Marks(0.0, 0.0)
+    band = ndimage.binary_dilation(changed, iterations=2) & shared
+    edges = [_edges(colours)[band] for colours in (one, two)]
+    leaning = float(np.log((edges[0].mean() + 1) / (edges[1].mean() + 1)))
+    return Marks(float(changed.sum() / shared.sum()), leaning)
+
+
+def _as_other(source: Floats, target: Floats, shared: NDArray[np.bool_]) -> Floats:
+    solution = matched_colours(source[shared], target[shared])
+    moved: Floats = source @ solution[:3] + solution[3]
+    return moved
+
+
+def _beyond_neighbours(one: Floats, two: Floats) -> Floats:
+    """float32 (h, w): by how much `two` lies outside of what `one` shows within a pixel."""
+    low = ndimage.minimum_filter(one, size=(3, 3, 1))
+    high = ndimage.maximum_filter(one, size=(3, 3, 1))
+    beyond: Floats = np.maximum(np.maximum(two - high, low - two), 0).max(axis=2)
+    return beyond
+
+
+def _edges(colours: Floats) -> Floats:
+    """float32 (h, w): the length of the gradient of the mean of the channels."""
+    grey = colours.mean(axis=2)
+    length: Floats = np.hypot(ndimage.sobel(grey, axis=0), ndimage.sobel(grey, axis=1)) / 4
+    return length

@@ -1,0 +1,154 @@
+"""What one file says about itself: header, metadata, name and the pixels it needs for comparing."""
+
+import io
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from mmsearch.dedup.originals.names import copy_hints
+from mmsearch.media import MediaBounds, decode
+from mmsearch.media.formats import SNIFF_BYTES, register, sniff
+from mmsearch.records import Pixels
+
+OVERVIEW_SIDE: Final = 768
+CLOSE_SIDE: Final = 768
+_LOSSLESS = frozenset({"png", "bmp", "gif", "tiff", "ppm", "tga", "pcx"})
+_CAMERA_TAGS = (ExifTags.Base.Make, ExifTags.Base.Model)
+_SHOT_TAGS = (ExifTags.Base.ExposureTime, ExifTags.Base.FNumber, ExifTags.Base.DateTimeOriginal)
+_EDITORS = ("photoshop", "gimp", "snapseed", "lightroom", "picsart", "canva", "paint", "affinity",
+            "pixelmator", "vsco", "darktable", "imagemagick", "facetune", "instagram")  # fmt: skip
+# Annex K of the JPEG standard: luminance at quality 50, row by row.
+_ANNEX_K: Final = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56], [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77], [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99],
+    ],
+    np.float64,
+)  # fmt: skip
+
+QuantTable = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvidence:
+    """What a file's bytes, name and time say.
+
+    width, height: of the upright picture, in pixels.
+    lossless: the format stores the pixels as they are (GIF counts, its palette is told apart).
+    quality: of a JPEG, 1 to 100, estimated from its luminance table; None for other formats.
+    table: int64 (8, 8), its luminance quantisation steps, row by row; None for other formats.
+    palette: the pixels are indices into at most 256 colours.
+    camera: 0 without metadata of a camera, 1 with its maker or model, 2 with the exposure or the
+        time of the shot as well, 1 less where an editor's name stands in it.
+    orientation: of EXIF, 1 to 8; 1 where there is none.
+    modified: in ns. hints: signs of a copy in the path (see `copy_hints`).
+    """
+
+    path: str
+    width: int
+    height: int
+    format: str
+    lossless: bool
+    quality: float | None
+    table: QuantTable | None
+    palette: bool
+    camera: float
+    exif: bool
+    orientation: int
+    bytes: int
+    modified: int
+    hints: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A file of a group with the pixels that choosing needs.
+
+    overview: uint8 (h, w, 3), the whole picture, its longer side at most OVERVIEW_SIDE.
+    close: uint8 (h, w), luminance of the middle at full size, sides at most CLOSE_SIDE.
+    corner: x and y of its top left pixel in the picture.
+    """
+
+    file: FileEvidence
+    overview: Pixels
+    close: Pixels
+    corner: tuple[int, int]
+
+
+def read_candidate(data: bytes, *, path: str, modified: int, bounds: MediaBounds) -> Candidate:
+    """Reads a file for `choose`. Raises UnreadableMedia or MediaTooLarge."""
+    image = decode(data, bounds=bounds).image
+    return candidate_of(image, read_evidence(data, path, modified, size=image.size))
+
+
+def candidate_of(image: Image.Image, file: FileEvidence) -> Candidate:
+    """image: decoded, upright, RGB, at full size."""
+    overview = image
+    if max(image.size) > OVERVIEW_SIDE:
+        overview = image.copy()
+        overview.thumbnail((OVERVIEW_SIDE, OVERVIEW_SIDE), Image.Resampling.BOX, reducing_gap=None)
+    left, top = (max(0, (side - CLOSE_SIDE) // 2) // 8 * 8 for side in image.size)
+    close = image.crop((left, top, min(image.width, left + CLOSE_SIDE),
+                        min(image.height, top + CLOSE_SIDE)))  # fmt: skip
+    luminance = close.convert("RGB").convert("L")
+    return Candidate(file, np.asarray(overview.convert("RGB")), np.asarray(luminance), (left, top))
+
+
+def read_evidence(data: bytes, path: str, modified: int, *, size: tuple[int, int]) -> FileEvidence:
+    """size: width and height of the upright picture. Reads the header only."""
+    name = sniff(data[:SNIFF_BYTES]) or ""
+    table, mode, camera, orientation, exif, lossless = None, "RGB", 0.0, 1, False, True
+    if name and name != "jxl":
+        with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
+            mode = image.mode
+            tables = getattr(image, "quantization", None) or {}
+            if 0 in tables:
+                table = np.array(tables[0], np.int64).reshape(8, 8)
+            camera, orientation, exif = _metadata(image)
+    lossless = name in _LOSSLESS or (name == "webp" and b"VP8L" in data[:64])
+    return FileEvidence(
+        path=path,
+        width=size[0],
+        height=size[1],
+        format=name,
+        lossless=lossless,
+        quality=None if table is None else estimate_quality(table),
+        table=table,
+        palette=mode in ("P", "PA", "1") or name == "gif",
+        camera=camera,
+        exif=exif,
+        orientation=orientation,
+        bytes=len(data),
+        modified=modified,
+        hints=copy_hints(path),
+    )
+
+
+def estimate_quality(table: QuantTable) -> float:
+    """Quality on libjpeg's scale of 1 to 100 whose table is nearest in the mean."""
+    # Steps of 1 are capped and say little; the mean ratio is what libjpeg scales by.
+    scale = float(100 * table.sum() / _ANNEX_K.sum())
+    quality = (200 - scale) / 2 if scale <= 100 else 5000 / scale
+    return float(np.clip(quality, 1, 100))
+
+
+def _metadata(image: Image.Image) -> tuple[float, int, bool]:
+    """The camera's share in the metadata, the orientation, and whether there is any EXIF."""
+    try:
+        exif = image.getexif()
+        inner = exif.get_ifd(ExifTags.IFD.Exif)
+    except (ValueError, OSError, SyntaxError, TypeError, LookupError, ArithmeticError):
+        return 0.0, 1, False
+    camera = float(any(exif.get(tag) for tag in _CAMERA_TAGS))
+    camera += any(inner.get(tag) or exif.get(tag) for tag in _SHOT_TAGS)
+    software = str(exif.get(ExifTags.Base.Software, "")).lower()
+    if camera and any(name in software for name in _EDITORS):
+        camera -= 1
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    known = isinstance(orientation, int) and 1 <= orientation <= 8
+    return camera, orientation if known else 1, len(exif) > 0

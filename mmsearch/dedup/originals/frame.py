@@ -1,0 +1,112 @@
+"""The pictures of a group in one frame of reference, laid over each other."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mmsearch.dedup.originals.evidence import Candidate
+from mmsearch.dedup.originals.registration_facts import (
+    Homography,
+    RegistrationFacts,
+    inverse,
+    project,
+)
+from mmsearch.records import Floats
+
+PairsOf: TypeAlias = Mapping[tuple[int, int], RegistrationFacts]
+CANVAS_SIDE: Final = 352
+# What a screenshot shows around a small picture need not be drawn to its edges.
+_MOST_AROUND: Final = 5.0
+SQUARE: Final = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A frame of reference: the normalised coordinates of one member.
+
+    matrices: from the frame to each member's normalised coordinates; None for members that no pair
+        connects with the reference.
+    """
+
+    matrices: tuple[Homography | None, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """A member as it lies on the canvas.
+
+    colours: float32 (h, w, 3). shown: bool (h, w), where it has pixels.
+    corners: float64 (4, 2), its corners in canvas pixels.
+    """
+
+    colours: Floats
+    shown: NDArray[np.bool_]
+    corners: NDArray[np.float64]
+
+
+def common_frame(count: int, pairs: PairsOf) -> Frame:
+    """Chains the registrations of pairs from the member that has most of them."""
+    steps: dict[int, dict[int, Homography]] = {place: {} for place in range(count)}
+    for (one, two), facts in pairs.items():
+        steps[one][two] = facts.matrix
+        steps[two][one] = inverse(facts.matrix)
+    reference = max(range(count), key=lambda place: (len(steps[place]), -place))
+    found: dict[int, Homography] = {reference: np.eye(3)}
+    waiting = deque([reference])
+    while waiting:
+        place = waiting.popleft()
+        for other in sorted(steps[place]):
+            if other not in found:
+                found[other] = steps[place][other] @ found[place]
+                waiting.append(other)
+    return Frame(tuple(found.get(place) for place in range(count)))
+
+
+def lay_out(members: Sequence[Candidate], matrices: Sequence[Homography]) -> list[Layer]:
+    """All members on one canvas that holds each of them, its longer side CANVAS_SIDE."""
+    first = members[0].file
+    aspect = np.array([first.width, first.height], np.float64) / max(first.width, first.height)
+    corners = [project(inverse(matrix), SQUARE) for matrix in matrices]
+    every = np.clip(np.concatenate(corners), -_MOST_AROUND, _MOST_AROUND)
+    low, high = every.min(axis=0), every.max(axis=0)
+    # Pixels of a canvas are square where those of the first member are.
+    scale = CANVAS_SIDE / max((high - low) * aspect) * aspect
+    size = tuple(max(8, round(float(length))) for length in (high - low) * scale)
+    to_frame = np.array([[1 / scale[0], 0, low[0]], [0, 1 / scale[1], low[1]], [0, 0, 1]])
+    return [
+        _layer(member, matrix @ to_frame, (size[0], size[1]), (corner - low) * scale)
+        for member, matrix, corner in zip(members, matrices, corners, strict=True)
+    ]
+
+
+def _layer(
+    member: Candidate, matrix: Homography, size: tuple[int, int], corners: NDArray[np.float64]
+) -> Layer:
+    """matrix: from canvas pixels to the member's normalised coordinates. size: width, height."""
+    image = Image.fromarray(member.overview)
+    across = np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3])
+    down = np.linalg.norm(corners[3] - corners[0]) + np.linalg.norm(corners[2] - corners[1])
+    # Averaged first, since the transform itself samples points.
+    fitting = tuple(
+        max(4, min(side, round(float(length) / 2)))
+        for side, length in zip(image.size, (across, down), strict=True)
+    )
+    if fitting != image.size:
+        image = image.resize((fitting[0], fitting[1]), Image.Resampling.BOX)
+    to_pixels = np.array(
+        [[image.width / 2, 0, image.width / 2], [0, image.height / 2, image.height / 2], [0, 0, 1]]
+    )
+    whole = to_pixels @ matrix
+    whole /= whole[2, 2]
+    data = tuple(float(value) for value in whole.ravel()[:8])
+    drawn = image.transform(size, Image.Transform.PERSPECTIVE, data, Image.Resampling.BILINEAR)
+    x, y = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
+    places = project(matrix, np.stack([x.ravel(), y.ravel()], axis=1))
+    margin = 1 - 1 / np.array(image.size)
+    shown = (np.abs(places) <= margin).all(axis=1).reshape(size[1], size[0])
+    return Layer(np.asarray(drawn).astype(np.float32), shown, corners)

@@ -1,0 +1,60 @@
+"""What a comparison of two pictures says about how one lies in the other."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.dedup.results import Box
+
+Colour: TypeAlias = Literal["same", "grey", "sepia", "tone", "hue"]
+Homography: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFacts:
+    """How the second picture of a pair lies in the first.
+
+    matrix: float64 (3, 3), from the first's to the second's normalised coordinates: -1 to 1 from
+        the centre, x to the right, y down. It may mirror and turn.
+    first_shared, second_shared: share of each picture's area that the other shows too.
+    changes: where pixels differ, in shares of the first picture's sides.
+    colour: how the colours differ; of which picture is decided from the pixels.
+    """
+
+    matrix: Homography
+    first_shared: float = 1.0
+    second_shared: float = 1.0
+    changes: tuple[Box, ...] = ()
+    colour: Colour = "same"
+
+    def reversed(self) -> "RegistrationFacts":
+        """The same pair seen from the second picture; boxes are bounding boxes there."""
+        return RegistrationFacts(
+            inverse(self.matrix),
+            self.second_shared,
+            self.first_shared,
+            tuple(_moved(box, self.matrix) for box in self.changes),
+            self.colour,
+        )
+
+
+def inverse(matrix: Homography) -> Homography:
+    return np.linalg.inv(matrix).astype(np.float64)
+
+
+def project(matrix: Homography, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """points: float64 (n, 2) → float64 (n, 2), mapped by a homography."""
+    mapped = points @ matrix[:, :2].T + matrix[:, 2]
+    result: NDArray[np.float64] = mapped[:, :2] / mapped[:, 2:]
+    return result
+
+
+def _moved(box: Box, matrix: Homography) -> Box:
+    corners = np.array(
+        [(x, y) for x in (box.left, box.right) for y in (box.top, box.bottom)], np.float64
+    )
+    moved = np.clip((project(matrix, corners * 2 - 1) + 1) / 2, 0, 1)
+    (left, top), (right, bottom) = moved.min(axis=0), moved.max(axis=0)
+    return Box(float(left), float(top), float(right), float(bottom))
