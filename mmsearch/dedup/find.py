@@ -13,6 +13,7 @@ from mmsearch.dedup.items import CACHE_NAME, Item, PrintCache, read_items
 from mmsearch.dedup.keep import KeepRules
 from mmsearch.dedup.keypoint_cache import KeypointCache
 from mmsearch.dedup.not_duplicates import MarkedItem, ruled_out_pairs
+from mmsearch.dedup.one_file import without_other_names
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.picture_groups import PictureGroups
 from mmsearch.dedup.pictures import PictureFinder
@@ -115,6 +116,7 @@ def _items(
     items = read_items(store, options.where, [place.absolute() for place in options.references])
     if options.across:
         items = [item for item in items if item.source in options.across]
+    items = without_other_names(items)
     wanted = {item.image_hash: item.uri for item in items if item.image_hash and item.uri}
     if options.perceptual:
         cache.complete(wanted, bounds, progress)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.dedup.backgrounds import BACKGROUNDS, blended_on
 from mmsearch.dedup.edited import align_pairs
@@ -21,8 +22,10 @@ _COMPARED_FRAMES = 12
 _SAME_TIME = 10
 # Pages of one layout with other words agree to 0.87; a page in another resolution to more.
 FRAMES_AGREE = 0.9
-# Thumbnails of less contrast (standard deviation) show nothing; they agree where levels do.
-_BLANK, _SAME_LEVEL = 2.0, 4.0
+# A frame of less contrast (standard deviation) is blank: it agrees with one of the same levels.
+_BLANK, _SAME_LEVELS = 2.0, 1.0
+# On a background with less contrast little is seen of a picture: the other background decides.
+_FAINT, _SAME_MEAN = 8.0, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,15 @@ def frames_agreement(one: FrameSamples, two: FrameSamples) -> tuple[float, int]:
     )
     if np.max(apart, initial=0) > _SAME_TIME or len(one.thumbnails) != len(two.thumbnails):
         return 0.0, 0
-    return _all_agree(one.thumbnails, two.thumbnails)
+    ones, twos = one.thumbnails, two.thumbnails
+    blank = _fainter(ones, _BLANK) & _fainter(twos, _BLANK)
+    blank &= np.abs(ones.astype(np.int16) - twos).mean(axis=(1, 2)) < _SAME_LEVELS
+    return _all_agree(ones[~blank], twos[~blank]) if not blank.all() else (1.0, 0)
 
 
 def backgrounds_agreement(one: Decoded, two: Decoded) -> tuple[float, int]:
     """The agreement on the background where the two agree least, and the orientation there."""
-    thumbnails = [
+    ones, twos = (
         np.stack(
             [
                 make_print(blended_on(picture, background), picture.width, picture.height).thumbnail
@@ -80,27 +86,26 @@ def backgrounds_agreement(one: Decoded, two: Decoded) -> tuple[float, int]:
             ]
         )
         for picture in (one, two)
-    ]
-    return _all_agree(*thumbnails)
+    )
+    faint = _fainter(ones, _FAINT) & _fainter(twos, _FAINT)
+    faint &= np.abs(ones.mean(axis=(1, 2)) - twos.mean(axis=(1, 2))) < _SAME_MEAN
+    # Where it is faint on both, a plain comparison on both must do.
+    seen = ~faint if not faint.all() else faint
+    return _all_agree(ones[seen], twos[seen])
 
 
 def _all_agree(ones: Pixels, twos: Pixels) -> tuple[float, int]:
-    """ones, twos: uint8 (n, SIDE, SIDE). Pairs that are blank alike agree, but say little."""
-    seen = np.flatnonzero(~_blank_alike(ones, twos))
-    if not seen.size:
-        return (1.0, 0) if len(ones) else (0.0, 0)
-    pairs = np.stack([seen, seen + len(ones)], axis=1)
+    """ones, twos: uint8 (n, SIDE, SIDE) → the least agreement of a pair and its orientation."""
+    numbers = np.arange(len(ones))
+    pairs = np.stack([numbers, numbers + len(ones)], axis=1)
     found = align_pairs(np.concatenate([ones, twos]), pairs)
-    if len(found) < seen.size:
+    if len(found) < len(ones) or not len(ones):
         return 0.0, 0
     worst = int(found.agreement.argmin())
     return float(found.agreement[worst]), int(found.orientation[worst])
 
 
-def _blank_alike(ones: Pixels, twos: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """bool (n,): where both are of one level, and of the same one."""
-    flat = [images.reshape(len(images), -1).astype(np.float32) for images in (ones, twos)]
-    still = [levels.std(axis=1) < _BLANK for levels in flat]
-    near = np.abs(flat[0].mean(axis=1) - flat[1].mean(axis=1)) < _SAME_LEVEL
-    blank: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = still[0] & still[1] & near
-    return blank
+def _fainter(thumbnails: Pixels, deviation: float) -> NDArray[np.bool_]:
+    """bool (n,): where the standard deviation of the levels is below."""
+    faint: NDArray[np.bool_] = thumbnails.std(axis=(1, 2), dtype=np.float32) < deviation
+    return faint

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from mmsearch.dedup.acting import Action, apply_plan, require_own, undo_last
+from mmsearch.dedup.acting import ACTIONS, Action, apply_plan, require_own, undo_last
 from mmsearch.dedup.journal import journals
 from mmsearch.dedup.plan import PlanEntry, PlannedFile, read_plan, write_plan
 from mmsearch.errors import CorruptIndex, InputError, NotFound
@@ -20,6 +21,7 @@ from mmsearch.records import SpaceId, printable_path
 from mmsearch.store.hidden import read_hidden
 from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest
+from tests.raw_files import raw_photo
 
 NOBODY = 65534
 NAMES = ("plain.png", "with space.png", 'it\'s "quoted".png', os.fsdecode(b"not-utf8-\xff.png"))
@@ -180,6 +182,19 @@ def test_links_are_for_equal_bytes_only_and_references_are_never_touched(
         assert "would lose it" in apply_plan(store, edited, action).skipped[0][1]
     outcome = apply_plan(store, entries(root), "move", to=root / "x", references=[shop / "sub"])
     assert {reason for _, reason in outcome.skipped} == {"it lies in a reference folder"}
+
+
+def test_a_camera_raw_photo_never_goes(root: Path, store: Path) -> None:
+    """Also by a plan from before raw photos were recognised."""
+    kept = root / "shop" / "kept" / NAMES[1]
+    negative = root / "shop" / "sub" / "negative.nef"
+    negative.write_bytes(raw_photo(Image.new("RGB", (40, 30), "teal")))
+    plan = [entry(root, negative, kept, tier="edited")]
+    for action in ACTIONS[:2]:
+        outcome = apply_plan(store, plan, action, to=root / "aside")
+        assert outcome.done == ()
+        assert outcome.skipped[0][1] == "the copy is a camera raw photo (NEF)"
+    assert negative.exists()
 
 
 def test_hardlinks_that_are_there_already_stay(root: Path, store: Path) -> None:
