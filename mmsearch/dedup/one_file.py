@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mmsearch.dedup.items import Item
-from mmsearch.dedup.texts import normalised
+from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.records import real_path
 
 
