@@ -13,7 +13,7 @@ from mmsearch.errors import InputError
 from mmsearch.report.titles import one_line, visible
 
 if TYPE_CHECKING:
-    from mmsearch.dedup.actions.apply import Outcome
+    from mmsearch.dedup.actions.apply import ApplyReport
 
 _SKIPPED_SHOWN = 20
 # What would become of the files, what was done to them, and what was done to take it back.
@@ -120,7 +120,7 @@ def ask(action: str, count: int) -> None:
     typer.confirm(f"{files_text(count)} will be {_WOULD_BE[action]}; go on?", abort=True, err=True)
 
 
-def show(outcome: "Outcome", said: str, *, quiet: bool) -> None:
+def show(outcome: "ApplyReport", said: str, *, quiet: bool) -> None:
     """said: what was done, in one line. What was left alone follows, each with its reason."""
     console = stderr_console(quiet=quiet)
     console.print(said, markup=False, soft_wrap=True)

@@ -165,7 +165,6 @@ def finetune(
     from mmsearch.catalog import open_catalog
     from mmsearch.cli.finetuning import finetuned_document, finetuned_tables, plan_text
     from mmsearch.finetuning.options import read_options
-    from mmsearch.promotion import promote as promote_model
     from mmsearch.sources import SourceOptions
 
     training = read_options(
@@ -226,7 +225,7 @@ def finetune(
         console.print(line, soft_wrap=True, markup=False)
     if promote:
         with ProgressDisplay(quiet=quiet) as progress:
-            done = promote_model(catalog, str(found.folder), force=force, progress=progress)
+            done = catalog.promote(str(found.folder), force=force, progress=progress)
         console.print(
             f"{done.items:,} items are searched with '{done.model}' now; 'mmsearch models "
             "--rollback' goes back",

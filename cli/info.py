@@ -1,6 +1,6 @@
 """mmsearch info: what is in the store, and what was skipped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ from mmsearch.cli.render import (
     to_json,
     write_text,
 )
-from mmsearch.records import Target
+from mmsearch.records import Failure, Target
 
 if TYPE_CHECKING:
     from mmsearch.catalog import StoreInfo
@@ -66,19 +66,15 @@ def info(
         stdout_console().print(info_table(state))
 
 
-def show_failures(ledger: list[dict[str, object]], *, as_json: bool, quiet: bool) -> None:
-    from mmsearch.records import Failure
-
+def show_failures(failures: "Sequence[Failure]", *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        write_text(to_json({"failures": ledger}))
+        names = ("key", "source", "uri", "stage", "reason", "seen")
+        rows = [{name: getattr(failure, name) for name in names} for failure in failures]
+        write_text(to_json({"failures": rows}))
         return
-    rows = [
-        Failure(str(row["key"]), str(row["uri"]), row["stage"], str(row["reason"]))  # type: ignore[arg-type]
-        for row in ledger
-    ]
-    if rows:
-        stdout_console().print(failures_table(rows))
-    stderr_console(quiet=quiet).print(f"{len(rows)} skipped items")
+    if failures:
+        stdout_console().print(failures_table(failures))
+    stderr_console(quiet=quiet).print(f"{len(failures)} skipped items")
 
 
 def show_indexes(indexes: "Mapping[Target, IndexMeta]", *, as_json: bool) -> None:

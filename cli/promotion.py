@@ -18,11 +18,10 @@ def promote_model(
 ) -> None:
     """Moves the store to `model` and says what was done."""
     from mmsearch.catalog import open_catalog
-    from mmsearch.promotion import promote
 
     catalog = open_catalog(store, device=device)
     with ProgressDisplay(quiet=quiet) as progress:
-        done = promote(catalog, model, force=force, dry_run=dry_run, progress=progress)
+        done = catalog.promote(model, force=force, dry_run=dry_run, progress=progress)
     if as_json:
         write_text(to_json({"promotion": done}))
         return
@@ -41,9 +40,8 @@ def promote_model(
 def rollback_model(*, store: Path | None, dry_run: bool, as_json: bool, quiet: bool) -> None:
     """Goes back to the model before, or forward again, and says what is different there."""
     from mmsearch.catalog import open_catalog
-    from mmsearch.promotion import rollback
 
-    done = rollback(open_catalog(store), dry_run=dry_run)
+    done = open_catalog(store).rollback(dry_run=dry_run)
     if as_json:
         write_text(to_json({"rollback": done}))
         return

@@ -135,8 +135,7 @@ def search(
             raise BadQuery("--queries takes its words from the file and prints JSON lines")
         answer_all(catalog, queries, parts)
         return
-    page = catalog.page(text, **parts)
-    hits = page.hits
+    hits = catalog.search(text, **parts)
     for name, where_searched in catalog.search_devices().items():
         if where_searched != "cpu":
             note = f"searched the {name} vectors on: {where_searched}"
@@ -147,7 +146,7 @@ def search(
         write_page(hits, gallery, asked)
         stderr_console(quiet=quiet).print(f"wrote {gallery}", soft_wrap=True)
     if as_json:
-        write_text(hits_json(hits, {**asked, "k": k, "target": target}, cursor=page.next))
+        write_text(hits_json(hits, {**asked, "k": k, "target": target}, cursor=hits.next))
     elif as_csv:
         write_text(hits_csv(hits))
     elif as_paths:

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.deprecation import warn_renamed
 from mmsearch.errors import InputError, SpaceMismatch
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -50,12 +51,26 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One item that was skipped: at which stage and why."""
+    """An item that was skipped, at which stage and why.
+
+    seen: when it last failed; None in the report of the run that it failed in.
+    """
 
     key: str
     uri: str
     stage: Stage
     reason: str
+    seen: datetime | None = None
+
+    @property
+    def source(self) -> str:
+        """The name of its source."""
+        return self.key.split("/", 1)[0]
+
+    def __getitem__(self, name: str) -> object:
+        """Deprecated: `failure["reason"]` is `failure.reason`."""
+        warn_renamed(f"failure[{name!r}]", f"failure.{name}")
+        return getattr(self, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ class Engine:
         self._gatherer = Gatherer(store, self._nearest)
 
     @property
+    def store(self) -> Store:
+        return self._store
+
+    @property
     def generation(self) -> Generation | None:
         return self._generation
 

@@ -15,6 +15,7 @@ from mmsearch.media.decode import (
     read_frames,
 )
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
+from mmsearch.media.image_input import ImageInput, image_from_array, read_image
 from mmsearch.media.pictures import PreparedPicture, read_picture, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
 from mmsearch.media.raw import describe_raw, raw_format, raw_format_of
@@ -25,6 +26,7 @@ __all__ = [
     "SNIFF_BYTES",
     "Decoded",
     "Frame",
+    "ImageInput",
     "MediaBounds",
     "PictureContent",
     "PreparedPicture",
@@ -32,12 +34,14 @@ __all__ = [
     "content_hash",
     "decode",
     "describe_raw",
+    "image_from_array",
     "opened",
     "prepare",
     "raw_format",
     "raw_format_of",
     "read_content",
     "read_frames",
+    "read_image",
     "read_picture",
     "read_text",
     "sniff",

@@ -28,7 +28,7 @@ _LINKS = ("hardlink", "symlink")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ApplyReport:
     """done: keys of the steps taken (or taken back). skipped: key and reason of the others.
 
     action: what was done, or taken back.
@@ -47,7 +47,7 @@ def apply_plan(
     *,
     to: Path | None = None,
     references: Sequence[Path] = (),
-) -> Outcome:
+) -> ApplyReport:
     """folder: the store's. to: where `move` puts the files. references: never touched.
 
     A step whose files are no longer as planned is skipped, as is one that keeps and removes what a
@@ -83,7 +83,7 @@ def apply_plan(
             change_hidden(folder, hide=hidden)
             if action in ("move", "trash"):
                 store.mark_missing(done, datetime.now(UTC))
-    return Outcome(tuple(done), tuple(skipped), printable_path(journal.path), action)
+    return ApplyReport(tuple(done), tuple(skipped), printable_path(journal.path), action)
 
 
 def require_own(folder: Path, entries: Sequence[PlanEntry]) -> None:
@@ -98,7 +98,7 @@ def require_own(folder: Path, entries: Sequence[PlanEntry]) -> None:
             )
 
 
-def undo_last(folder: Path) -> Outcome:
+def undo_last(folder: Path) -> ApplyReport:
     """Takes back the last apply of this store. Raises NotFound where there is nothing to undo."""
     store = Store.open(folder)
     done: list[str] = []
@@ -120,7 +120,7 @@ def undo_last(folder: Path) -> Outcome:
                     shown.append(facts["uid"])
         change_hidden(folder, show=shown)
         store.mark_missing(done, None)
-    return Outcome(tuple(done), tuple(skipped), printable_path(path), steps[0]["action"])
+    return ApplyReport(tuple(done), tuple(skipped), printable_path(path), steps[0]["action"])
 
 
 def _ignored(entries: Sequence[PlanEntry], store: Store) -> list[bool]:
