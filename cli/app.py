@@ -18,6 +18,7 @@ from mmsearch.cli.finetune import finetune
 from mmsearch.cli.index import index
 from mmsearch.cli.info import info
 from mmsearch.cli.models import models
+from mmsearch.cli.parameters import with_options
 from mmsearch.cli.render import stderr_console
 from mmsearch.cli.same import same
 from mmsearch.cli.sample import sample
@@ -90,7 +91,7 @@ def main() -> None:
     except MMSearchError as error:
         if verbose:
             traceback.print_exc()
-        fail(str(error), error.exit_code)
+        fail(with_options(str(error)), error.exit_code)
     except Exception as error:
         if verbose:
             raise

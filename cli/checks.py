@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mmsearch.cli.parameters import with_options
 from mmsearch.errors import InputError, MMSearchError
 from mmsearch.report.titles import visible
 
@@ -78,7 +79,7 @@ def version_of(distribution: str) -> str:
 def reason_of(fault: Exception) -> str:
     """The first line of what went wrong."""
     lines = str(fault).strip().splitlines()
-    return visible(lines[0]) if lines else repr(fault)
+    return visible(with_options(lines[0])) if lines else repr(fault)
 
 
 def check_encoding_device() -> Check:
@@ -182,7 +183,7 @@ def check_store(folder: Path | None) -> Check:
     except StoreNotFound:
         return Check("store", "ok", "none here yet", "")
     except MMSearchError as error:
-        return Check("store", "fail", str(error), "run 'mmsearch index --rebuild'")
+        return Check("store", "fail", with_options(str(error)), "run 'mmsearch index --rebuild'")
     detail = f"{state.folder}: {state.counts['items']:,} items, indexes intact"
     if state.interrupted or state.index_behind:
         return Check("store", "warn", f"{detail}, but the last run did not end", "mmsearch index")

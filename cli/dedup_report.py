@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mmsearch.cli.dedup_tables import findings_lines, group_lines, summary_lines
+from mmsearch.cli.parameters import with_options
 from mmsearch.cli.render import stderr_console, stdout_console
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def show(report: "DedupReport", *, everything: bool, quiet: bool) -> None:
             soft_wrap=True,
         )
     if report.silence_line:
-        notes.print(report.silence_line, markup=False, soft_wrap=True)
+        notes.print(with_options(report.silence_line), markup=False, soft_wrap=True)
     if report.unread:
         notes.print(
             f"{len(report.unread):,} images could not be read as they were indexed; run "
@@ -39,6 +40,6 @@ def show(report: "DedupReport", *, everything: bool, quiet: bool) -> None:
     used = report.thresholds
     notes.print(
         f"thresholds: edited {used.edited:.2f}, similar {used.similar:.2f}, text-near "
-        f"{used.text_near:.2f} ({used.source}); {report.seconds:,.1f} s",
+        f"{used.text_near:.2f} ({with_options(used.source)}); {report.seconds:,.1f} s",
         soft_wrap=True,
     )

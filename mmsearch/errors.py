@@ -5,28 +5,45 @@
     ├ InputError(ValueError)           2   an argument or a file cannot be used
     │ ├ UnreadableMedia                    not an image, or a damaged one
     │ ├ MediaTooLarge                      over the pixel or byte bound
-    │ ├ BadQuery                           nothing to search for, or parts that do not go together
+    │ ├ BadQuery                           nothing to search for, or parts that exclude each other
     │ └ BadFilter                          a filter that the store cannot run
     ├ NotFound(LookupError)            3
     │ ├ StoreNotFound
-    │ └ RecordNotFound
+    │ └ RecordNotFound(KeyError)
     ├ StoreError                       4
     │ ├ SpaceMismatch                      vectors of two models would meet
     │ ├ CorruptIndex
     │ └ StoreLocked                        another process is writing
     ├ MissingDependency(ImportError)   5   names the extra to install
     │ └ MissingModel                       names the files and where to put them
-    ├ FailuresFound                    6   done, with failures, and `--strict` was given
-    └ Interrupted                    130   ended by Ctrl-C; tells how to go on
+    ├ FailuresFound                    6   done, with failures, in a strict run
+    └ Interrupted                    130   ended by Ctrl-C; names what to run to resume
 
-Each message says what happened, what was got and what to do, in one or two lines.
+Each message says what happened, what was got and what to do, in one or two lines. It names
+parameters of the Python API in backticks, as `image` or `device='cpu'`.
 """
+
+import re
+
+_PARAMETER = re.compile(r"`(\w+)(?:=[^`]*)?`")
 
 
 class MMSearchError(Exception):
-    """The root: catch it to catch everything that mmsearch raises on purpose."""
+    """The base of all errors that mmsearch raises on purpose.
+
+    >>> try:
+    ...     catalog.search(threshold=0.5)
+    ... except mmsearch.MMSearchError as error:
+    ...     print(error, error.parameters)
+    nothing to search for; give a text, `image`, `like` or `keyword` ('image', 'like', 'keyword')
+    """
 
     exit_code = 1
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters that the message names, in its order."""
+        return tuple(dict.fromkeys(_PARAMETER.findall(str(self))))
 
 
 class ConfigError(MMSearchError, ValueError):
@@ -61,8 +78,9 @@ class StoreNotFound(NotFound):
     pass
 
 
-class RecordNotFound(NotFound):
-    pass
+class RecordNotFound(NotFound, KeyError):
+    # A KeyError shows its message quoted.
+    __str__ = Exception.__str__
 
 
 class StoreError(MMSearchError):

@@ -92,8 +92,8 @@ class SpaceId:
             raise SpaceMismatch(
                 f"{holder} holds {self.dim}-dim vectors of '{self.model}' "
                 f"({self.weights_hash[:8]}), the encoder gives {other.dim} of '{other.model}' "
-                f"({other.weights_hash[:8]}); search with --model {self.model}, or index into "
-                f"another folder with --store"
+                f"({other.weights_hash[:8]}); use `model='{self.model}'`, or index into "
+                "another `path`"
             )
 
 

@@ -20,7 +20,7 @@ from mmsearch.catalog.info import (
 )
 from mmsearch.catalog.opening import manifest_of, open_engine, store_folder
 from mmsearch.catalog.progress import Progress, listening
-from mmsearch.catalog.resolve import Encoders, model_name
+from mmsearch.catalog.resolve import Encoders, load_model, model_name
 from mmsearch.catalog.results import Hits
 from mmsearch.config import Settings, read_settings
 from mmsearch.deprecation import warn_renamed
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from mmsearch.promotion import Promotion, Rollback
     from mmsearch.scores import Evaluation
 
-__all__ = ["Catalog", "Hits", "StoreInfo", "open_catalog"]
+__all__ = ["Catalog", "Hits", "StoreInfo", "load_model", "open_catalog"]
 
 # Images decoded and encoded at a time.
 _IMAGES_AT_ONCE = 64
@@ -211,7 +211,7 @@ class Catalog:
 
     def page(self, text: str | None = None, **parts: "Unpack[QueryParts]") -> "Page":
         """Deprecated: `search` returns the cursor as `next` of its hits."""
-        warn_renamed("catalog.page(...)", "catalog.search(...), whose result has `next`")
+        warn_renamed("catalog.page(...)", "catalog.search(...).next")
         return self.engine.page(query_of(text, **parts))
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:

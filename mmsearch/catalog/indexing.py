@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
-from mmsearch.catalog.resolve import load_encoder, model_name
+from mmsearch.catalog.resolve import Encoders, model_name
 from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, RecordNotFound
@@ -54,7 +54,7 @@ def index_sources(
         progress.note(note)
     model, device = model_name(settings, manifest), choose_device(settings.device)
     progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
-    encoder = load_encoder(model, settings)
+    encoder = Encoders(settings).full(model)
     with (
         open_or_create(root, settings, encoder.space, dry_run=run.dry_run) as store,
         store.writing(),

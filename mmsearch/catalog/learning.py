@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmsearch.catalog.opening import manifest_of
-from mmsearch.catalog.resolve import evaluated_fusion, load_encoder, model_name
+from mmsearch.catalog.resolve import Encoders, evaluated_fusion, model_name
 from mmsearch.catalog.sources import plan_sources, source_notes
 from mmsearch.config import Settings
 from mmsearch.media import MediaBounds
@@ -46,7 +46,7 @@ def evaluate_models(
     return evaluate(
         sources,
         [model_name(settings, manifest_of(root)), *compare],
-        lambda model: load_encoder(model, settings),
+        Encoders(settings).full,
         options,
         progress=progress,
         store=live,

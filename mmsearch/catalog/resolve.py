@@ -17,11 +17,24 @@ def model_name(settings: Settings, manifest: Manifest | None) -> str:
     return settings.model or (manifest.model if manifest else DEFAULT_MODEL)
 
 
-def load_encoder(model: str, settings: Settings) -> "Encoder":
-    """Raises InputError, MissingModel, MissingDependency."""
-    from mmsearch.encoders import registry
+def load_model(name: str, *, device: str = "auto", batch_size: int | None = None) -> "Encoder":
+    """Loads a model to embed texts and images with, without a catalog.
 
-    return registry.load_encoder(model, device=settings.device, batch_size=settings.batch_size)
+    name: 'builtin', an alias that 'mmsearch models' lists, 'architecture:pretrained',
+    'hf-hub:org/model' or a folder; downloaded if the cache lacks it. device: 'auto', 'cpu', 'cuda',
+    'cuda:1' or 'mps'. batch_size: images per forward pass; None: by device. `encode_texts` and
+    `encode_images` (Pillow images in mode RGB) return float32 (n, dim), unit rows.
+    Raises InputError, MissingModel, MissingDependency.
+
+    >>> model = mmsearch.load_model("builtin")
+    >>> model.encode_texts(["red apple", "guitar"]).shape
+    (2, 512)
+    >>> model.space.model
+    'builtin'
+    """
+    from mmsearch.encoders.registry import load_encoder
+
+    return load_encoder(name, device=device, batch_size=batch_size)
 
 
 class Encoders:
@@ -34,7 +47,9 @@ class Encoders:
 
     def full(self, model: str) -> "Encoder":
         if model not in self._full:
-            self._full[model] = load_encoder(model, self._settings)
+            self._full[model] = load_model(
+                model, device=self._settings.device, batch_size=self._settings.batch_size
+            )
         return self._full[model]
 
     def text(self, model: str) -> "TextEncoder":

@@ -41,7 +41,7 @@ def choose_device(wanted: str = "auto") -> DeviceChoice:
         raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got '{wanted}'")
     fault = _why_absent(wanted) or _why_faulty(torch.device(wanted))
     if fault:
-        raise InputError(f"device '{wanted}' cannot be used: {fault}; use --device cpu")
+        raise InputError(f"device '{wanted}' cannot be used: {fault}; use `device='cpu'`")
     return DeviceChoice(wanted, f"{_describe(wanted)}, asked for")
 
 

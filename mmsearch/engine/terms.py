@@ -103,7 +103,7 @@ class TermReader:
             if key not in items:
                 raise RecordNotFound(
                     f"no item '{key}' in {self._store.folder}; keys look like "
-                    f"{self._store.example_key()!r} and stand in the 'key' column of --json"
+                    f"{self._store.example_key()!r}, and every hit has one"
                 )
         return items
 

@@ -92,9 +92,9 @@ def read_catalog(
         raise InputError(
             "nothing to evaluate: the catalog holds no picture or text that can be read"
         )
-    for flag, column in (("--classes", classes), ("--group", group)):
+    for name, column in (("classes", classes), ("group", group)):
         if column is not None:
-            require_column(flag, column, columns)
+            require_column(f"`{name}`", column, columns)
     return LabelledCatalog(items, pool, failures)
 
 
@@ -121,11 +121,12 @@ def cell(record: Record, column: str | None) -> str | None:
     return str(value).strip() or None if value is not None else None
 
 
-def require_column(flag: str, column: str, columns: Collection[str]) -> None:
+def require_column(parameter: str, column: str, columns: Collection[str]) -> None:
     """columns: those that there are, by their names in the store. Raises InputError."""
     if not {column, _safe(column)} & set(columns):
         raise InputError(
-            f"{flag}: no item has a column '{column}'; there are {', '.join(columns) or 'none'}"
+            f"{parameter}: no item has a column '{column}'; there are "
+            f"{', '.join(columns) or 'none'}"
         )
 
 

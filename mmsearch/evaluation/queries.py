@@ -31,7 +31,7 @@ class LabelledQuery:
 def read_queries(path: Path, items: Sequence[Item], pool: Pool) -> list[LabelledQuery]:
     """Adds what is asked for to the pool. Raises InputError that lists the faulty rows."""
     if not path.is_file():
-        raise InputError(f"--queries: there is no file {printable_path(path)}")
+        raise InputError(f"`queries`: there is no file {printable_path(path)}")
     positions = _positions(items)
     queries: list[LabelledQuery] = []
     faults: list[str] = []
@@ -45,10 +45,10 @@ def read_queries(path: Path, items: Sequence[Item], pool: Pool) -> list[Labelled
             faults.append(f"{row.place}: {error}")
     if faults:
         more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-        raise InputError(f"--queries: {'; '.join(faults[:_LISTED])}{more}")
+        raise InputError(f"`queries`: {'; '.join(faults[:_LISTED])}{more}")
     if not queries:
         raise InputError(
-            f"--queries: {printable_path(path)} holds no queries; write one a line, as {_EXAMPLE}"
+            f"`queries`: {printable_path(path)} holds no queries; write one a line, as {_EXAMPLE}"
         )
     return queries
 

@@ -151,7 +151,7 @@ def _require_work(
     if not tasks and classes is None:
         raise InputError(
             "nothing to measure: no item has both a picture and a text; name a column of classes "
-            "with --classes, of groups with --group, or a file with --queries"
+            "with `classes`, of groups with `group`, or a file with `queries`"
         )
 
 

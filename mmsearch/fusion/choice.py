@@ -32,7 +32,7 @@ def choose_fusion(
     if found is None or found.kind != wish:
         raise InputError(
             f"the model '{model}' brings no {wish} fusion but {found.kind if found else 'none'}; "
-            f"train one with 'mmsearch finetune --fusion {wish}' and index with --model FOLDER, or "
-            "leave --fusion out"
+            f"train one with `fusion='{wish}'` and index with its folder as `model`, or "
+            "leave `fusion` out"
         )
     return found

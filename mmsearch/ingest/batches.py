@@ -158,5 +158,5 @@ def _not_finite(record: Record) -> Failure:
         record.key,
         record.uri,
         "encode",
-        "the encoder gave a vector that is not finite; try --device cpu, or another model",
+        "the encoder gave a vector that is not finite; use another device or model",
     )

@@ -21,8 +21,8 @@ def present_records(source: Source, known: KnownRows) -> Iterator[Record | Failu
     if first is None and held and not _all_raw(known.unseen(source.name)):
         raise InputError(
             f"{source.root} is empty, but the store holds {held} items of it: is its drive "
-            "mounted? Nothing was changed; take them out with 'mmsearch index --drop "
-            f"{source.name}' if they are really gone"
+            "mounted? Nothing was changed; remove them with "
+            f"`catalog.drop_source('{source.name}')` if they are really gone"
         )
     return chain([] if first is None else [first], iterator)
 

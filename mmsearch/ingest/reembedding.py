@@ -126,7 +126,7 @@ def _vectors(
 ) -> dict[str, Any]:
     reason = str(found) if isinstance(found, InputError) else None
     if image is not None and not np.isfinite(image).all():
-        image, reason = None, "the new model gave a vector that is not finite; try --device cpu"
+        image, reason = None, "the new model gave a vector that is not finite; use another device"
     picture = found if isinstance(found, PreparedPicture) and image is not None else None
     return {
         "_uid": row.uid,

@@ -29,7 +29,7 @@ def read_image(source: ImageInput, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> I
     if image.width * image.height > bounds.max_pixels:
         raise MediaTooLarge(
             f"image: {image.width} x {image.height} pixels, the bound is {bounds.max_pixels:,} in "
-            "all; raise `max_pixels` to use it"
+            "all; raise max_pixels to use it"
         )
     try:
         return Frame(image, 0, 0).upright

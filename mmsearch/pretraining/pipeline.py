@@ -160,7 +160,7 @@ def _read_pictures(recipe: Recipe, data: Mapping[str, Path]) -> Sequence[Picture
         raise InputError(
             f"recipe '{recipe.name}' trains on {', '.join(recipe.sources)}; "
             f"missing: {', '.join(missing) or 'none'}; not in it: {', '.join(unknown) or 'none'}; "
-            "name each with --data NAME=PATH"
+            "name each in `data`"
         )
     pictures = read_all(data)
     if len(pictures) < recipe.align.batch // 2:

@@ -34,7 +34,7 @@ class Promotion:
     """What was done, or with dry_run would be. former, model: the models, old and new.
 
     pictures, texts: embedded. resumed: items that an interrupted run had embedded. failures:
-    pictures that could not be read any more. overruled: the regressions that --force passed over.
+    pictures that could not be read any more. overruled: the regressions that `force` passed over.
     """
 
     former: str
@@ -185,8 +185,8 @@ def _require_no_regression(
     faults = tuple(verdict.regressions())
     if faults and not force:
         raise InputError(
-            f"'{model}' is a regression: {'; '.join(faults)}; nothing was changed, --force "
-            "promotes it all the same"
+            f"'{model}' is a regression: {'; '.join(faults)}; nothing was changed, "
+            "`force=True` promotes it all the same"
         )
     return faults
 

@@ -77,7 +77,7 @@ def replace_space(
         raise InputError(
             f"{len(failures):,} pictures cannot be read, first: {failures[0].reason}; is a drive "
             "not mounted? The store was not changed. Promote again when they are there, run "
-            "'mmsearch index' if they are gone, or give --force"
+            "`catalog.index()` if they are gone, or use `force=True`"
         )
     progress.start("writing the new space", len(store))
     manifest = _manifest_of(store.manifest, encoder.space)

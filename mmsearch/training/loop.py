@@ -292,7 +292,7 @@ def _require_same_settings(options: LoopOptions, then: Mapping[str, Any], folder
     if changed:
         raise InputError(
             f"the run in {folder.parent} had other settings: {'; '.join(changed)}; "
-            "resume with the same ones, or name another --out"
+            "resume with the same ones, or name another `out`"
         )
 
 
@@ -317,5 +317,5 @@ def _not_finite(loss: float, step: int, batch: str, folder: Path) -> str:
     what = "the gradient is not finite" if math.isfinite(loss) else f"the loss is {loss}"
     return (
         f"{what} in step {step + 1}{of}; training stopped before it and its last good state is "
-        f"kept in {folder}; try a lower learning rate with another --out"
+        f"kept in {folder}; try a lower learning rate with another `out`"
     )

@@ -306,8 +306,8 @@ def test_a_split_that_parts_a_product_is_refused_or_taken_as_it_is(
             path = catalog / row["image"]
             writer.writerow([row["id"], row["title"], row["colour"], path, part])
     error = refused(table, tmp_path / "out", tiny_model, split_column="part", group="colour")
-    assert "--split-column parts 8 groups" in str(error)
-    assert "allow_straddling=true" in str(error)
+    assert "`split_column` parts 8 groups" in str(error)
+    assert "`allow_straddling=True`" in str(error)
     options = FinetuneOptions(
         model=str(tiny_model),
         out=tmp_path / "plan",
@@ -341,7 +341,7 @@ def test_fewer_items_than_a_batch(catalog: Path, tiny_model: Path, tmp_path: Pat
 
 def test_a_column_that_is_not_there(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
     error = refused(catalog, tmp_path / "out", tiny_model, classes="brand")
-    assert "--classes: no item has a column 'brand'" in str(error)
+    assert "`classes`: no item has a column 'brand'" in str(error)
 
 
 def test_a_folder_that_is_taken(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -314,7 +314,7 @@ def test_another_models_vectors_are_refused(
     config = (other / "open_clip_config.json").read_text()
     (other / "open_clip_config.json").write_text(config.replace("bicubic", "bilinear"))
     stranger = mmsearch.open(catalog.folder, model=str(other), device="cpu")
-    with pytest.raises(SpaceMismatch, match="--store"):
+    with pytest.raises(SpaceMismatch, match="`path`"):
         stranger.search("anything")
     with pytest.raises(SpaceMismatch):
         stranger.index(folder)

@@ -126,12 +126,12 @@ def test_old_copies_go_with_their_generations(shelf: Shelf) -> None:
 def test_a_damaged_copy_is_told(shelf: Shelf, content: bytes) -> None:
     refresh(shelf, None, attention(1))
     next(shelf.store.folder.glob(COPIES)).write_bytes(content)
-    with pytest.raises(CorruptIndex, match="--rebuild"):
+    with pytest.raises(CorruptIndex, match="rebuild=True"):
         live_generation(shelf.store.folder)
 
 
 def test_a_lost_copy_is_told(shelf: Shelf) -> None:
     refresh(shelf, None, attention(1))
     next(shelf.store.folder.glob(COPIES)).unlink()
-    with pytest.raises(CorruptIndex, match="--rebuild"):
+    with pytest.raises(CorruptIndex, match="rebuild=True"):
         live_generation(shelf.store.folder)

@@ -94,7 +94,7 @@ def require_own(folder: Path, entries: Sequence[PlanEntry]) -> None:
         if (entry.remove.uid, entry.remove.key) not in known:
             raise InputError(
                 f"the plan names {entry.remove.key!r}, which {printable_path(folder)} does not "
-                "hold as planned; name its store with --store, or plan again"
+                "hold as planned; open its store by `path`, or plan again"
             )
 
 
@@ -134,11 +134,11 @@ def _ignored(entries: Sequence[PlanEntry], store: Store) -> list[bool]:
 def _target(action: Action, to: Path | None) -> Path | None:
     if action == "move":
         if to is None:
-            raise InputError("where shall the copies be moved to? name a folder with --to DIR")
+            raise InputError("'move' needs a folder to move the copies to; name it with `to`")
         return to.absolute()
     if action == "trash":
         if sys.platform in ("win32", "darwin"):
-            raise InputError("'trash' knows the trash of Linux desktops only; use move --to DIR")
+            raise InputError("'trash' works on Linux desktops only; use 'move' with a folder `to`")
         data = os.environ.get("XDG_DATA_HOME")
         return (Path(data) if data else Path.home() / ".local" / "share") / "Trash"
     return None
