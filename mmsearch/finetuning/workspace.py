@@ -57,8 +57,8 @@ class Workspace:
             return space
         if space.out.exists() and (not space.out.is_dir() or any(space.out.iterdir())):
             raise InputError(
-                f"{space.out} is there already; use `resume=True` if a fine-tuning was stopped in it, "
-                "or name another `out`"
+                f"{space.out} is there already; use `resume=True` if a fine-tuning was stopped in "
+                "it, or name another `out`"
             )
         try:
             space.work.mkdir(parents=True)
