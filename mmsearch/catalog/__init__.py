@@ -498,7 +498,12 @@ class Catalog:
             return plan(sources, own, bounds=MediaBounds.of(self.settings), progress=listener)
 
     def promote(
-        self, model: str, *, force: bool = False, dry_run: bool = False, progress: Progress = None
+        self,
+        model: Path | str,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        progress: Progress = None,
     ) -> "Promotion":
         """Embeds the whole store with another model, verifies it, and makes it the live one.
 

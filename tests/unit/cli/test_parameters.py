@@ -12,7 +12,7 @@ import pytest
 from mmsearch.cli.parameters import with_options
 from mmsearch.errors import BadQuery
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # Model cards, which show commands.
 CARDS = ("card.py",)
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
