@@ -1,6 +1,6 @@
 """Shows long work on stderr: stage, count, rate, device and time left.
 
-A terminal or notebook gets a live bar, a log file one plain line every ten seconds.
+A terminal gets a live bar, a log file or a notebook one plain line every ten seconds.
 """
 
 import time

@@ -116,7 +116,7 @@ class Catalog:
         """Returns the record with this key. Raises RecordNotFound, which is a KeyError.
 
         >>> catalog["products/red-apple"].metadata["price"]
-        0.49
+        0.6
         """
         return find_record(self.engine.store, key)
 
@@ -212,7 +212,8 @@ class Catalog:
     def page(self, text: str | None = None, **parts: "Unpack[QueryParts]") -> "Page":
         """Deprecated: `search` returns the cursor as `next` of its hits."""
         warn_renamed("catalog.page(...)", "catalog.search(...).next")
-        return self.engine.page(query_of(text, **parts))
+        query = query_of(text, **parts)
+        return self.engine.page(query)
 
     def embed_texts(self, texts: Sequence[str]) -> Floats:
         """Returns the texts' embeddings in the catalog's space, float32 (n, dim), unit rows.

@@ -1,7 +1,7 @@
 """The Catalog over a real store of drawn images: items, searches, duplicates, old names."""
 
 import shutil
-from importlib.util import find_spec
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,8 +161,11 @@ def test_hits_become_a_table(stocked: Path) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.skipif(find_spec("pandas") is not None, reason="pandas is installed")
-def test_pandas_is_named_where_it_is_missing(stocked: Path) -> None:
+def test_pandas_is_named_where_it_is_missing(
+    stocked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As Python marks a module that cannot be imported.
+    monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingDependency, match="pip install pandas"):
         opened(stocked).search("red", k=1).to_pandas()
 

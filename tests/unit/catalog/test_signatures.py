@@ -34,6 +34,7 @@ def test_options_are_keyword_only_and_named(function: str) -> None:
             assert name in POSITIONAL
 
 
+@pytest.mark.filterwarnings("ignore:catalog.page")
 @pytest.mark.parametrize("method", ["search", "page"])
 def test_a_misspelt_parameter_is_a_type_error(method: str, tmp_path: Path) -> None:
     catalog = mmsearch.open(tmp_path / "store")
