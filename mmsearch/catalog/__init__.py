@@ -25,7 +25,7 @@ from mmsearch.catalog.results import Hits
 from mmsearch.config import Settings, read_settings
 from mmsearch.deprecation import warn_renamed
 from mmsearch.errors import MMSearchError, RecordNotFound, StoreNotFound
-from mmsearch.media import ImageInput, MediaBounds, read_image
+from mmsearch.media import ImageInput, MediaBounds, load_image
 from mmsearch.query import Fuse, Query, QueryParts, query_of
 from mmsearch.records import (
     Failure,
@@ -241,7 +241,7 @@ class Catalog:
         starts = range(0, len(images), _IMAGES_AT_ONCE)
         batches = [images[start : start + _IMAGES_AT_ONCE] for start in starts]
         found = [
-            encoder.encode_images([read_image(each, bounds=bounds) for each in batch])
+            encoder.encode_images([load_image(each, bounds=bounds) for each in batch])
             for batch in batches or [[]]
         ]
         return np.concatenate(found)

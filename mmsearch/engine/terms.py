@@ -10,7 +10,7 @@ from mmsearch.arrays import unit
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.errors import BadQuery, RecordNotFound
 from mmsearch.generations import IMAGE, TEXT
-from mmsearch.media import ImageInput, MediaBounds, read_image
+from mmsearch.media import ImageInput, MediaBounds, load_image
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
 from mmsearch.store.lance import Store
@@ -77,7 +77,7 @@ class TermReader:
         ordered = list(distinct)
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
-            pictures = [read_image(distinct[each], bounds=self._bounds) for each in batch]
+            pictures = [load_image(distinct[each], bounds=self._bounds) for each in batch]
             found.update(zip(batch, self._encoder.encode_images(pictures), strict=True))
         return found
 

@@ -15,7 +15,7 @@ from mmsearch.media.decode import (
     read_frames,
 )
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
-from mmsearch.media.image_input import ImageInput, image_from_array, read_image
+from mmsearch.media.image_input import ImageInput, image_from_array, load_image
 from mmsearch.media.pictures import PreparedPicture, read_picture, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
 from mmsearch.media.raw import describe_raw, raw_format, raw_format_of
@@ -35,13 +35,13 @@ __all__ = [
     "decode",
     "describe_raw",
     "image_from_array",
+    "load_image",
     "opened",
     "prepare",
     "raw_format",
     "raw_format_of",
     "read_content",
     "read_frames",
-    "read_image",
     "read_picture",
     "read_text",
     "sniff",

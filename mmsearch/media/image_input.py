@@ -16,7 +16,7 @@ ImageInput: TypeAlias = Path | str | bytes | Image.Image | NDArray[np.uint8]
 _CHANNELS = (3, 4)
 
 
-def read_image(source: ImageInput, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> Image.Image:
+def load_image(source: ImageInput, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> Image.Image:
     """Returns an image in mode RGB, upright, on white where it is transparent.
 
     source: the path of a file, its content as bytes, a Pillow image, or an array, see
