@@ -40,6 +40,9 @@ class Record:
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
     uri: where the picture or document lies, as `printable_path` writes it; '' for a bare table row.
     image: the picture's file, not yet opened. text: caption, document or joined text columns.
+
+    >>> catalog["products/red-apple"].metadata["category"]
+    'food'
     """
 
     key: str
@@ -54,6 +57,10 @@ class Failure:
     """An item that was skipped, at which stage and why.
 
     seen: when it last failed; None in the report of the run that it failed in.
+
+    >>> failure = Failure("shop/torn.png", "/data/torn.png", "decode", "damaged or cut short")
+    >>> failure.source, failure.stage
+    ('shop', 'decode')
     """
 
     key: str
@@ -103,6 +110,10 @@ class Hit:
 
     matched: the modality whose vector was compared, or 'keyword' if words found it better; found
     by keywords alone, its similarity is the BM25 score. record: the row's columns with metadata.
+
+    >>> hit = catalog.search("red apple", k=1)[0]
+    >>> hit.rank, hit.matched, hit.record["title"]
+    (1, 'product', 'Red apple')
     """
 
     rank: int
@@ -120,6 +131,9 @@ class IngestReport:
     decoded: pictures that had to be decoded. multi_frame: those of them whose file holds further
     pages or frames, which are not indexed. rates: items per second, 'total' and 'encode'.
     resumed: items that an interrupted run had already written.
+
+    >>> catalog.index(dry_run=True).unchanged
+    372
     """
 
     added: int

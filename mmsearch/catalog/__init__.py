@@ -254,12 +254,19 @@ class Catalog:
         return self._engine
 
     def search_devices(self) -> Mapping[str, str]:
-        """Returns what searched each target so far: 'cpu', the GPU's name, or why no GPU did."""
+        """Returns what searched each target so far: 'cpu', the GPU's name, or why no GPU did.
+
+        >>> catalog.search("red apple", k=1) and catalog.search_devices()["product"]
+        'cpu'
+        """
         live = self._engine.generation if self._engine else None
         return {str(target): device for target, device in live.devices.items()} if live else {}
 
     def reload(self) -> None:
-        """Closes the store and the models; the next search opens its latest state."""
+        """Closes the store and the models; the next search opens its latest state.
+
+        >>> catalog.reload()
+        """
         self._engine = None
         self._encoders = Encoders(self.settings)
 
@@ -300,6 +307,9 @@ class Catalog:
         """Removes a whole source from the store; returns its number of items.
 
         `undo_prune` restores them. Raises RecordNotFound, StoreLocked.
+
+        >>> catalog.drop_source("products")  # doctest: +SKIP
+        372
         """
         with listening(progress) as listener:
             dropped = drop_source(self.root, name, self.settings, listener)
@@ -307,7 +317,13 @@ class Catalog:
         return dropped
 
     def undo_prune(self) -> int:
-        """Restores what the last prune or drop removed, as missing until it is indexed again."""
+        """Restores what the last prune or drop removed, as missing until it is indexed again.
+
+        Returns the number of items.
+
+        >>> catalog.undo_prune()  # doctest: +SKIP
+        372
+        """
         store = Store.open(self.folder)
         with store.writing():
             restored = store.undo_prune()
@@ -344,6 +360,9 @@ class Catalog:
         """Checks table and index files against their checksums; returns `info()` if all is well.
 
         Raises StoreNotFound, CorruptIndex.
+
+        >>> catalog.verify().index_behind
+        False
         """
         verify_indexes(self.root)
         return self.info()
@@ -416,13 +435,21 @@ class Catalog:
         plan: of `plan`, or the path of its file. action: "hide" (from searches only), "move"
         (into the folder `to`), "hardlink", "symlink" or "trash". references: folders that are
         never touched. Raises InputError, StoreLocked.
+
+        >>> plan = catalog.plan(catalog.find_duplicates(tiers=["bytes"]))
+        >>> catalog.apply(plan, "move", to="aside").done
+        ()
         """
         done = duplicates.apply(self.folder, plan, action, to=to, references=references)
         self.reload()
         return done
 
     def undo(self) -> "ApplyReport":
-        """Reverses the last `apply`, also an interrupted one. Raises NotFound, StoreLocked."""
+        """Reverses the last `apply`, also an interrupted one. Raises NotFound, StoreLocked.
+
+        >>> catalog.undo().done  # doctest: +SKIP
+        ('photos/copy.webp',)
+        """
         from mmsearch.dedup.actions.apply import undo_last
 
         undone = undo_last(self.folder)
@@ -446,6 +473,10 @@ class Catalog:
         and prompts; its batch size and bounds are those of the settings. compare: names of further
         models. index: also measure the recall of the store's live index. options: how to read the
         locations. Raises InputError, StoreNotFound, SpaceMismatch, MissingModel.
+
+        >>> evaluation = catalog.evaluate()  # doctest: +SKIP
+        >>> evaluation.models[0].retrieval[0].metrics["recall@10"].value  # doctest: +SKIP
+        0.86
         """
         with listening(progress) as listener:
             sources = learning.labelled_sources(
@@ -469,6 +500,10 @@ class Catalog:
         device are the catalog's own. options: how to read the locations. Under torchrun every
         process but the first gets None. The store stays as it is; `promote` moves it to the new
         model. Raises InputError, ConfigError, MissingModel, MissingDependency, Interrupted.
+
+        >>> training = mmsearch.FinetuneOptions(classes="category", out=Path("tuned"))
+        >>> catalog.finetune("demo", training=training).folder  # doctest: +SKIP
+        PosixPath('tuned')
         """
         from mmsearch.finetuning.run import finetune
 
@@ -487,7 +522,11 @@ class Catalog:
         options: SourceOptions | None = None,
         progress: Progress = None,
     ) -> "FinetunePlan":
-        """Returns what `finetune` would do, and about how long it would take; writes nothing."""
+        """Returns what `finetune` would do, and about how long it would take; writes nothing.
+
+        >>> catalog.plan_finetune("demo").counts["items"]  # doctest: +SKIP
+        372
+        """
         from mmsearch.finetuning.run import plan
 
         with listening(progress) as listener:
@@ -512,6 +551,9 @@ class Catalog:
         its own measurements show a regression, or many files cannot be read. Searches meanwhile
         use the former model; `rollback` returns to it. Raises InputError, StoreLocked,
         StoreNotFound, MissingModel, CorruptIndex.
+
+        >>> catalog.promote("tuned").items  # doctest: +SKIP
+        372
         """
         from mmsearch.promotion import promote_store
 
@@ -526,6 +568,9 @@ class Catalog:
         """Returns the store to the model before the last `promote`; called again, forward.
 
         Raises InputError where there is none, MissingModel, StoreLocked, CorruptIndex.
+
+        >>> catalog.rollback().model  # doctest: +SKIP
+        'builtin'
         """
         from mmsearch.promotion import rollback_store
 

@@ -28,6 +28,10 @@ class StoreInfo:
     by target. fusion: the kind that products are made with, and late fusion's weight; None before
     an index. index_behind: rows were written since the index was built; they are searched exactly.
     bytes, free_bytes: of the store, and left on its disk.
+
+    >>> info = catalog.info()
+    >>> info.model, info.counts["items"], info.columns["price"]
+    ('builtin', 372, 'double')
     """
 
     folder: str

@@ -50,6 +50,9 @@ class EvaluationOptions:
 
     classes, group: columns; the classes stand for groups where no group is named. class_names:
     all classes to choose from, where the catalog does not have pictures of each.
+
+    >>> EvaluationOptions(classes="category").queries is None
+    True
     """
 
     queries: Path | None = None
