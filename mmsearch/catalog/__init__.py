@@ -12,6 +12,7 @@ from mmsearch.catalog.indexing import IndexRun, drop_source, index_sources
 from mmsearch.catalog.info import (
     StoreInfo,
     find_record,
+    has_item,
     index_details,
     item_keys,
     recorded_failures,
@@ -24,7 +25,7 @@ from mmsearch.catalog.resolve import Encoders, load_model, model_name
 from mmsearch.catalog.results import Hits
 from mmsearch.config import Settings, read_settings
 from mmsearch.deprecation import warn_renamed
-from mmsearch.errors import MMSearchError, RecordNotFound, StoreNotFound
+from mmsearch.errors import MMSearchError, StoreNotFound
 from mmsearch.media import ImageInput, MediaBounds, load_image
 from mmsearch.query import Fuse, Query, QueryParts, query_of
 from mmsearch.records import (
@@ -104,12 +105,15 @@ class Catalog:
 
     def __iter__(self) -> Iterator[str]:
         """The keys of all items, in no particular order."""
-        return item_keys(self.engine.store) if len(self) else iter(())
+        try:
+            return item_keys(self.engine.store)
+        except StoreNotFound:
+            return iter(())
 
     def __contains__(self, key: object) -> bool:
         try:
-            return isinstance(key, str) and find_record(self.engine.store, key).key == key
-        except (RecordNotFound, StoreNotFound):
+            return isinstance(key, str) and has_item(self.engine.store, key)
+        except StoreNotFound:
             return False
 
     def __getitem__(self, key: str) -> Record:

@@ -104,6 +104,10 @@ def recorded_failures(root: Path) -> list[Failure]:
     ]
 
 
+def has_item(store: Store, key: str) -> bool:
+    return store.count(f"key = {quoted([key])}") > 0
+
+
 def find_record(store: Store, key: str) -> Record:
     """Raises RecordNotFound."""
     rows = store.scan(store.public_columns, f"{LIVE} AND key = {quoted([key])}").to_pylist()
