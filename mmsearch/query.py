@@ -1,6 +1,6 @@
 """What a search asks: weighted terms, a filter, a target and how many hits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
@@ -43,6 +43,8 @@ class Term:
         given = [self.text, self.image, self.key, self.vector]
         if sum(part is not None for part in given) != 1:
             raise BadQuery("a query term is one of text, image, key or vector, got none or several")
+        if self.text is not None and not isinstance(self.text, str):
+            raise BadQuery(f"`text` must be a str, got {type(self.text).__name__}")
         if self.text is not None and not self.text.strip():
             raise BadQuery("the query text is empty; type what to look for")
         if not np.isfinite(self.weight) or self.weight == 0:
@@ -79,21 +81,23 @@ class Query:
         if self.keyword is not None and not self.keyword.strip():
             raise BadQuery("the keyword is empty; type the words to look for")
         if not 1 <= self.k <= MAX_HITS:
-            raise BadQuery(f"k must be from 1 to {MAX_HITS}, got {self.k}")
+            raise BadQuery(f"`k` must be from 1 to {MAX_HITS:,}, got {self.k}")
         if self.terms and all(term.weight < 0 for term in self.terms):
             raise BadQuery("every term is negative; give at least one to look for")
         if self.target not in ("auto", "image", "text", "product"):
-            raise BadQuery(f"target must be auto, image, text or product, got {self.target!r}")
+            raise BadQuery(f"`target` must be auto, image, text or product, got {self.target!r}")
         if self.fuse not in get_args(Fuse):
-            raise BadQuery(f"fuse must be {' or '.join(get_args(Fuse))}, got {self.fuse!r}")
+            raise BadQuery(f"`fuse` must be {' or '.join(get_args(Fuse))}, got {self.fuse!r}")
         if not 0 <= self.keyword_weight <= 1:
-            raise BadQuery(f"keyword_weight must be from 0 to 1, got {self.keyword_weight}")
+            raise BadQuery(f"`keyword_weight` must be from 0 to 1, got {self.keyword_weight}")
         if self.diverse is not None and not 0 <= self.diverse <= 1:
-            raise BadQuery(f"diverse must be from 0 (variety) to 1, got {self.diverse}")
+            raise BadQuery(
+                f"`diverse` must be from 0 (diverse) to 1 (relevant), got {self.diverse}"
+            )
         if self.threshold is not None and not self.terms:
             raise BadQuery("`threshold` is a similarity; give a text, `image` or `like` as well")
         if self.threshold is not None and not -1 <= self.threshold <= 1:
-            raise BadQuery(f"threshold must be from -1 to 1, got {self.threshold}")
+            raise BadQuery(f"`threshold` must be from -1 to 1, got {self.threshold}")
 
 
 class QueryParts(TypedDict, total=False):
@@ -164,6 +168,12 @@ def query_of(
         threshold=threshold,
         after=after,
     )
+
+
+def require_list(parameter: str, value: object) -> None:
+    """Raises BadQuery for a single text, file or image where several are expected."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        raise BadQuery(f"`{parameter}` must be a list, got {type(value).__name__}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from mmsearch.config import Settings, read_settings
 from mmsearch.deprecation import warn_renamed
 from mmsearch.errors import MMSearchError, StoreNotFound
 from mmsearch.media import ImageInput, MediaBounds, load_image
-from mmsearch.query import Fuse, Query, QueryParts, query_of
+from mmsearch.query import Fuse, Query, QueryParts, query_of, require_list
 from mmsearch.records import (
     Failure,
     Floats,
@@ -207,6 +207,7 @@ class Catalog:
         >>> [hits[0].record["title"] for hits in catalog.search_many(["guitar", "umbrella"], k=1)]
         ['Acoustic guitar', 'Umbrella']
         """
+        require_list("queries", queries)
         asked = [
             query_of(query, k=k, where=where, target=target) if isinstance(query, str) else query
             for query in queries
@@ -227,6 +228,7 @@ class Catalog:
         >>> catalog.embed_texts(["red apple", "guitar"]).shape
         (2, 512)
         """
+        require_list("texts", texts)
         return self._encoders.text(self._model()).encode_texts(list(texts))
 
     def embed_images(self, images: Sequence[ImageInput]) -> Floats:
@@ -241,6 +243,7 @@ class Catalog:
         """
         import numpy as np
 
+        require_list("images", images)
         encoder, bounds = self._encoders.full(self._model()), MediaBounds.of(self.settings)
         starts = range(0, len(images), _IMAGES_AT_ONCE)
         batches = [images[start : start + _IMAGES_AT_ONCE] for start in starts]
@@ -376,7 +379,7 @@ class Catalog:
     def find_duplicates(
         self,
         *,
-        tiers: "Sequence[Tier] | None" = None,
+        tiers: "Sequence[Tier] | str | None" = None,
         where: str | None = None,
         across: tuple[str, str] | None = None,
         references: Sequence[Path | str] = (),
@@ -391,7 +394,8 @@ class Catalog:
         """Finds duplicate images and texts, grouped, with evidence; changes no file.
 
         tiers: which to look for, of "bytes", "pixels", "edited", "similar", "text-same" and
-        "text-near"; None: all but "similar". where: SQL condition, as in `search`.
+        "text-near", also as "bytes,pixels"; None: all but "similar".
+        where: SQL condition, as in `search`.
         across: names of two sources that groups must span. references: folders whose items stay.
         within_folder: only pairs in one folder. keep: rules in order, separated by commas.
         edited, similar: thresholds from 0 to 1; None: calibrated. fpr: the false positive rate
@@ -405,7 +409,8 @@ class Catalog:
         from mmsearch.dedup.options import DedupOptions, parse_tiers
 
         options = DedupOptions(
-            tiers=parse_tiers(None if tiers is None else ",".join(tiers)), where=where,
+            tiers=parse_tiers(",".join(tiers) if isinstance(tiers, list | tuple) else tiers),
+            where=where,
             across=across, references=tuple(Path(place) for place in references),
             within_folder=within_folder, keep=DEFAULT_RULES if keep is None else keep,
             edited=edited, similar=similar, fpr=fpr, suspicions=suspicions,

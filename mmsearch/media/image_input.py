@@ -26,16 +26,21 @@ def load_image(source: ImageInput, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> I
         encoded = source if isinstance(source, bytes) else Path(source)
         return decode(encoded, bounds=bounds).image
     image = image_from_array(source) if isinstance(source, np.ndarray) else source
+    if not isinstance(image, Image.Image):
+        raise BadQuery(
+            "`image` must be a path, bytes, a Pillow image or an array, "
+            f"got {type(source).__name__}"
+        )
     if image.width * image.height > bounds.max_pixels:
         raise MediaTooLarge(
-            f"image: {image.width} x {image.height} pixels, the bound is {bounds.max_pixels:,} in "
-            "all; raise max_pixels to use it"
+            f"`image`: {image.width} x {image.height} pixels, the bound is "
+            f"{bounds.max_pixels:,} in all; raise max_pixels to use it"
         )
     try:
         return Frame(image, 0, 0).upright
     except (OSError, SyntaxError, ValueError) as fault:
         # Pillow reads the pixels of a file it opened only now.
-        raise UnreadableMedia(f"image: its pixels cannot be read: {fault}") from fault
+        raise UnreadableMedia(f"`image`: its pixels cannot be read: {fault}") from fault
 
 
 def image_from_array(array: NDArray[np.uint8]) -> Image.Image:
@@ -46,7 +51,7 @@ def image_from_array(array: NDArray[np.uint8]) -> Image.Image:
     known = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in _CHANNELS)
     if array.dtype != np.uint8 or not known or not array.size:
         raise BadQuery(
-            "image: an array must be uint8 of shape (height, width), (height, width, 3) or "
+            "`image`: an array must be uint8 of shape (height, width), (height, width, 3) or "
             f"(height, width, 4), got {array.dtype} of shape {array.shape}"
         )
     return Image.fromarray(np.ascontiguousarray(array))

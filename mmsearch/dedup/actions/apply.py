@@ -132,6 +132,8 @@ def _ignored(entries: Sequence[PlanEntry], store: Store) -> list[bool]:
 
 
 def _target(action: Action, to: Path | None) -> Path | None:
+    if action not in ACTIONS:
+        raise InputError(f"no action '{action}'; there are {', '.join(ACTIONS)}")
     if action == "move":
         if to is None:
             raise InputError("'move' needs a folder to move the copies to; name it with `to`")

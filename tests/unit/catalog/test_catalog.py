@@ -121,7 +121,7 @@ def test_pages_of_an_image_in_memory_belong_to_its_content(stocked: Path) -> Non
     [np.zeros((8, 8, 3)), np.zeros((8, 8, 2), np.uint8), np.zeros((0, 8), np.uint8)],
 )
 def test_an_array_that_is_no_image_is_refused(stocked: Path, array: np.ndarray) -> None:  # type: ignore[type-arg]
-    with pytest.raises(BadQuery, match="image: an array must be uint8"):
+    with pytest.raises(BadQuery, match="`image`: an array must be uint8"):
         opened(stocked).search(image=array)
 
 
@@ -203,6 +203,31 @@ def test_files_are_moved_only_with_a_place_to_move_them_to(folder: Path) -> None
     with pytest.raises(InputError, match="`to`") as caught:
         catalog.apply(plan, "move")
     assert caught.value.parameters == ("to",)
+
+
+def test_arguments_of_a_wrong_kind_are_named(stocked: Path) -> None:
+    catalog = opened(stocked)
+    for parameter, call in {
+        "text": lambda: catalog.search(123),  # type: ignore[arg-type]
+        "image": lambda: catalog.search(image=123),  # type: ignore[arg-type]
+        "k": lambda: catalog.search("red", k=0),
+        "target": lambda: catalog.search("red", target="both"),  # type: ignore[arg-type]
+        "queries": lambda: catalog.search_many("red"),
+        "texts": lambda: catalog.embed_texts("red"),
+        "images": lambda: catalog.embed_images("red.png"),
+    }.items():
+        with pytest.raises(BadQuery) as caught:
+            call()
+        assert caught.value.parameters == (parameter,)
+
+
+def test_an_unknown_action_is_refused(folder: Path) -> None:
+    catalog = opened(folder)
+    plan = catalog.plan(catalog.find_duplicates(tiers="bytes"))
+    with pytest.raises(InputError, match="no action 'delete'; there are hide, move"):
+        catalog.apply(plan, "delete")  # type: ignore[arg-type]
+    with pytest.raises(NotFound, match="nothing to undo"):
+        catalog.undo()
 
 
 def test_tiers_are_checked(stocked: Path) -> None:
