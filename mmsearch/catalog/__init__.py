@@ -205,7 +205,7 @@ class Catalog:
         k, where, target: of the queries that are given as text, as in `search`.
 
         >>> [hits[0].record["title"] for hits in catalog.search_many(["guitar", "umbrella"], k=1)]
-        ['Acoustic guitar', 'Umbrella']
+        ['Acoustic guitar', 'Rainbow umbrella']
         """
         require_list("queries", queries)
         asked = [
