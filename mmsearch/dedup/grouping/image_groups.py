@@ -6,7 +6,7 @@ one of each → keypoint proposals ┘
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from mmsearch.dedup.cache.keypoint_cache import KeypointCache
 from mmsearch.dedup.grouping.item_groups import Grouping, group_id
 from mmsearch.dedup.grouping.originals_kept import Keeping
-from mmsearch.dedup.grouping.verification import Comparer, Verifier
+from mmsearch.dedup.grouping.verification import Cluster, Comparer, Verifier, likely_originals_first
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keypoints import propose
 from mmsearch.dedup.results import TIERS, Group, Member, Pair, relation_of
@@ -44,9 +44,10 @@ class PictureGroups:
         places = self.grouping.places("picture", chosen)
         if "edited" in self.grouping.options.tiers:
             verifier = Verifier(self.grouping.items, self.comparer, exact)
-            places = verifier.verified(places, chosen)
-            places = self._with_proposals(places, verifier)
-        orders = self._orders(places)
+            clusters = self._with_proposals(verifier.verified(places, chosen), verifier)
+        else:
+            clusters = [self._cluster(group) for group in places]
+        orders = self._orders(clusters)
         self.comparer.prepare(
             [
                 (order[0], place)
@@ -60,28 +61,28 @@ class PictureGroups:
         made = [self._group(order, reason, exact) for order, reason in orders]
         return [group for group in made if self.grouping.spans(group)]
 
-    def _orders(self, groups: Sequence[list[int]]) -> list[tuple[list[int], str]]:
+    def _orders(self, clusters: Sequence[Cluster]) -> list[tuple[list[int], str]]:
         """Each group with the one to keep first, and why."""
         items, rules = self.grouping.items, self.grouping.rules
-        if rules.wants_original and groups:
-            likely = Keeping(items, self.comparer).originals(groups)
+        if rules.wants_original and clusters:
+            likely = Keeping(items, self.comparer).originals(clusters)
         else:
-            likely = [((), "") for _ in groups]
+            likely = [((), "") for _ in clusters]
         orders = []
-        for group, (originals, reason) in zip(groups, likely, strict=True):
+        for cluster, (originals, reason) in zip(clusters, likely, strict=True):
             rank = {items[place].uid: number for number, place in enumerate(originals)}
-            ordered = rules.order([items[place] for place in group], rank)
-            place_of = {items[place].uid: place for place in group}
+            ordered = rules.order([items[place] for place in cluster.places], rank)
+            place_of = {items[place].uid: place for place in cluster.places}
             order = [place_of[item.uid] for item in ordered]
             orders.append((order, reason if originals and order[0] == originals[0] else ""))
         return orders
 
-    def _with_proposals(self, groups: Sequence[list[int]], verifier: Verifier) -> list[list[int]]:
-        """The groups, joined and enlarged by pairs that keypoints propose and pixels confirm."""
+    def _with_proposals(self, clusters: Sequence[Cluster], verifier: Verifier) -> list[Cluster]:
+        """The clusters, joined and enlarged by pairs that keypoints propose and pixels confirm."""
         items = self.grouping.items
         representative = np.arange(len(items))
-        for group in groups:
-            representative[group] = self._first(group)
+        for cluster in clusters:
+            representative[list(cluster.places)] = cluster.centre
         asked, hashes = list[int](), set[str]()
         for place in np.unique(representative).tolist():
             if items[place].image_hash and items[place].image_hash not in hashes:
@@ -105,12 +106,17 @@ class PictureGroups:
             together[root].append(place)
         places = [group for group in together.values() if len(group) > 1]
         scores = np.ones(len(confirmed), np.float32)
-        return self.grouping.not_duplicates.split(places, confirmed, scores)
+        size = {cluster.centre: len(cluster.places) for cluster in clusters}
+        return [
+            self._cluster(group, size)
+            for group in self.grouping.not_duplicates.split(places, confirmed, scores)
+        ]
 
-    def _first(self, group: Sequence[int]) -> int:
-        """The largest of a group: a crop of any of them lies in it."""
-        items = self.grouping.items
-        return min(group, key=lambda place: (-items[place].width * items[place].height, place))
+    def _cluster(self, group: Sequence[int], size: Mapping[int, int] | None = None) -> Cluster:
+        """size: of clusters that became this one, by their centres; the largest one's is taken."""
+        likely = likely_originals_first(group, self.grouping.items)
+        centre = max(likely, key=lambda place: (size or {}).get(place, 0))
+        return Cluster(centre, tuple(sorted(group)))
 
     def _group(
         self, places: Sequence[int], reason: str, exact: dict[tuple[int, int], Pair]

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, on_every_core, read_indexed
-from mmsearch.dedup.grouping.verification import Comparer
+from mmsearch.dedup.grouping.verification import Cluster, Comparer, likely_originals_first
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.originals import Candidate, Choice, RegistrationFacts, choose, read_candidate
 from mmsearch.errors import InputError
@@ -24,6 +24,8 @@ _CANDIDATES = 6
 _WHOLE_GROUP = 4
 # Of a group, how many files must be one image for the rest to be versions of it.
 _MAJORITY, _FEWEST = 0.3, 3
+# Members that are tried as the file of which most others are copies.
+_TRIED = 3
 # Others of one size that say which detail is shared, and how much less of it another one may share.
 _PEERS, _APART = 2, 0.12
 # Of the most pixels among the candidates; below, others hold more detail for sure.
@@ -50,12 +52,12 @@ class Keeping:
     items: Sequence[Item]
     comparer: Comparer
 
-    def originals(self, groups: Sequence[Sequence[int]]) -> list[tuple[tuple[int, ...], str]]:
-        """For each group the places of likely originals, the best first, and the reason.
+    def originals(self, clusters: Sequence[Cluster]) -> list[tuple[tuple[int, ...], str]]:
+        """For each cluster the places of likely originals, the best first, and the reason.
 
         Nothing where no file can be read.
         """
-        chosen = [self._candidates(group) for group in groups]
+        chosen = self._candidates([self._contents(cluster) for cluster in clusters])
         pairs = [(places[0], place) for places in chosen for place in places[1:]]
         self.comparer.prepare(pairs, "comparing candidates")
         races = [self._race(places) for places in chosen]
@@ -78,24 +80,59 @@ class Keeping:
                 cache.add_choice(race.name, choice)
         return [cache.choice(race.name) for race in races]
 
-    def _candidates(self, group: Sequence[int]) -> list[int]:
-        """Places, each content once."""
+    def _contents(self, cluster: Cluster) -> list[int]:
+        """Places, each content once, the centre first."""
+        items = self.items
+        rest = likely_originals_first(set(cluster.places) - {cluster.centre}, items)
         first: dict[str, int] = {}
-        for place in sorted(group, key=lambda place: self.items[place].key):
-            first.setdefault(self.items[place].image_hash, place)
-        places = list(first.values())
-        if len(places) <= _WHOLE_GROUP:
-            return places
-        centre = max(places, key=lambda place: (self._same_as(place, places), -place))
-        upright = self._upright(centre, places)
-        same = [place for place in places if self._same(centre, place)]
-        if len(same) >= max(_MAJORITY * len(places), _FEWEST):
-            places = same
-        standing = [place for place in places if place in upright]
-        places = standing if len(standing) > 1 else places
+        for place in (cluster.centre, *rest):
+            first.setdefault(items[place].image_hash, place)
+        return list(first.values())
+
+    def _candidates(self, groups: Sequence[list[int]]) -> list[list[int]]:
+        """groups: places, the likeliest original first. → Those that are weighed, likewise.
+
+        In a large group the files that are one image with most others are few: copies of many
+        kinds come from one file. Members are tried as that file until one is.
+        """
+        found = {number: group for number, group in enumerate(groups) if len(group) <= _WHOLE_GROUP}
+        best: dict[int, tuple[list[int], int]] = {}
+        for turn in range(_TRIED):
+            open_groups = [number for number in range(len(groups)) if number not in found]
+            tried = {number: self._untried(groups[number], best.get(number), turn)
+                     for number in open_groups}  # fmt: skip
+            pairs = [
+                (tried[number], place)
+                for number in open_groups
+                for place in groups[number]
+                if place != tried[number]
+            ]
+            self.comparer.prepare(pairs, "comparing candidates")
+            for number in open_groups:
+                group, one = groups[number], tried[number]
+                same = [place for place in group if self._same(one, place)]
+                if number not in best or len(same) > len(best[number][0]):
+                    best[number] = same, one
+                if len(same) >= max(_MAJORITY * len(group), _FEWEST):
+                    found[number] = self._narrowed(group, same, one)
+        for number, (_, one) in best.items():
+            found.setdefault(number, self._narrowed(groups[number], groups[number], one))
+        return [found[number] for number in range(len(groups))]
+
+    def _untried(self, group: Sequence[int], best: tuple[list[int], int] | None, turn: int) -> int:
+        """The likeliest original that is not one image with those tried before."""
+        same = set() if best is None else set(best[0])
+        others = [place for place in group if place not in same]
+        return others[0] if turn == 0 or not others else others[min(turn - 1, len(others) - 1)]
+
+    def _narrowed(self, group: Sequence[int], same: Sequence[int], tried: int) -> list[int]:
+        """same: members that may be the original. tried: one that all others were compared with."""
+        upright = self._upright(tried, group)
+        standing = [place for place in same if place in upright]
+        places = standing if len(standing) > 1 else list(same)
         most = max(self._pixels(place) for place in places)
         places = [place for place in places if self._pixels(place) >= _PIXELS * most]
-        places.sort(key=lambda place: (-self.items[place].size, self.items[place].key))
+        places.sort(key=lambda place: (place != tried, -self.items[place].size, place))
         return places[:_CANDIDATES]
 
     def _upright(self, centre: int, places: Sequence[int]) -> set[int]:
@@ -112,9 +149,6 @@ class Keeping:
     def _pixels(self, place: int) -> int:
         return self.items[place].width * self.items[place].height
 
-    def _same_as(self, place: int, places: Sequence[int]) -> int:
-        return sum(self._same(place, other) for other in places)
-
     def _same(self, one: int, two: int) -> bool:
         """Whether they are known to be one image; what was never compared is not."""
         if one == two:
@@ -124,11 +158,10 @@ class Keeping:
 
     def _race(self, places: Sequence[int]) -> _Race:
         facts = {}
-        for one in range(len(places)):
-            for two in range(one + 1, len(places)):
-                found = self.comparer.known(places[one], places[two])
-                if found is not None and found.judgement != "different":
-                    facts[one, two] = _facts(found)
+        for number, place in enumerate(places[1:], start=1):
+            found = self.comparer.known(places[0], place)
+            if found is not None and found.judgement != "different":
+                facts[0, number] = _facts(found)
         return _Race(tuple(self.comparer.file(place) for place in places), facts)
 
 
