@@ -19,6 +19,8 @@ _THIN: Final = 0.012
 # From which step on surroundings count as foreign: in units of the change beside the border.
 _STEP: Final = 2.5
 _SAMPLES: Final = 48
+# As many pixels tell the map between two pictures' colours.
+_FITTED: Final = 5000
 # Levels (of 255) below which nothing is told apart.
 _FLAT: Final = 2.5
 
@@ -96,14 +98,24 @@ def _kind_of_border(
     values = values[:, usable]
     steps = np.abs(np.diff(values, axis=0)).mean(axis=2)
     across = float(np.mean(steps[2]))
-    beside = float((np.mean(steps[1]) + np.mean(steps[3])) / 2)
-    inside = values[1:3].std(axis=1).mean()
-    outside = values[3:5].std(axis=1).mean()
+    beside = float(min(np.mean(steps[1]), np.mean(steps[3])))
+    inside, outside = values[1:3].std(axis=1).mean(), values[3:5].std(axis=1).mean()
     if across < _FLAT and inside < 2 * _FLAT and outside < 2 * _FLAT:
         return "blank"
     # Plain paper beside a picture whose edge is not plain.
     plain = np.mean(steps[3]) < 0.6 and outside < _FLAT and inside > 4 * _FLAT
-    return "foreign" if plain or across > _STEP * (beside + 1.0) else "scene"
+    # What goes on beyond the border resembles what is before it; another picture does not.
+    grey = values.mean(axis=2)
+    unlike = _likeness(grey[2], grey[3]) < 0.3 and _likeness(grey[1], grey[2]) > 0.6
+    step = across > _STEP * (beside + 1.0) or (unlike and across > 1.3 * beside)
+    return "foreign" if plain or step else "scene"
+
+
+def _likeness(one: Floats, two: Floats) -> float:
+    """Correlation of two rows of values, 1 where neither varies."""
+    first, second = one - one.mean(), two - two.mean()
+    size = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second) / size if size > 1 else 1.0
 
 
 def _filled(layer: Layer) -> NDArray[np.bool_]:
@@ -134,11 +146,16 @@ def matched_colours(source: Floats, target: Floats) -> Floats:
 
     Fitted twice, without the worst fifth the second time, which marks may cover.
     """
-    design = np.concatenate([source, np.ones((len(source), 1), np.float32)], axis=1)
-    kept = np.ones(len(source), bool)
+    step = max(1, len(source) // _FITTED)
+    design = np.concatenate([source, np.ones((len(source), 1), np.float32)], axis=1)[::step]
+    target = target[::step]
+    kept = np.ones(len(design), bool)
     solution = np.zeros((4, 3), np.float32)
     for _ in range(2):
-        solution = np.linalg.lstsq(design[kept], target[kept], rcond=None)[0].astype(np.float32)
+        part = design[kept].astype(np.float64)
+        # A little weight on 0 keeps grey pictures, whose channels are one, solvable.
+        normal = part.T @ part + np.eye(4)
+        solution = np.linalg.solve(normal, part.T @ target[kept]).astype(np.float32)
         error = np.abs(design @ solution - target).mean(axis=1)
         kept = error <= np.quantile(error, 0.8)
     return solution
@@ -150,10 +167,8 @@ def marks(first: Layer, second: Layer) -> Marks:
     if shared.sum() < 400:
         return Marks(0.0, 0.0)
     one = _as_other(first.colours, second.colours, shared)
-    two = second.colours
-    forward = _beyond_neighbours(one, two)
-    backward = _beyond_neighbours(two, one)
-    difference = np.maximum(forward, backward) * shared
+    two = _as_other(second.colours, first.colours, shared)
+    difference = np.maximum(_beyond(one, second), _beyond(two, first)) * shared
     usual = float(np.median(difference[shared]))
     changed = ndimage.uniform_filter(difference, 5) > max(14.0, 5 * usual)
     changed &= shared
@@ -165,8 +180,10 @@ def marks(first: Layer, second: Layer) -> Marks:
     changed = np.isin(labels, large)
     if not changed.any():
         return Marks(0.0, 0.0)
+    # Along its border: inside, a sticker may be plainer than what it hides.
     band = ndimage.binary_dilation(changed, iterations=2) & shared
-    edges = [_edges(colours)[band] for colours in (one, two)]
+    band &= ~ndimage.binary_erosion(changed, iterations=3)
+    edges = [_edges(colours)[band] for colours in (one, second.colours)]
     leaning = float(np.log((edges[0].mean() + 1) / (edges[1].mean() + 1)))
     return Marks(float(changed.sum() / shared.sum()), leaning)
 
@@ -177,11 +194,11 @@ def _as_other(source: Floats, target: Floats, shared: NDArray[np.bool_]) -> Floa
     return moved
 
 
-def _beyond_neighbours(one: Floats, two: Floats) -> Floats:
-    """float32 (h, w): by how much `two` lies outside of what `one` shows within a pixel."""
-    low = ndimage.minimum_filter(one, size=(3, 3, 1))
-    high = ndimage.maximum_filter(one, size=(3, 3, 1))
-    beyond: Floats = np.maximum(np.maximum(two - high, low - two), 0).max(axis=2)
+def _beyond(colours: Floats, layer: Layer) -> Floats:
+    """float32 (h, w): by how much colours lie outside of what a layer shows within a pixel."""
+    beyond: Floats = np.maximum(np.maximum(colours - layer.high, layer.low - colours), 0).max(
+        axis=2
+    )
     return beyond
 
 

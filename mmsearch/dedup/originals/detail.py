@@ -12,6 +12,8 @@ from mmsearch.dedup.originals.registration_facts import Homography, project
 _WINDOW: Final = 256
 _LARGEST_WINDOW: Final = 512
 _BINS: Final = 64
+# Nobody enlarges a picture by more along a side; then the smaller one is a thumbnail.
+_ENLARGED_MOST: Final = 4.0
 
 
 def scale_between(one: Candidate, two: Candidate, matrix: Homography) -> float:
@@ -81,6 +83,8 @@ def true_enlargement(small: Candidate, large: Candidate, matrix: Homography) -> 
     weakens its highest frequencies, and so does making it larger, which leaves nothing above them.
     """
     scale = scale_between(small, large, matrix)
+    if scale > _ENLARGED_MOST:
+        return 3.0
     middle = shared_middle(matrix)
     low = spectrum(small, middle[0], _WINDOW)
     high = spectrum(large, project(matrix, middle)[0], min(_LARGEST_WINDOW, round(_WINDOW * scale)))

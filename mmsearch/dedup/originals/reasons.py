@@ -50,6 +50,8 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "others were saved from it"
         case "detail":
             return f"{sign.amount:.1f} times the detail"
+        case "proportions":
+            return "not stretched"
         case "enlarged":
             return "not enlarged"
         case "sharper":
