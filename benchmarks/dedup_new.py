@@ -26,7 +26,7 @@ from dedup_wording import product_texts
 import mmsearch
 from mmsearch.dedup.find import FOLDER, find_duplicates
 from mmsearch.dedup.options import DedupOptions, parse_tiers
-from mmsearch.dedup.results import DedupReport, Finding, Group
+from mmsearch.dedup.results import TIERS, DedupReport, Finding, Group
 from mmsearch.media import MediaBounds
 from mmsearch.progress import Silent
 
@@ -112,7 +112,7 @@ def forget(folder: Path) -> None:
 
 def run(folder: Path, tiers: str | None) -> tuple[DedupReport, float, float]:
     """What is found, in how many CPU and wall seconds."""
-    options = DedupOptions(tiers=parse_tiers(tiers))
+    options = DedupOptions(tiers=TIERS if tiers is None else parse_tiers(tiers))
     # What indexing and earlier runs left costs the garbage collector time that no command has.
     gc.collect()
     gc.freeze()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch.dedup.misplaced import OUTLYING, find_misplaced
+from mmsearch.dedup.misplaced import find_misplaced
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.media import decode
 
@@ -43,13 +43,15 @@ def main() -> None:
         found = find_misplaced(images, said[told])
         seconds = time.process_time() - started
         wrong = told != labels
-        hits = wrong[found.rows]
-        right = told[found.better[hits]] == labels[found.rows[hits]]
+        reported, better = found.rows[: found.reported], found.better[: found.reported]
+        hits = wrong[reported]
+        right = told[better[hits]] == labels[reported[hits]]
         print(
             f"{options.model}, seed {seed}: {wrong.sum()} of {len(labels)} texts exchanged, "
-            f"{len(found.rows)} found at {OUTLYING} deviations: precision {hits.mean():.3f}, "
-            f"recall {hits.sum() / wrong.sum():.3f}; the better text is the right one for "
-            f"{right.mean():.3f} of those; {seconds:.1f} s of CPU"
+            f"{len(reported)} found: precision {hits.sum() / max(len(reported), 1):.3f}, "
+            f"recall {hits.sum() / max(wrong.sum(), 1):.3f}; the better text is the right one for "
+            f"{right.sum() / max(len(right), 1):.3f} of those; {seconds:.1f} s of CPU"
+            f"{'; silent: ' if found.silence else ''}{found.silence}"
         )
 
 

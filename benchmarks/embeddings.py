@@ -2,8 +2,8 @@
 
     python benchmarks/embeddings.py --work FOLDER --data openclipart=PATH --data grocery=PATH
 
-Any picture set that `mmsearch.training.pictures` reads. Writes images.npy and texts.npy, float16
-(n, dim): what the other benchmarks enlarge, and what they ask.
+Any data set that `mmsearch.pretraining.pictures.data_sets` reads. Writes images.npy and texts.npy,
+float16 (n, dim): what the other benchmarks enlarge, and what they ask.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.errors import MMSearchError
 from mmsearch.media import MediaBounds, decode
+from mmsearch.pretraining.pictures.data import Picture
+from mmsearch.pretraining.pictures.data_sets import read_all
 from mmsearch.records import Floats
-from mmsearch.training.data import Picture
-from mmsearch.training.pictures import read_all
 
 IMAGES, TEXTS = "images.npy", "texts.npy"
 BATCH = 32

@@ -29,9 +29,9 @@ import torch
 
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.finetuning.fusion_data import NO_ITEM, FusionData, FusionQueries
-from mmsearch.finetuning.fusion_scores import FusionTable, fusion_table
-from mmsearch.finetuning.fusion_training import FusionRun, train_fusion
+from mmsearch.finetuning.fusion.data import NO_ITEM, FusionData, FusionQueries
+from mmsearch.finetuning.fusion.scores import FusionTable, fusion_table
+from mmsearch.finetuning.fusion.training import FusionRun, train_fusion
 from mmsearch.media import decode
 from mmsearch.records import Floats, Ids
 

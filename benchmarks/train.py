@@ -24,9 +24,9 @@ import open_clip
 import torch
 
 from mmsearch.allocation import reused_memory
+from mmsearch.finetuning.data.sampling import PLAIN_VIEW
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.preparation import Preparation, loop_options, prepare
-from mmsearch.finetuning.sampling import PLAIN_VIEW
 from mmsearch.media import MediaBounds
 from mmsearch.progress import Silent
 from mmsearch.sample import write_sample

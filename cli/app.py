@@ -10,6 +10,8 @@ import typer
 
 from mmsearch.cli.dedup import dedup
 from mmsearch.cli.dedup_acting import apply, undo
+from mmsearch.cli.dedup_ignore import ignore
+from mmsearch.cli.dedup_similar import DedupGroup
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.evaluate import evaluate
 from mmsearch.cli.finetune import finetune
@@ -52,9 +54,9 @@ for command in (index, search, info, sample, models, doctor, finetune, train, ev
     app.command()(interruptible(command))
 
 
-dedup_app = typer.Typer()
+dedup_app = typer.Typer(cls=DedupGroup)
 dedup_app.callback(invoke_without_command=True)(interruptible(dedup))
-for step in (apply, undo):
+for step in (apply, undo, ignore):
     dedup_app.command()(interruptible(step))
 app.add_typer(dedup_app, name="dedup")
 

@@ -10,12 +10,34 @@ import typer
 from mmsearch.cli import options
 from mmsearch.cli.render import stderr_console, to_json, write_text
 from mmsearch.errors import InputError
-from mmsearch.report.titles import one_line
+from mmsearch.report.titles import one_line, visible
 
 if TYPE_CHECKING:
     from mmsearch.dedup.acting import Outcome
 
 _SKIPPED_SHOWN = 20
+# What would become of the files, what was done to them, and what was done to take it back.
+_WOULD_BE = {
+    "hide": "hidden from searches",
+    "move": "moved",
+    "hardlink": "replaced by hard links",
+    "symlink": "replaced by symbolic links",
+    "trash": "moved to the trash",
+}
+_DONE = {
+    "hide": "hid {files} from searches",
+    "move": "moved {files} to {folder}",
+    "hardlink": "replaced {files} by hard links",
+    "symlink": "replaced {files} by symbolic links",
+    "trash": "moved {files} to the trash",
+}
+_UNDONE = {
+    "hide": "searches show {files} again",
+    "move": "moved {files} back",
+    "hardlink": "turned {files} from hard links into files of their own",
+    "symlink": "turned {files} from symbolic links into files of their own",
+    "trash": "took {files} out of the trash",
+}
 
 
 def apply(
@@ -54,14 +76,22 @@ def apply(
     for line in summary_lines(entries):
         console.print(f"{action}: {line}", soft_wrap=True)
     if dry_run or not entries:
-        console.print("nothing was changed")
+        said = f"{files_text(len(entries))} would be {_WOULD_BE[action]}; " if entries else ""
+        console.print(f"{said}nothing was changed", soft_wrap=True)
         return
     folder = open_catalog(store).folder
     require_own(folder, entries)
     if not yes:
         ask(action, len(entries))
     outcome = apply_plan(folder, entries, action, to=to, references=tuple(reference or ()))
-    show(outcome, "done", as_json=as_json, quiet=quiet)
+    if as_json:
+        write_text(to_json({"done": outcome}))
+        return
+    said = _DONE[action].format(
+        files=files_text(len(outcome.done)), folder=folder_text(to) if to else ""
+    )
+    takes_back = "; 'mmsearch dedup undo' takes it back" if outcome.done else ""
+    show(outcome, f"{said}{takes_back}", quiet=quiet)
 
 
 def undo(
@@ -74,25 +104,37 @@ def undo(
     from mmsearch.dedup.acting import undo_last
 
     outcome = undo_last(open_catalog(store).folder)
-    show(outcome, "undone", as_json=as_json, quiet=quiet)
+    if as_json:
+        write_text(to_json({"undone": outcome}))
+        return
+    said = _UNDONE[outcome.action].format(files=files_text(len(outcome.done)))
+    show(outcome, said, quiet=quiet)
 
 
 def ask(action: str, count: int) -> None:
+    """Raises InputError where nobody can be asked, Abort for a no."""
     if not sys.stdin.isatty():
-        raise InputError(f"'{action}' for {count:,} files needs a yes; give --yes")
-    typer.confirm(f"{action} {count:,} files?", abort=True, err=True)
+        raise InputError(
+            f"{files_text(count)} would be {_WOULD_BE[action]}; add --yes to do it without asking"
+        )
+    typer.confirm(f"{files_text(count)} will be {_WOULD_BE[action]}; go on?", abort=True, err=True)
 
 
-def show(outcome: "Outcome", word: str, *, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        write_text(to_json({word: outcome}))
-        return
+def show(outcome: "Outcome", said: str, *, quiet: bool) -> None:
+    """said: what was done, in one line. What was left alone follows, each with its reason."""
     console = stderr_console(quiet=quiet)
-    console.print(
-        f"{word}: {len(outcome.done):,} steps; journal: {outcome.journal}", soft_wrap=True
-    )
+    console.print(said, markup=False, soft_wrap=True)
     skipped: Sequence[tuple[str, str]] = outcome.skipped[:_SKIPPED_SHOWN]
     for key, reason in skipped:
         console.print(f"left alone: {one_line(key)}: {reason}", markup=False, soft_wrap=True)
     if len(outcome.skipped) > len(skipped):
-        console.print(f"{len(outcome.skipped) - len(skipped):,} more: see --json")
+        console.print(f"{len(outcome.skipped) - len(skipped):,} more were left alone; see --json")
+
+
+def files_text(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def folder_text(folder: Path) -> str:
+    """As a shell shows it: a relative folder begins with './'."""
+    return visible(str(folder) if folder.is_absolute() else f"./{folder}")

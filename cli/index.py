@@ -90,7 +90,7 @@ def index(
     ] = False,
     dedup: Annotated[
         bool,
-        typer.Option("--dedup", help="Say at the end which pictures are there more than once."),
+        typer.Option("--dedup", help="Count duplicate images at the end."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
@@ -173,10 +173,11 @@ def duplicates_line(catalog: "Catalog", progress: ProgressDisplay) -> str:
     options = DedupOptions(tiers=("bytes", "pixels", "edited"))
     bounds = MediaBounds.of(catalog.settings)
     found = find_duplicates(catalog.folder, options, bounds, progress)
-    return (
-        f"{found.duplicates:,} pictures are there more than once, in {len(found.groups):,} groups; "
-        "'mmsearch dedup' shows them"
+    images = (
+        "1 duplicate image" if found.duplicates == 1 else (f"{found.duplicates:,} duplicate images")
     )
+    groups = "1 group" if len(found.groups) == 1 else f"{len(found.groups):,} groups"
+    return f"{images} in {groups}; 'mmsearch dedup' shows them"
 
 
 def base_advice() -> str:

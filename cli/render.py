@@ -25,7 +25,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mmsearch.records import Failure, Hit, IngestReport, Scalar, printable_path, real_path
-from mmsearch.report.titles import one_line, title_of, value_text, visible
+from mmsearch.report.titles import title_of, value_text
+from mmsearch.text import one_line, visible
 
 SCHEMA_VERSION = 1
 HIT_COLUMNS = ("rank", "similarity", "matched", "title", "path")

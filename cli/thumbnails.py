@@ -16,6 +16,7 @@ from rich.text import Text
 
 from mmsearch.cli.render import hits_table, middle_cut
 from mmsearch.errors import InputError, MissingDependency
+from mmsearch.extras import require
 from mmsearch.records import Hit, real_path
 from mmsearch.report.titles import title_of
 
@@ -130,10 +131,7 @@ def _drawing() -> Callable[..., RenderableType]:
     """The renderable that suits the terminal; importing it is what asks the terminal."""
     # It warns on the screen when a terminal does not say how large its cells are.
     logging.getLogger("textual_image").addHandler(logging.NullHandler())
-    try:
-        from textual_image.renderable import Image
-    except ImportError as error:
-        raise MissingDependency(
-            "thumbnails need the library textual-image; run: pip install 'mmsearch[thumbnails]'"
-        ) from error
+    require("textual_image", extra="thumbnails", purpose="--thumbnails")
+    from textual_image.renderable import Image
+
     return Image

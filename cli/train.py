@@ -27,8 +27,8 @@ def train(
     """Train a dual encoder from a recipe; the folder it writes works as --model FOLDER."""
     from dataclasses import replace
 
-    from mmsearch.training.pipeline import train_recipe
-    from mmsearch.training.recipe import read_recipe
+    from mmsearch.pretraining.pipeline import train_recipe
+    from mmsearch.pretraining.recipe import read_recipe
 
     wanted = read_recipe(recipe)
     if seed is not None:

@@ -21,7 +21,9 @@ from typing import IO
 
 import faiss
 
+from mmsearch.digests import CONTENT_BYTES, digest_of_file
 from mmsearch.errors import CorruptIndex, InputError
+from mmsearch.files import flush_folder
 from mmsearch.indexes.base import EffortPoint, FileMark, IndexMeta, Tuning
 from mmsearch.indexes.binary import BinaryIndex
 from mmsearch.indexes.faiss_index import FaissIndex
@@ -96,8 +98,8 @@ def _made_whole(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    _flush_folder(folder)
-    _flush_folder(folder.parent)
+    flush_folder(folder)
+    flush_folder(folder.parent)
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
@@ -245,7 +247,7 @@ def _described(
 
 def _write_faiss(index: faiss.Index, path: Path) -> FileMark:
     """Writes the file; its length and checksum are taken on the way."""
-    digest = _digest()
+    digest = hashlib.blake2b(digest_size=CONTENT_BYTES)
     with path.open("wb") as file:
 
         def write(block: bytes) -> int:
@@ -285,25 +287,13 @@ def _bounded_by(size_bytes: int) -> Iterator[None]:
 def _require_intact(path: Path, mark: FileMark, *, hashed: bool) -> None:
     try:
         size = path.stat().st_size
-        digest = _digest_of(path) if hashed and size == mark.size_bytes else None
+        digest = digest_of_file(path) if hashed and size == mark.size_bytes else None
     except OSError as error:
         raise CorruptIndex(f"{path} cannot be read ({error}); {_REBUILD}") from error
     if size != mark.size_bytes:
         raise CorruptIndex(f"{path} has {size:,} bytes, not {mark.size_bytes:,}; {_REBUILD}")
     if digest is not None and digest != mark.checksum:
         raise CorruptIndex(f"{path} does not match its checksum; {_REBUILD}")
-
-
-def _digest() -> hashlib.blake2b:
-    return hashlib.blake2b(digest_size=16)
-
-
-def _digest_of(path: Path) -> str:
-    digest = _digest()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _is_utf8(path: Path) -> bool:
@@ -328,14 +318,3 @@ def _clear_leftovers(parent: Path) -> None:
 def _flush(file: IO[str] | IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Makes the names in it survive a power cut."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

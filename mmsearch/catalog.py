@@ -1,6 +1,6 @@
-"""The public door: `mmsearch.open(path)` gives a Catalog that indexes, searches, tells its state.
+"""The public API: `mmsearch.open(path)` returns a Catalog, which indexes, searches and evaluates.
 
-The command line and the server are thin layers over this class.
+The command line is a thin layer over this class.
 """
 
 import shutil
@@ -9,14 +9,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mmsearch.config import Settings, find_upwards, read_settings
 from mmsearch.errors import CorruptIndex, InputError, RecordNotFound
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener, Silent
-from mmsearch.query import Query, QueryParts, query_of
-from mmsearch.records import Hit, IngestReport, SpaceId, Target, printable_path, real_path
+from mmsearch.query import Fuse, Query, query_of
+from mmsearch.records import (
+    Floats,
+    Hit,
+    IngestReport,
+    SpaceId,
+    Target,
+    TargetChoice,
+    printable_path,
+    real_path,
+)
 from mmsearch.sources import Source, SourceOptions, open_source
 from mmsearch.store.lance import FOLDER_NAME, Store
 from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manifest
@@ -59,19 +68,114 @@ class Catalog:
 
     # --- search ---
 
-    def search(self, text: str | None = None, **parts: Unpack[QueryParts]) -> list[Hit]:
-        """The k items nearest to all that is given, best first.
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        image: Path | str | None = None,
+        image_weight: float = 0.5,
+        like: str | None = None,
+        vector: Floats | None = None,
+        without: str | None = None,
+        keyword: str | None = None,
+        hybrid: bool = False,
+        fuse: Fuse = "rrf",
+        keyword_weight: float = 0.5,
+        where: str | None = None,
+        k: int = 10,
+        target: TargetChoice = "auto",
+        unique: bool = False,
+        diverse: float | None = None,
+        threshold: float | None = None,
+        after: str | None = None,
+    ) -> list[Hit]:
+        """Returns the k items most similar to all that is given, best first.
 
-        text: words. parts: image (a picture file), like (an item's key), without, where (SQL over
-        the columns that `info().columns` lists), k, target, hybrid, keyword, unique, diverse,
-        threshold and more: see QueryParts. Raises StoreNotFound, BadQuery, BadFilter,
-        RecordNotFound, UnreadableMedia, SpaceMismatch, MissingModel.
+        text: words to search for.
+        image: an image file to search with; image_weight: its share when text is given too.
+        like: key of an item of the store to search with; the item itself is left out.
+        vector: float32 (dim,), an image embedding in the store's space.
+        without: words to steer away from.
+        keyword: words that must be matched literally (BM25), merged with the vector search.
+        hybrid: use `text` as the keyword too.
+        fuse: merge keyword and vector hits by rank ("rrf") or by score ("weighted");
+        keyword_weight: the share of the keyword's score when weighted, 0 to 1.
+        where: SQL condition over the columns that `info().columns` lists.
+        k: number of hits.
+        target: which vectors to search: "image", "text", "product", or "auto".
+        unique: leave out near-duplicates of better hits.
+        diverse: lambda of maximal marginal relevance, from 0 (diversity) to 1 (relevance).
+        threshold: lowest similarity of a hit, -1 to 1.
+        after: cursor of the previous page, see `page`.
+
+        Raises StoreNotFound, BadQuery, BadFilter, RecordNotFound, UnreadableMedia, SpaceMismatch,
+        MissingModel.
         """
-        return self.query(query_of(text, **parts))
+        return self.query(
+            query_of(
+                text,
+                image=image,
+                image_weight=image_weight,
+                like=like,
+                vector=vector,
+                without=without,
+                keyword=keyword,
+                hybrid=hybrid,
+                fuse=fuse,
+                keyword_weight=keyword_weight,
+                where=where,
+                k=k,
+                target=target,
+                unique=unique,
+                diverse=diverse,
+                threshold=threshold,
+                after=after,
+            )
+        )
 
-    def page(self, text: str | None = None, **parts: Unpack[QueryParts]) -> "Page":
-        """Like `search`, with a cursor: give it back as `after` for the hits that follow."""
-        return self.engine.page(query_of(text, **parts))
+    def page(
+        self,
+        text: str | None = None,
+        *,
+        image: Path | str | None = None,
+        image_weight: float = 0.5,
+        like: str | None = None,
+        vector: Floats | None = None,
+        without: str | None = None,
+        keyword: str | None = None,
+        hybrid: bool = False,
+        fuse: Fuse = "rrf",
+        keyword_weight: float = 0.5,
+        where: str | None = None,
+        k: int = 10,
+        target: TargetChoice = "auto",
+        unique: bool = False,
+        diverse: float | None = None,
+        threshold: float | None = None,
+        after: str | None = None,
+    ) -> "Page":
+        """Returns the same hits as `search`, and a cursor to pass as `after` for the next page."""
+        return self.engine.page(
+            query_of(
+                text,
+                image=image,
+                image_weight=image_weight,
+                like=like,
+                vector=vector,
+                without=without,
+                keyword=keyword,
+                hybrid=hybrid,
+                fuse=fuse,
+                keyword_weight=keyword_weight,
+                where=where,
+                k=k,
+                target=target,
+                unique=unique,
+                diverse=diverse,
+                threshold=threshold,
+                after=after,
+            )
+        )
 
     def query(self, query: Query) -> list[Hit]:
         """Like `search`, for a Query made of any number of weighted terms."""

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree. Libraries raise these; only the CLI and the server translate them.
+"""What can go wrong, as a tree. Libraries raise these; only the command line translates them.
 
     MMSearchError                      exit code 1
     ├ ConfigError(ValueError)          2   a setting is wrong; all faults are listed at once

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict, Unpack, get_args
+from typing import Literal, TypeAlias, TypedDict, get_args
 
 import numpy as np
 
+from mmsearch.arrays import unit
 from mmsearch.errors import BadQuery
-from mmsearch.fusion import Fusion, unit
+from mmsearch.fusion import Fusion
 from mmsearch.records import Floats, Modality, Target, TargetChoice
 
 MAX_HITS = 10_000
@@ -86,12 +87,7 @@ class Query:
 
 
 class QueryParts(TypedDict, total=False):
-    """What a search may be given besides words; None is the same as not given.
-
-    image: a picture file; image_weight: its share when a text is given too (0.5). like: an item's
-    key; the item itself is left out. vector: float32 (dim,), of a picture in the store's space.
-    without: words to push away. hybrid: take the words as the keyword too. The rest: see Query.
-    """
+    """The keyword arguments of `query_of`, for callers that pass them on as a mapping."""
 
     image: Path | str | None
     image_weight: float
@@ -111,35 +107,55 @@ class QueryParts(TypedDict, total=False):
     after: str | None
 
 
-def query_of(text: str | None = None, **parts: Unpack[QueryParts]) -> Query:
-    """The query that these parts make. Raises BadQuery."""
-    image, like, vector = parts.get("image"), parts.get("like"), parts.get("vector")
-    without, keyword = parts.get("without"), parts.get("keyword")
-    share = parts.get("image_weight", 0.5)
-    words, picture = (1.0 - share, share) if text is not None and image is not None else (1.0, 1.0)
-    if parts.get("hybrid") and keyword is None:
+def query_of(
+    text: str | None = None,
+    *,
+    image: Path | str | None = None,
+    image_weight: float = 0.5,
+    like: str | None = None,
+    vector: Floats | None = None,
+    without: str | None = None,
+    keyword: str | None = None,
+    hybrid: bool = False,
+    fuse: Fuse = "rrf",
+    keyword_weight: float = 0.5,
+    where: str | None = None,
+    k: int = 10,
+    target: TargetChoice = "auto",
+    unique: bool = False,
+    diverse: float | None = None,
+    threshold: float | None = None,
+    after: str | None = None,
+) -> Query:
+    """Returns the query that these parts make up. Raises BadQuery.
+
+    The parameters are those of `Catalog.search`.
+    """
+    both = text is not None and image is not None
+    text_weight, own_weight = (1.0 - image_weight, image_weight) if both else (1.0, 1.0)
+    if hybrid and keyword is None:
         if text is None:
             raise BadQuery("a hybrid search takes its keywords from the text; give one")
         keyword = text
     terms = (
-        *([Term(text=text, weight=words)] if text is not None and words else []),
-        *([Term(image=Path(image), weight=picture)] if image is not None and picture else []),
+        *([Term(text=text, weight=text_weight)] if text is not None and text_weight else []),
+        *([Term(image=Path(image), weight=own_weight)] if image is not None and own_weight else []),
         *([Term(key=like)] if like is not None else []),
         *([Term(vector=vector)] if vector is not None else []),
         *([Term(text=without, weight=-0.5)] if without is not None else []),
     )
     return Query(
         terms,
-        k=parts.get("k", 10),
-        where=parts.get("where"),
-        target=parts.get("target", "auto"),
+        k=k,
+        where=where,
+        target=target,
         keyword=keyword,
-        fuse=parts.get("fuse", "rrf"),
-        keyword_weight=parts.get("keyword_weight", 0.5),
-        unique=parts.get("unique", False),
-        diverse=parts.get("diverse"),
-        threshold=parts.get("threshold"),
-        after=parts.get("after"),
+        fuse=fuse,
+        keyword_weight=keyword_weight,
+        unique=unique,
+        diverse=diverse,
+        threshold=threshold,
+        after=after,
     )
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -80,24 +80,6 @@ class SpaceId:
                 f"({other.weights_hash[:8]}); search with --model {self.model}, or index into "
                 f"another folder with --store"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Embeddings:
-    """vectors: float32 (n, dim), unit rows; row i belongs to keys[i]. Raises InputError if not."""
-
-    keys: Sequence[str]
-    vectors: Floats
-    space: SpaceId
-
-    def __post_init__(self) -> None:
-        expected = (len(self.keys), self.space.dim)
-        if self.vectors.shape != expected or self.vectors.dtype != np.float32:
-            raise InputError(
-                f"embeddings must be float32 {expected}, got "
-                f"{self.vectors.dtype} {self.vectors.shape}"
-            )
-        require_unit_rows(self.vectors)
 
 
 @dataclass(frozen=True, slots=True)

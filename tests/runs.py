@@ -4,18 +4,19 @@ from pathlib import Path
 
 import numpy as np
 
+from mmsearch.arrays import unit
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.evaluation.labels import Item, LabelledCatalog, Pool
 from mmsearch.evaluation.run import EvaluationOptions, evaluate_labelled
-from mmsearch.finetuning.fusion_data import NO_ITEM, FusionData, FusionQueries
-from mmsearch.finetuning.fusion_scores import fusion_table
-from mmsearch.finetuning.general import GeneralScore
-from mmsearch.finetuning.outcome import Curves, Outcome
-from mmsearch.finetuning.soup import SweepPoint, SweepScore, choose
-from mmsearch.fusion import late_base, unit
+from mmsearch.finetuning.fusion.data import NO_ITEM, FusionData, FusionQueries
+from mmsearch.finetuning.fusion.scores import fusion_table
+from mmsearch.finetuning.report.outcome import Curves, Outcome
+from mmsearch.finetuning.scoring.general import GeneralScore
+from mmsearch.fusion import late_base
 from mmsearch.progress import Silent
 from mmsearch.sample import write_sample
 from mmsearch.scores import Evaluation
+from mmsearch.training.weight_interpolation import SweepPoint, SweepScore, choose
 
 KINDS = ("fruit", "animal <b>wild", "tool")
 

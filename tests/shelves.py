@@ -8,12 +8,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from mmsearch.arrays import unit
 from mmsearch.engine import Engine
-from mmsearch.fusion import Fusion, unit
+from mmsearch.fusion import Fusion
 from mmsearch.generations import live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
 from mmsearch.progress import Silent
 from mmsearch.records import Floats, Scalar, SpaceId
+from mmsearch.store.filters import quoted
 from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rows import items_schema
@@ -88,7 +90,7 @@ class Shelf:
         return self.engine().fusion
 
     def uid_of(self, key: str) -> int:
-        row = Store.open(self.store.folder).row_of_key(key, ["_uid"])
+        row = row_of_key(Store.open(self.store.folder), key, ["_uid"])
         assert row is not None
         return int(row["_uid"])
 
@@ -105,3 +107,8 @@ class Shelf:
             "_text_vector": item.text,
             "metadata": item.metadata or {},
         }
+
+
+def row_of_key(store: Store, key: str, columns: Sequence[str]) -> dict[str, Any] | None:
+    rows: list[dict[str, Any]] = store.scan(columns, f"key = {quoted([key])}").to_pylist()
+    return rows[0] if rows else None

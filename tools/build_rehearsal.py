@@ -26,8 +26,8 @@ from build_sample import author, draw, read_origins
 from mmsearch.dedup.edited import EDITED_AGREEMENT, find_edited
 from mmsearch.dedup.prints import read_print
 from mmsearch.media import MediaBounds
-from mmsearch.training.data import Picture, concept_of
-from mmsearch.training.openclipart import read_openclipart
+from mmsearch.pretraining.pictures.data import Picture, concept_of
+from mmsearch.pretraining.pictures.openclipart import read_openclipart
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "mmsearch" / "sample" / "data"

@@ -11,7 +11,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 COMMANDS = (
     *("index", "search", "info", "sample", "models", "doctor", "finetune", "train", "evaluate"),
-    *("dedup", "dedup apply", "dedup undo", "same"),
+    *("dedup", "dedup apply", "dedup undo", "dedup ignore", "same"),
 )
 HEAD = "# Commands\n\nWritten by `make docs` from `mmsearch COMMAND --help`.\n"
 

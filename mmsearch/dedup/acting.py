@@ -12,7 +12,9 @@ from urllib.parse import quote
 from mmsearch.dedup.files import fault_of, free_name, link, move, unlink_copy
 from mmsearch.dedup.find import FOLDER
 from mmsearch.dedup.journal import Journal, steps_to_undo
+from mmsearch.dedup.not_duplicates import MarkedItem, ruled_out_pairs
 from mmsearch.dedup.plan import PlanEntry
+from mmsearch.dedup.results import RELATIONS
 from mmsearch.errors import InputError
 from mmsearch.media import content_hash
 from mmsearch.records import printable_path, real_path
@@ -27,11 +29,15 @@ _LINKS = ("hardlink", "symlink")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """done: keys of the steps taken (or taken back). skipped: key and reason of the others."""
+    """done: keys of the steps taken (or taken back). skipped: key and reason of the others.
+
+    action: what was done, or taken back.
+    """
 
     done: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
     journal: str
+    action: Action
 
 
 def apply_plan(
@@ -44,17 +50,20 @@ def apply_plan(
 ) -> Outcome:
     """folder: the store's. to: where `move` puts the files. references: never touched.
 
-    A step whose files are no longer as planned is skipped. Raises InputError, StoreLocked.
+    A step whose files are no longer as planned is skipped, as is one that keeps and removes what a
+    user has said are not duplicates. Raises InputError, StoreLocked.
     """
     target = _target(action, to)
     store = Store.open(folder)
+    ignored = _ignored(entries, store)
     done: list[str] = []
     hidden: list[int] = []
     skipped: list[tuple[str, str]] = []
     with store.writing(), Journal.begin(root_of(folder) / FOLDER) as journal:
         try:
             for step, entry in enumerate(entries):
-                reason = _refusal(entry, action, references) or fault_of(entry)
+                refusal = "you said that they are not duplicates" if ignored[step] else ""
+                reason = refusal or _refusal(entry, action, references) or fault_of(entry)
                 if reason:
                     skipped.append((entry.remove.key, reason))
                     continue
@@ -74,7 +83,7 @@ def apply_plan(
             change_hidden(folder, hide=hidden)
             if action in ("move", "trash"):
                 store.mark_missing(done, datetime.now(UTC))
-    return Outcome(tuple(done), tuple(skipped), printable_path(journal.path))
+    return Outcome(tuple(done), tuple(skipped), printable_path(journal.path), action)
 
 
 def require_own(folder: Path, entries: Sequence[PlanEntry]) -> None:
@@ -111,7 +120,15 @@ def undo_last(folder: Path) -> Outcome:
                     shown.append(facts["uid"])
         change_hidden(folder, show=shown)
         store.mark_missing(done, None)
-    return Outcome(tuple(done), tuple(skipped), printable_path(path))
+    return Outcome(tuple(done), tuple(skipped), printable_path(path), steps[0]["action"])
+
+
+def _ignored(entries: Sequence[PlanEntry], store: Store) -> list[bool]:
+    """Which steps a user has ruled out since the plan was written."""
+    files = [file for entry in entries for file in (entry.remove, entry.keep)]
+    marked = [MarkedItem(file.key, file.hash) for file in files]
+    ruled = ruled_out_pairs(marked, store)
+    return [ruled.rules_out(2 * step, 2 * step + 1) for step in range(len(entries))]
 
 
 def _target(action: Action, to: Path | None) -> Path | None:
@@ -241,8 +258,10 @@ def _is(path: Path, expected: str) -> bool:
 
 
 def summary_lines(entries: Sequence[PlanEntry]) -> Iterator[str]:
-    """What a plan would do, by tier."""
-    for tier in sorted({entry.tier for entry in entries}):
-        chosen = [entry for entry in entries if entry.tier == tier]
+    """What a plan would do, by relation."""
+    for relation in RELATIONS:
+        chosen = [entry for entry in entries if entry.relation == relation]
         megabytes = sum(entry.remove.size for entry in chosen) / 1e6
-        yield f"{tier}: {len(chosen):,} files, {megabytes:,.1f} MB"
+        if chosen:
+            files = "file" if len(chosen) == 1 else "files"
+            yield f"{relation}: {len(chosen):,} {files}, {megabytes:,.1f} MB"

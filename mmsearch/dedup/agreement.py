@@ -15,6 +15,8 @@ _PATCH = 8
 _COVERED = 0.25
 # A patch whose levels vary less than this (standard deviation) shows nothing to compare.
 _FLAT_LEVELS = 2.0
+# In units of what a flat patch has: up to here it says nothing.
+_SILENT = 1.25
 # No patch speaks louder than this many middling ones: a black bar with white words would.
 _LOUDEST = 2.0
 # Of the picture, at least this much must overlap.
@@ -35,9 +37,10 @@ def compare(first: Floats, second: Floats, inside: NDArray[np.bool_]) -> Floats:
     power_two = np.einsum("npi,npi->np", twos, twos) + floor
     power = np.sqrt(power_one * power_two)
     correlation = np.einsum("npi,npi->np", ones, twos) / power
-    # By standard deviation, not variance: one hard edge must not speak for the whole picture.
-    weight = np.sqrt(power)
-    weight = np.minimum(weight, _LOUDEST * np.median(weight, axis=1, keepdims=True)) * seen
+    # By standard deviation, not variance: one hard edge must not speak for the whole picture. And
+    # what both show flat says nothing: most of a packshot or a page is white.
+    weight = np.clip(np.sqrt(power) - _SILENT * np.sqrt(floor), 0, None) * seen
+    weight = np.minimum(weight, _LOUDEST * _median_above_zero(weight))
     whole = _trimmed_mean(correlation, weight)
     inner = _middle(first.shape[1] // _PATCH)
     middle = _trimmed_mean(correlation[:, inner], weight[:, inner])
@@ -45,6 +48,15 @@ def compare(first: Floats, second: Floats, inside: NDArray[np.bool_]) -> Floats:
     hidden = inside.mean(axis=(1, 2)) < _LEAST_OVERLAP
     agreement[np.broadcast_to(hidden, agreement.shape)] = 0
     return agreement
+
+
+def _median_above_zero(weights: Floats) -> Floats:
+    """Of each row the median of what is not zero, float32 (n, 1); 0 where all is."""
+    told = np.where(weights > 0, weights, np.nan)
+    empty = ~(weights > 0).any(axis=1)
+    told[empty] = 0
+    medians: Floats = np.nanmedian(told, axis=1, keepdims=True).astype(np.float32)
+    return medians
 
 
 def _trimmed_mean(values: Floats, weights: Floats) -> Floats:

@@ -72,7 +72,8 @@ class Calibration:
 
     @property
     def source(self) -> str:
-        fixed = "; similar: fixed" if "similar" not in self.at_most else ""
+        unsure = [tier for tier in ("edited", "similar") if tier not in self.at_most]
+        fixed = f"; {', '.join(unsure)}: fixed" if unsure else ""
         sure = ", ".join(
             f"{tier} {rate:.2g} ({self.compared[tier]:,} pairs)"
             for tier, rate in self.at_most.items()
@@ -104,10 +105,10 @@ def choose_thresholds(
     if stored is None and wanted is not None:
         stored = calibrate(wanted, items, cache, vectors, progress)
         if options.fpr is None:
-            # Unasked, only what may cost a file is made strict: other shots lie as near as the
-            # nearest pictures of other things, and similar ones are never acted on.
-            sure = {tier: rate for tier, rate in stored.at_most.items() if tier != "similar"}
-            stored = replace(stored, similar=SIMILAR, at_most=sure)
+            # Unasked, only texts are made strict: edited copies are compared in detail, whatever
+            # the threshold proposes, and similar pictures are never acted on.
+            sure = {tier: rate for tier, rate in stored.at_most.items() if tier == "text-near"}
+            stored = replace(stored, edited=EDITED_AGREEMENT, similar=SIMILAR, at_most=sure)
         write_atomically(folder / FILE_NAME, json.dumps(asdict(stored)))
     few = f"fixed: fewer than {ENOUGH_PICTURES:,} pictures, and --fpr was not given"
     base = (

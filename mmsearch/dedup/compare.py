@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import numpy as np
-
-from mmsearch.dedup.edited import EDITED_AGREEMENT, align_pairs
-from mmsearch.dedup.prints import make_print
+from mmsearch.dedup.results import Box, Relation
 from mmsearch.dedup.views import ORIENTATIONS
-from mmsearch.media import MediaBounds, content_hash, decode
+from mmsearch.dedup.whole_comparison import WholeFile, compare_whole, read_whole
+from mmsearch.media import MediaBounds, content_hash, read_content
+from mmsearch.media.bounds import read_bytes
 
 Verdict: TypeAlias = Literal["bytes", "pixels", "edited", "different"]
 
@@ -19,12 +18,16 @@ class Comparison:
     """agreement: of the best alignment, at most 1; 1 for equal bytes or pixels.
 
     orientation: how one is turned against the other. evidence: a sentence for people.
+    relation: see docs/decisions/0010, None for different pictures. changes: where they differ, in
+    the first one's coordinates.
     """
 
     tier: Verdict
     agreement: float
     orientation: str
     evidence: str
+    relation: Relation | None = None
+    changes: tuple[Box, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -36,26 +39,37 @@ def compare_files(
     second: Path,
     *,
     bounds: MediaBounds | None = None,
-    threshold: float = EDITED_AGREEMENT,
+    threshold: float = 0.0,
 ) -> Comparison:
-    """Raises UnreadableMedia, MediaTooLarge; files of equal bytes are not opened as pictures."""
+    """What two files are to each other, by the comparison that a plan rests on.
+
+    threshold: the similarity below which even an edited version counts as different. Raises
+    UnreadableMedia, MediaTooLarge; files of equal bytes are not opened as pictures.
+    """
     if content_hash(first) == content_hash(second):
-        return Comparison("bytes", 1.0, "upright", "the files hold the same bytes")
-    one, two = (decode(path, bounds=bounds or MediaBounds()) for path in (first, second))
-    if one.image.size == two.image.size and one.image.tobytes() == two.image.tobytes():
-        evidence = f"all {one.width} x {one.height} pixels are equal once decoded"
-        return Comparison("pixels", 1.0, "upright", evidence)
-    prints = [make_print(each.image, each.width, each.height) for each in (one, two)]
-    thumbnails = np.stack([each.thumbnail for each in prints])
-    found = align_pairs(thumbnails, np.array([[0, 1]]))
-    agreement = float(found.agreement[0])
-    name = ORIENTATIONS[int(found.orientation[0])].name
-    edited = agreement >= threshold
-    relation = "at least" if edited else "below"
-    evidence = (
-        f"laid over each other ({name}) they agree to {agreement:.2f}, {relation} the "
-        f"{threshold:.2f} of an edited copy"
+        return Comparison("bytes", 1.0, "upright", "the files hold the same bytes", "exact")
+    bounds = bounds or MediaBounds()
+    one, two = (
+        read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+        for path in (first, second)
     )
-    if agreement == 0:
-        evidence = "in none of eight orientations one could be laid over the other"
-    return Comparison("edited" if edited else "different", agreement, name, evidence)
+    wholes = [read_whole(data, bounds) for data in (one, two)]
+    if read_content(one, bounds=bounds) == read_content(two, bounds=bounds):
+        return Comparison("pixels", 1.0, "upright", _all_equal(wholes[0]), "exact")
+    found = compare_whole(*wholes)
+    name = ORIENTATIONS[found.orientation].name
+    if found.judgement == "different" or found.similarity < threshold:
+        reason = found.reason
+        if found.judgement != "different":
+            reason = f"{reason}, below the threshold of {threshold:.2f}"
+        return Comparison("different", found.similarity, name, reason)
+    return Comparison(
+        "edited", found.similarity, name, found.reason, found.judgement, found.changes
+    )
+
+
+def _all_equal(whole: WholeFile) -> str:
+    pixels = f"all {whole.pictures[0].width} x {whole.pictures[0].height} pixels"
+    if whole.frames > 1:
+        pixels += f" of {whole.frames:,} frames or pages, and their times,"
+    return f"{pixels} are equal once decoded"

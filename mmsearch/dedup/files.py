@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmsearch.dedup.plan import PlanEntry, PlannedFile
 from mmsearch.errors import InputError
-from mmsearch.media import content_hash
+from mmsearch.media import content_hash, describe_raw, raw_format_of
 from mmsearch.records import printable_path, real_path
 
 
@@ -23,6 +23,8 @@ def fault_of(entry: PlanEntry) -> str:
         if fault := _changed(file):
             return f"{role} {fault}"
     copy, kept = entry.remove.place, entry.keep.place
+    if (raw := raw_format_of(copy)) is not None:
+        return f"the copy is {describe_raw(raw)}"
     if copy.resolve() == kept.resolve():
         return "both names lead to one file"
     if not copy.resolve().is_relative_to(real_path(entry.root).resolve()):

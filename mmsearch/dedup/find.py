@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch.dedup.calibration import choose_thresholds
+from mmsearch.dedup.comparison_cache import ComparisonCache
 from mmsearch.dedup.findings import cross_modal_findings
 from mmsearch.dedup.grouping import Grouping
 from mmsearch.dedup.items import CACHE_NAME, Item, PrintCache, read_items
 from mmsearch.dedup.keep import KeepRules
+from mmsearch.dedup.keypoint_cache import KeypointCache
+from mmsearch.dedup.not_duplicates import MarkedItem, ruled_out_pairs
 from mmsearch.dedup.options import DedupOptions
+from mmsearch.dedup.picture_groups import PictureGroups
 from mmsearch.dedup.pictures import PictureFinder
 from mmsearch.dedup.results import DedupReport, Group, Thresholds
 from mmsearch.dedup.texts import MEMORY_NAME as TEXTS_NAME
 from mmsearch.dedup.texts import text_pairs
 from mmsearch.dedup.vectors import NEAREST_NAME, SIMILAR_NAME, VectorFinder
+from mmsearch.dedup.verifying import Comparer
 from mmsearch.engine.nearest import Nearest
 from mmsearch.errors import RecordNotFound
 from mmsearch.generations import live_generation
@@ -25,6 +30,7 @@ from mmsearch.store.lance import Store
 from mmsearch.store.spaces import root_of
 
 FOLDER = "dedup"
+COMPARISONS_NAME, KEYPOINTS_NAME = "comparisons.sqlite", "keypoints.sqlite"
 _MANY_COPIES = 0.01
 
 
@@ -51,12 +57,26 @@ def find_duplicates(
         thresholds = choose_thresholds(calibrated, options, items, cache, vectors, progress)
         pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
         memory = _Memory(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
-        groups = _groups(Grouping(items, options, rules, thresholds.edited), pictures, vectors,
-                         memory, thresholds, progress)  # fmt: skip
-        findings = [*cross_modal_findings(groups)]
-        if "similar" in options.tiers:
+        grouping = Grouping(
+            *(items, options, rules, thresholds.edited),
+            not_duplicates=ruled_out_pairs([MarkedItem.of(item) for item in items], store),
+        )
+        compared = ComparisonCache(own / COMPARISONS_NAME)
+        verified = PictureGroups(
+            grouping,
+            Comparer(items, compared, bounds, progress),
+            KeypointCache(own / KEYPOINTS_NAME),
+            progress,
+        )
+        groups = _groups(grouping, pictures, verified, vectors, memory, thresholds, progress)
+        compared.save()
+        findings, silence = [*cross_modal_findings(groups)], ""
+        if options.checks_texts:
             kept = None if options.narrowed else memory.nearest
-            findings += vectors.misplaced(_copies(groups), memory=kept)
+            misplaced, silence = vectors.misplaced(
+                _copies(groups), memory=kept, suspicions=options.suspicions
+            )
+            findings += misplaced
     return DedupReport(
         items=len(items),
         groups=tuple(groups),
@@ -64,6 +84,7 @@ def find_duplicates(
         thresholds=thresholds,
         unread=tuple(unread),
         seconds=time.monotonic() - started,
+        silence=silence,
     )
 
 
@@ -108,16 +129,14 @@ def _items(
 def _groups(
     grouping: Grouping,
     pictures: PictureFinder,
+    verified: PictureGroups,
     vectors: VectorFinder,
     memory: _Memory,
     thresholds: Thresholds,
     progress: ProgressListener,
 ) -> list[Group]:
     tiers, chosen_rows = grouping.options.tiers, grouping.options.narrowed
-    pairs = pictures.pairs()
-    # A plan removes only what was compared with the very file that stays.
-    pairs += pictures.meet(grouping.unmet(pairs))
-    groups = grouping.groups("picture", pairs)
+    groups = verified.groups(pictures.pairs())
     texts = [item.text for item in grouping.items]
     said = text_pairs(
         texts, tiers, thresholds.text_near, progress, memory=memory.texts, narrowed=chosen_rows

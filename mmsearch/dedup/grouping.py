@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,8 +12,17 @@ from mmsearch.dedup.edited import CERTAIN
 from mmsearch.dedup.groups import group_pairs, without_bridges
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keep import KeepRules
+from mmsearch.dedup.not_duplicates import NotDuplicates
 from mmsearch.dedup.options import DedupOptions
-from mmsearch.dedup.results import TIERS, Family, Group, Member, Pair, SimilarPairs
+from mmsearch.dedup.results import (
+    TIERS,
+    Family,
+    Group,
+    Member,
+    Pair,
+    SimilarPairs,
+    relation_of,
+)
 
 # From which score on a pair of each family leaves no doubt.
 _CERTAIN: dict[Family, float] = {"picture": CERTAIN, "similar": float("inf"), "text": 1.0}
@@ -21,28 +30,34 @@ _CERTAIN: dict[Family, float] = {"picture": CERTAIN, "similar": float("inf"), "t
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """items: in the order that pairs number them. edited: the threshold of that tier."""
+    """items: in the order that pairs number them. edited: the threshold of that tier.
+
+    not_duplicates: pairs that a user has ruled out; no group holds one.
+    """
 
     items: Sequence[Item]
     options: DedupOptions
     rules: KeepRules
     edited: float
+    not_duplicates: NotDuplicates = field(default_factory=NotDuplicates)
 
     def groups(self, family: Family, pairs: Iterable[Pair]) -> list[Group]:
-        chosen = [pair for pair in pairs if self._allowed(pair)]
+        chosen = [pair for pair in pairs if self.allowed(pair)]
         by_item: dict[int, list[Pair]] = defaultdict(list)
         for pair in chosen:
             by_item[pair.first].append(pair)
             by_item[pair.second].append(pair)
         made = (self._group(family, places, by_item) for places in self.places(family, chosen))
-        return [group for group in made if self._spans(group)]
+        return [group for group in made if self.spans(group)]
 
     def similar(self, found: SimilarPairs) -> list[Group]:
         """Of pairs that may be many times the items: they become objects group by group."""
         if self.options.within_folder:
-            found = found.take(np.fromiter(map(self._allowed, found), np.bool_, len(found)))
+            found = found.take(np.fromiter(map(self.allowed, found), np.bool_, len(found)))
+        found = found.take(self.not_duplicates.allowed(found.pairs))
         everyone = len(self.items)
         places = group_pairs(everyone, found.pairs, found.cosines, certain=_CERTAIN["similar"])
+        places = self.not_duplicates.split(places, found.pairs, found.cosines)
         group_of = np.full(everyone, -1)
         for number, rows in enumerate(places):
             group_of[rows] = number
@@ -60,9 +75,10 @@ class Grouping:
                 by_item[pair.first].append(pair)
                 by_item[pair.second].append(pair)
             made.append(self._group("similar", rows, by_item))
-        return [group for group in made if self._spans(group)]
+        return [group for group in made if self.spans(group)]
 
-    def _spans(self, group: Group) -> bool:
+    def spans(self, group: Group) -> bool:
+        """Whether the group holds items of both sources that were asked for."""
         across = self.options.across
         return not across or {item.source for item in group.items} >= set(across)
 
@@ -73,27 +89,19 @@ class Grouping:
         if family == "picture":
             stands = without_bridges(rows, scores)
             rows, scores = rows[stands], scores[stands]
-        return group_pairs(
+        groups = group_pairs(
             len(self.items),
             rows,
             scores,
             certain=_CERTAIN[family],
             inferred=self.edited if family == "picture" else 1.0,
         )
+        return self.not_duplicates.split(groups, rows, scores)
 
-    def unmet(self, pairs: Sequence[Pair]) -> list[tuple[int, int]]:
-        """Of groups of one picture the pairs of the kept one and a copy that nobody compared."""
-        chosen = [pair for pair in pairs if self._allowed(pair)]
-        known = {(pair.first, pair.second) for pair in chosen}
-        unmet = []
-        for places in self.places("picture", chosen):
-            kept = self.rules.order([self.items[place] for place in places])[0]
-            first = next(place for place in places if self.items[place] is kept)
-            met = [(min(first, place), max(first, place)) for place in places if place != first]
-            unmet += [pair for pair in met if pair not in known]
-        return unmet
-
-    def _allowed(self, pair: Pair) -> bool:
+    def allowed(self, pair: Pair) -> bool:
+        """Whether the options and the user's marks let these two form a group."""
+        if self.not_duplicates.rules_out(pair.first, pair.second):
+            return False
         if not self.options.within_folder:
             return True
         one, two = (self.items[place] for place in (pair.first, pair.second))
@@ -114,9 +122,7 @@ class Grouping:
             (pair.tier for place in places for pair in by_item[place] if _within(pair, inside)),
             key=TIERS.index,
         )
-        name = f"{family} {min(item.key for item in order)}"
-        digest = hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=5)
-        return Group(digest.hexdigest(), family, weakest, kept, members)
+        return Group(group_id(family, order), family, weakest, kept, members)
 
     def _member(
         self,
@@ -131,7 +137,13 @@ class Grouping:
         best = max(direct or pairs, key=lambda pair: (pair.score, -pair.first, -pair.second))
         other = best.second if best.first == place else best.first
         via = "" if direct else self.items[other].key
-        return Member(item, best.tier, best.score, best.evidence, via)
+        return Member(item, best.tier, best.score, best.evidence, via, relation_of(best.tier))
+
+
+def group_id(family: Family, items: Iterable[Item]) -> str:
+    """The same on every run: a hash of the family and the first of the keys."""
+    name = f"{family} {min(item.key for item in items)}"
+    return hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=5).hexdigest()
 
 
 def _within(pair: Pair, inside: Iterable[int]) -> bool:

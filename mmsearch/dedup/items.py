@@ -24,14 +24,18 @@ from mmsearch.store.filters import LIVE
 from mmsearch.store.hidden import read_hidden
 from mmsearch.store.lance import Store
 
-CACHE_NAME = "prints.bin"
+# Another name where a record holds something else: an old file is dropped, never misread.
+CACHE_NAME, _OLD_CACHE_NAMES = "prints-2.bin", ("prints.bin",)
 _COLUMNS = (
     "_uid", "key", "source", "uri", "text", "width", "height", "_size", "_mtime", "_image_hash",
 )  # fmt: skip
-_RECORD = np.dtype(
+RECORD = np.dtype(
     [
         ("hash", "S32"),
         ("sharpness", "<f4"),
+        ("frames", "<u2"),
+        ("transparent", "?"),
+        ("content", "S32"),
         ("thumbnail", "u1", (SIDE, SIDE)),
     ]
 )
@@ -120,9 +124,11 @@ class PrintCache:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        whole = path.stat().st_size // _RECORD.itemsize
+        for name in _OLD_CACHE_NAMES:
+            path.with_name(name).unlink(missing_ok=True)
+        whole = path.stat().st_size // RECORD.itemsize
         with path.open("r+b") as file:
-            file.truncate(whole * _RECORD.itemsize)
+            file.truncate(whole * RECORD.itemsize)
         self._reload()
 
     @staticmethod
@@ -153,12 +159,24 @@ class PrintCache:
     def _reload(self) -> None:
         empty = self._path.stat().st_size == 0
         self._records = (
-            np.zeros(0, _RECORD) if empty else np.memmap(self._path, dtype=_RECORD, mode="r")
+            np.zeros(0, RECORD) if empty else np.memmap(self._path, dtype=RECORD, mode="r")
         )
         self._rows = {name.decode(): row for row, name in enumerate(self._records["hash"])}
 
     def row(self, image_hash: str) -> int | None:
         return self._rows.get(image_hash)
+
+    def frames(self, row: int) -> int:
+        """Of the file: frames of an animation or pages, else 1."""
+        return int(self._records["frames"][row])
+
+    def transparent(self, row: int) -> bool:
+        """Whether any pixel is not opaque."""
+        return bool(self._records["transparent"][row])
+
+    def content(self, row: int) -> str:
+        """The digest of all that the file shows; '' where only decoding it again would tell."""
+        return bytes(self._records["content"][row]).decode()
 
     def measured(self, item: Item) -> Item:
         """The item with the sharpness of its fingerprint, where there is one."""
@@ -193,10 +211,13 @@ class PrintCache:
                     for (name, _), print_ in zip(part, prints, strict=True)
                     if print_ is not None
                 ]
-                records = np.zeros(len(found), _RECORD)
+                records = np.zeros(len(found), RECORD)
                 for record, (name, print_) in zip(records, found, strict=True):
                     record["hash"] = name.encode()
                     record["sharpness"] = print_.sharpness
+                    record["frames"] = print_.frames
+                    record["transparent"] = print_.transparent
+                    record["content"] = print_.content.encode()
                     record["thumbnail"] = print_.thumbnail
                 file.write(records.tobytes())
                 progress.advance(len(part))
@@ -206,7 +227,13 @@ class PrintCache:
 def _read(image_hash: str, path: Path, bounds: MediaBounds) -> Print | None:
     """None for a file that is gone, unreadable, or no longer what was indexed."""
     try:
-        data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
-        return read_print(data, bounds) if content_hash(data) == image_hash else None
+        data = read_indexed(image_hash, path, bounds)
+        return read_print(data, bounds) if data is not None else None
     except InputError:
         return None
+
+
+def read_indexed(image_hash: str, path: Path, bounds: MediaBounds) -> bytes | None:
+    """What the file holds; None where it is no longer what was indexed. Raises InputError."""
+    data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+    return data if content_hash(data) == image_hash else None

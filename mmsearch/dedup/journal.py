@@ -70,7 +70,7 @@ def steps_to_undo(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
                 standing.pop(fact["step"], None)
         if standing:
             return path, [standing[step] for step in sorted(standing, reverse=True)]
-    raise NotFound("nothing to undo: no step of 'mmsearch dedup apply' stands in this store")
+    raise NotFound("nothing to undo: nothing has been applied here")
 
 
 def _number(path: Path) -> int:

@@ -1,13 +1,14 @@
 """Which of a group stays: rules in order, each breaking the ties of those before it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from mmsearch.dedup.items import Item
 from mmsearch.errors import InputError
 
-DEFAULT_RULES = "largest,sharpest,oldest"
+DEFAULT_RULES = "original,largest,sharpest,oldest"
+_ORIGINAL = "original"
 # Smaller comes first; the key at the end makes every choice unique.
 _RULES: dict[str, Callable[[Item], float]] = {
     "largest": lambda item: -item.width * item.height,
@@ -23,27 +24,45 @@ _RULES: dict[str, Callable[[Item], float]] = {
 class KeepRules:
     """Parsed from `largest,sharpest,path:GLOB`; what is protected comes before any rule."""
 
-    rules: tuple[Callable[[Item], float], ...]
+    rules: tuple[str | Callable[[Item], float], ...]
 
     @classmethod
     def parse(cls, text: str) -> "KeepRules":
         """Raises InputError, naming the rules that there are."""
         return cls(tuple(_rule(name.strip()) for name in text.split(",")))
 
-    def order(self, items: Sequence[Item]) -> list[Item]:
-        """The one to keep first."""
+    @property
+    def wants_original(self) -> bool:
+        """Whether one of the rules asks for the original, see `mmsearch.dedup.originals`."""
+        return _ORIGINAL in self.rules
+
+    def order(
+        self, items: Sequence[Item], originals: Mapping[int, int] | None = None
+    ) -> list[Item]:
+        """The one to keep first. originals: by uid how likely each is the original, 0 first."""
+        rank = originals or {}
+
+        def value(rule: str | Callable[[Item], float], item: Item) -> float:
+            return rank.get(item.uid, len(rank)) if isinstance(rule, str) else rule(item)
+
         return sorted(
             items,
-            key=lambda item: (not item.protected, *(rule(item) for rule in self.rules), item.key),
+            key=lambda item: (
+                not item.protected,
+                *(value(rule, item) for rule in self.rules),
+                item.key,
+            ),
         )
 
 
-def _rule(name: str) -> Callable[[Item], float]:
+def _rule(name: str) -> str | Callable[[Item], float]:
+    if name == _ORIGINAL:
+        return name
     if name.startswith("path:") and len(name) > len("path:"):
         glob = name.removeprefix("path:")
         return lambda item: not (fnmatchcase(item.uri, glob) or fnmatchcase(item.key, glob))
     if name not in _RULES:
         raise InputError(
-            f"no rule '{name}' to keep by; there are {', '.join(_RULES)} and path:GLOB"
+            f"no rule '{name}' to keep by; there are {_ORIGINAL}, {', '.join(_RULES)} and path:GLOB"
         )
     return _RULES[name]

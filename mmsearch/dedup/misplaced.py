@@ -1,27 +1,26 @@
 """Texts on the wrong picture: a picture among pictures that are all described otherwise.
 
-An item's picture is compared with the pictures of those whose text is like its own, and with those
-of the text that its neighbours in image space agree on. Where the second are nearer by far more
-than is usual in this catalog, the other text fits better. No labels are needed: texts that say much
-the same stand together, and a catalog's own spread (median, median absolute deviation) decides what
-is unusual.
+Three measures say how wrong a text looks: how much further the pictures of like texts lie than
+those of the text that the picture's neighbours agree on (here), and two of how far the text lies
+below the best-fitting ones (`text_fit`). Texts exchanged on purpose show what the measures are
+worth in this catalog (`exchange_odds`): what is reported is as likely right as asked, or nothing
+is. No labels are needed.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.dedup.exchange_odds import MOST_WRONG, exchange_odds
 from mmsearch.dedup.kept import keep, read_kept
 from mmsearch.dedup.nearest_rows import BLOCK, NearestRows
+from mmsearch.dedup.text_fit import TextFit
 from mmsearch.records import Floats, Ids
 
 # Fewer items say nothing about what is usual.
 FEWEST_ITEMS = 30
-# Robust standard deviations, chosen on one draw of swapped texts, tried on others (docs/dedup.md).
-OUTLYING = 3.5
 _IMAGES_ASKED, _TEXTS_ASKED = 100, 64
 # Of what is kept: another one where other neighbours are looked at.
 _VERSION = 1
@@ -36,23 +35,36 @@ _VOTE_WIDTH = 0.1
 _COMPARED = 3
 # Of a block, whose rows are each marked against all rows.
 _BLOCK_BYTES = 2**26
-# Standard deviations in a median absolute deviation, for normal values.
-_DEVIATION = 1.4826
+# Texts exchanged on purpose: each one costs as much as an item.
+_MOST_EXCHANGED, _EXCHANGED_EACH = 4_096, 8
+# Exchanging texts that are this much alike changes nothing.
+_SAME_TEXT = 0.9999
+_LEAST_SUSPICIOUS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """rows, better: int64 (m,): whose text seems wrong, and an item whose text fits better.
+    """Texts that seem to be on the wrong picture, the likeliest first.
 
-    own, other: float32 (m,), how near the picture is to those of either text, cosines. outlying:
-    float32 (m,), in robust standard deviations. Most outlying first.
+    rows, better: int64 (m,): whose text seems wrong, and an item whose text fits better. own,
+    other: float32 (m,), mean cosine of the picture with the nearest pictures of either text.
+    chances: float32 (m,), that the text is wrong, as estimated from the catalog. reported: the
+    first so many are findings, the others suspicions. silence: why nothing is reported, for people;
+    empty where something is.
     """
 
     rows: Ids
     better: Ids
     own: Floats
     other: Floats
-    outlying: Floats
+    chances: Floats
+    reported: int
+    silence: str
+
+    @classmethod
+    def none(cls, silence: str) -> "Misplaced":
+        rows, values = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return cls(rows, rows, values, values, values, 0, silence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,57 +117,110 @@ class Neighbours:
 
 
 def find_misplaced(
-    images: Floats,
-    texts: Floats,
-    neighbours: Neighbours | None = None,
-    *,
-    outlying: float = OUTLYING,
+    images: Floats, texts: Floats, neighbours: Neighbours | None = None
 ) -> Misplaced:
     """images, texts: float32 (n, dim), unit rows: the two vectors of each item. neighbours: theirs,
-    where they are known already."""
-    if len(images) < FEWEST_ITEMS:
-        none = np.zeros(0, np.float32)
-        return Misplaced(np.zeros(0, np.int64), np.zeros(0, np.int64), none, none, none)
-    neighbours = neighbours or Neighbours.of(np.arange(len(images)), images, texts)
-    near = neighbours.images.near, neighbours.images.similarities
-    alike, alikeness = neighbours.texts.near, neighbours.texts.similarities
-    least = np.minimum(_KIN, alikeness[:, min(_FEWEST_KIN, alikeness.shape[1]) - 1])
-    parts = [
-        _block(rows, images, texts, near, (alike, alikeness), least)
-        for rows in _blocks(len(images))
-    ]
-    better, own, other = (np.concatenate(column) for column in zip(*parts, strict=True))
-    margin = other - own
-    middle = np.median(margin)
-    spread = _DEVIATION * np.median(np.abs(margin - middle))
-    unusual = (margin - middle) / max(float(spread), 1e-6)
-    rows = np.flatnonzero((unusual >= outlying) & (margin > 0))
-    rows = rows[np.argsort(-unusual[rows], kind="stable")]
-    return Misplaced(rows, better[rows], own[rows], other[rows], unusual[rows].astype(np.float32))
+    where they are known already. The same input gives the same result."""
+    count = len(images)
+    if count < FEWEST_ITEMS:
+        return Misplaced.none(too_few(count))
+    rows, others = _exchanged(texts)
+    if len(rows) < FEWEST_ITEMS:
+        return Misplaced.none("nearly all texts are the same")
+    neighbours = neighbours or Neighbours.of(np.arange(count), images, texts)
+    every = np.arange(count)
+    fit, nearness = TextFit.of(images, texts), _Nearness(images, texts, neighbours)
+    better, own, other = nearness.compare(every, every)
+    _, own_exchanged, other_exchanged = nearness.compare(rows, others)
+    odds = exchange_odds(
+        np.column_stack([other - own, fit.shortfall(every, every)]),
+        np.column_stack([other_exchanged - own_exchanged, fit.shortfall(rows, others)]),
+    )
+    order = np.argsort(-odds.scores, kind="stable")
+    suspicious = np.count_nonzero(odds.chances >= _LEAST_SUSPICIOUS)
+    found = order[: max(odds.reported, suspicious)]
+    chances = odds.chances[found].astype(np.float32)
+    silence = "" if odds.reported else _silence(odds.wrong_share, chances)
+    return Misplaced(
+        found, better[found], own[found], other[found], chances, odds.reported, silence
+    )
 
 
-def _block(
-    rows: Ids,
-    images: Floats,
-    texts: Floats,
-    near: tuple[Ids, Floats],
-    alike: tuple[Ids, Floats],
-    least: Floats,
-) -> tuple[Ids, Floats, Floats]:
-    """The neighbour whose other text fits each row best, how near its own and that one's lie."""
-    neighbours, nearness = near[0][rows], near[1][rows]
-    kin = _says_so(rows, neighbours, texts, alike, least)
-    own = _kin_nearness(rows, images, nearness, alike, least, kin)
-    voters = texts[neighbours[:, :_VOTERS]]
-    agreeing = voters @ voters.transpose(0, 2, 1) >= least[neighbours[:, :_VOTERS], None]
-    votes = np.exp((nearness[:, :_VOTERS] - nearness[:, :1]) / _VOTE_WIDTH)
-    counts = np.einsum("nab,nb->na", agreeing, votes)
-    counts[kin[:, :_VOTERS]] = -1
-    every = np.arange(len(rows))
-    best = neighbours[every, counts.argmax(axis=1)]
-    chosen = _says_so(best, neighbours, texts, alike, least)
-    shown = np.where(chosen & ~kin, nearness, nearness[:, -1:])
-    return best, own, _highest(shown)
+def too_few(count: int) -> str:
+    return f"items with a picture and a text: {count}; at least {FEWEST_ITEMS} are needed"
+
+
+def _silence(wrong_share: float, chances: Floats) -> str:
+    if wrong_share > MOST_WRONG:
+        return "most texts fit their picture hardly better than another item's would"
+    if not len(chances):
+        return "no text stands out in this catalog"
+    wrong = len(chances) - round(float(chances.sum()))
+    return (
+        f"in this catalog about {wrong:,} of {len(chances):,} suspicions would be false; "
+        "--suspicions lists them"
+    )
+
+
+def _exchanged(texts: Floats) -> tuple[Ids, Ids]:
+    """Rows, and for each another one whose text says something else: int64 (m,) each."""
+    count = len(texts)
+    chance = np.random.default_rng(0)
+    wanted = min(_MOST_EXCHANGED, _EXCHANGED_EACH * count)
+    rows = np.resize(chance.permutation(count), wanted)
+    others = (rows + chance.integers(1, count, len(rows))) % count
+    differ = np.einsum("md,md->m", texts[rows], texts[others]) < _SAME_TEXT
+    return rows[differ], others[differ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Nearness:
+    """images, texts: float32 (n, dim), unit rows. neighbours: of the same rows."""
+
+    images: Floats
+    texts: Floats
+    neighbours: Neighbours
+
+    def compare(self, rows: Ids, claimed: Ids) -> tuple[Ids, Floats, Floats]:
+        """For each picture of `rows`, int64 (m,), if it had the text of `claimed`, int64 (m,):
+
+        the neighbour whose other text fits best, how near the pictures of the claimed text lie, and
+        how near those of that other text.
+        """
+        near = self.neighbours.images.near, self.neighbours.images.similarities
+        alike = self.neighbours.texts.near, self.neighbours.texts.similarities
+        least = np.minimum(_KIN, alike[1][:, min(_FEWEST_KIN, alike[1].shape[1]) - 1])
+        size = max(1, min(BLOCK, _BLOCK_BYTES // len(self.images)))
+        parts = [
+            self._block(
+                rows[start : start + size], claimed[start : start + size], near, alike, least
+            )
+            for start in range(0, len(rows), size)
+        ]
+        best, own, other = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return best, own, other
+
+    def _block(
+        self,
+        rows: Ids,
+        claimed: Ids,
+        near: tuple[Ids, Floats],
+        alike: tuple[Ids, Floats],
+        least: Floats,
+    ) -> tuple[Ids, Floats, Floats]:
+        neighbours, nearness = near[0][rows], near[1][rows]
+        kin = _says_so(claimed, neighbours, self.texts, alike, least)
+        own = _kin_nearness((rows, claimed), self.images, nearness, alike, least, kin)
+        voters = self.texts[neighbours[:, :_VOTERS]]
+        agreeing = voters @ voters.transpose(0, 2, 1) >= least[neighbours[:, :_VOTERS], None]
+        votes = np.exp((nearness[:, :_VOTERS] - nearness[:, :1]) / _VOTE_WIDTH)
+        counts = np.einsum("nab,nb->na", agreeing, votes)
+        counts[kin[:, :_VOTERS]] = -1
+        every = np.arange(len(rows))
+        best = neighbours[every, counts.argmax(axis=1)]
+        chosen = _says_so(best, neighbours, self.texts, alike, least)
+        shown = np.where(chosen & ~kin, nearness, nearness[:, -1:])
+        return best, own, _highest(shown)
 
 
 def _says_so(
@@ -176,22 +241,26 @@ def _says_so(
 
 
 def _kin_nearness(
-    rows: Ids,
+    pairs: tuple[Ids, Ids],
     images: Floats,
     nearness: Floats,
     alike: tuple[Ids, Floats],
     least: Floats,
     kin: NDArray[np.bool_],
 ) -> Floats:
-    """How near the pictures of a row's own kind of text lie, float32 (r,).
+    """How near the pictures of a kind of text lie, float32 (r,).
 
-    kin: bool (r, k), which of its neighbours in image space have a text of its kind.
+    pairs: int64 (r,) each, the rows of the pictures and of the texts. kin: bool (r, k), which of
+    the pictures' neighbours have a text of the kind.
     """
+    rows, claimed = pairs
     among = np.where(kin, nearness, -1)
-    row, place = np.nonzero(alike[1][rows] >= least[rows, None])
-    one, two = rows[row], alike[0][rows[row], place]
+    row, place = np.nonzero(alike[1][claimed] >= least[claimed, None])
+    one, two = rows[row], alike[0][claimed[row], place]
     closeness = np.einsum("md,md->m", images[one], images[two])
-    beyond = np.full(alike[0][rows].shape, -1, np.float32)
+    # A picture does not speak for itself.
+    closeness[one == two] = -1
+    beyond = np.full(alike[0][claimed].shape, -1, np.float32)
     # Those among the neighbours were seen already.
     beyond[row, place] = np.where(closeness < nearness[row, -1], closeness, -1)
     return _highest(np.concatenate([among, beyond], axis=1))
@@ -201,9 +270,3 @@ def _highest(values: Floats) -> Floats:
     highest: Floats = -np.partition(-values, _COMPARED - 1, axis=1)[:, :_COMPARED]
     mean: Floats = highest.mean(axis=1)
     return mean
-
-
-def _blocks(count: int) -> Iterator[Ids]:
-    size = max(1, min(BLOCK, _BLOCK_BYTES // count))
-    for start in range(0, count, size):
-        yield np.arange(start, min(start + size, count))

@@ -12,7 +12,8 @@ from typing import Any
 from markupsafe import Markup
 
 from mmsearch.dedup.items import Item
-from mmsearch.dedup.results import DedupReport, Finding, Group, Member
+from mmsearch.dedup.results import Box, DedupReport, Finding, Group, Member
+from mmsearch.dedup.summary import Files, summarised
 from mmsearch.records import real_path
 from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
 from mmsearch.report.pictures import inline_pictures
@@ -23,25 +24,30 @@ _EDGE = 200
 _TEXT_CHARACTERS = 300
 
 
-def write_dedup_page(report: DedupReport, path: Path) -> None:
-    """Writes the page to `path`, whole or not at all. Raises InputError if it cannot."""
-    write_page(render_dedup_page(report), path, what="report of duplicates")
+def write_dedup_page(report: DedupReport, path: Path, *, store: Path | None = None) -> None:
+    """Writes the page to `path`, whole or not at all. Raises InputError if it cannot.
+
+    store: whose commands the page offers; None: the one that a command finds by itself.
+    """
+    write_page(render_dedup_page(report, store=store), path, what="report of duplicates")
 
 
-def render_dedup_page(report: DedupReport) -> str:
+def render_dedup_page(report: DedupReport, *, store: Path | None = None) -> str:
     """The page as text; its size grows by some 300 bytes an item."""
     style, script = template_file("dedup.css"), template_file("dedup.js")
+    summary = summarised(report.groups)
     return (
         page_environment()
         .get_template("dedup.html.jinja")
         .render(
             items=report.items,
-            duplicates=report.duplicates,
+            certain=_files(summary.certain),
+            uncertain=_files(summary.uncertain),
             groups=len(report.groups),
             findings=len(report.findings),
             thresholds=report.thresholds,
             unread=len(report.unread),
-            data=Markup(_as_script(_data(report))),  # noqa: S704 - escaped for a script element
+            data=Markup(_as_script(_data(report, store))),  # noqa: S704 - escaped for a script element
             style=Markup(style),  # noqa: S704 - our own file, not data
             script=Markup(script),  # noqa: S704
             style_hash=csp_hash(style),
@@ -56,7 +62,13 @@ def _as_script(data: dict[str, Any]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _data(report: DedupReport) -> dict[str, Any]:
+def _files(files: Files) -> str:
+    """'87 files (238.0 MB)'; '' for none."""
+    noun = "file" if files.count == 1 else "files"
+    return f"{files.count:,} {noun} ({files.bytes / 1e6:,.1f} MB)" if files.count else ""
+
+
+def _data(report: DedupReport, store: Path | None) -> dict[str, Any]:
     shown = [uri for finding in report.findings for uri in finding.uris[:4] if uri]
     # What cannot be told from a name alone comes first.
     shown = shown[: _EMBEDDED // 4]
@@ -66,6 +78,7 @@ def _data(report: DedupReport) -> dict[str, Any]:
         "groups": [_group(group) for group in report.groups],
         "findings": [_finding(finding) for finding in report.findings],
         "pictures": embedded,
+        "store": visible(str(store.absolute())) if store else "",
     }
 
 
@@ -81,6 +94,7 @@ def _group(group: Group) -> dict[str, Any]:
         "id": group.id,
         "family": group.family,
         "tier": group.tier,
+        "reason": one_line(group.reason),
         "items": [_item(group.kept), *_members(group.others)],
     }
 
@@ -90,16 +104,24 @@ def _members(members: Sequence[Member]) -> Iterator[dict[str, Any]]:
         yield {
             **_item(member.item),
             "tier": member.tier,
+            "relation": member.relation,
+            "changes": [_box(box) for box in member.changes],
             "score": round(min(member.score, 1.0), 3),
             "evidence": one_line(member.evidence),
             "via": one_line(member.via),
         }
 
 
+def _box(box: Box) -> list[float]:
+    return [round(side, 4) for side in (box.left, box.top, box.right, box.bottom)]
+
+
 def _item(item: Item) -> dict[str, Any]:
     text = one_line(item.text)
     return {
         "key": one_line(item.key),
+        # A key with control characters could do something else in a shell: no command is made.
+        "named": one_line(item.key) == item.key,
         "path": visible(item.uri),
         "file": _address(item.uri),
         "width": item.width,

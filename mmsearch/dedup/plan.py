@@ -1,7 +1,8 @@
 """A plan: which file could go because which other one stays, one JSON object a line.
 
-Only copies of one picture whose text says nothing else are ever planned for, only where the pair
-itself was confirmed, and never a file that another row of the store uses or a reference holds.
+Only files that show the same picture as the kept one are planned, and edited versions of it on
+request. The pair itself must have been confirmed, the text must say nothing else, and a file that
+another row of the store uses or a reference holds is never planned.
 """
 
 import json
@@ -12,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.dedup.items import Item
-from mmsearch.dedup.results import Group
+from mmsearch.dedup.results import SAME_PICTURE, Group, Relation
 from mmsearch.dedup.texts import normalised
 from mmsearch.errors import InputError
+from mmsearch.media import raw_format_of
 from mmsearch.records import printable_path, real_path
 from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store
 from mmsearch.store.manifest import write_atomically
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class PlannedFile:
 class PlanEntry:
     """remove may go since keep stays. root: the source's folder, out of which nothing is followed.
 
-    relative: where the file lies below the root.
+    relative: where the file lies below the root. relation: what `remove` is to `keep`. reason: why
+    of the two `keep` stays.
     """
 
     group: str
@@ -52,24 +55,34 @@ class PlanEntry:
     relative: str
     remove: PlannedFile
     keep: PlannedFile
+    relation: str
+    reason: str = ""
 
 
-def make_plan(groups: Sequence[Group], store: Store) -> list[PlanEntry]:
-    """One entry for each copy that may go, in the order of the groups."""
+def make_plan(groups: Sequence[Group], store: Store, *, versions: bool = False) -> list[PlanEntry]:
+    """One entry for each copy that may go, in the order of the groups.
+
+    versions: also for edited versions, which show something else than the kept one.
+    """
+    relations: tuple[Relation, ...] = SAME_PICTURE + (("edited version",) if versions else ())
     uses = Counter(store.scan(["uri"], LIVE).column("uri").to_pylist())
     roots = {entry.name: entry.location for entry in store.manifest.sources}
     return [
         entry
         for group in groups
         if group.family == "picture"
-        for entry in _entries(group, uses, roots)
+        for entry in _entries(group, relations, uses, roots)
     ]
 
 
-def _entries(group: Group, uses: Counter[str], roots: dict[str, str]) -> Iterator[PlanEntry]:
+def _entries(
+    group: Group, relations: Sequence[Relation], uses: Counter[str], roots: dict[str, str]
+) -> Iterator[PlanEntry]:
     kept = group.kept
     for member in group.others:
         item = member.item
+        if member.relation not in relations:
+            continue
         says_more = normalised(item.text) not in ("", normalised(kept.text))
         shared = uses[item.uri] > 1 or item.uri == kept.uri
         if member.via or item.protected or says_more or shared or not (item.uri and kept.uri):
@@ -77,12 +90,15 @@ def _entries(group: Group, uses: Counter[str], roots: dict[str, str]) -> Iterato
         location = real_path(roots[item.source])
         root = location if location.is_dir() else location.parent
         path = real_path(item.uri)
-        if path.is_relative_to(root):
+        # A store indexed before raw photos were recognised holds them by their previews.
+        if path.is_relative_to(root) and raw_format_of(path) is None:
             relative = printable_path(path.relative_to(root))
             yield PlanEntry(
                 *(group.id, member.tier, member.evidence, printable_path(root), relative),
                 remove=_planned(item),
                 keep=_planned(kept),
+                relation=member.relation,
+                reason=group.reason,
             )
 
 
@@ -115,8 +131,13 @@ def read_plan(path: Path) -> list[PlanEntry]:
 def _parsed(line: str, number: int, path: Path) -> PlanEntry:
     try:
         fields: dict[str, Any] = json.loads(line)
-        if fields.pop("version") != VERSION:
-            raise InputError(f"line {number} of {path} is of another version; plan again")
+        version = fields.pop("version")
+        if version != VERSION:
+            known = "an earlier" if version < VERSION else "a later"
+            raise InputError(
+                f"{path} was written by {known} mmsearch (plan version {version}, not {VERSION}); "
+                "write it again with 'mmsearch dedup --plan'"
+            )
         fields["remove"] = PlannedFile(**fields["remove"])
         fields["keep"] = PlannedFile(**fields["keep"])
         return PlanEntry(**fields)
@@ -124,5 +145,6 @@ def _parsed(line: str, number: int, path: Path) -> PlanEntry:
         if isinstance(fault, InputError):
             raise
         raise InputError(
-            f"line {number} of {path} is no step of a plan ({fault}); plan again"
+            f"line {number} of {path} is not a step of a plan; write the plan again with "
+            "'mmsearch dedup --plan'"
         ) from fault

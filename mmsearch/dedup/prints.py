@@ -3,13 +3,14 @@
 The thumbnail is squashed to a square, so that turning a picture by 90° turns its thumbnail.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mmsearch.dedup.backgrounds import visible_image
 from mmsearch.media import MediaBounds, decode
 from mmsearch.records import Pixels
 
@@ -21,27 +22,47 @@ SIDE = 128
 class Print:
     """thumbnail: uint8 (SIDE, SIDE), grey. width, height: of the upright original in pixels.
 
-    sharpness: mean absolute second difference of grey levels; higher is sharper.
+    sharpness: mean absolute second difference of grey levels; higher is sharper. frames: frames or
+    pages of the file. transparent: whether any pixel is not opaque. content: the digest of all that
+    the file shows, '' where it is not known yet.
     """
 
     thumbnail: Pixels
     width: int
     height: int
     sharpness: float
+    frames: int = 1
+    transparent: bool = False
+    content: str = ""
 
 
 def read_print(source: Path | bytes, bounds: MediaBounds) -> Print:
     """source: a file or what it holds. Raises UnreadableMedia, MediaTooLarge."""
     # Draft scaling leaves at least twice what is asked for, here still a pixel for a pixel.
-    decoded = decode(source, bounds=bounds, draft=(SIDE // 2, SIDE // 2))
-    return make_print(decoded.image, decoded.width, decoded.height)
+    decoded = decode(source, bounds=bounds, draft=(SIDE // 2, SIDE // 2), content=True)
+    made = make_print(visible_image(decoded), decoded.width, decoded.height, covers=decoded.covers)
+    return replace(
+        made,
+        frames=decoded.frames,
+        transparent=decoded.alpha is not None,
+        content=decoded.content.digest if decoded.content else "",
+    )
 
 
-def make_print(image: Image.Image, width: int, height: int) -> Print:
-    """image: RGB, upright, perhaps already smaller than the width x height of the original."""
+def make_print(
+    image: Image.Image,
+    width: int,
+    height: int,
+    *,
+    covers: tuple[float, float, float, float] | None = None,
+) -> Print:
+    """image: RGB, upright, perhaps already smaller than the width x height of the original.
+
+    covers: the box of the image that is the picture, all of it if None.
+    """
     size = (SIDE, SIDE)
     # Box averaging first: a Lanczos filter alone over a large picture takes longer than decoding.
-    measured = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    measured = image.resize(size, Image.Resampling.BILINEAR, covers, reducing_gap=2.0)
     levels = quadrupled_levels(measured)
     thumbnail = ((levels + 2) >> 2).astype(np.uint8)
     return Print(thumbnail, width, height, _sharpness(levels) / 4)

@@ -12,15 +12,34 @@ from mmsearch.records import Floats, Ids
 
 Tier: TypeAlias = Literal["bytes", "pixels", "edited", "similar", "text-same", "text-near"]
 TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "similar", "text-same", "text-near")
+# Similar pictures are no duplicates: they are compared and shown only on request.
+DEFAULT_TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "text-same", "text-near")
 Family: TypeAlias = Literal["picture", "similar", "text"]
 Relation: TypeAlias = Literal["exact", "same image", "edited version", "similar", "text"]
+RELATIONS: tuple[Relation, ...] = ("exact", "same image", "edited version", "similar", "text")
+# One picture, whichever of the files stays.
+SAME_PICTURE: tuple[Relation, ...] = ("exact", "same image")
+_RELATION_OF: dict[Tier, Relation] = {
+    "bytes": "exact",
+    "pixels": "exact",
+    "edited": "edited version",
+    "similar": "similar",
+    "text-same": "text",
+    "text-near": "text",
+}
 FindingKind: TypeAlias = Literal[
     "same product twice",
     "same picture, different text",
     "same text, different picture",
     "same product, other attributes",
     "text on the wrong picture",
+    "suspicious text",
 ]
+
+
+def relation_of(tier: Tier) -> Relation:
+    """What a tier vouches for by itself: edited copies may always be other versions."""
+    return _RELATION_OF[tier]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +153,10 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class DedupReport:
-    """unread: keys of pictures whose files are gone, changed or damaged."""
+    """unread: keys of pictures whose files are gone, changed or damaged.
+
+    silence: why no text is reported as on the wrong picture; '' where some are, or none was judged.
+    """
 
     items: int
     groups: tuple[Group, ...]
@@ -142,6 +164,12 @@ class DedupReport:
     thresholds: Thresholds
     unread: tuple[str, ...]
     seconds: float
+    silence: str = ""
+
+    @property
+    def silence_line(self) -> str:
+        """What to print about texts that were judged without a finding; '' for nothing."""
+        return f"no finding on wrong texts: {self.silence}" if self.silence else ""
 
     @property
     def duplicates(self) -> int:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from mmsearch.dedup.edited import EditedPairs
 from mmsearch.dedup.items import Item
-from mmsearch.dedup.misplaced import FEWEST_ITEMS, MOST_KEPT, Neighbours, find_misplaced
+from mmsearch.dedup.misplaced import FEWEST_ITEMS, MOST_KEPT, Neighbours, find_misplaced, too_few
 from mmsearch.dedup.nearest_rows import places_of
 from mmsearch.dedup.remembered import Remembered
-from mmsearch.dedup.results import Finding, SimilarPairs
+from mmsearch.dedup.results import Finding, FindingKind, SimilarPairs
 from mmsearch.dedup.similar import SimilarTo, find_similar
 from mmsearch.dedup.texts import excerpt, says_something
 from mmsearch.engine.nearest import Nearest
@@ -116,38 +116,41 @@ class VectorFinder:
                 found = zip(cosines.tolist(), others.tolist(), strict=True)
                 yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]
 
-    def misplaced(self, copies: Set[int], *, memory: Path | None) -> list[Finding]:
-        """Texts on the wrong picture, the most outlying first, and whose text fits better.
+    def misplaced(
+        self, copies: Set[int], *, memory: Path | None, suspicions: bool = False
+    ) -> tuple[list[Finding], str]:
+        """Texts on the wrong picture, the likeliest first, and whose text fits better.
 
-        copies, memory: as for `similar`.
+        Where there are none, why not, for people; '' where no item has a text. copies, memory: as
+        for `similar`. suspicions: texts that are less likely wrong, too.
         """
         worded = {item.uid for item in self.items if says_something(item.text)} - copies
+        if not worded:
+            return [], ""
         if len(worded) < FEWEST_ITEMS:
-            return []
+            return [], too_few(len(worded))
         uids, images, texts = self._both_vectors(worded)
         if len(uids) < FEWEST_ITEMS:
-            return []
+            return [], too_few(len(uids))
         self.progress.start("comparing texts with pictures", None)
         neighbours = self._neighbours(uids, images, texts, memory)
         found = find_misplaced(images, texts, neighbours)
         by_uid = {item.uid: item for item in self.items}
         findings = []
-        for row, better, own, other, outlying in zip(
-            found.rows.tolist(),
-            found.better.tolist(),
-            found.own.tolist(),
-            found.other.tolist(),
-            found.outlying.tolist(),
-            strict=True,
-        ):
-            item, right = by_uid[int(uids[row])], by_uid[int(uids[better])]
+        shown = len(found.rows) if suspicions else found.reported
+        for place in range(shown):
+            item = by_uid[int(uids[found.rows[place]])]
+            right = by_uid[int(uids[found.better[place]])]
             detail = (
-                f"says {excerpt(item.text)!r}; better: {excerpt(right.text)!r} (pictures so "
-                f"described are at {other:.2f}, those described as this one at {own:.2f}; "
-                f"{outlying:.1f} deviations out)"
+                f"says {excerpt(item.text)!r}; better: {excerpt(right.text)!r} (wrong with a "
+                f"chance of {min(found.chances[place], 0.99):.0%}; cosine of the picture with "
+                f"those so described {found.other[place]:.2f}, with those described as this one "
+                f"{found.own[place]:.2f})"
             )
-            findings.append(Finding.of("text on the wrong picture", (item, right), detail))
-        return findings
+            certain = place < found.reported
+            kind: FindingKind = "text on the wrong picture" if certain else "suspicious text"
+            findings.append(Finding.of(kind, (item, right), detail))
+        return findings, found.silence
 
     def _neighbours(
         self, uids: Ids, images: Floats, texts: Floats, memory: Path | None

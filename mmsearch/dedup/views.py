@@ -7,11 +7,15 @@ changes and a transposition of its DCT, so they cost nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.fusion import unit
 from mmsearch.records import Floats, Ids, Pixels
+
+_Level = TypeVar("_Level", bound=np.generic)
 
 _FREQUENCIES = 8
 DIM = _FREQUENCIES * _FREQUENCIES - 1
@@ -29,7 +33,7 @@ class Orientation:
     def name(self) -> str:
         return _NAMES[self.transposed, self.upside_down, self.mirrored]
 
-    def turn(self, images: Pixels) -> Pixels:
+    def turn(self, images: NDArray[_Level]) -> NDArray[_Level]:
         """images: (…, side, side) → the same, turned."""
         turned = np.swapaxes(images, -1, -2) if self.transposed else images
         turned = turned[..., ::-1, :] if self.upside_down else turned

@@ -3,7 +3,6 @@
 Reads a folder without torch, so that the full encoder and the light text tower agree on one space.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmsearch.digests import sha256_of_bytes, sha256_of_file
 from mmsearch.encoders.tokenize import Tokenizer
 from mmsearch.errors import InputError
 from mmsearch.media import Preprocessing
@@ -53,7 +53,7 @@ class ModelFiles:
             model=self.name,
             weights_hash=weights_hash(self.weights),
             dim=int(self.config["embed_dim"]),
-            preprocessing_hash=hashlib.sha256(identity.encode()).hexdigest(),
+            preprocessing_hash=sha256_of_bytes(identity.encode()),
         )
 
 
@@ -86,8 +86,7 @@ def weights_hash(weights: Path) -> str:
     stored = weights.resolve()
     if _SHA256.fullmatch(stored.name):
         return stored.name
-    with stored.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of_file(stored)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Nothing is asked of the network for a file that the cache holds.
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from mmsearch.encoders.files import (
     preprocessing_of,
     read_json,
 )
-from mmsearch.errors import InputError, MissingDependency, MissingModel
+from mmsearch.errors import InputError, MissingModel
+from mmsearch.extras import package_folder
 
 
 def hub_model(repo: str, *, name: str) -> ModelFiles:
@@ -123,7 +123,4 @@ def _architecture(name: str) -> dict[str, Any]:
 
 
 def _architecture_folder() -> Path:
-    spec = find_spec("open_clip")
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingDependency("open_clip is not installed; run 'pip install open_clip_torch'")
-    return Path(spec.submodule_search_locations[0]) / "model_configs"
+    return package_folder("open_clip", distribution="open_clip_torch") / "model_configs"

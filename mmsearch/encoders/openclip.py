@@ -16,12 +16,14 @@ from PIL.Image import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from mmsearch.arrays import blocks
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.encoders.files import ModelFiles
 from mmsearch.encoders.folding import even_padding, fold_batch_norms
 from mmsearch.encoders.text_numpy import is_causal, shortened
 from mmsearch.encoders.text_tower import pool, project, text_tower
-from mmsearch.errors import InputError, MissingDependency
+from mmsearch.errors import InputError
+from mmsearch.extras import require
 from mmsearch.media import Preprocessing, prepare
 from mmsearch.records import Floats, Pixels, SpaceId
 
@@ -78,7 +80,7 @@ class OpenClipEncoder:
                 f"pixels must be uint8 (n, {size}, {size}, 3) for '{self._space.model}', "
                 f"got {pixels.dtype} {pixels.shape}"
             )
-        batches = _split(len(pixels), self._batch_size)
+        batches = blocks(len(pixels), self._batch_size)
         return self._joined([self._encode_pixels(pixels[batch]) for batch in batches])
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
@@ -88,7 +90,7 @@ class OpenClipEncoder:
         tokens = self._tokenizer(texts)
         order = np.argsort(tokens.lengths, kind="stable")
         found = []
-        for batch in _split(len(order), TEXTS):
+        for batch in blocks(len(order), TEXTS):
             rows = order[batch]
             ids = shortened(tokens.ids[rows], tokens.lengths[rows], self._causal)
             found.append(self._encode_ids(torch.from_numpy(ids)))
@@ -163,20 +165,11 @@ def _build(config: dict[str, Any]) -> Any:
     """As open_clip.create_model chooses the class, without its look-ups by name."""
     foreign_text = bool(config["text_cfg"].get("hf_model_name"))
     if foreign_text:
-        _require_transformers()
+        require("transformers", purpose="this model's text tower")
     custom = config.pop("custom_text", False) or foreign_text
     if "multimodal_cfg" in config:
         return open_clip.CoCa(**config)
     return open_clip.CustomTextCLIP(**config) if custom else open_clip.CLIP(**config)
-
-
-def _require_transformers() -> None:
-    try:
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency(
-            "this model's text tower needs transformers; run 'pip install transformers'"
-        ) from error
 
 
 def _pictures_per_pass(tower: nn.Module, device: DeviceChoice) -> int:
@@ -196,7 +189,3 @@ def _placed(model: Any, size: int, device: DeviceChoice, dtype: torch.dtype) -> 
 
 def _unit(vectors: Tensor) -> Tensor:
     return F.normalize(vectors.float(), dim=-1)
-
-
-def _split(count: int, size: int) -> list[slice]:
-    return [slice(start, start + size) for start in range(0, count, size)]

@@ -4,19 +4,19 @@ Runs on the `tokenizers` package: from a model's tokenizer.json, or from OpenCLI
 """
 
 import gzip
-import hashlib
 import html
 import json
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmsearch.errors import InputError, MissingDependency
+from mmsearch.digests import sha256_of_bytes
+from mmsearch.errors import InputError
+from mmsearch.extras import package_folder
 from mmsearch.records import Ids
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _from_file(file: Path, context: int, options: Mapping[str, Any]) -> Tokenize
         pad_id = (rust.padding or {}).get("pad_id", 0)
     clean = str(options.get("clean", "whitespace"))
     dropped_id = _special_id(rust, about, "sep_token") if options.get("strip_sep_token") else None
-    identity = f"{hashlib.sha256(content).hexdigest()} {clean} {context} {pad_id} {dropped_id}"
+    identity = f"{sha256_of_bytes(content)} {clean} {context} {pad_id} {dropped_id}"
     return Tokenizer(
         rust,
         context=context,
@@ -172,10 +172,7 @@ def _open_clip_bpe(context: int, options: Mapping[str, Any]) -> Tokenizer:
 
 def _open_clip_merges() -> list[tuple[str, str]]:
     """Read where the installed package lies, since importing it would import torch."""
-    spec = find_spec("open_clip")
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingDependency("open_clip is not installed; run 'pip install open_clip_torch'")
-    path = Path(spec.submodule_search_locations[0]) / _BPE_FILE
+    path = package_folder("open_clip", distribution="open_clip_torch") / _BPE_FILE
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
     return [(a, b) for a, b in (line.split() for line in lines[1 : _BPE_MERGES + 1])]
 

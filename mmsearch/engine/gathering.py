@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmsearch.arrays import unit
 from mmsearch.engine.cursor import Cursor
 from mmsearch.engine.merging import (
     Candidate,
@@ -20,7 +21,6 @@ from mmsearch.engine.merging import (
 )
 from mmsearch.engine.nearest import Nearest, Ranking
 from mmsearch.engine.reranking import Distinct, Diverse
-from mmsearch.fusion import unit
 from mmsearch.generations import IMAGE, TEXT
 from mmsearch.query import Query, TermVectors, query_vector
 from mmsearch.records import Floats, Ids, Target

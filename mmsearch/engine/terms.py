@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from mmsearch.arrays import unit
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.errors import BadQuery, RecordNotFound
-from mmsearch.fusion import unit
 from mmsearch.generations import IMAGE, TEXT
 from mmsearch.media import MediaBounds, decode
 from mmsearch.query import Query, Term, TermVectors

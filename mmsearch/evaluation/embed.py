@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmsearch.arrays import blocks
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.evaluation.labels import Pool
@@ -132,10 +133,9 @@ def _embed_texts(
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
     vectors = np.zeros((len(distinct), encoder.space.dim), np.float32)
     progress.start(f"{model}: texts", len(distinct))
-    for start in range(0, len(distinct), batch_size):
-        batch = distinct[start : start + batch_size]
-        vectors[start : start + len(batch)] = encoder.encode_texts(batch)
-        progress.advance(len(batch))
+    for block in blocks(len(distinct), batch_size):
+        vectors[block] = encoder.encode_texts(distinct[block])
+        progress.advance(block.stop - block.start)
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if bad.size:
         raise InputError(

@@ -3,8 +3,8 @@
 from mmsearch.evaluation.labels import NONE, LabelledCatalog, Pool
 from mmsearch.evaluation.tasks import Products
 from mmsearch.records import Target, printable_path
-from mmsearch.report.titles import one_line
 from mmsearch.scores import Example
+from mmsearch.text import one_line
 
 _TITLE_CHARACTERS = 160
 

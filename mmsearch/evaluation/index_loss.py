@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmsearch.arrays import unit
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import estimate, mean_of, together
 from mmsearch.evaluation.embed import Embedded
 from mmsearch.evaluation.labels import NONE, Item
-from mmsearch.fusion import unit
 from mmsearch.generations import Generation, StoredVectors, live_generation
 from mmsearch.indexes import IdFilter
 from mmsearch.metrics import Doubles

@@ -12,8 +12,8 @@ from mmsearch.errors import InputError
 from mmsearch.media import content_hash
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, Record, Scalar, printable_path
-from mmsearch.report.titles import first_line, visible
 from mmsearch.sources import Source, safe_column_name
+from mmsearch.text import first_line, visible
 
 # A position in a pool where there is no picture or no text.
 NONE = -1

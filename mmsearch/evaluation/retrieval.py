@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mmsearch.arrays import blocks
 from mmsearch.evaluation.bootstrap import estimate, mean_of, median_of, together
 from mmsearch.evaluation.tasks import Task
 from mmsearch.metrics import Ranking, join_rankings, rank_answers
@@ -66,10 +67,10 @@ def rank(task: Task, queries: Floats, candidates: Floats) -> Ranking:
     """Where each right answer comes among all candidates."""
     rows = max(1, _BLOCK // len(candidates))
     parts = []
-    for start in range(0, len(queries), rows):
-        stop = min(start + rows, len(queries))
-        similarities = _similarities(task, np.arange(start, stop), queries, candidates)
-        parts.append(rank_answers(similarities, task.judgements.part(start, stop)))
+    for block in blocks(len(queries), rows):
+        asked = np.arange(block.start, block.stop)
+        similarities = _similarities(task, asked, queries, candidates)
+        parts.append(rank_answers(similarities, task.judgements.part(block.start, block.stop)))
     return join_rankings(parts)
 
 

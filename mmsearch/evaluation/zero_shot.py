@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mmsearch.arrays import blocks, unit
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import Statistics, estimate, mean_of, of_classes
 from mmsearch.evaluation.labels import NONE, Item
-from mmsearch.fusion import unit
 from mmsearch.metrics import Doubles, Judgements, class_counts, confusion_matrix, rank_answers
 from mmsearch.records import Floats, Ids
 from mmsearch.scores import ClassificationScores, ClassScore
@@ -137,8 +137,7 @@ def _nearest(actual: Ids, pictures: Floats, classes: Floats) -> tuple[Ids, Ids]:
     """int64 (n,) each: the rank of the true class, and the nearest class."""
     rows = max(1, _BLOCK // len(classes))
     ranks, predicted = np.empty(len(pictures), np.int64), np.empty(len(pictures), np.int64)
-    for start in range(0, len(pictures), rows):
-        part = slice(start, min(start + rows, len(pictures)))
+    for part in blocks(len(pictures), rows):
         similarities: Floats = pictures[part] @ classes.T
         count = len(similarities)
         judgements = Judgements(np.arange(count), actual[part], np.ones(count), count)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import ConfigError
 from mmsearch.evaluation.zero_shot import TEMPLATES
-from mmsearch.finetuning.splits import DEFAULT_SHARES
+from mmsearch.finetuning.data.splits import DEFAULT_SHARES
 
 Method: TypeAlias = Literal["head", "lora", "last-n", "full"]
 MethodWish: TypeAlias = Literal["auto", "head", "lora", "last-n", "full"]

@@ -10,24 +10,24 @@ import torch
 
 from mmsearch.encoders.devices import DeviceChoice, choose_device
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.finetuning.augment import AugmentOptions, Views
-from mmsearch.finetuning.data import SPLIT_NAMES, TrainCatalog, read_train_catalog
-from mmsearch.finetuning.images import Activations, cut_for, frozen_part
-from mmsearch.finetuning.measure import DomainSet, domain_set
-from mmsearch.finetuning.methods import FineTuneModel, rehearsed_in_a_step
-from mmsearch.finetuning.mining import Mining
+from mmsearch.finetuning.data.augment import AugmentOptions, Views
+from mmsearch.finetuning.data.sampling import Sampler, SamplingOptions
+from mmsearch.finetuning.data.splits import Split, split_items
+from mmsearch.finetuning.data.training_set import SPLIT_NAMES, TrainCatalog, read_train_catalog
 from mmsearch.finetuning.options import FinetuneOptions, Lock, SettledOptions, settled
-from mmsearch.finetuning.parameters import projections, trains_text_blocks
-from mmsearch.finetuning.sampling import Sampler, SamplingOptions
-from mmsearch.finetuning.soup import Weights
-from mmsearch.finetuning.splits import Split, split_items
-from mmsearch.finetuning.start import NEITHER_TOWER, StartModel, load_start
+from mmsearch.finetuning.scoring.domain import DomainSet, domain_set
+from mmsearch.finetuning.towers.image_inputs import Activations, cut_for, frozen_part
+from mmsearch.finetuning.towers.parameters import projections, trains_text_blocks
+from mmsearch.finetuning.towers.start_model import NEITHER_TOWER, StartModel, load_start
+from mmsearch.finetuning.trainee.mining import Mining
+from mmsearch.finetuning.trainee.trainee import FineTuneModel, rehearsed_in_a_step
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 from mmsearch.sources import Source
 from mmsearch.training.distributed import local_device
 from mmsearch.training.loop import LoopOptions, Trainee
-from mmsearch.training.prefix import block_count
+from mmsearch.training.tower_split import block_count
+from mmsearch.training.weight_interpolation import Weights
 
 # Of the weight of staying near the start, once the towers have learned their part.
 REFIT_KEEP = 2.0

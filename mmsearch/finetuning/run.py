@@ -15,25 +15,32 @@ from typing import TypeVar
 from mmsearch.allocation import reused_memory
 from mmsearch.encoders.devices import choose_device
 from mmsearch.errors import Interrupted
-from mmsearch.finetuning.export import export_model
-from mmsearch.finetuning.fusing import learn_fusion
-from mmsearch.finetuning.in_memory import GeneralProbe
-from mmsearch.finetuning.measure import SCORE_NAME, DomainSet
-from mmsearch.finetuning.methods import FineTuneModel
+from mmsearch.extras import require
+from mmsearch.finetuning.fusion.stage import learn_fusion
 from mmsearch.finetuning.options import FinetuneOptions, Method
-from mmsearch.finetuning.outcome import Outcome
 from mmsearch.finetuning.preparation import Preparation, estimated_seconds, loop_options, prepare
-from mmsearch.finetuning.reporting import REFIT_STAGES, report_on
-from mmsearch.finetuning.soup import MOST_MIXES, SweepScore, Weights, interpolate, mean, sweep
-from mmsearch.finetuning.trials import Report, TrialsReport, require_optuna, search_settings
+from mmsearch.finetuning.report.outcome import Outcome
+from mmsearch.finetuning.report.writing import REFIT_STAGES, report_on
+from mmsearch.finetuning.scoring.domain import SCORE_NAME, DomainSet
+from mmsearch.finetuning.scoring.in_memory import GeneralProbe
+from mmsearch.finetuning.towers.export import export_model
+from mmsearch.finetuning.trainee.trainee import FineTuneModel
+from mmsearch.finetuning.trials import Report, TrialsReport, search_settings
 from mmsearch.finetuning.workspace import Tuned, Workspace, default_out
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener, Silent
 from mmsearch.sources import Source
-from mmsearch.training.boards import require_tensorboard
 from mmsearch.training.distributed import process_group, ranks, wait_for_all
 from mmsearch.training.loop import STAGE, VALIDATION, LoopResult, run_loop
 from mmsearch.training.metrics_log import MetricsLog
+from mmsearch.training.weight_interpolation import (
+    MOST_MIXES,
+    SweepScore,
+    Weights,
+    interpolate,
+    mean,
+    sweep,
+)
 
 T = TypeVar("T")
 
@@ -327,6 +334,6 @@ def _batch_of(model: FineTuneModel, step: int) -> str:
 def _require_extras(options: FinetuneOptions) -> None:
     """Before hours of training."""
     if options.trials:
-        require_optuna()
+        require("optuna", extra="train", purpose="--trials")
     if options.tensorboard:
-        require_tensorboard()
+        require("tensorboard", extra="train", purpose="--tensorboard")

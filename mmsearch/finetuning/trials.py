@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from mmsearch.errors import MissingDependency
 from mmsearch.finetuning.options import FinetuneOptions, Loss, Method, default_rate
 from mmsearch.progress import ProgressListener
 from mmsearch.training.loop import LossNotFinite
@@ -48,16 +47,6 @@ class TrialsReport:
     def apply(self, options: FinetuneOptions) -> FinetuneOptions:
         """The options with the best trial's settings."""
         return replace(options, **self.best.settings)
-
-
-def require_optuna() -> None:
-    """Raises MissingDependency; call it before work that would end in a search."""
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency(
-            "--trials needs Optuna, which is not installed; run: pip install 'mmsearch[train]'"
-        ) from error
 
 
 def search_settings(

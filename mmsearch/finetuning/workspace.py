@@ -1,7 +1,7 @@
 """The folder that a fine-tuning makes: the model itself, and beside it how it came about.
 
     OUT/  open_clip_config.json, open_clip_model.safetensors, tokenizer files, README.md (the card)
-          report.html, outcome.json, metrics.jsonl, split.jsonl
+          report.html, outcome.json, metrics.jsonl, split.json
           work/  settings.json, checkpoints/, activations, trials: may be removed once it is done
 
 A run that was stopped goes on in its folder with --resume, which wants the same settings.
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import ConfigError, InputError
-from mmsearch.finetuning.general import GeneralScore
+from mmsearch.files import write_atomically
+from mmsearch.finetuning.data import split_file
 from mmsearch.finetuning.options import FinetuneOptions
-from mmsearch.finetuning.soup import Sweep, SweepPoint, SweepScore
+from mmsearch.finetuning.scoring.general import GeneralScore
 from mmsearch.records import printable_path
-from mmsearch.store.manifest import write_atomically
+from mmsearch.training.weight_interpolation import Sweep, SweepPoint, SweepScore
 
 # What may differ from the run that is resumed: it changes no weight.
 _NO_MATTER = ("resume", "tensorboard", "device", "out", "trials", "checkpoint_every", "micro_batch")
@@ -68,7 +69,7 @@ class Workspace:
 
     @property
     def split(self) -> Path:
-        return self.out / "split.jsonl"
+        return self.out / split_file.FILE_NAME
 
     @property
     def report(self) -> Path:

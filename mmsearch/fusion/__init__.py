@@ -5,6 +5,7 @@ et al. 2022, arXiv:2203.02053), so each modality's mean is subtracted first. The
 (late), projected together (early), or weighed item by item (attention).
 """
 
+from mmsearch.arrays import unit
 from mmsearch.fusion.attention import AttentionFusion
 from mmsearch.fusion.base import (
     PRIOR_ITEMS,
@@ -12,7 +13,6 @@ from mmsearch.fusion.base import (
     identity,
     shrunken_mean,
     tokens,
-    unit,
 )
 from mmsearch.fusion.choice import choose_fusion
 from mmsearch.fusion.early import EarlyFusion

@@ -6,7 +6,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from mmsearch.fusion.base import Bools, centre, tokens, unit
+from mmsearch.arrays import unit
+from mmsearch.fusion.base import Bools, centre, tokens
 from mmsearch.records import Floats, FusionKind, Modality
 
 
@@ -47,25 +48,21 @@ class AttentionFusion:
         present_tokens, present = self._tokens(images, texts)
         small = present_tokens @ self.down.transpose(0, 2, 1) @ self.up.transpose(0, 2, 1)
         values = np.where(present[:, :, None], present_tokens + small, self.absent[:, None, :])
-        gate = self._gate(present_tokens, present)
+        gate = self.gate(present_tokens, present)
         anything: Bools = np.asarray(present.any(axis=0))
         mixed = (gate[:, :, None] * values).sum(axis=0) * anything[:, None]
         return unit(mixed.astype(np.float32))
-
-    def gates(self, images: Floats, texts: Floats) -> Floats:
-        """float32 (n, 2): the share of image and text, there or absent, in each item; sums of 1.
-
-        images, texts: float32 (n, dim); a row of zeros is a missing modality.
-        """
-        return self._gate(*self._tokens(images, texts)).T
 
     def _tokens(self, images: Floats, texts: Floats) -> tuple[Floats, Bools]:
         """float32 (2, n, dim), zeros where missing; bool (2, n), what is there."""
         image_tokens, text_tokens, has_image, has_text = tokens(images, texts, self.means)
         return np.stack([image_tokens, text_tokens]), np.stack([has_image, has_text])
 
-    def _gate(self, present_tokens: Floats, present: Bools) -> Floats:
-        """float32 (2, n), columns sum to 1."""
+    def gate(self, present_tokens: Floats, present: Bools) -> Floats:
+        """Returns the weights of image and text in each item: float32 (2, n), columns sum to 1.
+
+        present_tokens: float32 (2, n, dim), zeros where missing; present: bool (2, n).
+        """
         seen = np.where(present[:, :, None], present_tokens, self.absent[:, None, :])
         keys = seen @ self.keys.T + self.modality[:, None, :]
         scores = keys @ self.query / np.float32(np.sqrt(len(self.query)))

@@ -7,6 +7,7 @@ from typing import Protocol, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.arrays import unit
 from mmsearch.records import Floats, FusionKind, Modality
 
 Bools: TypeAlias = NDArray[np.bool_]
@@ -88,10 +89,3 @@ def shrunken_mean(total: Floats, count: int, prior: Floats | None = None) -> Flo
     """
     known = total if prior is None else total + np.float32(PRIOR_ITEMS) * prior
     return (known / np.float32(count + PRIOR_ITEMS)).astype(np.float32)
-
-
-def unit(vectors: Floats) -> Floats:
-    """Rows at length 1, float32 (n, dim); rows of zeros stay zeros."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return rows

@@ -6,7 +6,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from mmsearch.fusion.base import centre, tokens, unit
+from mmsearch.arrays import unit
+from mmsearch.fusion.base import centre, tokens
 from mmsearch.records import Floats, FusionKind, Modality
 
 

@@ -6,13 +6,14 @@ give product vectors that mean nothing, so that is an error.
 
 import json
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
+from mmsearch.digests import sha256_of_file
 from mmsearch.errors import InputError, SpaceMismatch
+from mmsearch.files import replaced_file
 from mmsearch.fusion.attention import AttentionFusion
 from mmsearch.fusion.base import Fusion
 from mmsearch.fusion.early import EarlyFusion
@@ -39,7 +40,7 @@ def save_fusion(
         "dim": space.dim,
         "weights_hash": space.weights_hash,
         "preprocessing_hash": space.preprocessing_hash,
-        "sha256": _digest(folder / WEIGHTS_NAME),
+        "sha256": sha256_of_file(folder / WEIGHTS_NAME),
         "about": dict(about or {}),
     }
     (folder / CARD_NAME).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -65,7 +66,7 @@ def load_fusion(folder: Path, space: SpaceId) -> Fusion | None:
         )
         _require(trained_on, space, folder)
         weights = folder / WEIGHTS_NAME
-        if _digest(weights) != card["sha256"]:
+        if sha256_of_file(weights) != card["sha256"]:
             raise InputError(
                 f"{weights} is not the file that {CARD_NAME} describes; copy both from one model, "
                 "or index with --fusion late"
@@ -85,9 +86,8 @@ def write_arrays(fusion: Fusion, path: Path) -> None:
     from safetensors.numpy import save
 
     means = {f"means.{name}": fusion.means[name] for name in _MODALITIES}
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(save({**means, **fusion.weights}))
-    part.replace(path)
+    with replaced_file(path) as stream:
+        stream.write(save({**means, **fusion.weights}))
 
 
 def read_arrays(kind: FusionKind, path: Path, *, dim: int) -> Fusion:
@@ -151,7 +151,3 @@ def _require(trained_on: SpaceId, space: SpaceId, folder: Path) -> None:
             f"{space.weights_hash[:8]}; train it again with 'mmsearch finetune --fusion', or index "
             "with --fusion late"
         )
-
-
-def _digest(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()

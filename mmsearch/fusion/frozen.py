@@ -6,12 +6,12 @@ in safetensors, as the model brought them, so that a rebuild can do without the 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from mmsearch.digests import sha256_of_file
 from mmsearch.fusion.base import Fusion
 from mmsearch.fusion.files import read_arrays, write_arrays
 from mmsearch.fusion.late import LateFusion
@@ -38,7 +38,7 @@ class FrozenFusion:
         if isinstance(self.base, LateFusion):
             return {**about, "image_weight": self.base.image_weight}
         write_arrays(self.base, path)
-        return {**about, "fusion_sha256": sha256(path.read_bytes()).hexdigest()}
+        return {**about, "fusion_sha256": sha256_of_file(path)}
 
     @classmethod
     def read(cls, about: Mapping[str, Any], path: Path) -> Self:
@@ -53,7 +53,7 @@ class FrozenFusion:
         kind = about.get("fusion", "late")
         if kind == "late":
             return cls.of(late_base(len(means["image"]), about["image_weight"]), means)
-        if sha256(path.read_bytes()).hexdigest() != about["fusion_sha256"]:
+        if sha256_of_file(path) != about["fusion_sha256"]:
             raise ValueError(f"{path.name} is not what was written")
         return cls.of(read_arrays(kind, path, dim=len(means["image"])), means)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import CorruptIndex
+from mmsearch.files import write_atomically
 from mmsearch.fusion import FrozenFusion, Fusion, LateFusion
 from mmsearch.generations.places import (
     CURRENT,
@@ -28,7 +29,6 @@ from mmsearch.indexes import (
 from mmsearch.indexes.lance_index import KIND as LANCE
 from mmsearch.lance_targets import follows_table, open_lance_target
 from mmsearch.records import Target
-from mmsearch.store.manifest import write_atomically
 from mmsearch.store.snapshot import Snapshot, read_snapshot
 
 # Below this a CPU answers in a few milliseconds, sooner than vectors get onto a GPU.

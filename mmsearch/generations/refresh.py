@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch.fusion import FrozenFusion, Fusion, identity, late_base, shrunken_mean, unit
+from mmsearch.arrays import unit
+from mmsearch.files import write_atomically
+from mmsearch.fusion import FrozenFusion, Fusion, identity, late_base, shrunken_mean
 from mmsearch.generations.live import GenerationInfo, write_info
 from mmsearch.generations.places import (
     CURRENT,
@@ -46,7 +48,6 @@ from mmsearch.progress import ProgressListener
 from mmsearch.records import Ids, Modality, Target
 from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store
-from mmsearch.store.manifest import write_atomically
 
 # Tuning wants some hundreds of real queries; more only costs time.
 TUNING_QUERIES = 512

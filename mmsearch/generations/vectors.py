@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsearch.fusion import Fusion, unit
+from mmsearch.arrays import unit
+from mmsearch.fusion import Fusion
 from mmsearch.records import Floats, Ids, Modality, Target
 from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store

@@ -4,7 +4,6 @@ Size, mtime and ctime are compared first (ctime catches an edit that keeps the m
 they differ is a file hashed, and only where the hash is new is it decoded.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from mmsearch.digests import digest_of_text
 from mmsearch.errors import InputError
 from mmsearch.media import content_hash
 from mmsearch.records import Failure, Record, real_path
@@ -211,7 +211,7 @@ def _plan_readable(
     record: Record, state: FileState | None, previous: KnownRow | None, known: KnownRows
 ) -> Work:
     image_hash, image_owner = _find_picture(record, state, previous, known)
-    text_hash = digest(record.text) if record.text else None
+    text_hash = digest_of_text(record.text) if record.text else None
     source = image_owner or previous
     if source is None and record.image is None and record.uri and text_hash:
         source = known.document(text_hash)
@@ -288,7 +288,9 @@ def _settle(work: Work) -> Work:
 
 def row_hash(record: Record) -> str:
     """Changes when anything but the picture's content does: place, text or metadata."""
-    return digest(repr((record.key, record.uri, record.text, sorted(_plain(record.metadata)))))
+    return digest_of_text(
+        repr((record.key, record.uri, record.text, sorted(_plain(record.metadata))))
+    )
 
 
 def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -297,7 +299,3 @@ def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
         (name, repr(int(value) if isinstance(value, float) and value.is_integer() else value))
         for name, value in metadata.items()
     ]
-
-
-def digest(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -22,6 +22,7 @@ from mmsearch.allocation import reused_memory
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
+from mmsearch.files import replaced_file
 from mmsearch.ingest.changes import FileState
 from mmsearch.ingest.decoding import Outcome, PictureReader
 from mmsearch.media import MediaBounds, PreparedPicture
@@ -163,26 +164,14 @@ class _Writer:
             number = len(list(self._folder.glob("*.arrow")))
             path = self._folder / f"{number:06d}.arrow"
             try:
-                _write(table, path)
+                with replaced_file(path) as stream, pa.ipc.new_file(stream, table.schema) as file:
+                    file.write_table(table)
             except OSError as error:
                 raise InputError(
                     f"cannot write vectors to {self._folder}: {error.strerror or error}; make "
                     "room, and run the same command to go on"
                 ) from error
         self._rows, self._last = [], time.monotonic()
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    part = path.with_suffix(".part")
-    try:
-        with part.open("wb") as stream:
-            with pa.ipc.new_file(stream, table.schema) as file:
-                file.write_table(table)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _read(folder: Path, dim: int) -> pa.Table:

@@ -21,11 +21,19 @@ from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import InputError
 from mmsearch.ingest.batches import BatchEncoder, Job, without_copies_of_lost_rows
-from mmsearch.ingest.changes import KNOWN_COLUMNS, FileState, KnownRows, Work, plan, text_only
+from mmsearch.ingest.changes import (
+    KNOWN_COLUMNS,
+    FileState,
+    KnownRow,
+    KnownRows,
+    Work,
+    plan,
+    text_only,
+)
 from mmsearch.ingest.decoding import PictureReader
-from mmsearch.media import MediaBounds
+from mmsearch.media import MediaBounds, raw_format_of
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Failure, IngestReport, Record
+from mmsearch.records import Failure, IngestReport, Record, real_path
 from mmsearch.sources.base import Source
 from mmsearch.store.lance import Store
 
@@ -361,13 +369,18 @@ def _present(source: Source, known: KnownRows) -> Iterator[Record | Failure]:
     iterator = iter(source)
     first = next(iterator, None)
     held = known.count(source.name)
-    if first is None and held:
+    if first is None and held and not _all_raw(known.unseen(source.name)):
         raise InputError(
             f"{source.root} is empty, but the store holds {held} items of it: is its drive "
             "mounted? Nothing was changed; take them out with 'mmsearch index --drop "
             f"{source.name}' if they are really gone"
         )
     return chain([] if first is None else [first], iterator)
+
+
+def _all_raw(rows: Sequence[KnownRow]) -> bool:
+    """Whether a store from before raw photos were skipped holds nothing else of a source."""
+    return all(raw_format_of(real_path(row.uri)) is not None for row in rows)
 
 
 def _listed(

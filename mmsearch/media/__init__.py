@@ -5,22 +5,39 @@ worker processes can use it without torch, and every refusal is one clear MMSear
 """
 
 from mmsearch.media.bounds import MediaBounds, content_hash
-from mmsearch.media.decode import Decoded, decode
+from mmsearch.media.content import PictureContent
+from mmsearch.media.decode import (
+    Decoded,
+    Frame,
+    decode,
+    opened,
+    read_content,
+    read_frames,
+)
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
 from mmsearch.media.pictures import PreparedPicture, read_picture, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
+from mmsearch.media.raw import describe_raw, raw_format, raw_format_of
 from mmsearch.media.text import read_text
 
 __all__ = [
     "FORMATS",
     "SNIFF_BYTES",
     "Decoded",
+    "Frame",
     "MediaBounds",
+    "PictureContent",
     "PreparedPicture",
     "Preprocessing",
     "content_hash",
     "decode",
+    "describe_raw",
+    "opened",
     "prepare",
+    "raw_format",
+    "raw_format_of",
+    "read_content",
+    "read_frames",
     "read_picture",
     "read_text",
     "sniff",

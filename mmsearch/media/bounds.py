@@ -1,18 +1,16 @@
 """How much of a file is read: bounds on bytes and pixels, one read, one hash."""
 
-import hashlib
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from mmsearch.digests import digest_of_bytes, digest_of_file
 from mmsearch.errors import ConfigError, MediaTooLarge, UnreadableMedia
 from mmsearch.records import printable_path
 
 if TYPE_CHECKING:
     from mmsearch.config import Settings
-
-_HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +71,13 @@ def read_bytes(path: Path, *, max_bytes: int, setting: str) -> bytes:
 def content_hash(source: Path | bytes) -> str:
     """BLAKE2b-128 of the bytes as 32 hex digits. A path is read in pieces, whatever its size."""
     if isinstance(source, bytes):
-        return hashlib.blake2b(source, digest_size=_HASH_BYTES).hexdigest()
+        return digest_of_bytes(source)
     try:
         if not stat.S_ISREG(source.stat().st_mode):
             raise UnreadableMedia(f"{one_line(source)}: {_kind(source)}, not a file")
-        with source.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_HASH_BYTES))
+        return digest_of_file(source)
     except (OSError, ValueError) as fault:
         raise _unreadable(source, fault) from fault
-    return digest.hexdigest()
 
 
 def one_line(path: Path | str) -> str:

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from mmsearch.records import Pixels
 
-_DEEP_MODES = {"I", "I;16", "I;16L", "I;16B", "I;16N", "F"}
+DEEP_MODES = {"I", "I;16", "I;16L", "I;16B", "I;16N", "F"}
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
 _PROFILE_SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 _WHITE = (255, 255, 255)
@@ -20,12 +20,20 @@ _WHITE = (255, 255, 255)
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """The loaded picture in mode RGB and the sRGB colour space, on white where transparent."""
-    colours, alpha = _split_alpha(image)
-    rgb = _to_srgb(colours, image.info.get("icc_profile"))
+    return on_white(*to_srgb_and_alpha(image))
+
+
+def to_srgb_and_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The colours in mode RGB, as sRGB, and the alpha in mode L if there is one."""
+    colours, alpha = split_alpha(image)
+    return _to_srgb(colours, image.info.get("icc_profile")), alpha
+
+
+def on_white(colours: Image.Image, alpha: Image.Image | None) -> Image.Image:
     if alpha is None:
-        return rgb
-    page = Image.new("RGB", rgb.size, _WHITE)
-    page.paste(rgb, mask=alpha)
+        return colours
+    page = Image.new("RGB", colours.size, _WHITE)
+    page.paste(colours, mask=alpha)
     return page
 
 
@@ -61,9 +69,9 @@ def _stretch(values: NDArray[np.floating], low: float, high: float) -> Pixels:
     return ((values - low) * (255.0 / span) + 0.5).astype(np.uint8)
 
 
-def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The colours in mode L, RGB, CMYK or LAB, and the alpha in mode L if there is one."""
-    if image.mode in _DEEP_MODES:
+    if image.mode in DEEP_MODES:
         return _split_deep(image)
     if image.mode in _PREMULTIPLIED:
         image = image.convert(_PREMULTIPLIED[image.mode])
@@ -97,6 +105,14 @@ def _to_srgb(colours: Image.Image, profile: bytes | None) -> Image.Image:
     if colours.mode == "LAB":
         return _to_srgb(colours, None) if profile else colours.getchannel("L").convert("RGB")
     return colours.convert("RGB")
+
+
+def srgb_transform(profile: bytes, mode: str) -> bool:
+    """Whether the profile turns levels of that mode (L, RGB, CMYK or LAB) into other sRGB ones."""
+    try:
+        return _transform(profile, mode)[1] is not None
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
 
 
 @lru_cache(maxsize=16)

@@ -3,19 +3,24 @@
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from mmsearch.errors import MediaTooLarge, MMSearchError, UnreadableMedia
 from mmsearch.media.bounds import MediaBounds, one_line, read_bytes
-from mmsearch.media.colour import to_rgb
+from mmsearch.media.colour import on_white, to_rgb, to_srgb_and_alpha
+from mmsearch.media.content import ContentDigest, PictureContent
 from mmsearch.media.formats import SNIFF_BYTES, describe, register, sniff
-from mmsearch.media.frames import count_frames, representative_frame
+from mmsearch.media.frames import list_frames, representative_frame
 from mmsearch.media.guard import guarded
-from mmsearch.media.jxl import decode_jxl, jxl_size
+from mmsearch.media.jxl import decode_jxl, jxl_is_animated, jxl_size
+from mmsearch.media.orientation import covered_box, orientation_of, upright
+from mmsearch.media.raw import describe_raw, raw_format
 
 DEFAULT_BOUNDS: Final = MediaBounds()
 # What codecs are known to raise on damaged bytes; fuzzing in the tests holds the list complete.
@@ -33,16 +38,12 @@ _CODEC_FAULTS = (
     struct.error,
     zlib.error,
 )
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _MAX_REASON = 160
+# Frames of an animation are looked at on the way where that costs no more than a photograph does.
+_FEW_PIXELS = 2**24
+# All frames of a file together may have this many times the pixels of the largest picture.
+_MANY_PICTURES = 4
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,10 @@ class Decoded:
     """image: mode RGB, sRGB, upright, opaque. width, height: of the upright original, in pixels.
 
     The image is smaller than that where draft scaling was asked for. format: a key of FORMATS.
-    frames: frames of an animation or pages of a TIFF (counted up to 1000), else 1.
+    frames: frames of an animation or pages of a TIFF (counted up to 1000), else 1. alpha: mode L,
+    of the image's size, None where every pixel is opaque. content: None where it was not asked for
+    or would cost another decoding. covers: which box of `image` (left, top, right, bottom in its
+    pixels) is the picture; draft scaling rounds up, so that the last pixels reach beyond it.
     """
 
     image: Image.Image
@@ -58,6 +62,27 @@ class Decoded:
     height: int
     format: str
     frames: int
+    alpha: Image.Image | None = None
+    content: PictureContent | None = None
+    covers: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame or page, loaded but not upright. place: counted from 0. duration: ms, 0 for pages.
+
+    more: the file holds more of it than Pillow gives.
+    """
+
+    image: Image.Image
+    place: int
+    duration: float
+    more: bool | None = None
+
+    @property
+    def upright(self) -> Image.Image:
+        """In mode RGB, on white where transparent."""
+        return upright(to_rgb(self.image), orientation_of(self.image))
 
 
 def decode(
@@ -65,34 +90,141 @@ def decode(
     *,
     bounds: MediaBounds = DEFAULT_BOUNDS,
     draft: tuple[int, int] | None = None,
+    content: bool = False,
 ) -> Decoded:
     """Decodes a picture right or raises UnreadableMedia or MediaTooLarge.
 
     draft: width and height that the caller will scale down to; a JPEG is then decoded at 1/2,
-    1/4 or 1/8 of its size where that leaves at least twice as much on both sides.
+    1/4 or 1/8 of its size where that leaves at least twice as much on both sides. content: look at
+    the whole content where that costs no second decoding and not many frames; see `read_content`.
     """
-    if isinstance(source, Path):
-        data = read_bytes(source, max_bytes=bounds.max_bytes, setting="max_image_bytes")
-        return decode_bytes(data, where=one_line(source), bounds=bounds, draft=draft)
-    where = f"the picture given as {len(source):,} bytes"
-    if len(source) > bounds.max_bytes:
-        raise MediaTooLarge(f"{where}: the bound is {bounds.max_bytes:,}; raise max_image_bytes")
-    return decode_bytes(source, where=where, bounds=bounds, draft=draft)
+    data, where = _bytes_of(source, bounds)
+    return decode_bytes(data, where=where, bounds=bounds, draft=draft, content=content)
+
+
+def read_content(source: Path | bytes, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> PictureContent:
+    """All frames or pages at full size, in one digest. Raises UnreadableMedia, MediaTooLarge."""
+    data, where = _bytes_of(source, bounds)
+    digest: ContentDigest | None = None
+
+    def see(frame: Frame, name: str) -> None:
+        nonlocal digest
+        digest = digest or ContentDigest(data, name)
+        digest.add(frame.image, duration=frame.duration, deep=frame.more)
+
+    read_frames(data, see, where=where, bounds=bounds)
+    if digest is None:
+        raise UnreadableMedia(f"{where}: holds no frames; replace the file")
+    return digest.finish()
+
+
+def read_frames(
+    source: Path | bytes,
+    see: Callable[[Frame, str], None],
+    *,
+    where: str = "",
+    bounds: MediaBounds = DEFAULT_BOUNDS,
+) -> None:
+    """Shows every frame or page in order, with the name of the file's format.
+
+    Raises UnreadableMedia, and MediaTooLarge where all frames together have too many pixels.
+    """
+    data, place = _bytes_of(source, bounds)
+
+    def walk(name: str) -> None:
+        if name == "jxl":
+            _check_size(*jxl_size(data), bounds)
+            image, more = decode_jxl(data)
+            see(Frame(image, 0, 0, more or None), name)
+            return
+        _let_pillow_open(bounds.max_pixels)
+        with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
+            for frame in _walk(image, list_frames(image, name), bounds):
+                see(frame, name)
+
+    _named_faults(data, walk, where=where or place, bounds=bounds)
 
 
 def decode_bytes(
-    data: bytes, *, where: str, bounds: MediaBounds, draft: tuple[int, int] | None
+    data: bytes,
+    *,
+    where: str,
+    bounds: MediaBounds,
+    draft: tuple[int, int] | None,
+    content: bool = False,
 ) -> Decoded:
     """As `decode`; `where` opens the error message."""
+    return _named_faults(
+        data,
+        lambda name: _decode(data, name, bounds, draft, content=content),
+        where=where,
+        bounds=bounds,
+    )
+
+
+def _bytes_of(source: Path | bytes, bounds: MediaBounds) -> tuple[bytes, str]:
+    """The content, and what to call it in a message."""
+    if isinstance(source, Path):
+        data = read_bytes(source, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+        return data, one_line(source)
+    where = f"the picture given as {len(source):,} bytes"
+    if len(source) > bounds.max_bytes:
+        raise MediaTooLarge(f"{where}: the bound is {bounds.max_bytes:,}; raise max_image_bytes")
+    return source, where
+
+
+def _named_faults(
+    data: bytes, use: Callable[[str], _Result], *, where: str, bounds: MediaBounds
+) -> _Result:
+    """What `use` makes of the file's format, with any fault of a codec as an error that says so."""
+    name = _format_of(data, where)
+    with _clear_errors(name, where=where, bounds=bounds):
+        return use(name)
+
+
+@contextmanager
+def opened(path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> Iterator[Image.Image]:
+    """Opens an image file within the bounds and leaves its mode, size and orientation alone.
+
+    For callers that need the alpha channel, or a draft size of their own; `decode` is for all
+    others. Raises UnreadableMedia or MediaTooLarge, also for what Pillow raises inside the block.
+    """
+    where = one_line(path)
+    data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
+    name = _format_of(data, where)
+    with _clear_errors(name, where=where, bounds=bounds):
+        if name == "jxl":
+            _check_size(*jxl_size(data), bounds)
+            yield decode_jxl(data)[0]
+            return
+        _let_pillow_open(bounds.max_pixels)
+        with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
+            _check_size(*image.size, bounds)
+            yield image
+
+
+def _format_of(data: bytes, where: str) -> str:
     name = sniff(data[:SNIFF_BYTES])
+    raw = raw_format(data) if name in (None, "tiff") else None
+    if raw is not None:
+        raise UnreadableMedia(
+            f"{where}: {describe_raw(raw)}, which mmsearch does not read; use the JPEG beside it, "
+            "or convert it to TIFF or JPEG"
+        )
     if name is None:
         raise UnreadableMedia(
             f"{where}: not a picture that mmsearch opens ({describe(data[:SNIFF_BYTES])}); "
             "convert it to PNG or JPEG, or exclude it"
         )
+    return name
+
+
+@contextmanager
+def _clear_errors(name: str, *, where: str, bounds: MediaBounds) -> Iterator[None]:
+    """Turns whatever a codec raises into an MMSearchError that names the file."""
     try:
         with guarded(name):
-            return _decode(data, name, bounds, draft)
+            yield
     except MMSearchError as fault:
         raise type(fault)(f"{where}: {fault}") from fault
     except Image.DecompressionBombError as fault:
@@ -110,37 +242,92 @@ def decode_bytes(
         ) from fault
 
 
-def _decode(data: bytes, name: str, bounds: MediaBounds, draft: tuple[int, int] | None) -> Decoded:
+def _decode(
+    data: bytes,
+    name: str,
+    bounds: MediaBounds,
+    draft: tuple[int, int] | None,
+    *,
+    content: bool,
+) -> Decoded:
     if name == "jxl":
         _check_size(*jxl_size(data), bounds)
-        image = to_rgb(decode_jxl(data))
-        return Decoded(image, *image.size, name, frames=1)
+        image, more = decode_jxl(data)
+        whole = _content([Frame(image, 0, 0, more or None)], data, name) if content else None
+        return _decoded(image, name, 2 if jxl_is_animated(data) else 1, whole)
     _let_pillow_open(bounds.max_pixels)
     with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
         _check_size(*image.size, bounds)
         if name == "jpeg":
-            return _decode_jpeg(image, draft)
-        frames = count_frames(image, name)
-        frame = representative_frame(
+            return _decode_jpeg(image, data, draft, content=content)
+        frames = list_frames(image, name)
+        shown = representative_frame(
             image,
             frames,
             reach=bounds.max_pixels // (image.width * image.height),
             check=lambda shown: _check_size(*shown.size, bounds),
         )
-        # Read only now: a PNG may tell it after its pixels, and TIFF frames come upright.
-        upright = _turn(to_rgb(frame), _orientation(frame))
-        return Decoded(upright, *upright.size, name, frames)
+        decoded = _decoded(shown, name, len(frames), None)
+        pixels = image.width * image.height * len(frames)
+        if not content or (len(frames) > 1 and pixels > _FEW_PIXELS):
+            return decoded
+        every = [Frame(shown, 0, 0)] if len(frames) == 1 else _walk(image, frames, bounds)
+        return replace(decoded, content=_content(every, data, name))
 
 
-def _decode_jpeg(image: Image.Image, draft: tuple[int, int] | None) -> Decoded:
-    orientation = _orientation(image)
-    sideways = orientation in (5, 6, 7, 8)
-    width, height = image.size[::-1] if sideways else image.size
+def _decode_jpeg(
+    image: Image.Image, data: bytes, draft: tuple[int, int] | None, *, content: bool
+) -> Decoded:
+    sideways = orientation_of(image) in (5, 6, 7, 8)
+    size = image.size
     if draft is not None:
         wanted = draft[::-1] if sideways else draft
         image.draft(None, (2 * wanted[0], 2 * wanted[1]))
     image.load()
-    return Decoded(_turn(to_rgb(image), orientation), width, height, "jpeg", frames=1)
+    whole = _content([Frame(image, 0, 0)], data, "jpeg") if content and image.size == size else None
+    width, height = size[::-1] if sideways else size
+    covers = covered_box(image.size, size, orientation_of(image)) if image.size != size else None
+    return replace(_decoded(image, "jpeg", 1, whole), width=width, height=height, covers=covers)
+
+
+def _decoded(frame: Image.Image, name: str, frames: int, content: PictureContent | None) -> Decoded:
+    # Read only now: a PNG may tell it after its pixels, and TIFF frames come upright.
+    orientation = orientation_of(frame)
+    colours, alpha = to_srgb_and_alpha(frame)
+    image = upright(on_white(colours, alpha), orientation)
+    seen_through = alpha is not None and alpha.getextrema()[0] != 255
+    return Decoded(
+        image,
+        *image.size,
+        name,
+        frames,
+        alpha=upright(alpha, orientation) if alpha is not None and seen_through else None,
+        content=content,
+    )
+
+
+def _content(frames: Iterable[Frame], data: bytes, name: str) -> PictureContent:
+    digest = ContentDigest(data, name)
+    for frame in frames:
+        digest.add(frame.image, duration=frame.duration, deep=frame.more)
+    return digest.finish()
+
+
+def _walk(image: Image.Image, frames: Sequence[int], bounds: MediaBounds) -> Iterator[Frame]:
+    pixels = 0
+    for number, place in enumerate(frames):
+        if len(frames) > 1:
+            image.seek(place)
+        _check_size(*image.size, bounds)
+        pixels += image.width * image.height
+        if pixels > _MANY_PICTURES * bounds.max_pixels:
+            raise MediaTooLarge(
+                f"its {len(frames):,} frames or pages have more than {_MANY_PICTURES} times the "
+                f"{bounds.max_pixels:,} pixels that one may have; raise max_pixels to compare them"
+            )
+        image.load()
+        duration = image.info.get("duration", 0) if len(frames) > 1 else 0
+        yield Frame(image, number, duration if isinstance(duration, int | float) else 0)
 
 
 def _check_size(width: int, height: int, bounds: MediaBounds) -> None:
@@ -158,19 +345,6 @@ def _let_pillow_open(max_pixels: int) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and 2 * limit < max_pixels:
         Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF or XMP orientation, 1 to 8; 1 (upright) where there is none or it is damaged."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _CODEC_FAULTS:
-        return 1
-    return orientation if isinstance(orientation, int) else 1
-
-
-def _turn(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
 def _reason(fault: BaseException) -> str:

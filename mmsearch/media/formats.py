@@ -43,6 +43,7 @@ _REFUSED = (
     (b"%!PS", "PostScript"),
     (b"8BPS", "a Photoshop document"),
     (b"\0\0\1\0", "an icon"),
+    (b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 image"),
     (b"<svg", "an SVG drawing"),
     (b"<?xml", "XML or an SVG drawing"),
     (b"PK\3\4", "a ZIP archive"),

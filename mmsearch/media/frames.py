@@ -1,6 +1,6 @@
 """An animation or a stack of pages becomes the one frame that says most for its cost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PIL import Image, ImageStat
 
@@ -12,40 +12,56 @@ _PROBE_SIDE = 32
 # Each page of a TIFF must be walked to be counted; a crafted file holds millions.
 _MAX_PAGES = 1000
 _ANIMATED = {"gif", "png", "webp", "avif", "tiff"}
+# NewSubfileType of TIFF 6.0 and the bits that say: a smaller copy, a mask.
+_SUBFILE_TYPE, _REDUCED_OR_MASK = 254, 1 | 4
 
 
-def count_frames(image: Image.Image, name: str) -> int:
-    """Frames or pages; 1 for formats whose further pictures belong to the first one."""
+def list_frames(image: Image.Image, name: str) -> tuple[int, ...]:
+    """The places to seek to, of each frame or page: `(0,)` where all else belongs to the first.
+
+    Reduced-resolution copies and masks in a TIFF are no pages.
+    """
     if name not in _ANIMATED:
-        return 1
+        return (0,)
     if name != "tiff":
-        return int(getattr(image, "n_frames", 1))
-    pages = 1
+        return tuple(range(int(getattr(image, "n_frames", 1))))
+    pages = [0]
     try:
-        while pages < _MAX_PAGES:
-            image.seek(pages)
-            pages += 1
+        for place in range(1, _MAX_PAGES):
+            image.seek(place)
+            if not _belongs_to_another(image):
+                pages.append(place)
     except EOFError:
         pass
     image.seek(0)
-    return pages
+    return tuple(pages)
+
+
+def _belongs_to_another(image: Image.Image) -> bool:
+    kind = getattr(image, "tag_v2", {}).get(_SUBFILE_TYPE, 0)
+    return isinstance(kind, int) and bool(kind & _REDUCED_OR_MASK)
 
 
 def representative_frame(
-    image: Image.Image, frames: int, *, reach: int, check: Callable[[Image.Image], None]
+    image: Image.Image,
+    frames: Sequence[int],
+    *,
+    reach: int,
+    check: Callable[[Image.Image], None],
 ) -> Image.Image:
     """The first frame that is not blank, out of five spread over the first `reach`, loaded.
 
-    If all are blank, the one of most contrast. `check` sees each frame before it is decoded.
+    frames: as `list_frames` gives them. If all are blank, the one of most contrast. `check` sees
+    each frame before it is decoded.
     """
-    if frames == 1:
+    if len(frames) == 1:
         check(image)
         image.load()
         return image
-    last = max(min(frames, reach), 1)
+    last = max(min(len(frames), reach), 1)
     best, best_contrast = image, -1.0
     for index in sorted({0, last // 8, last // 4, last // 2, 3 * last // 4}):
-        image.seek(index)
+        image.seek(frames[index])
         check(image)
         image.load()
         contrast = _contrast(image)

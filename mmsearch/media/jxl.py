@@ -19,22 +19,46 @@ _RATIOS = tuple(
 _SIZE_BITS = (9, 13, 18, 30)
 
 
-def decode_jxl(data: bytes) -> Image.Image:
-    """The first frame, upright, in mode L, LA, RGB or RGBA."""
+def decode_jxl(data: bytes) -> tuple[Image.Image, bool]:
+    """The first frame, upright, in mode L, LA, RGB or RGBA; whether the file holds more than that:
+    further frames, or more than 8 bits a channel."""
     try:
         import imagecodecs
     except ImportError as fault:
         raise UnreadableMedia(
             "JPEG XL needs a codec that is not installed; run: pip install 'mmsearch[jxl]'"
         ) from fault
-    return Image.fromarray(_eight_bits(imagecodecs.jpegxl_decode(data, index=0, numthreads=1)))
+    values = imagecodecs.jpegxl_decode(data, index=0, numthreads=1)
+    more = values.dtype != np.uint8 or jxl_is_animated(data)
+    return Image.fromarray(_eight_bits(values)), more
 
 
 def jxl_size(data: bytes) -> tuple[int, int]:
     """Width and height as the header states them, before any rotation. Raises ValueError."""
+    return _size(_header(data))
+
+
+def jxl_is_animated(data: bytes) -> bool:
+    """Whether the header announces frames; also where a preview hides what it announces."""
+    bits = _header(data)
+    _size(bits)
+    all_default = bits.take(1)
+    if all_default or not bits.take(1):
+        return False
+    bits.take(3)  # orientation
+    if bits.take(1):  # intrinsic size
+        _size(bits)
+    has_preview = bits.take(1)
+    return bool(has_preview or bits.take(1))
+
+
+def _header(data: bytes) -> "_Bits":
     codestream = data if data.startswith(_BARE) else _codestream(data)
-    # The size takes at most 2 x (2 + 30) + 1 + 3 bits after the 2 bytes of signature.
-    bits = _Bits(int.from_bytes(codestream[2:12], "little"))
+    # Two sizes take at most 2 x 68 bits after the 2 bytes of signature, with 7 flags beside them.
+    return _Bits(int.from_bytes(codestream[2:20], "little"))
+
+
+def _size(bits: "_Bits") -> tuple[int, int]:
     small = bits.take(1)
     height = _side(bits, small)
     ratio = bits.take(3)

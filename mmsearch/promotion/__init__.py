@@ -156,7 +156,7 @@ def rollback(catalog: Catalog, *, dry_run: bool = False) -> Rollback:
 def _require_no_regression(
     model: str, live: SpaceId, progress: ProgressListener, *, force: bool
 ) -> tuple[str, ...]:
-    from mmsearch.finetuning.outcome import read_verdict
+    from mmsearch.finetuning.report.outcome import read_verdict
 
     verdict = read_verdict(Path(model).expanduser())
     if verdict is None:

@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 
 from mmsearch.catalog import Catalog
 from mmsearch.errors import InputError
+from mmsearch.files import write_atomically
 from mmsearch.ingest.reembedding import embed_rows
 from mmsearch.progress import ProgressListener
 from mmsearch.promotion.verification import verify
 from mmsearch.records import Failure, SpaceId
 from mmsearch.store.lance import Store
-from mmsearch.store.manifest import Manifest, write_atomically
+from mmsearch.store.manifest import Manifest
 from mmsearch.store.rewriting import rewrite
 from mmsearch.store.spaces import (
     Spaces,

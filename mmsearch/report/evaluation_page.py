@@ -16,7 +16,6 @@ from mmsearch.report.plots import (
     recall_curves,
     require_matplotlib,
 )
-from mmsearch.report.titles import one_line
 from mmsearch.scores import (
     ClassScore,
     Estimate,
@@ -27,6 +26,7 @@ from mmsearch.scores import (
     RetrievalScores,
     metric_text,
 )
+from mmsearch.text import one_line
 
 # A difference is called one below this; the page says that many metrics are looked at.
 LEVEL = 0.05

@@ -2,14 +2,14 @@
 
 import base64
 import hashlib
-import os
 from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmsearch.errors import InputError
-from mmsearch.report.titles import visible
+from mmsearch.files import write_atomically
+from mmsearch.text import visible
 
 
 def page_environment() -> Environment:
@@ -33,13 +33,13 @@ def csp_hash(content: str) -> str:
 
 
 def write_page(page: str, path: Path, *, what: str) -> None:
-    """Whole or not at all. what: for the message of the InputError, as 'gallery'."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Writes the page, whole or not at all. Raises InputError.
+
+    what: name of the page in the message, such as 'gallery'.
+    """
     try:
-        part.write_bytes(page.encode("utf-8"))
-        part.replace(path)
+        write_atomically(path, page)
     except OSError as fault:
-        part.unlink(missing_ok=True)
         raise InputError(
             f"cannot write the {what} to {visible(str(path))}: {fault.strerror};"
             " name a file in a folder that exists and may be written"

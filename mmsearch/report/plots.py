@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmsearch.errors import MissingDependency
+from mmsearch.extras import require
 from mmsearch.records import Ids
 
 if TYPE_CHECKING:
@@ -60,12 +60,7 @@ _DARK = Theme(
 
 def require_matplotlib() -> None:
     """Raises MissingDependency; call it before work that would end in a plot."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency(
-            "plots need Matplotlib, which is not installed; run: pip install 'mmsearch[evaluate]'"
-        ) from error
+    require("matplotlib", extra="evaluate", purpose="a plot")
 
 
 def recall_curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Plot:

@@ -4,7 +4,6 @@ The pictures and the table ship in the package, beside this file; `tools/build_s
 repository draws them anew. A write that was cut off is completed by the next one.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +11,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
 from mmsearch.errors import InputError
+from mmsearch.files import replaced_file
 
 TABLE = "products.csv"
 LICENSE = "LICENSE.txt"
@@ -42,10 +42,10 @@ def write_sample(folder: Path, *, overwrite: bool = False) -> SampleReport:
         if (foreign := sorted(present.keys() - current)) and not overwrite:
             raise InputError(_refusal(folder, foreign))
         for name in sample.keys() - current - {TABLE}:
-            _write_atomically(folder / name, sample[name])
+            _write(folder / name, sample[name])
         # Last, so that a folder with a table is a complete catalog.
         if TABLE not in current:
-            _write_atomically(folder / TABLE, sample[TABLE])
+            _write(folder / TABLE, sample[TABLE])
     except OSError as error:
         raise InputError(
             f"cannot write the sample catalog into {folder}: {error.strerror or error}; "
@@ -94,11 +94,7 @@ def _refusal(folder: Path, foreign: list[str]) -> str:
     )
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replaced_file(path, flush=False) as stream:
+        stream.write(content)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.errors import InputError
-from mmsearch.media import read_text, sniff
+from mmsearch.media import raw_format, raw_format_of, read_text, sniff
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.captions import (
     IMAGE_SUFFIXES,
@@ -32,6 +32,7 @@ class FolderSource:
         self._globs = Globs(options)
         self._opening_notes = notes
         self._skipped: Counter[str] = Counter()
+        self._skipped_raw: Counter[str] = Counter()
 
     @property
     def name(self) -> str:
@@ -44,25 +45,36 @@ class FolderSource:
     @property
     def notes(self) -> tuple[str, ...]:
         """After an iteration also the files that it skipped, by extension."""
+        return (*self._opening_notes, *self._raw_notes(), *self._skipped_notes())
+
+    def _raw_notes(self) -> Iterator[str]:
+        if self._skipped_raw:
+            total = self._skipped_raw.total()
+            kinds = ", ".join(f"{kind} {count:,}" for kind, count in self._skipped_raw.items())
+            photos = "1 camera raw photo" if total == 1 else f"{total:,} camera raw photos"
+            yield f"{photos} skipped: {kinds}; a JPEG beside a raw photo is indexed"
+
+    def _skipped_notes(self) -> Iterator[str]:
         if not self._skipped:
-            return self._opening_notes
+            return
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in self._skipped.most_common(8))
         more = ", …" if len(self._skipped) > 8 else ""
         total = self._skipped.total()
         files = "1 file of another kind" if total == 1 else f"{total:,} files of other kinds"
-        return (*self._opening_notes, f"{files} skipped: {kinds}{more}")
+        yield f"{files} skipped: {kinds}{more}"
 
     def __iter__(self) -> Iterator[Record | Failure]:
         skipped: Counter[str] = Counter()
+        raw: Counter[str] = Counter()
         for step in self._steps():
             if isinstance(step, FoundFile):
-                yield from self._read(step, skipped)
+                yield from self._read(step, skipped, raw)
             elif isinstance(step, Unreadable):
                 self._require_root()
                 yield self._failure(step.relative, step.path, step.reason, stage="source")
             else:
                 skipped["special"] += 1
-        self._skipped = skipped
+        self._skipped, self._skipped_raw = skipped, raw
 
     def _steps(self) -> Iterator[Step]:
         self._require_root()
@@ -78,7 +90,9 @@ class FolderSource:
                 "is mounted"
             )
 
-    def _read(self, file: FoundFile, skipped: Counter[str]) -> Iterator[Record | Failure]:
+    def _read(
+        self, file: FoundFile, skipped: Counter[str], raw: Counter[str]
+    ) -> Iterator[Record | Failure]:
         if not self._globs.includes(file.relative):
             return
         kind = suffix(file.name)
@@ -89,7 +103,12 @@ class FolderSource:
         except OSError as error:
             yield self._failure(file.relative, file.path, reason_of(error))
             return
-        if sniff(head) is not None:
+        picture = sniff(head)
+        # The directory that tells a raw photo from another TIFF may lie anywhere in the file.
+        raw_name = raw_format_of(file.path) if picture == "tiff" else raw_format(head)
+        if raw_name is not None:
+            raw[raw_name] += 1
+        elif picture is not None:
             yield from self._picture(file)
         elif kind in DOCUMENT_SUFFIXES:
             yield self._document(file)

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.errors import InputError
-from mmsearch.media import sniff
+from mmsearch.media import describe_raw, raw_format_of, sniff
 from mmsearch.records import printable_path
 from mmsearch.sources.captions import IMAGE_SUFFIXES, read_head, suffix
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:(//|\w*/?\w*[;,])", re.IGNORECASE)
 _SHOWN = 80
+_TIFF_SUFFIXES = (".tif", ".tiff")
 
 
 def find_picture(cell: str, folder: Path) -> Path:
@@ -31,6 +32,19 @@ def find_picture(cell: str, folder: Path) -> Path:
                 )
             return Path(path)
     raise InputError(f"image '{_short(cell)}' does not exist")
+
+
+def refuse_raw(cell: str, path: Path) -> None:
+    """Raises InputError for a camera raw photo, also where the row was indexed by its preview."""
+    kind = suffix(path.name)
+    if kind in IMAGE_SUFFIXES and kind not in _TIFF_SUFFIXES:
+        return
+    raw = raw_format_of(path)
+    if raw is not None:
+        raise InputError(
+            f"image '{_short(cell)}' is {describe_raw(raw)}, which mmsearch does not read; "
+            "name its JPEG instead"
+        )
 
 
 def is_url(cell: str) -> bool:

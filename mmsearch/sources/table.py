@@ -8,7 +8,7 @@ from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.columns import TableColumns, recognise
 from mmsearch.sources.fields import join_texts
 from mmsearch.sources.options import SourceOptions
-from mmsearch.sources.picture_paths import find_picture, is_picture
+from mmsearch.sources.picture_paths import find_picture, is_picture, refuse_raw
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
 from mmsearch.sources.table_files import open_rows
@@ -72,7 +72,9 @@ class TableSource:
         cell, image, whole = self._cell(row), None, True
         if cell:
             try:
-                image = find_picture(cell, self._path.parent)
+                found = find_picture(cell, self._path.parent)
+                refuse_raw(cell, found)
+                image = found
             except InputError as error:
                 whole = False
                 yield self._failure(identity, f"{error} ({row.place})")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmsearch.errors import CorruptIndex
-from mmsearch.store.manifest import write_atomically
+from mmsearch.files import write_atomically
 
 FILE_NAME = "hidden.json"
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 import filelock
 import pyarrow as pa
 
+from mmsearch.arrays import blocks
 from mmsearch.errors import BadFilter, BadQuery, CorruptIndex, StoreLocked
 from mmsearch.records import Floats, Ids, Scalar
 from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
@@ -235,8 +236,8 @@ class Store:
 
     def mark_missing(self, keys: Sequence[str], when: datetime | None) -> None:
         """Marks rows as missing since `when`, or, with None, as present again."""
-        for start in range(0, len(keys), SCAN_ROWS):
-            where = f"key IN ({quoted(keys[start : start + SCAN_ROWS])})"
+        for block in blocks(len(keys), SCAN_ROWS):
+            where = f"key IN ({quoted(keys[block])})"
             values: dict[str, Any] = {"_missing": when}
             self._items.update(where=where, values=values)
 
@@ -353,10 +354,6 @@ class Store:
         found = query.select(["_uid", "_score"]).limit(limit).to_arrow()
         found = found.sort_by([("_score", "descending"), ("_uid", "ascending")])
         return found.column("_score").to_numpy(), found.column("_uid").to_numpy()
-
-    def row_of_key(self, key: str, columns: Sequence[str]) -> dict[str, Any] | None:
-        rows = self.scan(columns, f"key = {quoted([key])}").to_pylist()
-        return rows[0] if rows else None
 
     def example_key(self) -> str:
         keys = self._items.search().where(LIVE).select(["key"]).limit(1).to_arrow().column("key")

@@ -4,12 +4,14 @@ A small JSON file, replaced whole by rename, so that a reader sees the old one o
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import CorruptIndex, StoreNotFound
+
+# mmsearch.dedup imports it from here.
+from mmsearch.files import write_atomically as write_atomically
 from mmsearch.records import FusionWish, SpaceId
 
 FORMAT = 1
@@ -83,13 +85,3 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} is damaged ({error}); restore it from a copy, or move {folder} away "
             "and index again"
         ) from error
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """The file holds the old text or the new one at every moment, also after a power cut."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)

@@ -7,13 +7,14 @@ any commit adds one, and then LanceDB is asked.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
+from mmsearch.files import replaced_file
 
 VERSIONS = Path("lance") / "items.lance" / "_versions"
 # Beyond, the file would take longer to write than changes to the index do.
@@ -48,13 +49,8 @@ def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
     # In one piece, since rows taken from several make Arrow join the pieces first.
     rows = snapshot.rows.sort_by("_uid").combine_chunks()
     rows = rows.replace_schema_metadata({_META: json.dumps(about)})
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as stream:
-        with pa.ipc.new_file(stream, rows.schema) as writer:
-            writer.write_table(rows)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+    with replaced_file(path) as stream, pa.ipc.new_file(stream, rows.schema) as writer:
+        writer.write_table(rows)
 
 
 def read_snapshot(path: Path, folder: Path) -> Snapshot | None:

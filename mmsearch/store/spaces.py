@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mmsearch.errors import CorruptIndex
-from mmsearch.store.manifest import write_atomically
+from mmsearch.files import write_atomically
 
 FILE_NAME = "spaces.json"
 FOLDER = "spaces"

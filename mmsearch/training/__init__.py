@@ -1,1 +1,1 @@
-"""Contrastive training of a dual encoder from a recipe: data, losses, loop and export."""
+"""The parts of every training: loop, losses, checkpoints, schedule, averages, activations."""

@@ -17,8 +17,6 @@ from torch import Tensor
 
 from mmsearch.errors import InputError
 from mmsearch.progress import ProgressListener
-from mmsearch.training.averaging import WeightAverage, copies, load
-from mmsearch.training.boards import board
 from mmsearch.training.checkpoints import (
     Checkpoint,
     load_checkpoint,
@@ -32,9 +30,11 @@ from mmsearch.training.distributed import (
     ranks,
     share_weights,
 )
-from mmsearch.training.interrupts import stop_requests
+from mmsearch.training.ema import WeightAverage, copies, load
+from mmsearch.training.graceful_stop import stop_requests
 from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.schedule import warmup_cosine_factor
+from mmsearch.training.tensorboard import board
 
 STAGE, VALIDATION = "train", "validation"
 # What a resumed run may change.

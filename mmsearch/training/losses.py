@@ -109,17 +109,6 @@ def view_consistency(first: Tensor, second: Tensor) -> Tensor:
     return _mean_where(1 - cosines, torch.ones_like(cosines, dtype=torch.bool))
 
 
-def view_agreement(first: Tensor, second: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
-    """Symmetric KL between what two views say of the texts (R-Drop's form, Liang et al. 2021).
-
-    first, second (n, dim), texts (m, dim): unit rows.
-    """
-    a, b = (scale * view.float() @ texts.float().T for view in (first, second))
-    if 0 in a.shape:
-        return a.sum() + b.sum()
-    return (_kl(a, b) + _kl(b, a)) / 2
-
-
 def _mean_where(losses: Tensor, counted: Tensor) -> Tensor:
     """(n,) each. 0 where nothing counts."""
     return (losses * counted).sum() / counted.sum().clamp(min=1)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from mmsearch.files import write_atomically
+
 Report = Callable[[int, dict[str, float]], None]
 
 
@@ -52,9 +54,7 @@ class MetricsLog:
 
     def _rewrite(self, lines: list[dict[str, Any]]) -> None:
         self._stream.close()
-        part = self._file.with_name(f".{self._file.name}.part")
-        part.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-        part.replace(self._file)
+        write_atomically(self._file, "".join(json.dumps(line) + "\n" for line in lines))
         self._stream = self._file.open("a", encoding="utf-8")
         self.losses = {}
         for line in lines:

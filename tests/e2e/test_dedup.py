@@ -7,62 +7,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import ImageOps
 
 import mmsearch
-
-Call = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def scene(seed: int) -> Image.Image:
-    chance = np.random.default_rng(seed)
-    image = Image.linear_gradient("L").resize((240, 200)).convert("RGB")
-    pen = ImageDraw.Draw(image)
-    for _ in range(50):
-        x, y, reach = (int(chance.integers(*span)) for span in ((0, 240), (0, 200), (5, 40)))
-        colour = tuple(int(level) for level in chance.integers(0, 256, 3))
-        pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=colour)
-    return image
+from mmsearch.dedup.items import CACHE_NAME, RECORD
+from tests.dedup_stores import Call, command_line, fill, scene
 
 
 @pytest.fixture(scope="module")
 def call(tiny_model: Path) -> Call:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MMSEARCH_")}
-    environment = {**kept, "MMSEARCH_MODEL": str(tiny_model), "MMSEARCH_DEVICE": "cpu"}
-
-    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mmsearch", *arguments],
-            cwd=folder,
-            env={**environment, "COLUMNS": "140"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
-
-
-def fill(folder: Path) -> None:
-    """Two folders: originals with captions, and copies of some of them in several ways."""
-    shop, copies = folder / "shop", folder / "copies"
-    shop.mkdir()
-    (copies / "deep er").mkdir(parents=True)
-    for seed in range(6):
-        scene(seed).save(shop / f"{seed}.png")
-        (shop / f"{seed}.txt").write_text(f"Product number {seed}, a thing of many uses")
-    shutil.copy(shop / "0.png", copies / "same bytes.png")
-    scene(1).save(copies / "deep er" / "it's.bmp")
-    ImageOps.mirror(scene(2)).resize((120, 100)).save(copies / "small.jpg")
-    (copies / "small.txt").write_text("Quite another name for it")
-    scene(3).crop((10, 8, 230, 196)).save(copies / "crop.png")
-    (copies / "crop.txt").write_text("PRODUCT number 3: a thing of many uses!")
+    return command_line(tiny_model)
 
 
 @pytest.fixture(scope="module")
@@ -143,15 +102,6 @@ def test_wrong_arguments_are_told(
     assert message in " ".join(done.stderr.split())
 
 
-def test_same_answers_by_exit_code(call: Call, stocked: Path) -> None:
-    same = call(stocked, "same", "shop/2.png", "copies/small.jpg", "--json")
-    assert same.returncode == 0
-    assert json.loads(same.stdout)["comparison"]["orientation"] == "mirrored"
-    other = call(stocked, "same", "shop/2.png", "shop/3.png")
-    assert (other.returncode, other.stdout.split(":")[0]) == (10, "different")
-    assert call(stocked, "same", "shop/2.png", "shop/2.txt").returncode == 2
-
-
 def test_a_plan_is_applied_and_undone_and_hidden_items_are_not_found(
     call: Call, tmp_path: Path, stocked: Path
 ) -> None:
@@ -172,6 +122,7 @@ def test_a_plan_is_applied_and_undone_and_hidden_items_are_not_found(
     assert hidden < everything
     unasked = call(folder, "dedup", "apply", "plan.jsonl", "--action", "hide", *own)
     assert (unasked.returncode, keys()) == (2, everything)
+    assert "2 files would be hidden from searches; add --yes to do it" in unasked.stderr
     done = call(folder, "dedup", "apply", "plan.jsonl", "--action", "hide", "--yes", *own)
     assert done.returncode == 0, done.stderr
     assert keys() == everything - hidden
@@ -182,11 +133,14 @@ def test_a_plan_is_applied_and_undone_and_hidden_items_are_not_found(
         *own,
     )
     assert moved.returncode == 0, moved.stderr
+    assert "moved 2 files to ./aside; 'mmsearch dedup undo' takes it back" in moved.stderr
     assert (folder / "aside" / "copies" / "same bytes.png").is_file()
     assert keys() == everything - hidden
     assert call(folder, "dedup", "undo", *own).returncode == 0
     assert (keys(), (folder / "copies" / "same bytes.png").is_file()) == (everything, True)
-    assert call(folder, "dedup", "undo", *own).returncode == 3
+    nothing = call(folder, "dedup", "undo", *own)
+    assert nothing.returncode == 3
+    assert "nothing to undo: nothing has been applied here" in nothing.stderr
 
 
 def test_thresholds_are_calibrated_once_for_a_rate_and_kept(call: Call, stocked: Path) -> None:
@@ -217,14 +171,14 @@ def test_indexing_tells_of_duplicates_as_they_come_in(call: Call, tmp_path: Path
     scene(1).resize((120, 100)).save(tmp_path / "shop" / "small.png")
     first = call(tmp_path, "index", "shop", "--dedup")
     assert first.returncode == 0, first.stderr
-    assert "1 pictures are there more than once, in 1 groups" in first.stderr
+    assert "1 duplicate image in 1 group; 'mmsearch dedup' shows them" in first.stderr
     memory = tmp_path / ".mmsearch" / "dedup" / "pairs.npz"
     with np.load(memory) as kept:
         assert kept["pairs"].shape == (1, 2)
     ImageOps.mirror(scene(2)).save(tmp_path / "shop" / "mirrored.png")
     scene(7).save(tmp_path / "shop" / "new.png")
     second = call(tmp_path, "index", "shop", "--dedup")
-    assert "2 pictures are there more than once, in 2 groups" in second.stderr
+    assert "2 duplicate images in 2 groups" in second.stderr
     with np.load(memory) as kept:
         assert len(kept["hashes"]) == 7
 
@@ -255,19 +209,15 @@ def test_pictures_that_were_compared_before_are_not_looked_at_again(
     first = dedup()
     assert {tier for *_, tier, _ in first} == {"pixels", "edited"}
     assert len(first) == 12
-    with np.load(remembered / "equal.npz") as kept:
-        assert sorted(kept["agreement"].tolist()) == [1, 1, 1, 1]
-    with np.load(remembered / "met.npz") as kept:
-        assert len(kept["pairs"]) >= 4
+    shutil.move(shop, tmp_path / "elsewhere")
+    assert dedup() == first
+    shutil.move(tmp_path / "elsewhere", shop)
     scene(0).rotate(180).save(tmp_path / "new.png")
     assert call(tmp_path, "index", "shop", "new.png").returncode == 0
-    shutil.move(shop, tmp_path / "elsewhere")
     second = dedup()
     assert len(second) == 13
-    assert second > first
-    for name in ("equal.npz", "met.npz", "pairs.npz"):
-        (remembered / name).unlink()
-    shutil.move(tmp_path / "elsewhere", shop)
+    for path in remembered.iterdir():
+        path.unlink()
     assert dedup() == second
 
 
@@ -278,13 +228,13 @@ def test_a_file_that_changed_since_it_was_indexed_leaves_no_verdict(
         scene(5).save(tmp_path / name)
     assert call(tmp_path, "index", "a.png", "b.bmp").returncode == 0
     assert call(tmp_path, "dedup", "--tiers", "edited", "--quiet").returncode == 0
-    memory = tmp_path / ".mmsearch" / "dedup" / "equal.npz"
-    memory.unlink()
+    remembered = tmp_path / ".mmsearch" / "dedup"
+    for path in remembered.iterdir():
+        path.unlink()
     scene(6).save(tmp_path / "b.bmp")
     done = call(tmp_path, "dedup", "--tiers", "pixels", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["dedup"]["groups"] == []
-    assert not memory.exists()
     scene(5).save(tmp_path / "b.bmp")
     again = json.loads(call(tmp_path, "dedup", "--tiers", "pixels", "--json").stdout)
     assert len(again["dedup"]["groups"]) == 1
@@ -342,9 +292,9 @@ def test_two_runs_at_once_wait_for_each_other_and_agree(stocked: Path, tiny_mode
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert len(set(answers)) == 1
     assert "copies/crop.png" in answers[0]
-    prints = stocked / ".mmsearch" / "dedup" / "prints.bin"
+    prints = np.fromfile(stocked / ".mmsearch" / "dedup" / CACHE_NAME, RECORD)
     # Each picture once: 6 in the shop, 4 copies, of which one has the bytes of another.
-    assert prints.stat().st_size == 9 * (32 + 4 + 128 * 128)
+    assert len(np.unique(prints["hash"])) == len(prints) == 9
 
 
 def snapshot(folder: Path) -> dict[bytes, tuple[bytes, int, int]]:
@@ -394,3 +344,15 @@ def test_links_odd_names_and_changed_files_of_a_real_folder(call: Call, tmp_path
         assert (copies / "soft.png").is_symlink()
         assert call(tmp_path, "dedup", "undo").returncode == 0
         assert snapshot(shop) == before
+
+
+def test_few_texts_are_not_judged_and_the_reason_is_printed(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    scene(0).save(tmp_path / "few" / "0.png")
+    (tmp_path / "few" / "0.txt").write_text("Product number 0")
+    assert call(tmp_path, "index", "few").returncode == 0
+    done = call(tmp_path, "dedup", "--suspicions", "--json")
+    assert done.returncode == 0, done.stderr
+    reason = "items with a picture and a text: 1; at least 30 are needed"
+    assert json.loads(done.stdout)["dedup"]["silence"] == reason
+    assert f"no finding on wrong texts: {reason}" in call(tmp_path, "dedup").stderr

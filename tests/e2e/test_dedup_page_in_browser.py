@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.page import write_dedup_page
-from mmsearch.dedup.results import DedupReport, Finding, Group, Member, Thresholds, Tier
+from mmsearch.dedup.results import Box, DedupReport, Finding, Group, Member, Thresholds, Tier
 from tests.browser import NEEDS_CHROMIUM, Browser, chromium
 
 pytestmark = NEEDS_CHROMIUM
@@ -21,7 +21,9 @@ def item(key: str, uri: str = "", text: str = "") -> Item:
 
 
 def group(number: int, kept: Item, copy: Item, tier: Tier = "edited") -> Group:
-    return Group(f"{number:010x}", "picture", tier, kept, (Member(copy, tier, 0.912, "upright"),))
+    change = (Box(0.5, 0.0, 1.0, 0.5),) if tier == "pixels" else ()
+    member = Member(copy, tier, 0.912, "upright", "", "edited version", change)
+    return Group(f"{number:010x}", "picture", tier, kept, (member,), "whole picture")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finding = Finding.of("text on the wrong picture", seen, HOSTILE)
     thresholds = Thresholds(0.72, 0.92, 0.7, "fixed", {})
     report = DedupReport(9, tuple(groups), (finding,), thresholds, (), 1.0)
-    write_dedup_page(report, folder / "report.html")
+    write_dedup_page(report, folder / "report.html", store=Path("/it's a store"))
     return folder / "report.html"
 
 
@@ -91,6 +93,36 @@ def test_pictures_load_hostile_text_is_text_and_nothing_is_fetched(
     assert browser.troubles == []
     others = [r for r in browser.requests if not r.startswith("data:")]
     assert others == [page.as_uri()]
+
+
+def test_changes_are_drawn_where_the_kept_picture_is_and_its_reason_is_shown(
+    browser: Browser,
+) -> None:
+    choose(browser, "tier pixels")
+    assert browser.becomes("document.querySelectorAll('.item.kept .box').length", 1)
+    # 40 x 30 pixels stand in the middle of a square tile: the box is its upper right quarter.
+    style = "document.querySelector('.box').style"
+    sides = f"['left', 'top', 'width', 'height'].map((side) => parseFloat({style}[side]))"
+    assert browser.run(sides) == pytest.approx([50, 12.5, 50, 37.5])
+    assert browser.run("document.querySelector('.kept .reason').textContent") == "whole picture"
+    assert browser.run("document.querySelector('.item:not(.kept) .mark').textContent").startswith(
+        "edited version"
+    )
+
+
+def test_not_duplicates_become_commands_by_keyboard_and_are_taken_back(browser: Browser) -> None:
+    choose(browser, "tier pixels")
+    assert browser.run("commands.hidden") is True
+    browser.run("document.querySelector('.item .not').focus()")
+    browser.press("Enter")
+    expected = "mmsearch dedup ignore --store '/it'\\''s a store' -- shop/one.png shop/two.png"
+    assert browser.run("document.getElementById('lines').value") == expected
+    assert browser.run("document.querySelector('.not').getAttribute('aria-pressed')") == "true"
+    choose(browser, "all")
+    choose(browser, "tier pixels")
+    assert browser.run("document.querySelector('.not').getAttribute('aria-pressed')") == "true"
+    browser.run("document.querySelector('.item .not').click()")
+    assert browser.run("document.getElementById('commands').hidden") is True
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])

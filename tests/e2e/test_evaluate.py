@@ -164,7 +164,7 @@ def test_refusals_say_why(
 def test_without_matplotlib_the_report_is_refused_before_any_work(
     invoke: Invoke, goods: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = invoke("evaluate", goods, "--report", "x.html")
     assert isinstance(result.exception, MissingDependency)
     assert "mmsearch[evaluate]" in str(result.exception)

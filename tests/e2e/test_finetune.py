@@ -19,8 +19,8 @@ from mmsearch.cli.app import app
 from mmsearch.errors import ConfigError, InputError, MMSearchError
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.run import finetune, plan
-from mmsearch.finetuning.soup import ALPHAS, BETWEEN, MOST_MIXES
 from mmsearch.sources import Source, SourceOptions, open_source
+from mmsearch.training.weight_interpolation import ALPHAS, BETWEEN, MOST_MIXES
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
 SHAPES = ("square", "circle", "stripe", "corner")

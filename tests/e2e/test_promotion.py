@@ -20,7 +20,7 @@ import mmsearch
 from mmsearch.catalog import Catalog
 from mmsearch.cli.app import app
 from mmsearch.errors import InputError, StoreLocked
-from mmsearch.finetuning.outcome import Change, Verdict
+from mmsearch.finetuning.report.outcome import Change, Verdict
 from mmsearch.promotion import promote, rollback
 from mmsearch.records import Hit
 from mmsearch.sample import write_sample

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from mmsearch.pretraining.pipeline import train_recipe
+from mmsearch.pretraining.recipe import read_recipe
 from mmsearch.progress import Silent
-from mmsearch.training.pipeline import train_recipe
-from mmsearch.training.recipe import read_recipe
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
 SHAPES = ("square", "circle", "stripe", "frame", "corner")

@@ -76,6 +76,7 @@ def entry(root: Path, copy: Path, kept: Path, uid: int = 7, tier: str = "bytes")
         *("g", tier, "equal", printable_path(root / "shop"), relative),
         remove=planned(copy, uid),
         keep=planned(kept, uid + 100),
+        relation="exact" if tier == "bytes" else "same image",
     )
 
 

@@ -18,6 +18,7 @@ from mmsearch.fusion import (
     shrunken_mean,
     unit,
 )
+from mmsearch.fusion.base import tokens
 from mmsearch.records import Floats, FusionKind, Modality
 
 DIM, WIDTH, RANK = 8, 4, 3
@@ -112,22 +113,28 @@ def test_an_identity_follows_the_weights_and_not_the_means(fusion: Fusion) -> No
     assert len(set(others)) == 5
 
 
+def gates_of(fusion: AttentionFusion, images: Floats, texts: Floats) -> Floats:
+    """float32 (n, 2): the weights of image and text."""
+    image_tokens, text_tokens, *present = tokens(images, texts, fusion.means)
+    return fusion.gate(np.stack([image_tokens, text_tokens]), np.stack(present)).T
+
+
 def test_attention_weighs_what_is_there() -> None:
     images, texts = unit(numbers(4, DIM)), unit(numbers(4, DIM)[::-1])
-    gates = attention().gates(images, texts)
+    gates = gates_of(attention(), images, texts)
     np.testing.assert_allclose(gates.sum(axis=1), 1, atol=1e-6)
     assert len({round(float(share), 4) for share in gates[:, 0]}) == 4
     # Without an image, its share is that of what stands for it, whatever the items are.
     texts[:] = texts[0]
     images[:2] = 0
-    gates = attention().gates(images, texts)
+    gates = gates_of(attention(), images, texts)
     assert gates[0, 0] == pytest.approx(gates[1, 0])
     assert gates[2, 0] != pytest.approx(gates[3, 0])
 
 
 def test_attention_holds_out_against_huge_scores() -> None:
     images, texts = unit(numbers(50, DIM)), unit(numbers(50, DIM)[::-1])
-    gates = attention(1e6).gates(images, texts)
+    gates = gates_of(attention(1e6), images, texts)
     assert np.isfinite(gates).all()
     np.testing.assert_allclose(gates.sum(axis=1), 1, atol=1e-6)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmsearch.arrays import unit
 from mmsearch.errors import CorruptIndex
-from mmsearch.fusion import unit
 from mmsearch.generations import CURRENT, GenerationInfo, live_generation, refresh_generation
 from mmsearch.indexes import IndexMeta, IndexOptions
 from mmsearch.progress import Silent

@@ -9,6 +9,7 @@ from PIL import Image
 import mmsearch
 from mmsearch.store.lance import Store
 from mmsearch.store.rows import vectors_to_numpy
+from tests.shelves import row_of_key
 
 
 def write(table: Path, rows: list[str]) -> None:
@@ -22,7 +23,7 @@ def picture(path: Path, seed: int) -> None:
 
 def vectors(folder: Path, key: str) -> dict[str, list[float] | None]:
     store = Store.open(folder)
-    row = store.row_of_key(key, ["_uid"])
+    row = row_of_key(store, key, ["_uid"])
     assert row is not None
     table = store.rows([int(row["_uid"])], ["_image_vector", "_text_vector"])
     found = {}

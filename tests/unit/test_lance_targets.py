@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmsearch.arrays import unit
 from mmsearch.engine.nearest import Nearest
 from mmsearch.errors import CorruptIndex
-from mmsearch.fusion import unit
 from mmsearch.generations import GenerationInfo, live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
 from mmsearch.progress import Silent

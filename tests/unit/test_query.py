@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmsearch.arrays import unit
 from mmsearch.errors import BadQuery
-from mmsearch.fusion import LateFusion, unit
+from mmsearch.fusion import LateFusion
 from mmsearch.query import Query, Term, TermVectors, query_vector
 from mmsearch.records import Floats
 

@@ -9,12 +9,13 @@ import filelock
 import numpy as np
 import pytest
 
+from mmsearch.arrays import unit
 from mmsearch.errors import BadFilter, CorruptIndex, StoreLocked, StoreNotFound
-from mmsearch.fusion import unit
 from mmsearch.records import Scalar, SpaceId
 from mmsearch.store.lance import CONVERTED, Store
 from mmsearch.store.manifest import Manifest, SourceEntry, read_manifest, write_manifest
 from mmsearch.store.rows import items_schema
+from tests.shelves import row_of_key
 
 DIM = 8
 SPACE = SpaceId("tiny", "a" * 32, DIM, "b" * 32)
@@ -50,7 +51,7 @@ def keys(store: Store, where: str | None = None) -> set[str]:
 
 def test_rows_come_back_as_they_went_in(store: Store) -> None:
     store.write_rows([row("a/1", seed=1, price=3, name="O'Hara"), row("a/2", seed=2)])
-    assert store.row_of_key("a/1", ["price", "name"]) == {"price": 3, "name": "O'Hara"}
+    assert row_of_key(store, "a/1", ["price", "name"]) == {"price": 3, "name": "O'Hara"}
     ((uids, (vectors,)),) = list(store.vectors(["_image_vector"]))
     expected = np.stack([row("", seed=s)["_image_vector"] for s in (1, 2)])
     np.testing.assert_allclose(vectors[np.argsort(uids)], expected, atol=1e-3)
@@ -87,8 +88,8 @@ def test_a_row_with_its_uid_can_change_its_key(store: Store) -> None:
 def test_columns_widen_instead_of_losing_values(store: Store) -> None:
     store.write_rows([row("a/1", price=3, size=1, flag=True)])
     store.write_rows([row("a/2", price=2.5, size="XL", flag=False)])
-    assert store.row_of_key("a/1", ["price", "size"]) == {"price": 3.0, "size": "1"}
-    assert store.row_of_key("a/2", ["price", "size"]) == {"price": 2.5, "size": "XL"}
+    assert row_of_key(store, "a/1", ["price", "size"]) == {"price": 3.0, "size": "1"}
+    assert row_of_key(store, "a/2", ["price", "size"]) == {"price": 2.5, "size": "XL"}
     assert keys(store, "price < 3 AND size = 'XL'") == {"a/2"}
 
 
@@ -100,7 +101,7 @@ def test_a_conversion_that_a_crash_left_is_finished(store: Store, dropped: bool)
         store._items.drop_columns(["price"])
     with store.writing():
         assert list(store.metadata_columns) == ["price"]
-    assert store.row_of_key("a/1", ["price"]) == {"price": 3}
+    assert row_of_key(store, "a/1", ["price"]) == {"price": 3}
 
 
 def test_filters_choose_live_rows(store: Store) -> None:
@@ -168,7 +169,7 @@ def test_prune_can_be_undone(store: Store) -> None:
     assert store.undo_prune() == 1
     assert store.undo_prune() == 0
     assert store.counts()["missing"] == 2
-    assert store.row_of_key("a/1", ["price"]) == {"price": 1}
+    assert row_of_key(store, "a/1", ["price"]) == {"price": 1}
 
 
 def test_a_quote_in_a_key_is_only_a_quote(store: Store) -> None:
@@ -176,7 +177,7 @@ def test_a_quote_in_a_key_is_only_a_quote(store: Store) -> None:
     store.write_rows([row(tricky), row("a/other")])
     store.mark_missing([tricky], WHEN)
     assert keys(store) == {"a/other"}
-    assert store.row_of_key(tricky, ["key"]) == {"key": tricky}
+    assert row_of_key(store, tricky, ["key"]) == {"key": tricky}
 
 
 def test_one_writer_at_a_time(store: Store) -> None:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mmsearch.arrays import unit
 from mmsearch.engine import Engine
 from mmsearch.errors import BadFilter, BadQuery
-from mmsearch.fusion import unit
 from mmsearch.query import Query, Term
 from mmsearch.records import Hit
 from tests.shelves import Item, Shelf, cones

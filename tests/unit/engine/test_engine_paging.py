@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmsearch.arrays import unit
 from mmsearch.engine import Engine, Page
 from mmsearch.errors import BadQuery
-from mmsearch.fusion import unit
 from mmsearch.query import Query, Term
 from mmsearch.records import Floats, Hit
 from mmsearch.store.hidden import change_hidden

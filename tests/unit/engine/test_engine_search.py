@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from mmsearch.arrays import unit
 from mmsearch.engine import Engine
 from mmsearch.errors import BadFilter, BadQuery, RecordNotFound
-from mmsearch.fusion import unit
 from mmsearch.query import Query, Term
 from mmsearch.records import Floats, Hit, TargetChoice
 from tests.shelves import DIM, Item, Shelf, cones, products

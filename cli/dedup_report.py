@@ -1,0 +1,44 @@
+"""Prints a report of duplicates: the summary, the largest groups and the findings, then notes."""
+
+from typing import TYPE_CHECKING
+
+from mmsearch.cli.dedup_tables import findings_lines, group_lines, summary_lines
+from mmsearch.cli.render import stderr_console, stdout_console
+
+if TYPE_CHECKING:
+    from mmsearch.dedup.results import DedupReport
+
+
+def show(report: "DedupReport", *, everything: bool, quiet: bool) -> None:
+    """The summary, the largest groups and the findings to stdout, notes to stderr."""
+    from mmsearch.dedup.summary import summarised
+
+    console, notes = stdout_console(), stderr_console(quiet=quiet)
+    for line in summary_lines(report, summarised(report.groups)):
+        console.print(line)
+    for part in (
+        group_lines(report, console.width, everything=everything),
+        findings_lines(report.findings, console.width, everything=everything),
+    ):
+        for each in part:
+            console.print(each)
+    if report.groups and not everything:
+        notes.print(
+            "--all prints every group, --html FILE shows them with their pictures; "
+            "'mmsearch dedup ignore GROUP' for what are not duplicates",
+            soft_wrap=True,
+        )
+    if report.silence_line:
+        notes.print(report.silence_line, markup=False, soft_wrap=True)
+    if report.unread:
+        notes.print(
+            f"{len(report.unread):,} images could not be read as they were indexed; run "
+            "'mmsearch index' first",
+            soft_wrap=True,
+        )
+    used = report.thresholds
+    notes.print(
+        f"thresholds: edited {used.edited:.2f}, similar {used.similar:.2f}, text-near "
+        f"{used.text_near:.2f} ({used.source}); {report.seconds:,.1f} s",
+        soft_wrap=True,
+    )

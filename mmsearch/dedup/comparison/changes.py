@@ -1,0 +1,120 @@
+"""Where two registered pictures differ: boxes around patches that do not fit.
+
+An overlay (bar, sticker, caption, logo) covers compact areas, and is drawn: few colours. A
+watermark is one-sided: it makes pixels brighter, or darker, never both. Another shot of the same
+thing differs in scattered patches, in both directions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_closing, find_objects, label
+
+from mmsearch.dedup.comparison.blocks import PATCH
+from mmsearch.records import Floats, Pixels
+
+Mask = NDArray[np.bool_]
+
+_FEWEST_PATCHES = 2
+_DENSE = 0.45
+_MOST_BOXES = 12
+# Share of what was drawn that its commonest colours make up; of photographs far less.
+_DRAWN_COLOURS, _DRAWN = 3, 0.6
+# Or this share is nearly white or black: words with an outline on a photograph.
+_EXTREME, _DARK, _BRIGHT = 0.28, 45, 215
+_CLEARLY = 30
+_VISIBLE_LEVELS = 12
+_ONE_SIDED = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A compact area that differs, in patches: rows top to bottom, columns left to right.
+
+    drawn: whether one of the pictures shows an overlay there. one_sided: see the module.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    drawn: bool
+    one_sided: bool
+
+    @property
+    def area(self) -> int:
+        return (self.bottom - self.top) * (self.right - self.left)
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def find_changes(changed: Mask, telling: Mask, first: Pixels, second: Pixels) -> tuple[Change, ...]:
+    """changed, telling: bool (rows, columns), patches that differ, and those that could.
+
+    first, second: uint8 (h, w, 3), the pictures on their common grid, colours alike → the largest
+    first.
+    """
+    joined = binary_closing(np.pad(changed, 2), np.ones((3, 3)))[2:-2, 2:-2] | changed
+    numbered, _ = label(joined, np.ones((3, 3)))
+    found = []
+    for number, place in enumerate(find_objects(numbered), 1):
+        inside = numbered[place] == number
+        differing = changed[place] & inside
+        if differing.sum() < _FEWEST_PATCHES:
+            continue
+        comparable = telling[place].sum()
+        if differing.sum() < _DENSE * max(comparable, 1):
+            continue
+        rows, columns = place
+        pixels = (
+            slice(rows.start * PATCH, rows.stop * PATCH),
+            slice(columns.start * PATCH, columns.stop * PATCH),
+        )
+        one, two = first[pixels], second[pixels]
+        drawn = _is_drawn(one, two)
+        found.append(
+            Change(rows.start, columns.start, rows.stop, columns.stop, drawn, _one_sided(one, two))
+        )
+    found.sort(key=lambda change: -change.area)
+    return tuple(found[:_MOST_BOXES])
+
+
+def _is_drawn(first: Pixels, second: Pixels) -> bool:
+    """Whether the pixels that differ have few colours in one of the pictures."""
+    differing = np.abs(second.astype(np.int16) - first).max(axis=2) > _CLEARLY
+    pixels = [each[differing] for each in (first, second)]
+    few = max(_few_colours(each) for each in pixels)
+    return few >= _DRAWN or max(_extreme(each) for each in pixels) >= _EXTREME
+
+
+def _extreme(pixels: Pixels) -> float:
+    if not len(pixels):
+        return 0.0
+    extreme = (pixels.min(axis=1) > _BRIGHT) | (pixels.max(axis=1) < _DARK)
+    return float(extreme.mean())
+
+
+def _few_colours(pixels: Pixels) -> float:
+    """pixels: uint8 (n, 3). Which share of them the commonest coarse colours make up."""
+    if not len(pixels):
+        return 0.0
+    coarse = (pixels >> 5).astype(np.int32)
+    counts = np.bincount(coarse[:, 0] << 6 | coarse[:, 1] << 3 | coarse[:, 2])
+    commonest = np.sort(counts)[-_DRAWN_COLOURS:]
+    return float(commonest.sum() / len(pixels))
+
+
+def _one_sided(first: Pixels, second: Pixels) -> bool:
+    return one_sidedness(first, second) >= _ONE_SIDED
+
+
+def one_sidedness(first: Pixels, second: Pixels) -> float:
+    """0.5 where as much became brighter as darker, 1 where all differences have one sign."""
+    difference = second.astype(np.int16).mean(axis=-1) - first.astype(np.int16).mean(axis=-1)
+    brighter: Floats = np.clip(difference - _VISIBLE_LEVELS, 0, None)
+    darker: Floats = np.clip(-difference - _VISIBLE_LEVELS, 0, None)
+    total = float(brighter.sum() + darker.sum())
+    return max(float(brighter.sum()), float(darker.sum())) / total if total else 0.5

@@ -1,0 +1,165 @@
+"""What happened to the colours as a whole, and where one explanation does not hold.
+
+A copy may be grey, tinted, brighter or warmer: one transformation then explains every patch. A
+garment of another colour on the same skin does not obey it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.records import Floats
+
+ColourChange: TypeAlias = Literal["same", "tone", "grey", "hue", "other"]
+
+# Levels (of 255) by which codecs move the mean colour of a patch.
+_TOLERANCE = 12.0
+# Of the weight, how much one transformation must explain.
+_EXPLAINED, _ENOUGH, _SAME = 0.5, 0.99, 0.97
+# A more complex explanation must explain so much more.
+_SIMPLER = 0.01
+_KNOTS = 7
+_MOST_GAIN = 1.3
+# Hue turned further than this, in degrees, is another colour rather than another rendering.
+_MOST_HUE = 55.0
+_LUMA = np.array([0.299, 0.587, 0.114])
+_ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """change: the simplest transformation that explains the second's colours by the first's.
+
+    residual: float32 (n,), levels that it leaves unexplained of each patch. lost_by: 1 or 2, whose
+    colour was taken away (grey), 0 for none. shift: mean absolute change of level.
+    """
+
+    change: ColourChange
+    residual: Floats
+    lost_by: int
+    shift: float
+
+
+def compare_colours(first: Floats, second: Floats, weights: Floats, slack: Floats) -> Colours:
+    """first, second: float32 (n, 3), mean RGB of patches. weights: float32 (n,).
+
+    slack: float32 (n,), levels that a patch may be off since its edges do not quite meet.
+    """
+    difference = np.abs(second - first)
+    shift = float(np.average(difference.mean(axis=1), weights=weights + 1e-9))
+    best: tuple[float, ColourChange, Floats, int] | None = None
+    for change, residual, lost_by in _explanations(first, second, weights):
+        excess = np.clip(residual - slack, 0, None).astype(np.float32)
+        explained = float(np.average(excess <= _TOLERANCE, weights=weights + 1e-9))
+        if best is None or explained > best[0] + _SIMPLER:
+            best = explained, change, excess, lost_by
+        if explained >= (_SAME if change == "same" else _ENOUGH):
+            break
+    assert best is not None
+    explained, change, residual, lost_by = best
+    return Colours(change if explained >= _EXPLAINED else "other", residual, lost_by, shift)
+
+
+def _explanations(
+    first: Floats, second: Floats, weights: Floats
+) -> Iterator[tuple[ColourChange, Floats, int]]:
+    """From the simplest on: a name, what it leaves over of each patch, who lost colour by it."""
+    yield "same", _largest(second - first), 0
+    yield "tone", _largest(second - _toned(first, second, weights)), 0
+    for lost_by, (coloured, grey) in ((2, (first, second)), (1, (second, first))):
+        if _follows_brightness(grey, weights):
+            yield "grey", _largest(_left_by_curve(coloured @ _LUMA, grey, weights)), lost_by
+    turned = _turned(first, second, weights)
+    if turned is not None:
+        yield "hue", _largest(turned), 0
+
+
+def _largest(values: NDArray[np.floating]) -> Floats:
+    largest: Floats = np.abs(values).max(axis=1).astype(np.float32)
+    return largest
+
+
+def _hats(levels: NDArray[np.floating]) -> NDArray[np.float64]:
+    """float64 (n, knots): weights of a curve that is straight between its knots."""
+    place = np.clip(levels, 0, 255) / 255 * (_KNOTS - 1)
+    hats: NDArray[np.float64] = np.clip(1 - np.abs(place[:, None] - np.arange(_KNOTS)), 0, None)
+    return hats
+
+
+def _left_by_curve(
+    levels: NDArray[np.floating], target: Floats, weights: Floats
+) -> NDArray[np.float64]:
+    """What a curve of the levels, one for each column of the target, leaves of it."""
+    design = _hats(levels)
+    left: NDArray[np.float64] = target - design @ _solution(design, target, weights)
+    return left
+
+
+def _toned(first: Floats, second: Floats, weights: Floats) -> NDArray[np.float64]:
+    """One curve for all channels, then a gain of each: brightness, contrast, gamma, white balance.
+
+    Curves of their own would turn the only colour on a white ground into any other.
+    """
+    gains = np.ones(3)
+    triple = np.tile(weights, 3)
+    levels = first.T.ravel()
+    design = _hats(levels)
+    for _ in range(3):
+        target = np.concatenate([second[:, c] / gains[c] for c in range(3)])
+        curve = _solution(design, target[:, None], triple)
+        shaped = (design @ curve).reshape(3, -1).T
+        for c in range(3):
+            ratio = np.median(second[:, c] / np.maximum(shaped[:, c], 8))
+            gains[c] = np.clip(ratio, 1 / _MOST_GAIN, _MOST_GAIN)
+        gains /= np.exp(np.log(gains).mean())
+    toned: NDArray[np.float64] = np.clip(shaped * gains, 0, 255)
+    return toned
+
+
+def _turned(first: Floats, second: Floats, weights: Floats) -> NDArray[np.float64] | None:
+    """What a turned hue and another saturation leave; None where hue is turned too far."""
+    value_one, chroma_one = _hexagonal(first)
+    value_two, chroma_two = _hexagonal(second)
+    design = np.stack([chroma_one, np.ones_like(chroma_one)], axis=1)
+    factor = np.ones(len(first))
+    for _ in range(_ROUNDS):
+        both = (weights * factor)[:, None]
+        normal = design.conj().T @ (design * both) + 1e-3 * np.eye(2)
+        found = np.linalg.solve(normal, design.conj().T @ (chroma_two * both[:, 0]))
+        left = np.abs(chroma_two - design @ found)
+        factor = 1 / (1 + (left / _TOLERANCE) ** 2)
+    if abs(np.degrees(np.angle(found[0]))) > _MOST_HUE or not 0.3 <= abs(found[0]) <= 2.5:
+        return None
+    value_left = _left_by_curve(value_one, value_two[:, None].astype(np.float32), weights)[:, 0]
+    return np.stack([value_left, left], axis=1)
+
+
+def _hexagonal(colours: Floats) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    """The strongest channel, and chroma as a complex number, whose angle is the hue of HSV."""
+    red, green, blue = colours.astype(np.float64).T
+    chroma = red - (green + blue) / 2 + 1j * (3**0.5 / 2) * (green - blue)
+    return colours.max(axis=1).astype(np.float64), chroma
+
+
+def _solution(
+    design: NDArray[np.float64], target: NDArray[np.floating], weights: Floats
+) -> NDArray[np.float64]:
+    """Least squares that patches of another colour do not pull (Cauchy's weights)."""
+    factor = np.ones(len(design))
+    ridge = 1e-3 * np.eye(design.shape[1])
+    for _ in range(_ROUNDS):
+        both = (weights * factor)[:, None]
+        normal = design.T @ (design * both) + ridge
+        found = np.linalg.solve(normal, design.T @ (target * both)).astype(np.float64)
+        error = np.abs(target - design @ found).max(axis=1)
+        factor = 1 / (1 + (error / _TOLERANCE) ** 2)
+    return found
+
+
+def _follows_brightness(colours: Floats, weights: Floats) -> bool:
+    """Whether colour follows from brightness alone: grey, sepia, any duotone."""
+    left = _largest(_left_by_curve(colours @ _LUMA, colours, weights))
+    return float(np.average(left < 8, weights=weights + 1e-9)) > 0.95

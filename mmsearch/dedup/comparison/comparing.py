@@ -1,0 +1,165 @@
+"""Two pictures compared: how one lies on the other, what was done to it, and what they are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmsearch.dedup.comparison.changes import Change
+from mmsearch.dedup.comparison.colour import ColourChange
+from mmsearch.dedup.comparison.examined import Examined
+from mmsearch.dedup.comparison.judging import Judgement, Measures, judge, measure, tilt
+from mmsearch.dedup.comparison.registering import Laid, register
+from mmsearch.dedup.comparison.rendering import Matrix
+from mmsearch.dedup.keypoints import match
+from mmsearch.dedup.results import Box
+from mmsearch.dedup.views import ORIENTATIONS, Orientation
+from mmsearch.records import Floats
+
+# Correlation of coarse thumbnails from which an orientation is worth a try.
+_LIKELY = 0.35
+_ORIENTATIONS_TRIED = 2
+_MATCHES_TRIED = 2
+_COARSE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PairComparison:
+    """judgement: what the two pictures are to each other. similarity: 0 to 1, how well the shared
+    area fits. reason: why they are different, or what was done to one of them, for people.
+
+    matrix: float64 (3, 3), from the first's to the second's normalised coordinates. first_share,
+    second_share: of each picture's area that the other shows too. orientation: a place in
+    ORIENTATIONS, how the second is turned to lie on the first. changes: where they differ, in
+    shares of the first picture's sides. colours: the transformation between their colours.
+    """
+
+    judgement: Judgement
+    similarity: float
+    reason: str
+    matrix: Matrix
+    first_share: float
+    second_share: float
+    orientation: int
+    changes: tuple[Box, ...]
+    colours: ColourChange
+    grey_side: int
+
+
+def compare_examined(first: Examined, second: Examined) -> PairComparison:
+    """Tries the likeliest ways to lay one over the other; the best judgement counts."""
+    best: PairComparison | None = None
+    for matrix in _hypotheses(first, second):
+        laid = register(first, second, matrix)
+        if laid is None:
+            continue
+        found = measure(first, second, laid)
+        judgement, reason = judge(first, second, laid, found)
+        compared = _result(judgement, reason, laid, found)
+        if best is None or _rank(compared) > _rank(best):
+            best = compared
+        if judgement != "different":
+            break
+    return best or unrelated("neither can be laid over the other")
+
+
+def _rank(compared: PairComparison) -> tuple[bool, float]:
+    return compared.judgement != "different", compared.similarity
+
+
+def unrelated(reason: str) -> PairComparison:
+    """Different pictures, of which neither lies anywhere on the other."""
+    return PairComparison("different", 0.0, reason, np.eye(3), 0.0, 0.0, 0, (), "other", 0)
+
+
+def _result(judgement: Judgement, reason: str, laid: Laid, found: Measures) -> PairComparison:
+    orientation = _nearest_orientation(laid.matrix)
+    return PairComparison(
+        judgement,
+        round(max(found.agreement, 0.0), 4),
+        reason or _description(laid, found, orientation),
+        laid.matrix,
+        laid.overlap.first_share,
+        laid.overlap.second_share,
+        orientation,
+        tuple(_as_box(change, laid) for change in found.changes),
+        found.colours.change,
+        found.colours.lost_by,
+    )
+
+
+def _description(laid: Laid, found: Measures, orientation: int) -> str:
+    """What was done, in the order in which people would tell it."""
+    said = []
+    if orientation:
+        said.append(ORIENTATIONS[orientation].name)
+    angle = tilt(laid.matrix)
+    if abs(angle) >= 1:
+        said.append(f"tilted by {abs(angle):.0f}°")
+    smaller, larger = sorted([laid.overlap.first_share, laid.overlap.second_share])
+    if smaller < 0.98 and larger >= smaller + 0.01:
+        said.append(f"one shows {smaller:.0%} of the other")
+    if found.colours.change in ("grey", "hue", "tone"):
+        words = {"grey": "without colour", "hue": "other hue", "tone": "other brightness"}
+        said.append(words[found.colours.change])
+    if found.changes:
+        said.append(f"{found.changed:.0%} drawn over or replaced")
+    said.append(f"fits to {found.agreement:.2f}")
+    return ", ".join(said)
+
+
+def _as_box(change: Change, laid: Laid) -> Box:
+    left, top, right, bottom = laid.grid.box
+    rows, columns = laid.seen.shape
+
+    across, down = (right - left) / columns, (bottom - top) / rows
+    places = (
+        left + across * change.left,
+        top + down * change.top,
+        left + across * change.right,
+        top + down * change.bottom,
+    )
+    return Box(*(round(float(place + 1) / 2, 4) for place in places))
+
+
+def _hypotheses(first: Examined, second: Examined) -> Iterator[Matrix]:
+    """Where the second may lie on the first: as a whole, then by what keypoints say."""
+    likeness = _orientation_likeness(first, second)
+    for number in np.argsort(-likeness)[:_ORIENTATIONS_TRIED].tolist():
+        if likeness[number] >= _LIKELY:
+            yield turn_matrix(ORIENTATIONS[number])
+    for found in match(first.keypoints, second.keypoints)[:_MATCHES_TRIED]:
+        yield np.vstack([found.map.astype(np.float64), [0.0, 0.0, 1.0]])
+
+
+def _orientation_likeness(first: Examined, second: Examined) -> Floats:
+    """float32 (8,): how the coarse thumbnails correlate in each orientation of the second."""
+    one, two = (_coarse(each) for each in (first, second))
+    return np.array([float((one * turn.turn(two)).sum()) for turn in ORIENTATIONS], np.float32)
+
+
+def _coarse(picture: Examined) -> Floats:
+    side = picture.thumbnail.shape[0] // _COARSE
+    means = picture.thumbnail.reshape(side, _COARSE, side, _COARSE).mean(axis=(1, 3))
+    centred = means - means.mean()
+    unit: Floats = (centred / max(float(np.linalg.norm(centred)), 1e-6)).astype(np.float32)
+    return unit
+
+
+def turn_matrix(orientation: Orientation) -> Matrix:
+    """float64 (3, 3): from places of a picture to where its turned copy, turned back, has them."""
+    matrix = np.eye(3)
+    if orientation.mirrored:
+        matrix = np.diag([-1.0, 1.0, 1.0]) @ matrix
+    if orientation.upside_down:
+        matrix = np.diag([1.0, -1.0, 1.0]) @ matrix
+    if orientation.transposed:
+        matrix = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) @ matrix
+    return matrix
+
+
+def _nearest_orientation(matrix: Matrix) -> int:
+    """The orientation whose axes point most like the map's."""
+    axes = matrix[:2, :2] / np.linalg.norm(matrix[:2, :2], axis=0)
+    fits = [float((turn_matrix(o)[:2, :2] * axes).sum()) for o in ORIENTATIONS]
+    return int(np.argmax(fits))

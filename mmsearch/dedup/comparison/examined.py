@@ -1,0 +1,84 @@
+"""A decoded picture, prepared to be laid over another one at any scale."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from mmsearch.dedup.keypoints import Keypoints, extract
+from mmsearch.dedup.prints import make_print, quadrupled_levels
+from mmsearch.records import Pixels
+
+# Longer side in pixels of what is compared; digits on a scanned page are still legible.
+LARGEST_SIDE = 1024
+
+
+@dataclass(frozen=True)
+class Examined:
+    """image: RGB, upright, its longer side at most LARGEST_SIDE. width, height: of the original."""
+
+    image: Image.Image
+    width: int
+    height: int
+
+    @classmethod
+    def of(
+        cls,
+        image: Image.Image,
+        width: int,
+        height: int,
+        covers: tuple[float, float, float, float] | None = None,
+    ) -> "Examined":
+        """image: RGB, upright, of any size. width, height: of the original, in pixels.
+
+        covers: the box of the image that is the picture, in its pixels; all of it by default.
+        """
+        longer = max(image.size)
+        if longer > LARGEST_SIDE or covers is not None:
+            scale = min(LARGEST_SIDE / max(width, height), 1.0)
+            size = max(round(width * scale), 1), max(round(height * scale), 1)
+            image = image.resize(size, Image.Resampling.BOX, box=covers)
+        return cls(image, width, height)
+
+    @cached_property
+    def thumbnail(self) -> Pixels:
+        """The grey thumbnail of the fingerprint, uint8 (SIDE, SIDE)."""
+        return make_print(self.image, self.width, self.height).thumbnail
+
+    @cached_property
+    def keypoints(self) -> Keypoints:
+        """Local features, see `mmsearch.dedup.keypoints`."""
+        return extract(self.image)
+
+    @cached_property
+    def _colour(self) -> list[Image.Image]:
+        return _halved(self.image)
+
+    @cached_property
+    def _grey(self) -> list[Image.Image]:
+        levels = (quadrupled_levels(self.image) + 2) >> 2
+        return _halved(Image.fromarray(levels.astype(np.uint8)))
+
+    def level(self, pixels_per_unit: float, *, grey: bool) -> tuple[Image.Image, float, float]:
+        """The smallest version that still has this many pixels per unit of normalised width.
+
+        Beside it the width and height that it stands for: odd sides are halved to a fraction, and
+        the last pixel then shows less than it seems to.
+        """
+        levels = self._grey if grey else self._colour
+        fitting = [
+            number
+            for number, level in enumerate(levels)
+            if level.width / 2 >= 0.9 * pixels_per_unit
+        ]
+        number = fitting[-1] if fitting else 0
+        return levels[number], self.image.width / 2**number, self.image.height / 2**number
+
+
+def _halved(image: Image.Image) -> list[Image.Image]:
+    """The image, and half of it, and half of that, down to some 16 pixels."""
+    levels = [image]
+    while min(levels[-1].size) >= 32:
+        levels.append(levels[-1].reduce(2))
+    return levels

@@ -1,0 +1,189 @@
+"""Registration: a rough map between two pictures is refined by matching their patches.
+
+From coarse to fine, patches of the first are looked for around where the map puts them in the
+second, and a projective map is fitted to where they were found, without those that do not fit
+(iteratively reweighted least squares with Tukey's biweight).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from mmsearch.dedup.comparison.blocks import PATCH, Blocks, match_blocks
+from mmsearch.dedup.comparison.examined import Examined
+from mmsearch.dedup.comparison.rendering import Grid, Mask, Matrix, Overlap, mapped, overlap_of
+from mmsearch.records import Floats, Pixels
+
+# Grey levels (standard deviation) that sensors and codecs add.
+NOISE = 4.0
+_SMOOTHING = 0.8
+_FOUND = 0.6
+# Side of the grid, largest shift looked for, and how often.
+_STAGES = ((64, 4, 3), (128, 3, 1), (256, 2, 1))
+SIDE, _RADIUS = 256, 1
+# What already lies where it belongs at this scale needs no coarser one.
+_FIRST_SIDE, _FIRST_RADIUS, _LIES_WELL = 128, 2, 0.85
+# In pixels of the grid; a share of the contrast.
+_SETTLED, _HOPELESS = 0.4, 0.15
+_FEWEST_PATCHES = 6
+_PROJECTIVE_PATCHES = 40
+_LEAST_AREA = 0.04
+# Nothing is compared at more pixels than both have, nor at fewer than these.
+_COARSEST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Two pictures on one grid, where a map puts them.
+
+    inside: bool (h, w), where the second has pixels. blocks: of their grey levels. overlap, matrix:
+    see `overlap_of`.
+    """
+
+    inside: Mask
+    blocks: Blocks
+    grid: Grid
+    overlap: Overlap
+    matrix: Matrix
+
+    @property
+    def seen(self) -> Mask:
+        """Patches that lie wholly inside both pictures, bool (rows, columns)."""
+        height, width = self.inside.shape
+        split = self.inside.reshape(height // PATCH, PATCH, width // PATCH, PATCH)
+        seen: Mask = split.min(axis=(1, 3))
+        return seen
+
+
+def lay(
+    first: Examined, second: Examined, matrix: Matrix, *, side: int, radius: int
+) -> Laid | None:
+    """None where the two hardly share anything."""
+    overlap = overlap_of(matrix)
+    if min(overlap.first_share, overlap.second_share) < _LEAST_AREA:
+        return None
+    shared = min(
+        max(picture.width, picture.height) * share**0.5
+        for picture, share in ((first, overlap.first_share), (second, overlap.second_share))
+    )
+    grid = Grid.over(first, overlap.box, int(min(side, max(shared, _COARSEST))), PATCH)
+    if min(grid.width, grid.height) < 2 * PATCH:
+        return None
+    one, two = (
+        _smoothed(grid.render(picture, placed, grey=True))
+        for picture, placed in ((first, np.eye(3)), (second, matrix))
+    )
+    blocks = match_blocks(one, two, radius=radius, floor=NOISE)
+    return Laid(grid.inside(matrix), blocks, grid, overlap, matrix)
+
+
+def _smoothed(levels: Pixels) -> Floats:
+    smoothed: Floats = gaussian_filter(levels.astype(np.float32), _SMOOTHING)
+    return smoothed
+
+
+def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
+    """The two as they lie on each other after refinement; None where there is no hope."""
+    laid = lay(first, second, matrix, side=_FIRST_SIDE, radius=_FIRST_RADIUS)
+    settled = laid is not None and matched_share(laid) >= _LIES_WELL
+    if laid is not None and settled:
+        step = _fitted(laid)
+        matrix = matrix if step is None else _moved(laid, step)
+        near = lay(first, second, matrix, side=SIDE, radius=_RADIUS)
+        if near is not None and matched_share(near) >= _LIES_WELL:
+            return near
+    settled = False
+    for side, radius, rounds in _STAGES:
+        # What hardly moved at a coarse scale is looked at in the finest one next.
+        if settled and side < SIDE:
+            continue
+        for _ in range(rounds):
+            laid = lay(first, second, matrix, side=side, radius=radius)
+            if laid is None or matched_share(laid) < _HOPELESS:
+                return None
+            step = _fitted(laid)
+            if step is None:
+                break
+            settled = _largest_move(step, laid.grid) < _SETTLED
+            if settled and side == SIDE:
+                return laid
+            matrix = _moved(laid, step)
+            if settled:
+                break
+    return lay(first, second, matrix, side=SIDE, radius=_RADIUS)
+
+
+def refined(laid: Laid) -> Matrix:
+    """The map after one more fit on this grid."""
+    step = _fitted(laid)
+    return laid.matrix if step is None else _moved(laid, step)
+
+
+def _moved(laid: Laid, step: Matrix) -> Matrix:
+    to_first = laid.grid.to_first
+    matrix = laid.matrix @ to_first @ step @ np.linalg.inv(to_first)
+    scaled: Matrix = matrix / matrix[2, 2]
+    return scaled
+
+
+def matched_share(laid: Laid) -> float:
+    """Of the contrast in the shared area, how much is found again."""
+    weight = contrast(laid.blocks) * laid.seen
+    found = laid.blocks.correlation > _FOUND
+    return float((weight * found).sum() / max(weight.sum(), 1e-6))
+
+
+def contrast(blocks: Blocks) -> Floats:
+    """How much there is to see in each patch, in either picture: grey levels, 0 for noise."""
+    seen = np.maximum(blocks.contrast_first, blocks.contrast_second) - np.float32(1.5 * NOISE)
+    return np.clip(seen, 0, 40).astype(np.float32)
+
+
+def _fitted(laid: Laid) -> Matrix | None:
+    """float64 (3, 3), in pixels of the grid: where each place of it lies in the second's."""
+    blocks = laid.blocks
+    weight = contrast(blocks) * laid.seen * np.clip(blocks.correlation - 0.4, 0, None) ** 2
+    rows, columns = np.nonzero(weight > 0)
+    if len(rows) < _FEWEST_PATCHES:
+        return None
+    scale = max(laid.grid.width, laid.grid.height)
+    x = (columns + 0.5) * PATCH / scale
+    y = (rows + 0.5) * PATCH / scale
+    moved = np.stack([blocks.across[rows, columns], blocks.down[rows, columns]]) / scale
+    weights = weight[rows, columns].astype(np.float64)
+    ones, none = np.ones_like(x), np.zeros_like(x)
+    first = np.stack([ones, x, y, none, none, none], axis=1)
+    second = np.stack([none, none, none, ones, x, y], axis=1)
+    if len(rows) >= _PROJECTIVE_PATCHES:
+        first = np.hstack([first, np.stack([x * x, x * y], axis=1)])
+        second = np.hstack([second, np.stack([x * y, y * y], axis=1)])
+    design = np.concatenate([first, second])
+    target = moved.ravel()
+    factor = np.ones(len(rows))
+    solution = np.zeros(design.shape[1])
+    ridge = 1e-6 * weights.sum() * np.eye(design.shape[1])
+    for _ in range(5):
+        both = np.tile(weights * factor, 2)
+        normal = design.T @ (design * both[:, None]) + ridge
+        solution = np.linalg.solve(normal, design.T @ (both * target))
+        error = (target - design @ solution).reshape(2, -1) * scale
+        distance = np.hypot(*error)
+        width = max(3.0 * float(np.median(distance)), 0.5)
+        factor = np.clip(1 - (distance / width) ** 2, 0, None) ** 2
+    return _as_matrix(solution, scale)
+
+
+def _as_matrix(solution: NDArray[np.float64], scale: float) -> Matrix:
+    """dx = a + bx + cy + gxx + hxy, dy = d + ex + fy + gxy + hyy, to first order a homography."""
+    a, b, c, d, e, f, g, h = (*solution, 0.0, 0.0)[:8]
+    unit = np.array([[1 + b, c, a], [e, 1 + f, d], [-g, -h, 1.0]])
+    stretch = np.diag([scale, scale, 1.0])
+    matrix: Matrix = stretch @ unit @ np.linalg.inv(stretch)
+    return matrix
+
+
+def _largest_move(step: Matrix, grid: Grid) -> float:
+    corners = np.array([[0, grid.width, 0, grid.width], [0, 0, grid.height, grid.height]], float)
+    return float(np.abs(mapped(step, corners) - corners).max())

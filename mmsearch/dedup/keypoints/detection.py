@@ -1,0 +1,145 @@
+"""Where keypoints lie: extrema of the Hessian determinant over place and scale.
+
+Unlike a Laplacian it answers to blobs and saddles but not to edges, along which a patch could slide
+without looking any different.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.dedup.keypoints.pyramid import LEVELS_PER_OCTAVE, Pyramid
+from mmsearch.records import Floats, Ids
+
+# In grey levels per squared pixel: below lies JPEG noise.
+_LEAST_RESPONSE = 0.5
+_BORDER = 4
+# A weak keypoint in an empty part of the image is worth as much as a strong one in a crowded part,
+# as a small photo in a screenshot has to be found by what lies inside of it.
+_CELLS = 8
+_CROWDING = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Spots:
+    """level: int64 (k,). x, y: float32 (k,), in pixels of that level. octaves: float32 (k,), log2
+    of the scale, refined between the levels."""
+
+    level: Ids
+    x: Floats
+    y: Floats
+    octaves: Floats
+
+    def __len__(self) -> int:
+        return len(self.level)
+
+
+def detect(pyramid: Pyramid, count: int) -> Spots:
+    """At most `count` spots, spread over the image and the levels."""
+    responses = [_response(level) for level in pyramid.levels]
+    peaks = [_peaks_around(response) for response in responses]
+    parts = [_extrema(number, responses, peaks) for number in range(len(responses))]
+    level = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    y, x, strength, below, above = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    chosen = _spread(level, _cells(pyramid, level, x, y), strength, count)
+    level, y, x = level[chosen], y[chosen], x[chosen]
+    across, down = np.empty(len(level), np.float32), np.empty(len(level), np.float32)
+    for number in np.unique(level):
+        rows = np.flatnonzero(level == number)
+        near, i, j = responses[number], y[rows], x[rows]
+        across[rows] = _vertex(near[i, j - 1], near[i, j], near[i, j + 1])
+        down[rows] = _vertex(near[i - 1, j], near[i, j], near[i + 1, j])
+    between = _vertex(below[chosen], strength[chosen], above[chosen])
+    octaves = ((level + between) / LEVELS_PER_OCTAVE).astype(np.float32)
+    return Spots(level, x + across, y + down, octaves)
+
+
+def _response(level: Floats) -> Floats:
+    """The root of the Hessian determinant's absolute value, float32 (h, w), 0 at the border."""
+    centre = level[1:-1, 1:-1]
+    double = centre * np.float32(2)
+    xx = level[1:-1, 2:] + level[1:-1, :-2]
+    xx -= double
+    yy = level[2:, 1:-1] + level[:-2, 1:-1]
+    yy -= double
+    xy = level[2:, 2:] + level[:-2, :-2]
+    xy -= level[2:, :-2]
+    xy -= level[:-2, 2:]
+    xy *= xy
+    xy *= np.float32(1 / 16)
+    xx *= yy
+    xx -= xy
+    np.abs(xx, out=xx)
+    response = np.zeros_like(level)
+    np.sqrt(xx, out=response[1:-1, 1:-1])
+    return response
+
+
+def _peaks_around(response: Floats) -> Floats:
+    """The strongest response within one pixel, float32 (h, w), 0 at the border."""
+    rows = np.maximum(response[:-2], response[2:])
+    np.maximum(rows, response[1:-1], out=rows)
+    peaks = np.zeros_like(response)
+    inner = peaks[1:-1, 1:-1]
+    np.maximum(rows[:, :-2], rows[:, 2:], out=inner)
+    np.maximum(inner, rows[:, 1:-1], out=inner)
+    return peaks
+
+
+def _extrema(
+    number: int, responses: list[Floats], peaks: list[Floats]
+) -> tuple[Ids, Ids, Floats, Floats, Floats]:
+    """y, x: int64 (k,). Response there, on the finer level and on the coarser one: float32 (k,)."""
+    inside = (slice(_BORDER, -_BORDER),) * 2
+    response = responses[number][inside]
+    y, x = np.nonzero((response >= peaks[number][inside]) & (response > _LEAST_RESPONSE))
+    strength = response[y, x]
+    y, x = y + _BORDER, x + _BORDER
+    sides = []
+    for other in (number - 1, number + 1):
+        if 0 <= other < len(peaks):
+            shape = np.array(peaks[other].shape) / responses[number].shape
+            sides.append(
+                peaks[other][((y + 0.5) * shape[0]).astype(int), ((x + 0.5) * shape[1]).astype(int)]
+            )
+        else:
+            sides.append(strength * np.float32(0.9))
+    kept = (strength >= sides[0]) & (strength >= sides[1])
+    return y[kept], x[kept], strength[kept], sides[0][kept], sides[1][kept]
+
+
+def _cells(pyramid: Pyramid, level: Ids, x: Ids, y: Ids) -> Ids:
+    """Which cell of a grid over each level a spot lies in, int64 (k,)."""
+    heights, widths = np.array([each.shape for each in pyramid.levels]).T
+    row, column = y * _CELLS // heights[level], x * _CELLS // widths[level]
+    cells: Ids = (level * _CELLS + row) * _CELLS + column
+    return cells
+
+
+def _spread(level: Ids, cells: Ids, strength: Floats, count: int) -> Ids:
+    """The places of the spots to keep: strong ones, shared out over cells and levels."""
+    score = strength * _CROWDING ** _rank(cells, strength)
+    # Each level gets its share: coarse spots are fewer, and found again where an image is smaller.
+    share = 2.0 ** (-np.arange(level.max(initial=0) + 1) / LEVELS_PER_OCTAVE)
+    quotas = share * (count / share.sum())
+    order = np.argsort((_rank(level, score) + 0.5) / quotas[level], kind="stable")
+    return order[:count]
+
+
+def _rank(groups: Ids, values: NDArray[np.floating]) -> Ids:
+    """The place of each value among those of its group, from 0 for the largest: int64 (k,)."""
+    order = np.lexsort((-values, groups))
+    grouped = groups[order]
+    starts = np.flatnonzero(np.diff(grouped, prepend=-1))
+    lengths = np.diff(starts, append=len(grouped))
+    rank = np.empty(len(groups), np.int64)
+    rank[order] = np.arange(len(groups)) - np.repeat(starts, lengths)
+    return rank
+
+
+def _vertex(before: Floats, here: Floats, after: Floats) -> Floats:
+    """How far from `here` a parabola through the three peaks, float32 (k,), -0.5 to 0.5."""
+    bend = np.minimum(before + after - 2 * here, np.float32(-1e-6))
+    vertex: Floats = np.clip((before - after) / (2 * bend), -0.5, 0.5)
+    return vertex

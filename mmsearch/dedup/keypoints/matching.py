@@ -1,0 +1,89 @@
+"""Aligns two images by their keypoints."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmsearch.dedup.keypoints.description import DIM, FLIP
+from mmsearch.dedup.keypoints.geometry import Correspondences, fit
+from mmsearch.dedup.keypoints.joining import unit_rows
+from mmsearch.dedup.keypoints.keypoint_set import Keypoints
+from mmsearch.records import Floats, Ids
+
+_LEAST_LIKENESS = 0.88
+# A match counts only where the next best one, elsewhere, is this much further away (squared).
+_RATIO = 0.8
+# Descriptors of one place in two directions, or on two scales, are no rivals of each other.
+_NEIGHBOURHOOD = 0.06
+_LEAST_INLIERS = 4
+_PLAIN = np.ones(DIM, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One way in which two images may lie on each other.
+
+    map: float32 (2, 3), from the first image to the second, in coordinates from -1 to 1, x to the
+    right and y down. A negative determinant means that one is mirrored.
+    inliers: distinct places that agree. inlier_share: of the first image's keypoints that the map
+    puts inside the second, the share that agree.
+    """
+
+    map: Floats
+    inliers: int
+    inlier_share: float
+
+
+def match(one: Keypoints, two: Keypoints) -> tuple[Match, ...]:
+    """How the images may lie on each other, most inliers first; mostly one way or none."""
+    if not len(one) or not len(two):
+        return ()
+    rows, columns = unit_rows(one.descriptors), unit_rows(two.descriptors)
+    found = [
+        _match(one, two, mirrored, np.asarray((rows * flip) @ columns.T, np.float32))
+        for mirrored, flip in ((False, _PLAIN), (True, FLIP))
+    ]
+    return tuple(sorted((each for each in found if each), key=lambda each: -each.inliers))
+
+
+def _match(one: Keypoints, two: Keypoints, mirrored: bool, cosines: Floats) -> Match | None:
+    first, second = _distinctive(cosines, one, two)
+    if len(first) < _LEAST_INLIERS:
+        return None
+    matches = Correspondences.between(
+        (one.points[first], one.frames[first]),
+        (two.points[second], two.frames[second]),
+        group=np.zeros(len(first), np.int64),
+        mirrored=np.full(len(first), mirrored),
+        weight=np.ones(len(first), np.float32),
+    )
+    fits = fit(matches)
+    inliers = int(fits.distinct(matches)[0])
+    if inliers < _LEAST_INLIERS:
+        return None
+    extents = (one.half_extent[None], two.half_extent[None])
+    found = fits.normalised(np.array([mirrored]), *extents)[0]
+    covered = _covered(one, found)
+    agreeing = len(np.unique(first[fits.inliers]))
+    return Match(found, inliers, min(1.0, agreeing / max(covered, 1)))
+
+
+def _distinctive(cosines: Floats, one: Keypoints, two: Keypoints) -> tuple[Ids, Ids]:
+    """Rows and columns that are each other's nearest or pass the ratio test: int64 (m,) each."""
+    rows = np.arange(len(cosines))
+    best = cosines.argmax(axis=1)
+    likeness = cosines[rows, best]
+    points = two.points
+    elsewhere = np.abs(points[None] - points[best][:, None]) > _NEIGHBOURHOOD
+    rival = np.where(elsewhere, cosines, -1).max(axis=1)
+    mutual = cosines.argmax(axis=0)[best] == rows
+    distinct = (1 - likeness) < _RATIO * (1 - rival)
+    kept = np.flatnonzero((likeness >= _LEAST_LIKENESS) & distinct & mutual)
+    return kept, best[kept]
+
+
+def _covered(one: Keypoints, found: Floats) -> int:
+    """How many keypoints of the first image the map puts inside the second."""
+    places = one.places * np.float32(2 / 65535) - 1
+    moved = places @ found[:, :2].T + found[:, 2]
+    return int(np.count_nonzero(np.abs(moved).max(axis=1) < 1))

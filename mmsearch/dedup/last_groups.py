@@ -1,0 +1,66 @@
+"""The groups of the last report, so that a later command can name one by its id.
+
+Derived, beside the other caches of dedup: without it groups can be named once dedup has run again.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmsearch.dedup.find import FOLDER
+from mmsearch.dedup.not_duplicates import MarkedItem, text_content
+from mmsearch.dedup.results import Group
+from mmsearch.errors import RecordNotFound, StoreError
+from mmsearch.records import printable_path
+from mmsearch.store.filters import LIVE, quoted
+from mmsearch.store.lance import Store
+from mmsearch.store.manifest import write_atomically
+from mmsearch.store.spaces import root_of
+
+FILE_NAME = "groups.json"
+FORMAT = 1
+_COLUMNS = ("key", "text", "_image_hash")
+
+
+def save_groups(folder: Path, groups: Sequence[Group]) -> None:
+    """folder: the store's. Raises StoreError where it cannot be written to."""
+    path = root_of(folder) / FOLDER / FILE_NAME
+    items = {
+        group.id: [[mark.key, mark.content] for mark in map(MarkedItem.of, group.items)]
+        for group in groups
+    }
+    try:
+        write_atomically(path, json.dumps({"format": FORMAT, "groups": items}))
+    except OSError as fault:
+        raise StoreError(f"cannot write {printable_path(path)}: {fault.strerror}") from fault
+
+
+def items_of_group(folder: Path, group: str) -> tuple[MarkedItem, ...]:
+    """Raises RecordNotFound for a group that the last report of this store did not have."""
+    path = root_of(folder) / FOLDER / FILE_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        groups = content["groups"] if content["format"] == FORMAT else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        groups = {}
+    if group not in groups:
+        raise RecordNotFound(
+            f"no group '{group}' in the last report; run 'mmsearch dedup' for the ids of groups, "
+            "or name two items by their keys or paths"
+        )
+    return tuple(MarkedItem(key, content) for key, content in groups[group])
+
+
+def named_item(store: Store, name: str) -> MarkedItem:
+    """The item with this key, or else the file with this path. Raises RecordNotFound."""
+    rows = store.rows_of_keys([printable_path(name)], _COLUMNS)
+    if not rows:
+        path = printable_path(Path(name).absolute())
+        rows = store.scan(_COLUMNS, f"{LIVE} AND uri = {quoted([path])}").to_pylist()
+    if not rows:
+        raise RecordNotFound(
+            f"no item '{name}' in this store; name it by its key, as 'mmsearch dedup' prints it, "
+            "or by the path of its file"
+        )
+    row = min(rows, key=lambda each: str(each["key"]))
+    return MarkedItem(row["key"], row["_image_hash"] or text_content(row["text"] or ""))

@@ -1,0 +1,1 @@
+"""Training of the fusion that makes product vectors from the tuned model's embeddings."""

@@ -1,0 +1,1 @@
+"""The start model's towers: their inputs, which part is trained, and how they are saved."""

@@ -1,0 +1,1 @@
+"""What the training loop trains: batches, losses, mixup, rehearsal and hard negatives."""

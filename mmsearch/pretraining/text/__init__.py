@@ -1,0 +1,1 @@
+"""Texts to learn from: vocabulary, word lists, generated captions, and word vectors."""

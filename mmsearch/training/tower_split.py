@@ -1,0 +1,188 @@
+"""An image tower cut in two: what stands still is computed once, what is trained every step.
+
+pixels → prefix → activations → suffix → embedding. Both halves hold the tower's own modules, so
+training the suffix trains the tower. Activations of every picture and view are kept on disk.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mmsearch.digests import digest_of_json
+from mmsearch.errors import InputError
+from mmsearch.training.activations import Advance, Floats, forward_of, weights_digest, write_views
+
+Step = Callable[[Tensor], Tensor]
+
+
+class Half(nn.Module):
+    """One side of a cut tower. Its parameters are the tower's own; `run` is what it computes."""
+
+    def __init__(self, run: Step, owned: Iterable[nn.Module | nn.Parameter | None]) -> None:
+        super().__init__()
+        owned = list(owned)
+        self.parts = nn.ModuleList(part for part in owned if isinstance(part, nn.Module))
+        self.loose = nn.ParameterList(part for part in owned if isinstance(part, nn.Parameter))
+        self._run = run
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self._run(inputs)
+
+
+class Suffix(Half):
+    """The side that embeds, in two steps: `features` pools the activations, `head` projects."""
+
+    def __init__(
+        self, features: Step, head: Step, owned: Iterable[nn.Module | nn.Parameter | None]
+    ) -> None:
+        super().__init__(lambda activations: head(features(activations)), owned)
+        self.features, self.head = features, head
+
+
+@dataclass(frozen=True, slots=True)
+class _Tower:
+    """enter: pixels → what the first block reads; leave: what the last block gives → pooled
+    features; head: these → embedding. before, after: the modules and parameters that they use."""
+
+    blocks: Any
+    enter: Step
+    leave: Step
+    head: Step
+    before: list[Any]
+    after: list[Any]
+
+
+def split_tower(visual: nn.Module, blocks: int) -> tuple[Half, Suffix] | None:
+    """(prefix, suffix) with the last `blocks` blocks in the suffix; None for an unknown tower.
+
+    Known are OpenCLIP's own vision transformer and, through timm, EfficientNets (whose blocks here
+    are their stages) and vision transformers. prefix: pixels float32 (n, 3, size, size) →
+    activations (n, …); suffix: activations → embeddings (n, embed_dim), not normalised. InputError
+    for more blocks than there are.
+    """
+    tower = _known(visual)
+    if tower is None:
+        return None
+    stack = list(tower.blocks)
+    if not 0 <= blocks <= len(stack):
+        raise InputError(f"the image tower has {len(stack)} blocks, got {blocks} to cut off")
+    cut = len(stack) - blocks
+
+    def prefix(pixels: Tensor) -> Tensor:
+        return _through(tower.blocks[:cut], tower.enter(pixels))
+
+    def features(activations: Tensor) -> Tensor:
+        return tower.leave(_through(tower.blocks[cut:], activations))
+
+    suffix = Suffix(features, tower.head, stack[cut:] + tower.after)
+    return Half(prefix, tower.before + stack[:cut]), suffix
+
+
+def block_count(visual: nn.Module) -> int | None:
+    """How many blocks `split_tower` can cut off; None for an unknown tower."""
+    tower = _known(visual)
+    return None if tower is None else len(list(tower.blocks))
+
+
+def cached_prefix(
+    prefix: nn.Module,
+    load_pixels: Callable[[int], Floats],
+    *,
+    count: int,
+    views: int,
+    size: int,
+    cache: Path,
+    key: str,
+    advance: Advance,
+    batch: int = 16,
+) -> NDArray[np.float16]:
+    """float16 (count, views, *activation shape), mapped from a file in the folder `cache`.
+
+    load_pixels: item number → float32 (views, 3, size, size); called from two threads, `batch`
+    items ahead. key: names all that the pixels hang on (the items and how views are made); with the
+    prefix's weights it names the file, so a second call reads what the first wrote. A file that was
+    not finished is never read. InputError if it cannot be written.
+    """
+    identity = [key, count, views, size, weights_digest(prefix)]
+    file = cache / f"activations-{digest_of_json(identity)}.npy"
+    if not file.exists():
+        forward = forward_of(prefix.eval(), size)
+        write_views(file, forward, load_pixels, (count, views, size), batch, advance)
+    activations: NDArray[np.float16] = np.load(file, mmap_mode="r")
+    return activations
+
+
+def _through(blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
+    for block in blocks:
+        x = block(x)
+    return x
+
+
+def _known(visual: Any) -> _Tower | None:
+    """Exact types only: a subclass may compute something else."""
+    from open_clip.timm_model import TimmModel
+    from open_clip.transformer import VisionTransformer
+    from timm.models import efficientnet, vision_transformer
+
+    if type(visual) is VisionTransformer and visual.transformer.batch_first:
+        return _open_clip_transformer(visual)
+    if type(visual) is TimmModel and type(visual.trunk) is efficientnet.EfficientNet:
+        return _efficientnet(visual)
+    if type(visual) is TimmModel and type(visual.trunk) is vision_transformer.VisionTransformer:
+        return _timm_transformer(visual)
+    return None
+
+
+def _efficientnet(visual: Any) -> _Tower:
+    trunk = visual.trunk
+
+    def leave(x: Tensor) -> Tensor:
+        pooled: Tensor = trunk.forward_head(trunk.bn2(trunk.conv_head(x)))
+        return pooled
+
+    return _Tower(
+        trunk.blocks,
+        lambda pixels: trunk.bn1(trunk.conv_stem(pixels)),
+        leave,
+        visual.head,
+        [trunk.conv_stem, trunk.bn1],
+        [trunk.conv_head, trunk.bn2, trunk.global_pool, trunk.classifier, visual.head],
+    )
+
+
+def _timm_transformer(visual: Any) -> _Tower:
+    trunk = visual.trunk
+
+    def enter(pixels: Tensor) -> Tensor:
+        x = trunk._pos_embed(trunk.patch_embed(pixels))
+        entered: Tensor = trunk.norm_pre(trunk.patch_drop(x))
+        return entered
+
+    def leave(x: Tensor) -> Tensor:
+        pooled: Tensor = trunk.forward_head(trunk.norm(x))
+        return pooled
+
+    tokens = [trunk.cls_token, trunk.reg_token, trunk.pos_embed]
+    before = [trunk.patch_embed, trunk.patch_drop, trunk.norm_pre, trunk.pos_drop, *tokens]
+    after = [trunk.norm, trunk.attn_pool, trunk.fc_norm, trunk.head_drop, trunk.head, visual.head]
+    return _Tower(trunk.blocks, enter, leave, visual.head, before, after)
+
+
+def _open_clip_transformer(visual: Any) -> _Tower:
+    def leave(x: Tensor) -> Tensor:
+        pooled: Tensor = visual._pool(x)[0]
+        return pooled
+
+    def head(pooled: Tensor) -> Tensor:
+        return pooled if visual.proj is None else pooled @ visual.proj
+
+    tokens = [visual.class_embedding, visual.positional_embedding]
+    before = [visual.conv1, visual.patch_dropout, visual.ln_pre, *tokens]
+    contrastive = getattr(visual, "attn_pool_contrastive", None)
+    after = [visual.attn_pool, contrastive, visual.ln_post, visual.proj]
+    return _Tower(visual.transformer.resblocks, visual._embeds, leave, head, before, after)

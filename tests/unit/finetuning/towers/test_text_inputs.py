@@ -1,0 +1,76 @@
+"""What stands still of a text tower is computed once, and the same in any company."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmsearch.encoders.devices import DeviceChoice
+from mmsearch.encoders.registry import load_encoder
+from mmsearch.encoders.text_tower import pool, text_tower
+from mmsearch.encoders.tokenize import Tokenizer, Tokens
+from mmsearch.finetuning.towers.start_model import StartModel, load_start
+from mmsearch.finetuning.towers.text_inputs import Depth, StartTexts, TextSide
+
+# Of all lengths, from one word to more than the context holds.
+TEXTS = [
+    " ".join(["red", "shoe", "of", "leather"][at % 4] for at in range(n)) for n in range(1, 70)
+]
+
+
+@pytest.fixture(scope="module")
+def start(tiny_model: Path) -> StartModel:
+    return load_start(str(tiny_model), DeviceChoice("cpu", "asked for"))
+
+
+@pytest.fixture(scope="module")
+def together(start: StartModel) -> torch.Tensor:
+    return StartTexts(start).pooled(TEXTS)
+
+
+@settings(deadline=None, max_examples=20)
+@given(chosen=st.lists(st.integers(0, len(TEXTS) - 1), min_size=1, max_size=40))
+def test_a_row_does_not_hang_on_its_company(
+    chosen: list[int], start: StartModel, together: torch.Tensor
+) -> None:
+    alone = StartTexts(start).pooled([TEXTS[at] for at in chosen])
+    assert torch.equal(alone, together[torch.tensor(chosen)])
+
+
+def test_short_passes_give_what_the_whole_context_gives(
+    start: StartModel, together: torch.Tensor
+) -> None:
+    with torch.no_grad():
+        whole = pool(text_tower(start.model), torch.from_numpy(start.tokenizer(TEXTS).ids))
+    torch.testing.assert_close(together, whole, atol=1e-5, rtol=1e-5)
+
+
+def test_the_vectors_are_the_encoders(start: StartModel, tiny_model: Path) -> None:
+    encoder = load_encoder(str(tiny_model), device="cpu")
+    np.testing.assert_allclose(
+        StartTexts(start).encode(TEXTS), encoder.encode_texts(TEXTS), atol=1e-5
+    )
+
+
+def test_a_locked_and_a_trained_side_share_what_stands_still(
+    start: StartModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    tokenize = Tokenizer.__call__
+
+    def noted(self: Tokenizer, texts: Sequence[str]) -> Tokens:
+        asked.extend(texts)
+        return tokenize(self, texts)
+
+    monkeypatch.setattr(Tokenizer, "__call__", noted)
+    still = StartTexts(start)
+    vectors = still.encode(TEXTS)
+    depths: tuple[Depth, ...] = ("none", "head")
+    for depth in depths:
+        side = TextSide(start, start.model, depth, still)
+        torch.testing.assert_close(side.encode(TEXTS), vectors)
+    assert asked == TEXTS
