@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsearch.dedup.originals.duel import Contestant, Sign, duel
+from mmsearch.dedup.originals.contestant import Contestant, Sign
+from mmsearch.dedup.originals.duel import duel
 from mmsearch.dedup.originals.evidence import Candidate
 from mmsearch.dedup.originals.frame import PairsOf, common_frame, lay_out
 from mmsearch.dedup.originals.reasons import reason_for

@@ -17,12 +17,14 @@ from mmsearch.records import Floats
 # Strips thinner than this share of the side are within the tolerance of registration.
 _THIN: Final = 0.012
 # From which step on surroundings count as foreign: in units of the change beside the border.
-_STEP: Final = 2.5
+_STEP: Final = 3.0
 _SAMPLES: Final = 48
 # As many pixels tell the map between two pictures' colours.
 _FITTED: Final = 5000
 # Levels (of 255) below which nothing is told apart.
 _FLAT: Final = 2.5
+# By how many levels a mark changes the mean of a place.
+_SHIFT: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,24 +143,32 @@ class Marks:
     leaning: float
 
 
-def matched_colours(source: Floats, target: Floats) -> Floats:
-    """source, target: float32 (n, 3) → float32 (4, 3), the affine map between their colours.
+def as_other(source: Floats, target: Floats, shared: NDArray[np.bool_]) -> Floats:
+    """source, target: float32 (h, w, 3) → the source in the colours of the target.
 
-    Fitted twice, without the worst fifth the second time, which marks may cover.
+    One map for the whole picture, affine with a bend for gamma. Fitted twice where both show
+    something, without the worst fifth the second time, which marks may cover.
     """
-    step = max(1, len(source) // _FITTED)
-    design = np.concatenate([source, np.ones((len(source), 1), np.float32)], axis=1)[::step]
-    target = target[::step]
-    kept = np.ones(len(design), bool)
-    solution = np.zeros((4, 3), np.float32)
+    design = _terms(source)
+    known, wanted = design[shared], target[shared]
+    step = max(1, len(known) // _FITTED)
+    known, wanted = known[::step].astype(np.float64), wanted[::step]
+    kept = np.ones(len(known), bool)
+    solution = np.zeros((5, 3))
     for _ in range(2):
-        part = design[kept].astype(np.float64)
+        part = known[kept]
         # A little weight on 0 keeps grey pictures, whose channels are one, solvable.
-        normal = part.T @ part + np.eye(4)
-        solution = np.linalg.solve(normal, part.T @ target[kept]).astype(np.float32)
-        error = np.abs(design @ solution - target).mean(axis=1)
+        solution = np.linalg.solve(part.T @ part + np.eye(5), part.T @ wanted[kept])
+        error = np.abs(known @ solution - wanted).mean(axis=1)
         kept = error <= np.quantile(error, 0.8)
-    return solution
+    moved: Floats = design @ solution.astype(np.float32)
+    return moved
+
+
+def _terms(colours: Floats) -> Floats:
+    """float32 (h, w, 5)."""
+    grey = colours.mean(axis=2, keepdims=True)
+    return np.concatenate([colours, grey**2 / 255, np.ones_like(grey)], axis=2)
 
 
 def marks(first: Layer, second: Layer) -> Marks:
@@ -166,12 +176,14 @@ def marks(first: Layer, second: Layer) -> Marks:
     shared = ndimage.binary_erosion(first.shown & second.shown, iterations=3)
     if shared.sum() < 400:
         return Marks(0.0, 0.0)
-    one = _as_other(first.colours, second.colours, shared)
-    two = _as_other(second.colours, first.colours, shared)
+    one = as_other(first.colours, second.colours, shared)
+    two = as_other(second.colours, first.colours, shared)
     difference = np.maximum(_beyond(one, second), _beyond(two, first)) * shared
     usual = float(np.median(difference[shared]))
     changed = ndimage.uniform_filter(difference, 5) > max(14.0, 5 * usual)
-    changed &= shared
+    # Blur and noise leave the mean of a place alone.
+    shift = ndimage.uniform_filter(one - second.colours, (5, 5, 1))
+    changed &= shared & (np.abs(shift).max(axis=2) > _SHIFT)
     labels, count = ndimage.label(changed)
     if not count:
         return Marks(0.0, 0.0)
@@ -183,15 +195,14 @@ def marks(first: Layer, second: Layer) -> Marks:
     # Along its border: inside, a sticker may be plainer than what it hides.
     band = ndimage.binary_dilation(changed, iterations=2) & shared
     band &= ~ndimage.binary_erosion(changed, iterations=3)
-    edges = [_edges(colours)[band] for colours in (one, second.colours)]
-    leaning = float(np.log((edges[0].mean() + 1) / (edges[1].mean() + 1)))
+    # A blurred picture has fewer edges everywhere, which says nothing of a mark.
+    around = shared & ~changed
+    edges = [_edges(colours) for colours in (one, second.colours)]
+    here, usual_here = (
+        [float(each[where].mean()) + 1 for each in edges] for where in (band, around)
+    )
+    leaning = float(np.log(here[0] / here[1]) - np.log(usual_here[0] / usual_here[1]))
     return Marks(float(changed.sum() / shared.sum()), leaning)
-
-
-def _as_other(source: Floats, target: Floats, shared: NDArray[np.bool_]) -> Floats:
-    solution = matched_colours(source[shared], target[shared])
-    moved: Floats = source @ solution[:3] + solution[3]
-    return moved
 
 
 def _beyond(colours: Floats, layer: Layer) -> Floats:

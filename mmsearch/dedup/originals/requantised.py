@@ -22,20 +22,23 @@ _DCT: Final = dct(np.eye(8), axis=0, norm="ortho")[:_FREQUENCIES].astype(np.floa
 
 
 def unexplained_share(
-    source: Pixels, made: Pixels, source_table: QuantTable, made_table: QuantTable | None
+    source: Pixels, made: Pixels, source_table: QuantTable | None, made_table: QuantTable | None
 ) -> float | None:
     """Share of coefficients that differ by more than saving `source` again as `made` explains.
 
     source, made: uint8 (h, w), luminance of the same place at full size, from a corner of the grid
-    of `made`. made_table: None for a lossless file. → None where the steps of both are too close
-    to tell whose quantisation stands between them.
+    of `made`. made_table: None for a lossless file. source_table: if given, only coefficients count
+    whose steps in it are so much coarser that it shows whose quantisation stands between the two.
+    → None where too few coefficients are left.
     """
     side = 8 * _BLOCKS_A_SIDE
     top, left = (max(0, (length - side) // 2) // 8 * 8 for length in made.shape)
     place = (slice(top, top + side), slice(left, left + side))
     low = (slice(_FREQUENCIES), slice(_FREQUENCIES))
     own = np.zeros((8, 8), np.int64) if made_table is None else made_table
-    telling = (source_table >= own + 2 * _ROUNDING + 1)[low]
+    telling = np.ones((_FREQUENCIES, _FREQUENCIES), np.bool_)
+    if source_table is not None:
+        telling = (source_table >= own + 2 * _ROUNDING + 1)[low]
     if not telling.any():
         return None
     one, two = (_coefficients(pixels[place])[:, telling] for pixels in (source, made))
