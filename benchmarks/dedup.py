@@ -25,9 +25,9 @@ import numpy as np
 from dedup_copies import COPIES, HARD, write_copy
 from PIL import Image
 
-from mmsearch.dedup.edited import CERTAIN, EDITED_AGREEMENT, find_edited
-from mmsearch.dedup.groups import group_pairs, without_bridges
-from mmsearch.dedup.prints import read_print
+from mmsearch.dedup.grouping.connected_groups import group_pairs, without_bridges
+from mmsearch.dedup.thumbnails.edited_copies import CERTAIN, EDITED_AGREEMENT, find_edited
+from mmsearch.dedup.thumbnails.fingerprints import read_print
 from mmsearch.media import MediaBounds
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch.dedup.misplaced import find_misplaced
+from mmsearch.dedup.findings.misplaced_texts import find_misplaced
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.media import decode
 

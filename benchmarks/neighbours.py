@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.prints import read_print
+from mmsearch.dedup.thumbnails.fingerprints import read_print
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.media import MediaBounds, decode
 

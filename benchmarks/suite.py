@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import mmsearch
+from mmsearch.dedup.actions.plan import make_plan
 from mmsearch.dedup.find import find_duplicates
 from mmsearch.dedup.options import DedupOptions, parse_tiers
-from mmsearch.dedup.plan import make_plan
 from mmsearch.dedup.results import DedupReport, Group
 from mmsearch.media import MediaBounds
 from mmsearch.progress import Silent

@@ -13,7 +13,7 @@ from mmsearch.errors import InputError
 from mmsearch.report.titles import one_line, visible
 
 if TYPE_CHECKING:
-    from mmsearch.dedup.acting import Outcome
+    from mmsearch.dedup.actions.apply import Outcome
 
 _SKIPPED_SHOWN = 20
 # What would become of the files, what was done to them, and what was done to take it back.
@@ -68,8 +68,8 @@ def apply(
     A file that has changed, a link, a reference or the last copy is left alone and named.
     """
     from mmsearch.catalog import open_catalog
-    from mmsearch.dedup.acting import apply_plan, require_own, summary_lines
-    from mmsearch.dedup.plan import read_plan
+    from mmsearch.dedup.actions.apply import apply_plan, require_own, summary_lines
+    from mmsearch.dedup.actions.plan import read_plan
 
     entries = read_plan(plan)
     console = stderr_console(quiet=quiet)
@@ -101,7 +101,7 @@ def undo(
 ) -> None:
     """Take back the last 'mmsearch dedup apply', also one that was cut short."""
     from mmsearch.catalog import open_catalog
-    from mmsearch.dedup.acting import undo_last
+    from mmsearch.dedup.actions.apply import undo_last
 
     outcome = undo_last(open_catalog(store).folder)
     if as_json:

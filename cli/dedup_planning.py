@@ -8,13 +8,13 @@ from mmsearch.cli.dedup_tables import size_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmsearch.dedup.plan import PlanEntry
+    from mmsearch.dedup.actions.plan import PlanEntry
     from mmsearch.dedup.results import DedupReport
 
 
 def write_plan_of(report: "DedupReport", folder: Path, path: Path, *, versions: bool) -> str:
     """Returns what was planned, for people. versions: whether edited versions are planned too."""
-    from mmsearch.dedup.plan import make_plan, write_plan
+    from mmsearch.dedup.actions.plan import make_plan, write_plan
     from mmsearch.store.lance import Store
 
     entries = make_plan(report.groups, Store.open(folder), versions=versions)

@@ -107,6 +107,11 @@ def report_lines(report: IngestReport) -> list[str]:
         )
     if report.truncated_texts:
         lines.append(f"{report.truncated_texts:,} texts were longer than the model reads: cut")
+    if report.multi_frame:
+        files = "file holds" if report.multi_frame == 1 else "files hold"
+        lines.append(
+            f"{report.multi_frame:,} {files} several pages or frames: one of each is indexed"
+        )
     return lines
 
 

@@ -27,6 +27,7 @@ from mmsearch.records import (
     real_path,
 )
 from mmsearch.sources import Source, SourceOptions, open_source
+from mmsearch.sources.overlaps import overlap_notes
 from mmsearch.store.lance import FOLDER_NAME, Store
 from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manifest
 from mmsearch.store.spaces import live_folder
@@ -355,6 +356,10 @@ class Catalog:
         manifest = self._manifest()
         plans = self._plan_sources(locations, manifest, options)
         said = _say_notes(plans, listener, set())
+        known = [*(manifest.sources if manifest else ()), *(plan.entry for plan in plans)]
+        folders = {entry.name: real_path(entry.location) for entry in known}
+        for note in overlap_notes(folders, {plan.entry.name for plan in plans}):
+            listener.note(note)
         encoder, device = self._encoder_for(manifest, listener)
         with self._open_or_create(manifest, encoder, dry_run=dry_run) as store, store.writing():
             # A fusion that the model does not bring is told before anything is encoded.

@@ -102,7 +102,8 @@ class Hit:
 class IngestReport:
     """What a run of `index` did. Counts are items; seconds is wall time.
 
-    decoded: pictures that had to be decoded. rates: items per second, 'total' and 'encode'.
+    decoded: pictures that had to be decoded. multi_frame: those of them whose file holds further
+    pages or frames, which are not indexed. rates: items per second, 'total' and 'encode'.
     resumed: items that an interrupted run had already written.
     """
 
@@ -119,6 +120,7 @@ class IngestReport:
     seconds: float
     rates: Mapping[str, float]
     decoded: int = 0
+    multi_frame: int = 0
 
 
 def require_unit_rows(vectors: Floats) -> None:

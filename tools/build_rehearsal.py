@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from build_sample import author, draw, read_origins
 
-from mmsearch.dedup.edited import EDITED_AGREEMENT, find_edited
-from mmsearch.dedup.prints import read_print
+from mmsearch.dedup.thumbnails.edited_copies import EDITED_AGREEMENT, find_edited
+from mmsearch.dedup.thumbnails.fingerprints import read_print
 from mmsearch.media import MediaBounds
 from mmsearch.pretraining.pictures.data import Picture, concept_of
 from mmsearch.pretraining.pictures.openclipart import read_openclipart

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch.dedup.edited import CERTAIN, EDITED_AGREEMENT, align_pairs
-from mmsearch.dedup.edits import EDITS
+from mmsearch.dedup.findings.vectors import VectorFinder
 from mmsearch.dedup.items import Item, PrintCache
-from mmsearch.dedup.near_texts import NEAR_TEXT, jaccard, nearest_shares
 from mmsearch.dedup.options import DedupOptions
-from mmsearch.dedup.prints import make_print
-from mmsearch.dedup.proposals import Views, nearest_looks
 from mmsearch.dedup.results import Thresholds
-from mmsearch.dedup.texts import normalised
-from mmsearch.dedup.vectors import VectorFinder
+from mmsearch.dedup.thumbnails.edited_copies import CERTAIN, EDITED_AGREEMENT, align_pairs
+from mmsearch.dedup.thumbnails.edits import EDITS
+from mmsearch.dedup.thumbnails.fingerprints import make_print
+from mmsearch.dedup.thumbnails.proposals import Views, nearest_looks
+from mmsearch.dedup.tiers.near_texts import NEAR_TEXT, jaccard, nearest_shares
+from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import InputError
 from mmsearch.media import decode
 from mmsearch.progress import ProgressListener

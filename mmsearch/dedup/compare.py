@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from mmsearch.dedup.comparison.whole_comparison import WholeFile, compare_whole, read_whole
 from mmsearch.dedup.results import Box, Relation
-from mmsearch.dedup.views import ORIENTATIONS
-from mmsearch.dedup.whole_comparison import WholeFile, compare_whole, read_whole
+from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from mmsearch.media import MediaBounds, content_hash, read_content
 from mmsearch.media.bounds import read_bytes
 

@@ -5,22 +5,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmsearch.dedup.cache.comparison_cache import ComparisonCache
+from mmsearch.dedup.cache.keypoint_cache import KeypointCache
 from mmsearch.dedup.calibration import choose_thresholds
-from mmsearch.dedup.comparison_cache import ComparisonCache
-from mmsearch.dedup.findings import cross_modal_findings
-from mmsearch.dedup.grouping import Grouping
+from mmsearch.dedup.findings.disagreements import cross_modal_findings
+from mmsearch.dedup.findings.vectors import NEAREST_NAME, SIMILAR_NAME, VectorFinder
+from mmsearch.dedup.grouping.image_groups import PictureGroups
+from mmsearch.dedup.grouping.item_groups import Grouping
+from mmsearch.dedup.grouping.verification import Comparer
 from mmsearch.dedup.items import CACHE_NAME, Item, PrintCache, read_items
-from mmsearch.dedup.keep import KeepRules
-from mmsearch.dedup.keypoint_cache import KeypointCache
+from mmsearch.dedup.keep_rules import KeepRules
 from mmsearch.dedup.not_duplicates import MarkedItem, ruled_out_pairs
+from mmsearch.dedup.one_file import without_other_names
 from mmsearch.dedup.options import DedupOptions
-from mmsearch.dedup.picture_groups import PictureGroups
-from mmsearch.dedup.pictures import PictureFinder
 from mmsearch.dedup.results import DedupReport, Group, Thresholds
-from mmsearch.dedup.texts import MEMORY_NAME as TEXTS_NAME
-from mmsearch.dedup.texts import text_pairs
-from mmsearch.dedup.vectors import NEAREST_NAME, SIMILAR_NAME, VectorFinder
-from mmsearch.dedup.verifying import Comparer
+from mmsearch.dedup.tiers.image_pairs import PictureFinder
+from mmsearch.dedup.tiers.texts import MEMORY_NAME as TEXTS_NAME
+from mmsearch.dedup.tiers.texts import text_pairs
 from mmsearch.engine.nearest import Nearest
 from mmsearch.errors import RecordNotFound
 from mmsearch.generations import live_generation
@@ -115,6 +116,7 @@ def _items(
     items = read_items(store, options.where, [place.absolute() for place in options.references])
     if options.across:
         items = [item for item in items if item.source in options.across]
+    items = without_other_names(items)
     wanted = {item.image_hash: item.uri for item in items if item.image_hash and item.uri}
     if options.perceptual:
         cache.complete(wanted, bounds, progress)

@@ -14,7 +14,7 @@ import filelock
 import numpy as np
 import pyarrow as pa
 
-from mmsearch.dedup.prints import SIDE, Print, read_print
+from mmsearch.dedup.thumbnails.fingerprints import SIDE, Print, read_print
 from mmsearch.errors import InputError, StoreError
 from mmsearch.media import MediaBounds, content_hash
 from mmsearch.media.bounds import read_bytes

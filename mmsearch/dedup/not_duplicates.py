@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.dedup.items import Item
-from mmsearch.dedup.texts import normalised
+from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import CorruptIndex
 from mmsearch.records import Floats, Ids
 from mmsearch.store.filters import LIVE

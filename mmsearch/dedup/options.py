@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmsearch.dedup.keep import DEFAULT_RULES
+from mmsearch.dedup.keep_rules import DEFAULT_RULES
 from mmsearch.dedup.results import DEFAULT_TIERS, TIERS, Tier
 from mmsearch.errors import InputError
 

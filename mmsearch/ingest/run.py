@@ -63,6 +63,7 @@ class _Tally:
     states: dict[str, FileState] = field(default_factory=dict)
     truncated: int = 0
     read: int = 0
+    multi_frame: int = 0
     missing: int = 0
     pruned: int = 0
     encode_seconds: float = 0.0
@@ -209,6 +210,7 @@ class Ingest:
                 yield from self._unreadable(work, str(outcome), known, tally)
             else:
                 tally.read += 1
+                tally.multi_frame += outcome.frames > 1
                 yield Job(work, outcome)
 
     def _unreadable(
@@ -317,6 +319,7 @@ class Ingest:
                 ),
             },
             decoded=tally.read,
+            multi_frame=tally.multi_frame,
         )
 
 

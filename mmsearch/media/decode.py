@@ -17,7 +17,7 @@ from mmsearch.media.colour import on_white, to_rgb, to_srgb_and_alpha
 from mmsearch.media.content import ContentDigest, PictureContent
 from mmsearch.media.formats import SNIFF_BYTES, describe, register, sniff
 from mmsearch.media.frames import list_frames, representative_frame
-from mmsearch.media.guard import guarded
+from mmsearch.media.guard import guarded, let_pillow_open
 from mmsearch.media.jxl import decode_jxl, jxl_is_animated, jxl_size
 from mmsearch.media.orientation import covered_box, orientation_of, upright
 from mmsearch.media.raw import describe_raw, raw_format
@@ -137,7 +137,7 @@ def read_frames(
             image, more = decode_jxl(data)
             see(Frame(image, 0, 0, more or None), name)
             return
-        _let_pillow_open(bounds.max_pixels)
+        let_pillow_open(bounds.max_pixels)
         with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
             for frame in _walk(image, list_frames(image, name), bounds):
                 see(frame, name)
@@ -197,7 +197,7 @@ def opened(path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> Iterator[Imag
             _check_size(*jxl_size(data), bounds)
             yield decode_jxl(data)[0]
             return
-        _let_pillow_open(bounds.max_pixels)
+        let_pillow_open(bounds.max_pixels)
         with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
             _check_size(*image.size, bounds)
             yield image
@@ -255,7 +255,7 @@ def _decode(
         image, more = decode_jxl(data)
         whole = _content([Frame(image, 0, 0, more or None)], data, name) if content else None
         return _decoded(image, name, 2 if jxl_is_animated(data) else 1, whole)
-    _let_pillow_open(bounds.max_pixels)
+    let_pillow_open(bounds.max_pixels)
     with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
         _check_size(*image.size, bounds)
         if name == "jpeg":
@@ -338,13 +338,6 @@ def _check_size(width: int, height: int, bounds: MediaBounds) -> None:
             f"{width} x {height} pixels, the bound is {bounds.max_pixels:,} in all; "
             "raise max_pixels to read it"
         )
-
-
-def _let_pillow_open(max_pixels: int) -> None:
-    """Pillow refuses at twice its limit, for the whole process: only ever raised, never lowered."""
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and 2 * limit < max_pixels:
-        Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
 
 
 def _reason(fault: BaseException) -> str:

@@ -82,3 +82,10 @@ def guarded(name: str) -> Iterator[None]:
     """While format `name` is decoded; only libtiff writes to the process's stderr by itself."""
     with _strict.hold(), _native_stderr.hold() if name == "tiff" else ExitStack():
         yield
+
+
+def let_pillow_open(max_pixels: int) -> None:
+    """Pillow refuses at twice its limit, for the whole process: only ever raised, never lowered."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and 2 * limit < max_pixels:
+        Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2

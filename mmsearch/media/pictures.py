@@ -19,7 +19,8 @@ _THUMBNAIL_QUALITY = 80
 class PreparedPicture:
     """pixels: uint8 (size, size, 3). content_hash: of the file. bytes: the file's length.
 
-    width, height: of the upright original in pixels. format: a key of FORMATS.
+    width, height: of the upright original in pixels. format: a key of FORMATS. frames: frames or
+    pages of the file, of which one became the pixels.
     """
 
     pixels: Pixels
@@ -28,6 +29,7 @@ class PreparedPicture:
     height: int
     format: str
     bytes: int
+    frames: int = 1
 
 
 def read_picture(
@@ -43,6 +45,7 @@ def read_picture(
         height=decoded.height,
         format=decoded.format,
         bytes=len(data),
+        frames=decoded.frames,
     )
 
 

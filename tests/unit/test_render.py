@@ -164,6 +164,7 @@ def test_report_lines() -> None:
         failures=(failure,) * 3,
         seconds=12.34,
         rates={"read": 210.0, "encode": 52.15, "total": 0.0},
+        multi_frame=2,
     )
     assert report_lines(report) == [
         "added 1,312 · updated 0 · moved 2 · unchanged 40 · missing 3 · "
@@ -172,6 +173,7 @@ def test_report_lines() -> None:
         "resumed: 500 were written before the last run was interrupted",
         "3 no longer where they were: kept, and back when the files are; drop them with --prune",
         "7 texts were longer than the model reads: cut",
+        "2 files hold several pages or frames: one of each is indexed",
     ]
 
 

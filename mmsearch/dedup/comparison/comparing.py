@@ -13,7 +13,7 @@ from mmsearch.dedup.comparison.registering import Laid, register
 from mmsearch.dedup.comparison.rendering import Matrix
 from mmsearch.dedup.keypoints import match
 from mmsearch.dedup.results import Box
-from mmsearch.dedup.views import ORIENTATIONS, Orientation
+from mmsearch.dedup.thumbnails.views import ORIENTATIONS, Orientation
 from mmsearch.records import Floats
 
 # Correlation of coarse thumbnails from which an orientation is worth a try.

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from mmsearch.dedup.keypoints import Keypoints, extract
-from mmsearch.dedup.prints import make_print, quadrupled_levels
+from mmsearch.dedup.thumbnails.fingerprints import make_print, quadrupled_levels
 from mmsearch.records import Pixels
 
 # Longer side in pixels of what is compared; digits on a scanned page are still legible.

@@ -13,12 +13,14 @@ from mmsearch.dedup.keypoints.pyramid import LEVELS_PER_OCTAVE, Pyramid
 from mmsearch.records import Floats, Ids
 
 # In grey levels per squared pixel: below lies JPEG noise.
-_LEAST_RESPONSE = 0.5
+_LEAST_RESPONSE = 0.3
 _BORDER = 4
 # A weak keypoint in an empty part of the image is worth as much as a strong one in a crowded part,
 # as a small photo in a screenshot has to be found by what lies inside of it.
 _CELLS = 8
-_CROWDING = 0.8
+_CROWDING = 0.5
+# Coarse spots are fewer, but found again where the image is a small part of another one.
+_SHARE_PER_OCTAVE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,7 @@ def _cells(pyramid: Pyramid, level: Ids, x: Ids, y: Ids) -> Ids:
 def _spread(level: Ids, cells: Ids, strength: Floats, count: int) -> Ids:
     """The places of the spots to keep: strong ones, shared out over cells and levels."""
     score = strength * _CROWDING ** _rank(cells, strength)
-    # Each level gets its share: coarse spots are fewer, and found again where an image is smaller.
-    share = 2.0 ** (-np.arange(level.max(initial=0) + 1) / LEVELS_PER_OCTAVE)
+    share = _SHARE_PER_OCTAVE ** (np.arange(level.max(initial=0) + 1) / LEVELS_PER_OCTAVE)
     quotas = share * (count / share.sum())
     order = np.argsort((_rank(level, score) + 0.5) / quotas[level], kind="stable")
     return order[:count]

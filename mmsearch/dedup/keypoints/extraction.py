@@ -8,9 +8,9 @@ from mmsearch.dedup.keypoints.detection import detect
 from mmsearch.dedup.keypoints.keypoint_set import Keypoints
 from mmsearch.dedup.keypoints.pyramid import build_pyramid
 
-_SPOTS = 180
+_SPOTS = 205
 # Some spots have two directions.
-_MOST_KEYPOINTS = 212
+_MOST_KEYPOINTS = 240
 
 
 def extract(image: Image.Image) -> Keypoints:

@@ -47,7 +47,7 @@ def match(one: Keypoints, two: Keypoints) -> tuple[Match, ...]:
 
 
 def _match(one: Keypoints, two: Keypoints, mirrored: bool, cosines: Floats) -> Match | None:
-    first, second = _distinctive(cosines, one, two)
+    first, second = _distinctive(cosines, two)
     if len(first) < _LEAST_INLIERS:
         return None
     matches = Correspondences.between(
@@ -68,18 +68,17 @@ def _match(one: Keypoints, two: Keypoints, mirrored: bool, cosines: Floats) -> M
     return Match(found, inliers, min(1.0, agreeing / max(covered, 1)))
 
 
-def _distinctive(cosines: Floats, one: Keypoints, two: Keypoints) -> tuple[Ids, Ids]:
-    """Rows and columns that are each other's nearest or pass the ratio test: int64 (m,) each."""
-    rows = np.arange(len(cosines))
+def _distinctive(cosines: Floats, two: Keypoints) -> tuple[Ids, Ids]:
+    """Rows and columns that are each other's nearest and pass the ratio test: int64 (m,) each."""
     best = cosines.argmax(axis=1)
-    likeness = cosines[rows, best]
-    points = two.points
-    elsewhere = np.abs(points[None] - points[best][:, None]) > _NEIGHBOURHOOD
-    rival = np.where(elsewhere, cosines, -1).max(axis=1)
-    mutual = cosines.argmax(axis=0)[best] == rows
-    distinct = (1 - likeness) < _RATIO * (1 - rival)
-    kept = np.flatnonzero((likeness >= _LEAST_LIKENESS) & distinct & mutual)
-    return kept, best[kept]
+    mutual = cosines.argmax(axis=0)[best] == np.arange(len(best))
+    rows = np.flatnonzero(mutual & (cosines.max(axis=1) >= _LEAST_LIKENESS))
+    best = best[rows]
+    near = cosines[rows]
+    elsewhere = np.abs(two.points[best][:, None] - two.points) > _NEIGHBOURHOOD
+    rival = np.where(elsewhere, near, -1).max(axis=1, initial=-1)
+    distinct = 1 - near[np.arange(len(rows)), best] < _RATIO * (1 - rival)
+    return rows[distinct], best[distinct]
 
 
 def _covered(one: Keypoints, found: Floats) -> int:

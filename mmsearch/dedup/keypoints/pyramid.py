@@ -10,7 +10,7 @@ from PIL import Image
 from mmsearch.records import Floats, Ids
 
 # An area, not a longer side: a tall screenshot then keeps as much detail as a square photo.
-AREA = 208 * 208
+AREA = 256 * 256
 LEVELS_PER_OCTAVE = 2
 _MOST_LEVELS = 9
 # A smaller level has no room for a descriptor that is not mostly repeated border.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch.dedup.prints import SIDE, read_print
+from mmsearch.dedup.thumbnails.fingerprints import SIDE, read_print
 from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds, content_hash
 from mmsearch.progress import ProgressListener

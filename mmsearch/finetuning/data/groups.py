@@ -10,9 +10,9 @@ from itertools import chain
 from pathlib import Path
 
 from mmsearch.arrays import connected_components
-from mmsearch.dedup.edited import find_edited
-from mmsearch.dedup.prints import SIDE
-from mmsearch.dedup.texts import normalised
+from mmsearch.dedup.thumbnails.edited_copies import find_edited
+from mmsearch.dedup.thumbnails.fingerprints import SIDE
+from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.evaluation.zero_shot import class_title
 from mmsearch.finetuning.data.fingerprints import Prints
 from mmsearch.progress import ProgressListener

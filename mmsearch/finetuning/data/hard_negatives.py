@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsearch.dedup.texts import normalised
+from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.files import replaced_file
 from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog
 from mmsearch.indexes import build_index

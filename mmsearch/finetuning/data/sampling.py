@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.texts import normalised
+from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import ConfigError, InputError
 from mmsearch.evaluation.zero_shot import TEMPLATES
 from mmsearch.finetuning.data.hard_negatives import HardNegatives

@@ -1,0 +1,1 @@
+"""Plans, and what carries them out and takes them back."""

@@ -1,0 +1,1 @@
+"""What earlier runs found, kept in the store: derived, and free to be deleted."""

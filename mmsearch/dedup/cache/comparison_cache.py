@@ -1,0 +1,108 @@
+"""What the strict comparison said of two contents: no pair is decoded twice.
+
+One SQLite table, derived like all that dedup keeps; it can be deleted.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from mmsearch.dedup.comparison import PairComparison
+from mmsearch.dedup.originals import Choice
+from mmsearch.dedup.results import Box
+
+# Two content hashes, the smaller first.
+HashPair: TypeAlias = tuple[str, str]
+
+# Another one where the comparison may say something else of the same pictures.
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS original (
+    files TEXT PRIMARY KEY, version INTEGER NOT NULL, choice TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS comparison (
+    first TEXT NOT NULL, second TEXT NOT NULL, version INTEGER NOT NULL, found TEXT NOT NULL,
+    PRIMARY KEY (first, second)
+) WITHOUT ROWID
+"""
+
+
+class ComparisonCache:
+    """Comparisons by two content hashes, all in memory, those that are new written by `save`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[HashPair, PairComparison] = {}
+        self._new: set[HashPair] = set()
+        self._choices: dict[str, Choice] = {}
+        self._new_choices: set[str] = set()
+        try:
+            self._load()
+        except sqlite3.DatabaseError:
+            path.unlink(missing_ok=True)
+            self._load()
+
+    def _load(self) -> None:
+        with closing(sqlite3.connect(self._path)) as table:
+            table.executescript(_SCHEMA)
+            rows = table.execute(
+                "SELECT first, second, found FROM comparison WHERE version = ?", (_VERSION,)
+            )
+            self._known = {(first, second): _parsed(found) for first, second, found in rows}
+            choices = table.execute(
+                "SELECT files, choice FROM original WHERE version = ?", (_VERSION,)
+            )
+            self._choices = {files: _parsed_choice(choice) for files, choice in choices}
+
+    def get(self, pair: HashPair) -> PairComparison | None:
+        """pair: the smaller hash first; the comparison is of the two in this order."""
+        return self._known.get(pair)
+
+    def add(self, found: Mapping[HashPair, PairComparison]) -> None:
+        self._known.update(found)
+        self._new.update(found)
+
+    def choice(self, files: str) -> Choice | None:
+        """files: a name for the candidates in their order, see `grouping.originals_kept`."""
+        return self._choices.get(files)
+
+    def add_choice(self, files: str, choice: Choice) -> None:
+        self._choices[files] = choice
+        self._new_choices.add(files)
+
+    def save(self) -> None:
+        """Writes what was added since, in one transaction."""
+        if not self._new and not self._new_choices:
+            return
+        choices = [
+            (files, _VERSION, json.dumps(asdict(self._choices[files])))
+            for files in sorted(self._new_choices)
+        ]
+        rows = [(*pair, _VERSION, _written(self._known[pair])) for pair in sorted(self._new)]
+        with closing(sqlite3.connect(self._path)) as table, table:
+            table.executemany("INSERT OR REPLACE INTO comparison VALUES (?, ?, ?, ?)", rows)
+            table.executemany("INSERT OR REPLACE INTO original VALUES (?, ?, ?)", choices)
+        self._new.clear()
+        self._new_choices.clear()
+
+
+def _parsed_choice(text: str) -> Choice:
+    fields: dict[str, Any] = json.loads(text)
+    return Choice(**{**fields, "order": tuple(fields["order"])})
+
+
+def _written(found: PairComparison) -> str:
+    return json.dumps({**asdict(found), "matrix": found.matrix.ravel().tolist()})
+
+
+def _parsed(text: str) -> PairComparison:
+    fields: dict[str, Any] = json.loads(text)
+    fields["matrix"] = np.array(fields["matrix"]).reshape(3, 3)
+    fields["changes"] = tuple(Box(**box) for box in fields["changes"])
+    return PairComparison(**fields)

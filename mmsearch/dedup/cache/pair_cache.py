@@ -1,0 +1,107 @@
+"""What an earlier run found, so that the next one only looks at what is new.
+
+One file beside the fingerprints: content hashes that were compared with each other, and the pairs
+among them. Derived, and only ever replaced whole; it can be deleted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.dedup.cache.array_file import keep, read_kept
+from mmsearch.dedup.thumbnails.edited_copies import Edited, EditedPairs
+from mmsearch.dedup.thumbnails.star_clusters import Stars
+from mmsearch.records import Ids
+
+# Another one where what is found in the same pictures changes.
+_VERSION, _EDITS_VERSION = 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """hashes: of the pictures compared, or other ASCII names of what was. found: pairs of their
+    places. setting: of that run.
+    """
+
+    hashes: tuple[str, ...]
+    found: EditedPairs
+    setting: str
+
+    @classmethod
+    def load(cls, path: Path, setting: str) -> "Remembered":
+        """Nothing where the file is not there, damaged, or made with another setting."""
+        parts = read_kept(path, f"{_VERSION} {setting}")
+        if parts is None:
+            return cls((), EditedPairs.joined([]), setting)
+        return cls(*_named_pairs(parts), setting)
+
+    def save(self, path: Path) -> None:
+        keep(path, f"{_VERSION} {self.setting}", **_columns(self.hashes, self.found))
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedEdits:
+    """hashes: of the pictures compared. edited: what was found of them. setting: of that run."""
+
+    hashes: tuple[str, ...]
+    edited: Edited
+    setting: str
+
+    @classmethod
+    def load(cls, path: Path, setting: str) -> "RememberedEdits":
+        """Nothing where the file is not there, damaged, or made with another setting."""
+        parts = read_kept(path, f"{_EDITS_VERSION} {setting}")
+        if parts is None:
+            return cls((), Edited.nothing(), setting)
+        names, found = _named_pairs(parts)
+        return cls(names, Edited(found, Stars(parts["hubs"], parts["turns"])), setting)
+
+    def save(self, path: Path) -> None:
+        stars = self.edited.stars
+        columns = _columns(self.hashes, self.edited.found)
+        setting = f"{_EDITS_VERSION} {self.setting}"
+        keep(path, setting, **columns, hubs=stars.hubs, turns=stars.turns)
+
+    def among(self, present: set[str]) -> tuple[list[str], Edited]:
+        """The hashes that need not be compared with each other again, and what was found of them.
+
+        Whoever was paired with a picture that is gone may have been compared with nothing else.
+        """
+        found, stars = self.edited.found, self.edited.stars
+        here = np.array([each in present for each in self.hashes], np.bool_)
+        lonely = found.pairs[~here[found.pairs].all(axis=1)]
+        settled = here.copy()
+        settled[lonely.ravel()] = False
+        # What lay around a hub is known by it alone.
+        settled &= settled[stars.hubs]
+        places = np.cumsum(settled) - 1
+        both: NDArray[np.bool_] = np.logical_and(*settled[found.pairs.T])
+        kept = found.take(both)
+        names = [name for name, known in zip(self.hashes, settled.tolist(), strict=True) if known]
+        around = Stars(places[stars.hubs[settled]], stars.turns[settled])
+        pairs: Ids = places[kept.pairs]
+        return names, Edited(EditedPairs(pairs, kept.agreement, kept.orientation), around)
+
+
+def _columns(hashes: Sequence[str], found: EditedPairs) -> dict[str, NDArray[Any]]:
+    return {
+        "hashes": np.array(hashes, dtype=np.bytes_),
+        "pairs": found.pairs,
+        "agreement": found.agreement,
+        "orientation": found.orientation,
+    }
+
+
+def _named_pairs(columns: Mapping[str, NDArray[Any]]) -> tuple[tuple[str, ...], EditedPairs]:
+    hashes = tuple(columns["hashes"].astype(np.str_).tolist())
+    return hashes, EditedPairs(columns["pairs"], columns["agreement"], columns["orientation"])
+
+
+def ordered_first(names: list[str], every: list[str]) -> list[str]:
+    """The names, then all others of `every` in their order."""
+    known = set(names)
+    return [*names, *(name for name in every if name not in known)]

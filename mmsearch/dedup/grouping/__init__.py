@@ -1,0 +1,1 @@
+"""Pairs become groups, each verified, with one member that stays."""

@@ -1,0 +1,160 @@
+"""Groups of one picture: proposed by thumbnails and keypoints, confirmed by the strict comparison.
+
+pairs → groups → verified groups ┐
+                                 ├→ joined groups → the kept one, its members, their relations
+one of each → keypoint proposals ┘
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmsearch.dedup.cache.keypoint_cache import KeypointCache
+from mmsearch.dedup.grouping.item_groups import Grouping, group_id
+from mmsearch.dedup.grouping.originals_kept import Keeping
+from mmsearch.dedup.grouping.verification import Comparer, Verifier
+from mmsearch.dedup.items import Item
+from mmsearch.dedup.keypoints import propose
+from mmsearch.dedup.results import TIERS, Group, Member, Pair, relation_of
+from mmsearch.dedup.thumbnails.greedy_matching import joined
+from mmsearch.progress import ProgressListener
+
+_EXACT = ("bytes", "pixels")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureGroups:
+    """grouping: what items may form a group, and which of them stays."""
+
+    grouping: Grouping
+    comparer: Comparer
+    keypoints: KeypointCache
+    progress: ProgressListener
+
+    def groups(self, pairs: Sequence[Pair]) -> list[Group]:
+        """pairs: what thumbnails and bytes propose."""
+        chosen = [pair for pair in pairs if self.grouping.allowed(pair)]
+        exact = {
+            (min(pair.first, pair.second), max(pair.first, pair.second)): pair
+            for pair in chosen
+            if pair.tier in _EXACT
+        }
+        places = self.grouping.places("picture", chosen)
+        if "edited" in self.grouping.options.tiers:
+            verifier = Verifier(self.grouping.items, self.comparer, exact)
+            places = verifier.verified(places, chosen)
+            places = self._with_proposals(places, verifier)
+        orders = self._orders(places)
+        self.comparer.prepare(
+            [
+                (order[0], place)
+                for order, _ in orders
+                for place in order[1:]
+                if "edited" in self.grouping.options.tiers
+                and (min(order[0], place), max(order[0], place)) not in exact
+            ],
+            "comparing with what stays",
+        )
+        made = [self._group(order, reason, exact) for order, reason in orders]
+        return [group for group in made if self.grouping.spans(group)]
+
+    def _orders(self, groups: Sequence[list[int]]) -> list[tuple[list[int], str]]:
+        """Each group with the one to keep first, and why."""
+        items, rules = self.grouping.items, self.grouping.rules
+        if rules.wants_original and groups:
+            likely = Keeping(items, self.comparer).originals(groups)
+        else:
+            likely = [((), "") for _ in groups]
+        orders = []
+        for group, (originals, reason) in zip(groups, likely, strict=True):
+            rank = {items[place].uid: number for number, place in enumerate(originals)}
+            ordered = rules.order([items[place] for place in group], rank)
+            place_of = {items[place].uid: place for place in group}
+            order = [place_of[item.uid] for item in ordered]
+            orders.append((order, reason if originals and order[0] == originals[0] else ""))
+        return orders
+
+    def _with_proposals(self, groups: Sequence[list[int]], verifier: Verifier) -> list[list[int]]:
+        """The groups, joined and enlarged by pairs that keypoints propose and pixels confirm."""
+        items = self.grouping.items
+        representative = np.arange(len(items))
+        for group in groups:
+            representative[group] = self._first(group)
+        asked, hashes = list[int](), set[str]()
+        for place in np.unique(representative).tolist():
+            if items[place].image_hash and items[place].image_hash not in hashes:
+                hashes.add(items[place].image_hash)
+                asked.append(place)
+        files = [self.comparer.file(place) for place in asked]
+        found = self.keypoints.of(files, self.comparer.bounds, self.progress)
+        known = [(place, points) for place, points in zip(asked, found, strict=True) if points]
+        self.progress.start("matching keypoints", None)
+        proposed = propose([points for _, points in known]).pairs.tolist()
+        pairs = [(known[one][0], known[two][0]) for one, two in proposed]
+        allowed = [
+            (one, two)
+            for one, two in pairs
+            if self.grouping.allowed(Pair(min(one, two), max(one, two), "edited", 0.0, ""))
+        ]
+        confirmed = np.array(verifier.confirmed(allowed), np.int64).reshape(-1, 2)
+        roots = joined(np.arange(len(items)), *confirmed.T)
+        together: dict[int, list[int]] = defaultdict(list)
+        for place, root in enumerate(roots[representative].tolist()):
+            together[root].append(place)
+        places = [group for group in together.values() if len(group) > 1]
+        scores = np.ones(len(confirmed), np.float32)
+        return self.grouping.not_duplicates.split(places, confirmed, scores)
+
+    def _first(self, group: Sequence[int]) -> int:
+        """The largest of a group: a crop of any of them lies in it."""
+        items = self.grouping.items
+        return min(group, key=lambda place: (-items[place].width * items[place].height, place))
+
+    def _group(
+        self, places: Sequence[int], reason: str, exact: dict[tuple[int, int], Pair]
+    ) -> Group:
+        items = [self.grouping.items[place] for place in places]
+        members = tuple(self._member(places[0], place, places, exact) for place in places[1:])
+        weakest = max((member.tier for member in members), key=TIERS.index)
+        return Group(group_id("picture", items), "picture", weakest, items[0], members, reason)
+
+    def _member(
+        self,
+        kept: int,
+        place: int,
+        places: Sequence[int],
+        exact: dict[tuple[int, int], Pair],
+    ) -> Member:
+        item = self.grouping.items[place]
+        for other in (kept, *places):
+            pair = exact.get((min(place, other), max(place, other)))
+            if pair is not None:
+                via = "" if other == kept else self.grouping.items[other].key
+                if via and "edited" in self.grouping.options.tiers:
+                    break
+                return Member(
+                    item, pair.tier, pair.score, pair.evidence, via, relation_of(pair.tier)
+                )
+        if self.grouping.items[kept].image_hash == item.image_hash:
+            return Member(item, "bytes", 2.0, "the files hold the same bytes", "", "exact")
+        found = self.comparer.compare(kept, place)
+        if found is not None and found.judgement != "different":
+            return Member(
+                *(item, "edited", found.similarity, found.reason, ""),
+                found.judgement,
+                found.changes,
+            )
+        return self._by_another(item, kept, place, places)
+
+    def _by_another(self, item: Item, kept: int, place: int, places: Sequence[int]) -> Member:
+        """A member that belongs to the group by another one than the kept."""
+        for other in places:
+            if other in (kept, place):
+                continue
+            found = self.comparer.compare(other, place)
+            if found is not None and found.judgement != "different":
+                key = self.grouping.items[other].key
+                return Member(item, "edited", found.similarity, found.reason, key, found.judgement)
+        return Member(item, "edited", 0.0, "its file could not be read again", "", "edited version")

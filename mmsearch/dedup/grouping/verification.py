@@ -1,0 +1,193 @@
+"""Proposed groups are verified: every member is compared with the one at the centre, in full.
+
+What thumbnails propose may be another page of a form or a garment of another colour. A group keeps
+the members that the strict comparison confirms; those that it refuses may form another one.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmsearch.dedup.cache.comparison_cache import ComparisonCache, HashPair
+from mmsearch.dedup.comparison import PairComparison
+from mmsearch.dedup.comparison.pool import FileOf, compare_pair, on_every_core
+from mmsearch.dedup.items import Item
+from mmsearch.dedup.results import Box, Pair
+from mmsearch.dedup.thumbnails.views import INVERSE
+from mmsearch.media import MediaBounds
+from mmsearch.progress import ProgressListener
+
+# Of what the centre does not confirm, how many of its own strongest pairs are tried.
+_TRIED = 3
+
+
+class Comparer:
+    """Compares the files of items, each pair of contents once."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        cache: ComparisonCache,
+        bounds: MediaBounds,
+        progress: ProgressListener,
+    ) -> None:
+        self._items, self.cache = items, cache
+        self.bounds, self.progress = bounds, progress
+
+    def file(self, place: int) -> FileOf:
+        item = self._items[place]
+        return FileOf(item.uri, item.image_hash, item.modified)
+
+    def prepare(self, pairs: Iterable[tuple[int, int]], stage: str) -> None:
+        """Compares the pairs of places that never were, on every core."""
+        asked: dict[HashPair, tuple[FileOf, FileOf]] = {}
+        for pair in pairs:
+            files = self._ordered(*pair)
+            names = files[0].image_hash, files[1].image_hash
+            if names[0] != names[1] and self.cache.get(names) is None:
+                asked.setdefault(names, files)
+        if not asked:
+            return
+        self.progress.start(stage, len(asked))
+        jobs = list(asked.values())
+        answers = on_every_core(compare_pair, jobs, self.bounds, self.progress)
+        for names, found in zip(asked, answers, strict=True):
+            if found is not None:
+                self.cache.add({names: found})
+
+    def compare(self, first: int, second: int) -> PairComparison | None:
+        """The pictures at two places of the items; None where a file cannot be read as indexed."""
+        files = self._ordered(first, second)
+        names = files[0].image_hash, files[1].image_hash
+        known = self.cache.get(names)
+        if known is None:
+            known = compare_pair(files, self.bounds)
+            if known is None:
+                return None
+            self.cache.add({names: known})
+        swapped = names[0] != self._items[first].image_hash
+        return reversed_comparison(known) if swapped else known
+
+    def known(self, first: int, second: int) -> PairComparison | None:
+        """What was found of the two before; None where they were never compared."""
+        files = self._ordered(first, second)
+        found = self.cache.get((files[0].image_hash, files[1].image_hash))
+        if found is None or files[0].image_hash == self._items[first].image_hash:
+            return found
+        return reversed_comparison(found)
+
+    def _ordered(self, first: int, second: int) -> tuple[FileOf, FileOf]:
+        one, two = self.file(first), self.file(second)
+        return (two, one) if one.image_hash > two.image_hash else (one, two)
+
+
+def reversed_comparison(found: PairComparison) -> PairComparison:
+    """The same pair, the second picture first."""
+    inverse = np.linalg.inv(found.matrix).astype(np.float64)
+    return replace(
+        found,
+        matrix=inverse / inverse[2, 2],
+        first_share=found.second_share,
+        second_share=found.first_share,
+        orientation=int(INVERSE[found.orientation]),
+        changes=tuple(_moved(box, found) for box in found.changes),
+        grey_side=(0, 2, 1)[found.grey_side],
+    )
+
+
+def _moved(box: Box, found: PairComparison) -> Box:
+    """The box in shares of the other picture's sides: the box around its corners there."""
+    sides = np.array([[box.left, box.right, box.left, box.right],
+                      [box.top, box.top, box.bottom, box.bottom]])  # fmt: skip
+    corners = found.matrix @ np.vstack([sides * 2 - 1, np.ones(4)])
+    places = np.clip((corners[:2] / corners[2] + 1) / 2, 0, 1)
+    (left, top), (right, bottom) = places.min(axis=1), places.max(axis=1)
+    return Box(*(round(float(each), 4) for each in (left, top, right, bottom)))
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """items: of one run. comparer: of these items. exact: pairs of places with equal content."""
+
+    items: Sequence[Item]
+    comparer: Comparer
+    exact: Collection[tuple[int, int]]
+
+    def verified(self, groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> list[list[int]]:
+        """groups: places of items that were proposed as one picture. pairs: what proposed them.
+
+        Each group comes back as the groups that the comparison confirms, of two places or more.
+        """
+        links: dict[int, dict[int, float]] = defaultdict(dict)
+        for pair in pairs:
+            links[pair.first][pair.second] = links[pair.second][pair.first] = pair.score
+        centres = [self._centre(group, links) for group in groups]
+        around = [
+            (centre, place)
+            for centre, group in zip(centres, groups, strict=True)
+            for place in group
+            if place != centre and not self._is_exact(centre, place)
+        ]
+        self.comparer.prepare(around, "comparing in detail")
+        refused = {place for centre, place in around if not self.alike(centre, place)}
+        others = [(place, other) for place in refused for other in self._tried(place, links)]
+        self.comparer.prepare(others, "comparing what is left")
+        found: list[list[int]] = []
+        for centre, group in zip(centres, groups, strict=True):
+            found += self._split(centre, group, links)
+        return found
+
+    def confirmed(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Of pairs of places those that are one picture or versions of it."""
+        self.comparer.prepare(pairs, "comparing proposals in detail")
+        return [pair for pair in pairs if self.alike(*pair)]
+
+    def alike(self, first: int, second: int) -> bool:
+        """Whether the two show one picture, or versions of it."""
+        if self._is_exact(first, second):
+            return True
+        compared = self.comparer.compare(first, second)
+        return compared is not None and compared.judgement != "different"
+
+    def _is_exact(self, first: int, second: int) -> bool:
+        pair = (min(first, second), max(first, second))
+        return pair in self.exact or self.items[first].image_hash == self.items[second].image_hash
+
+    def _split(
+        self, centre: int, group: Sequence[int], links: dict[int, dict[int, float]]
+    ) -> list[list[int]]:
+        clusters, refused = [[centre]], list[int]()
+        for place in group:
+            if place != centre:
+                (clusters[0] if self.alike(centre, place) else refused).append(place)
+        for place in refused:
+            if any(place in cluster for cluster in clusters):
+                continue
+            tried = self._tried(place, links)
+            home = next((other for other in tried if self.alike(place, other)), None)
+            if home is not None:
+                cluster = next((each for each in clusters if home in each), None)
+                if cluster is None:
+                    clusters.append([home, place])
+                else:
+                    cluster.append(place)
+        return [sorted(cluster) for cluster in clusters if len(cluster) > 1]
+
+    def _tried(self, place: int, links: dict[int, dict[int, float]]) -> list[int]:
+        """The strongest partners of a place."""
+        partners = sorted(links[place].items(), key=lambda link: (-link[1], link[0]))
+        return [other for other, _ in partners[:_TRIED]]
+
+    def _centre(self, group: Sequence[int], links: dict[int, dict[int, float]]) -> int:
+        """The place with most pairs: crops and frames all agree with the whole."""
+        inside = set(group)
+        return min(
+            group,
+            key=lambda place: (
+                -len(inside & links[place].keys()),
+                -self.items[place].width * self.items[place].height,
+                self.items[place].key,
+            ),
+        )

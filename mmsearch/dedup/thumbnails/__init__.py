@@ -1,0 +1,1 @@
+"""Thumbnails: fingerprints of images, and the pairs of copies that they propose."""

@@ -1,0 +1,248 @@
+"""Texts that share most of their wording: MinHash proposes pairs, the shingles they share decide.
+
+What was compared is remembered by the digests of the normalised texts, so that the next run looks
+only at what is new, and finds what a run over everything finds.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.dedup.cache.array_file import keep, read_kept
+from mmsearch.records import Floats, Ids
+
+# Estimated Jaccard similarity of shingles, from which two texts count as nearly the same.
+NEAR_TEXT = 0.7
+_SHINGLE = 5
+_BANDS, _ROWS = 24, 4
+_HASHES = _BANDS * _ROWS
+_PRIME = np.uint64((1 << 31) - 1)
+# A bucket of a common boilerplate text would else be compared all against all.
+_LARGEST_BUCKET = 200
+# Four standard deviations of a similarity estimated from 96 hashes: what lies further below the
+# threshold need not be looked at. That loses one pair in 100,000, the buckets one in 700.
+_SLACK = 0.2
+_COMPARED_AT_ONCE = 1 << 18
+# Sets of shingles at hand: 16 kB for a text of 250 characters.
+_SHINGLES_KEPT = 4096
+# Another one where what is found in the same texts changes.
+_VERSION = 1
+
+Hashes = NDArray[np.uint32]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class NearTexts:
+    """digests: of distinct texts, in the order of the run that compared them.
+
+    hashes: uint32 (n, bands * rows), see `signatures`. met: bool (n, bands), whether a text was
+    among those of its bucket that were compared. pairs: int64 (m, 2), rows, the smaller first,
+    ascending. shares: float64 (m,), Jaccard similarities.
+    """
+
+    digests: tuple[str, ...]
+    hashes: Hashes
+    met: Flags
+    pairs: Ids
+    shares: NDArray[np.float64]
+
+    @classmethod
+    def nothing(cls) -> "NearTexts":
+        hashes, met = np.zeros((0, _HASHES), np.uint32), np.zeros((0, _BANDS), np.bool_)
+        return cls((), hashes, met, np.zeros((0, 2), np.int64), np.zeros(0))
+
+    @classmethod
+    def load(cls, path: Path, threshold: float) -> "NearTexts":
+        """Nothing where the file is not there, damaged, or made for another threshold."""
+        parts = read_kept(path, _setting(threshold))
+        if parts is None:
+            return cls.nothing()
+        digests = tuple(parts["digests"].astype(np.str_).tolist())
+        return cls(digests, *(parts[name] for name in ("hashes", "met", "pairs", "shares")))
+
+    def save(self, path: Path, threshold: float) -> None:
+        keep(
+            path,
+            _setting(threshold),
+            digests=np.array(self.digests, dtype=np.bytes_),
+            hashes=self.hashes,
+            met=self.met,
+            pairs=self.pairs,
+            shares=self.shares,
+        )
+
+
+def _setting(threshold: float) -> str:
+    return f"{_VERSION} text-near {threshold:.4f}"
+
+
+def find_near_texts(
+    texts: Sequence[str], threshold: float = NEAR_TEXT, known: NearTexts | None = None
+) -> NearTexts:
+    """texts: normalised and distinct. known: what a run with this threshold has found in others."""
+    known = known or NearTexts.nothing()
+    digests = tuple(map(_digest, texts))
+    row_of = {digest: row for row, digest in enumerate(known.digests)}
+    before = np.array([row_of.get(digest, -1) for digest in digests], np.int64)
+    fresh = before < 0
+    hashes = np.zeros((len(texts), _HASHES), np.uint32)
+    hashes[~fresh] = known.hashes[before[~fresh]]
+    hashes[fresh] = signatures([texts[row] for row in np.flatnonzero(fresh).tolist()])
+    buckets = Buckets.of(hashes)
+    # Two that both were compared in a bucket have met there; whoever was not meets all of it.
+    asked = buckets.met.copy()
+    asked[~fresh] &= ~known.met[before[~fresh]]
+    pairs, shares = _shared(texts, buckets.likely_pairs(hashes, asked, threshold), threshold)
+    kept, kept_shares = _still_met(known, before, buckets)
+    pairs, shares = np.concatenate([kept, pairs]), np.concatenate([kept_shares, shares])
+    pairs, places = np.unique(pairs, axis=0, return_index=True)
+    return NearTexts(digests, hashes, buckets.met, pairs, shares[places])
+
+
+def nearest_shares(texts: Sequence[str], asked: Ids, threshold: float, below: float) -> Floats:
+    """For each asked row the largest share of wording with another one that is less than `below`.
+
+    texts: normalised and distinct. What shares less than the threshold counts as 0.
+    """
+    hashes = signatures(texts)
+    buckets = Buckets.of(hashes)
+    wanted = np.zeros((len(texts), _BANDS), np.bool_)
+    wanted[asked] = buckets.met[asked]
+    pairs, shares = _shared(texts, buckets.likely_pairs(hashes, wanted, threshold), threshold)
+    nearest = np.zeros(len(texts), np.float32)
+    apart = shares < below
+    for rows in pairs[apart].T:
+        np.maximum.at(nearest, rows, shares[apart].astype(np.float32))
+    return nearest[asked]
+
+
+def jaccard(one: str, other: str) -> float:
+    """The shared share of the shingles of two normalised texts, from 0 to 1."""
+    return _jaccard(_shingles(one), _shingles(other))
+
+
+def _jaccard(first: frozenset[int], second: frozenset[int]) -> float:
+    common = len(first & second)
+    return common / max(len(first) + len(second) - common, 1)
+
+
+def _shingles(text: str) -> frozenset[int]:
+    data = text.encode("utf-8", "replace")
+    last = max(len(data) - _SHINGLE, 0)
+    return frozenset([zlib.crc32(data[start : start + _SHINGLE]) for start in range(last + 1)])
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def signatures(texts: Sequence[str]) -> Hashes:
+    """uint32 (n, bands * rows): the least hash of the shingles under each of the functions."""
+    chance = np.random.default_rng(20)
+    factors = chance.integers(1, int(_PRIME), _HASHES, dtype=np.uint64)
+    offsets = chance.integers(0, int(_PRIME), _HASHES, dtype=np.uint64)
+    hashes = np.zeros((len(texts), _HASHES), np.uint32)
+    for row, text in enumerate(texts):
+        shingles = np.fromiter(_shingles(text), np.uint64)[:, None] % _PRIME
+        hashes[row] = ((shingles * factors + offsets) % _PRIME).min(axis=0)
+    return hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Texts of equal hashes in a band lie in one bucket. keys: uint64 (n, bands), its name.
+
+    met: bool (n, bands), whether a text is one of the first of its bucket, which are compared.
+    """
+
+    keys: NDArray[np.uint64]
+    met: Flags
+
+    @classmethod
+    def of(cls, hashes: Hashes) -> "Buckets":
+        keys = np.zeros((len(hashes), _BANDS), np.uint64)
+        for row in range(_ROWS):
+            # FNV-1a on words of 32 bits: 64 bits name a bucket as well as its four hashes do.
+            keys = (keys ^ hashes[:, row::_ROWS]) * np.uint64(0x100000001B3)
+            keys ^= keys >> np.uint64(29)
+        met = np.zeros(keys.shape, np.bool_)
+        for band, column in enumerate(keys.T):
+            order, starts = _in_buckets(column)
+            met[order, band] = np.arange(len(order)) - starts < _LARGEST_BUCKET
+        return cls(keys, met)
+
+    def likely_pairs(self, hashes: Hashes, asked: Flags, threshold: float) -> Ids:
+        """Pairs of one bucket, at least one of them asked for, that may share so much wording.
+
+        asked: bool (n, bands) → int64 (m, 2), the smaller row first, ascending, each once.
+        """
+        low = hashes.astype(np.uint8)
+        least = (threshold - _SLACK) * _HASHES
+        found = [np.zeros((0, 2), np.int64)]
+        for pairs in self._pairs(asked):
+            equal = np.count_nonzero(low[pairs[:, 0]] == low[pairs[:, 1]], axis=1)
+            found.append(pairs[equal >= least])
+        every: Ids = np.unique(np.concatenate(found), axis=0)
+        return every
+
+    def _pairs(self, asked: Flags) -> Iterator[Ids]:
+        """In blocks; a pair that lies in one bucket in several bands comes several times."""
+        for band in range(_BANDS):
+            rows = np.flatnonzero(self.met[:, band])
+            keys = self.keys[rows, band]
+            rows = rows[np.isin(keys, keys[asked[rows, band]])]
+            order, starts = _in_buckets(self.keys[rows, band])
+            rows = rows[order]
+            # Each is paired with those before it in its bucket.
+            counts = np.arange(len(rows)) - starts
+            ends = np.cumsum(counts)
+            done = ends - counts
+            blocks = np.flatnonzero(np.diff(done // _COMPARED_AT_ONCE, prepend=-1)).tolist()
+            for begin, end in pairwise([*blocks, len(rows)]):
+                part = slice(begin, end)
+                later = np.repeat(np.arange(begin, end), counts[part])
+                place = np.arange(done[begin], ends[end - 1])
+                place -= np.repeat(done[part], counts[part])
+                pairs = np.stack([rows[starts[later] + place], rows[later]], axis=1)
+                yield pairs[asked[pairs, band].any(axis=1)]
+
+
+def _in_buckets(keys: NDArray[np.uint64]) -> tuple[Ids, Ids]:
+    """Rows bucket by bucket, ascending within each, and where in that order its bucket starts."""
+    order = np.argsort(keys, kind="stable")
+    first = np.ones(len(keys), np.bool_)
+    first[1:] = keys[order][1:] != keys[order][:-1]
+    starts = np.flatnonzero(first)
+    return order, np.repeat(starts, np.diff([*starts, len(keys)]))
+
+
+def _shared(texts: Sequence[str], pairs: Ids, threshold: float) -> tuple[Ids, NDArray[np.float64]]:
+    """Those of the pairs that share so much of their wording, and how much."""
+    shingles = lru_cache(_SHINGLES_KEPT)(_shingles)
+    shares = np.array(
+        [_jaccard(shingles(texts[one]), shingles(texts[two])) for one, two in pairs.tolist()],
+        np.float64,
+    )
+    near = shares >= threshold
+    return pairs[near], shares[near]
+
+
+def _still_met(known: NearTexts, before: Ids, buckets: Buckets) -> tuple[Ids, NDArray[np.float64]]:
+    """Of the pairs known those whose texts are both there and would be compared today."""
+    now = np.full(len(known.digests), -1)
+    now[before[before >= 0]] = np.flatnonzero(before >= 0)
+    pairs = np.sort(now[known.pairs], axis=1)
+    there = (pairs >= 0).all(axis=1)
+    pairs, shares = pairs[there], known.shares[there]
+    one, two = pairs.T
+    together = (buckets.keys[one] == buckets.keys[two]) & buckets.met[one] & buckets.met[two]
+    meeting = together.any(axis=1)
+    return pairs[meeting], shares[meeting]

@@ -1,0 +1,30 @@
+"""Sources that lie inside one another: their common files are indexed under two keys."""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+
+
+def overlap_notes(folders: Mapping[str, Path], concerned: set[str]) -> Iterator[str]:
+    """What to tell of each pair of overlapping folders.
+
+    folders: by the source's name; what is not a folder is ignored. concerned: the names that this
+    run is about.
+    """
+    places = {name: place.resolve() for name, place in folders.items() if place.is_dir()}
+    for one, other in combinations(places, 2):
+        if concerned.isdisjoint((one, other)):
+            continue
+        if places[one] == places[other]:
+            yield _note(other, f"is the same folder as '{one}'")
+        elif places[other].is_relative_to(places[one]):
+            yield _note(other, f"lies inside '{one}'")
+        elif places[one].is_relative_to(places[other]):
+            yield _note(one, f"lies inside '{other}'")
+
+
+def _note(name: str, how: str) -> str:
+    return (
+        f"source '{name}' {how}: files of both are indexed twice, and count once in 'mmsearch "
+        f"dedup'; 'mmsearch index --drop {name}' takes one out"
+    )

@@ -1,0 +1,143 @@
+"""A second run looks only at what is new, and finds what a run over everything finds."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmsearch.dedup.cache.pair_cache import Remembered, RememberedEdits, ordered_first
+from mmsearch.dedup.thumbnails.edited_copies import Edited, EditedPairs
+from mmsearch.dedup.thumbnails.greedy_matching import gather, gather_likeliest
+from mmsearch.dedup.thumbnails.star_clusters import Stars
+from mmsearch.records import Floats, Ids
+
+
+def pairs(*found: tuple[int, int]) -> EditedPairs:
+    count = len(found)
+    rows = np.array(found, np.int64).reshape(-1, 2)
+    return EditedPairs(rows, np.full(count, 0.9, np.float32), np.zeros(count, np.int64))
+
+
+def test_what_was_found_comes_back_and_another_setting_forgets_it(tmp_path: Path) -> None:
+    memory = Remembered(("a", "b", "c"), pairs((0, 2)), "edited 0.72")
+    memory.save(tmp_path / "pairs.npz")
+    again = Remembered.load(tmp_path / "pairs.npz", "edited 0.72")
+    assert again.hashes == memory.hashes
+    assert again.found.pairs.tolist() == [[0, 2]]
+    assert Remembered.load(tmp_path / "pairs.npz", "edited 0.80").hashes == ()
+
+
+def test_edits_come_back_with_their_stars(tmp_path: Path) -> None:
+    stars = Stars(np.array([0, 0, 2]), np.array([0, 5, 0]))
+    RememberedEdits(("a", "b", "c"), Edited(pairs((0, 1)), stars), "0.72").save(tmp_path / "p.npz")
+    again = RememberedEdits.load(tmp_path / "p.npz", "0.72")
+    assert again.hashes == ("a", "b", "c")
+    assert again.edited.found.pairs.tolist() == [[0, 1]]
+    assert again.edited.stars.hubs.tolist() == [0, 0, 2]
+    assert again.edited.stars.turns.tolist() == [0, 5, 0]
+    other = RememberedEdits.load(tmp_path / "p.npz", "0.80")
+    assert other.hashes == ()
+    assert len(other.edited.stars.hubs) == 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", b"not an archive at all"])
+def test_a_damaged_memory_is_no_memory(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "pairs.npz").write_bytes(damage)
+    assert Remembered.load(tmp_path / "pairs.npz", "edited 0.72").hashes == ()
+
+
+def test_who_was_paired_with_a_picture_that_is_gone_is_compared_again() -> None:
+    stars = Stars(np.array([0, 0, 2, 3, 3]), np.array([0, 5, 0, 0, 2]))
+    found = Edited(pairs((0, 1), (0, 2), (3, 4)), stars)
+    memory = RememberedEdits(("hub", "b", "c", "d", "e"), found, "s")
+    names, kept = memory.among({"b", "c", "d", "e", "new"})
+    assert names == ["d", "e"]
+    assert kept.found.pairs.tolist() == [[0, 1]]
+    assert kept.stars.hubs.tolist() == [0, 0]
+    assert kept.stars.turns.tolist() == [0, 2]
+    assert ordered_first(names, ["b", "c", "d", "e", "new"]) == ["d", "e", "b", "c", "new"]
+
+
+def test_what_lay_around_a_hub_is_looked_at_again_with_it() -> None:
+    stars = Stars(np.array([0, 1, 1, 3]), np.array([0, 0, 4, 0]))
+    memory = RememberedEdits(
+        ("gone", "hub", "around", "other"), Edited(pairs((0, 1), (1, 2)), stars), "s"
+    )
+    names, kept = memory.among({"hub", "around", "other"})
+    assert names == ["other"]
+    assert kept.stars.hubs.tolist() == [0]
+    assert len(kept.found) == 0
+
+
+edges = st.sets(
+    st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] < pair[1]),
+    min_size=1,
+)
+
+
+@given(edges, st.permutations(range(10)), st.integers(0, 2**20))
+@settings(max_examples=100, deadline=None)
+def test_gathering_asks_little_and_misses_no_connection(
+    found: set[tuple[int, int]], order: list[int], seed: int
+) -> None:
+    listed = np.array(sorted(found), np.int64)
+    truth = np.random.default_rng(seed).choice([0.3, 0.95], len(listed)).astype(np.float32)
+    asked: list[int] = []
+
+    def check(chosen: Ids) -> Floats:
+        asked.extend(chosen.tolist())
+        return truth[chosen]
+
+    agreement, hubs = gather(listed, np.array(order), check, certain=0.9)
+    assert len(asked) == len(set(asked))
+    assert (agreement[asked] == truth[asked]).all()
+    # The certain pairs that were asked for connect just what all certain pairs connect.
+    every = {tuple(pair) for pair in listed[truth >= 0.9].tolist()}
+    seen = {tuple(pair) for pair in listed[agreement >= 0.9].tolist()}
+    assert components(every) == components(seen)
+    for row, hub in enumerate(hubs.tolist()):
+        assert row == hub or ((min(row, hub), max(row, hub)) in seen and hubs[hub] == hub)
+
+
+@given(edges, st.permutations(range(10)), st.integers(0, 2**20))
+@settings(max_examples=100, deadline=None)
+def test_clusters_of_distinct_pictures_meet_a_few_times_only(
+    found: set[tuple[int, int]], order: list[int], seed: int
+) -> None:
+    """The truth is a partition: rows of one part are certain of each other, others never are."""
+    listed = np.array(sorted(found), np.int64)
+    chance = np.random.default_rng(seed)
+    part = chance.integers(0, 4, 10)
+    same = part[listed[:, 0]] == part[listed[:, 1]]
+    truth = np.where(same, 0.95, 0.3).astype(np.float32)
+    likeness = (truth + chance.uniform(0, 0.1, len(listed))).astype(np.float32)
+    asked: list[int] = []
+
+    def check(chosen: Ids) -> Floats:
+        asked.extend(chosen.tolist())
+        return truth[chosen]
+
+    agreement, hubs = gather_likeliest(listed, likeness, np.array(order), check, certain=0.9)
+    assert len(asked) == len(set(asked))
+    assert (agreement[asked] == truth[asked]).all()
+    assert components({tuple(pair) for pair in listed[same].tolist()}) == components(
+        {tuple(pair) for pair in listed[agreement >= 0.9].tolist()}
+    )
+    seen = {tuple(pair) for pair in listed[agreement >= 0.9].tolist()}
+    for row, hub in enumerate(hubs.tolist()):
+        assert row == hub or ((min(row, hub), max(row, hub)) in seen and hubs[hub] == hub)
+
+
+def components(found: set[tuple[int, ...]]) -> set[frozenset[int]]:
+    """By brute force."""
+    clusters = [{row} for row in range(10)]
+    for one, two in found:
+        first, second = (next(c for c in clusters if row in c) for row in (one, two))
+        if first is not second:
+            first |= second
+            clusters.remove(second)
+    assert all(not one & two for one, two in combinations(clusters, 2))
+    return {frozenset(cluster) for cluster in clusters}
