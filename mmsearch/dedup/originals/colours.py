@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from mmsearch.dedup.originals.frame import Layer
 from mmsearch.records import Floats
 
+_SAMPLED = 5000
+
 
 @dataclass(frozen=True, slots=True)
 class Palette:
@@ -16,42 +18,31 @@ class Palette:
     own_colour: mean deviation of chroma, in levels, from what the luminance predicts; grey pictures
     and tinted ones (sepia, duotone) have none. saturation: mean length of chroma.
     clipped: share of channel values at either end of the scale.
-    low, high: luminance at the 2nd and the 98th percentile. mean: of luminance.
+    reaches_ends: whether some values lie near each end of the scale.
     """
 
     own_colour: float
-    saturation: float
     clipped: float
-    low: float
-    high: float
-    mean: float
+    reaches_ends: bool
 
 
 def palette_of(layer: Layer, shared: NDArray[np.bool_]) -> Palette:
     """shared: bool (h, w), at least one pixel."""
     colours = layer.colours[shared]
+    colours = colours[:: max(1, len(colours) // _SAMPLED)]
     luminance = colours @ np.array([0.299, 0.587, 0.114], np.float32)
     chroma = colours[:, [2, 0]] - luminance[:, None]
     # Curves of tints bend: a polynomial takes them in.
     scaled = luminance / 255 - 0.5
     design = np.stack([scaled**0, scaled, scaled**2, scaled**3], axis=1)
-    solution = np.linalg.lstsq(design, chroma, rcond=None)[0]
-    low, high = np.percentile(luminance, (2, 98))
+    normal = design.T @ design + 1e-3 * np.eye(4)
+    solution = np.linalg.solve(normal, design.T @ chroma)
+    low, high = np.percentile(colours, (0.2, 99.8))
     return Palette(
         own_colour=float(np.abs(chroma - design @ solution).mean()),
-        saturation=float(np.abs(chroma).mean()),
         clipped=float(((colours < 1.5) | (colours > 253.5)).mean()),
-        low=float(low),
-        high=float(high),
-        mean=float(luminance.mean()),
+        reaches_ends=bool(low < 8 and high > 247),
     )
-
-
-def contrast_of(first: Layer, second: Layer, shared: NDArray[np.bool_]) -> float:
-    """By how much the luminance of `second` varies for each level of `first`; 1 if alike."""
-    one, two = (layer.colours[shared].mean(axis=1) for layer in (first, second))
-    spread = float(one.std())
-    return float(np.cov(one, two)[0, 1] / spread**2) if spread > 1 else 1.0
 
 
 def tone_distance(first: Layer, second: Layer, shared: NDArray[np.bool_]) -> float:

@@ -12,6 +12,8 @@ from mmsearch.dedup.originals.registration_facts import Homography, project
 _WINDOW: Final = 256
 _LARGEST_WINDOW: Final = 512
 _BINS: Final = 64
+# Nobody enlarges a picture by more along a side; then the smaller one is a thumbnail.
+_ENLARGED_MOST: Final = 4.0
 
 
 def scale_between(one: Candidate, two: Candidate, matrix: Homography) -> float:
@@ -81,6 +83,8 @@ def true_enlargement(small: Candidate, large: Candidate, matrix: Homography) -> 
     weakens its highest frequencies, and so does making it larger, which leaves nothing above them.
     """
     scale = scale_between(small, large, matrix)
+    if scale > _ENLARGED_MOST:
+        return 3.0
     middle = shared_middle(matrix)
     low = spectrum(small, middle[0], _WINDOW)
     high = spectrum(large, project(matrix, middle)[0], min(_LARGEST_WINDOW, round(_WINDOW * scale)))
@@ -94,7 +98,13 @@ def true_enlargement(small: Candidate, large: Candidate, matrix: Homography) -> 
     return float(3 * np.log(top_high / top_low) + 2 * (np.log(beyond / top_low) + 1.45))
 
 
-def fine_share(candidate: Candidate, middle: np.ndarray) -> float:
-    """Natural logarithm of the power of fine detail relative to coarse detail."""
-    radial = spectrum(candidate, middle, _WINDOW)
-    return float(np.log((band(radial, 0.3, 0.45) + 1e-3) / (band(radial, 0.05, 0.15) + 1e-3)))
+def fine_detail(candidate: Candidate, middle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64 (3,): logarithms of power at middle, high and highest frequencies, against low ones.
+
+    middle: float64 (2,), the centre of the window in normalised coordinates.
+    """
+    radial = spectrum(candidate, middle, _WINDOW) + 1e-3
+    limits = ((0.05, 0.12), (0.15, 0.25), (0.3, 0.4), (0.4, 0.5))
+    bands = np.array([band(radial, low, high) for low, high in limits])
+    detail: NDArray[np.float64] = np.log(bands[1:] / bands[0])
+    return detail

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from mmsearch.dedup.originals.evidence import Candidate
 from mmsearch.dedup.originals.registration_facts import (
@@ -19,7 +20,7 @@ from mmsearch.dedup.originals.registration_facts import (
 from mmsearch.records import Floats
 
 PairsOf: TypeAlias = Mapping[tuple[int, int], RegistrationFacts]
-CANVAS_SIDE: Final = 352
+CANVAS_SIDE: Final = 256
 # What a screenshot shows around a small picture need not be drawn to its edges.
 _MOST_AROUND: Final = 5.0
 SQUARE: Final = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
@@ -41,11 +42,14 @@ class Layer:
     """A member as it lies on the canvas.
 
     colours: float32 (h, w, 3). shown: bool (h, w), where it has pixels.
+    low, high: float32 (h, w, 3), the range of colours within a pixel of each.
     corners: float64 (4, 2), its corners in canvas pixels.
     """
 
     colours: Floats
     shown: NDArray[np.bool_]
+    low: Floats
+    high: Floats
     corners: NDArray[np.float64]
 
 
@@ -109,4 +113,9 @@ def _layer(
     places = project(matrix, np.stack([x.ravel(), y.ravel()], axis=1))
     margin = 1 - 1 / np.array(image.size)
     shown = (np.abs(places) <= margin).all(axis=1).reshape(size[1], size[0])
-    return Layer(np.asarray(drawn).astype(np.float32), shown, corners)
+    pixels = np.asarray(drawn)
+    low, high = (
+        of(pixels, size=(3, 3, 1)).astype(np.float32)
+        for of in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    return Layer(pixels.astype(np.float32), shown, low, high, corners)

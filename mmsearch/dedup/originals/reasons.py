@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from mmsearch.dedup.originals.duel import Contestant, Sign
+from mmsearch.dedup.originals.contestant import Contestant, Sign
 
 # In the order in which they are said; a sign below this weight did not decide.
 _LEAST = 0.5
@@ -50,6 +50,12 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "others were saved from it"
         case "detail":
             return f"{sign.amount:.1f} times the detail"
+        case "corners":
+            return "not tilted"
+        case "format":
+            return _compression(best, other)
+        case "proportions":
+            return "not stretched"
         case "enlarged":
             return "not enlarged"
         case "sharper":
