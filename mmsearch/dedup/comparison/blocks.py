@@ -6,9 +6,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.records import Floats
+from mmsearch.records import Floats, Pixels
 
 PATCH = 8
+_TIE = np.float32(1e-4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +38,23 @@ def match_blocks(first: Floats, second: Floats, *, radius: int, floor: float) ->
     floor: the standard deviation of noise; patches with less contrast correlate by little.
     """
     height, width = first.shape
-    down, across = _sums(height), _sums(width).T
-    count = np.float32(PATCH * PATCH)
     shifts = np.arange(-radius, radius + 1)
     side = len(shifts)
     # Around zero, so that float32 keeps the small differences of large sums.
     middle = np.float32(first.mean())
     first, padded = first - middle, np.pad(second - middle, radius, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width))
-    products = np.stack([down @ (window * first) @ across for row in windows for window in row])
-    products /= count
-    mean_first = down @ first @ across / count
-    variance_first = np.maximum(down @ (first * first) @ across / count - mean_first**2, 0)
-    means = _sampled(_box_means(padded), side, products.shape)
-    powers = _sampled(_box_means(padded * padded), side, products.shape)
+    mean_first, power_first = (sums[0] for sums in _moments(first[None], width))
+    variance_first = np.maximum(power_first - mean_first**2, 0)
+    bands = np.stack([padded[row : row + height] for row in range(side)])
+    means, powers = _moments(bands, width)
     variances = np.maximum(powers - means**2, 0)
-    covariances = products - mean_first * means
+    covariances = _products(first, bands) - mean_first * means
     noise = np.float32(floor * floor)
     scores = covariances / np.sqrt((variance_first + noise) * (variances + noise))
+    # Of nearly equal shifts the least: on flat ground all are.
+    scores[side * side // 2] += _TIE
     best = scores.argmax(axis=0)
+    scores[side * side // 2] -= _TIE
     rows, columns = np.divmod(best, side)
     one, two = np.indices(best.shape)
     variance, covariance = variances[best, one, two], covariances[best, one, two]
@@ -75,23 +74,36 @@ def match_blocks(first: Floats, second: Floats, *, radius: int, floor: float) ->
     )
 
 
-def _box_means(values: Floats) -> Floats:
-    """float32 (h, w) → (h - PATCH + 1, w - PATCH + 1): means over PATCH x PATCH from each pixel."""
-    total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
-    np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=total[1:, 1:])
-    sums = total[PATCH:, PATCH:] - total[:-PATCH, PATCH:] - total[PATCH:, :-PATCH]
-    means: Floats = ((sums + total[:-PATCH, :-PATCH]) / PATCH**2).astype(np.float32)
+def _moments(bands: Floats, width: int) -> tuple[Floats, Floats]:
+    """Means of the values and of their squares over each patch, at every shift.
+
+    bands: float32 (shifts down, h, width + 2 radius) → float32 (shifts, rows, columns) each.
+    """
+    split = bands.reshape(len(bands), -1, PATCH, bands.shape[2])
+    strips = np.stack([split.sum(axis=2), np.einsum("brpc,brpc->brc", split, split)])
+    shifts_across = range(bands.shape[2] - width + 1)
+    averaging = _averaging(width)
+    found = np.stack([strips[..., s : s + width] @ averaging for s in shifts_across], axis=2)
+    means, powers = found.reshape(2, -1, *found.shape[3:])
+    return means, powers
+
+
+def _products(first: Floats, bands: Floats) -> Floats:
+    """Means over each patch of the first times the second, at every shift.
+
+    first: float32 (h, w). bands: as above → float32 (shifts, rows, columns).
+    """
+    height, width = first.shape
+    patches = first.reshape(-1, PATCH, width)
+    strips = np.stack(
+        [
+            np.einsum("rpc,rpc->rc", patches, band.reshape(-1, PATCH, band.shape[1]))
+            for wide in bands
+            for band in (wide[:, s : s + width] for s in range(bands.shape[2] - width + 1))
+        ]
+    )
+    means: Floats = strips @ _averaging(width)
     return means
-
-
-def _sampled(values: Floats, side: int, shape: tuple[int, ...]) -> Floats:
-    """Of box means those of every patch at every one of side x side shifts, float32 `shape`."""
-    found = [
-        values[row : row + shape[1] * PATCH : PATCH, column : column + shape[2] * PATCH : PATCH]
-        for row in range(side)
-        for column in range(side)
-    ]
-    return np.stack(found)
 
 
 def _vertex(
@@ -119,16 +131,16 @@ def _vertex(
 
 
 @lru_cache
-def _sums(side: int) -> Floats:
-    """float32 (side / PATCH, side): sums over patches, as a matrix."""
-    sums: Floats = np.repeat(np.eye(side // PATCH, dtype=np.float32), PATCH, axis=1)
+def _averaging(side: int) -> Floats:
+    """float32 (side, side / PATCH): takes strips of patches to their means."""
+    sums: Floats = np.repeat(np.eye(side // PATCH, dtype=np.float32), PATCH, axis=0) / PATCH**2
     return sums
 
 
-def patch_means(values: Floats) -> Floats:
-    """float32 (h, w, …) → (h / PATCH, w / PATCH, …)."""
-    height, width = values.shape[:2]
-    rest = values.shape[2:]
-    split = values.reshape(height // PATCH, PATCH, width // PATCH, PATCH, *rest)
-    means: Floats = split.mean(axis=(1, 3), dtype=np.float32)
+def patch_means(pixels: Pixels) -> Floats:
+    """uint8 (h, w, 3) → float32 (h / PATCH, w / PATCH, 3)."""
+    height, width = pixels.shape[:2]
+    strips = pixels.reshape(height // PATCH, PATCH, -1).sum(axis=1, dtype=np.uint16)
+    sums = strips.reshape(len(strips), width // PATCH, PATCH, 3).sum(axis=2, dtype=np.uint16)
+    means: Floats = sums / np.float32(PATCH**2)
     return means

@@ -20,7 +20,6 @@ from mmsearch.records import Floats
 _LIKELY = 0.35
 _ORIENTATIONS_TRIED = 2
 _MATCHES_TRIED = 2
-_COARSE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +133,8 @@ def _hypotheses(first: Examined, second: Examined) -> Iterator[Matrix]:
 
 def _orientation_likeness(first: Examined, second: Examined) -> Floats:
     """float32 (8,): how the coarse thumbnails correlate in each orientation of the second."""
-    one, two = (_coarse(each) for each in (first, second))
+    one, two = first.coarse, second.coarse
     return np.array([float((one * turn.turn(two)).sum()) for turn in ORIENTATIONS], np.float32)
-
-
-def _coarse(picture: Examined) -> Floats:
-    side = picture.thumbnail.shape[0] // _COARSE
-    means = picture.thumbnail.reshape(side, _COARSE, side, _COARSE).mean(axis=(1, 3))
-    centred = means - means.mean()
-    unit: Floats = (centred / max(float(np.linalg.norm(centred)), 1e-6)).astype(np.float32)
-    return unit
 
 
 def turn_matrix(orientation: Orientation) -> Matrix:

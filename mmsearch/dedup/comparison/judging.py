@@ -85,7 +85,7 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     blocks, seen = laid.blocks, laid.seen
     weight = contrast(blocks) * seen
     slack = np.float32(0.35) * np.maximum(blocks.contrast_first, blocks.contrast_second)
-    means = [patch_means(each.astype(np.float32)) for each in (one, two)]
+    means = [patch_means(each) for each in (one, two)]
     shown = seen & _content(means[0], means[1])
     colours = compare_colours(
         means[0][seen], means[1][seen], shown[seen].astype(np.float32), slack[seen]
@@ -123,18 +123,19 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
 
 
 def _off_both(one: Pixels, two: Pixels) -> Mask | None:
-    pages = page_of(one), page_of(two)
-    if pages[0] is None or pages[1] is None:
+    first = page_of(one)
+    second = page_of(two) if first is not None else None
+    if first is None or second is None:
         return None
-    off: Mask = pages[0].off_paper | pages[1].off_paper
+    off: Mask = first.off_paper | second.off_paper
     return off
 
 
 def render_both(first: Examined, second: Examined, laid: Laid) -> tuple[Pixels, Pixels]:
     """The two on their common grid, uint8 (h, w, 3) each."""
     return (
-        laid.grid.render(first, np.eye(3), grey=False),
-        laid.grid.render(second, laid.matrix, grey=False),
+        laid.grid.render(first, np.eye(3), grey=False, straight=laid.straight),
+        laid.grid.render(second, laid.matrix, grey=False, straight=laid.straight),
     )
 
 

@@ -1,6 +1,8 @@
 """Two pictures on one grid: the area that both show, sampled pixel by pixel."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, floor
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +17,8 @@ Matrix: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 _PROBES = 48
+# In pixels of a grid: how far a map may lead off its rows and columns that is called straight.
+_STRAIGHT = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,9 @@ class Overlap:
 
 def overlap_of(matrix: Matrix) -> Overlap:
     """Shares are 0 where the two do not meet."""
-    places = _probes().astype(np.float64)
+    places = _probes()
     inside = _inside(mapped(matrix, places))
-    inverse = np.linalg.inv(matrix).astype(np.float64)
-    back = _inside(mapped(inverse, places))
+    back = _inside(mapped(np.linalg.inv(matrix), places))
     if not inside.any():
         return Overlap(0.0, 0.0, (-1.0, -1.0, 1.0, 1.0))
     half = 1 / _PROBES
@@ -47,12 +50,12 @@ def overlap_of(matrix: Matrix) -> Overlap:
 
 def mapped(matrix: Matrix, places: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """places: (2, n) → (2, n); behind the camera of a wild homography they are far outside."""
-    homogeneous = matrix @ np.vstack([places, np.ones(places.shape[1])])
-    depth = np.where(homogeneous[2] > 1e-6, homogeneous[2], 1e-6)
-    found: NDArray[np.float64] = homogeneous[:2] / depth
+    homogeneous = matrix[:, :2] @ places + matrix[:, 2:]
+    found: NDArray[np.float64] = homogeneous[:2] / np.maximum(homogeneous[2], 1e-6)
     return found
 
 
+@lru_cache
 def _probes() -> NDArray[np.float64]:
     centres = (np.arange(_PROBES) + 0.5) * 2 / _PROBES - 1
     across, down = np.meshgrid(centres, centres)
@@ -96,10 +99,26 @@ class Grid:
             ]
         )
 
-    def render(self, picture: Examined, matrix: Matrix, *, grey: bool) -> Pixels:
+    def is_straight(self, picture: Examined, matrix: Matrix) -> bool:
+        """Whether rows and columns of the grid are rows and columns of the picture, in order."""
+        scale = np.diag([picture.width / 2, picture.height / 2, 1.0])
+        corners = mapped(scale @ matrix @ self.to_first, self._corners).reshape(2, 2, 2)
+        (left, right), (top, bottom) = corners[0].mean(axis=0), corners[1].mean(axis=1)
+        pixel = (right - left) / self.width, (bottom - top) / self.height
+        if min(pixel) <= 0:
+            return False
+        off = max(
+            np.ptp(corners[0], axis=0).max() / pixel[0], np.ptp(corners[1], axis=1).max() / pixel[1]
+        )
+        return bool(off < 2 * _STRAIGHT)
+
+    def render(
+        self, picture: Examined, matrix: Matrix, *, grey: bool, straight: bool = False
+    ) -> Pixels:
         """The picture under every pixel of the grid, uint8 (h, w) or (h, w, 3).
 
         matrix: from the first picture's normalised coordinates to those of this picture.
+        straight: as `is_straight` said; both pictures must be sampled alike to be compared.
         """
         to_picture = matrix @ self.to_first
         # How many grid pixels a unit of the picture's normalised width is shown by, at the centre.
@@ -110,18 +129,68 @@ class Grid:
         image, width, height = picture.level(picture.width / 2 / pixels_a_step, grey=grey)
         scale = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
         full = scale @ to_picture
+        if straight:
+            corners = mapped(full, self._corners).reshape(2, 2, 2)
+            (left, right), (top, bottom) = corners[0].mean(axis=0), corners[1].mean(axis=1)
+            spans = _Span(left, right, self.width, width), _Span(top, bottom, self.height, height)
+            return _resized(image, *spans)
         full = full / full[2, 2]
         size = (self.width, self.height)
-        how = Image.Resampling.BILINEAR if grey else Image.Resampling.BICUBIC
-        shown = image.transform(size, Image.Transform.PERSPECTIVE, full.ravel()[:8].tolist(), how)
-        return np.asarray(shown)
+        places = full.ravel()[:8].tolist()
+        return np.asarray(
+            image.transform(size, Image.Transform.PERSPECTIVE, places, Image.Resampling.BILINEAR)
+        )
 
-    def inside(self, matrix: Matrix) -> Mask:
-        """bool (height, width): where the second picture has pixels, by `matrix`."""
-        right, bottom = self.width - 0.5, self.height - 0.5
-        corners = np.array([[0.5, right, 0.5, right], [0.5, 0.5, bottom, bottom]])
-        if _inside(mapped(matrix @ self.to_first, corners)).all():
-            return np.ones((self.height, self.width), np.bool_)
-        across, down = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
-        places = mapped(matrix @ self.to_first, np.stack([across.ravel(), down.ravel()]))
-        return _inside(places).reshape(self.height, self.width)
+    @property
+    def _corners(self) -> NDArray[np.float64]:
+        """Upper left, upper right, lower left, lower right, float64 (2, 4)."""
+        right, bottom = float(self.width), float(self.height)
+        return np.array([[0, right, 0, right], [0, 0, bottom, bottom]])
+
+    def seen(self, matrix: Matrix, patch: int) -> Mask:
+        """Patches that lie wholly inside the second picture, bool (rows, columns)."""
+        # Its outline is convex, so the pixels at the corners of a patch tell.
+        rows, columns = self.height // patch, self.width // patch
+        across, down = (
+            (np.arange(count)[:, None] * patch + [0.5, patch - 0.5]).ravel()
+            for count in (columns, rows)
+        )
+        places = np.stack(np.meshgrid(across, down)).reshape(2, -1)
+        inside = _inside(mapped(matrix @ self.to_first, places))
+        seen: Mask = inside.reshape(rows, 2, columns, 2).all(axis=(1, 3))
+        return seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Along one axis: `count` pixels of a grid lie from `start` to `end` of `length` pixels."""
+
+    start: float
+    end: float
+    count: int
+    length: float
+
+    @property
+    def inside(self) -> tuple[int, int]:
+        """The first and the end of the grid's pixels that are filled."""
+        step = (self.end - self.start) / self.count
+        first = max(ceil(-self.start / step - 1e-6), 0)
+        end = min(floor((self.length - self.start) / step + 1e-6), self.count)
+        return min(first, self.count - 1), max(end, first + 1)
+
+    def place(self, pixel: int) -> float:
+        place = self.start + (self.end - self.start) * pixel / self.count
+        return min(max(place, 0.0), self.length)
+
+
+def _resized(image: Image.Image, across: _Span, down: _Span) -> Pixels:
+    """The pixels of the grid that the image fills, and beyond them the nearest ones again."""
+    (left, right), (top, bottom) = across.inside, down.inside
+    box = across.place(left), down.place(top), across.place(right), down.place(bottom)
+    shown = np.asarray(
+        image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=box)
+    )
+    beyond = [(top, down.count - bottom), (left, across.count - right)]
+    if not any(map(any, beyond)):
+        return shown
+    return np.pad(shown, beyond + [(0, 0)] * (shown.ndim - 2), mode="edge")
