@@ -14,7 +14,7 @@ from mmsearch.dedup.comparison.changes import Change, find_changes, one_sidednes
 from mmsearch.dedup.comparison.colour import Colours, compare_colours
 from mmsearch.dedup.comparison.examined import Examined
 from mmsearch.dedup.comparison.pages import page_of
-from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast, lay, refined
+from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast, lay, refined, render_both
 from mmsearch.dedup.comparison.rendering import Mask, Matrix
 from mmsearch.records import Floats, Pixels
 
@@ -81,7 +81,7 @@ class Measures:
 
 def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     """Compares the structure of the patches and their colours where both pictures show them."""
-    one, two = render_both(first, second, laid)
+    one, two = render_both(first, second, laid.grid, laid.matrix, grey=False)
     blocks, seen = laid.blocks, laid.seen
     weight = contrast(blocks) * seen
     slack = np.float32(0.35) * np.maximum(blocks.contrast_first, blocks.contrast_second)
@@ -129,14 +129,6 @@ def _off_both(one: Pixels, two: Pixels) -> Mask | None:
         return None
     off: Mask = first.off_paper | second.off_paper
     return off
-
-
-def render_both(first: Examined, second: Examined, laid: Laid) -> tuple[Pixels, Pixels]:
-    """The two on their common grid, uint8 (h, w, 3) each."""
-    return (
-        laid.grid.render(first, np.eye(3), grey=False, straight=laid.straight),
-        laid.grid.render(second, laid.matrix, grey=False, straight=laid.straight),
-    )
 
 
 def torn_patches(blocks: Blocks, seen: Mask) -> Mask:

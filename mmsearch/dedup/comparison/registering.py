@@ -25,6 +25,8 @@ SIDE, _RADIUS = 256, 1
 _FIRST_SIDE, _FIRST_RADIUS, _LIES_WELL = 128, 2, 0.85
 # In pixels of the grid; a share of the contrast.
 _SETTLED, _HOPELESS = 0.4, 0.15
+# What a fit leads off rows and columns by less, as a share of the side, is taken for its noise.
+_STRAIGHT_SHARE = 0.0015
 _FEWEST_PATCHES = 6
 _PROJECTIVE_PATCHES = 40
 _LEAST_AREA = 0.04
@@ -37,7 +39,7 @@ class Laid:
     """Two pictures on one grid, where a map puts them.
 
     seen: bool (rows, columns), patches that lie wholly inside both. blocks: of their grey levels.
-    overlap, matrix: see `overlap_of`. straight: see `Grid.is_straight`.
+    overlap, matrix: see `overlap_of`.
     """
 
     seen: Mask
@@ -45,7 +47,6 @@ class Laid:
     grid: Grid
     overlap: Overlap
     matrix: Matrix
-    straight: bool
 
 
 def lay(
@@ -62,13 +63,20 @@ def lay(
     grid = Grid.over(first, overlap.box, int(min(side, max(shared, _COARSEST))), PATCH)
     if min(grid.width, grid.height) < 2 * PATCH:
         return None
-    straight = grid.is_straight(second, matrix)
-    one, two = (
-        _smoothed(grid.render(picture, placed, grey=True, straight=straight))
-        for picture, placed in ((first, np.eye(3)), (second, matrix))
-    )
+    one, two = (_smoothed(each) for each in render_both(first, second, grid, matrix, grey=True))
     blocks = match_blocks(one, two, radius=radius, floor=NOISE)
-    return Laid(grid.seen(matrix, PATCH), blocks, grid, overlap, matrix, straight)
+    return Laid(grid.seen(matrix, PATCH), blocks, grid, overlap, matrix)
+
+
+def render_both(
+    first: Examined, second: Examined, grid: Grid, matrix: Matrix, *, grey: bool
+) -> tuple[Pixels, Pixels]:
+    """The two on one grid, uint8 (h, w) or (h, w, 3) each. matrix: from the first to the second."""
+    straight = grid.straight(matrix)
+    return (
+        grid.render(first, np.eye(3), straight and grid.as_straight, grey=grey),
+        grid.render(second, matrix, straight, grey=grey),
+    )
 
 
 def _smoothed(levels: Pixels) -> Floats:
@@ -86,10 +94,8 @@ def _smoothed(levels: Pixels) -> Floats:
 def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
     """The two as they lie on each other after refinement; None where there is no hope."""
     laid = lay(first, second, matrix, side=_FIRST_SIDE, radius=_FIRST_RADIUS)
-    settled = laid is not None and matched_share(laid) >= _LIES_WELL
-    if laid is not None and settled:
-        step = _fitted(laid)
-        matrix = matrix if step is None else _moved(laid, step)
+    if laid is not None and matched_share(laid) >= _LIES_WELL:
+        matrix = refined(laid)
         near = lay(first, second, matrix, side=SIDE, radius=_RADIUS)
         if near is not None and matched_share(near) >= _LIES_WELL:
             return near
@@ -108,7 +114,7 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
             settled = _largest_move(step, laid.grid) < _SETTLED
             if settled and side == SIDE:
                 return laid
-            matrix = _moved(laid, step)
+            matrix = _after(step, laid)
             if settled:
                 break
     return lay(first, second, matrix, side=SIDE, radius=_RADIUS)
@@ -117,7 +123,19 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
 def refined(laid: Laid) -> Matrix:
     """The map after one more fit on this grid."""
     step = _fitted(laid)
-    return laid.matrix if step is None else _moved(laid, step)
+    return laid.matrix if step is None else _after(step, laid)
+
+
+def _after(step: Matrix, laid: Laid) -> Matrix:
+    """The map after a step, without tilt and perspective where these are no more than noise."""
+    matrix = _moved(laid, step)
+    most = _STRAIGHT_SHARE * max(laid.grid.width, laid.grid.height)
+    if laid.grid.straight(matrix, most) is None:
+        return matrix
+    if laid.grid.straight(laid.matrix) is None:
+        return laid.grid.straightened(matrix)
+    straight_step = _fitted(laid, straight=True)
+    return matrix if straight_step is None else _moved(laid, straight_step)
 
 
 def _moved(laid: Laid, step: Matrix) -> Matrix:
@@ -140,8 +158,11 @@ def contrast(blocks: Blocks) -> Floats:
     return np.clip(seen, 0, 40).astype(np.float32)
 
 
-def _fitted(laid: Laid) -> Matrix | None:
-    """float64 (3, 3), in pixels of the grid: where each place of it lies in the second's."""
+def _fitted(laid: Laid, *, straight: bool = False) -> Matrix | None:
+    """float64 (3, 3), in pixels of the grid: where each place of it lies in the second's.
+
+    straight: along rows and columns only.
+    """
     blocks = laid.blocks
     weight = contrast(blocks) * laid.seen * np.clip(blocks.correlation - 0.4, 0, None) ** 2
     rows, columns = np.nonzero(weight > 0)
@@ -153,9 +174,13 @@ def _fitted(laid: Laid) -> Matrix | None:
     moved = np.stack([blocks.across[rows, columns], blocks.down[rows, columns]]) / scale
     weights = weight[rows, columns].astype(np.float64)
     ones, none = np.ones_like(x), np.zeros_like(x)
-    first = np.stack([ones, x, y, none, none, none], axis=1)
-    second = np.stack([none, none, none, ones, x, y], axis=1)
-    if len(rows) >= _PROJECTIVE_PATCHES:
+    if straight:
+        first = np.stack([ones, x, none, none, none, none], axis=1)
+        second = np.stack([none, none, none, ones, none, y], axis=1)
+    else:
+        first = np.stack([ones, x, y, none, none, none], axis=1)
+        second = np.stack([none, none, none, ones, x, y], axis=1)
+    if len(rows) >= _PROJECTIVE_PATCHES and not straight:
         first = np.hstack([first, np.stack([x * x, x * y], axis=1)])
         second = np.hstack([second, np.stack([x * y, y * y], axis=1)])
     design = np.concatenate([first, second])

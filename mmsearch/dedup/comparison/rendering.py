@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmsearch.dedup.comparison.examined import Examined
+from mmsearch.dedup.comparison.turns import TURN_MATRICES, nearest_orientation, turned
+from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from mmsearch.records import Pixels
 
 # float64 (3, 3): a homography between normalised coordinates, -1 to 1 from the centre (x, y).
@@ -17,7 +19,7 @@ Matrix: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 _PROBES = 48
-# In pixels of a grid: how far a map may lead off its rows and columns that is called straight.
+# By how many pixels of a grid a map may lead off its rows and columns that is called straight.
 _STRAIGHT = 0.15
 
 
@@ -68,6 +70,16 @@ def _inside(places: NDArray[np.float64]) -> Mask:
 
 
 @dataclass(frozen=True, slots=True)
+class Straight:
+    """orientation: a place in ORIENTATIONS. box: left, top, right, bottom of what lies under a grid
+    in the picture turned to that orientation, in its normalised coordinates.
+    """
+
+    orientation: int
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """width x height pixels over a box of the first picture (normalised coordinates)."""
 
@@ -99,26 +111,45 @@ class Grid:
             ]
         )
 
-    def is_straight(self, picture: Examined, matrix: Matrix) -> bool:
-        """Whether rows and columns of the grid are rows and columns of the picture, in order."""
-        scale = np.diag([picture.width / 2, picture.height / 2, 1.0])
-        corners = mapped(scale @ matrix @ self.to_first, self._corners).reshape(2, 2, 2)
+    def straight(self, matrix: Matrix, most: float = _STRAIGHT) -> "Straight | None":
+        """How rows and columns of the grid lie along sides of the second picture, if they do.
+
+        most: by how many pixels of the grid its corners may be off.
+        """
+        number = nearest_orientation(matrix)
+        to_turned = np.linalg.inv(TURN_MATRICES[number]) @ matrix @ self.to_first
+        corners = mapped(to_turned, self._corners).reshape(2, 2, 2)
         (left, right), (top, bottom) = corners[0].mean(axis=0), corners[1].mean(axis=1)
-        pixel = (right - left) / self.width, (bottom - top) / self.height
-        if min(pixel) <= 0:
-            return False
-        off = max(
-            np.ptp(corners[0], axis=0).max() / pixel[0], np.ptp(corners[1], axis=1).max() / pixel[1]
+        if right <= left or bottom <= top:
+            return None
+        across = np.ptp(corners[0], axis=0).max() / (right - left) * self.width
+        down = np.ptp(corners[1], axis=1).max() / (bottom - top) * self.height
+        if max(across, down) > 2 * most:
+            return None
+        return Straight(number, (float(left), float(top), float(right), float(bottom)))
+
+    def straightened(self, matrix: Matrix) -> Matrix:
+        """The nearest map that leads along the sides of the second picture, in its orientation."""
+        turn = TURN_MATRICES[nearest_orientation(matrix)]
+        steps = np.linspace(0.0, 1.0, 5)
+        across, down = np.meshgrid(steps * self.width, steps * self.height)
+        places = np.stack([across.ravel(), down.ravel()])
+        there = mapped(np.linalg.inv(turn) @ matrix @ self.to_first, places)
+        (scale_x, left), (scale_y, top) = (
+            np.polyfit(one, other, 1) for one, other in zip(places, there, strict=True)
         )
-        return bool(off < 2 * _STRAIGHT)
+        to_turned = np.array([[scale_x, 0, left], [0, scale_y, top], [0, 0, 1]])
+        level: Matrix = turn @ to_turned @ np.linalg.inv(self.to_first)
+        return level
 
     def render(
-        self, picture: Examined, matrix: Matrix, *, grey: bool, straight: bool = False
+        self, picture: Examined, matrix: Matrix, straight: "Straight | None", *, grey: bool
     ) -> Pixels:
         """The picture under every pixel of the grid, uint8 (h, w) or (h, w, 3).
 
         matrix: from the first picture's normalised coordinates to those of this picture.
-        straight: as `is_straight` said; both pictures must be sampled alike to be compared.
+        straight: likewise, None for both pictures unless it is known for both: to be compared they
+        must be sampled alike.
         """
         to_picture = matrix @ self.to_first
         # How many grid pixels a unit of the picture's normalised width is shown by, at the centre.
@@ -127,13 +158,10 @@ class Grid:
         moved = (steps[:, 1:] - steps[:, :1]) * [[picture.width], [picture.height]]
         pixels_a_step = max(float(np.sqrt(abs(np.linalg.det(moved)))), 1e-6)
         image, width, height = picture.level(picture.width / 2 / pixels_a_step, grey=grey)
+        if straight is not None:
+            return self._resized(image, width, height, straight)
         scale = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
         full = scale @ to_picture
-        if straight:
-            corners = mapped(full, self._corners).reshape(2, 2, 2)
-            (left, right), (top, bottom) = corners[0].mean(axis=0), corners[1].mean(axis=1)
-            spans = _Span(left, right, self.width, width), _Span(top, bottom, self.height, height)
-            return _resized(image, *spans)
         full = full / full[2, 2]
         size = (self.width, self.height)
         places = full.ravel()[:8].tolist()
@@ -141,11 +169,43 @@ class Grid:
             image.transform(size, Image.Transform.PERSPECTIVE, places, Image.Resampling.BILINEAR)
         )
 
+    def _resized(
+        self, image: Image.Image, width: float, height: float, straight: "Straight"
+    ) -> Pixels:
+        """Where the grid leaves the image, its nearest pixels are repeated."""
+        orientation = ORIENTATIONS[straight.orientation]
+        if orientation.transposed:
+            width, height = height, width
+        image = turned(image, orientation)
+        left, top, right, bottom = ((place + 1) / 2 for place in straight.box)
+        # Halved to a fraction, the image has its last pixel first where it is mirrored.
+        before = (image.width - width) * orientation.mirrored
+        above = (image.height - height) * orientation.upside_down
+        across = _Span(left * width, right * width, self.width, width, before)
+        down = _Span(top * height, bottom * height, self.height, height, above)
+        (first, end), (upper, lower) = across.inside, down.inside
+        shown = np.asarray(
+            image.resize(
+                (end - first, lower - upper),
+                Image.Resampling.BILINEAR,
+                box=(across.place(first), down.place(upper), across.place(end), down.place(lower)),
+            )
+        )
+        beyond = [(upper, self.height - lower), (first, self.width - end)]
+        if not any(map(any, beyond)):
+            return shown
+        return np.pad(shown, beyond + [(0, 0)] * (shown.ndim - 2), mode="edge")
+
     @property
     def _corners(self) -> NDArray[np.float64]:
         """Upper left, upper right, lower left, lower right, float64 (2, 4)."""
         right, bottom = float(self.width), float(self.height)
         return np.array([[0, right, 0, right], [0, 0, bottom, bottom]])
+
+    @property
+    def as_straight(self) -> Straight:
+        """How the grid lies on the first picture."""
+        return Straight(0, self.box)
 
     def seen(self, matrix: Matrix, patch: int) -> Mask:
         """Patches that lie wholly inside the second picture, bool (rows, columns)."""
@@ -163,12 +223,16 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Along one axis: `count` pixels of a grid lie from `start` to `end` of `length` pixels."""
+    """Along one axis: `count` pixels of a grid lie from `start` to `end` of `length` pixels.
+
+    These begin at pixel `offset` of an image, to fractions.
+    """
 
     start: float
     end: float
     count: int
     length: float
+    offset: float
 
     @property
     def inside(self) -> tuple[int, int]:
@@ -180,17 +244,4 @@ class _Span:
 
     def place(self, pixel: int) -> float:
         place = self.start + (self.end - self.start) * pixel / self.count
-        return min(max(place, 0.0), self.length)
-
-
-def _resized(image: Image.Image, across: _Span, down: _Span) -> Pixels:
-    """The pixels of the grid that the image fills, and beyond them the nearest ones again."""
-    (left, right), (top, bottom) = across.inside, down.inside
-    box = across.place(left), down.place(top), across.place(right), down.place(bottom)
-    shown = np.asarray(
-        image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=box)
-    )
-    beyond = [(top, down.count - bottom), (left, across.count - right)]
-    if not any(map(any, beyond)):
-        return shown
-    return np.pad(shown, beyond + [(0, 0)] * (shown.ndim - 2), mode="edge")
+        return min(max(place, 0.0), self.length) + self.offset
