@@ -8,7 +8,7 @@ import numpy as np
 from mmsearch.dedup.comparison.changes import Change
 from mmsearch.dedup.comparison.colour import ColourChange
 from mmsearch.dedup.comparison.examined import Examined
-from mmsearch.dedup.comparison.judging import Judgement, Measures, judge, measure, tilt
+from mmsearch.dedup.comparison.judging import Judgement, Measures, hopeless, judge, measure, tilt
 from mmsearch.dedup.comparison.registering import Laid, register
 from mmsearch.dedup.comparison.rendering import Matrix
 from mmsearch.dedup.comparison.turns import TURN_MATRICES, nearest_orientation
@@ -49,9 +49,13 @@ class PairComparison:
 def compare_examined(first: Examined, second: Examined) -> PairComparison:
     """Tries the likeliest ways to lay one over the other; the best judgement counts."""
     best: PairComparison | None = None
+    least: PairComparison | None = None
     for matrix in _hypotheses(first, second):
         laid = register(first, second, matrix)
         if laid is None:
+            continue
+        if reason := hopeless(laid):
+            least = least or unrelated(reason)
             continue
         found = measure(first, second, laid)
         judgement, reason = judge(first, second, laid, found)
@@ -60,7 +64,7 @@ def compare_examined(first: Examined, second: Examined) -> PairComparison:
             best = compared
         if judgement != "different":
             break
-    return best or unrelated("neither can be laid over the other")
+    return best or least or unrelated("neither can be laid over the other")
 
 
 def _rank(compared: PairComparison) -> tuple[bool, float]:

@@ -122,6 +122,24 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     )
 
 
+def hopeless(laid: Laid) -> str:
+    """Why no measuring is needed to call the two different; '' where it is."""
+    if reason := _not_nested(laid):
+        return reason
+    torn = float(torn_patches(laid.blocks, laid.seen).sum() / max(int(laid.seen.sum()), 1))
+    if torn > _MOST_CHANGED + _WATERMARK_STRAY:
+        return f"{torn:.0%} of the area shows something else"
+    return ""
+
+
+def _not_nested(laid: Laid) -> str:
+    whole = max(laid.overlap.first_share, laid.overlap.second_share)
+    tilted = abs(tilt(laid.matrix)) > _TILTED_DEGREES
+    if whole < (_NESTED_TILTED if tilted else _NESTED):
+        return f"each shows something of its own ({whole:.0%} of one is shared)"
+    return ""
+
+
 def _off_both(one: Pixels, two: Pixels) -> Mask | None:
     first = page_of(one)
     second = page_of(two) if first is not None else None
@@ -162,9 +180,12 @@ def _content(one: Floats, two: Floats) -> Mask:
 
 def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tuple[Judgement, str]:
     """The judgement, and for different pictures the reason, for people."""
-    if reason := _different(laid, found):
+    if reason := _different(found):
         return "different", reason
-    fine = lay(first, second, laid.matrix, side=_FINE_SIDE, radius=_FINE_RADIUS)
+    until = _TORN if found.off_paper is None else 1.0
+    fine = lay(
+        first, second, refined(laid), side=_FINE_SIDE, radius=_FINE_RADIUS, until=until
+    )
     if fine is None:
         return "different", "they share too little"
     details = _details(fine, laid, found)
@@ -235,12 +256,8 @@ def _covered(fine: Laid, laid: Laid, found: Measures) -> Mask:
     return covered
 
 
-def _different(laid: Laid, found: Measures) -> str:
+def _different(found: Measures) -> str:
     """Why the two are different pictures; '' where nothing says so."""
-    whole = max(laid.overlap.first_share, laid.overlap.second_share)
-    tilted = abs(tilt(laid.matrix)) > _TILTED_DEGREES
-    if whole < (_NESTED_TILTED if tilted else _NESTED):
-        return f"each shows something of its own ({whole:.0%} of one is shared)"
     if found.telling < _FEWEST_TELLING:
         return "there is too little to see in them"
     watermark = found.one_sided >= _WATERMARK_SIDED

@@ -26,7 +26,7 @@ _FIRST_SIDE, _FIRST_RADIUS, _LIES_WELL = 128, 2, 0.85
 # In pixels of the grid; a share of the contrast.
 _SETTLED, _HOPELESS = 0.4, 0.15
 # What a fit leads off rows and columns by less, as a share of the side, is taken for its noise.
-_STRAIGHT_SHARE = 0.0015
+_STRAIGHT_SHARE, _EXACTLY = 0.0015, 1e-6
 _FEWEST_PATCHES = 6
 _PROJECTIVE_PATCHES = 40
 _LEAST_AREA = 0.04
@@ -50,9 +50,17 @@ class Laid:
 
 
 def lay(
-    first: Examined, second: Examined, matrix: Matrix, *, side: int, radius: int
+    first: Examined,
+    second: Examined,
+    matrix: Matrix,
+    *,
+    side: int,
+    radius: int,
+    until: float = 1.0,
 ) -> Laid | None:
-    """None where the two hardly share anything."""
+    """None where the two hardly share anything. side: of the grid. radius, until: of the search for
+    patches, see `match_blocks`.
+    """
     overlap = overlap_of(matrix)
     if min(overlap.first_share, overlap.second_share) < _LEAST_AREA:
         return None
@@ -64,7 +72,7 @@ def lay(
     if min(grid.width, grid.height) < 2 * PATCH:
         return None
     one, two = (_smoothed(each) for each in render_both(first, second, grid, matrix, grey=True))
-    blocks = match_blocks(one, two, radius=radius, floor=NOISE)
+    blocks = match_blocks(one, two, radius=radius, floor=NOISE, until=until)
     return Laid(grid.seen(matrix, PATCH), blocks, grid, overlap, matrix)
 
 
@@ -95,7 +103,8 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
     """The two as they lie on each other after refinement; None where there is no hope."""
     laid = lay(first, second, matrix, side=_FIRST_SIDE, radius=_FIRST_RADIUS)
     if laid is not None and matched_share(laid) >= _LIES_WELL:
-        matrix = refined(laid)
+        step = _fitted(laid)
+        matrix = matrix if step is None else _after(step, laid)
         near = lay(first, second, matrix, side=SIDE, radius=_RADIUS)
         if near is not None and matched_share(near) >= _LIES_WELL:
             return near
@@ -122,8 +131,11 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
 
 def refined(laid: Laid) -> Matrix:
     """The map after one more fit on this grid."""
-    step = _fitted(laid)
-    return laid.matrix if step is None else _after(step, laid)
+    straight = laid.grid.straight(laid.matrix, _EXACTLY) is not None
+    step = _fitted(laid, straight=straight)
+    if step is None:
+        return laid.matrix
+    return _moved(laid, step) if straight else _after(step, laid)
 
 
 def _after(step: Matrix, laid: Laid) -> Matrix:
@@ -132,7 +144,7 @@ def _after(step: Matrix, laid: Laid) -> Matrix:
     most = _STRAIGHT_SHARE * max(laid.grid.width, laid.grid.height)
     if laid.grid.straight(matrix, most) is None:
         return matrix
-    if laid.grid.straight(laid.matrix) is None:
+    if laid.grid.straight(laid.matrix, _EXACTLY) is None:
         return laid.grid.straightened(matrix)
     straight_step = _fitted(laid, straight=True)
     return matrix if straight_step is None else _moved(laid, straight_step)
