@@ -14,7 +14,7 @@ from mmsearch.dedup.comparison.changes import Change, find_changes, one_sidednes
 from mmsearch.dedup.comparison.colour import Colours, compare_colours
 from mmsearch.dedup.comparison.examined import Examined
 from mmsearch.dedup.comparison.pages import page_of
-from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast, lay, refined
+from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast, lay, refined, render_both
 from mmsearch.dedup.comparison.rendering import Mask, Matrix
 from mmsearch.records import Floats, Pixels
 
@@ -81,11 +81,11 @@ class Measures:
 
 def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     """Compares the structure of the patches and their colours where both pictures show them."""
-    one, two = render_both(first, second, laid)
+    one, two = render_both(first, second, laid.grid, laid.matrix, grey=False)
     blocks, seen = laid.blocks, laid.seen
     weight = contrast(blocks) * seen
     slack = np.float32(0.35) * np.maximum(blocks.contrast_first, blocks.contrast_second)
-    means = [patch_means(each.astype(np.float32)) for each in (one, two)]
+    means = [patch_means(each) for each in (one, two)]
     shown = seen & _content(means[0], means[1])
     colours = compare_colours(
         means[0][seen], means[1][seen], shown[seen].astype(np.float32), slack[seen]
@@ -122,20 +122,31 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     )
 
 
+def hopeless(laid: Laid) -> str:
+    """Why no measuring is needed to call the two different; '' where it is."""
+    if reason := _not_nested(laid):
+        return reason
+    torn = float(torn_patches(laid.blocks, laid.seen).sum() / max(int(laid.seen.sum()), 1))
+    if torn > _MOST_CHANGED + _WATERMARK_STRAY:
+        return f"{torn:.0%} of the area shows something else"
+    return ""
+
+
+def _not_nested(laid: Laid) -> str:
+    whole = max(laid.overlap.first_share, laid.overlap.second_share)
+    tilted = abs(tilt(laid.matrix)) > _TILTED_DEGREES
+    if whole < (_NESTED_TILTED if tilted else _NESTED):
+        return f"each shows something of its own ({whole:.0%} of one is shared)"
+    return ""
+
+
 def _off_both(one: Pixels, two: Pixels) -> Mask | None:
-    pages = page_of(one), page_of(two)
-    if pages[0] is None or pages[1] is None:
+    first = page_of(one)
+    second = page_of(two) if first is not None else None
+    if first is None or second is None:
         return None
-    off: Mask = pages[0].off_paper | pages[1].off_paper
+    off: Mask = first.off_paper | second.off_paper
     return off
-
-
-def render_both(first: Examined, second: Examined, laid: Laid) -> tuple[Pixels, Pixels]:
-    """The two on their common grid, uint8 (h, w, 3) each."""
-    return (
-        laid.grid.render(first, np.eye(3), grey=False),
-        laid.grid.render(second, laid.matrix, grey=False),
-    )
 
 
 def torn_patches(blocks: Blocks, seen: Mask) -> Mask:
@@ -169,9 +180,12 @@ def _content(one: Floats, two: Floats) -> Mask:
 
 def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tuple[Judgement, str]:
     """The judgement, and for different pictures the reason, for people."""
-    if reason := _different(laid, found):
+    if reason := _different(found):
         return "different", reason
-    fine = lay(first, second, laid.matrix, side=_FINE_SIDE, radius=_FINE_RADIUS)
+    until = _TORN if found.off_paper is None else 1.0
+    fine = lay(
+        first, second, refined(laid), side=_FINE_SIDE, radius=_FINE_RADIUS, until=until
+    )
     if fine is None:
         return "different", "they share too little"
     details = _details(fine, laid, found)
@@ -242,12 +256,8 @@ def _covered(fine: Laid, laid: Laid, found: Measures) -> Mask:
     return covered
 
 
-def _different(laid: Laid, found: Measures) -> str:
+def _different(found: Measures) -> str:
     """Why the two are different pictures; '' where nothing says so."""
-    whole = max(laid.overlap.first_share, laid.overlap.second_share)
-    tilted = abs(tilt(laid.matrix)) > _TILTED_DEGREES
-    if whole < (_NESTED_TILTED if tilted else _NESTED):
-        return f"each shows something of its own ({whole:.0%} of one is shared)"
     if found.telling < _FEWEST_TELLING:
         return "there is too little to see in them"
     watermark = found.one_sided >= _WATERMARK_SIDED
