@@ -1,15 +1,11 @@
 """Which member of each group stays, where the rules ask for the original.
 
-Of many copies only a few can be the original: the largest set of files that are one image with the
-centre says what the picture is, and of these the ones with most detail are weighed against each
-other. Small groups are weighed whole.
+All members of a group are weighed against each other. Of the largest groups only those are that are
+one image with the centre.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, on_every_core, read_indexed
@@ -19,15 +15,10 @@ from mmsearch.dedup.originals import Candidate, Choice, RegistrationFacts, choos
 from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 
-# Duels grow with the square of the candidates.
-_CANDIDATES = 6
-_WHOLE_GROUP = 4
-# Of a group, how many files must be one image for the rest to be versions of it.
+# Each candidate is decoded in full.
+_CANDIDATES = 16
+# Of a large group, how many files must be one image for the rest to be versions of it.
 _MAJORITY, _FEWEST = 0.3, 3
-# Others of one size that say which detail is shared, and how much less of it another one may share.
-_PEERS, _APART = 2, 0.12
-# Of the most pixels among the candidates; below, others hold more detail for sure.
-_PIXELS = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +47,7 @@ class Keeping:
         Nothing where no file can be read.
         """
         chosen = [self._candidates(group) for group in groups]
-        pairs = [(places[0], place) for places in chosen for place in places[1:]]
+        pairs = [pair for places in chosen for pair in self._missing(places)]
         self.comparer.prepare(pairs, "comparing candidates")
         races = [self._race(places) for places in chosen]
         choices = self._choices(races)
@@ -84,33 +75,31 @@ class Keeping:
         for place in sorted(group, key=lambda place: self.items[place].key):
             first.setdefault(self.items[place].image_hash, place)
         places = list(first.values())
-        if len(places) <= _WHOLE_GROUP:
+        if len(places) <= _CANDIDATES:
             return places
         centre = max(places, key=lambda place: (self._same_as(place, places), -place))
-        upright = self._upright(centre, places)
         same = [place for place in places if self._same(centre, place)]
         if len(same) >= max(_MAJORITY * len(places), _FEWEST):
             places = same
-        standing = [place for place in places if place in upright]
-        places = standing if len(standing) > 1 else places
-        most = max(self._pixels(place) for place in places)
-        places = [place for place in places if self._pixels(place) >= _PIXELS * most]
         places.sort(key=lambda place: (-self.items[place].size, self.items[place].key))
         return places[:_CANDIDATES]
 
-    def _upright(self, centre: int, places: Sequence[int]) -> set[int]:
-        """The places that are turned as most of the group are; edits seldom turn a picture."""
-        turns = {centre: 0}
-        for place in places:
-            found = None if place == centre else self.comparer.known(centre, place)
-            if found is not None and found.judgement != "different":
-                turns[place] = found.orientation
-        counts = Counter(turns.values())
-        most = max(counts, key=lambda turn: (counts[turn], -turn))
-        return {place for place, turn in turns.items() if turn == most}
+    def _missing(self, places: Sequence[int]) -> list[tuple[int, int]]:
+        """Pairs to compare, so that all places are connected: with the place that has most links."""
+        links = {place: [other for other in places if self._linked(place, other)]
+                 for place in places}  # fmt: skip
+        hub = max(places, key=lambda place: (len(links[place]), -place))
+        reached, waiting = {hub}, [hub]
+        while waiting:
+            for other in links[waiting.pop()]:
+                if other not in reached:
+                    reached.add(other)
+                    waiting.append(other)
+        return [(hub, place) for place in places if place not in reached]
 
-    def _pixels(self, place: int) -> int:
-        return self.items[place].width * self.items[place].height
+    def _linked(self, one: int, two: int) -> bool:
+        found = None if one == two else self.comparer.known(one, two)
+        return found is not None and found.judgement != "different"
 
     def _same_as(self, place: int, places: Sequence[int]) -> int:
         return sum(self._same(place, other) for other in places)
@@ -142,38 +131,6 @@ def _facts(found: PairComparison) -> RegistrationFacts:
     )
 
 
-def _in_agreement(read: list[tuple[int, Candidate]]) -> list[tuple[int, Candidate]]:
-    """The candidates whose fine detail the others of their size share.
-
-    All copies come from the original, so its detail is in each of them, as far as it was kept.
-    Grain that was added, and what blur left, is in none of the others.
-    """
-    shared: dict[int, float] = {}
-    for number, candidate in read:
-        peers = [
-            _detail_correlation(candidate, other)
-            for _, other in read
-            if other is not candidate and other.close.shape == candidate.close.shape
-        ]
-        if len(peers) >= _PEERS:
-            shared[number] = float(np.mean(peers))
-    best = max(shared.values(), default=0.0)
-    kept = [(number, each) for number, each in read if shared.get(number, best) >= best - _APART]
-    return kept or read
-
-
-def _detail_correlation(one: Candidate, other: Candidate) -> float:
-    """Correlation of the second differences of luminance, of pictures on one grid of pixels."""
-    details = []
-    for candidate in (one, other):
-        levels = candidate.close.astype(np.float32)
-        detail = 4 * levels[1:-1, 1:-1] - levels[2:, 1:-1] - levels[:-2, 1:-1]
-        detail -= levels[1:-1, 2:] + levels[1:-1, :-2]
-        details.append(detail - detail.mean() if detail.size else detail)
-    power = float(np.linalg.norm(details[0]) * np.linalg.norm(details[1]))
-    return float((details[0] * details[1]).sum()) / power if power else 0.0
-
-
 def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
     """None where no two of the files can be read and compared."""
     read: list[tuple[int, Candidate]] = []
@@ -186,7 +143,6 @@ def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
         read.append((number, candidate))
     if not read:
         return None
-    read = _in_agreement(read)
     place = {number: at for at, (number, _) in enumerate(read)}
     facts = {
         (place[one], place[two]): found
