@@ -6,7 +6,7 @@ one of each → keypoint proposals ┘
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +46,8 @@ class PictureGroups:
             verifier = Verifier(self.grouping.items, self.comparer, exact)
             clusters = self._with_proposals(verifier.verified(places, chosen), verifier)
         else:
-            clusters = [self._cluster(group) for group in places]
-        orders = self._orders(clusters)
+            clusters = self._clusters(places, (), exact)
+        orders = self._orders(clusters, exact)
         self.comparer.prepare(
             [
                 (order[0], place)
@@ -61,11 +61,13 @@ class PictureGroups:
         made = [self._group(order, reason, exact) for order, reason in orders]
         return [group for group in made if self.grouping.spans(group)]
 
-    def _orders(self, clusters: Sequence[Cluster]) -> list[tuple[list[int], str]]:
+    def _orders(
+        self, clusters: Sequence[Cluster], exact: Collection[tuple[int, int]]
+    ) -> list[tuple[list[int], str]]:
         """Each group with the one to keep first, and why."""
         items, rules = self.grouping.items, self.grouping.rules
         if rules.wants_original and clusters:
-            likely = Keeping(items, self.comparer).originals(clusters)
+            likely = Keeping(items, self.comparer, exact).originals(clusters)
         else:
             likely = [((), "") for _ in clusters]
         orders = []
@@ -106,17 +108,34 @@ class PictureGroups:
             together[root].append(place)
         places = [group for group in together.values() if len(group) > 1]
         scores = np.ones(len(confirmed), np.float32)
-        size = {cluster.centre: len(cluster.places) for cluster in clusters}
-        return [
-            self._cluster(group, size)
-            for group in self.grouping.not_duplicates.split(places, confirmed, scores)
-        ]
+        split = self.grouping.not_duplicates.split(places, confirmed, scores)
+        return self._clusters(split, clusters, confirmed.tolist())
 
-    def _cluster(self, group: Sequence[int], size: Mapping[int, int] | None = None) -> Cluster:
-        """size: of clusters that became this one, by their centres; the largest one's is taken."""
-        likely = likely_originals_first(group, self.grouping.items)
-        centre = max(likely, key=lambda place: (size or {}).get(place, 0))
-        return Cluster(centre, tuple(sorted(group)))
+    def _clusters(
+        self,
+        groups: Iterable[Sequence[int]],
+        parts: Iterable[Cluster],
+        bonds: Iterable[Sequence[int]],
+    ) -> list[Cluster]:
+        """groups: places. parts: clusters that became these; each group's largest gives its centre.
+
+        bonds: pairs of places beside those of the parts.
+        """
+        part_of = {part.centre: part for part in parts}
+        others: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for one, two in bonds:
+            others[one].append((one, two))
+        made = []
+        for group in groups:
+            own = [part_of[place] for place in group if place in part_of]
+            first = likely_originals_first(group, self.grouping.items)[0]
+            centre = max(own, key=lambda part: len(part.places)).centre if own else first
+            every = [bond for part in own for bond in part.bonds]
+            every += [bond for place in group for bond in others[place]]
+            inside = set(group)
+            kept = tuple((one, two) for one, two in every if one in inside and two in inside)
+            made.append(Cluster(centre, tuple(sorted(group)), kept))
+        return made
 
     def _group(
         self, places: Sequence[int], reason: str, exact: dict[tuple[int, int], Pair]
