@@ -27,7 +27,7 @@ _CELLS: Final = 32
 
 
 def shown_alike(contestants: Sequence[Contestant]) -> list[int]:
-    """For each contestant how many show the same area, proportions, tones and marks, with itself."""
+    """How many show the same area, proportions, tones and marks as each contestant, with itself."""
     corners = np.stack([each.layer.corners for each in contestants])
     sides = np.ptp(corners, axis=1).max(axis=1)
     apart = np.linalg.norm(corners[:, None] - corners[None], axis=3).max(axis=2)
