@@ -22,6 +22,8 @@ from mmsearch.dedup.thumbnails.greedy_matching import joined
 from mmsearch.progress import ProgressListener
 
 _EXACT = ("bytes", "pixels")
+# Of an image's area: what shares less of it with another may hold several such others.
+_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class PictureGroups:
             for one, two in pairs
             if self.grouping.allowed(Pair(min(one, two), max(one, two), "edited", 0.0, ""))
         ]
-        confirmed = np.array(verifier.confirmed(allowed), np.int64).reshape(-1, 2)
+        found = self._one_home_each(verifier.confirmed(allowed))
+        confirmed = np.array(found, np.int64).reshape(-1, 2)
         roots = joined(np.arange(len(items)), *confirmed.T)
         together: dict[int, list[int]] = defaultdict(list)
         for place, root in enumerate(roots[representative].tolist()):
@@ -110,6 +113,19 @@ class PictureGroups:
         scores = np.ones(len(confirmed), np.float32)
         split = self.grouping.not_duplicates.split(places, confirmed, scores)
         return self._clusters(split, clusters, confirmed.tolist())
+
+    def _one_home_each(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Without pairs that would join the parts of a collage: its largest part stays with it."""
+        kept, parts = list[tuple[int, int]](), dict[int, tuple[float, tuple[int, int]]]()
+        for one, two in pairs:
+            found = self.comparer.known(one, two)
+            shares = (1.0, 1.0) if found is None else (found.first_share, found.second_share)
+            share, whole = min(zip(shares, (one, two), strict=True))
+            if share >= _PART:
+                kept.append((one, two))
+            elif whole not in parts or share > parts[whole][0]:
+                parts[whole] = share, (one, two)
+        return kept + [pair for _, pair in parts.values()]
 
     def _clusters(
         self,
