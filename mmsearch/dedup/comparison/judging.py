@@ -183,9 +183,7 @@ def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tup
     if reason := _different(found):
         return "different", reason
     until = _TORN if found.off_paper is None else 1.0
-    fine = lay(
-        first, second, refined(laid), side=_FINE_SIDE, radius=_FINE_RADIUS, until=until
-    )
+    fine = lay(first, second, refined(laid), side=_FINE_SIDE, radius=_FINE_RADIUS, until=until)
     if fine is None:
         return "different", "they share too little"
     details = _details(fine, laid, found)
