@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,16 @@ def match_blocks(
     """first, second: float32 (h, w), sides multiples of PATCH. radius: largest shift in pixels.
 
     floor: the standard deviation of noise; patches with less contrast correlate by little. until:
-    patches that correlate by this much where they are, are not looked for elsewhere.
+    patches that correlate by this much where they are, or show no more than noise, are not looked
+    for elsewhere.
     """
     # Around zero, so that float32 keeps the small differences of large sums.
     middle = np.float32(first.mean())
     first, padded = first - middle, np.pad(second - middle, radius, mode="edge")
     if until < 1:
         unmoved = _found(_sums(first, padded[radius:-radius, radius:-radius]), floor)
-        rest = unmoved.correlation < until
+        contrast = np.maximum(unmoved.contrast_first, unmoved.contrast_second)
+        rest = (unmoved.correlation < until) & (contrast > floor)
         if rest.sum() < _FEW * rest.size:
             return _replaced(unmoved, rest, _found(_sums_at(rest, first, padded), floor))
     return _found(_sums(first, padded), floor)
@@ -156,7 +159,7 @@ def _products(first: Floats, bands: Floats) -> Floats:
 
     first: float32 (h, w). bands: as above → float32 (shifts, rows, columns).
     """
-    height, width = first.shape
+    width = first.shape[1]
     patches = first.reshape(-1, PATCH, width)
     strips = np.stack(
         [
@@ -194,10 +197,17 @@ def _averaging(side: int) -> Floats:
     return sums
 
 
+def patch_sums(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[Any]:
+    """(h, w, …) → (h / PATCH, w / PATCH, …): sums over patches, of the type given."""
+    height, width, *rest = values.shape
+    strips = values.reshape(height // PATCH, PATCH, width, *rest).sum(axis=1, dtype=dtype)
+    sums: NDArray[Any] = strips.reshape(len(strips), width // PATCH, PATCH, *rest).sum(
+        axis=2, dtype=dtype
+    )
+    return sums
+
+
 def patch_means(pixels: Pixels) -> Floats:
     """uint8 (h, w, 3) → float32 (h / PATCH, w / PATCH, 3)."""
-    height, width = pixels.shape[:2]
-    strips = pixels.reshape(height // PATCH, PATCH, -1).sum(axis=1, dtype=np.uint16)
-    sums = strips.reshape(len(strips), width // PATCH, PATCH, 3).sum(axis=2, dtype=np.uint16)
-    means: Floats = sums / _AREA
+    means: Floats = patch_sums(pixels, np.uint16) / _AREA
     return means

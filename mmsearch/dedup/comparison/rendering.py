@@ -20,7 +20,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 _PROBES = 48
 # By how many pixels of a grid a map may lead off its rows and columns that is called straight.
-_STRAIGHT = 0.15
+_STRAIGHT, _EXACTLY = 0.15, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,40 @@ class Overlap:
 
 def overlap_of(matrix: Matrix) -> Overlap:
     """Shares are 0 where the two do not meet."""
+    straight = _straight_overlap(matrix)
+    if straight is not None:
+        return straight
     places = _probes()
     inside = _inside(mapped(matrix, places))
     back = _inside(mapped(np.linalg.inv(matrix), places))
     if not inside.any():
-        return Overlap(0.0, 0.0, (-1.0, -1.0, 1.0, 1.0))
+        return _NO_OVERLAP
     half = 1 / _PROBES
     left, top = places[:, inside].min(axis=1) - half
     right, bottom = places[:, inside].max(axis=1) + half
     box = (float(left), float(top), float(right), float(bottom))
     return Overlap(float(inside.mean()), float(back.mean()), box)
+
+
+def _straight_overlap(matrix: Matrix) -> Overlap | None:
+    """What two rectangles share; None unless the sides of one lie along those of the other."""
+    (a, b, x), (c, d, y), (g, h, _) = (matrix / matrix[2, 2]).tolist()
+    if max(abs(g), abs(h), min(max(abs(b), abs(c)), max(abs(a), abs(d)))) > _EXACTLY:
+        return None
+    if abs(a) < abs(b):
+        # A quarter turn: the first's columns are the second's rows.
+        a, d, x, y = c, b, y, x
+    if min(abs(a), abs(d)) < _EXACTLY:
+        return None
+    spans = []
+    for scale, offset in ((a, x), (d, y)):
+        ends = sorted([(-1 - offset) / scale, (1 - offset) / scale])
+        spans.append((max(ends[0], -1.0), min(ends[1], 1.0)))
+    (left, right), (top, bottom) = spans
+    if right <= left or bottom <= top:
+        return _NO_OVERLAP
+    share = (right - left) * (bottom - top) / 4
+    return Overlap(share, min(share * abs(a * d), 1.0), (left, top, right, bottom))
 
 
 def mapped(matrix: Matrix, places: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -67,6 +91,9 @@ def _probes() -> NDArray[np.float64]:
 def _inside(places: NDArray[np.float64]) -> Mask:
     inside: Mask = np.abs(places).max(axis=0) < 1
     return inside
+
+
+_NO_OVERLAP = Overlap(0.0, 0.0, (-1.0, -1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
