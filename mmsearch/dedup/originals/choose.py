@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmsearch.dedup.originals.colours import agreement_with_others
 from mmsearch.dedup.originals.contestant import Contestant, Sign
 from mmsearch.dedup.originals.duel import duel
 from mmsearch.dedup.originals.evidence import Candidate
@@ -17,6 +18,8 @@ _MOST = 12.0
 # Weight of showing the image as e times as many members do, and the most that this may weigh: less
 # than showing the whole of it.
 _VOTE, _MOST_VOTES = 2.0, 5.0
+# For each other file whose tones one of two has and the other has not.
+_SUPPORT, _MOST_SUPPORT = 1.2, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,18 @@ class _Duels:
         self.contestants = contestants
         self._votes = shown_alike(contestants)
         self.signs: dict[tuple[int, int], list[Sign]] = {}
+        self.support = agreement_with_others([each.layer for each in contestants])
 
     def margin(self, one: int, two: int) -> float:
         """Above 0 where `one` is nearer to the source than `two`."""
         pair = min(one, two), max(one, two)
         if pair not in self.signs:
-            found = duel(self.contestants[pair[0]], self.contestants[pair[1]])
-            self.signs[pair] = [*found, *self._majority(*pair)]
+            support = _SUPPORT * (self.support[pair[0]] - self.support[pair[1]])
+            self.signs[pair] = [
+                *duel(self.contestants[pair[0]], self.contestants[pair[1]]),
+                Sign("support", float(np.clip(support, -_MOST_SUPPORT, _MOST_SUPPORT))),
+                *self._majority(*pair),
+            ]
         total = sum(sign.weight for sign in self.signs[pair])
         return float(np.clip(total, -_MOST, _MOST)) * (1 if one == pair[0] else -1)
 

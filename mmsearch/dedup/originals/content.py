@@ -25,6 +25,8 @@ _FITTED: Final = 5000
 _FLAT: Final = 2.5
 # By how many levels a mark changes the mean of a place.
 _SHIFT: Final = 8.0
+# Below, on a place of 4 x 4 pixels, there is none.
+_SHIFT_AT_ALL: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,10 @@ class Surroundings:
 def surroundings(larger: Layer, smaller: Layer) -> Surroundings:
     """What `larger` shows outside of `smaller`; each side of `smaller` is judged by itself."""
     found = {"scene": 0.0, "foreign": 0.0, "blank": 0.0}
+    if np.abs(larger.corners - smaller.corners).max() < _THIN * np.sqrt(_area(smaller.corners)):
+        return Surroundings(**found)
     beyond = larger.shown & ~_filled(smaller)
     area = max(_area(smaller.corners), 1.0)
-    luminance = larger.colours.mean(axis=2)
     centre = smaller.corners.mean(axis=0)
     height, width = beyond.shape
     y, x = np.mgrid[0:height, 0:width] + 0.5
@@ -60,7 +63,7 @@ def surroundings(larger: Layer, smaller: Layer) -> Surroundings:
         share = float((beyond & outside).sum()) / area
         if share * area / length < max(_THIN * np.sqrt(area), 2.0):
             continue
-        kind = _kind_of_border(larger, luminance, one, two, normal)
+        kind = _kind_of_border(larger, one, two, normal)
         if kind:
             found[kind] += share
     return Surroundings(**found)
@@ -68,7 +71,6 @@ def surroundings(larger: Layer, smaller: Layer) -> Surroundings:
 
 def _kind_of_border(
     layer: Layer,
-    luminance: Floats,
     one: NDArray[np.float64],
     two: NDArray[np.float64],
     normal: NDArray[np.float64],
@@ -90,9 +92,9 @@ def _kind_of_border(
         ],
         axis=-1,
     )
-    rows = np.clip(places[..., 1].astype(int), 0, luminance.shape[0] - 1)
-    columns = np.clip(places[..., 0].astype(int), 0, luminance.shape[1] - 1)
-    height, width = luminance.shape
+    height, width = layer.shown.shape
+    rows = np.clip(places[..., 1].astype(int), 0, height - 1)
+    columns = np.clip(places[..., 0].astype(int), 0, width - 1)
     within = (places >= 0).all(axis=-1) & (places[..., 0] < width) & (places[..., 1] < height)
     usable = (layer.shown[rows, columns] & within)[:5].all(axis=0)
     if usable.sum() < 6:
@@ -177,6 +179,8 @@ def marks(first: Layer, second: Layer) -> Marks:
     if shared.sum() < 400:
         return Marks(0.0, 0.0)
     one = as_other(first.colours, second.colours, shared)
+    if np.abs(_block_means((one - second.colours) * shared[..., None])).max() < _SHIFT_AT_ALL:
+        return Marks(0.0, 0.0)
     two = as_other(second.colours, first.colours, shared)
     difference = np.maximum(_beyond(one, second), _beyond(two, first)) * shared
     usual = float(np.median(difference[shared]))
@@ -203,6 +207,14 @@ def marks(first: Layer, second: Layer) -> Marks:
     )
     leaning = float(np.log(here[0] / here[1]) - np.log(usual_here[0] / usual_here[1]))
     return Marks(float(changed.sum() / shared.sum()), leaning)
+
+
+def _block_means(values: Floats) -> Floats:
+    """float32 (h, w, n) → float32 (h // 4, w // 4, n)."""
+    height, width = (length // 4 for length in values.shape[:2])
+    blocks = values[: height * 4, : width * 4].reshape(height, 4, width, 4, -1)
+    means: Floats = blocks.mean(axis=(1, 3))
+    return means
 
 
 def _beyond(colours: Floats, layer: Layer) -> Floats:

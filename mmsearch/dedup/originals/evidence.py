@@ -70,7 +70,7 @@ class Candidate:
     """A file of a group with the pixels that choosing needs.
 
     overview: uint8 (h, w, 3), the whole picture, its longer side at most OVERVIEW_SIDE.
-    close: uint8 (h, w), luminance of the middle at full size, sides at most CLOSE_SIDE.
+    close: uint8 (h, w, 3), the middle at full size, sides at most CLOSE_SIDE.
     corner: x and y of its top left pixel in the picture; a corner of the grid of a JPEG's blocks.
     """
 
@@ -98,8 +98,9 @@ def candidate_of(image: Image.Image, file: FileEvidence) -> Candidate:
     )
     close = image.crop((left, top, min(image.width, left + CLOSE_SIDE),
                         min(image.height, top + CLOSE_SIDE)))  # fmt: skip
-    luminance = close.convert("RGB").convert("L")
-    return Candidate(file, np.asarray(overview.convert("RGB")), np.asarray(luminance), (left, top))
+    return Candidate(
+        file, np.asarray(overview.convert("RGB")), np.asarray(close.convert("RGB")), (left, top)
+    )
 
 
 def _grid_start(file: FileEvidence) -> tuple[int, int]:

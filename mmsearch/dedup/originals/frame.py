@@ -20,7 +20,7 @@ from mmsearch.dedup.originals.registration_facts import (
 from mmsearch.records import Floats
 
 PairsOf: TypeAlias = Mapping[tuple[int, int], RegistrationFacts]
-CANVAS_SIDE: Final = 256
+CANVAS_SIDE: Final = 192
 # What a screenshot shows around a small picture need not be drawn to its edges.
 _MOST_AROUND: Final = 5.0
 SQUARE: Final = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
@@ -44,6 +44,7 @@ class Layer:
     colours: float32 (h, w, 3). shown: bool (h, w), where it has pixels.
     low, high: float32 (h, w, 3), the range of colours within a pixel of each.
     corners: float64 (4, 2), its corners in canvas pixels.
+    coarse: float32 (h // 8, w // 8, 3), means of 8 x 8 pixels; coarse_shown: bool, all of them shown.
     """
 
     colours: Floats
@@ -51,6 +52,8 @@ class Layer:
     low: Floats
     high: Floats
     corners: NDArray[np.float64]
+    coarse: Floats
+    coarse_shown: NDArray[np.bool_]
 
 
 def common_frame(count: int, pairs: PairsOf) -> Frame:
@@ -80,7 +83,7 @@ def lay_out(members: Sequence[Candidate], matrices: Sequence[Homography]) -> lis
     low, high = every.min(axis=0), every.max(axis=0)
     # Pixels of a canvas are square where those of the first member are.
     scale = CANVAS_SIDE / max((high - low) * aspect) * aspect
-    size = tuple(max(8, round(float(length))) for length in (high - low) * scale)
+    size = tuple(max(16, round(float(length))) for length in (high - low) * scale)
     to_frame = np.array([[1 / scale[0], 0, low[0]], [0, 1 / scale[1], low[1]], [0, 0, 1]])
     return [
         _layer(member, matrix @ to_frame, (size[0], size[1]), (corner - low) * scale)
@@ -118,4 +121,16 @@ def _layer(
         of(pixels, size=(3, 3, 1)).astype(np.float32)
         for of in (ndimage.minimum_filter, ndimage.maximum_filter)
     )
-    return Layer(pixels.astype(np.float32), shown, low, high, corners)
+    colours = pixels.astype(np.float32)
+    coarse, coarse_shown = (
+        _coarse(each) for each in (colours, shown[..., None].astype(np.float32))
+    )
+    return Layer(colours, shown, low, high, corners, coarse, coarse_shown[..., 0] == 1)
+
+
+def _coarse(values: Floats) -> Floats:
+    """Means of 8 x 8 pixels, float32 (h // 8, w // 8, n)."""
+    height, width = (length // 8 for length in values.shape[:2])
+    blocks = values[: height * 8, : width * 8].reshape(height, 8, width, 8, -1)
+    means: Floats = blocks.mean(axis=(1, 3))
+    return means

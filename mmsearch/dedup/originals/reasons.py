@@ -44,8 +44,8 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "no caption, logo or sticker on it"
         case "colour":
             return "full colour"
-        case "clipped":
-            return "tones not clipped"
+        case "support":
+            return "the others have its colours"
         case "source":
             return "others were saved from it"
         case "detail":
@@ -60,6 +60,8 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "not enlarged"
         case "sharper":
             return "sharper"
+        case "unaltered":
+            return "without added noise or sharpening"
         case "palette":
             return "not reduced to a palette"
         case "compression":

@@ -1,4 +1,4 @@
-"""How two pictures are turned, tilted or stretched, and what of their pixels lies in one place."""
+"""How two pictures are turned, tilted or stretched."""
 
 from typing import Final
 
@@ -6,55 +6,11 @@ import numpy as np
 
 from mmsearch.dedup.originals.evidence import Candidate
 from mmsearch.dedup.originals.registration_facts import Homography
-from mmsearch.records import Pixels
 
-# How far a registration may be off, in normalised coordinates, where sizes are equal.
-_OFF: Final = 0.025
 _STRETCH: Final = 0.03
 _TILT: Final = 0.8
 _WEDGE: Final = 0.035
 _PLAIN: Final = 2.5
-
-
-def same_place(
-    source: Candidate, made: Candidate, matrix: Homography
-) -> tuple[Pixels, Pixels] | None:
-    """Luminance of one place in both, laid as `made` is, from a corner of its grid of 8 x 8.
-
-    matrix: from the normalised coordinates of `source` to those of `made`. None where the sizes or
-    the registration leave more between them than a quarter turn or a mirror.
-    """
-    linear = matrix[:2, :2] / matrix[2, 2]
-    turn = np.round(linear)
-    if np.abs(linear - turn).max() > _OFF or np.abs(matrix[:2, 2] / matrix[2, 2]).max() > _OFF:
-        return None
-    if sorted(np.abs(turn).ravel()) != [0, 0, 1, 1] or np.abs(turn).sum(axis=0).max() != 1:
-        return None
-    pixels, corner = source.close, [*source.corner]
-    sides = [source.file.width, source.file.height]
-    if turn[0, 1]:
-        pixels, corner, sides = pixels.T, corner[::-1], sides[::-1]
-    if sides != [made.file.width, made.file.height]:
-        return None
-    for axis in (0, 1):
-        if turn[axis].sum() < 0:
-            pixels = np.flip(pixels, 1 - axis)
-            corner[axis] = sides[axis] - corner[axis] - pixels.shape[1 - axis]
-    return _overlap(pixels, corner, made)
-
-
-def _overlap(pixels: Pixels, corner: list[int], made: Candidate) -> tuple[Pixels, Pixels]:
-    """Both cut to what they share; the corner of `made` is on its grid."""
-    parts: list[list[slice]] = [[], []]
-    for axis in (0, 1):
-        start = max(corner[axis], made.corner[axis])
-        start += -(start - made.corner[axis]) % 8
-        stop = min(
-            corner[axis] + pixels.shape[1 - axis], made.corner[axis] + made.close.shape[1 - axis]
-        )
-        parts[0].append(slice(start - corner[axis], stop - corner[axis]))
-        parts[1].append(slice(start - made.corner[axis], stop - made.corner[axis]))
-    return pixels[parts[0][1], parts[0][0]], made.close[parts[1][1], parts[1][0]]
 
 
 def is_stretched(one: Candidate, two: Candidate, matrix: Homography) -> bool:
