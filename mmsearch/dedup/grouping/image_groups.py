@@ -103,8 +103,8 @@ class PictureGroups:
             for one, two in pairs
             if self.grouping.allowed(Pair(min(one, two), max(one, two), "edited", 0.0, ""))
         ]
-        found = self._one_home_each(verifier.confirmed(allowed))
-        confirmed = np.array(found, np.int64).reshape(-1, 2)
+        bonds = self._one_home_each(verifier.confirmed(allowed))
+        confirmed = np.array(bonds, np.int64).reshape(-1, 2)
         roots = joined(np.arange(len(items)), *confirmed.T)
         together: dict[int, list[int]] = defaultdict(list)
         for place, root in enumerate(roots[representative].tolist()):

@@ -17,7 +17,7 @@ from mmsearch.dedup.originals.reasons import reason_for
 _MOST = 12.0
 # Weight of showing the image as e times as many members do, and the most that this may weigh: less
 # than showing the whole of it.
-_VOTE, _MOST_VOTES = 2.0, 5.0
+_VOTE, _MOST_VOTES = 3.0, 8.0
 # For each other file whose tones one of two has and the other has not.
 _SUPPORT, _MOST_SUPPORT = 1.2, 3.0
 
