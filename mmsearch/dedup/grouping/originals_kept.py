@@ -7,6 +7,8 @@ one image with the centre.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, on_every_core, read_indexed
 from mmsearch.dedup.grouping.verification import Comparer
@@ -19,6 +21,8 @@ from mmsearch.media import MediaBounds
 _CANDIDATES = 16
 # Of a large group, how many files must be one image for the rest to be versions of it.
 _MAJORITY, _FEWEST = 0.3, 3
+# Of one of two pictures, how much the other shows where their registration is to be relied on.
+_NESTED = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,11 @@ class Keeping:
 
     def _linked(self, one: int, two: int) -> bool:
         found = None if one == two else self.comparer.known(one, two)
-        return found is not None and found.judgement != "different"
+        return (
+            found is not None
+            and found.judgement != "different"
+            and max(found.first_share, found.second_share) >= _NESTED
+        )
 
     def _same_as(self, place: int, places: Sequence[int]) -> int:
         return sum(self._same(place, other) for other in places)
@@ -131,6 +139,18 @@ def _facts(found: PairComparison) -> RegistrationFacts:
     )
 
 
+def _equal_pairs(candidates: Sequence[Candidate]) -> dict[tuple[int, int], RegistrationFacts]:
+    """Pairs that show the same pixels: no registration is as exact."""
+    first: dict[tuple[tuple[int, ...], bytes, bytes], int] = {}
+    found = {}
+    for place, each in enumerate(candidates):
+        name = (each.overview.shape, each.overview.tobytes(), each.close.tobytes())
+        if name in first:
+            found[first[name], place] = RegistrationFacts(np.eye(3))
+        first.setdefault(name, place)
+    return found
+
+
 def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
     """None where no two of the files can be read and compared."""
     read: list[tuple[int, Candidate]] = []
@@ -149,6 +169,7 @@ def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
         for (one, two), found in race.facts.items()
         if one in place and two in place
     }
+    facts |= _equal_pairs([candidate for _, candidate in read])
     choice = choose([candidate for _, candidate in read], facts)
     order = tuple(read[at][0] for at in choice.order)
     return Choice(order[0], choice.reason, order)
