@@ -108,7 +108,7 @@ def compared(
     if grids[0] is None or grids[1] is None or any(each.table is None for each in files):
         return None
     pairs = list(zip(files, grids, strict=True))
-    if not grids[0].equal_size:
+    if not grids[0].equal_scale:
         small = 0 if grids[0].scale[0] * grids[0].scale[1] > 1 else 1
         file, grid = pairs[small]
         assert grid is not None and file.table is not None

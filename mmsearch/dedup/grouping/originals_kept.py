@@ -4,8 +4,9 @@ All members of a group are weighed against each other. Of the largest groups onl
 on the centre as most members do: edits that crop, frame or tilt an image do so in many ways.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +24,10 @@ from mmsearch.media import MediaBounds
 _CANDIDATES = 16
 # By how much corners may be apart in normalised coordinates and count as one.
 _ONE_PLACE = 0.04
+# Of one of two images, how much the other shows where their registration is to be relied on.
+_NESTED = 0.95
+# Of an image's area: what shares less of it with another is a screenshot or a collage.
+_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,11 @@ class Keeping:
 
         Nothing where no file can be read.
         """
+        clusters = [replace(each, bonds=each.bonds + self._detours(each)) for each in clusters]
+        self.comparer.prepare(
+            [bond for each in clusters for bond in each.bonds if bond not in self.exact],
+            "comparing candidates",
+        )
         races = [self._race(cluster) for cluster in clusters]
         choices = self._choices([race for _, race in races])
         return [
@@ -90,6 +100,29 @@ class Keeping:
             places, pairs = [places[at] for at in chosen], _star(chosen, frame)
         return places, _Race(tuple(self.comparer.file(place) for place in places), pairs)
 
+    def _detours(self, cluster: Cluster) -> tuple[tuple[int, int], ...]:
+        """More pairs to compare: two crops of an image lie on it more exactly than on each other."""
+        links: dict[int, list[int]] = defaultdict(list)
+        for one, two in cluster.bonds:
+            facts = self._facts_of(one, two)
+            if facts is None or max(facts.first_shared, facts.second_shared) >= _NESTED:
+                links[one].append(two)
+                links[two].append(one)
+        reached, waiting = {cluster.centre}, [cluster.centre]
+        while waiting:
+            for other in links[waiting.pop()]:
+                if other not in reached:
+                    reached.add(other)
+                    waiting.append(other)
+        hub = min(reached, key=lambda place: (self._shown_by(cluster.centre, place), place))
+        return tuple((hub, place) for place in cluster.places if place not in reached)
+
+    def _shown_by(self, centre: int, place: int) -> float:
+        """Of the image at a place the share that the centre shows; 1 for screenshots."""
+        facts = None if centre == place else self._facts_of(centre, place)
+        share = 1.0 if facts is None else facts.second_shared
+        return share if share >= _PART else 1.0
+
     def _facts_of(self, one: int, two: int) -> RegistrationFacts | None:
         if (min(one, two), max(one, two)) in self.exact:
             return RegistrationFacts(np.eye(3))
@@ -127,6 +160,18 @@ def _facts(found: PairComparison) -> RegistrationFacts:
     )
 
 
+def _equal_pairs(candidates: Sequence[Candidate]) -> dict[tuple[int, int], RegistrationFacts]:
+    """Pairs that show the same pixels: no registration is as exact."""
+    first: dict[tuple[tuple[int, ...], bytes, bytes], int] = {}
+    found = {}
+    for place, each in enumerate(candidates):
+        name = (each.overview.shape, each.overview.tobytes(), each.close.tobytes())
+        if name in first:
+            found[first[name], place] = RegistrationFacts(np.eye(3))
+        first.setdefault(name, place)
+    return found
+
+
 def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
     """None where no two of the files can be read and compared."""
     read: list[tuple[int, Candidate]] = []
@@ -145,6 +190,7 @@ def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
         for (one, two), found in race.facts.items()
         if one in place and two in place
     }
+    facts |= _equal_pairs([candidate for _, candidate in read])
     choice = choose([candidate for _, candidate in read], facts)
     order = tuple(read[at][0] for at in choice.order)
     return Choice(order[0], choice.reason, order)

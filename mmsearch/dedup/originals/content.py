@@ -23,6 +23,9 @@ _SAMPLES: Final = 48
 _FITTED: Final = 5000
 # Levels (of 255) below which nothing is told apart.
 _FLAT: Final = 2.5
+# Side of the squares in which both sides of a mark's border are seen, and how much of each at least.
+_REACH: Final = 9
+_BESIDE: Final = 0.15
 # By how many levels a mark changes the mean of a place.
 _SHIFT: Final = 8.0
 # Below, on a place of 4 x 4 pixels, there is none.
@@ -34,19 +37,22 @@ class Surroundings:
     """What one picture shows beyond another, as shares of the other's area.
 
     scene: continues the shared area. foreign: begins with a step. blank: plain, as is the edge of
-    the shared area: more of a white background, of no weight.
+    the shared area: more of a white background, of no weight. bounded: on how many sides something
+    foreign lies; beside one only, an edge in the scene may look like it.
     """
 
     scene: float
     foreign: float
     blank: float
+    bounded: int
 
 
 def surroundings(larger: Layer, smaller: Layer) -> Surroundings:
     """What `larger` shows outside of `smaller`; each side of `smaller` is judged by itself."""
     found = {"scene": 0.0, "foreign": 0.0, "blank": 0.0}
     if np.abs(larger.corners - smaller.corners).max() < _THIN * np.sqrt(_area(smaller.corners)):
-        return Surroundings(**found)
+        return Surroundings(0.0, 0.0, 0.0, 0)
+    bounded = 0
     beyond = larger.shown & ~_filled(smaller)
     area = max(_area(smaller.corners), 1.0)
     centre = smaller.corners.mean(axis=0)
@@ -64,9 +70,11 @@ def surroundings(larger: Layer, smaller: Layer) -> Surroundings:
         if share * area / length < max(_THIN * np.sqrt(area), 2.0):
             continue
         kind = _kind_of_border(larger, one, two, normal)
+        bounded += {"plain": 2, "foreign": 1}.get(kind, 0)
+        kind = "foreign" if kind == "plain" else kind
         if kind:
             found[kind] += share
-    return Surroundings(**found)
+    return Surroundings(**found, bounded=bounded)
 
 
 def _kind_of_border(
@@ -75,7 +83,7 @@ def _kind_of_border(
     two: NDArray[np.float64],
     normal: NDArray[np.float64],
 ) -> str:
-    """'scene', 'foreign', 'blank', or '' where too little of the border lies inside the layer."""
+    """'scene', 'foreign', 'plain', 'blank'; '' where too little of the border is in the layer."""
     along = np.linspace(0.04, 0.96, _SAMPLES)[:, None]
     border = one + (two - one) * along
     depths = np.array([-6.0, -3.5, -1.75, 1.75, 3.5, 6.0])
@@ -112,7 +120,7 @@ def _kind_of_border(
     grey = values.mean(axis=2)
     unlike = _likeness(grey[2], grey[3]) < 0.3 and _likeness(grey[1], grey[2]) > 0.6
     step = across > _STEP * (beside + 1.0) or (unlike and across > 1.3 * beside)
-    return "foreign" if plain or step else "scene"
+    return "plain" if plain else "foreign" if step else "scene"
 
 
 def _likeness(one: Floats, two: Floats) -> float:
@@ -196,17 +204,27 @@ def marks(first: Layer, second: Layer) -> Marks:
     changed = np.isin(labels, large)
     if not changed.any():
         return Marks(0.0, 0.0)
-    # Along its border: inside, a sticker may be plainer than what it hides.
-    band = ndimage.binary_dilation(changed, iterations=2) & shared
-    band &= ~ndimage.binary_erosion(changed, iterations=3)
-    # A blurred picture has fewer edges everywhere, which says nothing of a mark.
-    around = shared & ~changed
-    edges = [_edges(colours) for colours in (one, second.colours)]
-    here, usual_here = (
-        [float(each[where].mean()) + 1 for each in edges] for where in (band, around)
-    )
-    leaning = float(np.log(here[0] / here[1]) - np.log(usual_here[0] / usual_here[1]))
+    steps = [_step_along(changed, shared, colours) for colours in (one, second.colours)]
+    leaning = float(np.log((steps[0] + _FLAT) / (steps[1] + _FLAT)))
     return Marks(float(changed.sum() / shared.sum()), leaning)
+
+
+def _step_along(changed: NDArray[np.bool_], shared: NDArray[np.bool_], colours: Floats) -> float:
+    """Mean difference in levels between what lies inside and outside of the border of a mark.
+
+    Means of a few pixels on either side: the grain of the scene has no part in it.
+    """
+    inside, outside = (changed, shared & ~ndimage.binary_dilation(changed, iterations=2))
+    means, weights = [], []
+    for side in (inside, outside):
+        weight = ndimage.uniform_filter(side.astype(np.float32), _REACH)
+        summed = ndimage.uniform_filter(colours * side[..., None], (_REACH, _REACH, 1))
+        means.append(summed / np.maximum(weight, 1e-6)[..., None])
+        weights.append(weight)
+    border = (weights[0] > _BESIDE) & (weights[1] > _BESIDE)
+    if not border.any():
+        return 0.0
+    return float(np.abs(means[0] - means[1])[border].max(axis=1).mean())
 
 
 def _block_means(values: Floats) -> Floats:
@@ -223,10 +241,3 @@ def _beyond(colours: Floats, layer: Layer) -> Floats:
         axis=2
     )
     return beyond
-
-
-def _edges(colours: Floats) -> Floats:
-    """float32 (h, w): the length of the gradient of the mean of the channels."""
-    grey = colours.mean(axis=2)
-    length: Floats = np.hypot(ndimage.sobel(grey, axis=0), ndimage.sobel(grey, axis=1)) / 4
-    return length

@@ -48,7 +48,7 @@ def derivation_signs(first: Contestant, second: Contestant, matrix: Homography) 
     on_second = on_same_grid(second.candidate, first.candidate, inverse(matrix))
     if on_second is None:
         return signs
-    if on_first.equal_size:
+    if on_first.equal_scale:
         return [*signs, *_equal_size(first.file, second.file, on_first, on_second)]
     larger = on_first.scale[0] * on_first.scale[1] < 1
     if larger:
@@ -107,9 +107,11 @@ def _against_other_format(
 ) -> Sign:
     """side: 1 if the JPEG is the first."""
     found = remainder(grid.own, grid.other, jpeg.table) if jpeg.table is not None else None
+    careful = other.lossless or other.format == "heic"
     if found is not None and found.fitted < 0.7:
         return Sign("source", side * 4.0)
-    careful = other.lossless or other.format == "heic"
+    if found is not None and found.within < 0.9 and not careful:
+        return Sign("source", side * 4.0)
     if found is not None and careful and found.plain < 1.15 and found.within > 0.97:
         return Sign("compression", -side * 4.0)
     return Sign("format", side * (_LOSSLESS if careful else _UNUSUAL))

@@ -56,7 +56,8 @@ def _content(first: Contestant, second: Contestant) -> list[Sign]:
 def _framed(around: Surroundings) -> float:
     """Where most of the surroundings are scene, a step beside them is more likely an edge in it."""
     share = around.foreign / max(around.foreign + around.scene, 1e-9)
-    return _graded(around.foreign, _STRIP, 9.0) * float(np.clip(4 * share - 2, 0, 1))
+    weight = 9.0 if around.bounded > 1 else 4.0
+    return _graded(around.foreign, _STRIP, weight) * float(np.clip(4 * share - 2, 0, 1))
 
 
 def _graded(share: float, least: float, weight: float) -> float:

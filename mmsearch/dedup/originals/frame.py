@@ -1,6 +1,5 @@
 """The pictures of a group in one frame of reference, laid over each other."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -20,9 +19,11 @@ from mmsearch.dedup.originals.registration_facts import (
 from mmsearch.records import Floats
 
 PairsOf: TypeAlias = Mapping[tuple[int, int], RegistrationFacts]
-CANVAS_SIDE: Final = 192
+CANVAS_SIDE: Final = 256
 # Of the sides of what most members show, what is drawn around it on each side.
 _MOST_AROUND: Final = 0.4
+# By how much longer a way is, in pairs, for each whole that two pictures do not share.
+_DETOUR: Final = 20.0
 SQUARE: Final = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
 
 
@@ -57,20 +58,29 @@ class Layer:
 
 
 def common_frame(count: int, pairs: PairsOf) -> Frame:
-    """Chains the registrations of pairs from the member that has most of them."""
-    steps: dict[int, dict[int, Homography]] = {place: {} for place in range(count)}
+    """Chains the registrations of pairs from the member that has most of them.
+
+    Where one of two pictures does not lie in the other, the registration is seldom exact: other
+    ways are preferred.
+    """
+    steps: dict[int, dict[int, tuple[float, Homography]]] = {place: {} for place in range(count)}
     for (one, two), facts in pairs.items():
-        steps[one][two] = facts.matrix
-        steps[two][one] = inverse(facts.matrix)
+        length = 1 + _DETOUR * (1 - max(facts.first_shared, facts.second_shared))
+        steps[one][two] = length, facts.matrix
+        steps[two][one] = length, inverse(facts.matrix)
     reference = max(range(count), key=lambda place: (len(steps[place]), -place))
-    found: dict[int, Homography] = {reference: np.eye(3)}
-    waiting = deque([reference])
+    found: dict[int, Homography] = {}
+    waiting: list[tuple[float, int, Homography]] = [(0.0, reference, np.eye(3))]
     while waiting:
-        place = waiting.popleft()
-        for other in sorted(steps[place]):
-            if other not in found:
-                found[other] = steps[place][other] @ found[place]
-                waiting.append(other)
+        nearest = min(waiting, key=lambda way: way[:2])
+        waiting = [way for way in waiting if way[1] != nearest[1]]
+        distance, place, matrix = nearest
+        found[place] = matrix
+        waiting += [
+            (distance + length, other, step @ matrix)
+            for other, (length, step) in steps[place].items()
+            if other not in found
+        ]
     return Frame(tuple(found.get(place) for place in range(count)))
 
 

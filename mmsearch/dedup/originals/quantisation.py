@@ -27,6 +27,8 @@ _FEWEST: Final = 60
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
 # Of blocks, over which a gain that changes with the place is averaged.
 _NEIGHBOURS: Final = 5
+# Of the blocks, those that differ least.
+_LIKE: Final = 0.7
 # Bands of the DCT by the sum of both frequencies: low, middle, high, highest.
 _BANDS: Final = tuple((_ORDER >= low) & (_ORDER <= high)
                       for low, high in ((2, 3), (4, 5), (6, 7), (8, 11)))  # fmt: skip
@@ -160,6 +162,10 @@ class Sharpness:
 def compare_sharpness(first: Pixels, second: Pixels) -> Sharpness:
     """first, second: uint8 (h, w, 3), one place on one grid."""
     one, two = coefficients(luminance(first)), coefficients(luminance(second))
+    # Neither marks that one of them carries nor what was clipped have a part in it.
+    apart = np.abs(one - two)[:, _BANDS[0]].mean(axis=1)
+    like = apart <= np.quantile(apart, _LIKE)
+    one, two = one[like], two[like]
     powers = np.array([[float((each[:, band] ** 2).sum(axis=1).mean()) + 2 for band in _BANDS]
                        for each in (one, two)])  # fmt: skip
     both = np.array([float((one[:, band] * two[:, band]).sum(axis=1).mean()) for band in _BANDS])

@@ -11,6 +11,8 @@ _STRETCH: Final = 0.03
 _TILT: Final = 0.8
 _WEDGE: Final = 0.035
 _PLAIN: Final = 2.5
+# Levels between a wedge and the picture beside it.
+_STEP: Final = 12.0
 
 
 def is_stretched(one: Candidate, two: Candidate, matrix: Homography) -> bool:
@@ -30,22 +32,26 @@ def is_tilted(one: Candidate, two: Candidate, matrix: Homography) -> bool:
 
 
 def blank_corners(candidate: Candidate) -> int:
-    """How many of the four corners are plain wedges, as turning leaves them behind."""
+    """How many of the four corners are plain wedges with a step beside them, as turning leaves."""
     pixels = candidate.overview.astype(np.float32)
-    side = max(3, round(_WEDGE * min(pixels.shape[:2])))
-    corners = (pixels[:side, :side], pixels[:side, -side:], pixels[-side:, :side],
-               pixels[-side:, -side:])  # fmt: skip
-    turned = [corner[:: 1 if number < 2 else -1, :: 1 if number % 2 == 0 else -1]
-              for number, corner in enumerate(corners)]  # fmt: skip
+    side = max(4, round(_WEDGE * min(pixels.shape[:2])))
+    down, across = np.mgrid[0 : 2 * side, 0 : 2 * side]
     # A small tilt leaves wedges as thin as this triangle.
-    down, across = np.mgrid[0:side, 0:side]
     wedge = down + across < side // 2
-    levels = np.array([corner[wedge].mean(axis=0) for corner in turned])
-    plain = np.array([float(corner[wedge].std(axis=0).max()) < _PLAIN for corner in turned])
+    beside = (down + across >= side) & (down + across < 2 * side)
+    levels, blank = [], []
+    for turned in (pixels, pixels[:, ::-1], pixels[::-1], pixels[::-1, ::-1]):
+        corner = turned[: 2 * side, : 2 * side]
+        if corner.shape[:2] != wedge.shape:
+            return 0
+        level = corner[wedge].mean(axis=0)
+        plain = float(corner[wedge].std(axis=0).max()) < _PLAIN
+        step = float(np.abs(corner[beside].mean(axis=0) - level).max())
+        levels.append(level)
+        blank.append(plain and step > _STEP)
+    found = np.array(blank)
+    if not found.any():
+        return 0
     # All wedges are filled with one colour; a wall behind the thing varies from corner to corner.
-    alike = (
-        np.abs(levels - np.median(levels[plain], axis=0)).max(axis=1) < 2 * _PLAIN
-        if (plain.any())
-        else plain
-    )
-    return int((plain & alike).sum())
+    alike = np.abs(levels - np.median(np.array(levels)[found], axis=0)).max(axis=1) < 2 * _PLAIN
+    return int((found & alike).sum())
