@@ -185,19 +185,24 @@ class Grid:
         moved = (steps[:, 1:] - steps[:, :1]) * [[picture.width], [picture.height]]
         pixels_a_step = max(float(np.sqrt(abs(np.linalg.det(moved)))), 1e-6)
         image, width, height = picture.level(picture.width / 2 / pixels_a_step, grey=grey)
+        # Colours are looked at for ink on paper, which stays crisp.
+        how = Image.Resampling.BILINEAR if grey else Image.Resampling.BICUBIC
         if straight is not None:
-            return self._resized(image, width, height, straight)
+            return self._resized(image, width, height, straight, how)
         scale = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
         full = scale @ to_picture
         full = full / full[2, 2]
         size = (self.width, self.height)
         places = full.ravel()[:8].tolist()
-        return np.asarray(
-            image.transform(size, Image.Transform.PERSPECTIVE, places, Image.Resampling.BILINEAR)
-        )
+        return np.asarray(image.transform(size, Image.Transform.PERSPECTIVE, places, how))
 
     def _resized(
-        self, image: Image.Image, width: float, height: float, straight: "Straight"
+        self,
+        image: Image.Image,
+        width: float,
+        height: float,
+        straight: "Straight",
+        how: Image.Resampling,
     ) -> Pixels:
         """Where the grid leaves the image, its nearest pixels are repeated."""
         orientation = ORIENTATIONS[straight.orientation]
@@ -214,7 +219,7 @@ class Grid:
         shown = np.asarray(
             image.resize(
                 (end - first, lower - upper),
-                Image.Resampling.BILINEAR,
+                how,
                 box=(across.place(first), down.place(upper), across.place(end), down.place(lower)),
             )
         )
