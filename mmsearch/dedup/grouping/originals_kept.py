@@ -101,7 +101,7 @@ class Keeping:
         return places, _Race(tuple(self.comparer.file(place) for place in places), pairs)
 
     def _detours(self, cluster: Cluster) -> tuple[tuple[int, int], ...]:
-        """More pairs to compare: two crops of an image lie on it more exactly than on each other."""
+        """More pairs to compare: crops lie on the whole image more exactly than on each other."""
         links: dict[int, list[int]] = defaultdict(list)
         for one, two in cluster.bonds:
             facts = self._facts_of(one, two)

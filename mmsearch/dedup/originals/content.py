@@ -23,7 +23,7 @@ _SAMPLES: Final = 48
 _FITTED: Final = 5000
 # Levels (of 255) below which nothing is told apart.
 _FLAT: Final = 2.5
-# Side of the squares in which both sides of a mark's border are seen, and how much of each at least.
+# Side of the squares in which both sides of a mark's border are seen, and the least of each.
 _REACH: Final = 9
 _BESIDE: Final = 0.15
 # By how many levels a mark changes the mean of a place.

@@ -45,7 +45,8 @@ class Layer:
     colours: float32 (h, w, 3). shown: bool (h, w), where it has pixels.
     low, high: float32 (h, w, 3), the range of colours within a pixel of each.
     corners: float64 (4, 2), its corners in canvas pixels.
-    coarse: float32 (h // 8, w // 8, 3), means of 8 x 8 pixels; coarse_shown: bool, all of them shown.
+    coarse: float32 (h // 8, w // 8, 3), means of 8 x 8 pixels.
+    coarse_shown: bool (h // 8, w // 8), where all of these are shown.
     """
 
     colours: Floats

@@ -30,7 +30,7 @@ _NEIGHBOURS: Final = 5
 # Of the blocks, those that differ least.
 _LIKE: Final = 0.7
 # Bands of the DCT by the sum of both frequencies: low, middle, high, highest.
-_BANDS: Final = tuple((_ORDER >= low) & (_ORDER <= high)
+_BANDS: Final = tuple((low <= _ORDER) & (high >= _ORDER)
                       for low, high in ((2, 3), (4, 5), (6, 7), (8, 11)))  # fmt: skip
 
 
