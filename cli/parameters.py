@@ -17,7 +17,7 @@ _OPTIONS = {
     "shares": "--split",
 }
 # Fields of FinetuneOptions that have no option of their own.
-_SETTINGS = ("allow_straddling", "views")
+SETTINGS = ("allow_straddling", "views")
 _COMMANDS = {
     "apply": "dedup apply",
     "drop_source": "index --drop",
@@ -38,8 +38,8 @@ _COMMANDS = {
 def with_options(message: str) -> str:
     """Returns a message of the library in terms of the command line.
 
-    >>> with_options("no column `price`; use `image_column='photo'`")
-    'no column --price; use --image-column photo'
+    >>> with_options("no column `group`; use `image_column='photo'`")
+    'no column --group; use --image-column photo'
     >>> with_options("run `catalog.index(rebuild=True)`")
     "run 'mmsearch index --rebuild'"
     """
@@ -74,7 +74,7 @@ def _command(call: ast.Call) -> str | None:
 
 def _option(given: ast.keyword) -> str:
     name, value = str(given.arg), _text(given.value)
-    if name in _SETTINGS:
+    if name in SETTINGS:
         return f"--set {name}={value.lower() if value == 'True' else value}"
     return _flag(name) if value == "True" else f"{_flag(name)} {value}"
 

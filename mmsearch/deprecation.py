@@ -1,6 +1,9 @@
 """Old names of the Python API go on working for one version, with a warning."""
 
 import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
 
 
 def warn_renamed(old: str, new: str) -> None:
@@ -10,3 +13,16 @@ def warn_renamed(old: str, new: str) -> None:
         DeprecationWarning,
         stacklevel=3,
     )
+
+
+def moved_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Returns the `__getattr__` of a module whose names have moved: old name to 'module.name'."""
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warn_renamed(f"{module}.{name}", homes[name])
+        home, _, attribute = homes[name].rpartition(".")
+        return getattr(import_module(home), attribute)
+
+    return find

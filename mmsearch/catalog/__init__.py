@@ -24,7 +24,7 @@ from mmsearch.catalog.progress import Progress, listening
 from mmsearch.catalog.resolve import Encoders, load_model, model_name
 from mmsearch.catalog.results import Hits
 from mmsearch.config import Settings, read_settings
-from mmsearch.deprecation import warn_renamed
+from mmsearch.deprecation import moved_names, warn_renamed
 from mmsearch.errors import MMSearchError, StoreNotFound
 from mmsearch.media import ImageInput, MediaBounds, load_image
 from mmsearch.query import Fuse, Query, QueryParts, query_of, require_list
@@ -633,3 +633,15 @@ def open_catalog(
     )  # fmt: skip
     given = Path(path) if path is not None else settings.store
     return Catalog(store_folder(given), settings)
+
+
+__getattr__ = moved_names(
+    "mmsearch.catalog",
+    {
+        "DEFAULT_MODEL": "mmsearch.catalog.resolve.DEFAULT_MODEL",
+        "SourcePlan": "mmsearch.catalog.sources.SourcePlan",
+        "kept_options": "mmsearch.catalog.sources.kept_options",
+        "restored_options": "mmsearch.catalog.sources.restored_options",
+        "unused_name": "mmsearch.catalog.sources.unused_name",
+    },
+)

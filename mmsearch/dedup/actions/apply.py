@@ -15,6 +15,7 @@ from mmsearch.dedup.actions.plan import PlanEntry
 from mmsearch.dedup.find import FOLDER
 from mmsearch.dedup.not_duplicates import MarkedItem, ruled_out_pairs
 from mmsearch.dedup.results import RELATIONS
+from mmsearch.deprecation import moved_names
 from mmsearch.errors import InputError
 from mmsearch.media import content_hash
 from mmsearch.records import printable_path, real_path
@@ -267,3 +268,8 @@ def summary_lines(entries: Sequence[PlanEntry]) -> Iterator[str]:
         if chosen:
             files = "file" if len(chosen) == 1 else "files"
             yield f"{relation}: {len(chosen):,} {files}, {megabytes:,.1f} MB"
+
+
+__getattr__ = moved_names(
+    "mmsearch.dedup.actions.apply", {"Outcome": "mmsearch.dedup.actions.apply.ApplyReport"}
+)

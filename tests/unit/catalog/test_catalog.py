@@ -271,6 +271,18 @@ def test_old_names_work_with_a_warning(stocked: Path) -> None:
         assert len(mmsearch.open(store=stocked / "store")) == len(catalog)
 
 
+def test_moved_names_are_found_with_a_warning() -> None:
+    import mmsearch.catalog
+    from mmsearch.dedup.actions import apply
+
+    with pytest.warns(DeprecationWarning, match=r"use mmsearch\.catalog\.sources\.unused_name"):
+        assert mmsearch.catalog.unused_name(Path("shop"), ["shop"]) == "shop-2"
+    with pytest.warns(DeprecationWarning, match="ApplyReport"):
+        assert apply.Outcome is apply.ApplyReport
+    with pytest.raises(AttributeError, match="no attribute 'unused'"):
+        _ = mmsearch.catalog.unused
+
+
 def test_promotion_by_its_old_names(folder: Path, tiny_model: Path) -> None:
     from mmsearch.promotion import promote, rollback
 
