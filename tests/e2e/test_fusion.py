@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def goods(tmp_path: Path) -> Path:
     return folder
 
 
-def opened(store: Path, model: Path | None, **settings: object) -> Catalog:
+def opened(store: Path, model: Path | None, **settings: Any) -> Catalog:
     name = str(model) if model else None
     return mmsearch.open(store, model=name, device="cpu", workers=1, batch_size=4, **settings)
 

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image, ImageDraw
 
 import mmsearch
 from mmsearch.errors import BadQuery, InputError, MissingDependency, NotFound, StoreNotFound
+from mmsearch.media import ImageInput
 from mmsearch.progress import Silent
 from mmsearch.records import Failure, Hit
 
@@ -41,8 +43,8 @@ def folder(stocked: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def opened(folder: Path, **settings: object) -> mmsearch.Catalog:
-    return mmsearch.open(folder / "store", device="cpu", workers=1, **settings)  # type: ignore[arg-type]
+def opened(folder: Path, **settings: Any) -> mmsearch.Catalog:
+    return mmsearch.open(folder / "store", device="cpu", workers=1, **settings)
 
 
 def test_a_catalog_is_a_mapping_from_keys_to_records(stocked: Path) -> None:
@@ -94,7 +96,14 @@ def test_an_image_is_a_path_bytes_a_pillow_image_or_an_array(stocked: Path) -> N
     with Image.open(path) as image:
         pixels = np.asarray(image)
         grey = np.asarray(image.convert("L"))
-        given = [path, str(path), path.read_bytes(), image, pixels, np.dstack([pixels, grey | 255])]
+        given: list[ImageInput] = [
+            path,
+            str(path),
+            path.read_bytes(),
+            image,
+            pixels,
+            np.dstack([pixels, grey | 255]),
+        ]
         found = [catalog.search(image=each, target="image", k=2) for each in given]
         vectors = catalog.embed_images(given)
     for hits in found:
@@ -120,7 +129,7 @@ def test_pages_of_an_image_in_memory_belong_to_its_content(stocked: Path) -> Non
     "array",
     [np.zeros((8, 8, 3)), np.zeros((8, 8, 2), np.uint8), np.zeros((0, 8), np.uint8)],
 )
-def test_an_array_that_is_no_image_is_refused(stocked: Path, array: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_an_array_that_is_no_image_is_refused(stocked: Path, array: Any) -> None:
     with pytest.raises(BadQuery, match="`image`: an array must be uint8"):
         opened(stocked).search(image=array)
 
@@ -142,7 +151,8 @@ def test_many_queries_may_be_texts(stocked: Path) -> None:
 def test_texts_are_embedded_in_the_space_of_the_store(stocked: Path) -> None:
     catalog = opened(stocked)
     vectors = catalog.embed_texts(["a note about a red circle", "blue"])
-    assert (vectors.shape, vectors.dtype) == ((2, 24), np.float32)
+    assert vectors.shape == (2, 24)
+    assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert catalog.search(vector=vectors[0], target="text", k=1)[0].similarity > 0.99
     assert catalog.embed_texts([]).shape == catalog.embed_images([]).shape == (0, 24)

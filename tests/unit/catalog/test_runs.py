@@ -1,6 +1,7 @@
 """What a run of index leaves in the manifest when it ends, is refused, or is interrupted."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,10 +31,10 @@ def goods(tmp_path: Path) -> Path:
     return folder
 
 
-def opened(goods: Path, model: Path, **settings: object) -> mmsearch.Catalog:
+def opened(goods: Path, model: Path, **settings: Any) -> mmsearch.Catalog:
     return mmsearch.open(
         goods.parent / "store", model=str(model), device="cpu", workers=1, batch_size=1, **settings
-    )  # type: ignore[arg-type]
+    )
 
 
 def manifest(goods: Path) -> Manifest:
