@@ -8,13 +8,14 @@ import ast
 import re
 
 _CODE = re.compile(r"`([^`]+)`")
-# Parameters whose option has another name.
+# Parameters that are called otherwise on the command line.
 _OPTIONS = {
     "FinetuneOptions.text_columns": "--texts",
     "k": "-k",
     "path": "--store",
     "references": "--reference",
     "shares": "--split",
+    "text": "TEXT",
 }
 # Fields of FinetuneOptions that have no option of their own.
 SETTINGS = ("allow_straddling", "views")
