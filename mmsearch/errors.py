@@ -47,69 +47,85 @@ class MMSearchError(Exception):
 
 
 class ConfigError(MMSearchError, ValueError):
+    """One or more settings are invalid; the message lists all of them."""
+
     exit_code = 2
 
 
 class InputError(MMSearchError, ValueError):
+    """An argument, a file or a source cannot be used."""
+
     exit_code = 2
 
 
 class UnreadableMedia(InputError):
-    pass
+    """A file is not an image or text that can be read, or is damaged."""
 
 
 class MediaTooLarge(InputError):
-    pass
+    """A file exceeds a bound on pixels or bytes."""
 
 
 class BadQuery(InputError):
-    pass
+    """A query has nothing to search for, or parts that exclude each other."""
 
 
 class BadFilter(InputError):
-    pass
+    """A filter is not valid SQL over the store's columns."""
 
 
 class NotFound(MMSearchError, LookupError):
+    """Something that was named does not exist."""
+
     exit_code = 3
 
 
 class StoreNotFound(NotFound):
-    pass
+    """There is no store in the folder."""
 
 
 class RecordNotFound(NotFound, KeyError):
+    """There is no item, source or group of this name in the store."""
+
     # A KeyError shows its message quoted.
     __str__ = Exception.__str__
 
 
 class StoreError(MMSearchError):
+    """A store or its index cannot be used as it is."""
+
     exit_code = 4
 
 
 class SpaceMismatch(StoreError):
-    pass
+    """Vectors of two models would be compared."""
 
 
 class CorruptIndex(StoreError):
-    pass
+    """A file of the store is damaged or missing."""
 
 
 class StoreLocked(StoreError):
-    pass
+    """Another process is writing to the store."""
 
 
 class MissingDependency(MMSearchError, ImportError):
+    """An optional package is not installed; the message names the command."""
+
     exit_code = 5
 
 
 class MissingModel(MissingDependency):
-    pass
+    """A model is neither here nor could it be downloaded."""
 
 
 class FailuresFound(MMSearchError):
+    """The run is complete, but items failed and the run was strict."""
+
     exit_code = 6
 
 
 class Interrupted(MMSearchError):
+    """Ctrl-C ended the run; the message says how to resume."""
+
     exit_code = 130

@@ -53,15 +53,19 @@ class ProgressDisplay:
         self._shown.close()
 
     def start(self, stage: str, total: int | None, *, device: str = "") -> None:
+        """Begins a stage, which ends the one before."""
         self._shown.start(visible(stage), total, visible(device))
 
     def advance(self, count: int) -> None:
+        """Counts items that are done."""
         self._shown.advance(count)
 
     def status(self, text: str) -> None:
+        """Shows a text beside the current stage."""
         self._shown.status(visible(text))
 
     def note(self, message: str) -> None:
+        """Shows a line of its own."""
         self._shown.note(visible(message))
 
 

@@ -306,7 +306,7 @@ class Catalog:
         """
         run = IndexRun(options=options, retry=retry, prune=prune, rebuild=rebuild, dry_run=dry_run)
         with listening(progress) as listener:
-            report = index_sources(self.root, locations, run, self.settings, listener)
+            report = index_sources(self.root, locations, run, self.settings, progress=listener)
         self.reload()
         return report
 

@@ -31,6 +31,7 @@ def find(
 def plan(
     folder: Path, report: "DedupReport", *, versions: bool, path: Path | str | None
 ) -> "list[PlanEntry]":
+    """Plans which files could go, and writes the plan to `path` if one is given."""
     from mmsearch.dedup.actions.plan import make_plan, write_plan
 
     entries = make_plan(report.groups, Store.open(folder), versions=versions)
@@ -47,6 +48,7 @@ def apply(
     to: Path | str | None,
     references: Sequence[Path | str],
 ) -> "ApplyReport":
+    """Carries out a plan that was made for this store, or the one in a file."""
     from mmsearch.dedup.actions.apply import apply_plan, require_own
     from mmsearch.dedup.actions.plan import read_plan
 

@@ -32,9 +32,12 @@ def index_sources(
     locations: Sequence[Path | str],
     run: IndexRun,
     settings: Settings,
+    *,
     progress: ProgressListener,
 ) -> IngestReport:
-    """Raises InputError, StoreLocked, SpaceMismatch, MissingModel."""
+    """Reads the sources, encodes and writes what changed, and updates the indexes.
+
+    Raises InputError, StoreLocked, SpaceMismatch, MissingModel."""
     from mmsearch.encoders.devices import choose_device
     from mmsearch.indexes import choose
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes

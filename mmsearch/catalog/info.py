@@ -50,7 +50,7 @@ class StoreInfo:
 
 
 def store_info(root: Path) -> StoreInfo:
-    """Raises StoreNotFound, CorruptIndex."""
+    """Collects the state of the store. Raises StoreNotFound, CorruptIndex."""
     from mmsearch.generations import folder_size, live_generation
 
     folder = live_folder(root)
@@ -87,7 +87,7 @@ def verify_indexes(root: Path) -> None:
 
 
 def index_details(root: Path) -> "dict[Target, IndexMeta]":
-    """Raises StoreNotFound, CorruptIndex."""
+    """Returns the metadata of each live index. Raises StoreNotFound, CorruptIndex."""
     from mmsearch.generations import live_generation
 
     folder = live_folder(root)
@@ -97,7 +97,7 @@ def index_details(root: Path) -> "dict[Target, IndexMeta]":
 
 
 def recorded_failures(root: Path) -> list[Failure]:
-    """Raises StoreNotFound, CorruptIndex."""
+    """Returns what the store knows of skipped items. Raises StoreNotFound, CorruptIndex."""
     return [
         Failure(row["key"], row["uri"], row["stage"], row["reason"], seen=row["seen"])
         for row in Store.open(live_folder(root)).failures()
@@ -105,11 +105,12 @@ def recorded_failures(root: Path) -> list[Failure]:
 
 
 def has_item(store: Store, key: str) -> bool:
+    """Whether the store has an item with this key whose file is there."""
     return store.count(f"key = {quoted([key])}") > 0
 
 
 def find_record(store: Store, key: str) -> Record:
-    """Raises RecordNotFound."""
+    """Returns the record of an item whose file is there. Raises RecordNotFound."""
     rows = store.scan(store.public_columns, f"{LIVE} AND key = {quoted([key])}").to_pylist()
     if not rows:
         raise RecordNotFound(

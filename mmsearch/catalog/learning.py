@@ -30,7 +30,10 @@ def evaluate_models(
     index: bool,
     progress: ProgressListener,
 ) -> "Evaluation":
-    """Raises InputError, StoreNotFound, SpaceMismatch, MissingModel."""
+    """Evaluates the catalog's model and those to compare it with on the same queries.
+
+    Raises InputError, StoreNotFound, SpaceMismatch, MissingModel.
+    """
     from mmsearch.encoders.devices import choose_device
     from mmsearch.evaluation.index_loss import open_live
     from mmsearch.evaluation.run import EvaluationOptions, evaluate

@@ -14,6 +14,7 @@ DEFAULT_MODEL = "builtin"
 
 
 def model_name(settings: Settings, manifest: Manifest | None) -> str:
+    """Returns the model that is set, else the store's, else the built-in one."""
     return settings.model or (manifest.model if manifest else DEFAULT_MODEL)
 
 
@@ -46,6 +47,7 @@ class Encoders:
         self._text: dict[str, TextEncoder] = {}
 
     def full(self, model: str) -> "Encoder":
+        """Returns both towers of a model. Raises InputError, MissingModel."""
         if model not in self._full:
             self._full[model] = load_model(
                 model, device=self._settings.device, batch_size=self._settings.batch_size

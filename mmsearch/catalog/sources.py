@@ -85,5 +85,6 @@ def kept_options(options: SourceOptions) -> dict[str, Any]:
 
 
 def restored_options(kept: Mapping[str, Any]) -> SourceOptions:
+    """Returns the options that `kept_options` gave."""
     values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in kept.items()}
     return SourceOptions(**values)

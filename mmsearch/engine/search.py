@@ -56,6 +56,7 @@ class Engine:
 
     @property
     def store(self) -> Store:
+        """The store that is searched, at the version it was opened."""
         return self._store
 
     @property

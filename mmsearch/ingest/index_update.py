@@ -50,6 +50,7 @@ def update_indexes(
 
 
 def index_options(manifest: Manifest) -> IndexOptions:
+    """Returns the kind, recall and memory that the manifest has for indexes."""
     return IndexOptions(cast(IndexKind, manifest.index), manifest.recall, manifest.memory or None)
 
 

@@ -66,6 +66,7 @@ def refuse_request(store: Store) -> None:
 
 
 def end_run(store: Store, requested: Manifest, report: IngestReport) -> None:
+    """Notes that the run is complete: what it did, and what it requested for later runs."""
     summary = {
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(report.seconds, 2),

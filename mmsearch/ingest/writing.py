@@ -22,6 +22,7 @@ class RowWriter:
         self._last = time.monotonic()
 
     def add(self, rows: Sequence[dict[str, object]], drops: Sequence[int]) -> None:
+        """Collects rows, and uids of rows that they stand for; commits when there are many."""
         self._rows += rows
         self._drops += drops
         waited = time.monotonic() - self._last
@@ -29,6 +30,7 @@ class RowWriter:
             self.flush()
 
     def flush(self) -> None:
+        """Commits the rows collected so far."""
         with uninterrupted():
             if self._rows:
                 self._store.write_rows(self._rows, drops=self._drops)
