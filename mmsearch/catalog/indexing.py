@@ -37,7 +37,8 @@ def index_sources(
 ) -> IngestReport:
     """Reads the sources, encodes and writes what changed, and updates the indexes.
 
-    Raises InputError, StoreLocked, SpaceMismatch, MissingModel."""
+    Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
+    """
     from mmsearch.encoders.devices import choose_device
     from mmsearch.indexes import choose
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes

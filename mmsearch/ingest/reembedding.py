@@ -114,7 +114,7 @@ def _encoded(
     for row, found in batch:
         image = next(images) if isinstance(found, PreparedPicture) else None
         text = texts[row.text] if row.text is not None else None
-        yield _vectors(row, found, image, text, states.pop(row.uid, None))
+        yield _vectors(row, found, image, text, state=states.pop(row.uid, None))
 
 
 def _vectors(
@@ -122,6 +122,7 @@ def _vectors(
     found: Outcome | None,
     image: Floats | None,
     text: Floats | None,
+    *,
     state: FileState | None,
 ) -> dict[str, Any]:
     reason = str(found) if isinstance(found, InputError) else None

@@ -145,7 +145,7 @@ class Ingest:
             jobs = self._read(reader, self._changed(works, tally), known, tally)
             try:
                 while batch := list(islice(jobs, self._batch_size)):
-                    self._encode_batch(batch, reader, writer, known, tally)
+                    self._encode_batch(batch, reader, writer, known=known, tally=tally)
             finally:
                 # Also on Ctrl-C: what is encoded is written, and the next run goes on from there.
                 writer.flush()
@@ -198,6 +198,7 @@ class Ingest:
         batch: list[Job],
         reader: PictureReader,
         writer: RowWriter,
+        *,
         known: KnownRows,
         tally: _Tally,
     ) -> None:
