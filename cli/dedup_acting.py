@@ -95,7 +95,7 @@ def apply(
     text = _DONE[action].format(
         files=counted(len(outcome.done), "file"), folder=folder_text(to) if to else ""
     )
-    hint = "; 'mmsearch dedup undo' reverts this" if outcome.done else ""
+    hint = "; 'mmsearch dedup undo' takes it back" if outcome.done else ""
     show(outcome, f"{text}{hint}", quiet=quiet)
 
 

@@ -61,7 +61,7 @@ def mark(folder: Path, names: list[str]) -> str:
         new = remember(folder, named(folder, names))
     return (
         f"{counted(len(new.items), 'item')} marked as not duplicates of each other; "
-        f"'mmsearch dedup ignore --undo {new.name}' reverts this"
+        f"'mmsearch dedup ignore --undo {new.name}' takes it back"
     )
 
 

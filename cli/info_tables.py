@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def info_table(state: "StoreInfo") -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
+    table.add_column(style="bold", max_width=24)
     table.add_column(overflow="fold")
     for name, value in _rows(state):
         table.add_row(MiddleCut(name), value)

@@ -4,19 +4,12 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.measure import Measurement
 from rich.table import Table
-from rich.text import Text
 
 from mmsearch.cli import options
-from mmsearch.cli.render import (
-    plain_table,
-    stderr_console,
-    stdout_console,
-    to_json,
-    write_text,
-)
-from mmsearch.encoders.known import MODELS, KnownModel
+from mmsearch.cli.model_tables import models_table
+from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
+from mmsearch.encoders.known import MODELS
 from mmsearch.errors import InputError
 
 
@@ -89,37 +82,6 @@ def models(
     )
 
 
-def models_table(here: dict[str, bool], width: int) -> Table:
-    """A row per model; where the terminal is too narrow, a name with its facts in a few lines."""
-    table = plain_table()
-    for name in ("name", "download", "dim", "licence", "languages", "ImageNet", "COCO", "here"):
-        right = name in ("download", "dim", "ImageNet", "COCO")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    table.add_column("architecture", no_wrap=True)
-    for model in MODELS:
-        table.add_row(*_cells(model, here[model.name]))
-    console = stdout_console()
-    needed = Measurement.get(console, console.options.update(max_width=1_000), table).maximum
-    return table if needed <= width else _narrow_table(here)
-
-
-def _narrow_table(here: dict[str, bool]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for model in MODELS:
-        languages = "multilingual" if model.languages == "many" else model.languages
-        facts = [model.licence, _download(model), f"{model.dim:,} dimensions", languages]
-        scores = [
-            f"ImageNet {_score(model.imagenet_top1)}",
-            f"COCO {_score(model.coco_recall_at_1)}",
-        ]
-        table.add_row(model.name, ", ".join(facts))
-        table.add_row("", ", ".join([*scores, "here" if here[model.name] else "not downloaded"]))
-        table.add_row("", Text(model.architecture, style="dim"))
-    return table
-
-
 def show_space(name: str, device: str, *, as_json: bool, quiet: bool) -> None:
     """Loads the model, encodes a text and an image, and prints the embedding space."""
     from PIL import Image
@@ -141,25 +103,3 @@ def show_space(name: str, device: str, *, as_json: bool, quiet: bool) -> None:
     for fact, value in facts.items():
         table.add_row(fact, str(value))
     stdout_console().print(table)
-
-
-def _cells(model: KnownModel, here: bool) -> list[str]:
-    return [
-        model.name,
-        _download(model),
-        f"{model.dim:,}",
-        model.licence,
-        model.languages,
-        _score(model.imagenet_top1),
-        _score(model.coco_recall_at_1),
-        "yes" if here else "no",
-        model.architecture,
-    ]
-
-
-def _download(model: KnownModel) -> str:
-    return f"{model.download_mb:,} MB" if model.download_mb else "included"
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

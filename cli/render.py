@@ -57,7 +57,7 @@ class MiddleCut:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room = options.max_width - cell_len(self._end)
-        if room < min(cell_len(self._text), _SHORTEST_CUT):
+        if self._end and room < min(cell_len(self._text), _SHORTEST_CUT):
             # Too narrow for both on one line.
             yield Text(middle_cut(self._text, options.max_width), style=self._style, no_wrap=True)
             yield Text(self._end.strip(" ,"), style=self._style)
@@ -235,6 +235,12 @@ def plain_table() -> Table:
         show_edge=False,
         header_style="bold",
     )
+
+
+def fits(table: Table, width: int) -> bool:
+    """Whether the table needs no more than this many columns of a terminal."""
+    console = Console(width=_NO_LIMIT_CELLS)
+    return Measurement.get(console, console.options, table).maximum <= width
 
 
 def _holds_numbers(hits: Sequence[Hit], column: str) -> bool:

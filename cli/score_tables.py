@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from mmsearch.cli.render import MiddleCut, counted, plain_table
+from mmsearch.cli.render import MiddleCut, counted, fits, plain_table
 from mmsearch.scores import Difference, Estimate, Evaluation, IndexScores, metric_text
 from mmsearch.text import visible
 
@@ -85,12 +83,6 @@ def difference_cell(found: Difference) -> Text:
     )
     style = "bold" if found.p_value < LEVEL else ""
     return Text.assemble((value, style), (f" {low} to {high}, p {found.p_value:.3f}", "dim"))
-
-
-def fits(table: Table, width: int) -> bool:
-    """Whether the table needs no more than this many columns of a terminal."""
-    console = Console(width=10_000)
-    return Measurement.get(console, console.options, table).maximum <= width
 
 
 def _metric_table(

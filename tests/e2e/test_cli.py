@@ -63,7 +63,7 @@ def test_a_search_prints_a_table_on_stdout_and_nothing_else(run: Run) -> None:
     assert done.returncode == 0
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["rank", "similarity", "matched", "title", "path"]
+    assert lines[0].split() == ["rank", "similarity", "title", "category", "key", "path"]
     assert len(lines) == 5
 
 
@@ -242,7 +242,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "run the same command to go on" in errors
+    assert "run the same command to resume" in errors
     again = call(tmp_path, environment, "index", "goods")
     assert "resuming" in again.stderr
     counts = json.loads(call(tmp_path, environment, "info", "--json").stdout)["store"]["counts"]
