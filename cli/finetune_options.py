@@ -40,7 +40,8 @@ Resume = Annotated[
 Promote = Annotated[
     bool,
     typer.Option(
-        "--promote", help="Re-embed the store with the new model and switch to it, if it is better."
+        "--promote",
+        help="Re-embed the store with the new model and switch to it, unless it is worse.",
     ),
 ]
 Force = Annotated[

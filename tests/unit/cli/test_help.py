@@ -1,6 +1,7 @@
 """The help of every command: complete, in titled panels, readable in narrow terminals."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,14 @@ def test_every_error_has_an_exit_code_with_a_meaning() -> None:
     codes = {kind.exit_code for kind in below(MMSearchError)}
     assert len(codes) > 5
     assert codes <= set(MEANINGS)
+
+
+def test_the_guide_lists_every_exit_code() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guide.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (\d+) \| ([^|]+) \|$", guide, re.MULTILINE))
+    assert {int(code) for code in rows} == set(MEANINGS)
+    for code, meaning in MEANINGS.items():
+        assert rows[str(code)].startswith(meaning)
 
 
 def test_names_are_split_at_commas() -> None:
