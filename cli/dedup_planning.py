@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmsearch.cli.dedup_tables import size_text
-from mmsearch.cli.render import counted
+from mmsearch.cli.render import counted, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from mmsearch.cli.render import counted, middle_cut
+from mmsearch.cli.render import counted, middle_cut, size_text
 from mmsearch.report.titles import one_line, visible
 
 if TYPE_CHECKING:
@@ -95,20 +95,6 @@ def remembered_lines(remembered: "Sequence[RememberedSet]", width: int) -> Itera
         yield _line(f"{each.name}  {each.since[:10]}  {counted(len(each.items), 'item')}")
         for item in each.items:
             yield _line(f"  {middle_cut(visible(item.key), max(width - 2, _SHORTEST_ITEM))}")
-
-
-def size_text(count: int) -> str:
-    """Returns a number of bytes in at most eight cells: '51 kB', '4.1 MB', '238 MB'."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            return (
-                f"{size:.1f} {unit}"
-                if size < 99.95 and unit in ("MB", "GB")
-                else (f"{size:.0f} {unit}")
-            )
-        size /= 1000
-    return f"{size:,.1f} TB"
 
 
 def _counts(summary: "Summary") -> "Iterator[tuple[Family, int]]":

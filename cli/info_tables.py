@@ -1,12 +1,13 @@
 """The tables of mmsearch info: the store as a whole, and the tuning of its indexes."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.table import Table
 
-from mmsearch.cli.render import MiddleCut, counted, plain_table
+from mmsearch.cli.render import MiddleCut, counted, plain_table, size_text
 
 if TYPE_CHECKING:
     from mmsearch.catalog import StoreInfo
@@ -25,7 +26,7 @@ def info_table(state: "StoreInfo") -> Table:
 def _rows(state: "StoreInfo") -> list[tuple[str, RenderableType]]:
     """Names and values; what is empty or zero is left out."""
     counts, run = state.counts, state.last_run
-    size, free = megabytes(state.bytes), megabytes(state.free_bytes)
+    size, free = size_text(state.bytes), size_text(state.free_bytes)
     rows: list[tuple[str, RenderableType]] = [
         ("store", MiddleCut(state.folder, end=f" ({size}; {free} free on disk)")),
         ("model", f"{state.model}, {state.space['dim']:,} dimensions"),
@@ -47,15 +48,18 @@ def _rows(state: "StoreInfo") -> list[tuple[str, RenderableType]]:
         for source in state.sources
     ]
     rows += [
-        (f"{target} index", f"{i['kind']}, {i['count']:,} vectors, {megabytes(i['bytes'])}")
+        (f"{target} index", f"{i['kind']}, {i['count']:,} vectors, {size_text(i['bytes'])}")
         for target, i in state.indexes.items()
     ]
     if "product" in state.indexes:
         rows.append(("products", fusion_line(state.fusion)))
     columns = ", ".join(f"{name} ({kind})" for name, kind in state.columns.items())
     rows.append(("columns", columns))
-    ended = f"{run['ended']}, {float(run['seconds']):,.1f} s" if run else "none has finished"
-    rows.append(("last run", ended))
+    last_run = "none has finished"
+    if run:
+        ended = datetime.fromisoformat(run["ended"]).astimezone()
+        last_run = f"{ended:%Y-%m-%d %H:%M}, {float(run['seconds']):,.1f} s"
+    rows.append(("last run", last_run))
     if state.interrupted:
         rows.append(("note", "the last run was interrupted; 'mmsearch index' resumes it"))
     if state.index_behind:
@@ -100,7 +104,3 @@ def fusion_line(fusion: Mapping[str, Any] | None) -> str:
     if fusion["kind"] == "late":
         return f"late fusion, image weight {fusion['image_weight']:.0%}"
     return f"{fusion['kind']} fusion, trained with the model"
-
-
-def megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"

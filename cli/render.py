@@ -19,22 +19,17 @@ from typing import Any
 import typer
 from rich import box
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from mmsearch.records import Failure, Hit, IngestReport, Scalar, printable_path, real_path
-from mmsearch.report.titles import title_of, value_text
 from mmsearch.text import one_line, visible
 
 SCHEMA_VERSION = 1
-HIT_COLUMNS = ("rank", "similarity", "matched", "title", "key", "path")
 HIT_FIELDS = ("rank", "key", "uri", "similarity", "matched")
 
-_NEVER_CUT = {"rank", "similarity", "matched"}
-_RIGHT = {"rank", "similarity"}
-_TITLE_CELLS, _VALUE_CELLS = 48, 24
 _SHORTEST_CUT = 12
 _NO_LIMIT_CELLS = 10_000
 # What spreadsheets take as the start of a formula (OWASP, CSV injection).
@@ -65,6 +60,20 @@ class MiddleCut:
         yield Text(middle_cut(self._text, room) + self._end, style=self._style, no_wrap=True)
 
 
+def size_text(count: int) -> str:
+    """Returns a number of bytes in at most eight cells: '51 kB', '4.1 MB', '238 MB'."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return (
+                f"{size:.1f} {unit}"
+                if size < 99.95 and unit in ("MB", "GB")
+                else (f"{size:.0f} {unit}")
+            )
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
 def middle_cut(text: str, cells: int) -> str:
     """Returns `text` in at most `cells` terminal cells; two thirds are for its end."""
     if cell_len(text) <= cells:
@@ -73,31 +82,6 @@ def middle_cut(text: str, cells: int) -> str:
     head = set_cell_size(text, max(cells - 1 - tail_cells, 0)).rstrip()
     tail = set_cell_size(text[::-1], tail_cells)[::-1]
     return f"{head}…{tail.lstrip()}"
-
-
-def hits_table(
-    hits: Sequence[Hit], *, columns: Sequence[str] = HIT_COLUMNS, base: Path | None = None
-) -> Table:
-    """columns: names of HIT_COLUMNS or of record columns. base: paths below it are shown relative.
-
-    The path of a hit is left blank where it would only repeat the key.
-    """
-    paths = {hit.rank: _shown_path(hit, base) for hit in hits}
-    if all(paths[hit.rank] in ("", hit.key) for hit in hits):
-        columns = [name for name in columns if name != "path"]
-    table = plain_table()
-    for column in columns:
-        numeric = column in _RIGHT or _holds_numbers(hits, column)
-        table.add_column(
-            visible(column),
-            justify="right" if numeric else "left",
-            # Rich narrows the columns that may wrap; their cells shorten themselves.
-            no_wrap=column in _NEVER_CUT or numeric,
-            max_width=_max_width(column),
-        )
-    for hit in hits:
-        table.add_row(*(_cell(hit, column, paths[hit.rank]) for column in columns))
-    return table
 
 
 def failures_table(failures: Sequence[Failure]) -> Table:
@@ -241,45 +225,6 @@ def fits(table: Table, width: int) -> bool:
     """Whether the table needs no more than this many columns of a terminal."""
     console = Console(width=_NO_LIMIT_CELLS)
     return Measurement.get(console, console.options, table).maximum <= width
-
-
-def _holds_numbers(hits: Sequence[Hit], column: str) -> bool:
-    values = [hit.record.get(column) for hit in hits if hit.record.get(column) is not None]
-    return bool(values) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) for v in values
-    )
-
-
-def _cell(hit: Hit, column: str, path: str) -> RenderableType:
-    match column:
-        case "rank":
-            return Text(str(hit.rank), style="dim")
-        case "similarity":
-            return Text(f"{hit.similarity:.3f}", style="cyan")
-        case "matched":
-            return Text(hit.matched)
-        case "title":
-            return _one_cell(title_of(hit), style="bold")
-        case "key":
-            return MiddleCut(hit.key)
-        case "path":
-            return MiddleCut("" if path == hit.key else path, style="dim")
-    return _one_cell(one_line(value_text(hit.record.get(column))))
-
-
-def _shown_path(hit: Hit, base: Path | None) -> str:
-    path = real_path(hit.uri)
-    return str(path.relative_to(base)) if base and path.is_relative_to(base) else hit.uri
-
-
-def _max_width(column: str) -> int | None:
-    if column in ("key", "path"):
-        return None
-    return _TITLE_CELLS if column == "title" else _VALUE_CELLS
-
-
-def _one_cell(text: str, style: str = "") -> Text:
-    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _counts_line(report: IngestReport) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.cli import options, search_options
+from mmsearch.cli.hits_table import hits_table
 from mmsearch.cli.queries import answer_all
 from mmsearch.cli.render import (
     hits_csv,
     hits_json,
     hits_paths,
-    hits_table,
     stderr_console,
     stdout_console,
     write_bytes,
@@ -141,4 +141,5 @@ def show(hits: Sequence[Hit], columns: Sequence[str], thumbnails: bool | None) -
     if thumbnails or (thumbnails is None and terminal_shows_pictures()):
         show_thumbnails(hits, console, columns)
     else:
-        console.print(hits_table(hits, columns=columns, base=Path.cwd()))
+        table = hits_table(hits, columns=columns, base=Path.cwd(), width=console.width)
+        console.print(table)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from mmsearch.cli.render import HIT_COLUMNS, hits_table, middle_cut
+from mmsearch.cli.hits_table import HIT_COLUMNS, hits_table
+from mmsearch.cli.render import middle_cut
 from mmsearch.errors import InputError, MissingDependency
 from mmsearch.extras import require
 from mmsearch.records import Hit, real_path
@@ -68,7 +69,8 @@ def show_thumbnails(
         console.print(drawing(picture, width=_TILE_COLUMNS * len(row), height=_TILE_ROWS))
         console.print(captions([hit for hit, _ in row]))
         console.print()
-    console.print(hits_table(hits, columns=columns, base=Path.cwd()))
+    table = hits_table(hits, columns=columns, base=Path.cwd(), width=console.width)
+    console.print(table)
 
 
 def tile_of(hit: Hit) -> "Image | None":

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from mmsearch.cli.hits_table import hits_table
 from mmsearch.cli.render import (
     failures_table,
     hits_csv,
     hits_json,
     hits_paths,
-    hits_table,
     middle_cut,
     report_lines,
     stdout_console,
@@ -79,7 +79,7 @@ def printed(renderable: RenderableType, width: int) -> bytes:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_table(width: int) -> None:
-    assert printed(hits_table(HITS), width) == golden(f"hits_table_{width}.txt")
+    assert printed(hits_table(HITS, width=width), width) == golden(f"hits_table_{width}.txt")
 
 
 def test_table_with_record_columns() -> None:

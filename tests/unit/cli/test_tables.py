@@ -14,9 +14,10 @@ from mmsearch.catalog import StoreInfo
 from mmsearch.cli.checks import Check
 from mmsearch.cli.doctor import checks_table
 from mmsearch.cli.finetuning import _before_and_after
+from mmsearch.cli.hits_table import hits_table
 from mmsearch.cli.info_tables import info_table, tuning_table
 from mmsearch.cli.model_tables import models_table
-from mmsearch.cli.render import failures_table, hits_table
+from mmsearch.cli.render import failures_table
 from mmsearch.cli.score_tables import score_tables, summary
 from mmsearch.encoders.known import MODELS
 from mmsearch.indexes import Tuning
@@ -110,6 +111,7 @@ HITS = [
     Hit(1, f"spring/{LONG}/7.jpg", f"{LONG}/7.jpg", 0.312, "image", {"title": LONG, "price": 4.5}),
     Hit(10, "spring/8", "", -0.011, "product", {"title": "B", "price": 1234.25}),
 ]
+SHOWN = ("rank", "similarity", "title", "price", "key", "path")
 FAILURES = [Failure("a", f"{LONG}/a.jpg", "decode", "the file is empty (0 bytes)")]
 CHECKS = [Check("disk", "warn", f"{LONG}: 1,234.5 GiB free", "free some space")]
 HERE = {model.name: False for model in MODELS}
@@ -117,9 +119,7 @@ HERE = {model.name: False for model in MODELS}
 # What is rendered at a width, and what must be whole in it.
 TABLES: dict[str, tuple[Callable[[int], Sequence[RenderableType]], Sequence[str]]] = {
     "hits": (
-        lambda _: [
-            hits_table(HITS, columns=("rank", "similarity", "title", "price", "key", "path"))
-        ],
+        lambda width: [hits_table(HITS, columns=SHOWN, width=width)],
         ["0.312", "-0.011", "1234.25", "4.5"],
     ),
     "failures": (lambda _: [failures_table(FAILURES)], ["decode", "the file is empty (0 bytes)"]),
@@ -127,7 +127,7 @@ TABLES: dict[str, tuple[Callable[[int], Sequence[RenderableType]], Sequence[str]
     "models": (lambda width: [models_table(HERE, width)], ["2,611 MB", "0.804", "Apache-2.0"]),
     "info": (
         lambda _: [info_table(store())],
-        ["34,250", "34,241 items", "123.5 MB", "9.9 GB", "70.1 MB", "1,234.5 s"],
+        ["34,250", "34,241 items", "123 MB", "9.9 GB", "70.1 MB", "1,234.5 s"],
     ),
     "tuning": (lambda width: [tuning_table(tuning(), width)], ["→ 1,024", "0.960", "0.125"]),
     "one model": (

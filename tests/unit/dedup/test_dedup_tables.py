@@ -8,7 +8,8 @@ from rich.console import Console
 
 from mmsearch.cli.dedup_csv import groups_csv
 from mmsearch.cli.dedup_planning import plan_line
-from mmsearch.cli.dedup_tables import findings_lines, group_lines, size_text, summary_lines
+from mmsearch.cli.dedup_tables import findings_lines, group_lines, summary_lines
+from mmsearch.cli.render import size_text
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.results import (
     Box,
@@ -143,9 +144,7 @@ def test_csv_has_relations_changes_and_reasons() -> None:
 
 def test_a_plan_says_what_goes_and_what_stays() -> None:
     nothing = plan_line([], report(group(1, ["edited version"])), versions=False)
-    assert nothing == (
-        "0 files can be removed; 1 edited version is kept (--versions plans it too)"
-    )
+    assert nothing == ("0 files can be removed; 1 edited version is kept (--versions plans it too)")
 
 
 @pytest.mark.parametrize(
