@@ -104,7 +104,7 @@ def source_options(
     include: list[str] | None = None,
     exclude: list[str] | None = None,
 ) -> "SourceOptions | None":
-    """Returns how to read the sources; None where nothing was given: as the store knows them."""
+    """Returns how to read the sources; None if nothing was given: as the store remembers."""
     from mmsearch.sources import SourceOptions
 
     given = SourceOptions(

@@ -28,7 +28,7 @@ FIELDS: Mapping[str, tuple[type, ...]] = {
 # The caller's own id of a query; it is repeated with the answer.
 ID = "id"
 
-Asked = tuple[dict[str, Any], Query]
+ParsedQuery = tuple[dict[str, Any], Query]
 
 
 def answer_all(catalog: "Catalog", queries: str, defaults: QueryParts) -> None:
@@ -58,7 +58,7 @@ def answers(
         yield from zip((written for written, _ in batch), found, strict=True)
 
 
-def read_queries(file: IO[str], name: str, defaults: QueryParts) -> Iterator[Asked]:
+def read_queries(file: IO[str], name: str, defaults: QueryParts) -> Iterator[ParsedQuery]:
     for number, line in enumerate(file, start=1):
         if line.strip():
             try:
@@ -67,7 +67,7 @@ def read_queries(file: IO[str], name: str, defaults: QueryParts) -> Iterator[Ask
                 raise BadQuery(f"{name}, line {number}: {error}") from error
 
 
-def read_query(line: str, defaults: QueryParts) -> Asked:
+def read_query(line: str, defaults: QueryParts) -> ParsedQuery:
     """Parses a JSON object with any of FIELDS and 'id', or a JSON string: the text alone."""
     try:
         content = json.loads(line)

@@ -88,14 +88,14 @@ def search(
         if searched_on != "cpu":
             console.print(f"searched {name} vectors on {searched_on}", soft_wrap=True)
     given = {"text": text, **parts}
-    asked = {name: given[name] for name in QUERY_NAMES if given[name] is not None}
+    query = {name: given[name] for name in QUERY_NAMES if given[name] is not None}
     if gallery is not None:
-        write_page(hits, gallery, asked)
+        write_page(hits, gallery, query)
         console.print(f"wrote {gallery}", markup=False, soft_wrap=True)
         if open_gallery:
             webbrowser.open(gallery.absolute().as_uri())
     if as_json:
-        write_text(hits_json(hits, {**asked, "k": k, "target": target}, cursor=page.next))
+        write_text(hits_json(hits, {**query, "k": k, "target": target}, cursor=page.next))
     elif as_csv:
         write_text(hits_csv(hits))
     elif as_paths:
@@ -106,18 +106,18 @@ def search(
         show(hits, shown_columns(catalog, hits, columns, where=where), thumbnails)
 
 
-def write_page(hits: Sequence[Hit], path: Path, asked: Mapping[str, Any]) -> None:
+def write_page(hits: Sequence[Hit], path: Path, query: Mapping[str, Any]) -> None:
     from mmsearch.report.gallery import write_gallery
 
-    words = asked.get("text") or asked.get("keyword") or asked.get("like")
+    words = query.get("text") or query.get("keyword") or query.get("like")
     write_gallery(
         hits,
         path,
         title=str(words or "Search results"),
         query_text=words,
-        query_image=asked.get("image"),
+        query_image=query.get("image"),
         details={
-            name: str(asked[name]) for name in ("keyword", "without", "where") if name in asked
+            name: str(query[name]) for name in ("keyword", "without", "where") if name in query
         },
     )
 
@@ -135,10 +135,10 @@ def why_no_hits(catalog: "Catalog", text: str | None, parts: QueryParts) -> str:
 
 
 def show(hits: Sequence[Hit], columns: Sequence[str], thumbnails: bool | None) -> None:
-    from mmsearch.cli.thumbnails import show_thumbnails, terminal_shows_pictures
+    from mmsearch.cli.thumbnails import show_thumbnails, terminal_shows_images
 
     console = stdout_console()
-    if thumbnails or (thumbnails is None and terminal_shows_pictures()):
+    if thumbnails or (thumbnails is None and terminal_shows_images()):
         show_thumbnails(hits, console, columns)
     else:
         table = hits_table(hits, columns=columns, base=Path.cwd(), width=console.width)

@@ -44,17 +44,17 @@ def _usual(present: Sequence[str], where: str | None) -> list[str]:
     """Columns that the filter names, then the usual ones."""
     words = {word.lower() for word in re.findall(r"\w+", where or "")}
     filtered = [name for name in present if name.lower() in words]
-    usual = [name for wanted in _USUAL for name in present if name.lower() == wanted]
+    usual = [name for requested in _USUAL for name in present if name.lower() == requested]
     return list(dict.fromkeys([*filtered, *usual]))[:_MOST]
 
 
-def _known(catalog: "Catalog", wanted: Sequence[str], present: Sequence[str]) -> list[str]:
-    if set(wanted) <= set(present):
-        return list(wanted)
+def _known(catalog: "Catalog", requested: Sequence[str], present: Sequence[str]) -> list[str]:
+    if set(requested) <= set(present):
+        return list(requested)
     known = dict.fromkeys([*present, *catalog.info().columns])
-    for name in wanted:
+    for name in requested:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"columns: {', '.join(known)}"
             raise InputError(f"--columns: no column '{name}'; {hint}")
-    return list(wanted)
+    return list(requested)

@@ -33,7 +33,7 @@ _MOST_TILES = 24
 _GAP = 2
 
 
-def terminal_shows_pictures() -> bool:
+def terminal_shows_images() -> bool:
     """Whether the terminal supports images; False for remote sessions.
 
     Detection sends an escape sequence, and the reply arrives as typed input: over a slow connection
@@ -65,8 +65,8 @@ def show_thumbnails(
     per_row = max(console.width // _TILE_COLUMNS, 1)
     for start in range(0, len(shown), per_row):
         row = shown[start : start + per_row]
-        picture = strip([tile for _, tile in row])
-        console.print(drawing(picture, width=_TILE_COLUMNS * len(row), height=_TILE_ROWS))
+        image = strip([tile for _, tile in row])
+        console.print(drawing(image, width=_TILE_COLUMNS * len(row), height=_TILE_ROWS))
         console.print(captions([hit for hit, _ in row]))
         console.print()
     table = hits_table(hits, columns=columns, base=Path.cwd(), width=console.width)
@@ -99,10 +99,10 @@ def strip(tiles: "Sequence[Image]") -> "Image":
     from PIL import Image
 
     width, height = tiles[0].size
-    picture = Image.new("RGB", (width * len(tiles), height))
+    image = Image.new("RGB", (width * len(tiles), height))
     for place, tile in enumerate(tiles):
-        picture.paste(tile, (place * width, 0))
-    return picture
+        image.paste(tile, (place * width, 0))
+    return image
 
 
 def captions(hits: Sequence[Hit]) -> Text:
