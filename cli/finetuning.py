@@ -22,7 +22,7 @@ _SHOWN = ("recall@1", "recall@10", "MRR", "accuracy", "macro F1")
 def finetuned_tables(found: "Finetuned") -> Iterator[Text | Table]:
     outcome = found.outcome
     yield heading(f"test split · {counted(outcome.split.get('test', 0), 'item')}")
-    yield _before_and_after(outcome.test)
+    yield comparison_table(outcome.test)
     yield heading("general accuracy · the sample catalog")
     yield _general(outcome.general_start.parts, outcome.general_tuned.parts)
 
@@ -94,7 +94,7 @@ def plan_text(plan: "FinetunePlan") -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _before_and_after(test: Evaluation) -> Table:
+def comparison_table(test: Evaluation) -> Table:
     """A section per direction, since its name and the metric's would not fit into one column."""
     table = _table("metric", "before", "after", "change")
     changes = {(each.part, each.metric): each for each in test.differences}

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from mmsearch.catalog import StoreInfo
 from mmsearch.cli.checks import Check
 from mmsearch.cli.doctor import checks_table
-from mmsearch.cli.finetuning import _before_and_after
+from mmsearch.cli.finetuning import comparison_table
 from mmsearch.cli.hits_table import hits_table
 from mmsearch.cli.info_tables import info_table, tuning_table
 from mmsearch.cli.model_tables import models_table
@@ -143,7 +143,7 @@ TABLES: dict[str, tuple[Callable[[int], Sequence[RenderableType]], Sequence[str]
         ["recall@1", "weighted precision", "0.621", "+0.100", "0.012"],
     ),
     "fine-tuning": (
-        lambda _: [_before_and_after(evaluation("builtin", LONG))],
+        lambda _: [comparison_table(evaluation("builtin", LONG))],
         ["recall@1", "0.421", "+0.100", "0.012", "zero-shot"],
     ),
 }
