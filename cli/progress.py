@@ -41,7 +41,9 @@ class ProgressDisplay:
     ) -> None:
         console = console or stderr_console(quiet=quiet)
         self._shown: _LiveBar | _PlainLines = (
-            _LiveBar(console) if console.is_terminal and not quiet else _PlainLines(console, clock)
+            _LiveBar(console, clock)
+            if console.is_terminal and not quiet
+            else _PlainLines(console, clock)
         )
 
     def __enter__(self) -> Self:
@@ -71,7 +73,7 @@ class ProgressDisplay:
 class _LiveBar:
     """One bar per stage; stages that took a while stay on the screen."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console
         self._bars = Progress(
             SpinnerColumn(finished_text="✓"),
@@ -83,6 +85,7 @@ class _LiveBar:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[status]}", style="dim", markup=False),
             console=console,
+            get_time=clock,
         )
         self._task: TaskID | None = None
 
