@@ -6,12 +6,15 @@ Typer's own help spends a column on types and cuts its text short in a narrow te
 from collections.abc import Sequence
 from typing import Any
 
+import typer
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from mmsearch.cli.usage_errors import explain
 
 Row = tuple[str, str]
 
@@ -24,8 +27,8 @@ _ONE_PANEL = 10
 _OPTIONS, _COMMANDS = "Options", "Commands"
 
 
-class _PlainHelp:
-    """For Typer's command classes: their usage line and help in this module's form."""
+class _Plain:
+    """For Typer's command classes: usage line, help and errors in this project's form."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """'PLAN' for a required argument, where Typer writes '{PLAN}'."""
@@ -35,12 +38,20 @@ class _PlainHelp:
     def format_help(self, ctx: Any, formatter: Any) -> None:
         print_help(self, ctx)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        except typer.BadParameter as error:
+            explain(error)
+            raise
+        return rest
 
-class Command(_PlainHelp, TyperCommand):
+
+class Command(_Plain, TyperCommand):
     pass
 
 
-class Group(_PlainHelp, TyperGroup):
+class Group(_Plain, TyperGroup):
     pass
 
 

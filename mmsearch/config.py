@@ -142,13 +142,19 @@ def _fault_text(fault: Mapping[str, Any]) -> str:
         return f"unknown device '{value}'; use {_DEVICES}"
     if kind == "literal_error":
         return f"unknown {name} '{value}'; use {fault['ctx']['expected'].replace(chr(39), '')}"
+    return f"{name} {constraint_text(fault)}"
+
+
+def constraint_text(fault: Mapping[str, Any]) -> str:
+    """Returns 'must be at least 1, got 0' for an error of pydantic's `ValidationError.errors()`."""
+    kind, value = str(fault["type"]), fault["input"]
     if kind in _BOUNDS:
         bound, text = _BOUNDS[kind]
         limit = float(fault["ctx"][bound])
-        return f"{name} must be {text.format(f'{limit:g}')}, got {value!r}"
+        return f"must be {text.format(f'{limit:g}')}, got {value!r}"
     if kind == "value_error":
-        return f"{name} {fault['ctx']['error']}, got {value!r}"
-    return f"{name} must be {_KINDS.get(kind.split('_')[0], 'another value')}, got {value!r}"
+        return f"{fault['ctx']['error']}, got {value!r}"
+    return f"must be {_KINDS.get(kind.split('_')[0], 'another value')}, got {value!r}"
 
 
 def _name(fault: Mapping[str, Any]) -> str:
