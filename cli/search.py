@@ -1,12 +1,14 @@
 """mmsearch search: text or an image in, the most similar items out."""
 
+import shlex
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmsearch.cli import options, search_options
 from mmsearch.cli.hits_table import hits_table
+from mmsearch.cli.no_hits import why_no_hits
 from mmsearch.cli.queries import answer_all
 from mmsearch.cli.render import (
     hits_csv,
@@ -22,12 +24,13 @@ from mmsearch.errors import BadQuery
 from mmsearch.query import QueryParts
 from mmsearch.records import Hit
 
-if TYPE_CHECKING:
-    from mmsearch.catalog import Catalog
-
 # The parts of the query that --json repeats.
 QUERY_NAMES = (
     "text", "image", "like", "without", "where", "keyword", "diverse", "threshold", "after",
+)  # fmt: skip
+# A text that ends like this and exists as a file is a forgotten --image.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jxl",
 )  # fmt: skip
 
 
@@ -71,6 +74,8 @@ def search(
         "where": where, "k": k, "target": target,
         "unique": unique, "diverse": diverse, "threshold": threshold, "after": after,
     }  # fmt: skip
+    if text is not None and image is None and is_image_file(text):
+        raise BadQuery(f"'{text}' is an image file; search for it with --image {shlex.quote(text)}")
     if open_gallery and gallery is None:
         raise BadQuery("--open needs a page to open; add --gallery FILE")
     catalog = open_catalog(store, model=model, device=device)
@@ -122,16 +127,8 @@ def write_page(hits: Sequence[Hit], path: Path, query: Mapping[str, Any]) -> Non
     )
 
 
-def why_no_hits(catalog: "Catalog", text: str | None, parts: QueryParts) -> str:
-    """Searches again without the threshold, then without the filter, to see which left nothing."""
-    threshold, where = parts["threshold"], parts["where"]
-    relaxed: QueryParts = {**parts, "threshold": None, "after": None, "k": 1}
-    if threshold is not None and (best := catalog.search(text, **relaxed)):
-        return f"no hits above {threshold:g}; the best is {best[0].similarity:.3f}"
-    relaxed["where"] = None
-    if where is not None and catalog.search(text, **relaxed):
-        return f"no hits: no item matches --where {where}"
-    return "no hits: nothing in the store matches the query"
+def is_image_file(text: str) -> bool:
+    return text.lower().endswith(IMAGE_SUFFIXES) and Path(text).is_file()
 
 
 def show(hits: Sequence[Hit], columns: Sequence[str], thumbnails: bool | None) -> None:
