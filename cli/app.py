@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -111,8 +112,9 @@ def main() -> None:
     """Runs the app. Exit codes are those of the errors in `mmsearch.errors`, 1 for any other."""
     verbose = "--verbose" in sys.argv
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that is not UTF-8 gets escapes, not a traceback.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that is not UTF-8 gets escapes, not a traceback.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MMSearchError as error:
