@@ -46,7 +46,7 @@ def promote_model(
 
 
 def rollback_model(*, store: Path | None, dry_run: bool, as_json: bool, quiet: bool) -> None:
-    """Switches to the previous model, and prints how the two stores of items differ."""
+    """Switches to the previous model, and prints which items differ."""
     from mmsearch.catalog import open_catalog
     from mmsearch.promotion import rollback
 

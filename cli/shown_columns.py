@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from mmsearch.cli.hits_table import HIT_COLUMNS
 from mmsearch.cli.options import names
 from mmsearch.errors import InputError
 from mmsearch.records import Hit, real_path
@@ -29,7 +30,7 @@ def shown_columns(
     chosen = _known(catalog, names(columns), present) if columns else _usual(present, where)
     several = len({hit.matched for hit in hits}) > 1
     titled = any(title_of(hit) != real_path(hit.uri).name for hit in hits)
-    return [
+    shown = [
         "rank",
         "similarity",
         *(["matched"] if several else []),
@@ -38,12 +39,13 @@ def shown_columns(
         "key",
         "path",
     ]
+    return list(dict.fromkeys(shown))
 
 
 def _usual(present: Sequence[str], where: str | None) -> list[str]:
     """Columns that the filter names, then the usual ones."""
     words = {word.lower() for word in re.findall(r"\w+", where or "")}
-    filtered = [name for name in present if name.lower() in words]
+    filtered = [name for name in present if name.lower() in words and name not in HIT_COLUMNS]
     usual = [name for requested in _USUAL for name in present if name.lower() == requested]
     return list(dict.fromkeys([*filtered, *usual]))[:_MOST]
 

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+import mmsearch
 from mmsearch.catalog import StoreInfo
 from mmsearch.cli.checks import Check
 from mmsearch.cli.doctor import checks_table
@@ -19,6 +21,7 @@ from mmsearch.cli.info_tables import info_table, tuning_table
 from mmsearch.cli.model_tables import models_table
 from mmsearch.cli.render import failures_table
 from mmsearch.cli.score_tables import score_tables, summary
+from mmsearch.cli.shown_columns import shown_columns
 from mmsearch.encoders.known import MODELS
 from mmsearch.indexes import Tuning
 from mmsearch.indexes.base import EffortPoint
@@ -185,6 +188,23 @@ def test_terminals_of_40_columns_and_without_unicode_do_not_fail(name: str) -> N
     for part in render(40):
         console.print(part)
     file.flush()
+
+
+def test_columns_of_the_filter_are_shown_once(tmp_path: Path) -> None:
+    catalog = mmsearch.open(tmp_path)
+    where = "title LIKE 'B%' AND price > 3"
+    assert shown_columns(catalog, HITS, None, where=where) == [
+        "rank", "similarity", "matched", "title", "price", "key", "path",
+    ]  # fmt: skip
+    assert shown_columns(catalog, HITS[:1], "price") == [
+        "rank", "similarity", "title", "price", "key", "path",
+    ]  # fmt: skip
+
+
+def test_a_title_that_is_the_file_name_is_not_shown(tmp_path: Path) -> None:
+    photos = [Hit(1, "photos/a.jpg", "/data/photos/a.jpg", 0.3, "image", {"width": 640})]
+    columns = shown_columns(mmsearch.open(tmp_path), photos, None)
+    assert columns == ["rank", "similarity", "key", "path"]
 
 
 def test_a_summary_says_what_was_found() -> None:
