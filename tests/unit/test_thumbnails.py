@@ -96,7 +96,7 @@ def test_a_remote_terminal_is_asked_only_by_request(picture: Path) -> None:
 
 def test_without_a_terminal_the_table_is_the_default_and_pictures_an_error(picture: Path) -> None:
     assert not terminal_shows_images()
-    with pytest.raises(InputError, match="need a terminal"):
+    with pytest.raises(InputError, match="needs a terminal"):
         show_thumbnails([hit(picture)], stdout_console())
 
 
