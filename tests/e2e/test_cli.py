@@ -59,11 +59,12 @@ def run(shop: Path, environment: dict[str, str]) -> Run:
 
 
 def test_a_search_prints_a_table_on_stdout_and_nothing_else(run: Run) -> None:
-    done = run("search", "red apple", "-k", "3")
+    done = run("search", "red apple", "-k", "3", COLUMNS="200")
     assert done.returncode == 0
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["rank", "similarity", "matched", "title", "path"]
+    shown = ["rank", "similarity", "title", "price", "category", "key", "path"]
+    assert lines[0].split() == shown
     assert len(lines) == 5
 
 
@@ -117,6 +118,42 @@ def test_a_gallery_is_written(run: Run, tmp_path: Path) -> None:
     assert "red apple" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--threshold", "0.999"), "no hits above 0.999; the best is 0."),
+        (
+            ("--where", "category = 'food' AND price > 1000000"),
+            "no item matches price > 1000000",
+        ),
+        (
+            ("--where", "price BETWEEN 1000000 AND 2000000"),
+            "no item matches price BETWEEN 1000000 AND 2000000",
+        ),
+    ],
+)
+def test_a_search_without_hits_says_why(run: Run, arguments: tuple[str, ...], says: str) -> None:
+    done = run("search", "red apple", *arguments)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert says in " ".join(done.stderr.split())
+    assert run("search", "red apple", *arguments, "--quiet").stderr == ""
+
+
+def test_limit_and_top_k_are_other_names_of_k(run: Run) -> None:
+    tables = {
+        run("search", "red apple", name, "3", COLUMNS="200").stdout
+        for name in ("-k", "--limit", "--top-k")
+    }
+    assert len(tables) == 1
+    assert len(tables.pop().splitlines()) == 5
+
+
+def test_columns_are_shown_as_named(run: Run) -> None:
+    lines = run("search", "red apple", "--columns", "color,price", "-k", "2").stdout.splitlines()
+    assert {"color", "price"} < set(lines[0].split())
+    assert "category" not in lines[0]
+
+
 def test_info_and_its_ledger(run: Run) -> None:
     state = json.loads(run("info", "--json").stdout)["store"]
     assert state["counts"]["items"] == state["counts"]["text"] == 373
@@ -138,6 +175,8 @@ def test_strict_turns_failures_into_code_6(run: Run) -> None:
         (("search",), 2, "nothing to search for"),
         (("search", "  "), 2, "empty"),
         (("search", "x", "--where", "pricee < 3"), 2, "columns: bytes, category"),
+        (("search", "x", "--columns", "pricee"), 2, "did you mean 'price'?"),
+        (("search", "goods/images/red-apple.webp"), 2, "--image goods/images/red-apple.webp"),
         (("search", "x", "--target", "sound"), 2, "--target"),
         (("search", "--image", "gone.jpg"), 2, "gone.jpg"),
         (("search", "--image", "loose/note.txt"), 2, "note.txt"),
@@ -242,7 +281,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "run the same command to go on" in errors
+    assert "run the same command to resume" in errors
     again = call(tmp_path, environment, "index", "goods")
     assert "resuming" in again.stderr
     counts = json.loads(call(tmp_path, environment, "info", "--json").stdout)["store"]["counts"]

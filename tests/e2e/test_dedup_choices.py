@@ -42,13 +42,11 @@ def test_edited_versions_are_planned_only_on_request(
     exact = {"copies/same bytes.png": "exact", "copies/deep er/it's.bmp": "exact"}
     steps, said = plan()
     assert steps == exact
-    assert re.search(r"2 files \(\d+ kB\) are copies and can go; 1 edited version stays", said), (
-        said
-    )
+    assert re.search(r"2 files \(\d+ kB\) can be removed; 1 edited version is kept", said), said
     steps, said = plan("--versions")
     # The small one's text says something else.
     assert steps == {**exact, "copies/crop.png": "edited version"}
-    assert "can go: 2 copies, 1 edited version; 1 further copy stays" in said
+    assert "can be removed: 2 duplicates and 1 edited version; 1 more duplicate is kept" in said
 
 
 def test_similar_pictures_are_shown_only_on_request(call: Call, stocked: Path) -> None:

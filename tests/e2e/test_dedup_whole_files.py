@@ -35,7 +35,7 @@ def test_equal_pixels_frames_raw_photos_and_overlapping_sources(call: Call, tmp_
     assert done.returncode == 0, done.stderr
     assert "source 'inner' lies inside 'library'" in done.stderr
     assert "1 camera raw photo skipped: NEF 1" in done.stderr
-    assert "1 file holds several pages or frames" in done.stderr
+    assert "1 file with several pages or frames" in done.stderr
     for _ in range(2):
         found = call(tmp_path, "dedup", "--json", "--tiers", "bytes,pixels")
         groups = json.loads(found.stdout)["dedup"]["groups"]

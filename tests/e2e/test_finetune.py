@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -116,6 +117,7 @@ def test_it_writes_a_model_and_how_it_came_about(
     names = {file.name for file in out.iterdir()}
     assert {WEIGHTS, "README.md", "report.html", "outcome.json", "metrics.jsonl"} <= names
     assert "mmsearch models --promote" in done.stderr
+    assert re.search(r"kept \d+% of what was learned: your catalog|no improvement:", done.stderr)
 
 
 def test_the_loss_falls(straight: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

@@ -292,7 +292,7 @@ def test_the_command_says_what_it_does(
     assert not (shop / "store" / "spaces").exists()
     done = run("--promote", str(other_model))
     assert done.exit_code == 0, done.stderr
-    assert done.stdout == f"25 items are searched with '{other_model}' now\n"
+    assert done.stdout == f"the store now uses '{other_model}' for 25 items\n"
     assert "MB on disk" in done.stderr
     assert "already; nothing to do" in str(run("--promote", str(other_model)).exception)
     back = run("--rollback", "--json")

@@ -106,7 +106,7 @@ def test_a_file_of_queries_is_answered_line_by_line(run: Run) -> None:
 def test_queries_go_with_nothing_else(run: Run) -> None:
     bad = run("search", "--queries", "-", stdin='{"text": "x"}\n{"txt": "y"}')
     assert (bad.returncode, bad.stdout) == (2, "")
-    assert "line 2: no field 'txt'" in " ".join(bad.stderr.split())
+    assert "line 2: unknown field 'txt'" in " ".join(bad.stderr.split())
     missing = run("search", "--queries", "gone.jsonl")
     assert missing.returncode == 2
     assert "gone.jsonl" in missing.stderr
