@@ -30,7 +30,13 @@ from mmsearch.training.activations import weights_digest
 from mmsearch.training.ema import copies, load
 from mmsearch.training.loop import LoopOptions
 from mmsearch.training.tower_split import Suffix, split_tower
-from mmsearch.training.weight_interpolation import Sweep, SweepScore, Weights, interpolate, sweep
+from mmsearch.training.weight_interpolation import (
+    Sweep,
+    SweepPoint,
+    SweepScore,
+    choose,
+    interpolate,
+)
 
 # Shares of the tuned weights that are tried.
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -88,16 +94,15 @@ def tune_backbone(
         score_name="held-out nDCG",
     )
 
-    def score(weights: Weights) -> SweepScore:
-        load(trained, weights)
+    tuned, points = copies(trained), []
+    for alpha in ALPHAS:
+        load(trained, interpolate(start, tuned, alpha))
         metrics = measure()
-        return SweepScore(in_domain=metrics.ndcg, general=metrics.weighted_agreement)
-
-    tuned = copies(trained)
-    chosen = sweep(start, tuned, score, alphas=ALPHAS, between=0, kept_share=KEPT_SHARE)
-    load(trained, interpolate(start, tuned, chosen.chosen.alpha))
+        points.append(SweepPoint(alpha, SweepScore(metrics.ndcg, metrics.weighted_agreement)))
+    sweep = choose(points, kept_share=KEPT_SHARE)
+    load(trained, interpolate(start, tuned, sweep.chosen.alpha))
     model.eval().requires_grad_(False)
-    return chosen, measure()
+    return sweep, measure()
 
 
 def backbone_trainee(
