@@ -1,5 +1,6 @@
 """mmsearch train: makes a dual encoder from a recipe and the data that it names."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -37,10 +38,14 @@ def train(
     from mmsearch.pretraining.pipeline import train_recipe
     from mmsearch.pretraining.recipe import read_recipe
 
-    settings = read_recipe(recipe)
+    with warnings.catch_warnings(record=True) as renamed:
+        warnings.simplefilter("always", FutureWarning)
+        settings = read_recipe(recipe)
     if seed is not None:
         settings = settings.model_copy(update={"seed": seed})
     with ProgressDisplay(quiet=quiet) as progress:
+        for warning in renamed:
+            progress.note(str(warning.message))
         report = train_recipe(
             settings, parse_data(data), out, work=work or out / "work", progress=progress
         )

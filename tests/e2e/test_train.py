@@ -190,14 +190,15 @@ def test_the_folder_holds_no_pickle(trained: tuple[Path, dict[str, object]]) -> 
     }
 
 
-def test_missing_data_is_named(tmp_path: Path) -> None:
-    (tmp_path / "tiny.toml").write_text(RECIPE, "utf-8")
+def test_missing_data_and_old_names_are_named(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE.replace("ema_decay", "average"), "utf-8")
     command = [
         *(sys.executable, "-m", "mmsearch", "train", str(tmp_path / "tiny.toml")),
         *("--data", f"photos={tmp_path}", "--out", str(tmp_path / "model")),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
+    assert "recipe: 'align.average' is now 'align.ema_decay'\n" in done.stderr
     assert "missing: catalog" in done.stderr
     assert "not in it: photos" in done.stderr
 
