@@ -40,6 +40,10 @@ class TrainReport:
             **asdict(self),
             "folder": str(self.folder),
             "interpolation": sweep,
+            "measures": {
+                **asdict(self.measures),
+                "sure_pictures": self.measures.sure_images,
+            },
             "mix": sweep,
             "pictures": self.images,
         }

@@ -78,9 +78,10 @@ def test_the_card_names_every_stage_in_one_numbered_list(sweep: Sweep) -> None:
 
 
 def test_the_json_report_keeps_its_old_names(sweep: Sweep) -> None:
-    json = report(HeldOutMetrics(), sweep).as_json()
+    json = report(HeldOutMetrics(sure_images=3), sweep).as_json()
     assert json["pictures"] == json["images"] == 1234
     assert json["mix"] == json["interpolation"]
+    assert json["measures"]["sure_pictures"] == json["measures"]["sure_images"] == 3
     assert json["interpolation"] == {
         "share": 0.5,
         "tried": [(0.0, 0.4, 0.9), (0.5, 0.45, 0.9), (1.0, 0.5, 0.9)],
