@@ -255,9 +255,8 @@ def test_a_recipe_with_its_own_reader_and_texts(tmp_path: Path) -> None:
     (folder / "recipe.toml").write_text(OWN_READER, "utf-8")
     (folder / "readers.py").write_text(READERS, "utf-8")
     out = tmp_path / "model"
-    report = train_recipe(
-        read_recipe(folder), {"drawings": drawings}, out, work=tmp_path / "work", progress=Silent()
-    )
+    recipe, data = read_recipe(folder), {"drawings": drawings}
+    report = train_recipe(recipe, data, out, work=tmp_path / "work", progress=Silent())
     assert report.sources == {"drawings": 40}
     assert "| drawings | 40 |" in (out / "README.md").read_text("utf-8")
     # The text tower's vocabulary is learned from the corpus.
