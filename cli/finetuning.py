@@ -8,8 +8,8 @@ from rich.text import Text
 
 from mmsearch.cli.progress import clock_text
 from mmsearch.cli.scores import difference_cell, estimate_cell, heading, plain_table
+from mmsearch.evaluation.results import Difference, Estimate, Evaluation
 from mmsearch.report.titles import visible
-from mmsearch.scores import Difference, Estimate, Evaluation
 
 if TYPE_CHECKING:
     from mmsearch.finetuning.run import Finetuned, FinetunePlan

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mmsearch.cli import options
 from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
-from mmsearch.encoders.known import MODELS, KnownModel
+from mmsearch.encoders.model_zoo import MODELS, KnownModel
 from mmsearch.errors import InputError
 
 

@@ -7,8 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from mmsearch.report.titles import visible
-from mmsearch.scores import (
+from mmsearch.evaluation.results import (
     ClassificationScores,
     Difference,
     Estimate,
@@ -18,6 +17,7 @@ from mmsearch.scores import (
     RetrievalScores,
     metric_text,
 )
+from mmsearch.report.titles import visible
 
 ZERO_SHOT = "zero-shot"
 _MOST_CONFUSED = 5

@@ -11,11 +11,11 @@ from mmsearch.indexes.checks import require_distinct, require_pairs, require_vec
 from mmsearch.indexes.choice import cell_count, choose
 from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex, new_flat
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.indexes.hnsw import HnswIndex, new_hnsw
 from mmsearch.indexes.itq import POINTS as ROTATION_POINTS
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index, new_ivf
 from mmsearch.indexes.pq import IvfPqIndex, new_pq
-from mmsearch.indexes.truth import Truth
 from mmsearch.indexes.tuning import explain, tune, tune_refinement
 from mmsearch.records import Floats, Ids
 
@@ -52,7 +52,7 @@ def build_index(
     for plan in choose(len(batches), dim, options):
         index = _empty(plan.kind, batches, dim, seed, learned)
         tuned = plan.kind != "flat" and len(batches) > 0
-        truth = Truth(given or _held_out(batches, dim, seed)) if tuned else None
+        truth = GroundTruth(given or _held_out(batches, dim, seed)) if tuned else None
         _fill(index, batches, truth)
         if truth is not None:
             _tune(index, truth, options.recall)
@@ -111,7 +111,7 @@ def _held_out(batches: VectorBatches, dim: int, seed: int) -> dict[str, Floats]:
     return {"row": spread_sample(batches, TUNING_QUERIES, dim, seed + 1)}
 
 
-def _fill(index: FaissIndex, batches: VectorBatches, truth: Truth | None) -> None:
+def _fill(index: FaissIndex, batches: VectorBatches, truth: GroundTruth | None) -> None:
     """Inserts every batch; the ids are checked once, over all of them."""
     seen: list[Ids] = [np.empty(0, np.int64)]
     for vectors, ids in batches:
@@ -126,7 +126,7 @@ def _fill(index: FaissIndex, batches: VectorBatches, truth: Truth | None) -> Non
         raise InputError(f"the batches promised {len(batches):,} vectors and gave {len(every):,}")
 
 
-def _tune(index: FaissIndex, truth: Truth, floor: float) -> None:
+def _tune(index: FaissIndex, truth: GroundTruth, floor: float) -> None:
     """Sets the refinement, where there is one, then the effort, then what they reach."""
 
     def found_with(queries: Floats, refinement: int) -> Ids:

@@ -12,6 +12,7 @@ import faiss
 import numpy as np
 
 from mmsearch.errors import InputError
+from mmsearch.indexes.appended_rows import reread
 from mmsearch.indexes.base import RECALL_AT, Tuning
 from mmsearch.indexes.checks import (
     require_distinct,
@@ -21,7 +22,6 @@ from mmsearch.indexes.checks import (
     require_vectors,
 )
 from mmsearch.indexes.ids import IdFilter
-from mmsearch.indexes.late import reread
 from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 

@@ -24,13 +24,13 @@ import faiss
 from mmsearch.digests import CONTENT_BYTES, digest_of_file
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.files import flush_folder
+from mmsearch.indexes.appended_rows import AppendedRows
 from mmsearch.indexes.base import EffortPoint, FileMark, IndexMeta, Tuning
 from mmsearch.indexes.binary import BinaryIndex
 from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex
 from mmsearch.indexes.hnsw import HnswIndex
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfIndex, IvfSq8Index
-from mmsearch.indexes.late import LateRows
 from mmsearch.indexes.pq import IvfPqIndex
 
 FORMAT_VERSION = 1
@@ -159,7 +159,7 @@ def _join_late(index: FaissIndex, raw: faiss.Index, mapped: Path | None) -> None
     if not fits or raw.d != index.dim:
         raise CorruptIndex(f"{LATE_FILE} does not belong to its {INDEX_FILE}; {_REBUILD}")
     assert isinstance(index, IvfIndex)
-    index.late = LateRows(raw, mapped)
+    index.late = AppendedRows(raw, mapped)
     if index.mapped is None:
         index.own()
 

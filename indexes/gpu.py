@@ -18,7 +18,7 @@ from mmsearch.indexes.faiss_index import FaissIndex, ordered
 from mmsearch.indexes.flat import FlatIndex
 from mmsearch.indexes.ids import REMOVED, IdFilter
 from mmsearch.indexes.ivf import IvfIndex
-from mmsearch.indexes.rows import RowIndex, StrikingIndex
+from mmsearch.indexes.rows import RowIndex, TombstoneIndex
 from mmsearch.records import Floats, Ids
 
 PROBE_SECONDS = 120
@@ -189,7 +189,7 @@ def bytes_on_gpu(index: FaissIndex) -> int:
 
 def gpu_source(index: FaissIndex) -> faiss.Index:
     """What is copied. Graphs and refined codes stay; their vectors, scanned, are quicker there."""
-    if not isinstance(index, StrikingIndex):
+    if not isinstance(index, TombstoneIndex):
         if isinstance(index, IvfIndex) and index.late is not None:
             index.own()
         return index.index

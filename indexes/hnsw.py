@@ -8,7 +8,7 @@ import numpy as np
 from mmsearch.indexes.faiss_index import missing, ordered, widened
 from mmsearch.indexes.flat import gathered
 from mmsearch.indexes.ids import IdFilter
-from mmsearch.indexes.rows import StrikingIndex
+from mmsearch.indexes.rows import TombstoneIndex
 from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
@@ -26,7 +26,7 @@ def new_hnsw(dim: int) -> faiss.Index:
     return faiss.IndexIDMap(graph)
 
 
-class HnswIndex(StrikingIndex):
+class HnswIndex(TombstoneIndex):
     kind = "hnsw"
 
     @staticmethod

@@ -16,9 +16,9 @@ from weakref import WeakKeyDictionary
 import faiss
 import numpy as np
 
+from mmsearch.indexes.appended_rows import AppendedRows
 from mmsearch.indexes.faiss_index import FaissIndex, missing, nothing, widened
 from mmsearch.indexes.ids import IdFilter
-from mmsearch.indexes.late import LateRows
 from mmsearch.indexes.selectors import selector
 from mmsearch.records import Floats, Ids
 
@@ -119,7 +119,7 @@ class IvfIndex(FaissIndex):
     """
 
     cells: int
-    late: LateRows | None = None
+    late: AppendedRows | None = None
     _ends: Ids | None
     _filters: WeakKeyDictionary[IdFilter, CellFilter]
 
@@ -157,7 +157,7 @@ class IvfIndex(FaissIndex):
             super().insert(vectors, ids)
             return
         if self.late is None:
-            self.late = LateRows.of(self.index)
+            self.late = AppendedRows.of(self.index)
         self.late.add(vectors, ids)
         self._count += len(ids)
         self._changed()

@@ -23,9 +23,9 @@ from mmsearch.indexes.checks import (
 )
 from mmsearch.indexes.choice import cell_count
 from mmsearch.indexes.faiss_index import ordered, widened
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.ivf import probe_efforts
-from mmsearch.indexes.truth import Truth
 from mmsearch.indexes.tuning import explain, tune, tune_refinement
 from mmsearch.records import Floats, Ids
 
@@ -215,7 +215,7 @@ def build_lance(
         num_sub_vectors=_codes(index.dim),
     )
     index.table.create_index(index.column, config=config, name=index.name, replace=True)
-    truth = Truth(
+    truth = GroundTruth(
         {name: part[:: 1 + len(part) // TUNING_QUERIES] for name, part in queries.items()}
     )
     for vectors, ids in batches:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.indexes.faiss_index import nothing
-from mmsearch.indexes.rows import StrikingIndex
+from mmsearch.indexes.rows import TombstoneIndex
 from mmsearch.records import Floats, Ids
 
 
@@ -31,8 +31,8 @@ def is_refined(index: faiss.Index, codes: type[faiss.Index]) -> bool:
     )
 
 
-class RefinedIndex(StrikingIndex):
-    """A StrikingIndex of codes, with the float16 rows that candidates are compared by."""
+class RefinedIndex(TombstoneIndex):
+    """A TombstoneIndex of codes, with the float16 rows that candidates are compared by."""
 
     def _hold(self, index: faiss.IndexIDMap) -> None:
         super()._hold(index)

@@ -60,7 +60,7 @@ class RowIndex(FaissIndex):
         return ids
 
 
-class StrikingIndex(RowIndex):
+class TombstoneIndex(RowIndex):
     """A RowIndex that cannot forget a row: the id is struck out, and the row is never returned.
 
     Once many are struck out, the index is better built anew.

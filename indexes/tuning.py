@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.indexes.base import RECALL_AT, EffortPoint, Tuning
-from mmsearch.indexes.truth import Truth
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.records import Floats, Ids
 
 # Candidates that a code ranks too low are lost before any cell is left out.
@@ -31,7 +31,7 @@ FEWEST_GLANCED = 32
 Search: TypeAlias = Callable[[Floats, int], Ids]
 
 
-def tune(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) -> Tuning:
+def tune(search: Search, tries: Sequence[int], truth: GroundTruth, *, floor: float) -> Tuning:
     """Tries efforts in order until every group of queries is safely at `floor`.
 
     Where none reaches it, the least effort is taken that finds what the hardest finds.
@@ -67,7 +67,9 @@ def _least_worthwhile(curve: Sequence[EffortPoint], floor: float) -> int:
     return next(at for at in places if all(enough(curve[at], name) for name in last.recall))
 
 
-def tune_refinement(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) -> int:
+def tune_refinement(
+    search: Search, tries: Sequence[int], truth: GroundTruth, *, floor: float
+) -> int:
     """The least refinement that leaves room above `floor` for what probing will miss."""
     trial = Trial(search, truth)
     target = floor + ROOM_FOR_PROBING * (1 - floor)
@@ -80,7 +82,7 @@ def tune_refinement(search: Search, tries: Sequence[int], truth: Truth, *, floor
 class Trial:
     """Measures efforts: by some of the queries where that is enough to know, else by all."""
 
-    def __init__(self, search: Search, truth: Truth) -> None:
+    def __init__(self, search: Search, truth: GroundTruth) -> None:
         self._search, self._truth = search, truth
         self._some = truth.thinned(GLANCED)
         everywhere, here = _judged_groups(truth), _judged_groups(self._some)
@@ -98,7 +100,9 @@ class Trial:
     def measure(self, effort: int) -> EffortPoint:
         return self._measured(effort, self._truth)[0]
 
-    def _measured(self, effort: int, truth: Truth, floor: float = 0.0) -> tuple[EffortPoint, bool]:
+    def _measured(
+        self, effort: int, truth: GroundTruth, floor: float = 0.0
+    ) -> tuple[EffortPoint, bool]:
         """Also whether every group's interval reaches up to `floor`."""
         started = perf_counter()
         found = self._search(truth.queries, effort)
@@ -118,7 +122,7 @@ def _safe(point: EffortPoint, floor: float) -> bool:
     return min(point.lowest.values(), default=1.0) >= floor
 
 
-def _judged_groups(truth: Truth) -> dict[str, NDArray[np.bool_]]:
+def _judged_groups(truth: GroundTruth) -> dict[str, NDArray[np.bool_]]:
     """Which of all the queries count, by group; a group in which none does is left out."""
     judged = truth.judged(RECALL_AT)
     inside = {name: np.zeros_like(judged) for name in truth.groups}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mmsearch.config import Settings, find_upwards, read_settings
 from mmsearch.errors import CorruptIndex, InputError, RecordNotFound
 from mmsearch.media import MediaBounds
-from mmsearch.progress import ProgressListener, Silent
+from mmsearch.progress import NullProgress, ProgressListener
 from mmsearch.query import Fuse, Query, query_of
 from mmsearch.records import (
     Floats,
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from mmsearch.encoders.base import Encoder, TextEncoder
     from mmsearch.encoders.devices import DeviceChoice
     from mmsearch.engine import Engine, Page
+    from mmsearch.evaluation.results import Evaluation
     from mmsearch.evaluation.run import EvaluationOptions
     from mmsearch.finetuning.options import FinetuneOptions
     from mmsearch.finetuning.run import Finetuned, FinetunePlan
     from mmsearch.fusion import Fusion
     from mmsearch.indexes import IndexMeta, IndexOptions
-    from mmsearch.scores import Evaluation
 
 DEFAULT_MODEL = "builtin"
 
@@ -241,7 +241,7 @@ class Catalog:
         from mmsearch.evaluation.index_loss import open_live
         from mmsearch.evaluation.run import EvaluationOptions, evaluate
 
-        listener, settings = progress or Silent(), self.settings
+        listener, settings = progress or NullProgress(), self.settings
         live = open_live(self.folder, device=settings.device) if index else None
         manifest = self._manifest()
         if not locations and manifest is None:
@@ -295,7 +295,7 @@ class Catalog:
         """
         from mmsearch.finetuning.run import finetune
 
-        listener = progress or Silent()
+        listener = progress or NullProgress()
         sources, wanted = self._to_tune(locations, training, options, listener)
         return finetune(sources, wanted, bounds=MediaBounds.of(self.settings), progress=listener)
 
@@ -309,7 +309,7 @@ class Catalog:
         """What `finetune` would do, and about how long it would take; writes nothing."""
         from mmsearch.finetuning.run import plan
 
-        listener = progress or Silent()
+        listener = progress or NullProgress()
         sources, wanted = self._to_tune(locations, training, options, listener)
         return plan(sources, wanted, bounds=MediaBounds.of(self.settings), progress=listener)
 
@@ -352,7 +352,7 @@ class Catalog:
         """
         from mmsearch.ingest.run import Ingest, IngestOptions
 
-        listener = progress or Silent()
+        listener = progress or NullProgress()
         manifest = self._manifest()
         plans = self._plan_sources(locations, manifest, options)
         said = _say_notes(plans, listener, set())
@@ -408,7 +408,9 @@ class Catalog:
             dropped = store.prune(name)
             kept = tuple(entry for entry in store.manifest.sources if entry.name != name)
             store.update_manifest(sources=kept)
-            self._refresh_generation(store, None, rebuild=False, progress=progress or Silent())
+            self._refresh_generation(
+                store, None, rebuild=False, progress=progress or NullProgress()
+            )
         self.reload()
         return dropped
 

@@ -23,7 +23,7 @@ class ProgressListener(Protocol):
         ...
 
 
-class Silent:
+class NullProgress:
     """A listener that shows nothing, for use as a library."""
 
     def start(self, stage: str, total: int | None, *, device: str = "") -> None:

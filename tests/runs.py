@@ -6,16 +6,16 @@ import numpy as np
 
 from mmsearch.arrays import unit
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.evaluation.labels import Item, LabelledCatalog, Pool
+from mmsearch.evaluation.labels import Item, LabelledSet, Pool
+from mmsearch.evaluation.results import Evaluation
 from mmsearch.evaluation.run import EvaluationOptions, evaluate_labelled
 from mmsearch.finetuning.fusion.data import NO_ITEM, FusionData, FusionQueries
 from mmsearch.finetuning.fusion.scores import fusion_table
 from mmsearch.finetuning.report.outcome import Curves, Outcome
 from mmsearch.finetuning.scoring.general import GeneralScore
 from mmsearch.fusion import late_base
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.sample import write_sample
-from mmsearch.scores import Evaluation
 from mmsearch.training.weight_interpolation import SweepPoint, SweepScore, choose
 
 KINDS = ("fruit", "animal <b>wild", "tool")
@@ -59,12 +59,12 @@ def _test(folder: Path, start: Path, tuned: Path) -> Evaluation:
         text = pool.add_text(picture.stem.replace("-", " "))
         items.append(Item(picture.stem, pool.add_picture(picture), text, KINDS[number % 3], None))
     return evaluate_labelled(
-        LabelledCatalog(items, pool, ()),
+        LabelledSet(items, pool, ()),
         [str(start), str(tuned)],
         lambda name: load_encoder(name, device="cpu"),
         EvaluationOptions(classes="kind"),
         sources=["test split"],
-        progress=Silent(),
+        progress=NullProgress(),
     )
 
 

@@ -13,7 +13,7 @@ from mmsearch.engine import Engine
 from mmsearch.fusion import Fusion
 from mmsearch.generations import live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, Scalar, SpaceId
 from mmsearch.store.filters import quoted
 from mmsearch.store.lance import Store
@@ -76,7 +76,7 @@ class Shelf:
         with self.store.writing():
             self.store.tidy()
             options = IndexOptions(kind=kind)  # type: ignore[arg-type]
-            refresh_generation(self.store, None, options, Silent())
+            refresh_generation(self.store, None, options, NullProgress())
 
     def engine(self, **factories: Any) -> Engine:
         generation = live_generation(self.store.folder)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.training.distributed import gather_rows, process_group, ranks
 from mmsearch.training.loop import LoopOptions, LoopResult, run_loop
 from mmsearch.training.losses import info_nce
@@ -101,7 +101,7 @@ def _tower(made: torch.Generator) -> nn.Sequential:
 def train(towers: Towers, folder: Path, options: LoopOptions) -> LoopResult:
     folder.mkdir(parents=True, exist_ok=True)
     with MetricsLog(folder / "metrics.jsonl", resume=options.resume) as log:
-        return run_loop(towers, towers.recall_at_1, options, folder, log, Silent())
+        return run_loop(towers, towers.recall_at_1, options, folder, log, NullProgress())
 
 
 def main() -> None:

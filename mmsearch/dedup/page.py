@@ -15,8 +15,8 @@ from mmsearch.dedup.items import Item
 from mmsearch.dedup.results import Box, DedupReport, Finding, Group, Member
 from mmsearch.dedup.summary import Files, summarised
 from mmsearch.records import real_path
+from mmsearch.report.images import inline_pictures
 from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
-from mmsearch.report.pictures import inline_pictures
 from mmsearch.report.titles import one_line, visible
 
 _EMBEDDED = 1_200

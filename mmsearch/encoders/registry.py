@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.encoders.files import CONFIG_NAME, ModelFiles, read_folder
 from mmsearch.encoders.hub import architectures, hub_model, is_cached, pretrained_model
-from mmsearch.encoders.known import MODELS, KnownModel
+from mmsearch.encoders.model_zoo import MODELS, KnownModel
 from mmsearch.errors import InputError, MissingModel
 from mmsearch.records import printable_path, real_path
 

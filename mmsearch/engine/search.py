@@ -9,8 +9,8 @@ from functools import cached_property
 from hashlib import blake2b
 
 from mmsearch.encoders.base import Encoder, TextEncoder
+from mmsearch.engine.candidates import CandidateCollector, Search
 from mmsearch.engine.cursor import Cursor, fingerprint
-from mmsearch.engine.gathering import Gatherer, Search
 from mmsearch.engine.merging import Candidate
 from mmsearch.engine.nearest import Nearest
 from mmsearch.engine.terms import TermReader
@@ -52,7 +52,7 @@ class Engine:
             store, encoder=encoder, text_encoder=text_encoder, bounds=bounds or MediaBounds()
         )
         self._nearest = Nearest(store, generation)
-        self._gatherer = Gatherer(store, self._nearest)
+        self._gatherer = CandidateCollector(store, self._nearest)
 
     @property
     def generation(self) -> Generation | None:

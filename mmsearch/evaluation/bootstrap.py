@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mmsearch.metrics import ClassCounts, Doubles, class_counts
+from mmsearch.evaluation.metrics import ClassCounts, Doubles, class_counts
+from mmsearch.evaluation.results import Difference, Estimate
 from mmsearch.records import Ids
-from mmsearch.scores import Difference, Estimate
 
 # counts float64 (r, n) → by name, float64 (r,)
 Statistics: TypeAlias = Callable[[Doubles], Mapping[str, Doubles]]

@@ -1,16 +1,16 @@
 """Pictures, texts and products as the report shows them."""
 
-from mmsearch.evaluation.labels import NONE, LabelledCatalog, Pool
+from mmsearch.evaluation.labels import NONE, LabelledSet, Pool
+from mmsearch.evaluation.results import Example
 from mmsearch.evaluation.tasks import Products
 from mmsearch.records import Target, printable_path
-from mmsearch.scores import Example
 from mmsearch.text import one_line
 
 _TITLE_CHARACTERS = 160
 
 
 class Examples:
-    def __init__(self, catalog: LabelledCatalog) -> None:
+    def __init__(self, catalog: LabelledSet) -> None:
         self._pool, self._products = catalog.pool, Products.of(catalog.items)
 
     def example(self, target: Target, place: int) -> Example:

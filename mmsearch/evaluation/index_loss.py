@@ -15,12 +15,12 @@ from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import estimate, mean_of, together
 from mmsearch.evaluation.embed import Embedded
 from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.evaluation.metrics import Doubles
+from mmsearch.evaluation.results import Estimate, IndexScores
 from mmsearch.generations import Generation, StoredVectors, live_generation
 from mmsearch.indexes import IdFilter
-from mmsearch.metrics import Doubles
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, SpaceId, Target, printable_path
-from mmsearch.scores import Estimate, IndexScores
 from mmsearch.store.filters import LIVE
 from mmsearch.store.lance import Store
 

@@ -60,7 +60,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledCatalog:
+class LabelledSet:
     items: Sequence[Item]
     pool: Pool
     failures: Sequence[Failure]
@@ -72,7 +72,7 @@ def read_catalog(
     classes: str | None,
     group: str | None,
     progress: ProgressListener,
-) -> LabelledCatalog:
+) -> LabelledSet:
     """classes, group: columns that hold each item's class and group, by either of their names.
 
     Raises InputError if nothing is there, or no item has such a column.
@@ -95,7 +95,7 @@ def read_catalog(
     for flag, column in (("--classes", classes), ("--group", group)):
         if column is not None:
             require_column(flag, column, columns)
-    return LabelledCatalog(items, pool, failures)
+    return LabelledSet(items, pool, failures)
 
 
 def _items(

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmsearch.errors import InputError
 from mmsearch.evaluation.labels import NONE, Item, Pool
 from mmsearch.records import printable_path
-from mmsearch.sources.picture_paths import find_picture
+from mmsearch.sources.image_paths import find_picture
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.table_files import open_rows
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from mmsearch.arrays import blocks
 from mmsearch.evaluation.bootstrap import estimate, mean_of, median_of, together
+from mmsearch.evaluation.metrics import Ranking, join_rankings, rank_answers
+from mmsearch.evaluation.results import Example, HardQuery, RetrievalScores
 from mmsearch.evaluation.tasks import Task
-from mmsearch.metrics import Ranking, join_rankings, rank_answers
 from mmsearch.records import Floats, Ids, Target
-from mmsearch.scores import Example, HardQuery, RetrievalScores
 
 RECALL_AT = (1, 5, 10)
 # Similarities held at once: 16 million float32 are 64 MB, twice that while they are ranked.

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from mmsearch.allocation import reused_memory
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import difference
@@ -16,16 +15,9 @@ from mmsearch.evaluation.embed import Embedded, embed
 from mmsearch.evaluation.examples import Examples
 from mmsearch.evaluation.fused import TaskVectors
 from mmsearch.evaluation.index_loss import LiveStore, index_scores
-from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, Pool, read_catalog
+from mmsearch.evaluation.labels import NONE, Item, LabelledSet, Pool, read_catalog
 from mmsearch.evaluation.queries import LabelledQuery, read_queries
-from mmsearch.evaluation.retrieval import score
-from mmsearch.evaluation.tasks import Task, tasks_from_pairs, tasks_from_queries
-from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task, classify
-from mmsearch.fusion import Fusion, late_base
-from mmsearch.media import MediaBounds
-from mmsearch.progress import ProgressListener
-from mmsearch.records import Failure, SpaceId, printable_path
-from mmsearch.scores import (
+from mmsearch.evaluation.results import (
     ClassificationScores,
     Difference,
     Evaluation,
@@ -33,6 +25,14 @@ from mmsearch.scores import (
     ModelScores,
     RetrievalScores,
 )
+from mmsearch.evaluation.retrieval import score
+from mmsearch.evaluation.tasks import Task, tasks_from_pairs, tasks_from_queries
+from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task, classify
+from mmsearch.fusion import Fusion, late_base
+from mmsearch.malloc_tuning import reused_memory
+from mmsearch.media import MediaBounds
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Failure, SpaceId, printable_path
 from mmsearch.sources import Source
 
 # A model's name and space → how it makes products, over any means.
@@ -86,7 +86,7 @@ def evaluate(
 
 @reused_memory()
 def evaluate_labelled(
-    catalog: LabelledCatalog,
+    catalog: LabelledSet,
     models: Sequence[str],
     load: Callable[[str], Encoder],
     options: EvaluationOptions,
@@ -136,7 +136,7 @@ def evaluate_labelled(
 
 
 def _require_work(
-    catalog: LabelledCatalog,
+    catalog: LabelledSet,
     queries: Sequence[LabelledQuery],
     classes: ClassTask | None,
     *,
@@ -178,7 +178,7 @@ def _embed(
     )
 
 
-def _without_broken(catalog: LabelledCatalog, broken: Mapping[int, str]) -> LabelledCatalog:
+def _without_broken(catalog: LabelledSet, broken: Mapping[int, str]) -> LabelledSet:
     """The items without the pictures that some model could not take, which become failures."""
     failures = list(catalog.failures)
     holders: dict[int, str] = {}
@@ -190,7 +190,7 @@ def _without_broken(catalog: LabelledCatalog, broken: Mapping[int, str]) -> Labe
     for place, reason in broken.items():
         path = printable_path(catalog.pool.pictures[place])
         failures.append(Failure(holders.get(place, path), path, "decode", reason))
-    return LabelledCatalog(items, catalog.pool, failures)
+    return LabelledSet(items, catalog.pool, failures)
 
 
 def _require_something_left(
@@ -206,7 +206,7 @@ def _scores(
     embedded: Sequence[Embedded],
     tasks: Sequence[Task],
     classes: ClassTask | None,
-    catalog: LabelledCatalog,
+    catalog: LabelledSet,
     fuse: Fuse,
     progress: ProgressListener,
 ) -> Iterator[ModelScores]:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.evaluation.metrics import Doubles, Judgements
 from mmsearch.evaluation.queries import LabelledQuery
-from mmsearch.metrics import Doubles, Judgements
+from mmsearch.evaluation.results import DirectionName
 from mmsearch.records import Ids, Modality, Target
-from mmsearch.scores import DirectionName
 
 Flags: TypeAlias = NDArray[np.bool_]
 

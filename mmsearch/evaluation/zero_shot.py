@@ -13,9 +13,15 @@ from mmsearch.arrays import blocks, unit
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import Statistics, estimate, mean_of, of_classes
 from mmsearch.evaluation.labels import NONE, Item
-from mmsearch.metrics import Doubles, Judgements, class_counts, confusion_matrix, rank_answers
+from mmsearch.evaluation.metrics import (
+    Doubles,
+    Judgements,
+    class_counts,
+    confusion_matrix,
+    rank_answers,
+)
+from mmsearch.evaluation.results import ClassificationScores, ClassScore
 from mmsearch.records import Floats, Ids
-from mmsearch.scores import ClassificationScores, ClassScore
 
 TEMPLATES = (
     "{}",

@@ -7,7 +7,7 @@ CURRENT is replaced by rename once all targets of a generation are on disk.
 """
 
 from mmsearch.generations.live import Generation, GenerationInfo, live_generation
-from mmsearch.generations.places import CURRENT, folder_size
+from mmsearch.generations.paths import CURRENT, folder_size
 from mmsearch.generations.refresh import estimate_fusion, is_fused_by, refresh_generation
 from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors
 

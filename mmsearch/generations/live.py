@@ -9,7 +9,8 @@ from typing import Any
 from mmsearch.errors import CorruptIndex
 from mmsearch.files import write_atomically
 from mmsearch.fusion import FrozenFusion, Fusion, LateFusion
-from mmsearch.generations.places import (
+from mmsearch.generations.lance_targets import follows_table, open_lance_target
+from mmsearch.generations.paths import (
     CURRENT,
     folder_size,
     fusion_path,
@@ -27,7 +28,6 @@ from mmsearch.indexes import (
     verify_index,
 )
 from mmsearch.indexes.lance_index import KIND as LANCE
-from mmsearch.lance_targets import follows_table, open_lance_target
 from mmsearch.records import Target
 from mmsearch.store.snapshot import Snapshot, read_snapshot
 

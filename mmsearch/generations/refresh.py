@@ -8,8 +8,14 @@ import numpy as np
 from mmsearch.arrays import unit
 from mmsearch.files import write_atomically
 from mmsearch.fusion import FrozenFusion, Fusion, identity, late_base, shrunken_mean
+from mmsearch.generations.lance_targets import (
+    build_lance_target,
+    drop_lance_indexes,
+    open_lance_target,
+    update_lance_target,
+)
 from mmsearch.generations.live import GenerationInfo, write_info
-from mmsearch.generations.places import (
+from mmsearch.generations.paths import (
     CURRENT,
     last_number,
     remove_old,
@@ -38,12 +44,6 @@ from mmsearch.indexes import (
 )
 from mmsearch.indexes.ids import REMOVED
 from mmsearch.indexes.lance_index import KIND as LANCE
-from mmsearch.lance_targets import (
-    build_lance_target,
-    drop_lance_indexes,
-    open_lance_target,
-    update_lance_target,
-)
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Ids, Modality, Target
 from mmsearch.store.filters import LIVE

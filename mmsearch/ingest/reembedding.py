@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmsearch.allocation import reused_memory
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.files import replaced_file
 from mmsearch.ingest.changes import FileState
 from mmsearch.ingest.decoding import Outcome, PictureReader
+from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds, PreparedPicture
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, real_path

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, islice
 
-from mmsearch.allocation import reused_memory
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
@@ -31,6 +30,7 @@ from mmsearch.ingest.changes import (
     text_only,
 )
 from mmsearch.ingest.decoding import PictureReader
+from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds, raw_format_of
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, IngestReport, Record, real_path

@@ -15,7 +15,7 @@ from mmsearch.media.decode import (
     read_frames,
 )
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
-from mmsearch.media.pictures import PreparedPicture, read_picture, thumbnail
+from mmsearch.media.images import PreparedPicture, read_picture, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
 from mmsearch.media.raw import describe_raw, raw_format, raw_format_of
 from mmsearch.media.text import read_text

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.allocation import reused_memory
 from mmsearch.errors import InputError
+from mmsearch.malloc_tuning import reused_memory
 from mmsearch.pretraining import model
 from mmsearch.pretraining.card import Measures, Mix, write_card
 from mmsearch.pretraining.export import write_folder

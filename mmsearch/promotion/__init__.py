@@ -14,7 +14,7 @@ from mmsearch.catalog import Catalog
 from mmsearch.encoders.registry import load_encoder, resolve
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.generations import folder_size, live_generation
-from mmsearch.progress import ProgressListener, Silent
+from mmsearch.progress import NullProgress, ProgressListener
 from mmsearch.promotion.building import replace_space
 from mmsearch.records import Failure, SpaceId
 from mmsearch.store.filters import LIVE
@@ -81,7 +81,7 @@ def promote(
     MissingModel, CorruptIndex.
     """
     started = time.monotonic()
-    listener = progress or Silent()
+    listener = progress or NullProgress()
     store = Store.open(catalog.folder)
     former = store.manifest.model
     overruled = _require_no_regression(model, store.manifest.space, listener, force=force)

@@ -6,17 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from mmsearch.records import real_path
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
-from mmsearch.report.pictures import InlinePicture, inline_pictures
-from mmsearch.report.plots import (
-    Plot,
-    confusion_plot,
-    rank_histogram,
-    recall_curves,
-    require_matplotlib,
-)
-from mmsearch.scores import (
+from mmsearch.evaluation.results import (
     ClassScore,
     Estimate,
     Evaluation,
@@ -25,6 +15,16 @@ from mmsearch.scores import (
     IndexScores,
     RetrievalScores,
     metric_text,
+)
+from mmsearch.records import real_path
+from mmsearch.report.images import InlinePicture, inline_pictures
+from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.plots import (
+    Plot,
+    confusion_plot,
+    rank_histogram,
+    recall_curves,
+    require_matplotlib,
 )
 from mmsearch.text import one_line
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from mmsearch.records import Hit, Scalar, real_path
+from mmsearch.report.images import InlinePicture, inline_picture, inline_pictures
 from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
-from mmsearch.report.pictures import InlinePicture, inline_picture, inline_pictures
 from mmsearch.report.titles import TITLE_COLUMNS, text_of, title_of, value_text
 from mmsearch.text import one_line, visible
 

@@ -4,7 +4,7 @@ the rest."""
 import re
 from collections.abc import Callable
 
-from mmsearch.sources.picture_paths import is_url, looks_like_picture
+from mmsearch.sources.image_paths import is_url, looks_like_picture
 from mmsearch.sources.survey import Survey
 from mmsearch.sources.values import Kind
 

@@ -7,8 +7,8 @@ from mmsearch.errors import InputError
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.columns import TableColumns, recognise
 from mmsearch.sources.fields import join_texts
+from mmsearch.sources.image_paths import find_picture, is_picture, refuse_raw
 from mmsearch.sources.options import SourceOptions
-from mmsearch.sources.picture_paths import find_picture, is_picture, refuse_raw
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
 from mmsearch.sources.table_files import open_rows

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from mmsearch.pretraining.pipeline import train_recipe
 from mmsearch.pretraining.recipe import read_recipe
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
 SHAPES = ("square", "circle", "stripe", "frame", "corner")
@@ -177,7 +177,7 @@ def test_the_backbone_is_tuned(tmp_path: Path) -> None:
     recipe = read_recipe(tmp_path / "tuned.toml")
     data = {"catalog": write_catalog(tmp_path / "catalog")}
     out = tmp_path / "model"
-    report = train_recipe(recipe, data, out, work=tmp_path / "work", progress=Silent())
+    report = train_recipe(recipe, data, out, work=tmp_path / "work", progress=NullProgress())
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text("utf-8").splitlines()]
     stages = Counter(line["stage"] for line in lines)
     wanted = {"align": 2, "aligned": 1, "train": 4, "validation": 3, "mix": 1, "measures": 1}

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from mmsearch.allocation import reused_memory
+from mmsearch.malloc_tuning import reused_memory
 
 PAGES = 4 * 2**20 // resource.getpagesize()
 
@@ -27,7 +27,7 @@ def run(code: str, **environment: str) -> list[int]:
 FAULTS = """
     import resource
     import numpy as np
-    from mmsearch.allocation import reused_memory
+    from mmsearch.malloc_tuning import reused_memory
 
     def faults():
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from mmsearch.cli.models import models
-from mmsearch.encoders.known import MODELS
+from mmsearch.encoders.model_zoo import MODELS
 
 app = typer.Typer()
 app.command()(models)

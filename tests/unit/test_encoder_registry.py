@@ -10,7 +10,7 @@ from pathlib import Path
 import open_clip
 import pytest
 
-from mmsearch.encoders.known import MODELS
+from mmsearch.encoders.model_zoo import MODELS
 from mmsearch.encoders.registry import BUILTIN_FOLDER, ModelRef, load_encoder, resolve
 from mmsearch.errors import InputError, MissingModel
 

@@ -14,12 +14,12 @@ from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.errors import InputError, SpaceMismatch, StoreNotFound
 from mmsearch.evaluation.index_loss import LiveStore, open_live
+from mmsearch.evaluation.results import Evaluation
 from mmsearch.evaluation.retrieval import curve_points
 from mmsearch.evaluation.run import EvaluationOptions, evaluate
 from mmsearch.fusion import LateFusion, shrunken_mean
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, Modality
-from mmsearch.scores import Evaluation
 from mmsearch.sources import Source, SourceOptions, open_source
 
 ITEMS = 24
@@ -60,7 +60,7 @@ def evaluation(table: Path, encoder: Encoder) -> Evaluation:
         ["tiny", "again"],
         lambda name: encoder,
         EvaluationOptions(classes="kind", templates=("{}", "a {}"), batch_size=5),
-        progress=Silent(),
+        progress=NullProgress(),
     )
 
 
@@ -166,7 +166,7 @@ def test_blocks_change_nothing(
         ["tiny"],
         lambda name: encoder,
         EvaluationOptions(classes="kind", templates=("{}", "a {}")),
-        progress=Silent(),
+        progress=NullProgress(),
     )
     for ours, theirs in zip(again.models[0].retrieval, evaluation.models[0].retrieval, strict=True):
         assert ours.first_ranks.tolist() == theirs.first_ranks.tolist()
@@ -193,7 +193,12 @@ def store(table: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactor
 def scored(table: Path, encoder: Encoder, live: LiveStore) -> Evaluation:
     options = EvaluationOptions()
     return evaluate(
-        [open_table(table)], ["tiny"], lambda n: encoder, options, progress=Silent(), store=live
+        [open_table(table)],
+        ["tiny"],
+        lambda n: encoder,
+        options,
+        progress=NullProgress(),
+        store=live,
     )
 
 
@@ -267,7 +272,7 @@ def test_nothing_to_measure_is_said_before_a_model_is_loaded(tmp_path: Path) -> 
         raise AssertionError(f"loaded {name}")
 
     with pytest.raises(InputError, match="nothing to measure"):
-        evaluate([source], ["tiny"], load, EvaluationOptions(), progress=Silent())
+        evaluate([source], ["tiny"], load, EvaluationOptions(), progress=NullProgress())
 
 
 def test_no_picture_that_decodes_is_one_clear_error(tmp_path: Path, encoder: Encoder) -> None:
@@ -276,4 +281,4 @@ def test_no_picture_that_decodes_is_one_clear_error(tmp_path: Path, encoder: Enc
         (tmp_path / f"{number}.txt").write_text(f"picture {number}")
     source = open_source(tmp_path, name="x", options=SourceOptions())
     with pytest.raises(InputError, match="none of the pictures could be used"):
-        evaluate([source], ["t"], lambda n: encoder, EvaluationOptions(), progress=Silent())
+        evaluate([source], ["t"], lambda n: encoder, EvaluationOptions(), progress=NullProgress())

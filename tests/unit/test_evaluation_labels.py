@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmsearch.errors import InputError
-from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, read_catalog
+from mmsearch.evaluation.labels import NONE, Item, LabelledSet, read_catalog
 from mmsearch.evaluation.queries import read_queries
 from mmsearch.evaluation.tasks import Products, Task, tasks_from_pairs, tasks_from_queries
 from mmsearch.evaluation.zero_shot import class_task, class_title
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.sources import SourceOptions, open_source
 
 ROWS = [
@@ -39,10 +39,10 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "goods.csv"
 
 
-def read(table: Path, *, classes: str | None = None, group: str | None = None) -> LabelledCatalog:
+def read(table: Path, *, classes: str | None = None, group: str | None = None) -> LabelledSet:
     options = SourceOptions(image_column="image", text_columns=("title",), id_column="id")
     source = open_source(table, name="goods", options=options)
-    return read_catalog([source], classes=classes, group=group, progress=Silent())
+    return read_catalog([source], classes=classes, group=group, progress=NullProgress())
 
 
 def right(tasks: Sequence[Task], direction: str) -> dict[int, dict[int, float]]:

@@ -10,7 +10,7 @@ from mmsearch.errors import CorruptIndex
 from mmsearch.fusion import AttentionFusion, Fusion, identity
 from mmsearch.generations import GenerationInfo, live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.query import Query, Term
 from mmsearch.records import Floats
 from tests.shelves import DIM, Shelf, cones, products
@@ -42,7 +42,7 @@ def refresh(
 ) -> GenerationInfo:
     options = IndexOptions(kind=kind)  # type: ignore[arg-type]
     with shelf.store.writing():
-        return refresh_generation(shelf.store, live, options, Silent(), fusion=fusion)
+        return refresh_generation(shelf.store, live, options, NullProgress(), fusion=fusion)
 
 
 def nearest_products(shelf: Shelf, key: str) -> list[tuple[str, float]]:

@@ -13,7 +13,7 @@ from PIL import Image
 from mmsearch.errors import InputError
 from mmsearch.records import Hit, printable_path
 from mmsearch.report.gallery import render_gallery, write_gallery
-from mmsearch.report.pictures import inline_pictures
+from mmsearch.report.images import inline_pictures
 
 IMAGE_SOURCE = re.compile(r'<img[^>]* src="data:image/webp;base64,([^"]+)"')
 

@@ -10,7 +10,7 @@ from mmsearch.arrays import unit
 from mmsearch.errors import CorruptIndex
 from mmsearch.generations import CURRENT, GenerationInfo, live_generation, refresh_generation
 from mmsearch.indexes import IndexMeta, IndexOptions
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, SpaceId, Target
 from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest
@@ -52,7 +52,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def refresh(store: Store, live: GenerationInfo | None) -> GenerationInfo:
-    return refresh_generation(store, live, OPTIONS, Silent())
+    return refresh_generation(store, live, OPTIONS, NullProgress())
 
 
 def live_metas(store: Store) -> dict[Target, IndexMeta]:
@@ -97,10 +97,10 @@ def test_rows_added_to_cells_leave_their_file_as_it_is(tmp_path: Path) -> None:
     options = IndexOptions(kind="ivf-flat", recall=0.8)
     folder = store.folder / "faiss" / "image"
     write_apart(store, 900, 0, seed=1)
-    info = refresh_generation(store, None, options, Silent())
+    info = refresh_generation(store, None, options, NullProgress())
     for number in (2, 3):
         write_apart(store, 10, 0, seed=5_000 * number)
-        info = refresh_generation(store, info, options, Silent())
+        info = refresh_generation(store, info, options, NullProgress())
         live = live_generation(store.folder)
         assert live is not None
         live.verify()
@@ -111,7 +111,7 @@ def test_rows_added_to_cells_leave_their_file_as_it_is(tmp_path: Path) -> None:
         row = store.rows([newest], ["_image_vector"]).column(0)[0].as_py()
         assert newest in found(store, unit(np.asarray([row], dtype=np.float32))[0])
     store.mark_missing(["b/1/3"], datetime.now(UTC))
-    refresh_generation(store, info, options, Silent())
+    refresh_generation(store, info, options, NullProgress())
     live = live_generation(store.folder)
     assert live is not None
     live.verify()
@@ -144,7 +144,7 @@ def test_a_small_exact_target_does_not_make_a_large_one_be_built_anew(tmp_path: 
     store = empty_store(tmp_path)
     write_apart(store, 900, 90, seed=1)
     options = IndexOptions(kind="ivf-flat", recall=0.8)
-    first = refresh_generation(store, None, options, Silent())
+    first = refresh_generation(store, None, options, NullProgress())
     metas = live_metas(store)
     assert {target: meta.kind for target, meta in metas.items()} == {
         "image": "ivf-flat",
@@ -154,7 +154,7 @@ def test_a_small_exact_target_does_not_make_a_large_one_be_built_anew(tmp_path: 
     assert metas["image"].tuning is not None
     assert set(metas["image"].tuning.queries) == {"image", "text"}
     write_apart(store, 10, 5, seed=5_000)
-    second = refresh_generation(store, first, options, Silent())
+    second = refresh_generation(store, first, options, NullProgress())
     assert second.counts == {"image": 910, "text": 95}
     metas = live_metas(store)
     assert (metas["image"].built, metas["image"].changes) == (900, 10)
@@ -167,10 +167,10 @@ def test_an_exact_index_that_has_grown_too_large_is_built_anew(tmp_path: Path) -
     # Cells need 624 rows to train on.
     write_apart(store, 900, 620, seed=1)
     options = IndexOptions(kind="ivf-flat", recall=0.8)
-    first = refresh_generation(store, None, options, Silent())
+    first = refresh_generation(store, None, options, NullProgress())
     assert live_metas(store)["text"].kind == "flat"
     write_apart(store, 0, 10, seed=5_000)
-    refresh_generation(store, first, options, Silent())
+    refresh_generation(store, first, options, NullProgress())
     metas = live_metas(store)
     assert {target: meta.kind for target, meta in metas.items()} == {
         "image": "ivf-flat",
@@ -182,7 +182,7 @@ def test_an_exact_index_that_has_grown_too_large_is_built_anew(tmp_path: Path) -
 def test_a_handful_of_texts_cannot_make_a_trained_index_look_everywhere(tmp_path: Path) -> None:
     store = empty_store(tmp_path)
     write_apart(store, 900, 8, seed=1)
-    refresh_generation(store, None, IndexOptions(kind="ivf-flat"), Silent())
+    refresh_generation(store, None, IndexOptions(kind="ivf-flat"), NullProgress())
     tuning = live_metas(store)["image"].tuning
     assert tuning is not None
     assert tuning.reached
@@ -231,7 +231,7 @@ def test_another_recall_or_memory_builds_it_anew_and_is_kept(store: Store) -> No
     first = refresh(store, None)
     write(store, 395, 10, 50)
     wanted = IndexOptions(kind="hnsw", recall=0.8, memory_bytes=10**9)
-    refresh_generation(store, first, wanted, Silent())
+    refresh_generation(store, first, wanted, NullProgress())
     live = live_generation(store.folder)
     assert live is not None
     assert live.info.options == wanted

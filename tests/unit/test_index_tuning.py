@@ -17,7 +17,7 @@ from mmsearch.indexes.choice import (
     cell_count,
     choose,
 )
-from mmsearch.indexes.truth import WIDTH, Truth
+from mmsearch.indexes.ground_truth import WIDTH, GroundTruth
 from mmsearch.indexes.tuning import interval, tune
 from mmsearch.records import Floats, Ids
 
@@ -125,7 +125,7 @@ def test_a_sample_is_spread_over_all_batches() -> None:
 
 def test_the_truth_is_what_a_full_scan_finds_and_leaves_the_query_itself_out() -> None:
     vectors = clusters(1_000)
-    truth = Truth({"text": clusters(20, seed=5), "row": vectors[:30]})
+    truth = GroundTruth({"text": clusters(20, seed=5), "row": vectors[:30]})
     for part, ids in Batches(vectors, 77):
         truth.update(part, ids)
     exact = np.argsort(-(truth.queries @ vectors.T), axis=1, kind="stable")[:, :11]
@@ -143,7 +143,7 @@ def test_another_copy_of_the_same_picture_counts_as_found() -> None:
     vectors = clusters(500)
     vectors[100:140] = vectors[0]
     query = unit(vectors[:1] + 0.2 * vectors[1:2])
-    truth = Truth({"row": query})
+    truth = GroundTruth({"row": query})
     truth.update(vectors, np.arange(500, dtype=np.int64))
     later = np.arange(125, 136)[None, :]
     assert truth.recalls(later, 10)[0] == 1.0
@@ -154,7 +154,7 @@ def test_a_placeholder_on_every_other_item_does_not_drive_auto_to_a_full_scan() 
     vectors = clusters(3_000)
     vectors[::2] = vectors[0]
     queries = np.concatenate([clusters(300, seed=5), np.repeat(vectors[:1], 200, axis=0)])
-    truth = Truth({"image": queries})
+    truth = GroundTruth({"image": queries})
     truth.update(vectors, np.arange(3_000, dtype=np.int64))
     assert truth.judged(10)[300:].sum() == 0
     assert truth.judged(10)[:300].mean() > 0.8
@@ -179,18 +179,18 @@ def test_a_catalog_of_one_picture_only_is_built_without_a_recall_to_tell() -> No
 
 
 def test_few_rows_are_all_there_is_to_find() -> None:
-    truth = Truth({"row": clusters(5)})
+    truth = GroundTruth({"row": clusters(5)})
     truth.update(clusters(5), np.arange(5, dtype=np.int64))
     everything = np.argsort(-(truth.queries @ truth.queries.T), axis=1)
     np.testing.assert_array_equal(truth.recalls(everything, 10), 1.0)
-    alone = Truth({"row": clusters(1)})
+    alone = GroundTruth({"row": clusters(1)})
     alone.update(clusters(1), np.array([7]))
     np.testing.assert_array_equal(alone.recalls(np.array([[7]]), 10), 1.0)
 
 
 def test_the_effort_is_the_least_whose_every_group_is_safely_at_the_floor() -> None:
     vectors = clusters(2_000)
-    truth = Truth({"text": clusters(300, seed=5), "image": clusters(300, seed=6)})
+    truth = GroundTruth({"text": clusters(300, seed=5), "image": clusters(300, seed=6)})
     truth.update(vectors, np.arange(2_000, dtype=np.int64))
     exact = np.argsort(-(truth.queries @ vectors.T), axis=1)[:, :11]
 
@@ -219,7 +219,7 @@ def test_the_effort_is_the_least_whose_every_group_is_safely_at_the_floor() -> N
 
 def test_a_group_of_few_queries_is_asked_whole_at_every_effort() -> None:
     vectors = clusters(1_000)
-    truth = Truth({"text": clusters(300, seed=5), "image": clusters(70, seed=6)})
+    truth = GroundTruth({"text": clusters(300, seed=5), "image": clusters(70, seed=6)})
     truth.update(vectors, np.arange(1_000, dtype=np.int64))
     exact = np.argsort(-(truth.queries @ vectors.T), axis=1)[:, :11]
     asked: set[int] = set()
@@ -246,7 +246,7 @@ def test_the_lower_bound_covers_the_true_mean_as_often_as_it_says() -> None:
 def test_where_the_floor_is_out_of_reach_no_effort_is_wasted(floor: float, effort: int) -> None:
     """From 6 on all is found but a thousandth of the text queries' and a tenth of the images'."""
     vectors = clusters(2_000)
-    truth = Truth({"text": clusters(100, seed=5), "image": clusters(100, seed=6)})
+    truth = GroundTruth({"text": clusters(100, seed=5), "image": clusters(100, seed=6)})
     truth.update(vectors, np.arange(2_000, dtype=np.int64))
     exact = np.argsort(-(truth.queries @ vectors.T), axis=1)[:, :11]
     asked = {query.tobytes(): place for place, query in enumerate(truth.queries)}

@@ -10,7 +10,7 @@ from mmsearch.engine.nearest import Nearest
 from mmsearch.errors import CorruptIndex
 from mmsearch.generations import GenerationInfo, live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, SpaceId, Target
 from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, GenerationInf
     space = SpaceId("tiny", "a", DIM, "b")
     store = Store.create(tmp_path_factory.mktemp("lance") / "store", Manifest("tiny", space))
     write(store, 0, 700, seed=1)
-    return store, refresh_generation(store, None, LANCE, Silent())
+    return store, refresh_generation(store, None, LANCE, NullProgress())
 
 
 def query_like(store: Store, uid: int) -> Floats:
@@ -85,7 +85,7 @@ def test_a_catalog_is_indexed_searched_filtered_changed_and_left(
         assert newest in nearest(store, target, query) or target == "text"
         assert 5 not in nearest(store, target, leaving)
 
-    second = refresh_generation(store, first, LANCE, Silent())
+    second = refresh_generation(store, first, LANCE, NullProgress())
     assert second.counts == {"image": 714, "text": 714, "product": 714}
     after = live_generation(store.folder)
     assert after is not None
@@ -95,7 +95,7 @@ def test_a_catalog_is_indexed_searched_filtered_changed_and_left(
     assert 5 not in nearest(store, "product", query_like(store, newest), "price < 9")
     assert len(after.index("product")) == 714
 
-    refresh_generation(store, second, IndexOptions(kind="hnsw"), Silent())
+    refresh_generation(store, second, IndexOptions(kind="hnsw"), NullProgress())
     last = live_generation(store.folder)
     assert last is not None
     assert {meta.kind for meta in last.metas().values()} == {"hnsw"}
@@ -105,7 +105,7 @@ def test_a_catalog_is_indexed_searched_filtered_changed_and_left(
 def test_a_lost_table_is_found_before_it_is_searched(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store", Manifest("tiny", SpaceId("tiny", "a", DIM, "b")))
     write(store, 0, 640, seed=3)
-    refresh_generation(store, None, LANCE, Silent())
+    refresh_generation(store, None, LANCE, NullProgress())
     generation = live_generation(store.folder)
     assert generation is not None
     generation.check()

@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 from sklearn.metrics import ndcg_score, precision_recall_fscore_support
 
 from mmsearch.errors import InputError
-from mmsearch.metrics import (
+from mmsearch.evaluation.metrics import (
     Judgements,
     class_counts,
     confusion_matrix,

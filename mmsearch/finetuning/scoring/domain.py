@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmsearch.errors import InputError
-from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, Pool
+from mmsearch.evaluation.labels import NONE, Item, LabelledSet, Pool
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs
 from mmsearch.evaluation.zero_shot import ClassTask, class_task
 from mmsearch.finetuning.data.training_set import UNLABELLED, SplitName, TrainCatalog
@@ -74,7 +74,7 @@ def domain_set(
     )
 
 
-def labelled(catalog: TrainCatalog, positions: Ids, *, grouped: bool) -> LabelledCatalog:
+def labelled(catalog: TrainCatalog, positions: Ids, *, grouped: bool) -> LabelledSet:
     """Item by item, in order. grouped: groups are products; otherwise the classes are."""
     pool, items = Pool(), list[Item]()
     for place in positions.tolist():
@@ -90,4 +90,4 @@ def labelled(catalog: TrainCatalog, positions: Ids, *, grouped: bool) -> Labelle
                 str(found.group) if grouped else label,
             )
         )
-    return LabelledCatalog(items, pool, catalog.failures)
+    return LabelledSet(items, pool, catalog.failures)

@@ -20,7 +20,7 @@ SPREAD = 5e-4
 SELF = 1 - 1e-4
 
 
-class Truth:
+class GroundTruth:
     """The nearest WIDTH vectors of each query. queries: by group, float32 (q, dim), unit rows."""
 
     def __init__(self, queries: Mapping[str, Floats]) -> None:
@@ -46,9 +46,9 @@ class Truth:
         self._similarities = np.take_along_axis(both, order, axis=1)
         self._ids = np.take_along_axis(both_ids, order, axis=1)
 
-    def thinned(self, step: int) -> "Truth":
+    def thinned(self, step: int) -> "GroundTruth":
         """The same for each `step`th query of every group."""
-        thin = Truth({name: self.queries[part][::step] for name, part in self.groups.items()})
+        thin = GroundTruth({name: self.queries[part][::step] for name, part in self.groups.items()})
         rows = np.concatenate(
             [np.arange(part.start, part.stop, step) for part in self.groups.values()]
         )

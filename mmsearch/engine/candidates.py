@@ -69,7 +69,7 @@ class Search:
         return self.results[self.offset : self.offset + self.query.k]
 
 
-class Gatherer:
+class CandidateCollector:
     """Asks the index and the words of one store for candidates."""
 
     def __init__(self, store: Store, nearest: Nearest) -> None:

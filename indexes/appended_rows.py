@@ -13,14 +13,14 @@ from mmsearch.errors import CorruptIndex
 from mmsearch.records import Floats, Ids
 
 
-class LateRows:
+class AppendedRows:
     """Rows in the cells of another index. mapped: their file; None once they are in memory."""
 
     def __init__(self, index: faiss.IndexIVF, mapped: Path | None = None) -> None:
         self.index, self._mapped = index, mapped
 
     @classmethod
-    def of(cls, base: faiss.IndexIVF) -> "LateRows":
+    def of(cls, base: faiss.IndexIVF) -> "AppendedRows":
         """None yet, for cells and codes as `base` has them."""
         quantizer = faiss.clone_index(base.quantizer)
         if isinstance(base, faiss.IndexIVFScalarQuantizer):

@@ -1,0 +1,22 @@
+"""The modules of metrics and results are found under their old names for one more version."""
+
+import importlib
+
+import pytest
+
+from mmsearch.evaluation import metrics, results
+
+
+@pytest.mark.parametrize(
+    ("old", "name", "value"),
+    [
+        ("mmsearch.scores", "Evaluation", results.Evaluation),
+        ("mmsearch.metrics", "rank_answers", metrics.rank_answers),
+    ],
+)
+def test_old_module_names_warn_and_work(old: str, name: str, value: object) -> None:
+    module = importlib.import_module(old)
+    with pytest.warns(DeprecationWarning, match=name):
+        assert getattr(module, name) is value
+    with pytest.raises(AttributeError):
+        module.no_such_name  # noqa: B018
