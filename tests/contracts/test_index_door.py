@@ -6,7 +6,7 @@ import pytest
 from mmsearch.errors import InputError, SpaceMismatch
 from mmsearch.indexes import IdFilter, IndexKind, build_index
 from mmsearch.records import Floats, Ids
-from tests.index_kinds import DIM, KINDS, Batches, ids_for, mixture, shared
+from tests.support.index_kinds import DIM, KINDS, Batches, ids_for, mixture, shared
 
 
 def spoiled(value: float) -> Floats:

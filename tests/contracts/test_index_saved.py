@@ -9,7 +9,7 @@ import pytest
 
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.indexes import IndexKind, load_index, save_index, verify_index
-from tests.index_kinds import DIM, KINDS, built, mixture, shared
+from tests.support.index_kinds import DIM, KINDS, built, mixture, shared
 
 WRITERS = 4
 

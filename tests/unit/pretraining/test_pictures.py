@@ -111,9 +111,9 @@ def test_grocery_and_clothing_keep_what_their_tables_say(tmp_path: Path) -> None
     (clothes / "images.csv").write_text(
         "image,label,kids\nimages/a.jpg,Outwear,False\nimages/b.jpg,Not sure,False\n", "utf-8"
     )
-    iconic, shelf = read_grocery(shop)
+    iconic, builder = read_grocery(shop)
     assert iconic.captions == ("Royal Gala", "Royal Gala Apple", "A sweet red apple from far away.")
-    assert (shelf.path, shelf.photo) == (shop / "train/gala_1.jpg", True)
+    assert (builder.path, builder.photo) == (shop / "train/gala_1.jpg", True)
     (jacket,) = read_clothing(clothes)
     assert jacket.captions[0] == "jacket"
 

@@ -24,7 +24,7 @@ from mmsearch.training.ema import WeightAverage
 from mmsearch.training.loop import LoopOptions, run_loop
 from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.schedule import warmup_cosine_factor
-from tests.towers import OPTIONS, Towers, train
+from tests.support.tiny_towers import OPTIONS, Towers, train
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,7 +47,7 @@ def run(*arguments: object, torchrun: bool = False) -> subprocess.CompletedProce
     start = [sys.executable]
     if torchrun:
         start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*start, "-m", "tests.towers", *map(str, arguments)]
+    command = [*start, "-m", "tests.support.tiny_towers", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment

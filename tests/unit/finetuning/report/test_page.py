@@ -12,7 +12,7 @@ from mmsearch.evaluation.results import metric_text
 from mmsearch.finetuning.report.outcome import Change, Outcome, Verdict, read_verdict
 from mmsearch.finetuning.report.page import render_run, write_run_page
 from mmsearch.finetuning.scoring.general import GeneralScore
-from tests.runs import outcome_of
+from tests.support.finetuning_outcome import outcome_of
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from PIL import Image
 from mmsearch.errors import UnreadableMedia
 from mmsearch.media import decode, raw_format, raw_format_of
 from mmsearch.sources import SourceOptions, open_source
-from tests.raw_files import raw_photo, strip, tiff
+from tests.support.raw_files import raw_photo, strip, tiff
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -8,9 +8,9 @@ import pytest
 from mmsearch.records import Scalar
 from mmsearch.store.lance import Store
 from mmsearch.store.lookups import keep_up_indexes, word_columns
-from tests.shelves import Item, Shelf, products
+from tests.support.vector_stores import ItemRow, StoreBuilder, item_rows
 
-ITEMS = products(130)
+ITEMS = item_rows(130)
 FILTERS = (
     "n = 7", "price < 50", "brand = 'acme'", "sku = 'sku-9'", "sold AND n > 90",
     "brand IN ('acme', 'zeta') AND price BETWEEN 3 AND 80", "sku LIKE 'sku-1%'", "brand IS NULL",
@@ -18,68 +18,72 @@ FILTERS = (
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = Shelf(tmp_path / "store")
-    shelf.write([priced(number) for number in range(120)])
-    return shelf
+def builder(tmp_path: Path) -> StoreBuilder:
+    builder = StoreBuilder(tmp_path / "store")
+    builder.write([priced(number) for number in range(120)])
+    return builder
 
 
-def priced(number: int) -> Item:
+def priced(number: int) -> ItemRow:
     item = ITEMS[number]
     brand = ("acme", "zeta", None)[number % 3]
     values: dict[str, Scalar] = {
         "n": number, "price": number * 1.5, "brand": brand, "sku": f"sku-{number}",
         "sold": number % 2 == 0,
     }  # fmt: skip
-    return Item(item.key, item.image, item.text, item.words, values)
+    return ItemRow(item.key, item.image, item.text, item.words, values)
 
 
-def keep_up(shelf: Shelf) -> dict[tuple[str, bool], str]:
+def keep_up(builder: StoreBuilder) -> dict[tuple[str, bool], str]:
     """Brings the indexes up to date; their kinds by column and whether they hold words."""
-    store = shelf.store
+    store = builder.store
     with store.writing():
         keep_up_indexes(store._items, store.metadata_columns, scalar_rows=100)
     present = store._items.list_indices()
     return {(i.columns[0], i.index_type == "FTS"): str(i.index_type) for i in present}
 
 
-def answers(shelf: Shelf) -> list[set[int]]:
-    store = Store.open(shelf.store.folder)
+def answers(builder: StoreBuilder) -> list[set[int]]:
+    store = Store.open(builder.store.folder)
     return [set(store.uids(where).tolist()) for where in FILTERS]
 
 
-def test_filters_give_the_same_with_indexes_and_with_rows_that_these_lack(shelf: Shelf) -> None:
-    before = answers(shelf)
+def test_filters_give_the_same_with_indexes_and_with_rows_that_these_lack(
+    builder: StoreBuilder,
+) -> None:
+    before = answers(builder)
     assert all(before)
-    kinds = keep_up(shelf)
+    kinds = keep_up(builder)
     assert {name: kind for (name, words), kind in kinds.items() if not words} == {
         "_uid": "BTree", "key": "BTree", "n": "BTree", "price": "BTree", "sku": "Bitmap",
         "brand": "Bitmap", "sold": "Bitmap", "source": "Bitmap",
     }  # fmt: skip
-    assert answers(shelf) == before
-    shelf.write([priced(number) for number in range(120, 130)])
-    fresh = Store.open(shelf.store.folder)
+    assert answers(builder) == before
+    builder.write([priced(number) for number in range(120, 130)])
+    fresh = Store.open(builder.store.folder)
     assert len(fresh.uids("sku LIKE 'sku-12%'")) == 11
     assert len(fresh.uids("brand = 'acme'")) == 44
 
 
-def test_small_tables_get_word_indexes_alone(shelf: Shelf) -> None:
-    with shelf.store.writing():
-        shelf.store.tidy()
-    present = shelf.store._items.list_indices()
+def test_small_tables_get_word_indexes_alone(builder: StoreBuilder) -> None:
+    with builder.store.writing():
+        builder.store.tidy()
+    present = builder.store._items.list_indices()
     assert {i.columns[0] for i in present} == {"key", "text", "brand", "sku"}
     assert {str(i.index_type) for i in present} == {"FTS"}
 
 
-def test_rows_that_word_indexes_lack_are_taken_in(shelf: Shelf) -> None:
-    keep_up(shelf)
+def test_rows_that_word_indexes_lack_are_taken_in(builder: StoreBuilder) -> None:
+    keep_up(builder)
     # More than the rows that may be left out of an index.
-    items = products(2100)
-    shelf.write([Item(f"more/{i}", item.image, None, "zeppelin") for i, item in enumerate(items)])
-    assert shelf.store._items.index_stats("text_words").num_unindexed_rows == 2100
-    keep_up(shelf)
-    assert shelf.store._items.index_stats("text_words").num_unindexed_rows == 0
-    assert len(Store.open(shelf.store.folder).keyword_matches("zeppelins", 3000, None)[1]) == 2100
+    items = item_rows(2100)
+    builder.write(
+        [ItemRow(f"more/{i}", item.image, None, "zeppelin") for i, item in enumerate(items)]
+    )
+    assert builder.store._items.index_stats("text_words").num_unindexed_rows == 2100
+    keep_up(builder)
+    assert builder.store._items.index_stats("text_words").num_unindexed_rows == 0
+    assert len(Store.open(builder.store.folder).keyword_matches("zeppelins", 3000, None)[1]) == 2100
 
 
 def test_columns_that_name_things_hold_words() -> None:

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from mmsearch.indexes.ivf import train_cells
-from tests.drawn import DrawnVectors
+from tests.support.random_vectors import RandomVectors
 
 DIM, CELLS = 16, 8
 
 
 @pytest.mark.parametrize("kind", ["flat", "product codes"])
 def test_another_index_may_find_the_centres(kind: str) -> None:
-    sample = DrawnVectors(CELLS * 39, DIM).vectors
+    sample = RandomVectors(CELLS * 39, DIM).vectors
     centres = []
     for nearest in (None, faiss.IndexFlatIP(DIM)):
         quantizer = faiss.IndexFlatIP(DIM)

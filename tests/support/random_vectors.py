@@ -7,7 +7,7 @@ import numpy as np
 from mmsearch.records import Floats, Ids
 
 
-class DrawnVectors:
+class RandomVectors:
     """`count` rows under the ids from 0, in one batch; the same ones each time.
 
     vectors: float32 (count, dim), unit rows.

@@ -1,6 +1,6 @@
 """Two small towers on made-up pairs: a real trainee, quick enough to be killed and run again.
 
-`python -m tests.towers FOLDER WEIGHTS [--die-at STEP]` trains it as a process of its
+`python -m tests.support.tiny_towers FOLDER WEIGHTS [--die-at STEP]` trains it as a process of its
 own, under torchrun as one of several.
 """
 

@@ -21,14 +21,14 @@ from mmsearch.indexes import (
     save_index,
     verify_index,
 )
-from tests.drawn import DrawnVectors
+from tests.support.random_vectors import RandomVectors
 
 DIM = 16
 
 
 @pytest.fixture(scope="module")
 def index() -> FaissIndex:
-    return build_index(DrawnVectors(900, DIM), dim=DIM, options=IndexOptions(kind="ivf-sq8"))
+    return build_index(RandomVectors(900, DIM), dim=DIM, options=IndexOptions(kind="ivf-sq8"))
 
 
 def test_meta_tells_what_the_index_is_and_keeps_what_it_is_given(
@@ -81,9 +81,9 @@ import os, sys
 from pathlib import Path
 from mmsearch.indexes import files
 from mmsearch.indexes import IndexOptions, build_index, save_index
-sys.path.insert(0, {tests!r})
-from drawn import DrawnVectors
-index = build_index(DrawnVectors(900, 16), dim=16, options=IndexOptions(kind="flat"))
+sys.path.insert(0, {root!r})
+from tests.support.random_vectors import RandomVectors
+index = build_index(RandomVectors(900, 16), dim=16, options=IndexOptions(kind="flat"))
 writing = files.json.dump
 def die(*arguments, **options):
     writing(*arguments, **options)
@@ -94,7 +94,7 @@ save_index(index, Path({folder!r}))
 
 
 def test_a_writer_killed_before_the_end_leaves_no_index(tmp_path: Path) -> None:
-    script = KILLED.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path / "index"))
+    script = KILLED.format(root=str(Path(__file__).parents[3]), folder=str(tmp_path / "index"))
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
     assert not (tmp_path / "index").exists()
     with pytest.raises(CorruptIndex, match="run 'mmsearch index' to rebuild"):
@@ -168,7 +168,7 @@ def test_any_folder_name_will_do(index: FaissIndex, tmp_path: Path, name: str | 
     folder = tmp_path / os.fsdecode(name)
     save_index(index, folder)
     loaded = load_index(folder)
-    queries = DrawnVectors(900, DIM).vectors[:5]
+    queries = RandomVectors(900, DIM).vectors[:5]
     np.testing.assert_array_equal(loaded.search(queries, 3)[1], index.search(queries, 3)[1])
 
 
@@ -178,7 +178,7 @@ def test_changing_a_mapped_index_whose_file_is_gone_says_so(
     save_index(index, tmp_path / "index")
     loaded = load_index(tmp_path / "index")
     (tmp_path / "index" / "index.faiss").unlink()
-    assert loaded.search(DrawnVectors(900, DIM).vectors[:1], 1)[1][0, 0] == 0
+    assert loaded.search(RandomVectors(900, DIM).vectors[:1], 1)[1][0, 0] == 0
     with pytest.raises(CorruptIndex, match="deleted while it was open"):
         loaded.remove(np.array([3]))
 

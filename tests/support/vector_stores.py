@@ -1,4 +1,4 @@
-"""Stores whose vectors lie in two cones, as contrastive encoders make them."""
+"""Stores whose vectors lie in two two_cones, as contrastive encoders make them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ SPACE = SpaceId("tiny", "a" * 32, DIM, "b" * 32)
 
 
 @dataclass(frozen=True)
-class Item:
+class ItemRow:
     """A row to be: vectors float32 (DIM,) or None."""
 
     key: str
@@ -36,7 +36,7 @@ class Item:
     metadata: dict[str, Scalar] | None = None
 
 
-def cones(count: int, seed: int = 0) -> tuple[Floats, Floats]:
+def two_cones(count: int, seed: int = 0) -> tuple[Floats, Floats]:
     """Images and texts, float32 (count, DIM) each, unit rows: row i of both means the same."""
     random = np.random.default_rng(seed)
     # One row after another, so that fewer items are the first of more.
@@ -48,11 +48,11 @@ def cones(count: int, seed: int = 0) -> tuple[Floats, Floats]:
     return unit(images.astype(np.float32)), unit(texts.astype(np.float32))
 
 
-def products(count: int, **parts: Any) -> list[Item]:
+def item_rows(count: int, **parts: Any) -> list[ItemRow]:
     """Items with picture and text and a number, 'n', from 0 to count - 1."""
-    images, texts = cones(count)
+    images, texts = two_cones(count)
     return [
-        Item(f"shop/{i}", images[i], texts[i], f"item number {i}", {"n": i, **parts})
+        ItemRow(f"shop/{i}", images[i], texts[i], f"item number {i}", {"n": i, **parts})
         for i in range(count)
     ]
 
@@ -61,13 +61,13 @@ def no_encoder() -> NoReturn:
     raise AssertionError("this query needs no encoder")
 
 
-class Shelf:
+class StoreBuilder:
     """A store in a folder, with engines over it."""
 
     def __init__(self, folder: Path, space: SpaceId = SPACE) -> None:
         self.store = Store.create(folder, Manifest("tiny", space))
 
-    def write(self, items: Sequence[Item], uids: Sequence[int] | None = None) -> None:
+    def write(self, items: Sequence[ItemRow], uids: Sequence[int] | None = None) -> None:
         rows = [self._row(item, None if uids is None else uids[i]) for i, item in enumerate(items)]
         with self.store.writing():
             self.store.write_rows(rows)
@@ -94,7 +94,7 @@ class Shelf:
         assert row is not None
         return int(row["_uid"])
 
-    def _row(self, item: Item, uid: int | None) -> dict[str, Any]:
+    def _row(self, item: ItemRow, uid: int | None) -> dict[str, Any]:
         row: dict[str, Any] = dict.fromkeys(items_schema(DIM).names)
         return row | {
             "_uid": uid,

@@ -15,7 +15,7 @@ from mmsearch.records import Scalar, SpaceId
 from mmsearch.store.lance import CONVERTED, Store
 from mmsearch.store.manifest import Manifest, SourceEntry, read_manifest, write_manifest
 from mmsearch.store.rows import items_schema
-from tests.shelves import row_of_key
+from tests.support.vector_stores import row_of_key
 
 DIM = 8
 SPACE = SpaceId("tiny", "a" * 32, DIM, "b" * 32)

@@ -12,11 +12,11 @@ from mmsearch.errors import BadQuery
 from mmsearch.query import Query, Term
 from mmsearch.records import Floats, Hit
 from mmsearch.store.hidden import change_hidden
-from tests.shelves import DIM, Item, Shelf, cones, products
+from tests.support.vector_stores import DIM, ItemRow, StoreBuilder, item_rows, two_cones
 
 COUNT = 300
-IMAGES, TEXTS = cones(COUNT)
-MakeShelf = Callable[..., Shelf]
+IMAGES, TEXTS = two_cones(COUNT)
+MakeStore = Callable[..., StoreBuilder]
 
 
 def keys(hits: list[Hit] | tuple[Hit, ...]) -> list[str]:
@@ -35,27 +35,27 @@ def all_pages(engine: Engine, k: int, **parts: Any) -> list[Page]:
 
 
 @pytest.fixture(scope="module")
-def shop(make_shelf: MakeShelf) -> Shelf:
-    return make_shelf(products(COUNT))
+def shop(make_store: MakeStore) -> StoreBuilder:
+    return make_store(item_rows(COUNT))
 
 
 @pytest.fixture(scope="module")
-def doubled(make_shelf: MakeShelf) -> Shelf:
+def doubled(make_store: MakeStore) -> StoreBuilder:
     """A hundred pictures, and each again twice, saved a little worse."""
     noise = np.random.default_rng(3).normal(size=(2, 100, DIM)) * 0.004
     copies = [unit((IMAGES[:100] + part).astype(np.float32)) for part in noise]
-    items = [Item(f"shop/{i}", IMAGES[i], TEXTS[i]) for i in range(100)]
+    items = [ItemRow(f"shop/{i}", IMAGES[i], TEXTS[i]) for i in range(100)]
     for number, copy in enumerate(copies):
-        items += [Item(f"copy-{number}/{i}", copy[i], TEXTS[100 + i]) for i in range(100)]
-    return make_shelf(items)
+        items += [ItemRow(f"copy-{number}/{i}", copy[i], TEXTS[100 + i]) for i in range(100)]
+    return make_store(items)
 
 
 # --- pages ---
 
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf-sq8"])
-def test_pages_follow_each_other_without_gap_or_repeat(make_shelf: MakeShelf, kind: str) -> None:
-    engine = make_shelf(products(60), kind).engine()
+def test_pages_follow_each_other_without_gap_or_repeat(make_store: MakeStore, kind: str) -> None:
+    engine = make_store(item_rows(60), kind).engine()
     for k in (4, 7, 100):
         pages = all_pages(engine, k)
         hits = [hit for page in pages for hit in page.hits]
@@ -76,7 +76,7 @@ def test_pages_follow_each_other_without_gap_or_repeat(make_shelf: MakeShelf, ki
         {"where": "n < 200"},
     ],
 )
-def test_pages_are_slices_of_the_long_list(shop: Shelf, parts: dict[str, Any]) -> None:
+def test_pages_are_slices_of_the_long_list(shop: StoreBuilder, parts: dict[str, Any]) -> None:
     engine = shop.engine()
     pages = all_pages(engine, 30, **parts)
     whole = engine.search(asked(k=COUNT, **parts))
@@ -84,20 +84,20 @@ def test_pages_are_slices_of_the_long_list(shop: Shelf, parts: dict[str, Any]) -
     assert len(whole) == (200 if "where" in parts else COUNT)
 
 
-def test_a_page_may_be_of_another_length(shop: Shelf) -> None:
+def test_a_page_may_be_of_another_length(shop: StoreBuilder) -> None:
     engine = shop.engine()
     first = engine.page(asked(k=5))
     second = engine.page(asked(k=20, after=first.next))
     assert keys(first.hits) + keys(second.hits) == keys(engine.search(asked(k=25)))
 
 
-def test_the_last_page_has_no_cursor(shop: Shelf) -> None:
+def test_the_last_page_has_no_cursor(shop: StoreBuilder) -> None:
     engine = shop.engine()
     assert engine.page(asked(k=COUNT)).next is None
     assert engine.page(asked(k=COUNT - 1)).next is not None
 
 
-def test_a_cursor_of_another_query_is_refused(shop: Shelf) -> None:
+def test_a_cursor_of_another_query_is_refused(shop: StoreBuilder) -> None:
     engine = shop.engine()
     cursor = engine.page(asked(k=5)).next
     for other in (
@@ -109,30 +109,30 @@ def test_a_cursor_of_another_query_is_refused(shop: Shelf) -> None:
             engine.page(other)
 
 
-def test_a_cursor_of_an_older_store_is_refused(shelf: Shelf) -> None:
-    shelf.write(products(60))
-    shelf.build()
-    cursor = shelf.engine().page(asked(k=5)).next
-    assert shelf.engine().page(asked(k=5, after=cursor)).hits
-    shelf.write(products(61)[60:])
+def test_a_cursor_of_an_older_store_is_refused(builder: StoreBuilder) -> None:
+    builder.write(item_rows(60))
+    builder.build()
+    cursor = builder.engine().page(asked(k=5)).next
+    assert builder.engine().page(asked(k=5, after=cursor)).hits
+    builder.write(item_rows(61)[60:])
     with pytest.raises(BadQuery, match="store has changed"):
-        shelf.engine().page(asked(k=5, after=cursor))
+        builder.engine().page(asked(k=5, after=cursor))
 
 
-def test_a_cursor_from_before_a_row_was_hidden_is_refused(shelf: Shelf) -> None:
-    shelf.write(products(60))
-    shelf.build()
-    first = shelf.engine().page(asked(k=5))
-    with shelf.store.writing():
-        change_hidden(shelf.store.folder, hide=[shelf.uid_of(first.hits[0].key)])
+def test_a_cursor_from_before_a_row_was_hidden_is_refused(builder: StoreBuilder) -> None:
+    builder.write(item_rows(60))
+    builder.build()
+    first = builder.engine().page(asked(k=5))
+    with builder.store.writing():
+        change_hidden(builder.store.folder, hide=[builder.uid_of(first.hits[0].key)])
     with pytest.raises(BadQuery, match="store has changed"):
-        shelf.engine().page(asked(k=5, after=first.next))
-    pages = all_pages(shelf.engine(), 7)
+        builder.engine().page(asked(k=5, after=first.next))
+    pages = all_pages(builder.engine(), 7)
     assert sum(len(page.hits) for page in pages) == 59
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "W10", "WyJhIl0", "é", "bnVsbA"])
-def test_what_is_no_cursor_is_refused(shop: Shelf, cursor: str) -> None:
+def test_what_is_no_cursor_is_refused(shop: StoreBuilder, cursor: str) -> None:
     with pytest.raises(BadQuery, match="no cursor"):
         shop.engine().page(asked(k=5, after=cursor))
 
@@ -140,7 +140,7 @@ def test_what_is_no_cursor_is_refused(shop: Shelf, cursor: str) -> None:
 # --- threshold ---
 
 
-def test_a_threshold_ends_the_list(shop: Shelf) -> None:
+def test_a_threshold_ends_the_list(shop: StoreBuilder) -> None:
     engine = shop.engine()
     everything = engine.search(asked(k=COUNT))
     least = everything[41].similarity - 1e-6
@@ -151,7 +151,7 @@ def test_a_threshold_ends_the_list(shop: Shelf) -> None:
     assert engine.search(asked(threshold=1.0)) == []
 
 
-def test_a_threshold_holds_for_keywords_too(shop: Shelf) -> None:
+def test_a_threshold_holds_for_keywords_too(shop: StoreBuilder) -> None:
     engine = shop.engine()
     least = engine.search(asked(k=20))[-1].similarity
     hits = engine.search(asked(k=COUNT, threshold=least, keyword="item number"))
@@ -164,7 +164,7 @@ def test_a_threshold_holds_for_keywords_too(shop: Shelf) -> None:
 # --- near-duplicates and variety ---
 
 
-def test_near_duplicates_are_hidden_and_k_are_kept(doubled: Shelf) -> None:
+def test_near_duplicates_are_hidden_and_k_are_kept(doubled: StoreBuilder) -> None:
     engine = doubled.engine()
     plain = engine.search(asked(target="image", k=30))
     assert len({key.split("/")[1] for key in keys(plain)}) == 10
@@ -174,13 +174,13 @@ def test_near_duplicates_are_hidden_and_k_are_kept(doubled: Shelf) -> None:
     assert len(engine.search(asked(target="image", k=COUNT, unique=True))) == 100
 
 
-def test_what_has_no_picture_is_no_duplicate(make_shelf: MakeShelf) -> None:
-    notes = [Item(f"notes/{i}", text=TEXTS[3]) for i in range(10)]
-    hits = make_shelf(notes).engine().search(asked(TEXTS[3], unique=True))
+def test_what_has_no_picture_is_no_duplicate(make_store: MakeStore) -> None:
+    notes = [ItemRow(f"notes/{i}", text=TEXTS[3]) for i in range(10)]
+    hits = make_store(notes).engine().search(asked(TEXTS[3], unique=True))
     assert len(hits) == 10
 
 
-def test_diverse_follows_the_paper(shop: Shelf) -> None:
+def test_diverse_follows_the_paper(shop: StoreBuilder) -> None:
     """Against maximal marginal relevance written out, over all items at once."""
     engine = shop.engine()
     share, count = 0.4, 90
@@ -202,12 +202,12 @@ def test_diverse_follows_the_paper(shop: Shelf) -> None:
     assert all(agreeing)
 
 
-def test_diverse_is_relevance_alone_at_one(shop: Shelf) -> None:
+def test_diverse_is_relevance_alone_at_one(shop: StoreBuilder) -> None:
     engine = shop.engine()
     assert keys(engine.search(asked(k=50, diverse=1.0))) == keys(engine.search(asked(k=50)))
 
 
-def test_diverse_spreads_a_list(doubled: Shelf) -> None:
+def test_diverse_spreads_a_list(doubled: StoreBuilder) -> None:
     engine = doubled.engine()
     plain = engine.search(asked(target="image", k=9))
     spread = engine.search(asked(target="image", k=9, diverse=0.3))
@@ -227,7 +227,7 @@ def test_values_out_of_range_are_refused(parts: dict[str, Any]) -> None:
 # --- many queries at once ---
 
 
-def test_many_queries_give_what_each_gives_alone(shop: Shelf) -> None:
+def test_many_queries_give_what_each_gives_alone(shop: StoreBuilder) -> None:
     queries = [
         asked(IMAGES[3], k=5),
         asked(IMAGES[4], k=5, where="n < 50"),
@@ -248,10 +248,10 @@ def test_many_queries_give_what_each_gives_alone(shop: Shelf) -> None:
     assert engine.search_many([]) == []
 
 
-def test_many_queries_see_rows_that_the_index_lacks(shelf: Shelf) -> None:
-    shelf.write(products(40))
-    shelf.build()
-    shelf.write(products(60)[40:])
+def test_many_queries_see_rows_that_the_index_lacks(builder: StoreBuilder) -> None:
+    builder.write(item_rows(40))
+    builder.build()
+    builder.write(item_rows(60)[40:])
     queries = [asked(IMAGES[i], k=1) for i in range(60)]
-    found = shelf.engine().search_many(queries)
+    found = builder.engine().search_many(queries)
     assert [keys(hits) for hits in found] == [[f"shop/{i}"] for i in range(60)]

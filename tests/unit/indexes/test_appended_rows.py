@@ -19,7 +19,7 @@ from mmsearch.indexes import (
 from mmsearch.indexes.gpu import gpu_source
 from mmsearch.indexes.ivf import IvfIndex
 from mmsearch.records import Floats, Ids
-from tests.index_kinds import built, mixture, shared
+from tests.support.index_kinds import built, mixture, shared
 
 IVF: tuple[IndexKind, ...] = ("ivf-flat", "ivf-sq8")
 NEW = np.arange(10_000, 10_040, dtype=np.int64)

@@ -9,7 +9,7 @@ from PIL import Image
 import mmsearch
 from mmsearch.store.lance import Store
 from mmsearch.store.rows import vectors_to_numpy
-from tests.shelves import row_of_key
+from tests.support.vector_stores import row_of_key
 
 
 def write(table: Path, rows: list[str]) -> None:

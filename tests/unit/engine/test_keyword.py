@@ -10,20 +10,20 @@ from mmsearch.engine import Engine
 from mmsearch.errors import BadFilter, BadQuery
 from mmsearch.query import Query, Term
 from mmsearch.records import Hit
-from tests.shelves import Item, Shelf, cones
+from tests.support.vector_stores import ItemRow, StoreBuilder, two_cones
 
 COUNT = 300
-IMAGES, TEXTS = cones(COUNT)
-MakeShelf = Callable[..., Shelf]
+IMAGES, TEXTS = two_cones(COUNT)
+MakeStore = Callable[..., StoreBuilder]
 
 
-def item(number: int, words: str | None, **metadata: str | int) -> Item:
-    return Item(
+def item(number: int, words: str | None, **metadata: str | int) -> ItemRow:
+    return ItemRow(
         f"shop/{number}.png", IMAGES[number], TEXTS[number], words, {"n": number, **metadata}
     )
 
 
-def goods() -> list[Item]:
+def goods() -> list[ItemRow]:
     plain = [item(number, f"plain thing number {number}") for number in range(COUNT - 5)]
     return [
         *plain,
@@ -31,7 +31,7 @@ def goods() -> list[Item]:
         item(296, "Ein Café in Zürich"),
         item(297, "a drill", title="Acme X200", brand="Acme"),
         item(298, "a saw", title="Acme X300", brand="Acme"),
-        Item("shop/red-apple.webp", IMAGES[299], None, None, {"n": 299}),
+        ItemRow("shop/red-apple.webp", IMAGES[299], None, None, {"n": 299}),
     ]
 
 
@@ -44,8 +44,8 @@ def worded(engine: Engine, words: str, **rest: object) -> list[Hit]:
 
 
 @pytest.fixture(scope="module")
-def shop(make_shelf: MakeShelf) -> Shelf:
-    return make_shelf(goods())
+def shop(make_store: MakeStore) -> StoreBuilder:
+    return make_store(goods())
 
 
 @pytest.mark.parametrize(
@@ -60,24 +60,26 @@ def shop(make_shelf: MakeShelf) -> Shelf:
         ("x200 it's \"(AND", "shop/297.png"),
     ],
 )
-def test_keywords_find_stems_accents_names_and_files(shop: Shelf, words: str, key: str) -> None:
+def test_keywords_find_stems_accents_names_and_files(
+    shop: StoreBuilder, words: str, key: str
+) -> None:
     assert keys(worded(shop.engine(), words))[0] == key
 
 
-def test_keywords_alone_rank_by_bm25(shop: Shelf) -> None:
+def test_keywords_alone_rank_by_bm25(shop: StoreBuilder) -> None:
     hits = worded(shop.engine(), "acme x200")
     assert keys(hits) == ["shop/297.png", "shop/298.png"]
     assert hits[0].similarity > hits[1].similarity > 0
     assert {hit.matched for hit in hits} == {"keyword"}
 
 
-def test_words_that_nothing_holds_find_nothing(shop: Shelf) -> None:
+def test_words_that_nothing_holds_find_nothing(shop: StoreBuilder) -> None:
     assert worded(shop.engine(), "zeppelin") == []
     hybrid = worded(shop.engine(), "zeppelin", terms=(Term(vector=IMAGES[3]),))
     assert hybrid[0].key == "shop/3.png"
 
 
-def test_keywords_lift_what_vectors_rank_low(shop: Shelf) -> None:
+def test_keywords_lift_what_vectors_rank_low(shop: StoreBuilder) -> None:
     engine = shop.engine()
     far = Term(vector=unit(-IMAGES[297:298] + 3 * IMAGES[:1])[0])
     by_vector = keys(engine.search(Query((far,), k=COUNT)))
@@ -90,13 +92,13 @@ def test_keywords_lift_what_vectors_rank_low(shop: Shelf) -> None:
     assert found.similarity == pytest.approx(alone.similarity, abs=2e-3)
 
 
-def test_what_both_find_comes_first(shop: Shelf) -> None:
+def test_what_both_find_comes_first(shop: StoreBuilder) -> None:
     hits = worded(shop.engine(), "acme", terms=(Term(vector=IMAGES[298]),))
     assert hits[0].key == "shop/298.png"
     assert len(hits) == 10
 
 
-def test_keywords_keep_to_the_filter(shop: Shelf) -> None:
+def test_keywords_keep_to_the_filter(shop: StoreBuilder) -> None:
     engine = shop.engine()
     assert keys(worded(engine, "acme", where="n = 298")) == ["shop/298.png"]
     both = worded(engine, "acme", terms=(Term(vector=IMAGES[3]),), where="n >= 290")
@@ -106,49 +108,49 @@ def test_keywords_keep_to_the_filter(shop: Shelf) -> None:
         worded(engine, "acme", where="m = 3")
 
 
-def test_keywords_keep_to_the_target(make_shelf: MakeShelf) -> None:
-    documents = [Item(f"notes/{i}.txt", text=TEXTS[i], words="an acme note") for i in range(5)]
-    pictures = [Item(f"shop/acme-{i}.png", image=IMAGES[i]) for i in range(5, 10)]
-    engine = make_shelf([*documents, *pictures]).engine()
+def test_keywords_keep_to_the_target(make_store: MakeStore) -> None:
+    documents = [ItemRow(f"notes/{i}.txt", text=TEXTS[i], words="an acme note") for i in range(5)]
+    pictures = [ItemRow(f"shop/acme-{i}.png", image=IMAGES[i]) for i in range(5, 10)]
+    engine = make_store([*documents, *pictures]).engine()
     terms = (Term(vector=IMAGES[6]),)
     assert len(worded(engine, "acme", terms=terms)) == 10
     hits = worded(engine, "acme", terms=terms, target="image")
     assert {hit.key.split("/")[0] for hit in hits} == {"shop"}
 
 
-def test_rows_newer_than_the_word_index_are_found(shelf: Shelf) -> None:
-    shelf.write(goods())
-    shelf.build()
+def test_rows_newer_than_the_word_index_are_found(builder: StoreBuilder) -> None:
+    builder.write(goods())
+    builder.build()
     moved = [item(3, "plain thing number 3", title="Acme X900", maker="Zeta"), item(4, "a shoe")]
-    shelf.write(moved)
-    engine = shelf.engine()
+    builder.write(moved)
+    engine = builder.engine()
     assert keys(worded(engine, "x900")) == ["shop/3.png"]
     assert keys(worded(engine, "zeta")) == ["shop/3.png"]
     assert set(keys(worded(engine, "shoes"))) == {"shop/295.png", "shop/4.png"}
 
 
-def test_rows_that_left_are_not_found(shelf: Shelf) -> None:
-    shelf.write(goods())
-    shelf.build()
-    with shelf.store.writing():
-        shelf.store.mark_missing(["shop/297.png"], datetime(2026, 1, 3, tzinfo=UTC))
-    shelf.write([item(298, "a hammer")])
-    assert worded(shelf.engine(), "acme") == []
+def test_rows_that_left_are_not_found(builder: StoreBuilder) -> None:
+    builder.write(goods())
+    builder.build()
+    with builder.store.writing():
+        builder.store.mark_missing(["shop/297.png"], datetime(2026, 1, 3, tzinfo=UTC))
+    builder.write([item(298, "a hammer")])
+    assert worded(builder.engine(), "acme") == []
 
 
-def test_a_store_without_a_word_index_says_so(shelf: Shelf) -> None:
-    shelf.write(goods()[:5])
+def test_a_store_without_a_word_index_says_so(builder: StoreBuilder) -> None:
+    builder.write(goods()[:5])
     with pytest.raises(BadQuery, match="mmsearch index"):
-        worded(shelf.engine(), "thing")
+        worded(builder.engine(), "thing")
 
 
-def test_the_item_asked_by_is_left_out(shop: Shelf) -> None:
+def test_the_item_asked_by_is_left_out(shop: StoreBuilder) -> None:
     hits = worded(shop.engine(), "acme", terms=(Term(key="shop/297.png"),), k=COUNT)
     assert "shop/297.png" not in keys(hits)
     assert len(hits) == COUNT - 1
 
 
-def test_merged_lists_keep_their_order_for_every_k(shop: Shelf) -> None:
+def test_merged_lists_keep_their_order_for_every_k(shop: StoreBuilder) -> None:
     engine = shop.engine()
     terms = (Term(vector=IMAGES[8]),)
     longest = keys(worded(engine, "thing acme", terms=terms, k=COUNT))
@@ -162,7 +164,7 @@ def test_an_empty_keyword_is_refused() -> None:
         Query(keyword=" ")
 
 
-def test_weighted_scores_go_from_vectors_alone_to_words_alone(shop: Shelf) -> None:
+def test_weighted_scores_go_from_vectors_alone_to_words_alone(shop: StoreBuilder) -> None:
     engine = shop.engine()
     near = (Term(vector=IMAGES[3]),)
 
@@ -177,7 +179,7 @@ def test_weighted_scores_go_from_vectors_alone_to_words_alone(shop: Shelf) -> No
     assert (matched["shop/3.png"], matched["shop/297.png"]) == ("product", "keyword")
 
 
-def test_weighted_scores_have_pages_without_overlap(shop: Shelf) -> None:
+def test_weighted_scores_have_pages_without_overlap(shop: StoreBuilder) -> None:
     engine = shop.engine()
     near = (Term(vector=IMAGES[3]),)
     first = engine.page(Query(near, keyword="acme", fuse="weighted", k=7))

@@ -8,7 +8,7 @@ import pytest
 
 from mmsearch.indexes import GpuProbe, IndexKind, IndexOptions, build_index, gpu, probe_gpu, to_gpu
 from mmsearch.indexes.gpu import GpuDevice, bytes_on_gpu
-from tests.drawn import DrawnVectors
+from tests.support.random_vectors import RandomVectors
 
 DIM = 32
 
@@ -17,7 +17,7 @@ DIM = 32
 def test_an_index_moves_where_the_probe_passes_and_stays_with_a_reason_elsewhere(
     kind: IndexKind,
 ) -> None:
-    batches = DrawnVectors(900, DIM)
+    batches = RandomVectors(900, DIM)
     index = build_index(batches, dim=DIM, options=IndexOptions(kind=kind))
     move = to_gpu(index)
     assert move.reason
@@ -56,7 +56,7 @@ def test_a_child_that_answers_is_believed() -> None:
 
 
 def test_an_index_larger_than_the_gpus_is_refused_with_the_numbers() -> None:
-    index = build_index(DrawnVectors(900, DIM), dim=DIM)
+    index = build_index(RandomVectors(900, DIM), dim=DIM)
     small = GpuDevice(0, "tiny", gpu.SCRATCH_BYTES + bytes_on_gpu(index) // 2 - 1)
     move = to_gpu(index, probe=GpuProbe(True, (small, small), "said to work"))
     assert move.index is index
@@ -65,7 +65,7 @@ def test_an_index_larger_than_the_gpus_is_refused_with_the_numbers() -> None:
 
 
 def test_more_cells_than_a_gpu_probes_stay_with_the_cpu() -> None:
-    index = build_index(DrawnVectors(900, DIM), dim=DIM, options=IndexOptions(kind="ivf-flat"))
+    index = build_index(RandomVectors(900, DIM), dim=DIM, options=IndexOptions(kind="ivf-flat"))
     index.effort = 4_000
     device = GpuDevice(0, "large", 2**40)
     move = to_gpu(index, probe=GpuProbe(True, (device,), "said to work"))
@@ -76,7 +76,7 @@ def test_more_cells_than_a_gpu_probes_stay_with_the_cpu() -> None:
 def test_an_empty_index_stays() -> None:
     device = GpuDevice(0, "large", 2**40)
     move = to_gpu(
-        build_index(DrawnVectors(0, DIM), dim=DIM), probe=GpuProbe(True, (device,), "said to work")
+        build_index(RandomVectors(0, DIM), dim=DIM), probe=GpuProbe(True, (device,), "said to work")
     )
     assert not move.moved
     assert "empty" in move.reason
@@ -84,7 +84,7 @@ def test_an_empty_index_stays() -> None:
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivf-pq"])
 def test_what_cannot_run_on_a_gpu_goes_there_as_plain_vectors(kind: IndexKind) -> None:
-    batches = DrawnVectors(900, DIM)
+    batches = RandomVectors(900, DIM)
     index = build_index(batches, dim=DIM, options=IndexOptions(kind=kind))
     index.remove(np.arange(100, dtype=np.int64))
     source = gpu.gpu_source(index)

@@ -28,7 +28,7 @@ from mmsearch.cli.render import (
 )
 from mmsearch.records import Failure, Hit, IngestReport, printable_path
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 HITS = [
     Hit(
         1,
