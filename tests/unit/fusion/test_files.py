@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.fusion.test_fusion import DIM, FUSIONS, numbers
 
 from mmsearch.errors import InputError, SpaceMismatch
 from mmsearch.fusion import (
@@ -20,6 +19,7 @@ from mmsearch.fusion import (
     unit,
 )
 from mmsearch.records import SpaceId
+from tests.unit.fusion.test_fusion import DIM, FUSIONS, numbers
 
 SPACE = SpaceId("tiny", "a" * 64, DIM, "b" * 64)
 each_kind = pytest.mark.parametrize("fusion", FUSIONS, ids=lambda fusion: fusion.kind)
