@@ -34,7 +34,7 @@ def score_tables(evaluation: Evaluation) -> Iterator[Text | Table]:
         yield _metric_table(scores.direction, columns, evaluation)
     named = [m.classification for m in evaluation.models if m.classification]
     if named:
-        title = f"zero-shot · {named[0].pictures:,} pictures · {len(named[0].classes):,} classes"
+        title = f"zero-shot · {named[0].images:,} pictures · {len(named[0].classes):,} classes"
         yield heading(title)
         yield _metric_table(ZERO_SHOT, [each.metrics for each in named], evaluation)
         if confused := named[0].confused(_MOST_CONFUSED):
@@ -50,7 +50,7 @@ def score_document(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "sources": evaluation.sources,
         "items": evaluation.items,
-        "pictures": evaluation.pictures,
+        "pictures": evaluation.images,
         "texts": evaluation.texts,
         "confidence": 0.95,
         "models": [_model(model) for model in evaluation.models],
@@ -84,7 +84,7 @@ def _retrieval(scores: RetrievalScores) -> dict[str, Any]:
 
 def _classification(scores: ClassificationScores) -> dict[str, Any]:
     return {
-        "pictures": scores.pictures,
+        "pictures": scores.images,
         "templates": scores.templates,
         "metrics": _estimates(scores.metrics),
         "classes": scores.classes,

@@ -2,8 +2,8 @@
 
 Cross-modal hashing: the rows' bits are the signs of their rotated values; a query's are the signs
 of the weights with which the rows' bits, by least squares, predict its similarity to a row. A
-caption lies in another cone than the pictures: of 60,000 embeddings of 512 dimensions, 640
-candidates by its own signs held 0.83 of its ten nearest pictures, by those weights 0.93. A code
+caption lies in another cone than the images: of 60,000 embeddings of 512 dimensions, 640
+candidates by its own signs held 0.83 of its ten nearest images, by those weights 0.93. A code
 takes dim/8 bytes of memory.
 """
 

@@ -1,10 +1,10 @@
 """Which kind to build: exact where small, as compact as memory asks for where large.
 
-`auto`, by rows, from what was seen with text queries against pictures on one core: below EXACT_ROWS
+`auto`, by rows, from what was seen with text queries against images on one core: below EXACT_ROWS
 a scan takes a millisecond or two, and nothing can be missed; from there cells (IVF), with whole
 vectors up to WHOLE_ROWS and 8 bits a value beyond, which is a quarter of the memory at one to three
 hundredths of the recall; product codes where memory is short, and bits where it is shorter still.
-HNSW is built only when asked for: text queries lie away from the pictures, where its walk goes
+HNSW is built only when asked for: text queries lie away from the images, where its walk goes
 astray. Over 30,000 embeddings of 512 dimensions it found 0.96 of their neighbours in 1.5 ms and was
 built in 19 s; cells found as many in 0.4 ms and were built in 4 s. They also forget what is removed
 and move to a GPU.

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from mmsearch.indexes.faiss_index import TIE
 from mmsearch.records import Floats, Ids
 
-# Copies of one picture tie; an index that finds another copy than the scan did has not missed it.
+# Copies of one image tie; an index that finds another copy than the scan did has not missed it.
 WIDTH = 64
 
 # Stored vectors are float16 and codes are coarser: neighbours that lie closer together than this
-# have no order to find. A placeholder picture on ten thousand products makes such queries.
+# have no order to find. A placeholder image on ten thousand products makes such queries.
 SPREAD = 5e-4
 
 # A query this close to a vector is that vector: every effort finds it, which flatters recall.

@@ -1,8 +1,8 @@
 """IVF: vectors in cells around k-means centres; a search looks into the nearest cells only.
 
 Cells are learned from what lies in them. A product index holds both modalities; into the sample
-of a picture index no captions are mixed, though they are what it is asked: they lie in another cone
-and would take cells that hold no picture. Over 30,000 pictures in 512 cells, text queries found
+of an image index no captions are mixed, though they are what it is asked: they lie in another cone
+and would take cells that hold no image. Over 30,000 images in 512 cells, text queries found
 0.959 of their neighbours among 1,913 rows compared; with 1,000 captions among the 28,000 sampled
 rows it took 2,224 to find 0.962, and with 6,000 no 45 cells found 0.95. Effort is tuned on both
 modalities.

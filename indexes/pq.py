@@ -23,7 +23,7 @@ ROTATION_ROUNDS = 8
 ROTATION_POINTS = 16_384
 
 # How many candidates are compared again, for each hit asked for. A million rows take 16 or 32;
-# among ten million, codes rank some of a picture's ten nearest past the 640th.
+# among ten million, codes rank some of an image's ten nearest past the 640th.
 REFINEMENTS = (4, 8, 16, 32, 64, 128, 256, 512)
 
 # Reading so few rows back and comparing them all costs no more than a probing search.

@@ -37,8 +37,8 @@ class Record:
     """One item of a catalog, before anything is decoded.
 
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
-    uri: where the picture or document lies, as `printable_path` writes it; '' for a bare table row.
-    image: the picture's file, not yet opened. text: caption, document or joined text columns.
+    uri: where the image or document lies, as `printable_path` writes it; '' for a bare table row.
+    image: the image's file, not yet opened. text: caption, document or joined text columns.
     """
 
     key: str
@@ -102,7 +102,7 @@ class Hit:
 class IngestReport:
     """What a run of `index` did. Counts are items; seconds is wall time.
 
-    decoded: pictures that had to be decoded. multi_frame: those of them whose file holds further
+    decoded: images that had to be decoded. multi_frame: those of them whose file holds further
     pages or frames, which are not indexed. rates: items per second, 'total' and 'encode'.
     resumed: items that an interrupted run had already written.
     """

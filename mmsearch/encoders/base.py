@@ -1,4 +1,4 @@
-"""What every encoder promises: pictures and texts in, unit rows of one shared space out."""
+"""What every encoder promises: images and texts in, unit rows of one shared space out."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -31,7 +31,7 @@ class Encoder(TextEncoder, Protocol):
     def preprocessing(self) -> Preprocessing: ...
 
     def encode_images(self, images: Sequence[Image]) -> Floats:
-        """images: RGB pictures of any size → float32 (n, dim), unit rows."""
+        """images: RGB images of any size → float32 (n, dim), unit rows."""
         ...
 
     def encode_pixels(self, pixels: Pixels) -> Floats:

@@ -24,7 +24,7 @@ class DeviceChoice:
 
     @property
     def batch_size(self) -> int:
-        """Pictures per forward pass: enough to fill the device, and no more memory than that."""
+        """Images per forward pass: enough to fill the device, and no more memory than that."""
         return 32 if self.name == "cpu" else 256
 
 

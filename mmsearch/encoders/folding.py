@@ -1,7 +1,7 @@
 """Convolutional image towers made lighter for inference: the same numbers for less work.
 
 A batch norm is then a fixed scale and shift per channel, which the convolution before it can carry;
-and for pictures of one size, TensorFlow's uneven padding becomes an even one with a larger kernel.
+and for images of one size, TensorFlow's uneven padding becomes an even one with a larger kernel.
 """
 
 from copy import deepcopy
@@ -23,7 +23,7 @@ class _Tracer(fx.Tracer):
 
 
 def lightened(tower: nn.Module, size: int) -> nn.Module:
-    """For pictures of size x size: a lighter copy, or the tower itself where nothing can be saved.
+    """For images of size x size: a lighter copy, or the tower itself where nothing can be saved.
 
     tower: in eval mode, on the CPU.
     """
@@ -52,7 +52,7 @@ def fold_batch_norms(tower: nn.Module) -> int:
 def even_padding(tower: nn.Module, size: int) -> int:
     """Replaces in place the convolutions that pad their input anew each time; returns how many.
 
-    tower: in eval mode, on the CPU, for pictures of size x size and of that size only. Such padding
+    tower: in eval mode, on the CPU, for images of size x size and of that size only. Such padding
     copies the whole input, which took a third of the time of the built-in model.
     """
     sides = _input_sides(tower, size)

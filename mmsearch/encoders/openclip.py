@@ -27,9 +27,9 @@ from mmsearch.extras import require
 from mmsearch.media import Preprocessing, prepare
 from mmsearch.records import Floats, Pixels, SpaceId
 
-# Pictures per forward pass. The activations of a convolutional tower are large: beyond 32 MB, glibc
-# takes each from fresh memory, and 32 pictures at a time run a third slower than 4.
-GPU_PICTURES, CPU_PICTURES, CPU_PICTURES_CONVOLUTIONAL = 256, 16, 4
+# Images per forward pass. The activations of a convolutional tower are large: beyond 32 MB, glibc
+# takes each from fresh memory, and 32 images at a time run a third slower than 4.
+GPU_IMAGES, CPU_IMAGES, CPU_IMAGES_CONVOLUTIONAL = 256, 16, 4
 TEXTS = 64
 
 
@@ -39,7 +39,7 @@ class OpenClipEncoder:
     def __init__(
         self, files: ModelFiles, device: DeviceChoice, *, batch_size: int | None = None
     ) -> None:
-        """batch_size: pictures per forward pass, if not what suits the device."""
+        """batch_size: images per forward pass, if not what suits the device."""
         self.device = device
         self._tokenizer = files.open_tokenizer()
         self._space = files.space(self._tokenizer)
@@ -48,7 +48,7 @@ class OpenClipEncoder:
         # MPS stays in float32: several of its half-precision kernels are slower or inexact.
         self._dtype = torch.float16 if device.name.startswith("cuda") else torch.float32
         model = load_model(files)
-        self._batch_size = batch_size or _pictures_per_pass(model.visual, device)
+        self._batch_size = batch_size or _images_per_pass(model.visual, device)
         self._model = _placed(model, files.preprocessing.size, device, self._dtype)
         mean, std = (
             torch.tensor(v) * 255 for v in (files.preprocessing.mean, files.preprocessing.std)
@@ -65,7 +65,7 @@ class OpenClipEncoder:
         return self._preprocessing
 
     def encode_images(self, images: Sequence[Image]) -> Floats:
-        """images: RGB pictures of any size → float32 (n, dim), unit rows."""
+        """images: RGB images of any size → float32 (n, dim), unit rows."""
         size = self._preprocessing.size
         squares = [prepare(image, self._preprocessing) for image in images]
         return self.encode_pixels(
@@ -172,11 +172,11 @@ def _build(config: dict[str, Any]) -> Any:
     return open_clip.CustomTextCLIP(**config) if custom else open_clip.CLIP(**config)
 
 
-def _pictures_per_pass(tower: nn.Module, device: DeviceChoice) -> int:
+def _images_per_pass(tower: nn.Module, device: DeviceChoice) -> int:
     if device.name != "cpu":
-        return GPU_PICTURES
+        return GPU_IMAGES
     convolutional = any(isinstance(module, nn.BatchNorm2d) for module in tower.modules())
-    return CPU_PICTURES_CONVOLUTIONAL if convolutional else CPU_PICTURES
+    return CPU_IMAGES_CONVOLUTIONAL if convolutional else CPU_IMAGES
 
 
 def _placed(model: Any, size: int, device: DeviceChoice, dtype: torch.dtype) -> Any:

@@ -70,7 +70,7 @@ def resolve(name: str) -> ModelRef:
 def load_encoder(name: str, *, device: str = "auto", batch_size: int | None = None) -> Encoder:
     """Both towers on `device`. Downloads the model if the cache lacks it.
 
-    batch_size: pictures per forward pass; by device if None. Raises InputError, MissingModel,
+    batch_size: images per forward pass; by device if None. Raises InputError, MissingModel,
     MissingDependency.
     """
     from mmsearch.encoders.devices import choose_device
@@ -91,7 +91,7 @@ def load_text_encoder(name: str, *, device: str = "auto") -> TextEncoder:
 
 
 def fusion_folder(name: str) -> Path | None:
-    """Where the model may bring a fusion of pictures and texts: its folder, None for other models.
+    """Where the model may bring a fusion of images and texts: its folder, None for other models.
 
     Raises InputError where there is no such model.
     """

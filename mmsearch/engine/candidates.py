@@ -212,8 +212,8 @@ class CandidateCollector:
         fusion = self._nearest.fusion
         if search.distinct is not None:
             centred = fusion.centre(images, "image")
-            pictures = {uids[row]: centred[row] for row in np.flatnonzero(images.any(axis=1))}
-            candidates = search.distinct(candidates, pictures)
+            by_uid = {uids[row]: centred[row] for row in np.flatnonzero(images.any(axis=1))}
+            candidates = search.distinct(candidates, by_uid)
         if search.diverse is not None:
             products = dict(zip(uids, fusion.products(images, texts), strict=True))
             candidates = search.diverse(candidates, products)

@@ -7,31 +7,31 @@ import numpy as np
 from mmsearch.engine.merging import Candidate
 from mmsearch.records import Floats
 
-# Cosine of two pictures' vectors, centred by the mean picture, from which they count as one. In the
+# Cosine of two images' vectors, centred by the mean image, from which they count as one. In the
 # sample catalog with the built-in model, copies saved as JPEG or at half the size lie at 0.96 and
-# 0.95 in the median, and 3 of 69,000 pairs of other pictures above 0.95 (two guitars, cello and
+# 0.95 in the median, and 3 of 69,000 pairs of other images above 0.95 (two guitars, cello and
 # violin).
 NEAR_DUPLICATE = 0.95
 
 
 class Distinct:
-    """Passes candidates whose picture is not nearly that of one passed before."""
+    """Passes candidates whose image is not nearly that of one passed before."""
 
     def __init__(self) -> None:
         self._passed: list[Floats] = []
 
     def __call__(
-        self, candidates: Sequence[Candidate], pictures: dict[int, Floats]
+        self, candidates: Sequence[Candidate], images: dict[int, Floats]
     ) -> list[Candidate]:
-        """pictures: centred image vectors, float32 (dim,), unit, by uid; an item may have none."""
+        """images: centred image vectors, float32 (dim,), unit, by uid; an item may have none."""
         kept: list[Candidate] = []
         for found in candidates:
-            picture = pictures.get(found.uid)
-            if picture is not None:
-                passed = np.asarray(self._passed, np.float32).reshape(-1, len(picture))
-                if np.any(passed @ picture >= NEAR_DUPLICATE):
+            image = images.get(found.uid)
+            if image is not None:
+                passed = np.asarray(self._passed, np.float32).reshape(-1, len(image))
+                if np.any(passed @ image >= NEAR_DUPLICATE):
                     continue
-                self._passed.append(picture)
+                self._passed.append(image)
             kept.append(found)
         return kept
 
@@ -54,7 +54,7 @@ class Diverse:
             return []
         matrix = np.stack([vectors[found.uid] for found in candidates])
         scores = np.array([found.score for found in candidates])
-        # Cosines of words with pictures differ little, and merged lists have scores of their own.
+        # Cosines of words with images differ little, and merged lists have scores of their own.
         relevance = (scores - scores.min()) / max(float(np.ptp(scores)), 1e-12)
         closest = np.zeros(len(candidates), np.float32)
         for vector in self._chosen:

@@ -34,7 +34,7 @@ class Engine:
     """Searches a store. The encoders are loaded when the first query needs them.
 
     generation: opened before the store, so that it is never ahead of the rows.
-    text_encoder: for queries that are words alone (may be lighter); encoder: for pictures.
+    text_encoder: for queries that are words alone (may be lighter); encoder: for images.
     """
 
     def __init__(

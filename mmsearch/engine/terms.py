@@ -1,4 +1,4 @@
-"""Reads the terms of queries into vectors: words and pictures through the encoders, in batches."""
+"""Reads the terms of queries into vectors: words and images through the encoders, in batches."""
 
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
@@ -15,14 +15,14 @@ from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
 from mmsearch.store.lance import Store
 
-# Texts or pictures per forward pass.
+# Texts or images per forward pass.
 BATCH = 64
 
 
 class TermReader:
     """The encoders are loaded when the first term needs them.
 
-    text_encoder: for words alone (may be lighter); encoder: for pictures, then for words too.
+    text_encoder: for words alone (may be lighter); encoder: for images, then for words too.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class TermReader:
         ordered = sorted(paths)
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
-            pictures = [decode(path, bounds=self._bounds).image for path in batch]
-            found.update(zip(batch, self._encoder.encode_images(pictures), strict=True))
+            images = [decode(path, bounds=self._bounds).image for path in batch]
+            found.update(zip(batch, self._encoder.encode_images(images), strict=True))
         return found
 
     def _texts(self, texts: Set[str]) -> dict[str, Floats]:

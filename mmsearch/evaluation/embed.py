@@ -1,6 +1,6 @@
-"""A model meets the catalog: every distinct picture and text becomes a vector, once.
+"""A model meets the catalog: every distinct image and text becomes a vector, once.
 
-Pictures are decoded by threads one batch ahead of the encoder; texts go by length.
+Images are decoded by threads one batch ahead of the encoder; texts go by length.
 """
 
 import time
@@ -17,7 +17,7 @@ from mmsearch.arrays import blocks
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.evaluation.labels import Pool
-from mmsearch.media import MediaBounds, PreparedPicture, read_picture
+from mmsearch.media import MediaBounds, PreparedImage, read_image
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, SpaceId
 
@@ -27,14 +27,14 @@ _AHEAD = 64
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """float32 unit rows: pictures (p, dim), texts (t, dim), prompts (c * templates, dim).
+    """float32 unit rows: images (p, dim), texts (t, dim), prompts (c * templates, dim).
 
-    broken: why a picture could not be decoded or encoded, by position; its row is zeros.
+    broken: why an image could not be decoded or encoded, by position; its row is zeros.
     """
 
     model: str
     space: SpaceId
-    pictures: Floats
+    images: Floats
     texts: Floats
     prompts: Floats
     broken: dict[int, str]
@@ -55,11 +55,11 @@ def embed(
     """Raises InputError where the encoder gives a text a vector that is not finite."""
     started = time.monotonic()
     texts = _embed_texts(encoder, [*pool.texts, *prompts], batch_size, progress, model)
-    pictures, broken = _embed_pictures(encoder, pool.pictures, bounds, batch_size, progress, model)
+    images, broken = _embed_images(encoder, pool.images, bounds, batch_size, progress, model)
     return Embedded(
         model,
         encoder.space,
-        pictures,
+        images,
         texts[: len(pool.texts)],
         texts[len(pool.texts) :],
         broken,
@@ -68,7 +68,7 @@ def embed(
     )
 
 
-def _embed_pictures(
+def _embed_images(
     encoder: Encoder,
     paths: Sequence[Path],
     bounds: MediaBounds,
@@ -79,8 +79,8 @@ def _embed_pictures(
     vectors = np.zeros((len(paths), encoder.space.dim), np.float32)
     broken: dict[int, str] = {}
     progress.start(f"{model}: pictures", len(paths))
-    outcomes = _decoded(paths, partial(read_picture, bounds=bounds, spec=encoder.preprocessing))
-    batch: list[tuple[int, PreparedPicture]] = []
+    outcomes = _decoded(paths, partial(read_image, bounds=bounds, spec=encoder.preprocessing))
+    batch: list[tuple[int, PreparedImage]] = []
     for position, outcome in enumerate(outcomes):
         if isinstance(outcome, InputError):
             broken[position] = str(outcome)
@@ -95,11 +95,11 @@ def _embed_pictures(
 
 
 def _decoded(
-    paths: Sequence[Path], read: Callable[[Path], PreparedPicture]
-) -> Iterator[PreparedPicture | InputError]:
-    """In order; at most _AHEAD pictures are decoded before they are wanted."""
+    paths: Sequence[Path], read: Callable[[Path], PreparedImage]
+) -> Iterator[PreparedImage | InputError]:
+    """In order; at most _AHEAD images are decoded before they are wanted."""
     with ThreadPoolExecutor(_THREADS) as threads:
-        window: deque[Future[PreparedPicture]] = deque()
+        window: deque[Future[PreparedImage]] = deque()
         for path in paths:
             window.append(threads.submit(read, path))
             if len(window) > _AHEAD:
@@ -108,7 +108,7 @@ def _decoded(
             yield _outcome(window.popleft())
 
 
-def _outcome(future: Future[PreparedPicture]) -> PreparedPicture | InputError:
+def _outcome(future: Future[PreparedImage]) -> PreparedImage | InputError:
     try:
         return future.result()
     except InputError as error:

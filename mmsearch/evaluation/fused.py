@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmsearch.evaluation.embed import Embedded
-from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.evaluation.labels import NONE, LabelledItem
 from mmsearch.evaluation.tasks import Products, Task
 from mmsearch.fusion import Fusion, shrunken_mean
 from mmsearch.records import Floats, Ids, Modality, Target
@@ -14,15 +14,15 @@ from mmsearch.records import Floats, Ids, Modality, Target
 class TaskVectors:
     """What one model gives to compare. fusion: how products are made, over any means."""
 
-    def __init__(self, model: Embedded, items: Sequence[Item], fusion: Fusion) -> None:
-        self._vectors: dict[Target, Floats] = {"image": model.pictures, "text": model.texts}
+    def __init__(self, model: Embedded, items: Sequence[LabelledItem], fusion: Fusion) -> None:
+        self._vectors: dict[Target, Floats] = {"image": model.images, "text": model.texts}
         means: dict[Modality, Floats] = {
-            "image": _mean(model.pictures, [item.picture for item in items]),
+            "image": _mean(model.images, [item.image for item in items]),
             "text": _mean(model.texts, [item.text for item in items]),
         }
         self._fusion = fusion.with_means(means)
         products = Products.of(items)
-        images = _or_zeros(model.pictures, products.pictures)
+        images = _or_zeros(model.images, products.images)
         self._vectors["product"] = self._fusion.products(
             images, _or_zeros(model.texts, products.texts)
         )

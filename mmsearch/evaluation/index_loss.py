@@ -14,7 +14,7 @@ from mmsearch.arrays import unit
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import estimate, mean_of, together
 from mmsearch.evaluation.embed import Embedded
-from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.evaluation.labels import NONE, LabelledItem
 from mmsearch.evaluation.metrics import Doubles
 from mmsearch.evaluation.results import Estimate, IndexScores
 from mmsearch.generations import Generation, StoredVectors, live_generation
@@ -69,7 +69,7 @@ class _Nearest:
 
 
 def index_scores(
-    live: LiveStore, items: Sequence[Item], embedded: Embedded, progress: ProgressListener
+    live: LiveStore, items: Sequence[LabelledItem], embedded: Embedded, progress: ProgressListener
 ) -> list[IndexScores]:
     """One entry per kind of query and target that the store holds."""
     uids = _uids_by_key(live.store)
@@ -92,17 +92,17 @@ def _uids_by_key(store: Store) -> dict[str, int]:
 
 
 def _queries(
-    modality: Modality, items: Sequence[Item], embedded: Embedded, uids: dict[str, int]
+    modality: Modality, items: Sequence[LabelledItem], embedded: Embedded, uids: dict[str, int]
 ) -> _Queries:
-    """The catalog's own distinct pictures or texts, spread over it if there are too many."""
+    """The catalog's own distinct images or texts, spread over it if there are too many."""
     answers: dict[int, list[int]] = {}
     for item in items:
-        place = item.picture if modality == "image" else item.text
+        place = item.image if modality == "image" else item.text
         if place != NONE:
             answers.setdefault(place, []).extend([uids[item.key]] if item.key in uids else [])
     step = max(1, -(-len(answers) // MOST_QUERIES))
     chosen = sorted(answers)[::step]
-    vectors = embedded.pictures if modality == "image" else embedded.texts
+    vectors = embedded.images if modality == "image" else embedded.texts
     return _Queries(
         modality, vectors[chosen], [np.array(answers[place], np.int64) for place in chosen]
     )

@@ -1,6 +1,6 @@
-"""A labelled catalog: its items, and the distinct pictures and texts that they share.
+"""A labelled catalog: its items, and the distinct images and texts that they share.
 
-Equal captions are one text and files with equal bytes are one picture, so that each counts as right
+Equal captions are one text and files with equal bytes are one image, so that each counts as right
 wherever its double does. Everything after this speaks of positions in these two pools.
 """
 
@@ -15,19 +15,19 @@ from mmsearch.records import Failure, Record, Scalar, printable_path
 from mmsearch.sources import Source, safe_column_name
 from mmsearch.text import first_line, visible
 
-# A position in a pool where there is no picture or no text.
+# A position in a pool where there is no image or no text.
 NONE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One labelled item. picture, text: positions in the pools, NONE for none.
+class LabelledItem:
+    """One labelled item. image, text: positions in the pools, NONE for none.
 
     label: its class; group: what it is a variant of; None where unknown.
     """
 
     key: str
-    picture: int
+    image: int
     text: int
     label: str | None
     group: str | None
@@ -35,19 +35,19 @@ class Item:
 
 @dataclass(slots=True)
 class Pool:
-    """The distinct pictures and texts, each encoded once. titles: of the pictures."""
+    """The distinct images and texts, each encoded once. titles: of the images."""
 
-    pictures: list[Path] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     _hashes: dict[str, int] = field(default_factory=dict)
     _words: dict[str, int] = field(default_factory=dict)
 
-    def add_picture(self, path: Path, title: str = "") -> int:
+    def add_image(self, path: Path, title: str = "") -> int:
         """Its position. Raises UnreadableMedia."""
-        position = self._hashes.setdefault(content_hash(path), len(self.pictures))
-        if position == len(self.pictures):
-            self.pictures.append(path)
+        position = self._hashes.setdefault(content_hash(path), len(self.images))
+        if position == len(self.images):
+            self.images.append(path)
             self.titles.append(title or visible(printable_path(path.name)))
         return position
 
@@ -61,7 +61,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSet:
-    items: Sequence[Item]
+    items: Sequence[LabelledItem]
     pool: Pool
     failures: Sequence[Failure]
 
@@ -77,7 +77,7 @@ def read_catalog(
 
     Raises InputError if nothing is there, or no item has such a column.
     """
-    pool, failures, items = Pool(), list[Failure](), list[Item]()
+    pool, failures, items = Pool(), list[Failure](), list[LabelledItem]()
     columns: dict[str, None] = {}
     for source in sources:
         progress.start(f"reading {source.name}", None)
@@ -100,17 +100,17 @@ def read_catalog(
 
 def _items(
     record: Record, pool: Pool, failures: list[Failure], *, classes: str | None, group: str | None
-) -> Iterator[Item]:
-    picture = text = NONE
+) -> Iterator[LabelledItem]:
+    image = text = NONE
     if record.image is not None:
         try:
-            picture = pool.add_picture(record.image, first_line(record.text or ""))
+            image = pool.add_image(record.image, first_line(record.text or ""))
         except InputError as error:
             failures.append(Failure(record.key, record.uri, "read", str(error)))
     if record.text is not None:
         text = pool.add_text(record.text)
-    if picture != NONE or text != NONE:
-        yield Item(record.key, picture, text, cell(record, classes), cell(record, group))
+    if image != NONE or text != NONE:
+        yield LabelledItem(record.key, image, text, cell(record, classes), cell(record, group))
 
 
 def cell(record: Record, column: str | None) -> str | None:

@@ -151,7 +151,7 @@ def join_rankings(parts: list[Ranking]) -> Ranking:
 
 @dataclass(frozen=True, slots=True)
 class ClassCounts:
-    """float64 (…, c) each: pictures of a class, those taken for it, and those rightly so."""
+    """float64 (…, c) each: images of a class, those taken for it, and those rightly so."""
 
     actual: Doubles
     predicted: Doubles
@@ -162,7 +162,7 @@ class ClassCounts:
         return _ratio(self.correct, self.predicted)
 
     def recall(self) -> Doubles:
-        """float64 (…, c); 0 for a class without pictures."""
+        """float64 (…, c); 0 for a class without images."""
         return _ratio(self.correct, self.actual)
 
     def f1(self) -> Doubles:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch.errors import InputError
-from mmsearch.evaluation.labels import NONE, Item, Pool
+from mmsearch.evaluation.labels import NONE, LabelledItem, Pool
 from mmsearch.records import printable_path
-from mmsearch.sources.image_paths import find_picture
+from mmsearch.sources.image_paths import find_image
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.table_files import open_rows
 
@@ -21,14 +21,14 @@ _EXAMPLE = '{"text": "red shoes", "relevant": ["shop/17", "shop/23"]}'
 
 @dataclass(frozen=True, slots=True)
 class LabelledQuery:
-    """picture or text: a position in the pools, the other is NONE. grades: by item position."""
+    """image or text: a position in the pools, the other is NONE. grades: by item position."""
 
-    picture: int
+    image: int
     text: int
     grades: Mapping[int, float]
 
 
-def read_queries(path: Path, items: Sequence[Item], pool: Pool) -> list[LabelledQuery]:
+def read_queries(path: Path, items: Sequence[LabelledItem], pool: Pool) -> list[LabelledQuery]:
     """Adds what is asked for to the pool. Raises InputError that lists the faulty rows."""
     if not path.is_file():
         raise InputError(f"--queries: there is no file {printable_path(path)}")
@@ -65,7 +65,7 @@ def _query(row: Row, folder: Path, positions: Mapping[str, int], pool: Pool) -> 
             f"'{next(iter(positions))}'"
         )
     return LabelledQuery(
-        pool.add_picture(find_picture(image, folder)) if image is not None else NONE,
+        pool.add_image(find_image(image, folder)) if image is not None else NONE,
         pool.add_text(text) if text is not None else NONE,
         {positions[key]: grade for key, grade in grades.items()},
     )
@@ -114,7 +114,7 @@ def _number(value: object) -> float:
     return grade
 
 
-def _positions(items: Sequence[Item]) -> dict[str, int]:
+def _positions(items: Sequence[LabelledItem]) -> dict[str, int]:
     """By full key, and by the key without its source's name where that names one item only."""
     short = Counter(item.key.partition("/")[2] for item in items)
     positions = {item.key: position for position, item in enumerate(items)}

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from mmsearch.deprecation import renamed_attribute
 from mmsearch.evaluation.metrics import Doubles
 from mmsearch.records import Failure, Ids, Modality, SpaceId, Target
 
@@ -35,7 +36,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A picture or a text as the page shows it. uri: the picture's file, '' for a text."""
+    """An image or a text as the page shows it. uri: the image's file, '' for a text."""
 
     title: str
     uri: str = ""
@@ -81,24 +82,28 @@ class ClassScore:
 
     name: str
     title: str
-    pictures: int
+    images: int
     precision: float
     recall: float
     f1: float
 
+    pictures = renamed_attribute("pictures", "images")
+
 
 @dataclass(frozen=True, slots=True)
 class ClassificationScores:
-    """Pictures named by the nearest class prompt. confusion: int64 (c, c), row = true class."""
+    """Images named by the nearest class prompt. confusion: int64 (c, c), row = true class."""
 
-    pictures: int
+    images: int
     templates: Sequence[str]
     metrics: Mapping[str, Estimate]
     classes: Sequence[ClassScore]
     confusion: Ids
 
+    pictures = renamed_attribute("pictures", "images")
+
     def confused(self, most: int) -> list[tuple[str, str, int]]:
-        """At most so many of: a class, what its pictures are taken for, how often; worst first."""
+        """At most so many of: a class, what its images are taken for, how often; worst first."""
         off = self.confusion.copy()
         np.fill_diagonal(off, 0)
         worst = np.argsort(-off, axis=None, kind="stable")[:most]
@@ -153,17 +158,19 @@ class IndexScores:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """models[0] is the baseline of the differences. pictures, texts: distinct ones."""
+    """models[0] is the baseline of the differences. images, texts: distinct ones."""
 
     sources: Sequence[str]
     items: int
-    pictures: int
+    images: int
     texts: int
     models: Sequence[ModelScores]
     differences: Sequence[Difference]
     index: Sequence[IndexScores]
     failures: Sequence[Failure]
     notes: Sequence[str]
+
+    pictures = renamed_attribute("pictures", "images")
 
 
 def metric_text(metric: str, value: float, *, signed: bool = False) -> str:

@@ -15,7 +15,7 @@ from mmsearch.evaluation.embed import Embedded, embed
 from mmsearch.evaluation.examples import Examples
 from mmsearch.evaluation.fused import TaskVectors
 from mmsearch.evaluation.index_loss import LiveStore, index_scores
-from mmsearch.evaluation.labels import NONE, Item, LabelledSet, Pool, read_catalog
+from mmsearch.evaluation.labels import NONE, LabelledItem, LabelledSet, Pool, read_catalog
 from mmsearch.evaluation.queries import LabelledQuery, read_queries
 from mmsearch.evaluation.results import (
     ClassificationScores,
@@ -40,7 +40,7 @@ Fuse: TypeAlias = Callable[[str, SpaceId], Fusion]
 
 
 def plain_fusion(model: str, space: SpaceId) -> Fusion:
-    """Picture and text count equally, as with a model that brings no fusion of its own."""
+    """Image and text count equally, as with a model that brings no fusion of its own."""
     return late_base(space.dim, 0.5)
 
 
@@ -49,7 +49,7 @@ class EvaluationOptions:
     """queries: a file of them, instead of the catalog's own pairs.
 
     classes, group: columns; the classes stand for groups where no group is named. class_names:
-    all classes to choose from, where the catalog does not have pictures of each.
+    all classes to choose from, where the catalog does not have images of each.
     """
 
     queries: Path | None = None
@@ -113,7 +113,7 @@ def evaluate_labelled(
     broken = {place: reason for each in embedded for place, reason in each.broken.items()}
     readable = _without_broken(catalog, broken)
     tasks = (
-        tasks_from_queries(readable.items, [q for q in queries if q.picture not in broken])
+        tasks_from_queries(readable.items, [q for q in queries if q.image not in broken])
         if options.queries
         else tasks_from_pairs(readable.items, grouped=grouped)
     )
@@ -124,8 +124,8 @@ def evaluate_labelled(
     index = index_scores(store, readable.items, embedded[0], progress) if store else []
     return Evaluation(
         sources=sources,
-        items=sum(max(item.picture, item.text) != NONE for item in readable.items),
-        pictures=len({item.picture for item in readable.items} - {NONE}),
+        items=sum(max(item.image, item.text) != NONE for item in readable.items),
+        images=len({item.image for item in readable.items} - {NONE}),
         texts=len({item.text for item in readable.items} - {NONE}),
         models=scores,
         differences=list(_differences(scores)),
@@ -179,16 +179,16 @@ def _embed(
 
 
 def _without_broken(catalog: LabelledSet, broken: Mapping[int, str]) -> LabelledSet:
-    """The items without the pictures that some model could not take, which become failures."""
+    """The items without the images that some model could not take, which become failures."""
     failures = list(catalog.failures)
     holders: dict[int, str] = {}
-    items: list[Item] = []
+    items: list[LabelledItem] = []
     for item in catalog.items:
-        holders.setdefault(item.picture, item.key)
+        holders.setdefault(item.image, item.key)
         # An item stays in its place even if nothing of it is left: queries name it by position.
-        items.append(replace(item, picture=NONE) if item.picture in broken else item)
+        items.append(replace(item, image=NONE) if item.image in broken else item)
     for place, reason in broken.items():
-        path = printable_path(catalog.pool.pictures[place])
+        path = printable_path(catalog.pool.images[place])
         failures.append(Failure(holders.get(place, path), path, "decode", reason))
     return LabelledSet(items, catalog.pool, failures)
 
@@ -196,7 +196,7 @@ def _without_broken(catalog: LabelledSet, broken: Mapping[int, str]) -> Labelled
 def _require_something_left(
     tasks: Sequence[Task], classes: ClassTask | None, broken: Mapping[int, str]
 ) -> None:
-    if not tasks and (classes is None or not len(classes.pictures)):
+    if not tasks and (classes is None or not len(classes.images)):
         raise InputError(
             f"none of the pictures could be used: {next(iter(broken.values()), 'none was given')}"
         )
@@ -231,9 +231,9 @@ def _scores(
 
 
 def _named(classes: ClassTask | None, model: Embedded) -> ClassificationScores | None:
-    if classes is None or not len(classes.pictures):
+    if classes is None or not len(classes.images):
         return None
-    return classify(classes, model.pictures[classes.pictures], model.prompts)
+    return classify(classes, model.images[classes.images], model.prompts)
 
 
 def _differences(scores: Sequence[ModelScores]) -> Iterator[Difference]:

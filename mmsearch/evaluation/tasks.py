@@ -1,6 +1,6 @@
 """Labels become retrieval tasks: per direction the queries, the candidates, and which are right.
 
-An item's product is its picture and its text together. What a query is part of is no answer to it.
+An item's product is its image and its text together. What a query is part of is no answer to it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.evaluation.labels import NONE, LabelledItem
 from mmsearch.evaluation.metrics import Doubles, Judgements
 from mmsearch.evaluation.queries import LabelledQuery
 from mmsearch.evaluation.results import DirectionName
@@ -46,15 +46,15 @@ _NAMES: dict[tuple[Target, Target], DirectionName] = {
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """The distinct pairs of picture and text, int64 (p,) each: positions in the pools, or NONE."""
+    """The distinct pairs of image and text, int64 (p,) each: positions in the pools, or NONE."""
 
-    pictures: Ids
+    images: Ids
     texts: Ids
 
     @classmethod
-    def of(cls, items: Iterable[Item]) -> "Products":
+    def of(cls, items: Iterable[LabelledItem]) -> "Products":
         """None at all where no item has both: there is nothing to put together."""
-        pairs = sorted({(item.picture, item.text) for item in items} - {(NONE, NONE)})
+        pairs = sorted({(item.image, item.text) for item in items} - {(NONE, NONE)})
         if not any(NONE not in pair for pair in pairs):
             pairs = []
         columns = np.array(pairs, np.int64).reshape(-1, 2)
@@ -63,8 +63,8 @@ class Products:
     def parts(self, target: Target) -> Ids:
         """int64 (p,): what of this kind each product holds."""
         if target == "product":
-            return np.arange(len(self.pictures))
-        return self.pictures if target == "image" else self.texts
+            return np.arange(len(self.images))
+        return self.images if target == "image" else self.texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +96,28 @@ class _Pairs:
     grade: Doubles
 
 
-def tasks_from_pairs(items: Sequence[Item], *, grouped: bool) -> list[Task]:
-    """Each item's text and picture answer each other; with groups, so do those of a group, and
+def tasks_from_pairs(items: Sequence[LabelledItem], *, grouped: bool) -> list[Task]:
+    """Each item's text and image answer each other; with groups, so do those of a group, and
     products are asked for as well.
     """
-    both = [item for item in items if NONE not in (item.picture, item.text)]
+    both = [item for item in items if NONE not in (item.image, item.text)]
     texts = np.array([item.text for item in both], dtype=np.int64)
-    pictures = np.array([item.picture for item in both], dtype=np.int64)
+    images = np.array([item.image for item in both], dtype=np.int64)
     ones = np.ones(len(both))
     pools = _Pools(items)
     tasks = [
-        _task("text", "image", _Pairs(texts, pictures, ones), pools),
-        _task("image", "text", _Pairs(pictures, texts, ones), pools),
+        _task("text", "image", _Pairs(texts, images, ones), pools),
+        _task("image", "text", _Pairs(images, texts, ones), pools),
     ]
     if grouped:
         tasks += [_task(*way, _group_pairs(items, *way, pools), pools) for way in _OF_GROUPS]
     return [task for task in tasks if task is not None]
 
 
-def tasks_from_queries(items: Sequence[Item], queries: Sequence[LabelledQuery]) -> list[Task]:
-    """Every query against pictures, texts and products of the items that answer it."""
+def tasks_from_queries(
+    items: Sequence[LabelledItem], queries: Sequence[LabelledQuery]
+) -> list[Task]:
+    """Every query against images, texts and products of the items that answer it."""
     pools = _Pools(items)
     ways: tuple[tuple[Modality, Target], ...] = (*_BOTH, ("text", "product"), ("image", "product"))
     tasks = (_task(*way, _query_pairs(items, queries, *way, pools), pools) for way in ways)
@@ -123,16 +125,16 @@ def tasks_from_queries(items: Sequence[Item], queries: Sequence[LabelledQuery]) 
 
 
 class _Pools:
-    """Where an item's picture, text and product stand."""
+    """Where an item's image, text and product stand."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[LabelledItem]) -> None:
         self.products = Products.of(items)
-        pairs = zip(self.products.pictures.tolist(), self.products.texts.tolist(), strict=True)
+        pairs = zip(self.products.images.tolist(), self.products.texts.tolist(), strict=True)
         places = {pair: place for place, pair in enumerate(pairs)}
         self._places = {
-            "image": [item.picture for item in items],
+            "image": [item.image for item in items],
             "text": [item.text for item in items],
-            "product": [places.get((item.picture, item.text), NONE) for item in items],
+            "product": [places.get((item.image, item.text), NONE) for item in items],
         }
 
     def of_item(self, target: Target, item: int) -> int:
@@ -163,7 +165,7 @@ class _Pools:
 
 
 def _query_pairs(
-    items: Sequence[Item],
+    items: Sequence[LabelledItem],
     queries: Sequence[LabelledQuery],
     query: Modality,
     candidate: Target,
@@ -185,7 +187,9 @@ def _query_pairs(
     )
 
 
-def _group_pairs(items: Sequence[Item], query: Target, candidate: Target, pools: _Pools) -> _Pairs:
+def _group_pairs(
+    items: Sequence[LabelledItem], query: Target, candidate: Target, pools: _Pools
+) -> _Pairs:
     asked, answering = _members(items, query, pools), _members(items, candidate, pools)
     names = [name for name in asked if name in answering]
     total = sum(len(asked[name]) * len(answering[name]) for name in names)
@@ -197,7 +201,7 @@ def _group_pairs(items: Sequence[Item], query: Target, candidate: Target, pools:
     return _Pairs(found[others], answer[others], np.ones(int(others.sum())))
 
 
-def _members(items: Sequence[Item], target: Target, pools: _Pools) -> dict[str, Ids]:
+def _members(items: Sequence[LabelledItem], target: Target, pools: _Pools) -> dict[str, Ids]:
     """Each group's positions, int64 (g,), ascending, distinct."""
     members: dict[str, set[int]] = {}
     for place, item in enumerate(items):
@@ -227,7 +231,7 @@ def _task(query: Target, candidate: Target, pairs: _Pairs, pools: _Pools) -> Tas
 
 
 def _position_of(modality: Modality) -> Callable[[LabelledQuery], int]:
-    return (lambda query: query.picture) if modality == "image" else (lambda query: query.text)
+    return (lambda query: query.image) if modality == "image" else (lambda query: query.text)
 
 
 def _joined(parts: Sequence[Ids]) -> Ids:

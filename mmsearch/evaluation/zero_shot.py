@@ -1,6 +1,6 @@
-"""Pictures are named by the nearest class: a class is the mean of its prompts' vectors.
+"""Images are named by the nearest class: a class is the mean of its prompts' vectors.
 
-No picture of the class is needed; its name, put into a few sentences, stands for it.
+No image of the class is needed; its name, put into a few sentences, stands for it.
 """
 
 import re
@@ -12,7 +12,7 @@ import numpy as np
 from mmsearch.arrays import blocks, unit
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import Statistics, estimate, mean_of, of_classes
-from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.evaluation.labels import NONE, LabelledItem
 from mmsearch.evaluation.metrics import (
     Doubles,
     Judgements,
@@ -39,13 +39,13 @@ _SEPARATORS = re.compile(r"[-_\s]+")
 class ClassTask:
     """names: the classes as labelled; titles: as they stand in prompts.
 
-    pictures int64 (n,): positions in the pool; actual int64 (n,): positions in names.
+    images int64 (n,): positions in the pool; actual int64 (n,): positions in names.
     """
 
     names: Sequence[str]
     titles: Sequence[str]
     templates: Sequence[str]
-    pictures: Ids
+    images: Ids
     actual: Ids
 
     @property
@@ -54,15 +54,15 @@ class ClassTask:
         return [t.replace("{}", title) for title in self.titles for t in self.templates]
 
     def without(self, broken: Collection[int]) -> "ClassTask":
-        """The same classes with fewer pictures."""
-        kept = ~np.isin(self.pictures, list(broken))
-        return replace(self, pictures=self.pictures[kept], actual=self.actual[kept])
+        """The same classes with fewer images."""
+        kept = ~np.isin(self.images, list(broken))
+        return replace(self, images=self.images[kept], actual=self.actual[kept])
 
 
 def class_task(
-    items: Iterable[Item], templates: Sequence[str], class_names: Sequence[str] = ()
+    items: Iterable[LabelledItem], templates: Sequence[str], class_names: Sequence[str] = ()
 ) -> ClassTask:
-    """class_names: all there are; where empty, those that pictures have.
+    """class_names: all there are; where empty, those that images have.
 
     Raises InputError without two classes, for a class that is not among those named, or for a
     template without a place for the name.
@@ -74,8 +74,8 @@ def class_task(
             )
     labels: dict[int, str] = {}
     for item in items:
-        if item.picture != NONE and item.label is not None:
-            labels.setdefault(item.picture, item.label)
+        if item.image != NONE and item.label is not None:
+            labels.setdefault(item.image, item.label)
     names = sorted(set(class_names) or set(labels.values()))
     if unknown := sorted(set(labels.values()) - set(names)):
         raise InputError(
@@ -103,16 +103,16 @@ def class_title(name: str) -> str:
     return _SEPARATORS.sub(" ", last).strip() or name
 
 
-def classify(task: ClassTask, pictures: Floats, prompts: Floats) -> ClassificationScores:
-    """pictures float32 (n, dim), prompts float32 (c * templates, dim): unit rows, by the task."""
+def classify(task: ClassTask, images: Floats, prompts: Floats) -> ClassificationScores:
+    """images float32 (n, dim), prompts float32 (c * templates, dim): unit rows, by the task."""
     classes = len(task.names)
-    ranks, predicted = _nearest(task.actual, pictures, _class_vectors(task, prompts))
+    ranks, predicted = _nearest(task.actual, images, _class_vectors(task, prompts))
     counts = class_counts(task.actual, predicted, classes)
     precision, recall, f1 = counts.precision(), counts.recall(), counts.f1()
     return ClassificationScores(
-        pictures=len(pictures),
+        images=len(images),
         templates=task.templates,
-        metrics=estimate(_statistics(task.actual, predicted, ranks, classes), len(pictures)),
+        metrics=estimate(_statistics(task.actual, predicted, ranks, classes), len(images)),
         classes=[
             ClassScore(
                 task.names[place],
@@ -128,9 +128,9 @@ def classify(task: ClassTask, pictures: Floats, prompts: Floats) -> Classificati
     )
 
 
-def predict(task: ClassTask, pictures: Floats, prompts: Floats) -> Ids:
-    """int64 (n,): the nearest class of each picture; arguments as in `classify`."""
-    return _nearest(task.actual, pictures, _class_vectors(task, prompts))[1]
+def predict(task: ClassTask, images: Floats, prompts: Floats) -> Ids:
+    """int64 (n,): the nearest class of each image; arguments as in `classify`."""
+    return _nearest(task.actual, images, _class_vectors(task, prompts))[1]
 
 
 def _class_vectors(task: ClassTask, prompts: Floats) -> Floats:
@@ -139,12 +139,12 @@ def _class_vectors(task: ClassTask, prompts: Floats) -> Floats:
     return unit(means.astype(np.float32))
 
 
-def _nearest(actual: Ids, pictures: Floats, classes: Floats) -> tuple[Ids, Ids]:
+def _nearest(actual: Ids, images: Floats, classes: Floats) -> tuple[Ids, Ids]:
     """int64 (n,) each: the rank of the true class, and the nearest class."""
     rows = max(1, _BLOCK // len(classes))
-    ranks, predicted = np.empty(len(pictures), np.int64), np.empty(len(pictures), np.int64)
-    for part in blocks(len(pictures), rows):
-        similarities: Floats = pictures[part] @ classes.T
+    ranks, predicted = np.empty(len(images), np.int64), np.empty(len(images), np.int64)
+    for part in blocks(len(images), rows):
+        similarities: Floats = images[part] @ classes.T
         count = len(similarities)
         judgements = Judgements(np.arange(count), actual[part], np.ones(count), count)
         ranks[part] = rank_answers(similarities, judgements).rank

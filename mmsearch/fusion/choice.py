@@ -19,7 +19,7 @@ def choose_fusion(
 ) -> Fusion:
     """'auto' is what the model brings, else late; 'late' is the plain average and asks no model.
 
-    brought: reads the model's fusion. image_weight: the picture's share in late fusion; None is the
+    brought: reads the model's fusion. image_weight: the image's share in late fusion; None is the
     model's choice, else a half. Raises InputError where the model brings no such fusion.
     """
     plain = late_base(dim, 0.5 if image_weight is None else image_weight)

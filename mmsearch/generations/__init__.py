@@ -1,7 +1,7 @@
 """Generations of the FAISS indexes: built from the table, named by CURRENT, completed when behind.
 
 faiss/<target>/<generation>/ holds one index and its meta.json, which carries what it was built
-from: the table's version, the uids below which it knows every live row, and how pictures and texts
+from: the table's version, the uids below which it knows every live row, and how images and texts
 are fused, with the modality means (trained weights lie beside it).
 CURRENT is replaced by rename once all targets of a generation are on disk.
 """

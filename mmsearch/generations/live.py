@@ -124,7 +124,7 @@ class Generation:
         return {target: self._meta(target) for target in self.info.counts}
 
     def describe_fusion(self) -> dict[str, Any]:
-        """The kind, and the picture's share where one weight holds for all items."""
+        """The kind, and the image's share where one weight holds for all items."""
         fusion = self.info.fusion
         shared = {"image_weight": fusion.image_weight} if isinstance(fusion, LateFusion) else {}
         return {"kind": fusion.kind, **shared}

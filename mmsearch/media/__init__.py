@@ -1,11 +1,11 @@
-"""Files become pictures and texts here: sniffed by content, bounded, decoded right, or refused.
+"""Files become images and texts here: sniffed by content, bounded, decoded right, or refused.
 
 A path goes in; RGB pixels, a content hash or a text come out. Everything imports light, so that
 worker processes can use it without torch, and every refusal is one clear MMSearchError.
 """
 
 from mmsearch.media.bounds import MediaBounds, content_hash
-from mmsearch.media.content import PictureContent
+from mmsearch.media.content import ImageContent
 from mmsearch.media.decode import (
     Decoded,
     Frame,
@@ -15,7 +15,7 @@ from mmsearch.media.decode import (
     read_frames,
 )
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
-from mmsearch.media.images import PreparedPicture, read_picture, thumbnail
+from mmsearch.media.images import PreparedImage, read_image, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
 from mmsearch.media.raw import describe_raw, raw_format, raw_format_of
 from mmsearch.media.text import read_text
@@ -25,9 +25,9 @@ __all__ = [
     "SNIFF_BYTES",
     "Decoded",
     "Frame",
+    "ImageContent",
     "MediaBounds",
-    "PictureContent",
-    "PreparedPicture",
+    "PreparedImage",
     "Preprocessing",
     "content_hash",
     "decode",
@@ -38,7 +38,7 @@ __all__ = [
     "raw_format_of",
     "read_content",
     "read_frames",
-    "read_picture",
+    "read_image",
     "read_text",
     "sniff",
     "thumbnail",

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class MediaBounds:
     """What is refused before it is decoded.
 
-    max_pixels: width x height. The default is where Pillow too refuses outright; a picture of
+    max_pixels: width x height. The default is where Pillow too refuses outright; an image of
         that size takes about 0.7 GB while it is decoded. A higher setting raises Pillow's own
         limit in this process.
-    max_bytes: of a picture's file. max_text_bytes: of a text file; encoders read only its start.
+    max_bytes: of an image's file. max_text_bytes: of a text file; encoders read only its start.
     """
 
     max_pixels: int = 178_956_970

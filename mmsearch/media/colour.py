@@ -1,4 +1,4 @@
-"""Any mode of picture becomes 8-bit sRGB: deep greys scaled, profiles applied, alpha on white.
+"""Any mode of image becomes 8-bit sRGB: deep greys scaled, profiles applied, alpha on white.
 
 The order matters: levels, then palette, then the profile on the colours alone, then the alpha.
 """
@@ -19,7 +19,7 @@ _WHITE = (255, 255, 255)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The loaded picture in mode RGB and the sRGB colour space, on white where transparent."""
+    """The loaded image in mode RGB and the sRGB colour space, on white where transparent."""
     return on_white(*to_srgb_and_alpha(image))
 
 
@@ -119,11 +119,11 @@ def srgb_transform(profile: bytes, mode: str) -> bool:
 def _transform(profile: bytes | None, mode: str) -> tuple[str, ImageCms.ImageCmsTransform | None]:
     """The mode that the profile speaks of and the way to sRGB; None where it would change nothing.
 
-    Cached, since the pictures of one camera share a profile and building takes milliseconds.
+    Cached, since the images of one camera share a profile and building takes milliseconds.
     """
     source = _lab() if profile is None else ImageCms.ImageCmsProfile(io.BytesIO(profile))
     space = _PROFILE_SPACES.get(source.profile.xcolor_space.strip(), "")
-    # A grey picture is often saved with the RGB profile that it had in colour.
+    # A grey image is often saved with the RGB profile that it had in colour.
     fits = space == mode or (space, mode) == ("RGB", "L")
     if not fits or _is_srgb(source):
         return mode, None

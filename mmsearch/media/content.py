@@ -1,4 +1,4 @@
-"""The whole content of a picture file in one digest: every frame, its time and its transparency.
+"""The whole content of an image file in one digest: every frame, its time and its transparency.
 
 Two files have equal content if and only if they show the same: neither container, metadata nor the
 hidden colours of transparent pixels count. Colours that 8-bit sRGB cannot hold do count.
@@ -23,7 +23,7 @@ _BITS_PER_SAMPLE = 258
 
 
 @dataclass(frozen=True, slots=True)
-class PictureContent:
+class ImageContent:
     """frames: how many different ones follow each other. durations: ms, of each; 0 for pages.
 
     digest: 32 hex digits, the same for equal sizes, pixels, transparency, frames and durations.
@@ -55,13 +55,13 @@ class ContentDigest:
         self._frames.append(digest)
         self._durations.append(milliseconds)
 
-    def finish(self) -> PictureContent:
+    def finish(self) -> ImageContent:
         # A still has no time, whatever its container says.
         durations = tuple(self._durations) if len(self._frames) > 1 else (0,)
         whole = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         for frame, duration in zip(self._frames, durations, strict=True):
             whole.update(frame + duration.to_bytes(8, "little"))
-        return PictureContent(len(self._frames), durations, whole.hexdigest())
+        return ImageContent(len(self._frames), durations, whole.hexdigest())
 
     def _digest(self, frame: Image.Image, *, deep: bool) -> bytes:
         turn = orientation_of(frame)

@@ -1,4 +1,4 @@
-"""One file's bytes become one upright RGB picture, or one clear error."""
+"""One file's bytes become one upright RGB image, or one clear error."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from mmsearch.errors import MediaTooLarge, MMSearchError, UnreadableMedia
 from mmsearch.media.bounds import MediaBounds, one_line, read_bytes
 from mmsearch.media.colour import on_white, to_rgb, to_srgb_and_alpha
-from mmsearch.media.content import ContentDigest, PictureContent
+from mmsearch.media.content import ContentDigest, ImageContent
 from mmsearch.media.formats import SNIFF_BYTES, describe, register, sniff
 from mmsearch.media.frames import list_frames, representative_frame
 from mmsearch.media.guard import guarded, let_pillow_open
@@ -41,8 +41,8 @@ _CODEC_FAULTS = (
 _MAX_REASON = 160
 # Frames of an animation are looked at on the way where that costs no more than a photograph does.
 _FEW_PIXELS = 2**24
-# All frames of a file together may have this many times the pixels of the largest picture.
-_MANY_PICTURES = 4
+# All frames of a file together may have this many times the pixels of the largest image.
+_MANY_IMAGES = 4
 _Result = TypeVar("_Result")
 
 
@@ -54,7 +54,7 @@ class Decoded:
     frames: frames of an animation or pages of a TIFF (counted up to 1000), else 1. alpha: mode L,
     of the image's size, None where every pixel is opaque. content: None where it was not asked for
     or would cost another decoding. covers: which box of `image` (left, top, right, bottom in its
-    pixels) is the picture; draft scaling rounds up, so that the last pixels reach beyond it.
+    pixels) is the image; draft scaling rounds up, so that the last pixels reach beyond it.
     """
 
     image: Image.Image
@@ -63,7 +63,7 @@ class Decoded:
     format: str
     frames: int
     alpha: Image.Image | None = None
-    content: PictureContent | None = None
+    content: ImageContent | None = None
     covers: tuple[float, float, float, float] | None = None
 
 
@@ -92,7 +92,7 @@ def decode(
     draft: tuple[int, int] | None = None,
     content: bool = False,
 ) -> Decoded:
-    """Decodes a picture right or raises UnreadableMedia or MediaTooLarge.
+    """Decodes an image right or raises UnreadableMedia or MediaTooLarge.
 
     draft: width and height that the caller will scale down to; a JPEG is then decoded at 1/2,
     1/4 or 1/8 of its size where that leaves at least twice as much on both sides. content: look at
@@ -102,7 +102,7 @@ def decode(
     return decode_bytes(data, where=where, bounds=bounds, draft=draft, content=content)
 
 
-def read_content(source: Path | bytes, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> PictureContent:
+def read_content(source: Path | bytes, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> ImageContent:
     """All frames or pages at full size, in one digest. Raises UnreadableMedia, MediaTooLarge."""
     data, where = _bytes_of(source, bounds)
     digest: ContentDigest | None = None
@@ -290,7 +290,7 @@ def _decode_jpeg(
     return replace(_decoded(image, "jpeg", 1, whole), width=width, height=height, covers=covers)
 
 
-def _decoded(frame: Image.Image, name: str, frames: int, content: PictureContent | None) -> Decoded:
+def _decoded(frame: Image.Image, name: str, frames: int, content: ImageContent | None) -> Decoded:
     # Read only now: a PNG may tell it after its pixels, and TIFF frames come upright.
     orientation = orientation_of(frame)
     colours, alpha = to_srgb_and_alpha(frame)
@@ -306,7 +306,7 @@ def _decoded(frame: Image.Image, name: str, frames: int, content: PictureContent
     )
 
 
-def _content(frames: Iterable[Frame], data: bytes, name: str) -> PictureContent:
+def _content(frames: Iterable[Frame], data: bytes, name: str) -> ImageContent:
     digest = ContentDigest(data, name)
     for frame in frames:
         digest.add(frame.image, duration=frame.duration, deep=frame.more)
@@ -320,9 +320,9 @@ def _walk(image: Image.Image, frames: Sequence[int], bounds: MediaBounds) -> Ite
             image.seek(place)
         _check_size(*image.size, bounds)
         pixels += image.width * image.height
-        if pixels > _MANY_PICTURES * bounds.max_pixels:
+        if pixels > _MANY_IMAGES * bounds.max_pixels:
             raise MediaTooLarge(
-                f"its {len(frames):,} frames or pages have more than {_MANY_PICTURES} times the "
+                f"its {len(frames):,} frames or pages have more than {_MANY_IMAGES} times the "
                 f"{bounds.max_pixels:,} pixels that one may have; raise max_pixels to compare them"
             )
         image.load()

@@ -1,4 +1,4 @@
-"""Which pictures are opened, told by their first bytes and never by their names."""
+"""Which images are opened, told by their first bytes and never by their names."""
 
 import importlib
 from types import MappingProxyType
@@ -51,7 +51,7 @@ _REFUSED = (
 
 
 def sniff(head: bytes) -> str | None:
-    """The picture format that a file's first SNIFF_BYTES announce, or None if it is no picture."""
+    """The image format that a file's first SNIFF_BYTES announce, or None if it is no image."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
@@ -74,7 +74,7 @@ def _sniff_brands(head: bytes) -> str | None:
 
 
 def describe(head: bytes) -> str:
-    """What a file that is no picture seems to be, for a message."""
+    """What a file that is no image seems to be, for a message."""
     for magic, name in _REFUSED:
         if head.lstrip().startswith(magic) or head.startswith(magic):
             return name

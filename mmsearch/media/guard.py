@@ -1,6 +1,6 @@
-"""Keeps codecs strict, and out of the progress bar: no half pictures, no warnings, no stray lines.
+"""Keeps codecs strict, and out of the progress bar: no half images, no warnings, no stray lines.
 
-All of it is state of the whole process, so it is changed only while a picture is decoded.
+All of it is state of the whole process, so it is changed only while an image is decoded.
 """
 
 import logging
@@ -45,7 +45,7 @@ class _Shared:
 
 @contextmanager
 def _strict_without_warnings() -> Iterator[None]:
-    # Other libraries in the process may have told Pillow to fill cut pictures with grey.
+    # Other libraries in the process may have told Pillow to fill cut images with grey.
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What workers do with one picture file: read once, hash, decode, prepare; and thumbnails."""
+"""What workers do with one image file: read once, hash, decode, prepare; and thumbnails."""
 
 import io
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _THUMBNAIL_QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedPicture:
+class PreparedImage:
     """pixels: uint8 (size, size, 3). content_hash: of the file. bytes: the file's length.
 
     width, height: of the upright original in pixels. format: a key of FORMATS. frames: frames or
@@ -32,13 +32,13 @@ class PreparedPicture:
     frames: int = 1
 
 
-def read_picture(
+def read_image(
     path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS, spec: Preprocessing
-) -> PreparedPicture:
+) -> PreparedImage:
     """Reads the file once; raises UnreadableMedia or MediaTooLarge, which pickle as they are."""
     data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
     decoded = decode_bytes(data, where=one_line(path), bounds=bounds, draft=(spec.size, spec.size))
-    return PreparedPicture(
+    return PreparedImage(
         pixels=prepare(decoded.image, spec),
         content_hash=content_hash(data),
         width=decoded.width,

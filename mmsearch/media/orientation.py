@@ -1,4 +1,4 @@
-"""EXIF and XMP orientation: pictures are turned upright before anything looks at them."""
+"""EXIF and XMP orientation: images are turned upright before anything looks at them."""
 
 import struct
 
@@ -45,10 +45,10 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
 def covered_box(
     scaled: tuple[int, int], size: tuple[int, int], orientation: int
 ) -> tuple[float, float, float, float]:
-    """Where a picture of that size lies in its image, scaled and then turned upright.
+    """Where an image of that size lies in its image, scaled and then turned upright.
 
     scaled: size divided by a whole number, rounded up; the rest is at the right and the bottom, and
-    turned with the picture. Returns left, top, right, bottom, in pixels of the upright image.
+    turned with the image. Returns left, top, right, bottom, in pixels of the upright image.
     """
     scale = round(size[0] / scaled[0]) if size[0] >= size[1] else round(size[1] / scaled[1])
     width, height = (side / max(scale, 1) for side in size)

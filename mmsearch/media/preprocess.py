@@ -1,4 +1,4 @@
-"""A picture of any shape becomes the square of pixels that a model was trained on.
+"""An image of any shape becomes the square of pixels that a model was trained on.
 
 The arithmetic is that of OpenCLIP's evaluation transform before normalisation, without torch.
 """

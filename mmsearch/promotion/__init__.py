@@ -33,7 +33,7 @@ class Promotion:
     """What was done, or with dry_run would be. former, model: the models, old and new.
 
     pictures, texts: embedded. resumed: items that an interrupted run had embedded. failures:
-    pictures that could not be read any more. overruled: the regressions that --force passed over.
+    images that could not be read any more. overruled: the regressions that --force passed over.
     """
 
     former: str
@@ -76,7 +76,7 @@ def promote(
     """Embeds the whole store with `model` beside the live space, verifies, and swaps.
 
     model: as --model takes it, a fine-tuned folder for one. force: also where its own measurements
-    say that it got worse, or where many pictures cannot be read. The rows, their uids and metadata,
+    say that it got worse, or where many images cannot be read. The rows, their uids and metadata,
     failures, hidden and pruned rows go over. Raises InputError, StoreLocked, StoreNotFound,
     MissingModel, CorruptIndex.
     """

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _BUILD = "build"
 _JOURNAL = "space.json"
-# Above this share of pictures that cannot be read, a drive is not mounted rather than files bad.
+# Above this share of images that cannot be read, a drive is not mounted rather than files bad.
 _MOST_UNREADABLE = 0.05
 
 

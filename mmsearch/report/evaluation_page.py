@@ -17,7 +17,7 @@ from mmsearch.evaluation.results import (
     metric_text,
 )
 from mmsearch.records import real_path
-from mmsearch.report.images import InlinePicture, inline_pictures
+from mmsearch.report.images import InlineImage, inline_images
 from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
 from mmsearch.report.plots import (
     Plot,
@@ -64,11 +64,11 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """An example with its picture, where it has one that still opens."""
+    """An example with its image, where it has one that still opens."""
 
     title: str
-    picture: InlinePicture | None
-    is_picture: bool
+    image: InlineImage | None
+    is_image: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class _Section:
 
 @dataclass(frozen=True, slots=True)
 class _Classes:
-    pictures: int
+    images: int
     count: int
     templates: Sequence[str]
     rows: Sequence[_Row]
@@ -153,7 +153,7 @@ def _headlines(evaluation: Evaluation) -> Iterator[tuple[str, str, _Cell]]:
 def sections(evaluation: Evaluation, *, hardest_of: int = 0) -> Iterator[_Section]:
     """One for each direction, as `measures.html.jinja` shows it. hardest_of: a model's place."""
     shown = evaluation.models[hardest_of]
-    pictures = inline_examples(query for each in shown.retrieval for query in _hardest(each))
+    images = inline_examples(query for each in shown.retrieval for query in _hardest(each))
     for place, scores in enumerate(shown.retrieval):
         by_model = {one_line(m.model): m.retrieval[place] for m in evaluation.models}
         yield _Section(
@@ -165,7 +165,7 @@ def sections(evaluation: Evaluation, *, hardest_of: int = 0) -> Iterator[_Sectio
                 recall_curves({name: (each.ks, each.curve) for name, each in by_model.items()}),
                 rank_histogram({name: each.first_ranks for name, each in by_model.items()}),
             ],
-            [shown_query(query, pictures) for query in _hardest(scores)],
+            [shown_query(query, images) for query in _hardest(scores)],
         )
 
 
@@ -173,21 +173,21 @@ def _hardest(scores: RetrievalScores) -> Sequence[HardQuery]:
     return scores.hardest[:_HARD_QUERIES]
 
 
-def inline_examples(queries: Iterable[HardQuery]) -> dict[str, InlinePicture | None]:
-    """By uri; each picture stands in the page once per place, within a bound together."""
+def inline_examples(queries: Iterable[HardQuery]) -> dict[str, InlineImage | None]:
+    """By uri; each image stands in the page once per place, within a bound together."""
     shown = [e.uri for q in queries for e in (q.query, q.expected, *q.found) if e.uri]
     distinct = list(dict.fromkeys(shown))
     share = _PAGE_BYTES * len(distinct) // max(len(shown), 1)
-    pictures = inline_pictures([real_path(uri) for uri in distinct], max_bytes=share, edge=192)
-    return dict(zip(distinct, pictures, strict=True))
+    images = inline_images([real_path(uri) for uri in distinct], max_bytes=share, edge=192)
+    return dict(zip(distinct, images, strict=True))
 
 
-def shown_query(query: HardQuery, pictures: Mapping[str, InlinePicture | None]) -> _Hard:
-    """pictures: as `inline_examples` gave them."""
+def shown_query(query: HardQuery, images: Mapping[str, InlineImage | None]) -> _Hard:
+    """images: as `inline_examples` gave them."""
 
     def shown(example: Example) -> _Shown:
         title = one_line(example.title)
-        return _Shown(title, pictures.get(example.uri), bool(example.uri))
+        return _Shown(title, images.get(example.uri), bool(example.uri))
 
     return _Hard(
         shown(query.query), query.rank, shown(query.expected), [shown(e) for e in query.found]
@@ -205,9 +205,9 @@ def class_panel(evaluation: Evaluation, *, weakest_of: int = 0) -> _Classes | No
         return None
     base = list(named.values())[weakest_of]
     titles = [one_line(each.title) for each in base.classes]
-    present = [each for each in base.classes if each.pictures]
+    present = [each for each in base.classes if each.images]
     return _Classes(
-        base.pictures,
+        base.images,
         len(base.classes),
         [one_line(template) for template in base.templates],
         _rows(evaluation, "zero-shot", [each.metrics for each in named.values()]),

@@ -1,4 +1,4 @@
-"""Hits as one self-contained HTML page: pictures inside, no request to anywhere, safe to share.
+"""Hits as one self-contained HTML page: images inside, no request to anywhere, safe to share.
 
 Hits become cards, cards become a page through the templates, the page replaces the file at once.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from mmsearch.records import Hit, Scalar, real_path
-from mmsearch.report.images import InlinePicture, inline_picture, inline_pictures
+from mmsearch.report.images import InlineImage, inline_image, inline_images
 from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
 from mmsearch.report.titles import TITLE_COLUMNS, text_of, title_of, value_text
 from mmsearch.text import one_line, visible
@@ -38,7 +38,7 @@ class _Card:
     similarity: str
     share: int
     matched: str
-    picture: InlinePicture | None
+    image: InlineImage | None
     text: str
     excerpt: str
     chips: Sequence[tuple[str, str]]
@@ -74,7 +74,7 @@ def render_gallery(
     query_image: Path | None,
     details: Mapping[str, str],
 ) -> str:
-    """The page as text; pictures that do not open any more are left out, their hits are not."""
+    """The page as text; images that do not open any more are left out, their hits are not."""
     style, script = template_file("gallery.css"), template_file("gallery.js")
     return (
         page_environment()
@@ -82,7 +82,7 @@ def render_gallery(
         .render(
             title=one_line(title),
             query_text=one_line(query_text) if query_text else "",
-            query_picture=query_image and inline_picture(query_image, _QUERY_EDGE, _QUERY_BYTES),
+            query_image=query_image and inline_image(query_image, _QUERY_EDGE, _QUERY_BYTES),
             details={one_line(name): one_line(value) for name, value in details.items()},
             cards=_cards(hits),
             with_filter=len(hits) >= _FILTER_FROM_HITS,
@@ -95,12 +95,12 @@ def render_gallery(
 
 
 def _cards(hits: Sequence[Hit]) -> list[_Card]:
-    pictures = inline_pictures([real_path(hit.uri) if hit.uri else None for hit in hits])
+    images = inline_images([real_path(hit.uri) if hit.uri else None for hit in hits])
     best = max((hit.similarity for hit in hits), default=0.0)
-    return [_card(hit, picture, best) for hit, picture in zip(hits, pictures, strict=True)]
+    return [_card(hit, image, best) for hit, image in zip(hits, images, strict=True)]
 
 
-def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
+def _card(hit: Hit, image: InlineImage | None, best: float) -> _Card:
     metadata = {
         visible(name): value
         for name, value in sorted(hit.record.items(), key=lambda item: item[0] in _FILE_FACTS)
@@ -118,7 +118,7 @@ def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
         similarity=f"{hit.similarity:.3f}",
         share=round(100 * max(hit.similarity, 0.0) / best) if best > 0 else 0,
         matched=hit.matched,
-        picture=picture,
+        image=image,
         text=text,
         excerpt=_excerpt(text),
         chips=chips[:_MOST_CHIPS],
@@ -129,7 +129,7 @@ def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
 
 
 def _is_said(hit: Hit, value: Scalar) -> bool:
-    """Whether the value is the row's id or the picture's path, or stands above as the title."""
+    """Whether the value is the row's id or the image's path, or stands above as the title."""
     said = value_text(value)
     return said in (hit.key.rpartition("/")[2], title_of(hit)) or hit.uri.endswith(f"/{said}")
 

@@ -1,4 +1,4 @@
-"""Pictures as they stand inside a page: small WebP files in data URIs, within a bound of bytes."""
+"""Images as they stand inside a page: small WebP files in data URIs, within a bound of bytes."""
 
 import base64
 import io
@@ -18,20 +18,20 @@ from mmsearch.records import Pixels
 
 # Base64 makes four characters of three bytes; a page of this many opens in about a second.
 _PAGE_BYTES = 18 * 2**20
-# The longer edge in pixels while there are at most this many pictures.
+# The longer edge in pixels while there are at most this many images.
 _EDGES = ((100, 640), (300, 448))
 _SMALL_EDGE = 320
 _SMALLEST_EDGE = 64
 # A frame counts as plain where this share of its pixels is within so many levels of its median.
 _PLAIN_SHARE = 0.9
 _PLAIN_LEVELS = 14
-# Between 2:3 and 3:2 a square tile shows enough of a picture that fills it.
+# Between 2:3 and 3:2 a square tile shows enough of an image that fills it.
 _NEAR_SQUARE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class InlinePicture:
-    """source: a data URI. width, height: pixels. mat: '#rrggbb', continues the picture's frame.
+class InlineImage:
+    """source: a data URI. width, height: pixels. mat: '#rrggbb', continues the image's frame.
 
     fit: how a square tile shows it. 'inset': a cut-out on a plain ground, with room around it;
     'cover': a photo that may lose a little at its sides; 'contain': a long one, shown whole.
@@ -44,26 +44,26 @@ class InlinePicture:
     fit: Literal["inset", "cover", "contain"]
 
 
-def inline_pictures(
+def inline_images(
     paths: Sequence[Path | None], *, max_bytes: int = _PAGE_BYTES, edge: int | None = None
-) -> list[InlinePicture | None]:
+) -> list[InlineImage | None]:
     """One per path, None where there is none that opens; together within `max_bytes` of WebP.
 
-    edge: the longer side in pixels; None: the fewer pictures, the larger.
+    edge: the longer side in pixels; None: the fewer images, the larger.
     """
     count = sum(path is not None for path in paths)
     pixels = edge or next((pixels for most, pixels in _EDGES if count <= most), _SMALL_EDGE)
     share = max_bytes // max(count, 1)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        return list(threads.map(lambda path: path and inline_picture(path, pixels, share), paths))
+        return list(threads.map(lambda path: path and inline_image(path, pixels, share), paths))
 
 
-def inline_picture(path: Path, edge: int, max_bytes: int) -> InlinePicture | None:
-    """The picture within edge x edge pixels, smaller if `max_bytes` asks for it."""
+def inline_image(path: Path, edge: int, max_bytes: int) -> InlineImage | None:
+    """The image within edge x edge pixels, smaller if `max_bytes` asks for it."""
     try:
         image = decode(path, draft=(edge, edge)).image
     except InputError:
-        # Documents are no pictures, and files go away: the page shows the hit without one.
+        # Documents are no images, and files go away: the page shows the hit without one.
         return None
     while edge >= _SMALLEST_EDGE:
         data = thumbnail(image, edge)
@@ -73,12 +73,12 @@ def inline_picture(path: Path, edge: int, max_bytes: int) -> InlinePicture | Non
     return None
 
 
-def _inline(webp: bytes) -> InlinePicture:
+def _inline(webp: bytes) -> InlineImage:
     source = "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
     with Image.open(io.BytesIO(webp)) as image:
         mat, plain = frame_colour(np.asarray(image.convert("RGB")))
         fit: Literal["inset", "cover", "contain"] = "contain" if is_long(image.size) else "cover"
-        return InlinePicture(source, *image.size, mat, "inset" if plain else fit)
+        return InlineImage(source, *image.size, mat, "inset" if plain else fit)
 
 
 def is_long(size: tuple[int, int]) -> bool:

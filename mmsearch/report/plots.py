@@ -160,7 +160,7 @@ def _svg(draw: Callable[["Axes", Theme], None], theme: Theme, inches: tuple[floa
 
 
 def draw_png(draw: Callable[["Axes", Theme], None], inches: tuple[float, float]) -> bytes:
-    """The light plot as a picture of its own, at twice the pixels of a page."""
+    """The light plot as an image of its own, at twice the pixels of a page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The tuning curve of each index: recall at every effort that was tried, as a page or a picture."""
+"""The tuning curve of each index: recall at every effort that was tried, as a page or an image."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ from mmsearch.report.plots import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PICTURE = ".png"
+IMAGE = ".png"
 _PAGES = (".html", ".htm")
 
 
@@ -33,7 +33,7 @@ def write_tuning(indexes: Mapping[Target, IndexMeta], path: Path) -> None:
     Raises InputError for another name, where nothing was tuned or the file cannot be written,
     MissingDependency without Matplotlib.
     """
-    if path.suffix.lower() not in (*_PAGES, PICTURE):
+    if path.suffix.lower() not in (*_PAGES, IMAGE):
         raise InputError(f"a plot is a .html page or a .png picture, got {path.name!r}")
     require_matplotlib()
     tuned = {target: meta.tuning for target, meta in indexes.items() if meta.tuning is not None}

@@ -1,6 +1,6 @@
 """The sample catalog: public-domain drawings and a product table, written into a folder.
 
-The pictures and the table ship in the package, beside this file; `tools/build_sample.py` in the
+The images and the table ship in the package, beside this file; `tools/build_sample.py` in the
 repository draws them anew. A write that was cut off is completed by the next one.
 """
 
@@ -65,9 +65,9 @@ def _shipped_files() -> Iterator[tuple[str, Traversable]]:
     data = files("mmsearch.sample") / "data"
     for name in (TABLE, LICENSE):
         yield name, data / name
-    for picture in (data / IMAGES).iterdir():
-        if picture.name.endswith(".webp"):
-            yield f"{IMAGES}/{picture.name}", picture
+    for image in (data / IMAGES).iterdir():
+        if image.name.endswith(".webp"):
+            yield f"{IMAGES}/{image.name}", image
 
 
 def _visible_files(folder: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Which column of a table is the picture, which are texts, which is the id; the rest is metadata.
+"""Which column of a table is the image, which are texts, which is the id; the rest is metadata.
 
 What the user says counts; what is left open is guessed by `roles`.
 """
@@ -47,7 +47,7 @@ class TableColumns:
 def recognise(
     survey: Survey, options: SourceOptions, *, exists: Callable[[str], bool], table: str
 ) -> TableColumns:
-    """exists: whether a cell names an existing picture. table: its name, for messages.
+    """exists: whether a cell names an existing image. table: its name, for messages.
 
     Raises InputError for columns that are not there, and for a table with neither images nor text.
     """

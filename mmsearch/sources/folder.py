@@ -1,4 +1,4 @@
-"""A folder becomes records: pictures with their captions, and texts as documents of their own."""
+"""A folder becomes records: images with their captions, and texts as documents of their own."""
 
 import os
 from collections import Counter
@@ -23,7 +23,7 @@ DOCUMENT_SUFFIXES = (".txt", ".md")
 
 
 class FolderSource:
-    """The pictures and texts under a folder, or a single file; keys are relative paths."""
+    """The images and texts under a folder, or a single file; keys are relative paths."""
 
     def __init__(
         self, root: Path, *, name: str, options: SourceOptions, notes: tuple[str, ...] = ()
@@ -103,21 +103,21 @@ class FolderSource:
         except OSError as error:
             yield self._failure(file.relative, file.path, reason_of(error))
             return
-        picture = sniff(head)
+        image = sniff(head)
         # The directory that tells a raw photo from another TIFF may lie anywhere in the file.
-        raw_name = raw_format_of(file.path) if picture == "tiff" else raw_format(head)
+        raw_name = raw_format_of(file.path) if image == "tiff" else raw_format(head)
         if raw_name is not None:
             raw[raw_name] += 1
-        elif picture is not None:
-            yield from self._picture(file)
+        elif image is not None:
+            yield from self._image(file)
         elif kind in DOCUMENT_SUFFIXES:
             yield self._document(file)
         elif kind in IMAGE_SUFFIXES:
-            yield self._failure(file.relative, file.path, _no_picture(head))
+            yield self._failure(file.relative, file.path, _no_image(head))
         else:
             skipped[kind or "no extension"] += 1
 
-    def _picture(self, file: FoundFile) -> Iterator[Record | Failure]:
+    def _image(self, file: FoundFile) -> Iterator[Record | Failure]:
         metadata = _metadata(file)
         caption = read_caption(file, taken=set(metadata), bounds=self._options.bounds)
         for problem in caption.problems:
@@ -160,7 +160,7 @@ def _metadata(file: FoundFile) -> dict[str, Scalar]:
     }
 
 
-def _no_picture(head: bytes) -> str:
+def _no_image(head: bytes) -> str:
     if not head:
         return "is empty (0 bytes) where its name promises a picture; fetch it again or remove it"
     start = " ".join(head.decode("utf-8", "backslashreplace").split())

@@ -1,6 +1,6 @@
-"""The picture that a table's cell names: a file beside the table, or anywhere if it is a picture.
+"""The image that a table's cell names: a file beside the table, or anywhere if it is an image.
 
-A cell is data, perhaps from a stranger: outside the table's folder it reaches pictures only.
+A cell is data, perhaps from a stranger: outside the table's folder it reaches images only.
 """
 
 import os
@@ -18,7 +18,7 @@ _SHOWN = 80
 _TIFF_SUFFIXES = (".tif", ".tiff")
 
 
-def find_picture(cell: str, folder: Path) -> Path:
+def find_image(cell: str, folder: Path) -> Path:
     """The existing file. Raises InputError that says why there is none."""
     if is_url(cell):
         raise InputError(
@@ -26,7 +26,7 @@ def find_picture(cell: str, folder: Path) -> Path:
         )
     for path in _candidates(cell, folder):
         if os.path.isfile(path):  # noqa: PTH113  cells may hold NUL, which Path.is_file lets raise
-            if not _is_within(path, folder) and not is_picture(path):
+            if not _is_within(path, folder) and not is_image(path):
                 raise InputError(
                     f"image '{_short(cell)}' lies outside the table's folder and is no picture"
                 )
@@ -51,8 +51,8 @@ def is_url(cell: str) -> bool:
     return _URL.match(cell) is not None
 
 
-def looks_like_picture(cell: str) -> bool:
-    """Whether it could be a picture's path or URL: one word or path that ends like a picture."""
+def looks_like_image(cell: str) -> bool:
+    """Whether it could be an image's path or URL: one word or path that ends like an image."""
     path = cell.split("?", 1)[0] if is_url(cell) else cell
     return suffix(path.replace("\\", "/")) in IMAGE_SUFFIXES and "\n" not in cell
 
@@ -71,8 +71,8 @@ def _is_within(path: str, folder: Path) -> bool:
     return os.path.normpath(path).startswith(os.path.join(folder, ""))  # noqa: PTH118
 
 
-def is_picture(path: str) -> bool:
-    """Whether the file's first bytes are those of a picture."""
+def is_image(path: str) -> bool:
+    """Whether the file's first bytes are those of an image."""
     try:
         return sniff(read_head(path)) is not None
     except OSError:

@@ -4,7 +4,7 @@ the rest."""
 import re
 from collections.abc import Callable
 
-from mmsearch.sources.image_paths import is_url, looks_like_picture
+from mmsearch.sources.image_paths import is_url, looks_like_image
 from mmsearch.sources.survey import Survey
 from mmsearch.sources.values import Kind
 
@@ -35,7 +35,7 @@ _LOOKED_AT = 200
 
 
 def find_image(survey: Survey, exists: Callable[[str], bool]) -> str | None:
-    """The column that leads to most pictures, else the one that looks as if it should."""
+    """The column that leads to most images, else the one that looks as if it should."""
     best, best_rank = None, (0.0, 0.0, 0)
     for column in survey.columns:
         named = len(_IMAGE_WORDS.intersection(words_of(column)))
@@ -43,9 +43,9 @@ def find_image(survey: Survey, exists: Callable[[str], bool]) -> str | None:
         if not survey.rows and named and words_of(column) != ["url"]:
             return column
         there = _share(exists, cells)
-        like = _share(looks_like_picture, cells)
+        like = _share(looks_like_image, cells)
         addressed = like if like > _MOST else 0.0
-        if not addressed and _names_picture(column):
+        if not addressed and _names_image(column):
             addressed = _share(is_url, cells)
         if (there > 0 or addressed > _MOST) and (there, addressed, named) > best_rank:
             best, best_rank = column, (there, addressed, named)
@@ -84,7 +84,7 @@ def words_of(name: str) -> list[str]:
     return [word for word in words if word not in _TYPE_WORDS] or words
 
 
-def _names_picture(column: str) -> bool:
+def _names_image(column: str) -> bool:
     return bool({"image", "images", "img", "picture", "photo"}.intersection(words_of(column)))
 
 

@@ -1,4 +1,4 @@
-"""A table becomes records: one per row, with its picture, its joined texts and typed metadata."""
+"""A table becomes records: one per row, with its image, its joined texts and typed metadata."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from mmsearch.errors import InputError
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.columns import TableColumns, recognise
 from mmsearch.sources.fields import join_texts
-from mmsearch.sources.image_paths import find_picture, is_picture, refuse_raw
+from mmsearch.sources.image_paths import find_image, is_image, refuse_raw
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
@@ -72,7 +72,7 @@ class TableSource:
         cell, image, whole = self._cell(row), None, True
         if cell:
             try:
-                found = find_picture(cell, self._path.parent)
+                found = find_image(cell, self._path.parent)
                 refuse_raw(cell, found)
                 image = found
             except InputError as error:
@@ -120,7 +120,7 @@ class TableSource:
 
     def _exists(self, cell: str) -> bool:
         try:
-            return is_picture(str(find_picture(cell, self._path.parent)))
+            return is_image(str(find_image(cell, self._path.parent)))
         except InputError:
             return False
 

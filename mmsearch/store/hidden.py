@@ -1,7 +1,7 @@
 """Rows that a user has hidden: they stay in the store, and searches leave them out.
 
 A small file of uids beside the table, replaced whole; a row that gets a new uid, because its
-picture or text has changed, is seen again.
+image or text has changed, is seen again.
 """
 
 import json

@@ -31,7 +31,7 @@ class SourceEntry:
 class Manifest:
     """model: what to load the encoder by. next_uid: uids below it are taken for ever.
 
-    fusion: what makes products, 'auto' for what the model brings; image_weight: the picture's share
+    fusion: what makes products, 'auto' for what the model brings; image_weight: the image's share
     in late fusion, None where nobody has said.
     index, recall, memory: the kind, recall@10 and bytes asked for; 0 bytes: half of the machine's.
     running: what an index run noted at its start; None once it ended.

@@ -22,12 +22,12 @@ from mmsearch.store.rows import TIME, items_schema
 # Each batch is a commit and a fragment of the table.
 _ROWS = 32_768
 VECTORS = ("_image_vector", "_text_vector")
-# What reading a picture tells of it; the vector is that of these very bytes.
+# What reading an image tells of it; the vector is that of these very bytes.
 FACTS = ("width", "height", "format", "_size", "_mtime", "_ctime", "_image_hash")
 
 
 def vectors_schema(dim: int) -> pa.Schema:
-    """The columns of new vectors: whose they are, the picture's facts, and why there is none."""
+    """The columns of new vectors: whose they are, the image's facts, and why there is none."""
     items = items_schema(dim)
     names = ("_uid", *FACTS, *VECTORS)
     return pa.schema([*(items.field(name) for name in names), pa.field("reason", pa.string())])

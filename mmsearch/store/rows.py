@@ -30,7 +30,7 @@ FAILURES_SCHEMA = pa.schema(
 def items_schema(dim: int) -> pa.Schema:
     """The columns that every store has; metadata columns come beside them.
 
-    _uid: the id in FAISS. _size (bytes), _mtime, _ctime (ns): the picture's file as last read.
+    _uid: the id in FAISS. _size (bytes), _mtime, _ctime (ns): the image's file as last read.
     _image_hash, _text_hash, _row_hash: what the vectors and the metadata were made from.
     """
     vector = pa.list_(pa.float16(), dim)

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmsearch.arrays import unit
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.evaluation.labels import Item, LabelledSet, Pool
+from mmsearch.evaluation.labels import LabelledItem, LabelledSet, Pool
 from mmsearch.evaluation.results import Evaluation
 from mmsearch.evaluation.run import EvaluationOptions, evaluate_labelled
 from mmsearch.finetuning.fusion.data import NO_ITEM, FusionData, FusionQueries
@@ -54,10 +54,12 @@ def outcome_of(folder: Path, start: Path, tuned: Path) -> Outcome:
 
 def _test(folder: Path, start: Path, tuned: Path) -> Evaluation:
     pictures = sorted((write_sample(folder).table.parent / "images").glob("*.webp"))[:36]
-    pool, items = Pool(), list[Item]()
+    pool, items = Pool(), list[LabelledItem]()
     for number, picture in enumerate(pictures):
         text = pool.add_text(picture.stem.replace("-", " "))
-        items.append(Item(picture.stem, pool.add_picture(picture), text, KINDS[number % 3], None))
+        items.append(
+            LabelledItem(picture.stem, pool.add_image(picture), text, KINDS[number % 3], None)
+        )
     return evaluate_labelled(
         LabelledSet(items, pool, ()),
         [str(start), str(tuned)],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmsearch.errors import InputError
-from mmsearch.evaluation.labels import NONE, Item, LabelledSet, read_catalog
+from mmsearch.evaluation.labels import NONE, LabelledItem, LabelledSet, read_catalog
 from mmsearch.evaluation.queries import read_queries
 from mmsearch.evaluation.tasks import Products, Task, tasks_from_pairs, tasks_from_queries
 from mmsearch.evaluation.zero_shot import class_task, class_title
@@ -58,8 +58,8 @@ def right(tasks: Sequence[Task], direction: str) -> dict[int, dict[int, float]]:
 def test_equal_captions_and_equal_files_are_one(table: Path) -> None:
     catalog = read(table)
     assert catalog.pool.texts == ["A red tile", "A green lamp", "A scarlet lamp", "A torn lamp"]
-    assert [path.name for path in catalog.pool.pictures] == ["red.png", "blue.png", "green.png"]
-    assert [(item.key, item.picture, item.text) for item in catalog.items] == [
+    assert [path.name for path in catalog.pool.images] == ["red.png", "blue.png", "green.png"]
+    assert [(item.key, item.image, item.text) for item in catalog.items] == [
         ("goods/a", 0, 0),
         ("goods/b", 1, 0),
         ("goods/c", 2, 1),
@@ -90,7 +90,7 @@ def test_products_answer_for_their_group_without_what_they_hold(table: Path) -> 
     items = read(table, group="product").items
     products = Products.of(items)
     # e has lost its picture; a and b share a text, a and d a picture.
-    assert products.pictures.tolist() == [-1, 0, 0, 1, 2]
+    assert products.images.tolist() == [-1, 0, 0, 1, 2]
     assert products.texts.tolist() == [3, 0, 2, 0, 1]
     tasks = tasks_from_pairs(items, grouped=True)
     assert right(tasks, "product-to-product") == {1: {2: 1, 3: 1}, 2: {1: 1, 3: 1}, 3: {1: 1, 2: 1}}
@@ -107,7 +107,7 @@ def test_products_answer_for_their_group_without_what_they_hold(table: Path) -> 
 
 
 def test_no_products_where_nothing_has_both(table: Path) -> None:
-    items = [replace(item, picture=NONE) for item in read(table, group="product").items]
+    items = [replace(item, image=NONE) for item in read(table, group="product").items]
     assert {task.direction for task in tasks_from_pairs(items, grouped=True)} == {"text-to-text"}
 
 
@@ -125,7 +125,7 @@ def test_classes_by_either_name_of_the_column(table: Path) -> None:
         assert task.names == ["lamp", "tile"]
         assert task.prompts == ["lamp", "a lamp here", "tile", "a tile here"]
         # The copy's picture keeps the class that it had first.
-        assert task.pictures.tolist() == [0, 1, 2]
+        assert task.images.tolist() == [0, 1, 2]
         assert task.actual.tolist() == [1, 1, 0]
 
 
@@ -238,9 +238,9 @@ def test_judgements_index_into_what_the_task_lists(table: Path) -> None:
 
 
 items = st.builds(
-    Item,
+    LabelledItem,
     key=st.just("x"),
-    picture=st.integers(NONE, 4),
+    image=st.integers(NONE, 4),
     text=st.integers(NONE, 3),
     label=st.none(),
     group=st.sampled_from([None, "a", "b"]),
@@ -249,27 +249,23 @@ items = st.builds(
 
 @given(st.lists(items, max_size=12))
 @settings(max_examples=200, deadline=None)
-def test_tasks_are_as_their_definitions_say(catalog: list[Item]) -> None:
-    whole = [item for item in catalog if NONE not in (item.picture, item.text)]
+def test_tasks_are_as_their_definitions_say(catalog: list[LabelledItem]) -> None:
+    whole = [item for item in catalog if NONE not in (item.image, item.text)]
     texts_to_pictures: dict[int, dict[int, float]] = {}
     pictures_to_pictures: dict[int, dict[int, float]] = {}
     for item in whole:
-        texts_to_pictures.setdefault(item.text, {})[item.picture] = 1.0
+        texts_to_pictures.setdefault(item.text, {})[item.image] = 1.0
     for one in catalog:
         for other in catalog:
             grouped = one.group is not None and one.group == other.group
-            if (
-                grouped
-                and NONE not in (one.picture, other.picture)
-                and one.picture != other.picture
-            ):
-                pictures_to_pictures.setdefault(one.picture, {})[other.picture] = 1.0
+            if grouped and NONE not in (one.image, other.image) and one.image != other.image:
+                pictures_to_pictures.setdefault(one.image, {})[other.image] = 1.0
     tasks = tasks_from_pairs(catalog, grouped=True)
-    products = sorted({(item.picture, item.text) for item in catalog} - {(NONE, NONE)})
+    products = sorted({(item.image, item.text) for item in catalog} - {(NONE, NONE)})
     texts_to_products: dict[int, dict[int, float]] = {}
     for one in catalog if whole else []:
         for other in catalog:
-            pair = (other.picture, other.text)
+            pair = (other.image, other.text)
             grouped = one.group is not None and one.group == other.group
             if grouped and pair in products and one.text not in (NONE, other.text):
                 texts_to_products.setdefault(one.text, {})[products.index(pair)] = 1.0
@@ -284,4 +280,4 @@ def test_tasks_are_as_their_definitions_say(catalog: list[Item]) -> None:
         if answers:
             assert right(tasks, direction) == answers
             if direction.endswith("image"):
-                assert found[0].candidates.tolist() == sorted({i.picture for i in catalog} - {NONE})
+                assert found[0].candidates.tolist() == sorted({i.image for i in catalog} - {NONE})

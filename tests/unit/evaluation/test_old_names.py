@@ -1,4 +1,4 @@
-"""The modules of metrics and results are found under their old names for one more version."""
+"""The modules of metrics and results and their attributes are found under their old names for one more version."""
 
 import importlib
 
@@ -20,3 +20,9 @@ def test_old_module_names_warn_and_work(old: str, name: str, value: object) -> N
         assert getattr(module, name) is value
     with pytest.raises(AttributeError):
         module.no_such_name  # noqa: B018
+
+
+def test_old_attribute_names_warn_and_work() -> None:
+    score = results.ClassScore("red", "red", images=3, precision=1.0, recall=0.5, f1=0.67)
+    with pytest.warns(DeprecationWarning, match=r"ClassScore\.pictures is now ClassScore\.images"):
+        assert score.pictures == 3

@@ -97,7 +97,7 @@ def test_a_torn_picture_is_a_failure_and_its_text_a_candidate(evaluation: Evalua
         == evaluation.texts
         == len({f"{n % 3} {n - (n % 4 == 3)}" for n in range(ITEMS)} | {"torn"})
     )
-    assert by_direction["image-to-image"].queries == evaluation.pictures == ITEMS
+    assert by_direction["image-to-image"].queries == evaluation.images == ITEMS
     assert evaluation.items == ITEMS + 1
 
 
@@ -113,7 +113,7 @@ def test_zero_shot_is_the_nearest_mean_prompt(
     assert found.metrics["accuracy"].value == pytest.approx(accuracy_score(actual, named))
     macro = f1_score(actual, named, average="macro", zero_division=0)
     assert found.metrics["macro F1"].value == pytest.approx(macro)
-    assert found.confusion.sum() == found.pictures == ITEMS
+    assert found.confusion.sum() == found.images == ITEMS
     assert "top-5 accuracy" not in found.metrics
 
 

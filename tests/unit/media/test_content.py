@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmsearch.errors import MediaTooLarge, UnreadableMedia
-from mmsearch.media import MediaBounds, PictureContent, decode, read_content
+from mmsearch.media import ImageContent, MediaBounds, decode, read_content
 from mmsearch.records import Pixels
 
 Encode = Callable[..., bytes]
@@ -29,7 +29,7 @@ LOSSLESS: list[tuple[str, dict[str, Any]]] = [
 SMALL = st.integers(1, 9)
 
 
-def content(data: bytes) -> PictureContent:
+def content(data: bytes) -> ImageContent:
     """Of the file, once on the way of decoding it and once on its own."""
     alone = read_content(data)
     assert decode(data, content=True).content == alone

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from mmsearch.errors import ConfigError, InputError, MediaTooLarge, UnreadableMedia
-from mmsearch.media import MediaBounds, Preprocessing, content_hash, decode, read_picture, read_text
+from mmsearch.media import MediaBounds, Preprocessing, content_hash, decode, read_image, read_text
 
 Encode = Callable[..., bytes]
 
@@ -123,7 +123,7 @@ READERS: list[Callable[[Path], object]] = [
     decode,
     read_text,
     content_hash,
-    lambda path: read_picture(path, spec=Preprocessing()),
+    lambda path: read_image(path, spec=Preprocessing()),
 ]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmsearch.media import Preprocessing, content_hash, decode, prepare, read_picture, thumbnail
+from mmsearch.media import Preprocessing, content_hash, decode, prepare, read_image, thumbnail
 
 Encode = Callable[..., bytes]
 Distance = Callable[[Image.Image, Image.Image], float]
@@ -24,7 +24,7 @@ SPEC = Preprocessing(size=64)
 def test_reads_everything_at_once(reference: Image.Image, encode: Encode, tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(encode(reference, "PNG"))
-    picture = read_picture(path, spec=SPEC)
+    picture = read_image(path, spec=SPEC)
     assert (picture.width, picture.height, picture.format) == (240, 160, "png")
     assert picture.bytes == path.stat().st_size
     assert picture.content_hash == content_hash(path) == content_hash(path.read_bytes())
@@ -44,7 +44,7 @@ def test_large_jpegs_are_read_small_and_look_the_same(
 ) -> None:
     path = tmp_path / "large.jpg"
     path.write_bytes(encode(reference.resize((1920, 1280)), "JPEG", quality=92))
-    picture = read_picture(path, spec=SPEC)
+    picture = read_image(path, spec=SPEC)
     assert (picture.width, picture.height) == (1920, 1280)
     full = prepare(decode(path).image, SPEC)
     assert distance(Image.fromarray(picture.pixels), Image.fromarray(full)) <= 1.0
@@ -56,7 +56,7 @@ def test_works_in_worker_processes_and_threads(
     paths = [tmp_path / f"{number}.tiff" for number in range(8)]
     for number, path in enumerate(paths):
         path.write_bytes(encode(reference.rotate(number), "TIFF", compression="tiff_lzw"))
-    read = partial(read_picture, spec=SPEC)
+    read = partial(read_image, spec=SPEC)
     expected = [read(path).content_hash for path in paths]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
         assert [picture.content_hash for picture in processes.map(read, paths)] == expected

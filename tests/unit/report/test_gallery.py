@@ -13,7 +13,7 @@ from PIL import Image
 from mmsearch.errors import InputError
 from mmsearch.records import Hit, printable_path
 from mmsearch.report.gallery import render_gallery, write_gallery
-from mmsearch.report.images import inline_pictures
+from mmsearch.report.images import inline_images
 
 IMAGE_SOURCE = re.compile(r'<img[^>]* src="data:image/webp;base64,([^"]+)"')
 
@@ -53,14 +53,14 @@ def test_nothing_in_the_page_points_outside(noise: Path) -> None:
 
 def test_the_pictures_together_stay_within_the_bound(noise: Path) -> None:
     bound = 60_000
-    pictures = inline_pictures([noise] * 12, max_bytes=bound)
+    pictures = inline_images([noise] * 12, max_bytes=bound)
     sizes = [len(base64.b64decode(p.source.partition(",")[2])) for p in pictures if p]
     assert len(sizes) == 12
     assert sum(sizes) <= bound
 
 
 def test_a_picture_that_fits_no_bound_is_left_out(noise: Path) -> None:
-    assert inline_pictures([noise], max_bytes=50) == [None]
+    assert inline_images([noise], max_bytes=50) == [None]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_tile_by_the_frame_of_the_picture(
         pixels = np.random.default_rng(1).integers(0, 256, (*reversed(size), 3), dtype=np.uint8)
         image = Image.fromarray(pixels)
     image.save(tmp_path / "a.png")
-    (picture,) = inline_pictures([tmp_path / "a.png"])
+    (picture,) = inline_images([tmp_path / "a.png"])
     assert picture is not None
     assert picture.fit == fit
     if ground:
