@@ -26,7 +26,7 @@ from mmsearch.indexes import IndexKind, IndexOptions
 from mmsearch.progress import NullProgress
 from mmsearch.query import Query, Term
 from mmsearch.records import Floats, Ids, SpaceId
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 
 FILTERS = ("price < 50", "price < 5", "price < 0.5", "price < 0.05")

@@ -25,7 +25,7 @@ from mmsearch.indexes import IndexOptions
 from mmsearch.media import MediaBounds
 from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, SpaceId
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rows import items_schema
 

@@ -22,7 +22,7 @@ from mmsearch.dedup.options import DedupOptions, parse_tiers
 from mmsearch.dedup.results import DedupReport, Group
 from mmsearch.media import MediaBounds
 from mmsearch.progress import NullProgress
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 

@@ -28,7 +28,7 @@ from mmsearch.records import (
 )
 from mmsearch.sources import Source, SourceOptions, open_source
 from mmsearch.sources.overlaps import overlap_notes
-from mmsearch.store.lance import FOLDER_NAME, Store
+from mmsearch.store import FOLDER_NAME, Store
 from mmsearch.store.manifest import FILE_NAME, Manifest, SourceEntry, read_manifest
 from mmsearch.store.spaces import live_folder
 

@@ -24,8 +24,8 @@ from mmsearch.engine.reranking import Distinct, Diverse
 from mmsearch.generations import IMAGE, TEXT
 from mmsearch.query import Query, TermVectors, query_vector
 from mmsearch.records import Floats, Ids, Target
+from mmsearch.store import Store
 from mmsearch.store.hidden import read_hidden
-from mmsearch.store.lance import Store
 from mmsearch.store.rows import vectors_to_numpy
 
 # Lists that are merged or thinned out are first read to here, whatever k is: what stands at place

@@ -11,8 +11,8 @@ from mmsearch.generations import Generation, StoredVectors, estimate_fusion
 from mmsearch.indexes import IdFilter, VectorIndex
 from mmsearch.indexes.lance_index import LanceIndex
 from mmsearch.records import Floats, Ids, Target
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
 # Similarities float32 and uids int64, both (n,), best first.
 Ranking: TypeAlias = tuple[Floats, Ids]

@@ -19,7 +19,7 @@ from mmsearch.generations import Generation
 from mmsearch.media import MediaBounds
 from mmsearch.query import Query
 from mmsearch.records import Hit, Target
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from mmsearch.generations import IMAGE, TEXT
 from mmsearch.media import MediaBounds, decode
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
 # Texts or images per forward pass.
 BATCH = 64

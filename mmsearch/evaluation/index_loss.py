@@ -21,8 +21,8 @@ from mmsearch.generations import Generation, StoredVectors, live_generation
 from mmsearch.indexes import IdFilter
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, SpaceId, Target, printable_path
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
 K = 10
 # Queries of each modality; the interval is then within 0.01 for any recall above 0.95.

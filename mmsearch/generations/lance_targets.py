@@ -19,8 +19,8 @@ from mmsearch.indexes.lance_index import (
     vectors_schema,
 )
 from mmsearch.records import Floats, Ids
+from mmsearch.store import ITEMS, Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import ITEMS, Store
 
 PRODUCTS, VECTOR = "products", "_product_vector"
 # Each write leaves a fragment; hundreds of them slow every search.

@@ -46,8 +46,8 @@ from mmsearch.indexes.ids import REMOVED
 from mmsearch.indexes.lance_index import KIND as LANCE
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Ids, Modality, Target
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
 # Tuning wants some hundreds of real queries; more only costs time.
 TUNING_QUERIES = 512

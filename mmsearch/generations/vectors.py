@@ -8,8 +8,8 @@ import numpy as np
 from mmsearch.arrays import unit
 from mmsearch.fusion import Fusion
 from mmsearch.records import Floats, Ids, Modality, Target
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
 IMAGE, TEXT = "_image_vector", "_text_vector"
 COLUMNS: Mapping[Target, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from mmsearch.encoders.base import Encoder
 from mmsearch.ingest.changes import Work, row_hash
 from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.rows import vectors_to_numpy
 
 KEPT_COLUMNS = ["_uid", "width", "height", "format", "_image_vector", "_text_vector"]

@@ -28,8 +28,8 @@ from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds, PreparedImage
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, real_path
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 from mmsearch.store.rewriting import vectors_schema
 from mmsearch.store.rows import rows_to_arrow
 

@@ -35,7 +35,7 @@ from mmsearch.media import MediaBounds, raw_format_of
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, IngestReport, Record, real_path
 from mmsearch.sources.base import Source
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
 # Lance commits cost the same for one row as for thousands, and each leaves a version behind.
 ROWS_PER_COMMIT = 4096

@@ -17,8 +17,8 @@ from mmsearch.generations import folder_size, live_generation
 from mmsearch.progress import NullProgress, ProgressListener
 from mmsearch.promotion.building import replace_space
 from mmsearch.records import Failure, SpaceId
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest, write_manifest
 from mmsearch.store.spaces import Spaces, read_spaces, write_spaces
 

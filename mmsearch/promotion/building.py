@@ -22,7 +22,7 @@ from mmsearch.ingest.reembedding import embed_rows
 from mmsearch.progress import ProgressListener
 from mmsearch.promotion.verification import verify
 from mmsearch.records import Failure, SpaceId
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rewriting import rewrite
 from mmsearch.store.spaces import (

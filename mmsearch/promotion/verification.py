@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from mmsearch.errors import CorruptIndex
 from mmsearch.generations import live_generation
 from mmsearch.records import Target
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.rewriting import VECTORS
 
 _SAMPLE = 256

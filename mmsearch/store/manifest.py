@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import CorruptIndex, StoreNotFound
-
-# mmsearch.dedup imports it from here.
-from mmsearch.files import write_atomically as write_atomically
+from mmsearch.files import write_atomically
 from mmsearch.records import FusionWish, SpaceId
 
 FORMAT = 1

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 
 from mmsearch.records import Ids
 from mmsearch.store.hidden import change_hidden, read_hidden
-from mmsearch.store.lance import FAILURES, ITEMS, PRUNED, Store
 from mmsearch.store.manifest import Manifest
+from mmsearch.store.opening import FAILURES, ITEMS, PRUNED
 from mmsearch.store.rows import TIME, items_schema
+from mmsearch.store.writing import Store
 
 # Each batch is a commit and a fragment of the table.
 _ROWS = 32_768

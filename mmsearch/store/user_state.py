@@ -15,8 +15,8 @@ from typing import Any
 import filelock
 
 from mmsearch.errors import CorruptIndex, StoreError, StoreLocked
+from mmsearch.files import write_atomically
 from mmsearch.records import printable_path
-from mmsearch.store.manifest import write_atomically
 from mmsearch.store.spaces import root_of
 
 FILE_NAME = "user_state.json"

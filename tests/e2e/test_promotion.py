@@ -24,8 +24,8 @@ from mmsearch.finetuning.report.outcome import Change, Verdict
 from mmsearch.promotion import promote, rollback
 from mmsearch.records import Hit
 from mmsearch.sample import write_sample
+from mmsearch.store import Store
 from mmsearch.store.hidden import change_hidden, read_hidden
-from mmsearch.store.lance import Store
 from mmsearch.store.spaces import read_spaces
 from tests.conftest import MakeModel
 

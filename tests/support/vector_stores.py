@@ -15,8 +15,8 @@ from mmsearch.generations import live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
 from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, Scalar, SpaceId
+from mmsearch.store import Store
 from mmsearch.store.filters import quoted
-from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rows import items_schema
 

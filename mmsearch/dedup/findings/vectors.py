@@ -25,8 +25,8 @@ from mmsearch.engine.nearest import Nearest
 from mmsearch.fusion import unit
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
 SIMILAR_NAME, NEAREST_NAME = "similar.npz", "nearest.npz"
 _ASKED = 12

@@ -11,7 +11,7 @@ import pytest
 from mmsearch.engine import Engine
 from mmsearch.generations import Generation, live_generation
 from mmsearch.query import Query, Term
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from tests.support.vector_stores import ItemRow, StoreBuilder, item_rows, no_encoder, two_cones
 
 IMAGES, TEXTS = two_cones(80)

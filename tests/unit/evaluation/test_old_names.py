@@ -1,4 +1,4 @@
-"""The modules of metrics and results and their attributes are found under their old names for one more version."""
+"""Modules and attributes are found under their old names for one more version."""
 
 import importlib
 

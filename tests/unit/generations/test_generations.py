@@ -12,7 +12,7 @@ from mmsearch.generations import CURRENT, GenerationInfo, live_generation, refre
 from mmsearch.indexes import IndexMeta, IndexOptions
 from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, SpaceId, Target
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rows import items_schema
 

@@ -12,7 +12,7 @@ from mmsearch.generations import GenerationInfo, live_generation, refresh_genera
 from mmsearch.indexes import IndexOptions
 from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, SpaceId, Target
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rows import items_schema
 

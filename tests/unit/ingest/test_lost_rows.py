@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import mmsearch
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.rows import vectors_to_numpy
 from tests.support.vector_stores import row_of_key
 

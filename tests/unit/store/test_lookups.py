@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from mmsearch.records import Scalar
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.lookups import keep_up_indexes, word_columns
 from tests.support.vector_stores import ItemRow, StoreBuilder, item_rows
 

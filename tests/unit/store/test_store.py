@@ -12,9 +12,10 @@ import pytest
 from mmsearch.arrays import unit
 from mmsearch.errors import BadFilter, CorruptIndex, StoreLocked, StoreNotFound
 from mmsearch.records import Scalar, SpaceId
-from mmsearch.store.lance import CONVERTED, Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest, SourceEntry, read_manifest, write_manifest
 from mmsearch.store.rows import items_schema
+from mmsearch.store.writing import CONVERTED
 from tests.support.vector_stores import row_of_key
 
 DIM = 8
