@@ -99,7 +99,7 @@ def check_encoding_device() -> Check:
 def check_gpu_search() -> Check:
     """No GPU is fine; a GPU that fails the probe is worth a warning."""
     try:
-        from mmsearch.indexes.gpu import probe_gpu
+        from mmsearch.indexes import probe_gpu
 
         probe = probe_gpu()
     except IMPORT_FAULTS as fault:

@@ -1,14 +1,6 @@
-"""Moves an index to the GPU, once a real build and search there have proved right.
+"""Copies an index to the GPU, once FAISS has proved to search correctly there."""
 
-A wheel without kernels for the GPU at hand, or a driver too old, makes FAISS abort the whole
-process; the probe therefore runs in a child process (gpu_probe.py), and only its word counts.
-"""
-
-import json
-import subprocess
-import sys
 from dataclasses import dataclass
-from functools import cache
 
 import faiss
 import numpy as np
@@ -16,12 +8,11 @@ import numpy as np
 from mmsearch.indexes.checks import require_k, require_vectors
 from mmsearch.indexes.faiss_index import FaissIndex, ordered
 from mmsearch.indexes.flat import FlatIndex
+from mmsearch.indexes.gpu_detection import GpuProbe, probe_gpu
 from mmsearch.indexes.ids import REMOVED, IdFilter
 from mmsearch.indexes.ivf import IvfIndex
 from mmsearch.indexes.rows import RowIndex, TombstoneIndex
 from mmsearch.records import Floats, Ids
-
-PROBE_SECONDS = 120
 
 # What FAISS sets aside on each GPU for its own scratch work, besides the vectors.
 SCRATCH_BYTES = 1536 * 2**20
@@ -35,64 +26,12 @@ _VALUE_BYTES = {"ivf-flat": 4, "ivf-sq8": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class GpuDevice:
-    """number: as CUDA counts. free_bytes: of its memory, when it was probed."""
-
-    number: int
-    name: str
-    free_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class GpuProbe:
-    """available: FAISS really built and searched on every one of `devices`. reason: for people."""
-
-    available: bool
-    devices: tuple[GpuDevice, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class GpuMove:
     """index: on the GPU, or the one given where it could not move. reason: for people."""
 
     index: "FaissIndex | GpuIndex"
     moved: bool
     reason: str
-
-
-@cache
-def probe_gpu() -> GpuProbe:
-    """Tries every GPU that FAISS sees, in a child process; the answer holds for this process."""
-    if not hasattr(faiss, "StandardGpuResources"):
-        return GpuProbe(False, (), "this FAISS is built without GPU support")
-    if not faiss.get_num_gpus():
-        return GpuProbe(False, (), "FAISS sees no CUDA GPU; searching on the CPU")
-    return run_probe([sys.executable, "-m", "mmsearch.indexes.gpu_probe"])
-
-
-def run_probe(command: list[str]) -> GpuProbe:
-    """Runs the child process and believes what it prints, if it lives to print it."""
-    try:
-        child = subprocess.run(  # noqa: S603  (our own module)
-            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return GpuProbe(False, (), f"the GPU gave no answer within {PROBE_SECONDS} seconds")
-    return _verdict(child.returncode, child.stdout, child.stderr)
-
-
-def _verdict(status: int, output: str, complaints: str) -> GpuProbe:
-    """What the child process said: one line of JSON, or its last words."""
-    if status != 0 or not output.strip():
-        last = complaints.strip().splitlines()[-1:] or [f"exit status {status}"]
-        return GpuProbe(False, (), f"FAISS failed on the GPU ({last[0][:200]})")
-    answer = json.loads(output.strip().splitlines()[-1])
-    devices = tuple(GpuDevice(**device) for device in answer["devices"])
-    if answer["fault"]:
-        return GpuProbe(False, devices, answer["fault"])
-    names = ", ".join(device.name for device in devices)
-    return GpuProbe(True, devices, f"searched correctly on {names}")
 
 
 class GpuIndex:

@@ -18,6 +18,7 @@ import numpy as np
 
 from mmsearch.indexes.appended_rows import AppendedRows
 from mmsearch.indexes.faiss_index import FaissIndex, missing, nothing, widened
+from mmsearch.indexes.gpu_detection import probe_gpu
 from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.selectors import selector
 from mmsearch.records import Floats, Ids
@@ -77,9 +78,6 @@ def train_cells(
 
 
 def _on_a_gpu(dim: int) -> faiss.Index | None:
-    # The probe moves indexes like these, and so imports this module.
-    from mmsearch.indexes.gpu import probe_gpu
-
     probe = probe_gpu()
     if not probe.available:
         return None

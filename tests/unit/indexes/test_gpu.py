@@ -6,8 +6,18 @@ import faiss
 import numpy as np
 import pytest
 
-from mmsearch.indexes import GpuProbe, IndexKind, IndexOptions, build_index, gpu, probe_gpu, to_gpu
-from mmsearch.indexes.gpu import GpuDevice, bytes_on_gpu
+from mmsearch.indexes import (
+    GpuProbe,
+    IndexKind,
+    IndexOptions,
+    build_index,
+    gpu,
+    gpu_detection,
+    probe_gpu,
+    to_gpu,
+)
+from mmsearch.indexes.gpu import bytes_on_gpu
+from mmsearch.indexes.gpu_detection import GpuDevice
 from tests.support.random_vectors import RandomVectors
 
 DIM = 32
@@ -35,23 +45,23 @@ def test_without_a_gpu_the_probe_says_so() -> None:
 
 
 def test_a_child_that_dies_is_a_gpu_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert gpu.run_probe([sys.executable, "-c", "import os; os.abort()"]).reason == (
+    assert gpu_detection.run_probe([sys.executable, "-c", "import os; os.abort()"]).reason == (
         "FAISS failed on the GPU (exit status -6)"
     )
     complains = "import sys; sys.exit('Faiss assertion: no kernel image is available')"
-    assert "no kernel image" in gpu.run_probe([sys.executable, "-c", complains]).reason
-    silent = gpu.run_probe([sys.executable, "-c", ""])
+    assert "no kernel image" in gpu_detection.run_probe([sys.executable, "-c", complains]).reason
+    silent = gpu_detection.run_probe([sys.executable, "-c", ""])
     assert (silent.available, silent.reason) == (False, "FAISS failed on the GPU (exit status 0)")
-    monkeypatch.setattr(gpu, "PROBE_SECONDS", 0.2)
-    sleeps = gpu.run_probe([sys.executable, "-c", "import time; time.sleep(20)"])
+    monkeypatch.setattr(gpu_detection, "PROBE_SECONDS", 0.2)
+    sleeps = gpu_detection.run_probe([sys.executable, "-c", "import time; time.sleep(20)"])
     assert sleeps.reason == "the GPU gave no answer within 0.2 seconds"
 
 
 def test_a_child_that_answers_is_believed() -> None:
     said = '{"devices": [{"name": "H200", "number": 0, "free_bytes": 5}], "fault": "%s"}'
-    good = gpu.run_probe([sys.executable, "-c", f"print('noise'); print('{said % ''}')"])
+    good = gpu_detection.run_probe([sys.executable, "-c", f"print('noise'); print('{said % ''}')"])
     assert good == GpuProbe(True, (GpuDevice(0, "H200", 5),), "searched correctly on H200")
-    bad = gpu.run_probe([sys.executable, "-c", f"print('{said % 'GPU 0 is wrong'}')"])
+    bad = gpu_detection.run_probe([sys.executable, "-c", f"print('{said % 'GPU 0 is wrong'}')"])
     assert (bad.available, bad.reason) == (False, "GPU 0 is wrong")
 
 
