@@ -1,4 +1,4 @@
-"""Vector indexes: build, save, load and search them. FAISS is imported on first use only."""
+"""Vector indexes: build, save, load and search. FAISS is imported on first use."""
 
 from typing import TYPE_CHECKING
 

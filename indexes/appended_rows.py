@@ -1,7 +1,7 @@
-"""Rows that came to an IVF index since its file was written: cells of the same centres beside it.
+"""Rows appended to an IVF index since its file was written, in a second index with the same cells.
 
-A file of FAISS can only be written whole, and most of an index's bytes stay as they are from run to
-run. A query is held against the centres once, and both parts are searched in the cells it finds.
+FAISS can only write an index file whole, and most of its bytes do not change from run to run. A
+query is compared with the centroids once, and both indexes are searched in the cells it probes.
 """
 
 from pathlib import Path
@@ -14,14 +14,17 @@ from mmsearch.records import Floats, Ids
 
 
 class AppendedRows:
-    """Rows in the cells of another index. mapped: their file; None once they are in memory."""
+    """Appended rows, in the cells of another index.
+
+    mapped: the file they are memory-mapped from; None once they are in memory.
+    """
 
     def __init__(self, index: faiss.IndexIVF, mapped: Path | None = None) -> None:
         self.index, self._mapped = index, mapped
 
     @classmethod
     def of(cls, base: faiss.IndexIVF) -> "AppendedRows":
-        """None yet, for cells and codes as `base` has them."""
+        """Creates an empty instance with the cells and codes of `base`."""
         quantizer = faiss.clone_index(base.quantizer)
         if isinstance(base, faiss.IndexIVFScalarQuantizer):
             empty = faiss.IndexIVFScalarQuantizer(
@@ -39,12 +42,12 @@ class AppendedRows:
         return int(self.index.ntotal)
 
     def add(self, vectors: Floats, ids: Ids) -> None:
-        """vectors: float32 (n, dim); ids: int64 (n,)"""
+        """Adds vectors, float32 (n, dim), under ids, int64 (n,)."""
         self._own()
         self.index.add_with_ids(vectors, ids)
 
-    def pour_into(self, base: faiss.IndexIVF) -> None:
-        """Moves all rows there."""
+    def merge_into(self, base: faiss.IndexIVF) -> None:
+        """Moves all rows into `base`."""
         self._own()
         base.merge_from(self.index, 0)
 
@@ -55,7 +58,7 @@ class AppendedRows:
         k: int,
         parameters: faiss.SearchParametersIVF,
     ) -> tuple[Floats, Ids]:
-        """The k best of both, similarities and ids (q, k), -1 where cells run out."""
+        """Returns the k best of both: similarities and ids (q, k), -1 for missing hits."""
         queries = np.ascontiguousarray(queries)
         nearness, cells = base.quantizer.search(
             queries, parameters.nprobe, params=parameters.quantizer_params

@@ -14,20 +14,23 @@ from mmsearch.indexes.ivf import IvfIndex
 from mmsearch.indexes.rows import RowIndex, TombstoneIndex
 from mmsearch.records import Floats, Ids
 
-# What FAISS sets aside on each GPU for its own scratch work, besides the vectors.
+# The temporary memory that FAISS reserves on each GPU, besides the vectors.
 SCRATCH_BYTES = 1536 * 2**20
 
-# FAISS's GPU kernels keep at most so many neighbours, and probe at most so many cells, per query.
+# The limits of FAISS's GPU kernels on neighbours and probed cells per query.
 MOST_NEIGHBOURS = 2048
 MOST_PROBES = 2048
 
-# Bytes of one value there. Whole vectors become float16; cells keep what they hold.
+# Bytes per value on the GPU. Flat vectors become float16; cells keep their format.
 _VALUE_BYTES = {"ivf-flat": 4, "ivf-sq8": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class GpuMove:
-    """index: on the GPU, or the one given where it could not move. reason: for people."""
+    """The result of `to_gpu`.
+
+    index: on the GPU, or the one given where it could not be moved. reason: in words.
+    """
 
     index: "FaissIndex | GpuIndex"
     moved: bool
@@ -35,7 +38,7 @@ class GpuMove:
 
 
 class GpuIndex:
-    """A VectorIndex on the GPU, flat in float16; filtered and very wide searches go to its twin.
+    """A VectorIndex on the GPU; filtered and very wide searches run on the CPU.
 
     twin: the index on the CPU that it was copied from.
     """
@@ -48,22 +51,24 @@ class GpuIndex:
 
     @property
     def kind(self) -> str:
+        """The kind of index that the GPU searches."""
         return "flat float16" if isinstance(self.twin, RowIndex) else self.twin.kind
 
     @property
     def dim(self) -> int:
+        """The number of dimensions of its vectors."""
         return self.twin.dim
 
     def __len__(self) -> int:
         return len(self.twin)
 
     def add(self, vectors: Floats, ids: Ids) -> None:
-        """vectors: float32 (n, dim), unit rows; ids: int64 (n,)"""
+        """Adds vectors, float32 (n, dim), unit rows, under ids, int64 (n,)."""
         self.twin.add(vectors, ids)
         self._upload()
 
     def remove(self, ids: Ids) -> int:
-        """ids: int64 (n,) → how many were there."""
+        """Removes the ids, int64 (n,), that are present and returns how many those were."""
         removed = self.twin.remove(ids)
         self._upload()
         return removed
@@ -71,7 +76,7 @@ class GpuIndex:
     def search(
         self, queries: Floats, k: int, *, allowed: IdFilter | None = None
     ) -> tuple[Floats, Ids]:
-        """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k)."""
+        """Searches queries, float32 (q, dim), unit rows → similarities (q, k), ids (q, k)."""
         require_vectors(queries, self.dim, holder="the query")
         require_k(k)
         width = min(k, len(self))
@@ -95,14 +100,14 @@ class GpuIndex:
 
 
 def to_gpu(index: FaissIndex, *, probe: GpuProbe | None = None) -> GpuMove:
-    """A copy of `index` on the GPUs, sharded where there are several; or `index`, and why."""
+    """Copies `index` to the GPUs, sharded where there are several, if it fits."""
     probe = probe or probe_gpu()
     if not probe.available:
         return GpuMove(index, False, probe.reason)
     if not len(index):
         return GpuMove(index, False, "the index is empty")
     if isinstance(index, IvfIndex) and index.effort > MOST_PROBES:
-        reason = f"{index.effort:,} cells are probed, and a GPU probes {MOST_PROBES:,} at most"
+        reason = f"{index.effort:,} cells are probed, more than the {MOST_PROBES:,} that a GPU can"
         return GpuMove(index, False, f"{reason}; searching on the CPU")
     needed = bytes_on_gpu(index)
     free = min(device.free_bytes - SCRATCH_BYTES for device in probe.devices) * len(probe.devices)
@@ -122,12 +127,12 @@ def to_gpu(index: FaissIndex, *, probe: GpuProbe | None = None) -> GpuMove:
 
 
 def bytes_on_gpu(index: FaissIndex) -> int:
-    """Memory for the codes and 8 bytes of id for each."""
+    """Returns the GPU memory needed for the codes and their 8-byte ids."""
     return len(index) * (index.dim * _VALUE_BYTES.get(index.kind, 2) + 8)
 
 
 def gpu_source(index: FaissIndex) -> faiss.Index:
-    """What is copied. Graphs and refined codes stay; their vectors, scanned, are quicker there."""
+    """Returns what is copied to the GPU; graphs and refined codes become flat vectors."""
     if not isinstance(index, TombstoneIndex):
         if isinstance(index, IvfIndex) and index.late is not None:
             index.own()

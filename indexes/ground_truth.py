@@ -1,4 +1,4 @@
-"""Exact answers to the tuning queries, gathered batch by batch while the index is filled."""
+"""The exact nearest neighbours of the tuning queries, collected while the index is built."""
 
 from collections.abc import Mapping
 
@@ -9,19 +9,22 @@ from numpy.typing import NDArray
 from mmsearch.indexes.faiss_index import TIE
 from mmsearch.records import Floats, Ids
 
-# Copies of one image tie; an index that finds another copy than the scan did has not missed it.
+# Copies of an image tie, and an index that finds another copy than the scan did is not wrong.
 WIDTH = 64
 
-# Stored vectors are float16 and codes are coarser: neighbours that lie closer together than this
-# have no order to find. A placeholder image on ten thousand products makes such queries.
+# Stored vectors are float16 and codes are coarser: neighbours closer together than this cannot be
+# ordered. A placeholder image on ten thousand products makes such queries.
 SPREAD = 5e-4
 
-# A query this close to a vector is that vector: every effort finds it, which flatters recall.
+# A query this close to a vector is that vector: every effort finds it, which inflates recall.
 SELF = 1 - 1e-4
 
 
 class GroundTruth:
-    """The nearest WIDTH vectors of each query. queries: by group, float32 (q, dim), unit rows."""
+    """The WIDTH nearest vectors of each query.
+
+    queries: by group, float32 (q, dim), unit rows.
+    """
 
     def __init__(self, queries: Mapping[str, Floats]) -> None:
         self.queries = np.ascontiguousarray(np.concatenate(list(queries.values())))
@@ -33,7 +36,7 @@ class GroundTruth:
         self._ids = np.full((len(self.queries), WIDTH), -1, np.int64)
 
     def update(self, vectors: Floats, ids: Ids) -> None:
-        """vectors: float32 (n, dim), unit rows; ids: int64 (n,)"""
+        """Takes in a batch: vectors, float32 (n, dim), unit rows, and their ids, int64 (n,)."""
         k = min(WIDTH, len(ids))
         if not k or not len(self.queries):
             return
@@ -47,7 +50,7 @@ class GroundTruth:
         self._ids = np.take_along_axis(both_ids, order, axis=1)
 
     def thinned(self, step: int) -> "GroundTruth":
-        """The same for each `step`th query of every group."""
+        """Returns the ground truth of every `step`th query of each group."""
         thin = GroundTruth({name: self.queries[part][::step] for name, part in self.groups.items()})
         rows = np.concatenate(
             [np.arange(part.start, part.stop, step) for part in self.groups.values()]
@@ -56,14 +59,15 @@ class GroundTruth:
         return thin
 
     def judged(self, at: int) -> NDArray[np.bool_]:
-        """Which queries, (q,), have nearest neighbours that stand out from the next ones."""
+        """Returns which queries, bool (q,), have `at` neighbours distinct from the next ones."""
         first, last = self._similarities[:, at], self._similarities[:, -1]
         return ~np.isfinite(last) | (last + SPREAD < first)
 
     def recalls(self, found: Ids, at: int) -> NDArray[np.float64]:
-        """found: int64 (q, at + 1 or more), best first → recall@at of each query, (q,).
+        """Returns recall@at of each query, float64 (q,).
 
-        A query that is itself in the index is left out of its own answers.
+        found: int64 (q, at + 1 or more), best first. A query that is itself in the
+        index is excluded from its own neighbours.
         """
         own = np.where(self._similarities[:, 0] >= SELF, self._ids[:, 0], -2)
         similarities = np.where(self._ids == own[:, None], -np.inf, self._similarities)

@@ -53,7 +53,7 @@ def test_meta_tells_what_the_index_is_and_keeps_what_it_is_given(
 
 def test_an_index_is_never_written_over_another(index: FaissIndex, tmp_path: Path) -> None:
     save_index(index, tmp_path / "index")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         save_index(index, tmp_path / "index")
 
 
@@ -104,12 +104,12 @@ def test_a_writer_killed_before_the_end_leaves_no_index(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format_version": 0}, "format version 0, this program reads 1"),
+        ({"format_version": 0}, "format version 0, this mmsearch reads 1"),
         ({"format_version": 2}, "format version 2"),
         ({"kind": "tree"}, "unknown kind 'tree'"),
-        ({"kind": "flat"}, "index.faiss is no flat index"),
-        ({"kind": "hnsw"}, "index.faiss is no hnsw index"),
-        ({"kind": "ivf-flat"}, "index.faiss is no ivf-flat index"),
+        ({"kind": "flat"}, "index.faiss is not a flat index"),
+        ({"kind": "hnsw"}, "index.faiss is not a hnsw index"),
+        ({"kind": "ivf-flat"}, "index.faiss is not a ivf-flat index"),
         ({"dim": 17}, "900 of 17"),
         ({"count": 899}, "says 899"),
         ({"size_bytes": 5}, "not 5"),
