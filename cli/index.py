@@ -9,7 +9,7 @@ from mmsearch.cli import options
 from mmsearch.cli.progress import ProgressDisplay
 from mmsearch.cli.render import report_lines, stderr_console, to_json, write_text
 from mmsearch.indexes import IndexKind
-from mmsearch.records import FusionWish
+from mmsearch.records import FusionChoice
 
 if TYPE_CHECKING:
     from mmsearch.catalog import Catalog
@@ -30,7 +30,7 @@ def index(
         Literal["auto", "folder", "table"], typer.Option(help="How to read the sources.")
     ] = "auto",
     fusion: Annotated[
-        FusionWish | None,
+        FusionChoice | None,
         typer.Option(
             help="How picture and text become a product: late averages them, early and attention "
             "come with a model that was tuned for it, auto takes what the model brings, else late. "

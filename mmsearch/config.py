@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from mmsearch.errors import ConfigError
-from mmsearch.records import FusionWish
+from mmsearch.records import FusionChoice
 
 FILE_NAME = "mmsearch.toml"
 
@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     max_pixels: int = Field(178_956_970, ge=1, description="largest picture, in pixels")
     max_image_bytes: int = Field(256 * 2**20, ge=1, description="largest picture file, in bytes")
     max_text_bytes: int = Field(4 * 2**20, ge=1, description="largest text file, in bytes")
-    fusion: FusionWish | None = Field(
+    fusion: FusionChoice | None = Field(
         None, description="how products are made: late, early, attention, or auto for the model's"
     )
     image_weight: float | None = Field(

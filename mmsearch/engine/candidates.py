@@ -1,7 +1,7 @@
-"""Gathers candidates for many searches at once, each round twice as deep as the one before.
+"""Collects candidates for many searches at once, in rounds of doubling depth.
 
-What a round finds beyond the earlier ones comes after them, so a list keeps its order however
-long it grows: the first hits are the same for every k, and pages never overlap.
+New candidates of a round are appended to those of earlier rounds, so the order never changes: the
+first hits are the same for every k, and pages do not overlap.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from mmsearch.engine.merging import (
     unseen,
     weighted_fusion,
 )
-from mmsearch.engine.nearest import Nearest, Ranking
+from mmsearch.engine.nearest import Nearest, ScoredUids
 from mmsearch.engine.reranking import Distinct, Diverse
 from mmsearch.generations import IMAGE, TEXT
 from mmsearch.query import Query, TermVectors, query_vector
@@ -28,19 +28,20 @@ from mmsearch.store import Store
 from mmsearch.store.hidden import read_hidden
 from mmsearch.store.rows import vectors_to_numpy
 
-# Lists that are merged or thinned out are first read to here, whatever k is: what stands at place
-# 11 of two lists may belong before what heads one.
+# Lists that are merged or filtered are read to at least this depth, whatever k is: a candidate at
+# place 11 of two lists may belong before the first of one.
 POOL = 100
 
 
-class Search:
-    """One query under way. results: candidates in their final order, growing round by round."""
+class SearchState:
+    """The state of one search. results: candidates in their final order, appended each round."""
 
     def __init__(
         self,
         query: Query,
         terms: tuple[TermVectors, ...],
         targets: tuple[Target, ...],
+        *,
         excluded: Ids,
         cursor: Cursor | None,
     ) -> None:
@@ -62,27 +63,29 @@ class Search:
 
     @property
     def complete(self) -> bool:
+        """Whether the page is full, or there are no further hits."""
         return self.exhausted or len(self.results) > self.offset + self.query.k
 
     @property
     def page(self) -> list[Candidate]:
+        """The candidates of the requested page."""
         return self.results[self.offset : self.offset + self.query.k]
 
 
 class CandidateCollector:
-    """Asks the index and the words of one store for candidates."""
+    """Collects candidates from a store's index and its keywords."""
 
     def __init__(self, store: Store, nearest: Nearest) -> None:
         self._store, self._nearest = store, nearest
         self.hidden = read_hidden(store.folder)
 
-    def fill(self, searches: Sequence[Search]) -> None:
-        """Gathers until each search is complete."""
+    def fill(self, searches: Sequence[SearchState]) -> None:
+        """Collects candidates until every search is complete. Raises BadFilter."""
         pending = list(searches)
         for search in searches:
             search.seen |= self.hidden
             if search.query.where is not None:
-                # A wrong one is told before anything is searched.
+                # Reports an invalid filter before anything is searched.
                 self._nearest.matching(search.query.where)
         while pending:
             ranked = self._ranked(pending)
@@ -91,16 +94,16 @@ class CandidateCollector:
                 search.depth *= 2
             pending = [search for search in pending if not search.complete]
 
-    def _ranked(self, searches: Sequence[Search]) -> list[dict[Target, Ranking]]:
-        """Each search's ranking by target, to its depth; those that can are asked together."""
+    def _ranked(self, searches: Sequence[SearchState]) -> list[dict[Target, ScoredUids]]:
+        """Returns each search's nearest neighbours by target, to its depth, in batches."""
         groups: dict[tuple[Target, int, str | None], list[int]] = defaultdict(list)
         for place, search in enumerate(searches):
             for target in search.targets:
-                # The items that a query names are found first of all, and left out later.
+                # The items that a query names are found first and excluded later.
                 groups[target, search.depth + len(search.excluded), search.query.where].append(
                     place
                 )
-        ranked: list[dict[Target, Ranking]] = [{} for _ in searches]
+        ranked: list[dict[Target, ScoredUids]] = [{} for _ in searches]
         for (target, depth, where), places in groups.items():
             vectors = np.concatenate([self._vector(searches[place], target) for place in places])
             found = self._nearest.search(vectors, target, depth, where=where)
@@ -108,86 +111,90 @@ class CandidateCollector:
                 ranked[place][target] = ranking
         return ranked
 
-    def _vector(self, search: Search, target: Target) -> Floats:
+    def _vector(self, search: SearchState, target: Target) -> Floats:
         return query_vector(search.terms, target, self._nearest.fusion)
 
-    def _extend(self, search: Search, ranked: dict[Target, Ranking]) -> None:
-        """Merges what was found, and puts what is new to the results' end."""
+    def _extend(self, search: SearchState, ranked: dict[Target, ScoredUids]) -> None:
+        """Merges the lists of a round and appends the new candidates to the results."""
         query = search.query
         ended = [self._ended(search, ranking) for ranking in ranked.values()]
         if len(ranked) > 1:
-            typical = {target: self._typical(search, target) for target in ranked}
-            candidates = interleave(ranked, typical)
+            means = {target: self._mean_similarity(search, target) for target in ranked}
+            candidates = interleave(ranked, means)
         else:
             candidates = [
                 found for target, ranking in ranked.items() for found in listed(ranking, target)
             ]
         if query.keyword is not None:
-            worded, standing = self._worded(search, candidates)
-            ended.append(len(worded) < search.depth or (query.threshold is not None and all(ended)))
+            keyword_hits, lead = self._keyword_hits(search, candidates)
+            ended.append(
+                len(keyword_hits) < search.depth or (query.threshold is not None and all(ended))
+            )
             if not ranked:
-                candidates = worded
+                candidates = keyword_hits
             elif query.fuse == "weighted":
                 share = query.keyword_weight
-                candidates = weighted_fusion(candidates, worded, standing, word_share=share)
+                candidates = weighted_fusion(candidates, keyword_hits, lead, keyword_share=share)
             else:
-                candidates = reciprocal_rank_fusion(candidates, worded)
+                candidates = reciprocal_rank_fusion(candidates, keyword_hits)
         if query.threshold is not None:
             candidates = [found for found in candidates if found.similarity >= query.threshold]
         fresh = unseen(candidates, search.seen, search.excluded)
         search.results += self._reranked(search, fresh)
         search.exhausted = all(ended)
 
-    def _ended(self, search: Search, ranking: Ranking) -> bool:
-        """Whether a deeper look could not give more hits."""
+    def _ended(self, search: SearchState, ranking: ScoredUids) -> bool:
+        """Whether a deeper search could not give more hits."""
         similarities, _ = ranking
         least = search.query.threshold
         below = least is not None and len(similarities) > 0 and similarities[-1] < least
         return bool(below) or len(similarities) < search.depth + len(search.excluded)
 
-    def _typical(self, search: Search, target: Target) -> float:
-        """The query's similarity to the target's mean vector, which is its mean similarity."""
+    def _mean_similarity(self, search: SearchState, target: Target) -> float:
+        """Returns the query's mean similarity to a target: that to the target's mean vector."""
         if target == "product":
-            # Products are made of centred vectors.
+            # Product vectors are centred.
             return 0.0
         mean = self._nearest.fusion.means.get("text" if target == "text" else "image")
         return 0.0 if mean is None else float(self._vector(search, target)[0] @ mean)
 
-    def _worded(
-        self, search: Search, nearest: Sequence[Candidate]
+    def _keyword_hits(
+        self, search: SearchState, nearest: Sequence[Candidate]
     ) -> tuple[list[Candidate], dict[int, float]]:
-        """What the keyword finds, best first, with its similarity to the query if it has terms.
+        """Returns the keyword hits, best first, with their similarities if the query has terms.
 
-        Also by uid, for these and the nearest, how far the similarity lies above what is typical.
+        Also, by uid, how far the similarity of these and of the nearest exceeds the mean.
         """
         query = search.query
         ranking = self._store.keyword_matches(str(query.keyword), search.depth, query.where)
         found = listed(ranking, "keyword")
         if not search.targets:
             return found, {}
-        typical: dict[str, float] = {
-            target: self._typical(search, target) for target in search.targets
+        means: dict[str, float] = {
+            target: self._mean_similarity(search, target) for target in search.targets
         }
         known = {
             candidate.uid: (
-                candidate.similarity - typical[candidate.matched],
+                candidate.similarity - means[candidate.matched],
                 candidate.similarity,
             )
             for candidate in nearest
         }
         missing = [candidate.uid for candidate in found if candidate.uid not in known]
         known |= self._similarities(search, missing)
-        worded = [
+        hits = [
             Candidate(candidate.uid, known[candidate.uid][1], "keyword", candidate.score)
             for candidate in found
             if candidate.uid in known
         ]
-        return worded, {uid: standing for uid, (standing, _) in known.items()}
+        return hits, {uid: lead for uid, (lead, _) in known.items()}
 
-    def _similarities(self, search: Search, uids: Sequence[int]) -> dict[int, tuple[float, float]]:
-        """By uid, how far what stands out most lies above the typical, and its similarity.
+    def _similarities(
+        self, search: SearchState, uids: Sequence[int]
+    ) -> dict[int, tuple[float, float]]:
+        """Returns by uid the target most above its mean: by how much, and the similarity.
 
-        Rows without a target are left out.
+        Rows without any of the targets are left out.
         """
         found: dict[int, tuple[float, float]] = {}
         images, texts, order = self._stored(uids)
@@ -197,15 +204,15 @@ class CandidateCollector:
                 "text": texts,
                 "product": self._nearest.fusion.products(images, texts),
             }[target]
-            typical = self._typical(search, target)
+            means = self._mean_similarity(search, target)
             similarities = (vectors @ self._vector(search, target)[0]).tolist()
             for uid, vector, similarity in zip(order, vectors, similarities, strict=True):
                 if vector.any():
-                    place = (similarity - typical, similarity)
+                    place = (similarity - means, similarity)
                     found[uid] = max(found.get(uid, place), place)
         return found
 
-    def _reranked(self, search: Search, candidates: list[Candidate]) -> list[Candidate]:
+    def _reranked(self, search: SearchState, candidates: list[Candidate]) -> list[Candidate]:
         if not candidates or (search.distinct is None and search.diverse is None):
             return candidates
         images, texts, uids = self._stored([found.uid for found in candidates])
@@ -220,7 +227,7 @@ class CandidateCollector:
         return candidates
 
     def _stored(self, uids: Sequence[int]) -> tuple[Floats, Floats, list[int]]:
-        """The rows' image and text vectors, float32 (n, dim), unit or zero, and their uids."""
+        """Returns image and text vectors, float32 (n, dim), unit or zero, and their uids."""
         rows = self._store.rows(uids, ["_uid", IMAGE, TEXT]).combine_chunks()
         images, texts = (
             unit(vectors_to_numpy(rows.column(name).combine_chunks(), self._store.dim))

@@ -1,4 +1,4 @@
-"""Reads the terms of queries into vectors: words and images through the encoders, in batches."""
+"""Turns the terms of queries into vectors; texts and images are encoded in batches."""
 
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
@@ -20,9 +20,9 @@ BATCH = 64
 
 
 class TermReader:
-    """The encoders are loaded when the first term needs them.
+    """Turns terms into vectors. The encoders are loaded when a term first needs them.
 
-    text_encoder: for words alone (may be lighter); encoder: for images, then for words too.
+    text_encoder: for texts only (may be lighter); encoder: for images, and then for texts too.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class TermReader:
         self._text_encoder: TextEncoder | None = None
 
     def read(self, queries: Sequence[Query]) -> list[tuple[tuple[TermVectors, ...], Ids]]:
-        """For each query its terms as vectors, and the uids of the items that it names.
+        """Returns each query's terms as vectors, and the uids of the items that it names.
 
         Raises RecordNotFound, UnreadableMedia, SpaceMismatch, BadQuery.
         """
@@ -87,7 +87,7 @@ class TermReader:
             encoder = self._text_encoder = self._load_text_encoder()
             self._store.manifest.space.require(encoder.space, holder=str(self._store.folder))
         found: dict[str, Floats] = {}
-        # Texts of one length need no padding.
+        # Texts of equal length need no padding.
         ordered = sorted(texts, key=lambda text: (len(text), text))
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
@@ -101,7 +101,7 @@ class TermReader:
             if key not in items:
                 raise RecordNotFound(
                     f"no item '{key}' in {self._store.folder}; keys look like "
-                    f"{self._store.example_key()!r} and stand in the 'key' column of --json"
+                    f"{self._store.example_key()!r} and are listed as 'key' in results"
                 )
         return items
 
@@ -117,6 +117,7 @@ class TermReader:
 
 
 def stored_vectors(row: dict[str, Any]) -> dict[Modality, Floats]:
+    """Returns the unit vectors of a row by modality."""
     named: list[tuple[Modality, str]] = [("image", IMAGE), ("text", TEXT)]
     return {
         modality: unit(np.asarray([row[column]], dtype=np.float32))[0]

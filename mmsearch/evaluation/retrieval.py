@@ -31,7 +31,7 @@ def score(
     *,
     base: RetrievalScores | None = None,
 ) -> RetrievalScores:
-    """queries float32 (q, dim), candidates float32 (n, dim): unit rows, as the task lists them.
+    """Queries float32 (q, dim), candidates float32 (n, dim): unit rows, as the task lists them.
 
     base: another model's scores of the same task, whose hardest queries are followed.
     """

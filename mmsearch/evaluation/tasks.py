@@ -145,7 +145,7 @@ class _Pools:
         return np.array(sorted(set(self._places[target]) - {NONE}), dtype=np.int64)
 
     def holds(self, query: Target, candidate: Target, queries: Ids, answers: Ids) -> Flags:
-        """bool (m,): whether each answer is the query, or a product of which it is a part."""
+        """Bool (m,): whether each answer is the query, or a product of which it is a part."""
         if query != candidate and candidate != "product":
             return np.zeros(len(queries), np.bool_)
         parts = self.products.parts(query)[answers] if candidate == "product" else answers

@@ -104,7 +104,7 @@ def class_title(name: str) -> str:
 
 
 def classify(task: ClassTask, images: Floats, prompts: Floats) -> ClassificationScores:
-    """images float32 (n, dim), prompts float32 (c * templates, dim): unit rows, by the task."""
+    """Images float32 (n, dim), prompts float32 (c * templates, dim): unit rows, by the task."""
     classes = len(task.names)
     ranks, predicted = _nearest(task.actual, images, _class_vectors(task, prompts))
     counts = class_counts(task.actual, predicted, classes)

@@ -1,5 +1,7 @@
-"""Targets that Lance's own index searches: image and text vectors where they lie in the items
-table, product vectors, which no column holds, in a table of their own beside it.
+"""Targets that are searched by Lance's own index.
+
+Image and text vectors are indexed in the items table; product vectors, which no column holds, in a
+table of their own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +25,7 @@ from mmsearch.store import ITEMS, Store
 from mmsearch.store.filters import LIVE
 
 PRODUCTS, VECTOR = "products", "_product_vector"
-# Each write leaves a fragment; hundreds of them slow every search.
+# Rows per write: each leaves a fragment, and hundreds of them slow every search.
 ROWS_AT_ONCE = 131_072
 
 
@@ -36,9 +38,10 @@ def build_lance_target(
     options: IndexOptions,
     queries: Mapping[str, Floats],
 ) -> IndexMeta:
-    """Trains and tunes an index; what is to be written of it. column: of the items; None: products.
+    """Trains and tunes an index, and returns its metadata.
 
-    batches: the live rows' vectors. Call it under the store's write lock.
+    column: of the items table; None for product vectors. batches: the live rows' vectors. Call it
+    under the store's write lock.
     """
     if column is None:
         schema = vectors_schema(store.dim, VECTOR)
@@ -53,17 +56,18 @@ def build_lance_target(
 
 
 def update_lance_target(
-    store: Store, meta: IndexMeta, *, gone: Ids, late: VectorBatches, changes: int
+    store: Store, meta: IndexMeta, *, gone: Ids, appended: VectorBatches, changes: int
 ) -> IndexMeta:
-    """The index with the rows that came since, and for products without those that are gone.
+    """Adds new rows to an index, removes deleted ones from that of products; returns its metadata.
 
-    changes: since it was trained. Call it under the store's write lock.
+    gone: deleted uids. appended: the new rows. changes: since it was trained. Call it under the
+    store's write lock.
     """
     column = str(meta.extra["column"])
     if meta.extra["table"] == PRODUCTS:
         index = LanceIndex(store.open_table(PRODUCTS), column)
         index.remove(gone)
-        for vectors, ids in late:
+        for vectors, ids in appended:
             index.add(vectors, ids)
     else:
         index = LanceIndex(store.items, column, live=LIVE)
@@ -73,8 +77,9 @@ def update_lance_target(
 
 
 def open_lance_target(folder: Path, meta: IndexMeta, version: int | None) -> LanceIndex:
-    """folder: the store's. version: of the items table, for a target that lies in it; as it was
-    indexed if None. Raises CorruptIndex.
+    """Opens an index of the store in `folder`. Raises CorruptIndex.
+
+    version: of the items table, for a target that is indexed there; None: the version indexed.
     """
     if not follows_table(meta):
         return open_lance(folder / "lance", meta)
@@ -84,19 +89,19 @@ def open_lance_target(folder: Path, meta: IndexMeta, version: int | None) -> Lan
 
 
 def follows_table(meta: IndexMeta) -> bool:
-    """Whether the index reads the items themselves, and so is never behind them."""
+    """Whether the index searches the items table itself, and so is never behind it."""
     return meta.kind == KIND and meta.extra["table"] == ITEMS
 
 
 def drop_lance_indexes(store: Store) -> None:
-    """Takes Lance's vector indexes off the items, once another kind stands in for them."""
+    """Drops Lance's vector indexes of the items table, once another kind replaces them."""
     for index in store.items.list_indices():
         if index.name.endswith("_cells"):
             store.items.drop_index(index.name)
 
 
 def _rows(batches: VectorBatches, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The vectors in tables of about ROWS_AT_ONCE rows."""
+    """Yields the vectors in tables of about ROWS_AT_ONCE rows."""
     parts: list[pa.Table] = []
     for vectors, ids in batches:
         parts.append(rows_of(vectors, ids, schema))

@@ -21,7 +21,8 @@ _SIZE_BITS = (9, 13, 18, 30)
 
 def decode_jxl(data: bytes) -> tuple[Image.Image, bool]:
     """The first frame, upright, in mode L, LA, RGB or RGBA; whether the file holds more than that:
-    further frames, or more than 8 bits a channel."""
+    further frames, or more than 8 bits a channel.
+    """
     try:
         import imagecodecs
     except ImportError as fault:

@@ -75,7 +75,7 @@ def replace_space(
     progress.start("writing the new space", len(store))
     manifest = _manifest_of(store.manifest, encoder.space)
     now = datetime.now(UTC)
-    written = rewrite(store, folder, manifest, vectors, now)
+    written = rewrite(store, folder, manifest, vectors, when=now)
     written.record_failures(_ledger(store, failures, now))
     catalog.build_generation(folder, progress)
     verify(store, Store.open(folder), vectors)

@@ -102,7 +102,8 @@ class DelimitedRows:
 
 def _rows(lines: Iterator[list[str]]) -> Iterator[list[str] | str]:
     """Each row's cells, or the fault of a row that the parser refuses; blank rows, which
-    spreadsheets leave at the end, are none."""
+    spreadsheets leave at the end, are none.
+    """
     while True:
         try:
             cells = next(lines)

@@ -1,5 +1,6 @@
 """Guesses the roles of a table's columns: names decide what they can, contents veto them and find
-the rest."""
+the rest.
+"""
 
 import re
 from collections.abc import Callable

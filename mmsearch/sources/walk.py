@@ -83,7 +83,8 @@ Step: TypeAlias = FoundFile | Unreadable | Special
 
 def walk(root: Path, globs: Globs) -> Iterator[Step]:
     """Every file under `root`. A link to a folder is followed unless it leads back to where the
-    walk is, or another link has led there before; so the walk ends on any tree."""
+    walk is, or another link has led there before; so the walk ends on any tree.
+    """
     status = root.stat()
     linked: set[Identity] = set()
     top = Folder(str(root), "", (status.st_dev, status.st_ino))

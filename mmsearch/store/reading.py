@@ -26,13 +26,14 @@ class StoreReader(StoreTables):
         return int(self._items.count_rows(LIVE))
 
     def scan(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
+        """Reads columns of the rows that match an SQL filter, of all rows by default."""
         query = self._items.search().select(list(columns))
         return _read(query.where(where) if where else query)
 
     def vectors(
         self, columns: Sequence[str], where: str = LIVE
     ) -> Iterator[tuple[Ids, list[Floats]]]:
-        """Batches of uids int64 (n,) and, per column, float32 (n, dim); missing ones are zeros."""
+        """Yields uids int64 (n,) and, per column, float32 (n, dim); missing vectors are zeros."""
         query = self._items.search().where(where).select(["_uid", *columns])
         for batch in query.to_batches(batch_size=SCAN_ROWS):
             if batch.num_rows:
@@ -40,7 +41,7 @@ class StoreReader(StoreTables):
                 yield uids, [vectors_to_numpy(batch.column(name), self.dim) for name in columns]
 
     def uids(self, where: str | None = None) -> Ids:
-        """int64 (n,): the uids of the live rows that match. Raises BadFilter."""
+        """Returns the uids, int64 (n,), of the live rows that match. Raises BadFilter."""
         query = self._items.search().where(live_and(where)).select(["_uid"])
         try:
             table = _read(query)
@@ -54,7 +55,7 @@ class StoreReader(StoreTables):
         return uids
 
     def rows(self, uids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of these uids, in no particular order."""
+        """Returns the rows of these uids, in no particular order."""
         if columns and self._snapshot and set(columns) <= set(self._snapshot.rows.column_names):
             return self._snapshot.rows_of(uids, columns)
         names = list(columns) if columns else self._items.schema.names
@@ -64,13 +65,13 @@ class StoreReader(StoreTables):
         return self.scan(names, f"_uid IN ({listed})")
 
     def rows_of_keys(self, keys: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows of those keys that are there, in no particular order."""
+        """Returns the rows of those keys that exist, in no particular order."""
         return list(self.scan(columns, f"key IN ({quoted(keys)})").to_pylist()) if keys else []
 
     def keyword_matches(self, words: str, limit: int, where: str | None) -> tuple[Floats, Ids]:
-        """BM25 scores float32 and uids int64, (≤ limit,), of the live rows that hold the words.
+        """Returns BM25 scores float32 and uids int64, (≤ limit,), of the live rows that match.
 
-        Rows newer than the word index are found too. Raises BadFilter, BadQuery.
+        Rows newer than the full-text index are found too. Raises BadFilter, BadQuery.
         """
         if not has_word_index(self._items):
             raise BadQuery(
@@ -86,11 +87,12 @@ class StoreReader(StoreTables):
         return found.column("_score").to_numpy(), found.column("_uid").to_numpy()
 
     def example_key(self) -> str:
+        """Returns the key of some item, for messages."""
         keys = self._items.search().where(LIVE).select(["key"]).limit(1).to_arrow().column("key")
         return str(keys[0]) if len(keys) else "source/path.jpg"
 
     def public_record(self, row: Mapping[str, Any]) -> dict[str, Scalar]:
-        """What a user may see of a row: without the store's own columns and empty cells."""
+        """Returns a row without internal columns and empty cells."""
         return {
             name: value
             for name, value in row.items()
@@ -98,12 +100,12 @@ class StoreReader(StoreTables):
         }
 
     def counts(self) -> dict[str, int]:
-        """Live rows by what they have, and missing rows."""
+        """Counts live rows by modality, missing rows and failures."""
         if self._snapshot is not None:
             return dict(self._snapshot.counts)
         has = {"image": "_image_vector IS NOT NULL", "text": "_text_vector IS NOT NULL"}
         found = dict.fromkeys(("items", "image", "text", "both"), 0)
-        # Lance reads a vector to tell whether there is one, so all is counted in one pass.
+        # Lance reads a vector to tell whether it is null, so everything is counted in one pass.
         for batch in self._items.search().where(LIVE).select(has).to_batches(batch_size=SCAN_ROWS):
             image, text = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
             found["items"] += batch.num_rows
@@ -114,10 +116,11 @@ class StoreReader(StoreTables):
         return {**found, "missing": missing, "failures": failures}
 
     def count(self, where: str) -> int:
-        """Live rows that match."""
+        """Counts the live rows that match."""
         return int(self._items.count_rows(f"{LIVE} AND {where}"))
 
     def count_source(self, name: str) -> int:
+        """Counts the live rows of a source."""
         return int(self._items.count_rows(f"{LIVE} AND source = {quoted([name])}"))
 
     def failures(self) -> list[dict[str, Any]]:

@@ -34,19 +34,19 @@ class Store(StoreReader):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Holds the store's only write lock. Raises StoreLocked if another process does."""
+        """Holds the write lock. Raises StoreLocked where another process holds it."""
         lock = filelock.FileLock(self.folder / "lock")
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise StoreLocked(
-                f"another process is writing to {self.folder}; wait for it to end (readers "
-                "need not wait)"
+                f"another process is writing to {self.folder}; wait for it to finish (reading "
+                "is possible meanwhile)"
             ) from None
         try:
             if not is_live(self.folder):
                 raise StoreLocked(
-                    f"the model of {root_of(self.folder)} was changed meanwhile; run it again"
+                    f"the model of {root_of(self.folder)} has changed; run the command again"
                 )
             self.manifest = read_manifest(self.folder)
             self._snapshot = None
@@ -57,11 +57,12 @@ class Store(StoreReader):
             lock.release()
 
     def update_manifest(self, **changes: Any) -> None:
+        """Changes fields of the manifest and writes it."""
         self.manifest = replace(self.manifest, **changes)
         write_manifest(self.manifest, self.folder)
 
     def ensure_columns(self, wanted: Mapping[str, pa.DataType]) -> None:
-        """Adds metadata columns; one of another type is widened, to text if nothing else fits."""
+        """Adds metadata columns; a column of another type is widened, if need be to text."""
         present = self.metadata_columns
         new = [pa.field(name, kind) for name, kind in wanted.items() if name not in present]
         if new:
@@ -79,7 +80,7 @@ class Store(StoreReader):
         self._finish_conversions(replaced={name})
 
     def _finish_conversions(self, replaced: AbstractSet[str] = frozenset()) -> None:
-        """Completes or takes back column conversions, also those that a crash left half-way."""
+        """Completes or reverts column conversions, also those interrupted by a crash."""
         for column in [name for name in self._items.schema.names if name.startswith(CONVERTED)]:
             name = column.removeprefix(CONVERTED)
             if name in replaced:
@@ -93,9 +94,9 @@ class Store(StoreReader):
     def write_rows(self, rows: Sequence[dict[str, Any]], *, drops: Sequence[int] = ()) -> None:
         """Writes rows for `rows.items_schema`, their metadata under 'metadata'.
 
-        A row with a uid replaces the row of that uid (and may rename it), one without replaces
-        the row of its key under a new uid. Each kind is one commit, all or none. drops: uids of
-        rows that others now stand for.
+        A row with a uid replaces the row of that uid (and may rename it); one without replaces
+        the row of its key under a new uid. Each kind is one atomic commit. drops: uids of rows that
+        others replace.
         """
         metadata: dict[str, pa.DataType] = {}
         for row in rows:
@@ -106,7 +107,7 @@ class Store(StoreReader):
         new = [row for row in rows if row["_uid"] is None]
         self._merge(kept, on="_uid")
         first = self.manifest.next_uid
-        # Taken before they are used: after a crash they are skipped, never given out twice.
+        # Reserved before they are used: after a crash they are skipped, never assigned twice.
         self.update_manifest(next_uid=first + len(new))
         self._merge([{**row, "_uid": first + i} for i, row in enumerate(new)], on="key")
         if drops:
@@ -116,7 +117,7 @@ class Store(StoreReader):
         if rows:
             merge = self._items.merge_insert(on).when_matched_update_all()
             table = rows_to_arrow(rows, self._items.schema)
-            # LanceDB takes a missing vector for a bad one; 'null' leaves it missing.
+            # LanceDB treats a missing vector as a bad one; 'null' keeps it missing.
             merge.when_not_matched_insert_all().execute(table, on_bad_vectors="null")
 
     def mark_missing(self, keys: Sequence[str], when: datetime | None) -> None:
@@ -127,22 +128,23 @@ class Store(StoreReader):
             self._items.update(where=where, values=values)
 
     def mark_source_missing(self, source: str) -> None:
+        """Marks all live rows of a source as missing."""
         where = f"source = {quoted([source])} AND {LIVE}"
         values: dict[str, Any] = {"_missing": datetime.now(UTC)}
         self._items.update(where=where, values=values)
 
     def prune(self, source: str) -> int:
-        """Moves the source's missing rows out of the catalog; `undo_prune` brings them back."""
+        """Moves the source's missing rows to a separate table; `undo_prune` restores them."""
         where = f"source = {quoted([source])} AND _missing IS NOT NULL"
         rows = self._items.search().where(where).to_arrow()
         if rows.num_rows:
-            # Kept first, deleted second: a crash between the two duplicates and loses nothing.
+            # Copied first, deleted second: a crash between the two loses nothing.
             self._db.create_table(PRUNED, rows, mode="overwrite", on_bad_vectors="null")
             self._items.delete(where)
         return int(rows.num_rows)
 
     def undo_prune(self) -> int:
-        """Brings back what the last prune took out, marked as missing."""
+        """Restores the rows of the last prune, marked as missing."""
         if PRUNED not in self._db.list_tables().tables:
             return 0
         rows = self._db.open_table(PRUNED).to_arrow()
@@ -153,16 +155,16 @@ class Store(StoreReader):
         return int(rows.num_rows)
 
     def tidy(self) -> None:
-        """Compacts small fragments, drops old versions, keeps lookups quick; where it pays."""
+        """Compacts fragments, drops old versions and updates indexes, where it pays off."""
         if _small_fragments(self._items) >= FRAGMENTS_KEPT:
             self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
             self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
         keep_up_indexes(self._items, self.metadata_columns)
 
     def save_snapshot(self, path: Path, counts: Mapping[str, int]) -> None:
-        """Writes the rows as they are now, unless too large, for `Store.open(snapshot=…)`.
+        """Writes the current rows, unless too large, for `Store.open(snapshot=…)`.
 
-        counts: of the store as it is now.
+        counts: of the current rows.
         """
         if counts["items"] > MAX_ROWS:
             return
@@ -179,12 +181,14 @@ class Store(StoreReader):
         write_snapshot(path, self.folder, Snapshot(self.version, counts, rows))
 
     def record_failures(self, failures: Sequence[Mapping[str, Any]]) -> None:
+        """Adds failures to the ledger, one per key."""
         if failures:
             table = pa.Table.from_pylist(list(failures), schema=FAILURES_SCHEMA)
             merge = self._failures.merge_insert("key").when_matched_update_all()
             merge.when_not_matched_insert_all().execute(table)
 
     def forget_failures(self, keys: Sequence[str]) -> None:
+        """Removes keys from the failure ledger."""
         if keys:
             self._failures.delete(f"key IN ({quoted(keys)})")
 

@@ -20,7 +20,7 @@ from mmsearch.finetuning.fusion.modules import AttentionModule, EarlyModule, Fus
 from mmsearch.finetuning.fusion.scores import MISSING, FusionTable, fusion_table, retrieval_score
 from mmsearch.fusion import Fusion, LateFusion, shrunken_mean, tokens
 from mmsearch.progress import NullProgress, ProgressListener
-from mmsearch.records import Floats, FusionKind, FusionWish, Modality
+from mmsearch.records import Floats, FusionChoice, FusionKind, Modality
 from mmsearch.training.losses import info_nce
 
 # The picture's weights that late fusion tries.
@@ -72,7 +72,7 @@ class FusionRun:
 
 
 def train_fusion(
-    wish: FusionWish,
+    wish: FusionChoice,
     train: FusionData,
     val: FusionData,
     *,

@@ -53,7 +53,7 @@ def nearest(store: Store, target: Target, query: Floats, where: str | None = Non
     reader = Store.open(store.folder)
     asked = Nearest(reader, live_generation(store.folder))
     allowed = None if where is None else reader.uids(where)
-    return [int(uid) for uid in asked.search(query, target, 10, allowed, where)[0][1]]
+    return [int(uid) for uid in asked.search(query, target, 10, allowed=allowed, where=where)[0][1]]
 
 
 def test_a_catalog_is_indexed_searched_filtered_changed_and_left(
@@ -113,4 +113,4 @@ def test_a_lost_table_is_found_before_it_is_searched(tmp_path: Path) -> None:
     store.items.drop_index("_image_vector_cells")
     fresh = Nearest(Store.open(store.folder), generation)
     with pytest.raises(CorruptIndex, match="--rebuild"):
-        fresh.search(unit(np.ones((1, DIM), np.float32)), "image", 3, None)
+        fresh.search(unit(np.ones((1, DIM), np.float32)), "image", 3)
