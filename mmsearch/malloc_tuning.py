@@ -1,7 +1,7 @@
-"""Memory that encoders free is kept for their next batch, while many batches are encoded.
+"""Keeps memory that encoders free for their next batch, by tuning glibc's malloc.
 
-glibc gives freed arrays of more than 128 kB to 32 MB back to the system at once and takes them
-anew, page by page, each page zeroed: over a convolutional tower on a CPU that is half of the time.
+By default glibc returns freed arrays of more than 128 kB to 32 MB to the system at once, and gets
+them again page by page, each zeroed: for a convolutional tower on a CPU that is half of the time.
 """
 
 import ctypes
@@ -14,26 +14,26 @@ from typing import Any
 # mallopt's parameters, see mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _MIB = 2**20
-# So much freed memory may wait at the heap's end.
+# How much freed memory is kept at the end of the heap.
 _KEPT = 512 * _MIB
-# Where glibc's own thresholds end up once a program has freed large arrays, and its default count.
-_USUAL: Mapping[int, int] = {
+# The values of glibc's dynamic thresholds after large arrays were freed, and its default count.
+_DEFAULTS: Mapping[int, int] = {
     _MMAP_THRESHOLD: 32 * _MIB,
     _TRIM_THRESHOLD: 64 * _MIB,
     _MMAP_MAX: 65_536,
 }
-_REUSING: Mapping[int, int] = {_TRIM_THRESHOLD: _KEPT, _MMAP_MAX: 0}
+_KEEPING: Mapping[int, int] = {_TRIM_THRESHOLD: _KEPT, _MMAP_MAX: 0}
 
 _lock = Lock()
-_inside = 0
+_entered = 0
 
 
 @contextmanager
 def reused_memory() -> Iterator[None]:
-    """Inside, the process keeps up to 512 MiB of what it frees; after it, that is given back.
+    """Keeps up to 512 MiB of freed memory inside the block, and releases it at the end.
 
-    May be entered by several threads at once, and again inside. Does nothing where malloc is not
-    glibc's, or where the environment has settings for it.
+    Several threads may enter it at once, also nested. Does nothing where malloc is not glibc's, or
+    where the environment configures it.
     """
     libc = _glibc()
     if libc is None:
@@ -47,19 +47,19 @@ def reused_memory() -> Iterator[None]:
 
 
 def _enter(libc: Any) -> None:
-    global _inside
+    global _entered
     with _lock:
-        _inside += 1
-        if _inside == 1:
-            _set(libc, _REUSING)
+        _entered += 1
+        if _entered == 1:
+            _set(libc, _KEEPING)
 
 
 def _leave(libc: Any) -> None:
-    global _inside
+    global _entered
     with _lock:
-        _inside -= 1
-        if _inside == 0:
-            _set(libc, _USUAL)
+        _entered -= 1
+        if _entered == 0:
+            _set(libc, _DEFAULTS)
             libc.malloc_trim(0)
 
 

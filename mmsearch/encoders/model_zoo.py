@@ -1,4 +1,4 @@
-"""The models that mmsearch knows by a short name, with what is published about them.
+"""The models with a short name, and what is published about them.
 
 Scores: zero-shot top-1 on ImageNet and text-to-image recall@1 on MSCOCO. Those of OpenCLIP are from
 docs/openclip_results.csv and docs/openclip_retrieval_results.csv in its repository, those of
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """location: 'hf-hub:…', or '' for the one that ships. download_mb: of weights and tokenizer.
+    """A model with a short name.
 
+    location: 'hf-hub:…', or '' for the built-in model. download_mb: of weights and tokenizer.
     imagenet_top1, coco_recall_at_1: between 0 and 1; None where nothing is published.
     """
 

@@ -1,7 +1,7 @@
-"""Files become images and texts here: sniffed by content, bounded, decoded right, or refused.
+"""Reads image and text files: detected by content, within bounds, decoded to upright sRGB.
 
-A path goes in; RGB pixels, a content hash or a text come out. Everything imports light, so that
-worker processes can use it without torch, and every refusal is one clear MMSearchError.
+Imports are light, so that worker processes can use it without torch, and every failure is an
+MMSearchError with a clear message.
 """
 
 from mmsearch.media.bounds import MediaBounds, content_hash

@@ -1,4 +1,4 @@
-"""What workers do with one image file: read once, hash, decode, prepare; and thumbnails."""
+"""Reads image files for encoding: reads once, hashes, decodes and prepares; makes thumbnails."""
 
 import io
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmsearch.media.bounds import MediaBounds, content_hash, one_line, read_bytes
+from mmsearch.media.bounds import MediaBounds, content_hash, read_bytes, shown_path
 from mmsearch.media.decode import DEFAULT_BOUNDS, decode_bytes
 from mmsearch.media.preprocess import Preprocessing, prepare
 from mmsearch.records import Pixels
@@ -17,10 +17,11 @@ _THUMBNAIL_QUALITY = 80
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """pixels: uint8 (size, size, 3). content_hash: of the file. bytes: the file's length.
+    """An image file ready for an encoder.
 
-    width, height: of the upright original in pixels. format: a key of FORMATS. frames: frames or
-    pages of the file, of which one became the pixels.
+    pixels: uint8 (size, size, 3). content_hash: of the file. width, height: of the upright original
+    in pixels. format: a key of FORMATS. bytes: the length of the file. frames: frames or pages of
+    the file, one of which became the pixels.
     """
 
     pixels: Pixels
@@ -35,9 +36,11 @@ class PreparedImage:
 def read_image(
     path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS, spec: Preprocessing
 ) -> PreparedImage:
-    """Reads the file once; raises UnreadableMedia or MediaTooLarge, which pickle as they are."""
+    """Reads and prepares an image file. Raises UnreadableMedia, MediaTooLarge."""
     data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
-    decoded = decode_bytes(data, where=one_line(path), bounds=bounds, draft=(spec.size, spec.size))
+    decoded = decode_bytes(
+        data, where=shown_path(path), bounds=bounds, draft=(spec.size, spec.size)
+    )
     return PreparedImage(
         pixels=prepare(decoded.image, spec),
         content_hash=content_hash(data),
@@ -50,7 +53,7 @@ def read_image(
 
 
 def thumbnail(image: Image.Image, size: int) -> bytes:
-    """image: RGB → a WebP file that fits into size x size pixels, never enlarged."""
+    """Encodes an RGB image as a WebP file of at most size x size pixels, never enlarged."""
     small = image.copy()
     small.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2.0)
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What lies at a location: a folder of files, a table, a folder that is a table, or one file."""
+"""Opens the source at a location: a folder of files, a table, or a single file."""
 
 import os
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ from mmsearch.sources.table import TableSource
 from mmsearch.sources.table_files import TABLE_SUFFIXES, is_table
 from mmsearch.sources.walk import FoundFile, reason_of, walk
 
-# A table stands for its folder if it has rows for at least half of the images there.
+# A folder is read as its table if that has rows for at least half of the images there.
 _IMAGES_PER_ROW = 2
 _LOOKED_AT = 50
 
 
 def open_source(location: Path, *, name: str, options: SourceOptions) -> Source:
-    """The catalog at `location` under `name`; what was recognised is in its notes.
+    """Opens the source at `location` under `name`; its notes say what was recognised.
 
-    Raises InputError if there is nothing that mmsearch reads, or options do not fit it.
+    Raises InputError if there is nothing that mmsearch reads, or the options do not fit it.
     """
     if not name or "/" in name:
-        raise InputError(f"a source's name must have a letter and no '/', got '{name}'")
+        raise InputError(f"a source's name must be non-empty and without '/', got '{name}'")
     if not location.exists():
         raise InputError(
             f"{printable_path(location)} does not exist; give a folder, a table "
@@ -54,17 +54,17 @@ def _open_folder(folder: Path, name: str, options: SourceOptions) -> Source:
             raise InputError(f"{shown} should hold one table, it holds {found}; name the file")
         return TableSource(tables[0], name=name, options=options)
     if len(tables) == 1 and not (options.include or options.exclude):
-        table = _open_if_it_stands_for(folder, tables[0], name, options)
+        table = _open_if_covering(folder, tables[0], name, options)
         if table is not None:
             return table
     notes = _beside(tables, folder) if tables else ()
     return FolderSource(folder, name=name, options=_without_columns(folder, options), notes=notes)
 
 
-def _open_if_it_stands_for(
+def _open_if_covering(
     folder: Path, table: Path, name: str, options: SourceOptions
 ) -> TableSource | None:
-    """The table as a source if its images lie in the folder and are most of those there."""
+    """Opens the table if its images are in the folder and are most of those there."""
     notes = (
         f"{printable_path(folder)} is read as the table {printable_path(table.name)} with its "
         "pictures; --kind folder reads every file in it instead",
@@ -87,7 +87,7 @@ def _open_if_it_stands_for(
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    """Raises InputError if the folder cannot be listed."""
+    """Lists the tables in a folder. Raises InputError if it cannot be listed."""
     try:
         paths = sorted(folder.iterdir(), key=os.fsencode)
     except OSError as error:
@@ -98,7 +98,7 @@ def _tables_in(folder: Path) -> list[Path]:
 
 
 def _images(folder: Path) -> Iterator[FoundFile]:
-    """Files that are images by name: to weigh a table against its folder, names will do."""
+    """Yields the files that are images by name, which is enough to count them."""
     for step in walk(folder, Globs(SourceOptions())):
         if isinstance(step, FoundFile) and suffix(step.name) in IMAGE_SUFFIXES:
             yield step
@@ -122,7 +122,7 @@ def _without_columns(location: Path, options: SourceOptions) -> SourceOptions:
 
 
 def _require_readable(file: Path) -> None:
-    """Raises InputError unless the single file is an image or a text."""
+    """Raises InputError unless a single file is an image or a text."""
     shown = printable_path(file)
     if not file.is_file():
         raise InputError(f"{shown} is neither a file nor a folder; give one of them")

@@ -1,4 +1,4 @@
-"""A folder becomes records: images with their captions, and texts as documents of their own."""
+"""The source of a folder: images with their captions, and text files as documents."""
 
 import os
 from collections import Counter
@@ -36,15 +36,17 @@ class FolderSource:
 
     @property
     def name(self) -> str:
+        """The name, the first part of its records' keys."""
         return self._name
 
     @property
     def root(self) -> Path:
+        """The folder, or the single file."""
         return self._root
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """After an iteration also the files that it skipped, by extension."""
+        """What was recognised, and after an iteration the skipped files by extension."""
         return (*self._opening_notes, *self._raw_notes(), *self._skipped_notes())
 
     def _raw_notes(self) -> Iterator[str]:
@@ -84,7 +86,7 @@ class FolderSource:
 
     def _require_root(self) -> None:
         if not os.access(self._root, os.R_OK):
-            state = "cannot be read" if self._root.exists() else "is not there any more"
+            state = "cannot be read" if self._root.exists() else "no longer exists"
             raise InputError(
                 f"{printable_path(self._root)} {state}; check its permissions and that its drive "
                 "is mounted"
@@ -104,7 +106,7 @@ class FolderSource:
             yield self._failure(file.relative, file.path, reason_of(error))
             return
         image = sniff(head)
-        # The directory that tells a raw photo from another TIFF may lie anywhere in the file.
+        # The directory that distinguishes a raw photo from other TIFFs may be anywhere in the file.
         raw_name = raw_format_of(file.path) if image == "tiff" else raw_format(head)
         if raw_name is not None:
             raw[raw_name] += 1
@@ -136,7 +138,7 @@ class FolderSource:
         except InputError as error:
             return self._failure(file.relative, file.path, str(error))
         if not text:
-            return self._failure(file.relative, file.path, "holds no text, only blanks")
+            return self._failure(file.relative, file.path, "holds only blanks")
         return Record(
             key=self._key(file.relative),
             uri=printable_path(file.path),
@@ -162,7 +164,7 @@ def _metadata(file: FoundFile) -> dict[str, Scalar]:
 
 def _no_image(head: bytes) -> str:
     if not head:
-        return "is empty (0 bytes) where its name promises a picture; fetch it again or remove it"
+        return "is empty (0 bytes) but named like a picture; fetch it again or remove it"
     start = " ".join(head.decode("utf-8", "backslashreplace").split())
     if start.isprintable() and "\\x" not in start:
         return f"is named like a picture but holds text: '{start[:30]}…'"

@@ -1,6 +1,6 @@
-"""The image that a table's cell names: a file beside the table, or anywhere if it is an image.
+"""Finds the image that a table's cell names: a file beside the table, or an image elsewhere.
 
-A cell is data, perhaps from a stranger: outside the table's folder it reaches images only.
+Cells are untrusted: outside the table's folder they can refer to images only.
 """
 
 import os
@@ -19,7 +19,7 @@ _TIFF_SUFFIXES = (".tif", ".tiff")
 
 
 def find_image(cell: str, folder: Path) -> Path:
-    """The existing file. Raises InputError that says why there is none."""
+    """Returns the existing file. Raises InputError with the reason if there is none."""
     if is_url(cell):
         raise InputError(
             f"image '{_short(cell)}' is a URL; mmsearch does not download pictures: fetch it first"
@@ -28,7 +28,7 @@ def find_image(cell: str, folder: Path) -> Path:
         if os.path.isfile(path):  # noqa: PTH113  cells may hold NUL, which Path.is_file lets raise
             if not _is_within(path, folder) and not is_image(path):
                 raise InputError(
-                    f"image '{_short(cell)}' lies outside the table's folder and is no picture"
+                    f"image '{_short(cell)}' lies outside the table's folder and is not a picture"
                 )
             return Path(path)
     raise InputError(f"image '{_short(cell)}' does not exist")
@@ -48,17 +48,18 @@ def refuse_raw(cell: str, path: Path) -> None:
 
 
 def is_url(cell: str) -> bool:
+    """Whether a cell is a URL."""
     return _URL.match(cell) is not None
 
 
 def looks_like_image(cell: str) -> bool:
-    """Whether it could be an image's path or URL: one word or path that ends like an image."""
+    """Whether a cell may be the path or URL of an image, by its extension."""
     path = cell.split("?", 1)[0] if is_url(cell) else cell
     return suffix(path.replace("\\", "/")) in IMAGE_SUFFIXES and "\n" not in cell
 
 
 def _candidates(cell: str, folder: Path) -> Iterator[str]:
-    """As it stands, with Windows' slashes turned, and with a leading slash meaning the folder."""
+    """Yields paths to try: as given, with Windows separators, and relative to the folder."""
     spellings = dict.fromkeys((cell, cell.replace("\\", "/")))
     for spelling in spellings:
         yield os.path.join(folder, spelling)  # noqa: PTH118
@@ -72,7 +73,7 @@ def _is_within(path: str, folder: Path) -> bool:
 
 
 def is_image(path: str) -> bool:
-    """Whether the file's first bytes are those of an image."""
+    """Whether a file is an image by its first bytes."""
     try:
         return sniff(read_head(path)) is not None
     except OSError:

@@ -12,7 +12,7 @@ lacks_mps = pytest.mark.skipif(torch.backends.mps.is_available(), reason="there 
 
 
 def test_the_cpu_can_be_asked_for() -> None:
-    assert choose_device("cpu") == DeviceChoice("cpu", "asked for")
+    assert choose_device("cpu") == DeviceChoice("cpu", "requested")
 
 
 @lacks_cuda
