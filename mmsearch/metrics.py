@@ -9,7 +9,7 @@ from mmsearch.evaluation import metrics
 def __getattr__(name: str) -> Any:
     value = getattr(metrics, name)
     warnings.warn(
-        f"mmsearch.evaluation.metrics.{name} is now mmsearch.evaluation.metrics.{name}",
+        f"mmsearch.metrics.{name} is now mmsearch.evaluation.metrics.{name}",
         DeprecationWarning,
         stacklevel=2,
     )

@@ -9,7 +9,7 @@ from mmsearch.evaluation import results
 def __getattr__(name: str) -> Any:
     value = getattr(results, name)
     warnings.warn(
-        f"mmsearch.evaluation.results.{name} is now mmsearch.evaluation.results.{name}",
+        f"mmsearch.scores.{name} is now mmsearch.evaluation.results.{name}",
         DeprecationWarning,
         stacklevel=2,
     )

@@ -1,6 +1,6 @@
-"""A model meets the catalog: every distinct image and text becomes a vector, once.
+"""Embeds every distinct image and text of a labelled set once.
 
-Images are decoded by threads one batch ahead of the encoder; texts go by length.
+Images are decoded by threads ahead of the encoder; texts are batched by length.
 """
 
 import time
@@ -27,9 +27,10 @@ _AHEAD = 64
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """float32 unit rows: images (p, dim), texts (t, dim), prompts (c * templates, dim).
+    """The vectors of a labelled set by one model.
 
-    broken: why an image could not be decoded or encoded, by position; its row is zeros.
+    images (p, dim), texts (t, dim), prompts (c * templates, dim): float32 unit rows. broken: why an
+    image could not be decoded or encoded, by position; its row is zeros.
     """
 
     model: str
@@ -52,10 +53,19 @@ def embed(
     batch_size: int,
     progress: ProgressListener,
 ) -> Embedded:
-    """Raises InputError where the encoder gives a text a vector that is not finite."""
+    """Embeds images, texts and prompts. Raises InputError for a text without a finite vector."""
     started = time.monotonic()
-    texts = _embed_texts(encoder, [*pool.texts, *prompts], batch_size, progress, model)
-    images, broken = _embed_images(encoder, pool.images, bounds, batch_size, progress, model)
+    texts = _embed_texts(
+        encoder, [*pool.texts, *prompts], batch_size=batch_size, progress=progress, model=model
+    )
+    images, broken = _embed_images(
+        encoder,
+        pool.images,
+        bounds=bounds,
+        batch_size=batch_size,
+        progress=progress,
+        model=model,
+    )
     return Embedded(
         model,
         encoder.space,
@@ -71,6 +81,7 @@ def embed(
 def _embed_images(
     encoder: Encoder,
     paths: Sequence[Path],
+    *,
     bounds: MediaBounds,
     batch_size: int,
     progress: ProgressListener,
@@ -97,7 +108,7 @@ def _embed_images(
 def _decoded(
     paths: Sequence[Path], read: Callable[[Path], PreparedImage]
 ) -> Iterator[PreparedImage | InputError]:
-    """In order; at most _AHEAD images are decoded before they are wanted."""
+    """Yields images or their errors in order, decoded at most _AHEAD in advance."""
     with ThreadPoolExecutor(_THREADS) as threads:
         window: deque[Future[PreparedImage]] = deque()
         for path in paths:
@@ -125,11 +136,12 @@ def _without_infinite(vectors: Floats, broken: dict[int, str]) -> Floats:
 def _embed_texts(
     encoder: Encoder,
     texts: Sequence[str],
+    *,
     batch_size: int,
     progress: ProgressListener,
     model: str,
 ) -> Floats:
-    """float32 (n, dim). Equal texts are encoded once."""
+    """Embeds texts, float32 (n, dim); equal texts are encoded once."""
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
     vectors = np.zeros((len(distinct), encoder.space.dim), np.float32)
     progress.start(f"{model}: texts", len(distinct))

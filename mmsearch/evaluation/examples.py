@@ -1,4 +1,4 @@
-"""Images, texts and products as the report shows them."""
+"""Images, texts and products as examples in the report."""
 
 from mmsearch.evaluation.labels import NONE, LabelledSet, Pool
 from mmsearch.evaluation.results import Example
@@ -10,11 +10,13 @@ _TITLE_CHARACTERS = 160
 
 
 class Examples:
+    """Makes examples of a labelled set."""
+
     def __init__(self, catalog: LabelledSet) -> None:
         self._pool, self._products = catalog.pool, Products.of(catalog.items)
 
     def example(self, target: Target, place: int) -> Example:
-        """place: in the pool, or among the products, which their image stands for."""
+        """Returns an example. place: in the pool, or among the products, shown by their image."""
         if target == "product":
             image = int(self._products.images[place])
             text = int(self._products.texts[place])

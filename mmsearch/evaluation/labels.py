@@ -1,7 +1,7 @@
-"""A labelled catalog: its items, and the distinct images and texts that they share.
+"""Labelled sets: items, and the distinct images and texts that they share.
 
-Equal captions are one text and files with equal bytes are one image, so that each counts as right
-wherever its double does. Everything after this speaks of positions in these two pools.
+Equal captions are one text and files with equal bytes are one image, so that a duplicate counts as
+relevant too. All other modules use positions in these two pools.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,15 +15,16 @@ from mmsearch.records import Failure, Record, Scalar, printable_path
 from mmsearch.sources import Source, safe_column_name
 from mmsearch.text import first_line, visible
 
-# A position in a pool where there is no image or no text.
+# The position of a missing image or text.
 NONE = -1
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledItem:
-    """One labelled item. image, text: positions in the pools, NONE for none.
+    """An item with labels.
 
-    label: its class; group: what it is a variant of; None where unknown.
+    image, text: positions in the pools, or NONE. label: its class; group: items of a group are
+    variants of each other; None where unknown.
     """
 
     key: str
@@ -35,7 +36,7 @@ class LabelledItem:
 
 @dataclass(slots=True)
 class Pool:
-    """The distinct images and texts, each encoded once. titles: of the images."""
+    """The distinct images and texts of a labelled set. titles: of the images."""
 
     images: list[Path] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Pool:
     _words: dict[str, int] = field(default_factory=dict)
 
     def add_image(self, path: Path, title: str = "") -> int:
-        """Its position. Raises UnreadableMedia."""
+        """Adds an image and returns its position. Raises UnreadableMedia."""
         position = self._hashes.setdefault(content_hash(path), len(self.images))
         if position == len(self.images):
             self.images.append(path)
@@ -52,7 +53,7 @@ class Pool:
         return position
 
     def add_text(self, text: str) -> int:
-        """Its position; texts that differ in case and spaces only are one."""
+        """Adds a text and returns its position; case and white space are ignored."""
         position = self._words.setdefault(" ".join(text.casefold().split()), len(self.texts))
         if position == len(self.texts):
             self.texts.append(text)
@@ -61,6 +62,8 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSet:
+    """Labelled items with their pool, and what could not be read."""
+
     items: Sequence[LabelledItem]
     pool: Pool
     failures: Sequence[Failure]
@@ -73,9 +76,10 @@ def read_catalog(
     group: str | None,
     progress: ProgressListener,
 ) -> LabelledSet:
-    """classes, group: columns that hold each item's class and group, by either of their names.
+    """Reads a labelled set from sources.
 
-    Raises InputError if nothing is there, or no item has such a column.
+    classes, group: columns with each item's class and group, by their original name or that in the
+    store. Raises InputError if there are no items, or none has such a column.
     """
     pool, failures, items = Pool(), list[Failure](), list[LabelledItem]()
     columns: dict[str, None] = {}
@@ -89,9 +93,7 @@ def read_catalog(
                 columns.update(dict.fromkeys(record.metadata))
                 items += _items(record, pool, failures, classes=classes, group=group)
     if not items:
-        raise InputError(
-            "nothing to evaluate: the catalog holds no picture or text that can be read"
-        )
+        raise InputError("nothing to evaluate: the source holds no readable picture or text")
     for flag, column in (("--classes", classes), ("--group", group)):
         if column is not None:
             require_column(flag, column, columns)
@@ -114,7 +116,7 @@ def _items(
 
 
 def cell(record: Record, column: str | None) -> str | None:
-    """What the record says in this column, named as in the file or as in the store."""
+    """Returns the record's value in a column, by its original name or that in the store."""
     if column is None:
         return None
     value: Scalar = record.metadata.get(column, record.metadata.get(_safe(column)))
@@ -122,7 +124,7 @@ def cell(record: Record, column: str | None) -> str | None:
 
 
 def require_column(flag: str, column: str, columns: Collection[str]) -> None:
-    """columns: those that there are, by their names in the store. Raises InputError."""
+    """Raises InputError unless the column exists. columns: by their names in the store."""
     if not {column, _safe(column)} & set(columns):
         raise InputError(
             f"{flag}: no item has a column '{column}'; there are {', '.join(columns) or 'none'}"

@@ -1,7 +1,7 @@
-"""Pure NumPy measures: ranks of right answers → recall, MRR, AP, nDCG; labels → precision, F1.
+"""Metrics in NumPy: recall, MRR, AP and nDCG from ranks; precision, recall and F1 from labels.
 
-Ties count against the encoder: of candidates with equal similarity the worst comes first, so that
-a constant vector never looks good. Means, medians and intervals are made of per-query values.
+Ties count against the encoder: of candidates with equal similarity the least relevant comes first,
+so that constant vectors never score well. All metrics are per query or per class.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from mmsearch.records import Floats, Ids
 
 Doubles: TypeAlias = NDArray[np.float64]
 
-# Up to so many right answers a query, counting nearer candidates is quicker than sorting them all.
+# Up to this many relevant candidates, counting nearer ones is faster than sorting all.
 _COUNTED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """Which candidates answer which queries: one entry per right pair.
+    """Relevance judgements: one entry per relevant pair of query and candidate.
 
     query, candidate: int64 (m,), positions, sorted by query; grade: float64 (m,), above 0, higher
-    is better. count: queries; each has at least one answer. Raises InputError if not.
+    is better. count: of queries; each has at least one entry. Raises InputError if not.
     """
 
     query: Ids
@@ -34,17 +34,19 @@ class Judgements:
 
     def __post_init__(self) -> None:
         if not len(self.query) == len(self.candidate) == len(self.grade):
-            raise InputError("judgements need as many candidates and grades as queries")
+            raise InputError("judgements need equally many queries, candidates and grades")
         if not (np.isfinite(self.grade) & (self.grade > 0)).all():
-            raise InputError("a grade must be a number above 0; leave out what does not answer")
+            raise InputError("a grade must be a number above 0; leave out irrelevant candidates")
         if (np.diff(self.query) < 0).any():
             raise InputError("judgements must be sorted by query")
         answers = np.bincount(self.query, minlength=self.count)
         if len(answers) != self.count or not answers.all():
-            raise InputError(f"each of the {self.count} queries needs at least one right answer")
+            raise InputError(
+                f"each of the {self.count} queries needs at least one relevant candidate"
+            )
 
     def part(self, start: int, stop: int) -> "Judgements":
-        """The judgements of queries start to stop, counted from 0 again."""
+        """Returns the judgements of queries start to stop, renumbered from 0."""
         first, last = np.searchsorted(self.query, [start, stop])
         return Judgements(
             self.query[first:last] - start,
@@ -56,7 +58,7 @@ class Judgements:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Where the right answers came, per query best first.
+    """The ranks of the relevant candidates, per query in ascending order.
 
     query, rank: int64 (m,), sorted by query, then rank; ranks start at 1. grade: float64 (m,).
     """
@@ -67,30 +69,30 @@ class Ranking:
     count: int
 
     def first_ranks(self) -> Ids:
-        """int64 (count,): the rank of each query's first right answer."""
+        """Returns the rank of each query's first relevant candidate, int64 (count,)."""
         starts = np.searchsorted(self.query, np.arange(self.count))
         return self.rank[starts]
 
     def recall_at(self, k: int) -> Doubles:
-        """float64 (count,): 1 where a right answer is among the first k, else 0."""
+        """Returns 1 where a relevant candidate is among the first k, else 0: float64 (count,)."""
         return (self.first_ranks() <= k).astype(np.float64)
 
     def coverage_at(self, k: int) -> Doubles:
-        """float64 (count,): the share of the right answers that could be in the first k and are."""
+        """Returns the relevant among the first k over the most possible, float64 (count,)."""
         found = self._sum((self.rank <= k).astype(np.float64))
         return found / np.minimum(self._sum(np.ones(len(self.query))), k)
 
     def reciprocal_ranks(self) -> Doubles:
-        """float64 (count,): 1 / rank of the first right answer."""
+        """Returns 1 / rank of the first relevant candidate, float64 (count,)."""
         return 1.0 / self.first_ranks()
 
     def average_precisions(self) -> Doubles:
-        """float64 (count,): the precision at each right answer, averaged over all of them."""
+        """Returns the average precision, float64 (count,): the mean precision at relevant ranks."""
         precision = (self._place() + 1) / self.rank
         return self._sum(precision) / self._sum(np.ones(len(self.query)))
 
     def ndcg_at(self, k: int) -> Doubles:
-        """float64 (count,): gain = grade, discount = 1 / log2(rank + 1), over the best order's."""
+        """Returns nDCG at k, float64 (count,), with gain = grade, discount = 1 / log2(rank + 1)."""
         gain = self._sum(np.where(self.rank <= k, self.grade / np.log2(self.rank + 1), 0.0))
         ideal = self.grade[np.lexsort((-self.grade, self.query))]
         place = self._place()
@@ -98,7 +100,7 @@ class Ranking:
         return gain / best
 
     def _place(self) -> Ids:
-        """int64 (m,): 0 for a query's first entry, 1 for its second, …"""
+        """Returns each entry's position within its query, int64 (m,), from 0."""
         starts = np.searchsorted(self.query, np.arange(self.count))
         return np.arange(len(self.query)) - starts[self.query]
 
@@ -107,12 +109,15 @@ class Ranking:
 
 
 def rank_answers(similarities: Floats, judgements: Judgements) -> Ranking:
-    """similarities: float32 (count, n), higher is nearer; -inf takes a candidate out.
+    """Ranks the relevant candidates of each query.
 
-    Raises InputError where a similarity is NaN.
+    similarities: float32 (count, n), higher is nearer; -inf excludes a candidate. Raises InputError
+    where a similarity is NaN.
     """
     if np.isnan(similarities).any():
-        raise InputError("similarities hold NaN; the encoder gave a vector that is not finite")
+        raise InputError(
+            "similarities contain NaN; the encoder returned a vector that is not finite"
+        )
     bounds = np.searchsorted(judgements.query, np.arange(judgements.count + 1))
     ranks, grades = np.empty(len(judgements.query), np.int64), np.empty(len(judgements.query))
     for query in range(judgements.count):
@@ -125,21 +130,21 @@ def rank_answers(similarities: Floats, judgements: Judgements) -> Ranking:
 
 
 def _ranks(similarities: Floats, right: Floats) -> Ids:
-    """similarities: (n,), all candidates. right: (m,), the right ones, descending → int64 (m,)."""
+    """Ranks relevant similarities, (m,), descending, among all, (n,): int64 (m,)."""
     right_at_least = np.searchsorted(-right, -right, side="right")
     ranks: Ids = _at_least(similarities, right) - right_at_least + np.arange(1, len(right) + 1)
     return ranks
 
 
 def _at_least(similarities: Floats, right: Floats) -> Ids:
-    """int64 (m,): how many of the candidates are at least as near as each right one."""
+    """Counts the candidates that are at least as near as each relevant one, int64 (m,)."""
     if len(right) <= _COUNTED:
         return np.array([np.count_nonzero(similarities >= each) for each in right], np.int64)
     return len(similarities) - np.searchsorted(np.sort(similarities), right, side="left")
 
 
 def join_rankings(parts: list[Ranking]) -> Ranking:
-    """Rankings of consecutive blocks of queries as one."""
+    """Joins the rankings of consecutive blocks of queries."""
     offsets = np.cumsum([0, *(part.count for part in parts)])
     return Ranking(
         np.concatenate([part.query + offset for part, offset in zip(parts, offsets, strict=False)]),
@@ -151,42 +156,45 @@ def join_rankings(parts: list[Ranking]) -> Ranking:
 
 @dataclass(frozen=True, slots=True)
 class ClassCounts:
-    """float64 (…, c) each: images of a class, those taken for it, and those rightly so."""
+    """Counts per class, float64 (…, c): true members, predicted ones, and correct predictions."""
 
     actual: Doubles
     predicted: Doubles
     correct: Doubles
 
     def precision(self) -> Doubles:
-        """float64 (…, c); 0 for a class that nothing was taken for."""
+        """Returns precision, float64 (…, c); 0 for a class that was never predicted."""
         return _ratio(self.correct, self.predicted)
 
     def recall(self) -> Doubles:
-        """float64 (…, c); 0 for a class without images."""
+        """Returns recall, float64 (…, c); 0 for a class without members."""
         return _ratio(self.correct, self.actual)
 
     def f1(self) -> Doubles:
-        """float64 (…, c): the harmonic mean of precision and recall."""
+        """Returns F1, float64 (…, c): the harmonic mean of precision and recall."""
         return _ratio(2 * self.correct, self.actual + self.predicted)
 
     def accuracy(self) -> Doubles:
-        """float64 (…): the share of all that was right."""
+        """Returns accuracy, float64 (…)."""
         return _ratio(self.correct.sum(-1), self.actual.sum(-1))
 
     def macro(self, scores: Doubles) -> Doubles:
-        """scores: (…, c) → (…): the plain mean over the classes that occur or were predicted."""
+        """Averages scores, (…, c) → (…), over the classes that occur or were predicted."""
         present = (self.actual + self.predicted) > 0
         return _ratio((scores * present).sum(-1), present.sum(-1).astype(np.float64))
 
     def weighted(self, scores: Doubles) -> Doubles:
-        """scores: (…, c) → (…): the mean over classes, each as often as it occurs."""
+        """Averages scores, (…, c) → (…), weighted by the members of each class."""
         return _ratio((scores * self.actual).sum(-1), self.actual.sum(-1))
 
 
 def class_counts(
     actual: Ids, predicted: Ids, classes: int, weights: Doubles | None = None
 ) -> ClassCounts:
-    """actual, predicted: int64 (n,), below `classes`; weights: float64 (n,), 1 each if None."""
+    """Counts members and predictions per class.
+
+    actual, predicted: int64 (n,), below `classes`; weights: float64 (n,), 1 each if None.
+    """
     shares = np.ones(len(actual)) if weights is None else weights
     return ClassCounts(
         _tally(actual, shares, classes),
@@ -196,13 +204,13 @@ def class_counts(
 
 
 def confusion_matrix(actual: Ids, predicted: Ids, classes: int) -> Ids:
-    """int64 (c, c): row = the true class, column = what it was taken for."""
+    """Returns the confusion matrix, int64 (c, c): row = true class, column = predicted class."""
     cells = np.bincount(actual * classes + predicted, minlength=classes * classes)
     return cells.reshape(classes, classes)
 
 
 def _tally(positions: Ids, values: Doubles, count: int) -> Doubles:
-    """positions: int64 (m,), below count; values: float64 (m,) → float64 (count,), their sums."""
+    """Sums values, float64 (m,), by position, int64 (m,), below count: float64 (count,)."""
     return np.bincount(positions, values, count).astype(np.float64, copy=False)
 
 

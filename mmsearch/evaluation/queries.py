@@ -1,6 +1,6 @@
-"""A file of queries, each with the keys of the items that answer it, and how well they do.
+"""Reads files of queries with the keys of their relevant items and optional grades.
 
-JSONL, CSV or any other table: `text` or `image`, `relevant`, optionally `grades`.
+JSONL, CSV or any other table with the columns `text` or `image`, `relevant`, optionally `grades`.
 """
 
 from collections import Counter
@@ -21,7 +21,10 @@ _EXAMPLE = '{"text": "red shoes", "relevant": ["shop/17", "shop/23"]}'
 
 @dataclass(frozen=True, slots=True)
 class LabelledQuery:
-    """image or text: a position in the pools, the other is NONE. grades: by item position."""
+    """A query with its relevant items.
+
+    image or text: a position in the pools, the other is NONE. grades: by item position.
+    """
 
     image: int
     text: int
@@ -29,9 +32,9 @@ class LabelledQuery:
 
 
 def read_queries(path: Path, items: Sequence[LabelledItem], pool: Pool) -> list[LabelledQuery]:
-    """Adds what is asked for to the pool. Raises InputError that lists the faulty rows."""
+    """Reads queries and adds them to the pool. Raises InputError that lists the faulty rows."""
     if not path.is_file():
-        raise InputError(f"--queries: there is no file {printable_path(path)}")
+        raise InputError(f"--queries: no such file: {printable_path(path)}")
     positions = _positions(items)
     queries: list[LabelledQuery] = []
     faults: list[str] = []
@@ -79,7 +82,7 @@ def _word(row: Row, column: str) -> str | None:
 
 
 def _grades(relevant: object, grades: object) -> dict[str, float]:
-    """relevant: keys as a list, as 'a; b', or with their grades as an object."""
+    """Reads grades by key. relevant: keys as a list, as 'a; b', or an object with their grades."""
     if isinstance(relevant, Mapping):
         keys, values = list(map(str, relevant)), list(relevant.values())
     else:
@@ -115,7 +118,7 @@ def _number(value: object) -> float:
 
 
 def _positions(items: Sequence[LabelledItem]) -> dict[str, int]:
-    """By full key, and by the key without its source's name where that names one item only."""
+    """Returns positions by key, and by unique keys without their source's name."""
     short = Counter(item.key.partition("/")[2] for item in items)
     positions = {item.key: position for position, item in enumerate(items)}
     for position, item in enumerate(items):

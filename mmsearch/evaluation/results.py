@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain types: one tree from the numbers to tables and the page."""
+"""The results of an evaluation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ DirectionName: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A measured value and its bootstrap 95% interval. draws: float64 (r,), the resampled values.
+    """A value with its bootstrap 95% confidence interval.
 
-    Estimates over equally many queries are resampled alike, so that their draws can be paired.
+    draws: float64 (r,), the resampled values; paired between estimates over the same queries.
     """
 
     value: float
@@ -36,7 +36,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An image or a text as the page shows it. uri: the image's file, '' for a text."""
+    """An image or text for the report. uri: the path of the image, '' for a text."""
 
     title: str
     uri: str = ""
@@ -44,7 +44,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class HardQuery:
-    """A query whose right answer came late: at `rank`, after what was found first."""
+    """A query with a late first relevant candidate, `expected` at `rank`, and what was `found`."""
 
     query: Example
     rank: int
@@ -54,10 +54,11 @@ class HardQuery:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalScores:
-    """One direction. metrics: by name. curve: recall at each of `ks`.
+    """The retrieval results of one direction.
 
-    first_ranks: int64 (queries,), the rank of each query's first right answer. same: what this
-    model finds for the first model's hardest queries; empty for the first.
+    metrics: by name. curve: recall at each of `ks`. first_ranks: int64 (queries,), the rank of each
+    query's first relevant candidate. same: this model's results for the first model's hardest
+    queries; empty for the first.
     """
 
     direction: DirectionName
@@ -72,13 +73,13 @@ class RetrievalScores:
 
     @property
     def title(self) -> str:
-        """'text → image'."""
+        """The direction for display, as 'text → image'."""
         return self.direction.replace("-to-", " → ")
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class of a zero-shot classification. title: the words in the prompts."""
+    """The results of one class. title: its name in prompts."""
 
     name: str
     title: str
@@ -92,7 +93,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationScores:
-    """Images named by the nearest class prompt. confusion: int64 (c, c), row = true class."""
+    """The results of zero-shot classification. confusion: int64 (c, c), row = true class."""
 
     images: int
     templates: Sequence[str]
@@ -103,7 +104,7 @@ class ClassificationScores:
     pictures = renamed_attribute("pictures", "images")
 
     def confused(self, most: int) -> list[tuple[str, str, int]]:
-        """At most so many of: a class, what its images are taken for, how often; worst first."""
+        """Returns the `most` frequent confusions: true class, predicted class, count."""
         off = self.confusion.copy()
         np.fill_diagonal(off, 0)
         worst = np.argsort(-off, axis=None, kind="stable")[:most]
@@ -114,7 +115,7 @@ class ClassificationScores:
 
 @dataclass(frozen=True, slots=True)
 class ModelScores:
-    """All that one model reached by exact search. seconds: encoding, loading left out."""
+    """The results of one model by exact search. seconds: of encoding, without loading."""
 
     model: str
     space: SpaceId
@@ -126,7 +127,10 @@ class ModelScores:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A metric of `model` minus the baseline's, paired by query. part: direction or 'zero-shot'."""
+    """A metric of `model` minus the baseline's, paired by query.
+
+    part: a direction, or 'zero-shot'.
+    """
 
     model: str
     part: str
@@ -139,10 +143,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class IndexScores:
-    """What a store's live index loses against an exact search of the same vectors.
+    """The recall of a store's live index against exact search of the same vectors.
 
-    recall_at_10: the share of the ten exactly nearest that the index returns. exact, live: recall
-    of the labelled answers within the first ten; None where no right answer is in the store.
+    recall_at_10: the share of the ten nearest that the index returns. exact, live: recall of the
+    labelled items within the first ten; None where none is in the store.
     """
 
     query: Modality
@@ -158,7 +162,10 @@ class IndexScores:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """models[0] is the baseline of the differences. images, texts: distinct ones."""
+    """The results of all models.
+
+    models[0] is the baseline of the differences. images, texts: distinct ones.
+    """
 
     sources: Sequence[str]
     items: int
@@ -174,6 +181,6 @@ class Evaluation:
 
 
 def metric_text(metric: str, value: float, *, signed: bool = False) -> str:
-    """Shares have three digits, ranks one; signed: for differences."""
+    """Formats a metric: shares with three digits, ranks with one. signed: for differences."""
     sign = "+" if signed else ""
     return f"{value:{sign},.1f}" if metric.endswith("rank") else f"{value:{sign}.3f}"

@@ -1,4 +1,4 @@
-"""The whole of an evaluation: read the labels, let every model embed them once, score, compare.
+"""Runs an evaluation: reads the labels, embeds them with every model, scores and compares.
 
 All models answer the same queries over the same candidates, so that they can be paired.
 """
@@ -35,21 +35,21 @@ from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, SpaceId, printable_path
 from mmsearch.sources import Source
 
-# A model's name and space → how it makes products, over any means.
+# (model, space) → its fusion, with any means.
 Fuse: TypeAlias = Callable[[str, SpaceId], Fusion]
 
 
 def plain_fusion(model: str, space: SpaceId) -> Fusion:
-    """Image and text count equally, as with a model that brings no fusion of its own."""
+    """Returns late fusion with equal weights, for models without a fusion of their own."""
     return late_base(space.dim, 0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
-    """queries: a file of them, instead of the catalog's own pairs.
+    """What is evaluated.
 
-    classes, group: columns; the classes stand for groups where no group is named. class_names:
-    all classes to choose from, where the catalog does not have images of each.
+    queries: a file of queries, instead of the set's own pairs. classes, group: columns; classes
+    serve as groups where no group is named. class_names: all classes, if some have no images.
     """
 
     queries: Path | None = None
@@ -71,10 +71,11 @@ def evaluate(
     store: LiveStore | None = None,
     fuse: Fuse = plain_fusion,
 ) -> Evaluation:
-    """models: names for `load`; the others are compared with the first. store: to measure too.
-    fuse: how each model makes products.
+    """Evaluates models on labelled sources.
 
-    Raises InputError where the labels leave nothing to measure, SpaceMismatch, MissingModel.
+    models: names for `load`; the others are compared with the first. store: whose index is measured
+    too. fuse: each model's fusion. Raises InputError where there is nothing to measure,
+    SpaceMismatch, MissingModel.
     """
     group = options.group or options.classes
     catalog = read_catalog(sources, classes=options.classes, group=group, progress=progress)
@@ -96,7 +97,7 @@ def evaluate_labelled(
     store: LiveStore | None = None,
     fuse: Fuse = plain_fusion,
 ) -> Evaluation:
-    """As `evaluate`, for a catalog that has been read. sources: what the report calls it."""
+    """Evaluates models on a labelled set, as `evaluate`. sources: their names in the report."""
     grouped = (options.group or options.classes) is not None
     queries = read_queries(options.queries, catalog.items, catalog.pool) if options.queries else []
     classes = (
@@ -107,7 +108,15 @@ def evaluate_labelled(
     _require_work(catalog, queries, classes, grouped=grouped)
     embedded = [
         # The store's index is measured with the first model's vectors.
-        _embed(name, load, catalog.pool, classes, options, progress, None if place else store)
+        _embed(
+            name,
+            load,
+            catalog.pool,
+            classes,
+            options=options,
+            progress=progress,
+            store=None if place else store,
+        )
         for place, name in enumerate(models)
     ]
     broken = {place: reason for each in embedded for place, reason in each.broken.items()}
@@ -120,7 +129,7 @@ def evaluate_labelled(
     classes = classes.without(broken) if classes else None
     _require_something_left(tasks, classes, broken)
     progress.start("scoring", len(models))
-    scores = list(_scores(embedded, tasks, classes, readable, fuse, progress))
+    scores = list(_scores(embedded, tasks, classes, readable, fuse=fuse, progress=progress))
     index = index_scores(store, readable.items, embedded[0], progress) if store else []
     return Evaluation(
         sources=sources,
@@ -142,7 +151,7 @@ def _require_work(
     *,
     grouped: bool,
 ) -> None:
-    """Before any model is loaded: encoding may take hours."""
+    """Raises InputError where there is nothing to measure, before any model is loaded."""
     tasks = (
         tasks_from_queries(catalog.items, queries)
         if queries
@@ -160,6 +169,7 @@ def _embed(
     load: Callable[[str], Encoder],
     pool: Pool,
     classes: ClassTask | None,
+    *,
     options: EvaluationOptions,
     progress: ProgressListener,
     store: LiveStore | None,
@@ -179,13 +189,13 @@ def _embed(
 
 
 def _without_broken(catalog: LabelledSet, broken: Mapping[int, str]) -> LabelledSet:
-    """The items without the images that some model could not take, which become failures."""
+    """Returns the set without the images that some model could not embed, as failures."""
     failures = list(catalog.failures)
     holders: dict[int, str] = {}
     items: list[LabelledItem] = []
     for item in catalog.items:
         holders.setdefault(item.image, item.key)
-        # An item stays in its place even if nothing of it is left: queries name it by position.
+        # An item stays even if nothing is left of it: queries refer to it by position.
         items.append(replace(item, image=NONE) if item.image in broken else item)
     for place, reason in broken.items():
         path = printable_path(catalog.pool.images[place])
@@ -207,6 +217,7 @@ def _scores(
     tasks: Sequence[Task],
     classes: ClassTask | None,
     catalog: LabelledSet,
+    *,
     fuse: Fuse,
     progress: ProgressListener,
 ) -> Iterator[ModelScores]:
@@ -241,23 +252,29 @@ def _differences(scores: Sequence[ModelScores]) -> Iterator[Difference]:
     for other in others:
         for ours, theirs in zip(other.retrieval, base.retrieval, strict=True):
             for name, value in ours.metrics.items():
-                yield difference(other.model, ours.direction, name, value, theirs.metrics[name])
+                yield difference(
+                    other.model, ours.direction, name, ours=value, base=theirs.metrics[name]
+                )
         if other.classification and base.classification:
             for name, value in other.classification.metrics.items():
                 yield difference(
-                    other.model, "zero-shot", name, value, base.classification.metrics[name]
+                    other.model,
+                    "zero-shot",
+                    name,
+                    ours=value,
+                    base=base.classification.metrics[name],
                 )
 
 
 def _notes(scores: Sequence[ModelScores], index: Sequence[IndexScores]) -> list[str]:
     notes = [
-        f"{model.model}: {model.truncated_texts:,} texts were longer than the model reads: cut"
+        f"{model.model}: {model.truncated_texts:,} texts exceeded the context length and were cut"
         for model in scores
         if model.truncated_texts
     ]
     if index and not any(each.labelled_queries for each in index):
         notes.append(
             "none of the labelled items is in the store under its key: the index is measured by "
-            "what is exactly nearest alone"
+            "the exact neighbours that it finds only"
         )
     return notes

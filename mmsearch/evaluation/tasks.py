@@ -1,6 +1,7 @@
-"""Labels become retrieval tasks: per direction the queries, the candidates, and which are right.
+"""Builds retrieval tasks from labels: queries, candidates and relevance for each direction.
 
-An item's product is its image and its text together. What a query is part of is no answer to it.
+An item's product is its image and its text together. A product that contains the query is not
+relevant to it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ from mmsearch.records import Ids, Modality, Target
 
 Flags: TypeAlias = NDArray[np.bool_]
 
-# A group of g items makes g² right pairs; past this many in all, queries are thinned out evenly.
+# A group of g items has g² relevant pairs; beyond this many in all, queries are sampled evenly.
 MOST_PAIRS = 10_000_000
 _BOTH: tuple[tuple[Modality, Modality], ...] = (
     ("text", "image"),
@@ -53,7 +54,7 @@ class Products:
 
     @classmethod
     def of(cls, items: Iterable[LabelledItem]) -> "Products":
-        """None at all where no item has both: there is nothing to put together."""
+        """Returns the products of items; none if no item has both modalities."""
         pairs = sorted({(item.image, item.text) for item in items} - {(NONE, NONE)})
         if not any(NONE not in pair for pair in pairs):
             pairs = []
@@ -61,7 +62,7 @@ class Products:
         return cls(columns[:, 0], columns[:, 1])
 
     def parts(self, target: Target) -> Ids:
-        """int64 (p,): what of this kind each product holds."""
+        """Returns the part of each product that is of this kind, int64 (p,)."""
         if target == "product":
             return np.arange(len(self.images))
         return self.images if target == "image" else self.texts
@@ -69,10 +70,11 @@ class Products:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """queries int64 (q,), candidates int64 (n,): positions in their pools, or of products.
+    """A retrieval task.
 
-    left_out: int64 (m, 2), row of queries and of candidates, ascending: the query itself and the
-    products that hold it are no answers, unless they are labelled so.
+    queries int64 (q,), candidates int64 (n,): positions in their pools, or of products. left_out:
+    int64 (m, 2), row of queries and of candidates, ascending: the query itself and the products
+    that contain it are excluded, unless they are labelled as relevant.
     """
 
     query: Target
@@ -84,12 +86,13 @@ class Task:
 
     @property
     def direction(self) -> DirectionName:
+        """The name of the direction, as 'text-to-image'."""
         return _NAMES[self.query, self.candidate]
 
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Right pairs of pool positions: int64 (m,) twice, and float64 (m,) grades."""
+    """Relevant pairs of pool positions, int64 (m,), with grades, float64 (m,)."""
 
     query: Ids
     candidate: Ids
@@ -97,8 +100,9 @@ class _Pairs:
 
 
 def tasks_from_pairs(items: Sequence[LabelledItem], *, grouped: bool) -> list[Task]:
-    """Each item's text and image answer each other; with groups, so do those of a group, and
-    products are asked for as well.
+    """Builds tasks in which each item's text and image are relevant to each other.
+
+    grouped: also tasks in which the items of a group are relevant to each other, with products.
     """
     both = [item for item in items if NONE not in (item.image, item.text)]
     texts = np.array([item.text for item in both], dtype=np.int64)
@@ -117,15 +121,15 @@ def tasks_from_pairs(items: Sequence[LabelledItem], *, grouped: bool) -> list[Ta
 def tasks_from_queries(
     items: Sequence[LabelledItem], queries: Sequence[LabelledQuery]
 ) -> list[Task]:
-    """Every query against images, texts and products of the items that answer it."""
+    """Builds tasks from labelled queries over images, texts and products."""
     pools = _Pools(items)
     ways: tuple[tuple[Modality, Target], ...] = (*_BOTH, ("text", "product"), ("image", "product"))
-    tasks = (_task(*way, _query_pairs(items, queries, *way, pools), pools) for way in ways)
+    tasks = (_task(*way, _query_pairs(items, queries, *way, pools=pools), pools) for way in ways)
     return [task for task in tasks if task is not None]
 
 
 class _Pools:
-    """Where an item's image, text and product stand."""
+    """The positions of each item's image, text and product."""
 
     def __init__(self, items: Sequence[LabelledItem]) -> None:
         self.products = Products.of(items)
@@ -141,18 +145,18 @@ class _Pools:
         return self._places[target][item]
 
     def candidates(self, target: Target) -> Ids:
-        """int64 (n,), ascending, distinct."""
+        """Returns all candidates of a target, int64 (n,), ascending, distinct."""
         return np.array(sorted(set(self._places[target]) - {NONE}), dtype=np.int64)
 
     def holds(self, query: Target, candidate: Target, queries: Ids, answers: Ids) -> Flags:
-        """Bool (m,): whether each answer is the query, or a product of which it is a part."""
+        """Returns whether each answer is or contains the query, bool (m,)."""
         if query != candidate and candidate != "product":
             return np.zeros(len(queries), np.bool_)
         parts = self.products.parts(query)[answers] if candidate == "product" else answers
         return np.equal(parts, queries)
 
     def holders(self, query: Target, candidate: Target, queries: Ids, candidates: Ids) -> Ids:
-        """int64 (m, 2), ascending: rows of queries and of the candidates that hold them."""
+        """Returns rows of queries and candidates that contain them, int64 (m, 2), ascending."""
         if query != candidate and candidate != "product":
             return np.zeros((0, 2), np.int64)
         parts = self.products.parts(query)[candidates] if candidate == "product" else candidates
@@ -169,13 +173,14 @@ def _query_pairs(
     queries: Sequence[LabelledQuery],
     query: Modality,
     candidate: Target,
+    *,
     pools: _Pools,
 ) -> _Pairs:
-    asked = _position_of(query)
+    position = _position_of(query)
     rows = [
-        (asked(labelled), pools.of_item(candidate, item), grade)
+        (position(labelled), pools.of_item(candidate, item), grade)
         for labelled in queries
-        if asked(labelled) != NONE
+        if position(labelled) != NONE
         for item, grade in labelled.grades.items()
         if pools.of_item(candidate, item) != NONE
     ]
@@ -202,7 +207,7 @@ def _group_pairs(
 
 
 def _members(items: Sequence[LabelledItem], target: Target, pools: _Pools) -> dict[str, Ids]:
-    """Each group's positions, int64 (g,), ascending, distinct."""
+    """Returns each group's positions, int64 (g,), ascending, distinct."""
     members: dict[str, set[int]] = {}
     for place, item in enumerate(items):
         position = pools.of_item(target, place)
@@ -212,13 +217,13 @@ def _members(items: Sequence[LabelledItem], target: Target, pools: _Pools) -> di
 
 
 def _task(query: Target, candidate: Target, pairs: _Pairs, pools: _Pools) -> Task | None:
-    """None if there is nothing to ask."""
+    """Builds a task; returns None without relevant pairs."""
     if not len(pairs.query):
         return None
     candidates = pools.candidates(candidate)
     queries, query_at = np.unique(pairs.query, return_inverse=True)
     answer_at = np.searchsorted(candidates, pairs.candidate)
-    # Doubles share positions: each pair counts once, with its best grade.
+    # Duplicates share positions: each pair counts once, with its best grade.
     order = np.lexsort((-pairs.grade, answer_at, query_at))
     first = np.ones(len(order), dtype=bool)
     cells = (query_at * len(candidates) + answer_at)[order]

@@ -1,6 +1,6 @@
-"""Images are named by the nearest class: a class is the mean of its prompts' vectors.
+"""Zero-shot classification: each image gets the class whose prompts are nearest on average.
 
-No image of the class is needed; its name, put into a few sentences, stands for it.
+No image of a class is needed, only its name in a few prompt templates.
 """
 
 import re
@@ -37,9 +37,10 @@ _SEPARATORS = re.compile(r"[-_\s]+")
 
 @dataclass(frozen=True, slots=True)
 class ClassTask:
-    """names: the classes as labelled; titles: as they stand in prompts.
+    """A classification task.
 
-    images int64 (n,): positions in the pool; actual int64 (n,): positions in names.
+    names: the classes as labelled; titles: their names in prompts. images: int64 (n,), positions in
+    the pool; actual: int64 (n,), positions in names.
     """
 
     names: Sequence[str]
@@ -50,11 +51,11 @@ class ClassTask:
 
     @property
     def prompts(self) -> list[str]:
-        """Class by class, each in every template."""
+        """The prompts, class by class, each in every template."""
         return [t.replace("{}", title) for title in self.titles for t in self.templates]
 
     def without(self, broken: Collection[int]) -> "ClassTask":
-        """The same classes with fewer images."""
+        """Returns the task without some images."""
         kept = ~np.isin(self.images, list(broken))
         return replace(self, images=self.images[kept], actual=self.actual[kept])
 
@@ -62,15 +63,15 @@ class ClassTask:
 def class_task(
     items: Iterable[LabelledItem], templates: Sequence[str], class_names: Sequence[str] = ()
 ) -> ClassTask:
-    """class_names: all there are; where empty, those that images have.
+    """Builds a task from labelled items.
 
-    Raises InputError without two classes, for a class that is not among those named, or for a
-    template without a place for the name.
+    class_names: all classes; default: those of the images. Raises InputError for fewer than two
+    classes, for a class that is not among class_names, or for an invalid template.
     """
     for template in templates:
         if template.count("{}") != 1:
             raise InputError(
-                f"a template needs one {{}} where the class's name goes, got '{template}'"
+                f"a template needs one {{}} for the name of the class, got '{template}'"
             )
     labels: dict[int, str] = {}
     for item in items:
@@ -98,13 +99,13 @@ def class_task(
 
 
 def class_title(name: str) -> str:
-    """'fruit/Golden-Delicious' is called 'Golden Delicious'."""
+    """Returns a class's name in prompts: 'fruit/Golden-Delicious' → 'Golden Delicious'."""
     last = name.rstrip("/").rpartition("/")[2]
     return _SEPARATORS.sub(" ", last).strip() or name
 
 
 def classify(task: ClassTask, images: Floats, prompts: Floats) -> ClassificationScores:
-    """Images float32 (n, dim), prompts float32 (c * templates, dim): unit rows, by the task."""
+    """Scores a task. images float32 (n, dim), prompts float32 (c * templates, dim): unit rows."""
     classes = len(task.names)
     ranks, predicted = _nearest(task.actual, images, _class_vectors(task, prompts))
     counts = class_counts(task.actual, predicted, classes)
@@ -129,18 +130,18 @@ def classify(task: ClassTask, images: Floats, prompts: Floats) -> Classification
 
 
 def predict(task: ClassTask, images: Floats, prompts: Floats) -> Ids:
-    """int64 (n,): the nearest class of each image; arguments as in `classify`."""
+    """Returns the nearest class of each image, int64 (n,); arguments as in `classify`."""
     return _nearest(task.actual, images, _class_vectors(task, prompts))[1]
 
 
 def _class_vectors(task: ClassTask, prompts: Floats) -> Floats:
-    """float32 (c, dim), unit rows: the mean of each class's prompts."""
+    """Returns the mean of each class's prompts, float32 (c, dim), unit rows."""
     means = prompts.reshape(len(task.names), len(task.templates), -1).mean(axis=1)
     return unit(means.astype(np.float32))
 
 
 def _nearest(actual: Ids, images: Floats, classes: Floats) -> tuple[Ids, Ids]:
-    """int64 (n,) each: the rank of the true class, and the nearest class."""
+    """Returns the rank of the true class, and the nearest class, int64 (n,) each."""
     rows = max(1, _BLOCK // len(classes))
     ranks, predicted = np.empty(len(images), np.int64), np.empty(len(images), np.int64)
     for part in blocks(len(images), rows):

@@ -1,6 +1,6 @@
-"""A new space is built in a folder of its own: vectors, rows, indexes; then it goes live.
+"""Builds a new space in its own folder (vectors, rows, indexes) and makes it live.
 
-What an interrupted run left there is used if it was for the very same space.
+What an interrupted run left there is reused if it was for the same space.
 """
 
 import json
@@ -39,16 +39,17 @@ if TYPE_CHECKING:
 
 _BUILD = "build"
 _JOURNAL = "space.json"
-# Above this share of images that cannot be read, a drive is not mounted rather than files bad.
+# Above this share of unreadable images, a drive is probably not mounted.
 _MOST_UNREADABLE = 0.05
 
 
 def replace_space(
     catalog: Catalog, store: Store, encoder: "Encoder", progress: ProgressListener, *, force: bool
 ) -> tuple[int, tuple[Failure, ...]]:
-    """Under the live space's write lock: items that were embedded before, and what failed now.
+    """Builds a space and makes it live; returns the number of resumed items, and the failures.
 
-    Raises InputError, CorruptIndex; the live space is then as it was.
+    Call it under the live space's write lock. Raises InputError, CorruptIndex; the live space is
+    then unchanged.
     """
     from mmsearch.encoders.devices import choose_device
 
@@ -87,7 +88,7 @@ def replace_space(
 
 
 def _begin(root: Path, space: SpaceId, progress: ProgressListener) -> str:
-    """The folder to build in: the one that an interrupted run for this very space left, or new."""
+    """Returns the folder of an interrupted run for the same space, or a new one."""
     kept = read_spaces(root)
     for number in space_numbers(root):
         name = space_name(number)
@@ -95,7 +96,7 @@ def _begin(root: Path, space: SpaceId, progress: ProgressListener) -> str:
             continue
         with suppress(FileNotFoundError):
             if json.loads((root / name / _BUILD / _JOURNAL).read_text("utf-8")) == asdict(space):
-                progress.note("going on with an interrupted promotion of this model")
+                progress.note("resuming an interrupted promotion to this model")
                 return name
         shutil.rmtree(root / name)
     name = space_name(max(space_numbers(root), default=0) + 1)
@@ -105,7 +106,7 @@ def _begin(root: Path, space: SpaceId, progress: ProgressListener) -> str:
 
 
 def _embedded(build: Path) -> int:
-    """Items that an interrupted run left embedded."""
+    """Counts the items that an interrupted run has embedded."""
     files = (pa.ipc.open_file(pa.memory_map(str(path))) for path in build.glob("*.arrow"))
     return sum(file.read_all().column("reason").null_count for file in files)
 
@@ -125,7 +126,7 @@ def _failures(store: Store, vectors: pa.Table) -> tuple[Failure, ...]:
 
 
 def _ledger(store: Store, failures: Sequence[Failure], when: datetime) -> list[dict[str, object]]:
-    """As `index` writes them, without the file's state: `index` reads the file again."""
+    """Returns ledger rows without facts about the files, so that `index` reads those again."""
     return [
         {
             "key": failure.key,

@@ -1,4 +1,4 @@
-"""An evaluation as one self-contained HTML page: numbers with intervals, plots, hardest queries."""
+"""An evaluation as a self-contained HTML page: numbers with intervals, plots, hardest queries."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from mmsearch.report.plots import (
 )
 from mmsearch.text import one_line
 
-# A difference is called one below this; the page says that many metrics are looked at.
+# The significance level; the page notes that many metrics are compared.
 LEVEL = 0.05
 _HARD_QUERIES = 8
 _WEAKEST_CLASSES = 15
@@ -39,7 +39,7 @@ _PAGE_BYTES = 12 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """low, high: the interval as text and, in percent of the bar, as places; None for ranks."""
+    """A value with its interval, as text and as positions in percent of a bar; None for ranks."""
 
     value: str
     low: str
@@ -64,7 +64,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """An example with its image, where it has one that still opens."""
+    """An example with its image, if that can still be read."""
 
     title: str
     image: InlineImage | None
@@ -81,7 +81,7 @@ class _Hard:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """One direction. hard: of the model that was asked for."""
+    """The results of one direction. hard: the hardest queries of the chosen model."""
 
     title: str
     queries: int
@@ -110,11 +110,12 @@ class _Index:
 
 
 def write_evaluation(evaluation: Evaluation, path: Path) -> None:
-    """Raises InputError if it cannot be written, MissingDependency without Matplotlib."""
+    """Writes the page atomically. Raises InputError, MissingDependency without Matplotlib."""
     write_page(render_evaluation(evaluation), path, what="report")
 
 
 def render_evaluation(evaluation: Evaluation) -> str:
+    """Renders the page. Raises MissingDependency without Matplotlib."""
     require_matplotlib()
     style = template_file("gallery.css") + template_file("evaluation.css")
     names = [one_line(model.model) for model in evaluation.models]
@@ -138,7 +139,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
 
 
 def _headlines(evaluation: Evaluation) -> Iterator[tuple[str, str, _Cell]]:
-    """part, metric and value of what is looked at first, for the first model."""
+    """Yields part, metric and value of the first model's main results."""
     base = evaluation.models[0]
     for scores in base.retrieval:
         for name, value in scores.metrics.items():
@@ -151,7 +152,7 @@ def _headlines(evaluation: Evaluation) -> Iterator[tuple[str, str, _Cell]]:
 
 
 def sections(evaluation: Evaluation, *, hardest_of: int = 0) -> Iterator[_Section]:
-    """One for each direction, as `measures.html.jinja` shows it. hardest_of: a model's place."""
+    """Yields a section per direction for `measures.html.jinja`. hardest_of: a model's position."""
     shown = evaluation.models[hardest_of]
     images = inline_examples(query for each in shown.retrieval for query in _hardest(each))
     for place, scores in enumerate(shown.retrieval):
@@ -174,7 +175,7 @@ def _hardest(scores: RetrievalScores) -> Sequence[HardQuery]:
 
 
 def inline_examples(queries: Iterable[HardQuery]) -> dict[str, InlineImage | None]:
-    """By uri; each image stands in the page once per place, within a bound together."""
+    """Returns the examples' images by uri, within a bound on their total size."""
     shown = [e.uri for q in queries for e in (q.query, q.expected, *q.found) if e.uri]
     distinct = list(dict.fromkeys(shown))
     share = _PAGE_BYTES * len(distinct) // max(len(shown), 1)
@@ -183,7 +184,7 @@ def inline_examples(queries: Iterable[HardQuery]) -> dict[str, InlineImage | Non
 
 
 def shown_query(query: HardQuery, images: Mapping[str, InlineImage | None]) -> _Hard:
-    """images: as `inline_examples` gave them."""
+    """Prepares a query for the page. images: as `inline_examples` returns them."""
 
     def shown(example: Example) -> _Shown:
         title = one_line(example.title)
@@ -195,7 +196,10 @@ def shown_query(query: HardQuery, images: Mapping[str, InlineImage | None]) -> _
 
 
 def class_panel(evaluation: Evaluation, *, weakest_of: int = 0) -> _Classes | None:
-    """None without classes. weakest_of: the place of the model whose errors are listed."""
+    """Prepares the classification panel, None without one.
+
+    weakest_of: the position of the model whose errors are listed.
+    """
     named = {
         one_line(model.model): model.classification
         for model in evaluation.models
@@ -237,7 +241,7 @@ def _rows(
 
 
 def cell_of(metric: str, value: Estimate) -> _Cell:
-    """A value and its interval as text, and as places on a bar from 0 to 1."""
+    """Formats a value and its interval as text, and as positions on a bar from 0 to 1."""
     value_text, low, high = (
         metric_text(metric, each) for each in (value.value, value.low, value.high)
     )

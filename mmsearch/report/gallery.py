@@ -1,4 +1,4 @@
-"""Hits as one self-contained HTML page: images inside, no request to anywhere, safe to share.
+"""Hits as a self-contained HTML page: with inline images and without requests, safe to share.
 
 Hits become cards, cards become a page through the templates, the page replaces the file at once.
 """
@@ -21,17 +21,17 @@ _MOST_CHIPS = 3
 _CHIP_CHARACTERS = 28
 _TEXT_CHARACTERS = 4_000
 _VALUE_CHARACTERS = 400
-# A filter box helps where the hits do not fit on a screen or two.
+# The number of hits from which the page has a filter box.
 _FILTER_FROM_HITS = 24
-# What every row carries for the machine; the path is shown by itself.
+# Columns that are not shown as metadata; the path is shown separately.
 _NOT_METADATA = {*TITLE_COLUMNS, "text", "key", "uri"}
-# Facts about the file: worth a line when the hit is opened, not a chip on every card.
+# Facts about the file: shown in the details of a hit, not on its card.
 _FILE_FACTS = {"source", "format", "width", "height"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Card:
-    """A hit as the template shows it. share: similarity over the best one's, in percent."""
+    """A hit for the template. share: its similarity in percent of the best one's."""
 
     rank: int
     title: str
@@ -56,7 +56,7 @@ def write_gallery(
     query_image: Path | None,
     details: Mapping[str, str],
 ) -> None:
-    """Writes the page to `path`, whole or not at all. Raises InputError if it cannot.
+    """Writes the page to `path` atomically. Raises InputError.
 
     details: what the reader should know about the search, by name, as 'model': 'builtin'.
     """
@@ -74,7 +74,7 @@ def render_gallery(
     query_image: Path | None,
     details: Mapping[str, str],
 ) -> str:
-    """The page as text; images that do not open any more are left out, their hits are not."""
+    """Renders the page; hits whose image can no longer be read are shown without it."""
     style, script = template_file("gallery.css"), template_file("gallery.js")
     return (
         page_environment()
@@ -129,13 +129,13 @@ def _card(hit: Hit, image: InlineImage | None, best: float) -> _Card:
 
 
 def _is_said(hit: Hit, value: Scalar) -> bool:
-    """Whether the value is the row's id or the image's path, or stands above as the title."""
+    """Whether the value is the row's id, the image's path or the title."""
     said = value_text(value)
     return said in (hit.key.rpartition("/")[2], title_of(hit)) or hit.uri.endswith(f"/{said}")
 
 
 def _chip(name: str, value: Scalar) -> str:
-    """Words speak for themselves, numbers and dates need their name; '' if too long or empty."""
+    """Formats a value for a card, numbers and dates with their name; '' if empty or too long."""
     if isinstance(value, bool):
         shown = name if value else ""
     elif isinstance(value, str):
@@ -150,7 +150,7 @@ def _shown(value: Scalar) -> str:
 
 
 def _excerpt(text: str) -> str:
-    """The beginning of a document; without the heading, which stands below it as the title."""
+    """Returns the beginning of a document without its heading, which is shown as the title."""
     heading, _, rest = text.partition("\n")
     return _cut(rest.strip() if heading.startswith("#") and rest.strip() else text, 420)
 

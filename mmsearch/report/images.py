@@ -1,4 +1,4 @@
-"""Images as they stand inside a page: small WebP files in data URIs, within a bound of bytes."""
+"""Inline images for pages: small WebP files in data URIs, within a bound on their size."""
 
 import base64
 import io
@@ -16,22 +16,24 @@ from mmsearch.errors import InputError
 from mmsearch.media import decode, thumbnail
 from mmsearch.records import Pixels
 
-# Base64 makes four characters of three bytes; a page of this many opens in about a second.
+# Bytes of WebP per page, 4/3 of that in Base64; such a page opens in about a second.
 _PAGE_BYTES = 18 * 2**20
-# The longer edge in pixels while there are at most this many images.
+# The longer edge in pixels for up to this many images.
 _EDGES = ((100, 640), (300, 448))
 _SMALL_EDGE = 320
 _SMALLEST_EDGE = 64
-# A frame counts as plain where this share of its pixels is within so many levels of its median.
+# A frame is plain where this share of its pixels is within this many levels of their median.
 _PLAIN_SHARE = 0.9
 _PLAIN_LEVELS = 14
-# Between 2:3 and 3:2 a square tile shows enough of an image that fills it.
+# From 2:3 to 3:2 an image may fill a square tile, which crops it.
 _NEAR_SQUARE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class InlineImage:
-    """source: a data URI. width, height: pixels. mat: '#rrggbb', continues the image's frame.
+    """An image for a page.
+
+    source: a data URI. width, height: pixels. mat: '#rrggbb', continues the image's frame.
 
     fit: how a square tile shows it. 'inset': a cut-out on a plain ground, with room around it;
     'cover': a photo that may lose a little at its sides; 'contain': a long one, shown whole.
@@ -47,7 +49,7 @@ class InlineImage:
 def inline_images(
     paths: Sequence[Path | None], *, max_bytes: int = _PAGE_BYTES, edge: int | None = None
 ) -> list[InlineImage | None]:
-    """One per path, None where there is none that opens; together within `max_bytes` of WebP.
+    """Returns an inline image per path, None where it cannot be read; at most `max_bytes` in all.
 
     edge: the longer side in pixels; None: the fewer images, the larger.
     """
@@ -59,11 +61,11 @@ def inline_images(
 
 
 def inline_image(path: Path, edge: int, max_bytes: int) -> InlineImage | None:
-    """The image within edge x edge pixels, smaller if `max_bytes` asks for it."""
+    """Returns an image of at most edge x edge pixels and `max_bytes`, None if it cannot be read."""
     try:
         image = decode(path, draft=(edge, edge)).image
     except InputError:
-        # Documents are no images, and files go away: the page shows the hit without one.
+        # A document, or a file that no longer exists: the page shows the hit without an image.
         return None
     while edge >= _SMALLEST_EDGE:
         data = thumbnail(image, edge)
@@ -82,12 +84,12 @@ def _inline(webp: bytes) -> InlineImage:
 
 
 def is_long(size: tuple[int, int]) -> bool:
-    """size: width, height. Whether a square tile would cut off more than a third."""
+    """Whether a square tile would crop more than a third. size: width, height."""
     return max(size) > _NEAR_SQUARE * min(size)
 
 
 def frame_colour(pixels: Pixels) -> tuple[str, bool]:
-    """The median colour of the outermost pixels, and whether nearly all are that colour.
+    """Returns the median colour of the outermost pixels, and whether nearly all have it.
 
     pixels: uint8 (height, width, 3).
     """

@@ -130,7 +130,7 @@ class TableSource:
 
     def _too_long(self, text: str) -> str:
         return (
-            f"its text has {len(text.encode()):,} bytes, the bound is "
+            f"its text has {len(text.encode()):,} bytes, the limit is "
             f"{self._options.max_text_bytes:,}; raise max_text_bytes to read it"
         )
 

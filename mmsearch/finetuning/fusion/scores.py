@@ -162,4 +162,4 @@ def _estimates(rankings: Sequence[Ranking], shares: Doubles) -> dict[str, Estima
 
 def _difference(ours: FusionScore, base: FusionScore, metric: str) -> Difference:
     part = base.name if not ours.missing else f"{base.name}, {ours.missing:.0%} of texts missing"
-    return difference(ours.name, part, metric, ours.metrics[metric], base.metrics[metric])
+    return difference(ours.name, part, metric, ours=ours.metrics[metric], base=base.metrics[metric])

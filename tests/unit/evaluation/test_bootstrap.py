@@ -60,7 +60,7 @@ def test_class_scores_come_with_intervals_around_them() -> None:
 def test_a_model_compared_with_itself_does_not_differ() -> None:
     values = GENERATOR.random(50)
     one, other = (estimate(together({"x": mean_of(values)}), 50)["x"] for _ in range(2))
-    same = difference("m", "text-to-image", "x", one, other)
+    same = difference("m", "text-to-image", "x", ours=one, base=other)
     assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
@@ -70,10 +70,10 @@ def test_pairing_sees_what_separate_intervals_hide() -> None:
     ours = estimate(together({"x": mean_of(better)}), 200)["x"]
     theirs = estimate(together({"x": mean_of(base)}), 200)["x"]
     assert ours.low < theirs.high
-    found = difference("m", "text-to-image", "x", ours, theirs)
+    found = difference("m", "text-to-image", "x", ours=ours, base=theirs)
     assert found.low > 0
     assert found.p_value < 0.01
-    assert difference("m", "text-to-image", "x", theirs, ours).high < 0
+    assert difference("m", "text-to-image", "x", ours=theirs, base=ours).high < 0
 
 
 def test_many_queries_are_resampled_in_blocks_alike() -> None:

@@ -10,8 +10,8 @@ from mmsearch.evaluation import metrics, results
 @pytest.mark.parametrize(
     ("old", "name", "value"),
     [
-        ("mmsearch.evaluation.results", "Evaluation", results.Evaluation),
-        ("mmsearch.evaluation.metrics", "rank_answers", metrics.rank_answers),
+        ("mmsearch.scores", "Evaluation", results.Evaluation),
+        ("mmsearch.metrics", "rank_answers", metrics.rank_answers),
     ],
 )
 def test_old_module_names_warn_and_work(old: str, name: str, value: object) -> None:

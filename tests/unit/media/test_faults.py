@@ -97,7 +97,7 @@ def test_bombs_are_refused_before_they_are_decoded(width: int, height: int) -> N
 def test_a_bound_above_pillows_own_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     data = png(100, 100, zlib.compress(bytes(101 * 100)), colour=0)
-    with pytest.raises(MediaTooLarge, match="more pixels than the bound of 900"):
+    with pytest.raises(MediaTooLarge, match="more pixels than the limit of 900"):
         decode(data, bounds=MediaBounds(max_pixels=900))
     assert decode(data, bounds=MediaBounds(max_pixels=10_000)).image.size == (100, 100)
 

@@ -61,7 +61,7 @@ def test_every_format_is_tried() -> None:
 def test_too_many_pixels_are_refused_in_every_format(
     reference: Image.Image, encode: Encode, written: str
 ) -> None:
-    with pytest.raises(MediaTooLarge, match="240 x 160 pixels, the bound is 38,399"):
+    with pytest.raises(MediaTooLarge, match="240 x 160 pixels, the limit is 38,399"):
         decode(encode(reference, written), bounds=MediaBounds(max_pixels=38_399))
     assert decode(encode(reference, written), bounds=MediaBounds(max_pixels=38_400)).width == 240
 
