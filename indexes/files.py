@@ -57,7 +57,7 @@ def save_index(
     """Writes the index into `folder`, which must not exist yet. extra: JSON values to store."""
     with _atomic_folder(folder) as partial:
         whole = _place_index(index, partial / INDEX_FILE)
-        late = index.late if isinstance(index, IvfIndex) else None
+        late = index.appended if isinstance(index, IvfIndex) else None
         beside = None if late is None else _write_faiss(late.index, partial / LATE_FILE)
         meta = _meta_of(index, whole, beside, extra or {})
         _write_meta(meta, partial)
@@ -139,7 +139,7 @@ def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> Fais
     )
     index.built, index.changes = meta.built, meta.changes
     if meta.late is not None:
-        _join_late(index, *_read_part(folder / LATE_FILE, meta.late, mmap=mmap, verify=verify))
+        _join_appended(index, *_read_part(folder / LATE_FILE, meta.late, mmap=mmap, verify=verify))
     if index.dim != meta.dim or not index.can_hold(meta.count):
         raise CorruptIndex(
             f"{path} holds {raw.ntotal:,} vectors of {index.dim} dimensions, {META_FILE} says "
@@ -156,12 +156,12 @@ def _read_part(
     return _read_faiss(path, mark, mapped=mmap), path if mmap else None
 
 
-def _join_late(index: FaissIndex, raw: faiss.Index, mapped: Path | None) -> None:
+def _join_appended(index: FaissIndex, raw: faiss.Index, mapped: Path | None) -> None:
     fits = isinstance(index, IvfIndex) and index.fits(raw) and raw.nlist == index.cells
     if not fits or raw.d != index.dim:
         raise CorruptIndex(f"{LATE_FILE} does not belong to its {INDEX_FILE}; {_REBUILD}")
     assert isinstance(index, IvfIndex)
-    index.late = AppendedRows(raw, mapped)
+    index.appended = AppendedRows(raw, mapped)
     if index.mapped is None:
         index.own()
 

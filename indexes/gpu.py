@@ -134,7 +134,7 @@ def bytes_on_gpu(index: FaissIndex) -> int:
 def gpu_source(index: FaissIndex) -> faiss.Index:
     """Returns what is copied to the GPU; graphs and refined codes become flat vectors."""
     if not isinstance(index, TombstoneIndex):
-        if isinstance(index, IvfIndex) and index.late is not None:
+        if isinstance(index, IvfIndex) and index.appended is not None:
             index.own()
         return index.index
     flat = FlatIndex(faiss.IndexIDMap(faiss.IndexFlatIP(index.dim)))

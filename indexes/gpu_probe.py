@@ -66,7 +66,7 @@ def _memory(number: int) -> tuple[str, int]:
         cuda.cuDevicePrimaryCtxRelease_v2(device),
     ):
         if status:
-            raise RuntimeError(f"the CUDA driver answers {status} when asked for GPU {number}")
+            raise RuntimeError(f"the CUDA driver returns {status} for GPU {number}")
     return name.value.decode(), free.value
 
 

@@ -115,11 +115,11 @@ class CellFilter:
 class IvfIndex(FaissIndex):
     """A FaissIndex in cells; FAISS stores the ids in them.
 
-    late: the rows appended since the mapped file was written, None if there are none.
+    appended: the rows added since the mapped file was written, None if there are none.
     """
 
     cells: int
-    late: AppendedRows | None = None
+    appended: AppendedRows | None = None
     _ends: Ids | None
     _filters: WeakKeyDictionary[IdFilter, CellFilter]
 
@@ -159,24 +159,24 @@ class IvfIndex(FaissIndex):
         if self.mapped is None:
             super().insert(vectors, ids)
             return
-        if self.late is None:
-            self.late = AppendedRows.of(self.index)
-        self.late.add(vectors, ids)
+        if self.appended is None:
+            self.appended = AppendedRows.of(self.index)
+        self.appended.add(vectors, ids)
         self._count += len(ids)
         self._changed()
 
     def own(self) -> None:
         """Copies a mapped index into memory and merges the appended rows into it."""
         super().own()
-        if self.late is not None:
-            self.late.merge_into(self.index)
-            self.late = None
+        if self.appended is not None:
+            self.appended.merge_into(self.index)
+            self.appended = None
             self._changed()
 
     def _parts(self) -> Iterator[faiss.IndexIVF]:
         yield self.index
-        if self.late is not None:
-            yield self.late.index
+        if self.appended is not None:
+            yield self.appended.index
 
     def _lists(self) -> Iterator[tuple[faiss.InvertedLists, int]]:
         for part in self._parts():
@@ -230,8 +230,8 @@ class IvfIndex(FaissIndex):
     def _look(
         self, queries: Floats, k: int, parameters: faiss.SearchParametersIVF
     ) -> tuple[Floats, Ids]:
-        if self.late is not None:
-            return self.late.search_with(self.index, queries, k, parameters)
+        if self.appended is not None:
+            return self.appended.search_with(self.index, queries, k, parameters)
         found: tuple[Floats, Ids] = self.index.search(queries, k, params=parameters)
         return found
 

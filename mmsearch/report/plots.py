@@ -81,11 +81,11 @@ def recall_curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -
         axes.minorticks_off()
         axes.set_xlim(1, max(last, 2))
         axes.set_ylim(0, 1)
-        axes.set_xlabel("answers looked at (k)")
+        axes.set_xlabel("results considered (k)")
         axes.set_ylabel("recall@k")
         legend(axes, theme, len(curves))
 
-    return draw_plot(draw, "Recall over the number of answers looked at", SIZE)
+    return draw_plot(draw, "Recall by the number of results considered", SIZE)
 
 
 def rank_histogram(ranks: Mapping[str, Ids]) -> Plot:

@@ -35,7 +35,7 @@ def opened(kind: IndexKind, folder: Path) -> IvfIndex:
     index = load_index(folder)
     assert isinstance(index, IvfIndex)
     index.add(new_vectors(), NEW)
-    assert index.late is not None
+    assert index.appended is not None
     return index
 
 
