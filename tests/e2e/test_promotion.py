@@ -129,7 +129,7 @@ def test_nobody_writes_into_a_space_that_is_no_longer_live(shop: Path, other_mod
     catalog = _open(shop)
     late = Store.open(catalog.folder)
     promote(catalog, str(other_model))
-    changed = pytest.raises(StoreLocked, match=r"the model of .* was changed meanwhile")
+    changed = pytest.raises(StoreLocked, match=r"the model of .* has changed")
     with changed, late.writing():
         pass
 

@@ -133,7 +133,7 @@ def test_a_cursor_from_before_a_row_was_hidden_is_refused(builder: StoreBuilder)
 
 @pytest.mark.parametrize("cursor", ["", "x", "W10", "WyJhIl0", "é", "bnVsbA"])
 def test_what_is_no_cursor_is_refused(shop: StoreBuilder, cursor: str) -> None:
-    with pytest.raises(BadQuery, match="no cursor"):
+    with pytest.raises(BadQuery, match="invalid cursor"):
         shop.engine().page(asked(k=5, after=cursor))
 
 

@@ -80,7 +80,7 @@ def test_more_cells_than_a_gpu_probes_stay_with_the_cpu() -> None:
     device = GpuDevice(0, "large", 2**40)
     move = to_gpu(index, probe=GpuProbe(True, (device,), "said to work"))
     assert move.index is index
-    assert "4,000 cells are probed, and a GPU probes 2,048 at most" in move.reason
+    assert "4,000 cells are probed, more than the 2,048 that a GPU can" in move.reason
 
 
 def test_an_empty_index_stays() -> None:

@@ -73,7 +73,7 @@ def test_columns_are_typed_over_the_whole_file(tmp_path: Path) -> None:
 def test_columns_that_hold_nothing_are_left_out_and_named(tmp_path: Path) -> None:
     source = table(tmp_path / "t.csv", "id,title,stock\n1,A,\n2,B,n/a\n")
     assert records(source)[0].metadata == {"id": "1", "title": "A"}
-    assert "empty, nested or long: 'stock'" in source.notes[-1]
+    assert "empty, nested or too long: 'stock'" in source.notes[-1]
 
 
 def test_a_type_that_breaks_after_a_million_bytes_still_holds(tmp_path: Path) -> None:
