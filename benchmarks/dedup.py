@@ -34,8 +34,7 @@ from mmsearch.dedup.find import FOLDER, find_duplicates
 from mmsearch.dedup.options import DedupOptions, parse_tiers
 from mmsearch.dedup.results import DedupReport
 from mmsearch.media import MediaBounds
-from mmsearch.progress import Silent
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.spaces import root_of
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
