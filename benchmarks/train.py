@@ -23,12 +23,12 @@ import numpy as np
 import open_clip
 import torch
 
-from mmsearch.allocation import reused_memory
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.preparation import Preparation, loop_options, prepare
+from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.sample import write_sample
 from mmsearch.sources import SourceOptions, open_source
 from mmsearch.training.loop import run_loop
@@ -69,7 +69,7 @@ def main() -> None:
             ),
             split_file=None,
             bounds=MediaBounds(),
-            progress=Silent(),
+            progress=NullProgress(),
         )
         compare(prepared, folder, given.repeats)
 
@@ -120,7 +120,7 @@ class Clock:
 
 
 def our_loop(prepared: Preparation, folder: Path) -> Callable[[], tuple[float, float]]:
-    model = prepared.trainee(folder / "activations", Silent())
+    model = prepared.trainee(folder / "activations", NullProgress())
     step_of = model.backward
 
     def train() -> tuple[float, float]:
@@ -133,7 +133,7 @@ def our_loop(prepared: Preparation, folder: Path) -> Callable[[], tuple[float, f
         model.backward = backward  # type: ignore[method-assign]
         wanted = loop_options(prepared, validate=False)
         with tempfile.TemporaryDirectory() as name, MetricsLog(Path(name) / "m.jsonl") as log:
-            run_loop(model, lambda: 0.0, wanted, Path(name), log, Silent())
+            run_loop(model, lambda: 0.0, wanted, Path(name), log, NullProgress())
         return clock.median()
 
     return train

@@ -100,7 +100,7 @@ def check_encoding_device() -> Check:
 def check_gpu_search() -> Check:
     """Warns about a GPU that fails the probe; no GPU at all is fine."""
     try:
-        from mmsearch.indexes.gpu import probe_gpu
+        from mmsearch.indexes import probe_gpu
 
         probe = probe_gpu()
     except IMPORT_FAULTS as fault:

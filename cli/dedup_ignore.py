@@ -85,7 +85,7 @@ def unmark(folder: Path, names: list[str]) -> str:
 
 def named(folder: Path, names: list[str]) -> "list[MarkedItem]":
     from mmsearch.dedup.last_groups import named_item
-    from mmsearch.store.lance import Store
+    from mmsearch.store import Store
 
     store = Store.open(folder)
     items = [named_item(store, name) for name in names]

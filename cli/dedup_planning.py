@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def write_plan_of(report: "DedupReport", folder: Path, path: Path, *, versions: bool) -> str:
     """Returns what was planned, as a sentence. versions: plan edited versions too."""
     from mmsearch.dedup.actions.plan import make_plan, write_plan
-    from mmsearch.store.lance import Store
+    from mmsearch.store import Store
 
     entries = make_plan(report.groups, Store.open(folder), versions=versions)
     write_plan(entries, path)

@@ -8,7 +8,7 @@ from mmsearch.cli.progress import ProgressDisplay
 from mmsearch.cli.render import counted, stderr_console, stdout_console, to_json, write_text
 
 if TYPE_CHECKING:
-    from mmsearch.scores import Evaluation
+    from mmsearch.evaluation.results import Evaluation
 
 
 def evaluate(

@@ -9,7 +9,7 @@ from rich.text import Text
 from mmsearch.cli.progress import clock_text
 from mmsearch.cli.render import counted, plain_table
 from mmsearch.cli.score_tables import difference_cell, estimate_cell, heading
-from mmsearch.scores import Difference, Estimate, Evaluation
+from mmsearch.evaluation.results import Difference, Estimate, Evaluation
 from mmsearch.text import visible
 
 if TYPE_CHECKING:

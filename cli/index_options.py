@@ -7,7 +7,7 @@ import typer
 
 from mmsearch.cli.options import OUTPUT, READING, STORE_AND_MODEL
 from mmsearch.indexes import IndexKind
-from mmsearch.records import FusionWish
+from mmsearch.records import FusionChoice
 
 _INDEX = "Vector index (remembered by the store)"
 
@@ -77,7 +77,7 @@ Memory = Annotated[
     ),
 ]
 Fusion = Annotated[
-    FusionWish | None,
+    FusionChoice | None,
     typer.Option(
         help="Combine image and text into a product vector by late fusion (average), by the "
         "early or attention fusion of a fine-tuned model, or auto: the model's fusion if it has "

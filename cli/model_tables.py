@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmsearch.cli.render import fits, plain_table
-from mmsearch.encoders.known import MODELS, KnownModel
+from mmsearch.encoders.model_zoo import MODELS, KnownModel
 
 
 def models_table(here: dict[str, bool], width: int) -> Table:

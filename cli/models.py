@@ -9,7 +9,7 @@ from rich.table import Table
 from mmsearch.cli import options
 from mmsearch.cli.model_tables import models_table
 from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
-from mmsearch.encoders.known import MODELS
+from mmsearch.encoders.model_zoo import MODELS
 from mmsearch.errors import InputError
 
 

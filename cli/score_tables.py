@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmsearch.cli.render import MiddleCut, counted, fits, plain_table
-from mmsearch.scores import Difference, Estimate, Evaluation, IndexScores, metric_text
+from mmsearch.evaluation.results import Difference, Estimate, Evaluation, IndexScores, metric_text
 from mmsearch.text import visible
 
 ZERO_SHOT = "zero-shot"

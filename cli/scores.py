@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmsearch.scores import (
+from mmsearch.evaluation.results import (
     ClassificationScores,
     Estimate,
     Evaluation,
@@ -18,7 +18,7 @@ def score_document(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "sources": evaluation.sources,
         "items": evaluation.items,
-        "pictures": evaluation.pictures,
+        "pictures": evaluation.images,
         "texts": evaluation.texts,
         "confidence": 0.95,
         "models": [_model(model) for model in evaluation.models],
@@ -52,7 +52,7 @@ def _retrieval(scores: RetrievalScores) -> dict[str, Any]:
 
 def _classification(scores: ClassificationScores) -> dict[str, Any]:
     return {
-        "pictures": scores.pictures,
+        "pictures": scores.images,
         "templates": scores.templates,
         "metrics": _estimates(scores.metrics),
         "classes": scores.classes,

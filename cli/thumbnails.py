@@ -79,7 +79,7 @@ def tile_of(hit: Hit) -> "Image | None":
     from PIL import ImageOps
 
     from mmsearch.media import decode
-    from mmsearch.report.pictures import frame_colour, is_long
+    from mmsearch.report.images import frame_colour, is_long
 
     size = (_TILE_COLUMNS * _CELL_WIDTH, _TILE_ROWS * _CELL_HEIGHT)
     if not hit.uri:

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from mmsearch.errors import ConfigError
-from mmsearch.records import FusionWish
+from mmsearch.records import FusionChoice
 
 FILE_NAME = "mmsearch.toml"
 _ENV_PREFIX = "MMSEARCH_"
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     max_pixels: int = Field(178_956_970, ge=1, description="largest image, in pixels")
     max_image_bytes: int = Field(256 * 2**20, ge=1, description="largest image file, in bytes")
     max_text_bytes: int = Field(4 * 2**20, ge=1, description="largest text file, in bytes")
-    fusion: FusionWish | None = Field(
+    fusion: FusionChoice | None = Field(
         None, description="fusion of product vectors: late, early, attention or auto"
     )
     image_weight: float | None = Field(

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.allocation import reused_memory
 from mmsearch.digests import digest_of_json
 from mmsearch.errors import InputError
+from mmsearch.malloc_tuning import reused_memory
 from mmsearch.pretraining import model
 from mmsearch.pretraining.held_out import HeldOut
 from mmsearch.pretraining.images.activations import cached_outputs

@@ -16,7 +16,7 @@ from PIL import ImageOps
 
 import mmsearch
 from mmsearch.dedup.items import CACHE_NAME, RECORD
-from tests.dedup_stores import Call, command_line, fill, scene
+from tests.support.dedup_stores import Call, command_line, fill, scene
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import ImageOps
 
-from tests.dedup_stores import Call, command_line, fill, scene
+from tests.support.dedup_stores import Call, command_line, fill, scene
 
 TIERS = ("--tiers", "bytes,pixels,edited,text-same,text-near")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.dedup_stores import Call, command_line, scene
-from tests.raw_files import raw_photo
+from tests.support.dedup_stores import Call, command_line, scene
+from tests.support.raw_files import raw_photo
 
 
 @pytest.fixture(scope="module")

@@ -146,4 +146,4 @@ def test_on_the_command_line(goods: Path, model: Path, tmp_path: Path) -> None:
     assert {hit["matched"] for hit in json.loads(found.stdout)["hits"]} == {"product"}
     refused = run("index", "--fusion", "early")
     assert refused.returncode == 2
-    assert "brings no early fusion but attention" in " ".join(refused.stderr.split())
+    assert "has no early fusion but attention" in " ".join(refused.stderr.split())

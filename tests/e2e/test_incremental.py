@@ -299,7 +299,9 @@ def test_an_index_of_an_older_format_is_told_and_built_again(
     (file,) = (catalog.folder / "faiss" / "image").glob("*/meta.json")
     meta = json.loads(file.read_text())
     file.write_text(json.dumps({**meta, "format_version": 0}))
-    with pytest.raises(CorruptIndex, match="version 0, this program reads 1; run 'mmsearch index'"):
+    with pytest.raises(
+        CorruptIndex, match="version 0, this mmsearch reads 1; run 'mmsearch index'"
+    ):
         catalog.search(image=path, target="image")
     catalog.index(folder)
     assert found(catalog, path)[0] == "pictures/a.png"

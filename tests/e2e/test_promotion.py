@@ -23,8 +23,8 @@ from mmsearch.errors import InputError, StoreLocked
 from mmsearch.finetuning.report.outcome import Change, Verdict
 from mmsearch.records import Hit
 from mmsearch.sample import write_sample
+from mmsearch.store import Store
 from mmsearch.store.hidden import change_hidden, read_hidden
-from mmsearch.store.lance import Store
 from mmsearch.store.spaces import read_spaces
 from tests.conftest import MakeModel
 
@@ -128,7 +128,7 @@ def test_nobody_writes_into_a_space_that_is_no_longer_live(shop: Path, other_mod
     catalog = _open(shop)
     late = Store.open(catalog.folder)
     catalog.promote(str(other_model))
-    changed = pytest.raises(StoreLocked, match=r"the model of .* was changed meanwhile")
+    changed = pytest.raises(StoreLocked, match=r"the model of .* has changed")
     with changed, late.writing():
         pass
 

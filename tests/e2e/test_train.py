@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from mmsearch.pretraining.pipeline import train_recipe
 from mmsearch.pretraining.recipe import read_recipe
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
 SHAPES = ("square", "circle", "stripe", "frame", "corner")
@@ -209,7 +209,7 @@ def test_the_backbone_is_tuned(tmp_path: Path) -> None:
     recipe = read_recipe(tmp_path / "tuned.toml")
     data = {"catalog": write_catalog(tmp_path / "catalog")}
     out = tmp_path / "model"
-    report = train_recipe(recipe, data, out, work=tmp_path / "work", progress=Silent())
+    report = train_recipe(recipe, data, out, work=tmp_path / "work", progress=NullProgress())
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text("utf-8").splitlines()]
     stages = Counter(line["stage"] for line in lines)
     expected = {
@@ -240,7 +240,7 @@ def test_a_second_run_loads_what_the_first_one_trained(tmp_path: Path) -> None:
     work = tmp_path / "work"
     made, written = [], []
     for out in (tmp_path / "one", tmp_path / "two"):
-        train_recipe(recipe, data, out, work=work, progress=Silent())
+        train_recipe(recipe, data, out, work=work, progress=NullProgress())
         made.append([(out / n).read_bytes() for n in ("metrics.jsonl", "tokenizer.json")])
         made[-1].append((out / "open_clip_model.safetensors").read_bytes())
         written.append({file: file.stat().st_mtime_ns for file in work.rglob("*.safetensors")})
@@ -256,7 +256,7 @@ def test_a_recipe_with_its_own_reader_and_texts(tmp_path: Path) -> None:
     (folder / "readers.py").write_text(READERS, "utf-8")
     out = tmp_path / "model"
     recipe, data = read_recipe(folder), {"drawings": drawings}
-    report = train_recipe(recipe, data, out, work=tmp_path / "work", progress=Silent())
+    report = train_recipe(recipe, data, out, work=tmp_path / "work", progress=NullProgress())
     assert report.sources == {"drawings": 40}
     assert "| drawings | 40 |" in (out / "README.md").read_text("utf-8")
     # The text tower's vocabulary is learned from the corpus.

@@ -22,11 +22,8 @@ from mmsearch.cli.model_tables import models_table
 from mmsearch.cli.render import failures_table
 from mmsearch.cli.score_tables import score_tables, summary
 from mmsearch.cli.shown_columns import shown_columns
-from mmsearch.encoders.known import MODELS
-from mmsearch.indexes import Tuning
-from mmsearch.indexes.base import EffortPoint
-from mmsearch.records import Failure, Hit, SpaceId
-from mmsearch.scores import (
+from mmsearch.encoders.model_zoo import MODELS
+from mmsearch.evaluation.results import (
     ClassificationScores,
     ClassScore,
     Difference,
@@ -36,6 +33,9 @@ from mmsearch.scores import (
     ModelScores,
     RetrievalScores,
 )
+from mmsearch.indexes import Tuning
+from mmsearch.indexes.base import EffortPoint
+from mmsearch.records import Failure, Hit, SpaceId
 
 WIDTHS = [60, 80, 120, 10_000]
 LONG = "/home/anna/a folder of catalogs from last year/spring and summer/products-of-all-shops"

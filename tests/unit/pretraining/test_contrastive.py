@@ -16,7 +16,7 @@ from mmsearch.pretraining.stages.backbone import backbone_trainee
 from mmsearch.pretraining.stages.contrastive import ClassTexts, ContrastiveTrainee, PairData
 from mmsearch.pretraining.stages.prototypes import fit_prototypes
 from mmsearch.pretraining.stages.stage_run import Run, run_stage
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.training.ema import copies
 from mmsearch.training.loop import LoopOptions
 from mmsearch.training.metrics_log import MetricsLog
@@ -76,7 +76,7 @@ def trainee_of(clip: CLIP, work: Path) -> ContrastiveTrainee:
     )
     images = ImageSet([], np.arange(COUNT), np.arange(0), by_view(features))
     with MetricsLog(work / "metrics.jsonl") as log:
-        run = Run(RECIPE, clip, None, work, log, Silent())  # type: ignore[arg-type]
+        run = Run(RECIPE, clip, None, work, log, NullProgress())  # type: ignore[arg-type]
         return backbone_trainee(
             run,
             images,
@@ -186,5 +186,5 @@ def train_stage(clip: CLIP, folder: Path, *, steps_before_stop: int) -> None:
     trainee.backward = interrupted  # type: ignore[method-assign]
     options = LoopOptions(steps=8, learning_rate=1e-3, average=0.9, seed=1, resume=True)
     with MetricsLog(folder / "metrics.jsonl") as log:
-        stage = Run(RECIPE, clip, None, folder / "work", log, Silent())  # type: ignore[arg-type]
+        stage = Run(RECIPE, clip, None, folder / "work", log, NullProgress())  # type: ignore[arg-type]
         run_stage(stage, "align", trainee, options, identity=["same"])

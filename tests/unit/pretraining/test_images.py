@@ -16,7 +16,7 @@ from mmsearch.pretraining.images.captioned import CaptionedImage, concept_of, ho
 from mmsearch.pretraining.images.views import RandomView, decode_rgba
 from mmsearch.pretraining.recipe import ImageTower, Recipe
 from mmsearch.pretraining.text.captions import indefinite, sample_text, with_article
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 
 
 def captioned(concept: str, **more: object) -> CaptionedImage:
@@ -96,7 +96,7 @@ def test_outputs_are_cached_under_all_that_they_depend_on(
         recipe = Recipe(
             name="tiny", sources=("catalog",), seed=seed, image=ImageTower(size=64, views=3)
         )
-        return cached_outputs(trunk, noise, recipe=recipe, cache=cache, progress=Silent())
+        return cached_outputs(trunk, noise, recipe=recipe, cache=cache, progress=NullProgress())
 
     first = outputs(0)
     assert first.shape[:2] == (5, 3)
