@@ -3,16 +3,11 @@
 import json
 from pathlib import Path
 
-import pytest
 from PIL import Image, ImageDraw
 
-from tests.dedup_stores import Call, command_line, scene
+from tests.dedup_stores import scene
 from tests.raw_files import raw_photo
-
-
-@pytest.fixture(scope="module")
-def call(tiny_model: Path) -> Call:
-    return command_line(tiny_model)
+from tests.support.command_line import Call
 
 
 def test_equal_pixels_frames_raw_photos_and_overlapping_sources(call: Call, tmp_path: Path) -> None:
