@@ -3,16 +3,11 @@
 import json
 from pathlib import Path
 
-import pytest
 from PIL import Image, ImageDraw
 
-from tests.support.dedup_stores import Call, command_line, scene
+from tests.support.command_line import Call
+from tests.support.dedup_stores import scene
 from tests.support.raw_files import raw_photo
-
-
-@pytest.fixture(scope="module")
-def call(tiny_model: Path) -> Call:
-    return command_line(tiny_model)
 
 
 def test_equal_pixels_frames_raw_photos_and_overlapping_sources(call: Call, tmp_path: Path) -> None:

