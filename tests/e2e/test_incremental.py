@@ -200,7 +200,7 @@ def test_a_damaged_file_is_one_failure_until_it_is_mended(
     assert changes(catalog.index(folder)) == {"added": 1, "decoded": 1, "failures": 1}
     assert changes(catalog.index(folder)) == {"unchanged": 1, "failures": 1}
     (failure,) = catalog.failures()
-    assert (failure["key"], failure["stage"]) == ("pictures/a.png", "decode")
+    assert (failure.key, failure.stage) == ("pictures/a.png", "decode")
     path.write_bytes(whole)
     assert changes(catalog.index(folder)) == {"added": 1, "unchanged": 1, "decoded": 1}
     assert catalog.failures() == []
