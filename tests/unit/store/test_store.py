@@ -215,7 +215,7 @@ def test_the_manifest_comes_back(tmp_path: Path) -> None:
 
 
 def test_no_store_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(StoreNotFound, match="mmsearch index"):
+    with pytest.raises(StoreNotFound, match=r"catalog\.index\(FOLDER\)"):
         Store.open(tmp_path)
 
 
