@@ -13,8 +13,8 @@ from mmsearch.arrays import unit
 from mmsearch.engine.cursor import Cursor
 from mmsearch.engine.merging import (
     Candidate,
+    candidates_of,
     interleave,
-    listed,
     reciprocal_rank_fusion,
     unseen,
     weighted_fusion,
@@ -123,7 +123,9 @@ class CandidateCollector:
             candidates = interleave(ranked, means)
         else:
             candidates = [
-                found for target, ranking in ranked.items() for found in listed(ranking, target)
+                found
+                for target, ranking in ranked.items()
+                for found in candidates_of(ranking, target)
             ]
         if query.keyword is not None:
             keyword_hits, lead = self._keyword_hits(search, candidates)
@@ -167,7 +169,7 @@ class CandidateCollector:
         """
         query = search.query
         ranking = self._store.keyword_matches(str(query.keyword), search.depth, query.where)
-        found = listed(ranking, "keyword")
+        found = candidates_of(ranking, "keyword")
         if not search.targets:
             return found, {}
         means: dict[str, float] = {
