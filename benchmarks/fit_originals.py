@@ -111,7 +111,8 @@ def compared(
     if not grids[0].equal_scale:
         small = 0 if grids[0].scale[0] * grids[0].scale[1] > 1 else 1
         file, grid = pairs[small]
-        assert grid is not None and file.table is not None
+        assert grid is not None
+        assert file.table is not None
         found = remainder(grid.own, grid.other, file.table)
         return None if found is None else (1 - 2 * small, scaled_features(found, grid))
     left = [

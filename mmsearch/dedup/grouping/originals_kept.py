@@ -89,7 +89,7 @@ class Keeping:
         return places[:_CANDIDATES]
 
     def _missing(self, places: Sequence[int]) -> list[tuple[int, int]]:
-        """Pairs to compare, so that all places are connected: with the place that has most links."""
+        """Pairs to compare so that all places are connected: each with the best connected one."""
         links = {place: [other for other in places if self._linked(place, other)]
                  for place in places}  # fmt: skip
         hub = max(places, key=lambda place: (len(links[place]), -place))

@@ -23,9 +23,9 @@ from mmsearch.dedup.originals.same_grid import SameGrid, on_same_grid
 
 # The same feature in the same order as `equal_size_features` and `scaled_features`.
 EQUAL_SIZE_WEIGHTS: Final = np.array(
-    [-1.95, 2.12, 1.78, -3.06, 4.76, -1.69, -4.09, -1.09, -2.22, 3.33]
+    [-0.65, 1.51, 1.83, -3.81, 5.68, -1.82, 0.0, -3.22, -2.18, -0.62, 1.79]
 )
-SCALED_WEIGHTS: Final = np.array([0.11, 1.83, -0.62, -0.24, 0.27, 0.24, 0.0, -0.91, -6.06, -2.67])
+SCALED_WEIGHTS: Final = np.array([0.33, 2.04, -0.32, 0.11, -0.24, 0.26, 0.0, -0.87, -5.40, -2.73])
 _MOST: Final = 6.0
 # Nobody enlarges a picture by more along a side; then the smaller one is a thumbnail.
 _ENLARGED_MOST: Final = 4.0
@@ -132,14 +132,15 @@ def _scaled(small: FileEvidence, grid: SameGrid, side: float) -> Sign:
 def equal_size_features(
     mine: Remainder, theirs: Remainder, better: float, sharpness: Sharpness
 ) -> NDArray[np.float64]:
-    """float64 (10,): what says that the first is the source; the negative with both exchanged.
+    """float64 (11,): what says that the first is the source; the negative with both exchanged.
 
     better: by how much the first one's quality is higher.
     """
     clearly = sharpness.sharper * sharpness.clearly
     fine = clearly * np.array([1, sharpness.gain, sharpness.growth, sharpness.shared])
     quality = np.clip(better / 10, -2, 2)
-    return np.concatenate([_measures(mine) - _measures(theirs), [quality], fine])
+    told = quality * (mine.within + theirs.within) / 2
+    return np.concatenate([_measures(mine) - _measures(theirs), [quality, told], fine])
 
 
 def _measures(found: Remainder) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""How much detail two files hold of what both show: pixels that an enlargement made do not count."""
+"""How much detail two files hold of what both show: enlarging adds none."""
 
 from typing import Final
 
@@ -44,7 +44,7 @@ def enlargement(small: Pixels, large: Pixels, scale: float, *, across: bool) -> 
     small, large: uint8 (h, w, 3), one place. scale: above 1, of their pixels along the direction.
     across: whether it is compared from left to right, or from top to bottom.
     → natural logarithms of power against that of the smaller file at its limit. Making a picture
-    smaller weakens its highest frequencies; making it larger does as well, and leaves little beyond.
+    smaller weakens its highest frequencies; so does making it larger, which leaves little beyond.
     """
     low, high = (_spectrum(each, across=across) for each in (small, large))
     low_level, high_level = _band(low, 0.06, 0.16), _band(high, 0.06 / scale, 0.16 / scale)

@@ -9,10 +9,11 @@ from typing import Final
 import numpy as np
 
 from mmsearch.dedup.originals.colours import own_colour
-from mmsearch.dedup.originals.content import Surroundings, marks, surroundings
+from mmsearch.dedup.originals.content import Surroundings, surroundings
 from mmsearch.dedup.originals.contestant import Contestant, Sign
 from mmsearch.dedup.originals.derivation import derivation_signs
 from mmsearch.dedup.originals.evidence import FileEvidence
+from mmsearch.dedup.originals.marks import marks
 from mmsearch.dedup.originals.registration_facts import Homography, inverse
 from mmsearch.dedup.originals.turns import blank_corners, is_stretched, is_tilted
 

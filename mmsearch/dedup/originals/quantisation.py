@@ -29,9 +29,11 @@ _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
 _NEIGHBOURS: Final = 5
 # Of the blocks, those that differ least.
 _LIKE: Final = 0.7
+_PLAIN: Final = 20.0
 # Bands of the DCT by the sum of both frequencies: low, middle, high, highest.
-_BANDS: Final = tuple((_ORDER >= low) & (_ORDER <= high)
-                      for low, high in ((2, 3), (4, 5), (6, 7), (8, 11)))  # fmt: skip
+_BANDS: Final = tuple(
+    np.flatnonzero(np.isin(_ORDER, orders)) for orders in ((2, 3), (4, 5), (6, 7), (8, 9, 10, 11))
+)
 
 
 def luminance(colours: Pixels) -> Floats:
@@ -163,7 +165,9 @@ def compare_sharpness(first: Pixels, second: Pixels) -> Sharpness:
     """first, second: uint8 (h, w, 3), one place on one grid."""
     one, two = coefficients(luminance(first)), coefficients(luminance(second))
     # Neither marks that one of them carries nor what was clipped have a part in it.
-    apart = np.abs(one - two)[:, _BANDS[0]].mean(axis=1)
+    low_one, low_two = one[:, _BANDS[0]], two[:, _BANDS[0]]
+    apart = np.abs(low_one - low_two).sum(axis=1)
+    apart /= np.abs(low_one).sum(axis=1) + np.abs(low_two).sum(axis=1) + _PLAIN
     like = apart <= np.quantile(apart, _LIKE)
     one, two = one[like], two[like]
     powers = np.array([[float((each[:, band] ** 2).sum(axis=1).mean()) + 2 for band in _BANDS]
