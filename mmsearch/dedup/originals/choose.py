@@ -5,17 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsearch.dedup.originals.colours import agreement_with_others
 from mmsearch.dedup.originals.contestant import Contestant, Sign
 from mmsearch.dedup.originals.duel import duel
 from mmsearch.dedup.originals.evidence import Candidate
 from mmsearch.dedup.originals.frame import PairsOf, common_frame, lay_out
+from mmsearch.dedup.originals.majority import shown_alike
 from mmsearch.dedup.originals.reasons import reason_for
 
 # One duel never outweighs all others together.
 _MOST = 12.0
-# For each other file whose tones one of two has and the other has not.
-_SUPPORT, _MOST_SUPPORT = 1.2, 3.0
+# Weight of showing the image as e times as many members do, and the most that this may weigh: less
+# than showing the whole of it.
+_VOTE, _MOST_VOTES = 3.0, 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +77,24 @@ class _Duels:
 
     def __init__(self, contestants: Sequence[Contestant]) -> None:
         self.contestants = contestants
+        self._votes = shown_alike(contestants)
         self.signs: dict[tuple[int, int], list[Sign]] = {}
-        self.support = agreement_with_others([each.layer for each in contestants])
 
     def margin(self, one: int, two: int) -> float:
         """Above 0 where `one` is nearer to the source than `two`."""
         pair = min(one, two), max(one, two)
         if pair not in self.signs:
-            support = _SUPPORT * (self.support[pair[0]] - self.support[pair[1]])
             self.signs[pair] = [
                 *duel(self.contestants[pair[0]], self.contestants[pair[1]]),
-                Sign("support", float(np.clip(support, -_MOST_SUPPORT, _MOST_SUPPORT))),
+                *self._majority(*pair),
             ]
         total = sum(sign.weight for sign in self.signs[pair])
         return float(np.clip(total, -_MOST, _MOST)) * (1 if one == pair[0] else -1)
+
+    def _majority(self, one: int, two: int) -> list[Sign]:
+        odds = float(np.log(self._votes[one] / self._votes[two]))
+        weight = float(np.clip(_VOTE * odds, -_MOST_VOTES, _MOST_VOTES))
+        return [Sign("majority", weight, max(self._votes[one], self._votes[two]))] if weight else []
 
 
 def _ranked(duels: _Duels) -> list[int]:

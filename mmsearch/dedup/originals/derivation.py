@@ -23,9 +23,9 @@ from mmsearch.dedup.originals.same_grid import SameGrid, on_same_grid
 
 # The same feature in the same order as `equal_size_features` and `scaled_features`.
 EQUAL_SIZE_WEIGHTS: Final = np.array(
-    [-0.65, 1.51, 1.83, -3.81, 5.68, -1.82, 0.0, -3.22, -2.18, -0.62, 1.79]
+    [-1.35, 0.68, 2.15, -2.78, 5.93, 0.49, -3.90, -3.29, -1.83, -1.58, 1.70]
 )
-SCALED_WEIGHTS: Final = np.array([0.33, 2.04, -0.32, 0.11, -0.24, 0.26, 0.0, -0.87, -5.40, -2.73])
+SCALED_WEIGHTS: Final = np.array([0.28, 2.11, -0.40, -0.04, -0.03, 0.29, 0.0, -0.95, -5.76, -2.70])
 _MOST: Final = 6.0
 # Nobody enlarges a picture by more along a side; then the smaller one is a thumbnail.
 _ENLARGED_MOST: Final = 4.0

@@ -1,4 +1,4 @@
-"""How much detail two files hold of what both show: enlarging adds none."""
+"""How much detail two files hold of what both show, without pixels that enlarging made."""
 
 from typing import Final
 

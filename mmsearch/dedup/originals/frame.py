@@ -86,12 +86,19 @@ def common_frame(count: int, pairs: PairsOf) -> Frame:
 
 
 def lay_out(members: Sequence[Candidate], matrices: Sequence[Homography]) -> list[Layer]:
-    """All members on one canvas that holds each of them, its longer side CANVAS_SIDE."""
+    """All members on one canvas, its longer side CANVAS_SIDE.
+
+    It holds what most of them show and as much around it as frames and bars take: a screenshot or a
+    collage would leave few pixels for all others.
+    """
     first = members[0].file
     aspect = np.array([first.width, first.height], np.float64) / max(first.width, first.height)
     corners = [project(inverse(matrix), SQUARE) for matrix in matrices]
-    every = np.clip(np.concatenate(corners), -_MOST_AROUND, _MOST_AROUND)
-    low, high = every.min(axis=0), every.max(axis=0)
+    lowest, highest = (np.stack([of(each, axis=0) for each in corners]) for of in (np.min, np.max))
+    usual = np.median(lowest, axis=0), np.median(highest, axis=0)
+    around = _MOST_AROUND * (usual[1] - usual[0])
+    low = np.maximum(lowest.min(axis=0), usual[0] - around)
+    high = np.minimum(highest.max(axis=0), usual[1] + around)
     # Pixels of a canvas are square where those of the first member are.
     scale = CANVAS_SIDE / max((high - low) * aspect) * aspect
     size = tuple(max(16, round(float(length))) for length in (high - low) * scale)
