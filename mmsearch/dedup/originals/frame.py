@@ -20,8 +20,8 @@ from mmsearch.records import Floats, Pixels
 PairsOf: TypeAlias = Mapping[tuple[int, int], RegistrationFacts]
 CANVAS_SIDE: Final = 256
 CELL: Final = 8
-# What a screenshot shows around a small picture need not be drawn to its edges.
-_MOST_AROUND: Final = 5.0
+# Of the sides of what most members show, what is drawn around it on each side.
+_MOST_AROUND: Final = 0.4
 # By how much longer a way is, in pairs, for each whole that two pictures do not share.
 _DETOUR: Final = 20.0
 SQUARE: Final = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
@@ -45,8 +45,8 @@ class Layer:
     colours: float32 (h, w, 3). shown: bool (h, w), where it has pixels.
     low, high: float32 (h, w, 3), the range of colours within a pixel of each.
     corners: float64 (4, 2), its corners in canvas pixels.
-    coarse: float32 (h // CELL, w // CELL, 3), means of squares; coarse_shown: bool, where all of a
-        square is shown.
+    coarse: float32 (h // CELL, w // CELL, 3), means of squares.
+    coarse_shown: bool (h // CELL, w // CELL), where all of a square is shown.
     """
 
     colours: Floats
