@@ -23,10 +23,11 @@ from mmsearch.dedup.originals.same_grid import SameGrid, on_same_grid
 
 # The same feature in the same order as `equal_size_features` and `scaled_features`.
 EQUAL_SIZE_WEIGHTS: Final = np.array(
-    [-1.35, 0.68, 2.15, -2.78, 5.93, 0.49, -3.90, -3.29, -1.83, -1.58, 1.70]
+    [-1.36, 0.41, 2.36, -2.61, 5.94, 0.56, -4.18, -5.84, -1.20, -1.50, 1.64, 0.61, -1.44]
 )
-SCALED_WEIGHTS: Final = np.array([0.28, 2.11, -0.40, -0.04, -0.03, 0.29, 0.0, -0.95, -5.76, -2.70])
-_MOST: Final = 6.0
+SCALED_WEIGHTS: Final = np.array([0.35, 2.24, -0.46, -0.23, 0.27, 0.40, 0.0, -1.32, -6.72, -2.64])
+# A source that was itself saved again coarsely before may look like a copy.
+_MOST: Final = 4.5
 # Nobody enlarges a picture by more along a side; then the smaller one is a thumbnail.
 _ENLARGED_MOST: Final = 4.0
 # Scales of the two directions that differ by more were stretched.
@@ -96,10 +97,11 @@ def _equal_size(
 def _name(weight: float, one: FileEvidence, two: FileEvidence, sharpness: Sharpness) -> str:
     """What a person would say of it."""
     side = 1 if weight > 0 else -1
+    if side * ((one.quality or 0) - (two.quality or 0)) > 5:
+        return "compression"
     if sharpness.clearly == 1:
         return "sharper" if sharpness.sharper == side else "unaltered"
-    better = side * ((one.quality or 0) - (two.quality or 0))
-    return "compression" if better > 5 else "source"
+    return "source"
 
 
 def _against_other_format(
@@ -132,12 +134,14 @@ def _scaled(small: FileEvidence, grid: SameGrid, side: float) -> Sign:
 def equal_size_features(
     mine: Remainder, theirs: Remainder, better: float, sharpness: Sharpness
 ) -> NDArray[np.float64]:
-    """float64 (11,): what says that the first is the source; the negative with both exchanged.
+    """float64 (13,): what says that the first is the source; the negative with both exchanged.
 
     better: by how much the first one's quality is higher.
     """
     clearly = sharpness.sharper * sharpness.clearly
-    fine = clearly * np.array([1, sharpness.gain, sharpness.growth, sharpness.shared])
+    fine = clearly * np.array(
+        [1, sharpness.gain, sharpness.growth, sharpness.shared, *sharpness.slopes]
+    )
     quality = np.clip(better / 10, -2, 2)
     told = quality * (mine.within + theirs.within) / 2
     return np.concatenate([_measures(mine) - _measures(theirs), [quality, told], fine])

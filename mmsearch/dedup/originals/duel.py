@@ -23,6 +23,8 @@ _TINTED: Final = 1.6
 # Share of the area from which surroundings count fully, and of the shared one from which marks do.
 _STRIP: Final = 0.02
 _WHOLE_MARK: Final = 0.004
+# Of steps along the border of a mark; what was clipped leans by as much.
+_UNDECIDED: Final = 0.25
 
 
 def duel(first: Contestant, second: Contestant) -> list[Sign]:
@@ -50,8 +52,9 @@ def _content(first: Contestant, second: Contestant) -> list[Sign]:
         Sign("frame", -_framed(more), more.foreign),
         Sign("frame", _framed(less), less.foreign),
     ]
-    lean = float(np.clip(6 * marked.leaning, -6, 6)) * min(1.0, marked.area / _WHOLE_MARK)
-    return [*signs, Sign("mark", -lean, marked.area)]
+    lean = np.sign(marked.leaning) * max(0.0, abs(marked.leaning) - _UNDECIDED)
+    weight = float(np.clip(10 * lean, -6, 6)) * min(1.0, marked.area / _WHOLE_MARK)
+    return [*signs, Sign("mark", -weight, marked.area)]
 
 
 def _framed(around: Surroundings) -> float:

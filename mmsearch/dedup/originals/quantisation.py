@@ -30,6 +30,8 @@ _NEIGHBOURS: Final = 5
 # Of the blocks, those that differ least.
 _LIKE: Final = 0.7
 _PLAIN: Final = 20.0
+# Power that rounding adds, in squares of levels.
+_SILENT: Final = 2.0
 # Bands of the DCT by the sum of both frequencies: low, middle, high, highest.
 _BANDS: Final = tuple(
     np.flatnonzero(np.isin(_ORDER, orders)) for orders in ((2, 3), (4, 5), (6, 7), (8, 9, 10, 11))
@@ -151,7 +153,8 @@ class Sharpness:
     sharper: 1 if the first has more of it, -1 if the second. clearly: 0 to 1.
     gain: natural logarithm by which the softer one's high frequencies were raised in the sharper.
     growth: of that gain from the middle to the highest frequencies. shared: coherence of the
-    highest frequencies, 0 to 1.
+    highest frequencies, 0 to 1. slopes: natural logarithms of power at the high against the middle
+    frequencies, of the sharper and of the softer one: a blur makes it steep, sharpening flat.
     """
 
     sharper: int
@@ -159,6 +162,7 @@ class Sharpness:
     gain: float
     growth: float
     shared: float
+    slopes: tuple[float, float]
 
 
 def compare_sharpness(first: Pixels, second: Pixels) -> Sharpness:
@@ -170,17 +174,23 @@ def compare_sharpness(first: Pixels, second: Pixels) -> Sharpness:
     apart /= np.abs(low_one).sum(axis=1) + np.abs(low_two).sum(axis=1) + _PLAIN
     like = apart <= np.quantile(apart, _LIKE)
     one, two = one[like], two[like]
-    powers = np.array([[float((each[:, band] ** 2).sum(axis=1).mean()) + 2 for band in _BANDS]
-                       for each in (one, two)])  # fmt: skip
+    powers = np.array(
+        [[float((each[:, band] ** 2).sum(axis=1).mean()) for band in _BANDS] for each in (one, two)]
+    )
     both = np.array([float((one[:, band] * two[:, band]).sum(axis=1).mean()) for band in _BANDS])
-    both = np.maximum(both, 0.5)
+    # Bands that are empty in both say nothing.
+    powers, both = powers + _SILENT, np.maximum(both, 0) + _SILENT
     more = np.log(powers[0] / powers[1])
-    lead = more[3] + 0.5 * more[2]
+    lead = more[1:].mean()
     gain = np.log(both / powers[1 if lead > 0 else 0])
+    slopes = np.log(powers[:, 2] / powers[:, 0])
     return Sharpness(
         sharper=1 if lead > 0 else -1,
-        clearly=float(np.clip((abs(lead) - 0.4) / 0.6, 0, 1)),
+        clearly=float(np.clip((abs(lead) - 0.25) / 0.35, 0, 1)),
         gain=float(gain[2]),
         growth=float(gain[3] - gain[1]),
         shared=float(both[3] ** 2 / (powers[0, 3] * powers[1, 3])),
+        slopes=(float(slopes[0]), float(slopes[1]))
+        if lead > 0
+        else (float(slopes[1]), float(slopes[0])),
     )

@@ -18,6 +18,8 @@ from mmsearch.dedup.originals import (
     read_candidate,
 )
 from mmsearch.dedup.originals.names import copy_hints
+from mmsearch.dedup.originals.quantisation import remainder
+from mmsearch.dedup.originals.same_grid import on_same_grid
 from mmsearch.media import MediaBounds
 
 Matrix = NDArray[np.float64]
@@ -96,6 +98,14 @@ def as_it_is(image: Image.Image) -> tuple[Image.Image, Matrix]:
     return image, SAME
 
 
+def stretched(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    return image.resize((round(image.width * 1.15), image.height), Image.Resampling.BICUBIC), SAME
+
+
+def brighter(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    return image.point([min(255, round(1.2 * level)) for level in range(256)] * 3), SAME
+
+
 def blurred(image: Image.Image) -> tuple[Image.Image, Matrix]:
     return image.filter(ImageFilter.GaussianBlur(1.2)), SAME
 
@@ -111,6 +121,8 @@ def blurred(image: Image.Image) -> tuple[Image.Image, Matrix]:
         (reduced, "times the detail"),
         (mirrored, "saved from it"),
         (as_it_is, "saved from it"),
+        (brighter, "saved from it"),
+        (stretched, "not stretched"),
         (blurred, "sharper"),
     ],
 )
@@ -124,6 +136,84 @@ def test_a_poor_original_stays_rather_than_a_better_saved_copy_of_it(
     choice = choose(pair, {(1, 0): RegistrationFacts(matrix)})
     assert choice.order == (1, 0)
     assert why in choice.reason
+
+
+def shifted_crop(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    """Less 13 pixels on the left and 9 at the bottom."""
+    width, height = image.size
+    scale = np.array([width / (width - 13), height / (height - 9)])
+    matrix = np.array([[scale[0], 0, scale[0] - 1 - 26 / (width - 13)],
+                       [0, scale[1], scale[1] - 1], [0, 0, 1]])  # fmt: skip
+    return image.crop((13, 0, width, height - 9)), matrix
+
+
+def test_a_crop_lies_on_the_pixels_that_it_was_cut_from() -> None:
+    image = scene(7)
+    cut, matrix = shifted_crop(image)
+    whole, part = candidate(saved(image, format="PNG"), "a"), candidate(
+        saved(cut, format="PNG"), "b"
+    )  # fmt: skip
+    # A registration is off by a fraction of a pixel.
+    off = np.array([[1e-3, 0, 2e-3], [-1e-3, 0, -3e-3], [0, 0, 0]])
+    grid = on_same_grid(part, whole, np.linalg.inv(matrix) + off)
+    assert grid is not None
+    assert min(grid.own.shape[:2]) >= 200
+    assert np.array_equal(grid.own, grid.other)
+
+
+def test_pictures_that_are_turned_by_a_few_degrees_have_no_grid_in_common() -> None:
+    image = scene(7)
+    pair = candidate(saved(image), "a"), candidate(saved(image.rotate(4)), "b")
+    turn = np.radians(4)
+    matrix = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0],
+                       [0, 0, 1]])  # fmt: skip
+    assert on_same_grid(*pair, matrix) is None
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_copy_misses_its_source_by_what_its_own_file_rounds_off(turned: bool) -> None:
+    original = saved(scene(8, (397, 301)), quality=75)
+    image = decoded(original)
+    copy = ImageOps.mirror(image) if turned else image
+    pair = candidate(original, "a"), candidate(saved(copy, quality=92), "b")
+    matrix = MIRROR if turned else SAME
+    left = []
+    for own, other in (pair, pair[::-1]):
+        grid = on_same_grid(own, other, matrix)
+        assert grid is not None
+        assert own.file.table is not None
+        found = remainder(grid.own, grid.other, own.file.table)
+        assert found is not None
+        left.append(found)
+    assert left[0].plain < 0.6
+    # On one grid of blocks the steps of both files fall together by chance.
+    assert left[1].plain == pytest.approx(1, abs=0.25) if turned else left[1].repeated > 0.95
+
+
+def test_all_members_have_a_vote_on_tones() -> None:
+    """Two files disagree, and nothing else tells them apart: a crop and a thumbnail know."""
+    image = scene(9)
+    warm = image.point(
+        [min(255, round(gain * level)) for gain in (1.1, 1.0, 0.9) for level in range(256)]
+    )
+    cut, matrix = cropped(image)
+    files = [
+        candidate(saved(warm, format="PNG"), "a"),
+        candidate(saved(image, format="PNG"), "b"),
+        candidate(saved(cut, format="PNG"), "c"),
+        candidate(saved(image.resize((200, 150)), format="PNG"), "d"),
+    ]
+    facts = {(0, 1): SAME, (0, 2): matrix, (0, 3): SAME}
+    choice = choose(files, {pair: RegistrationFacts(each) for pair, each in facts.items()})
+    assert choice.index == 1
+    assert "files show it so" in choice.reason
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "GIF"])
+def test_a_jpeg_stays_rather_than_another_lossy_file_made_of_it(kind: str) -> None:
+    original = saved(scene(10), quality=70)
+    pair = candidate(saved(decoded(original), format=kind), "a"), candidate(original, "b")
+    assert choose(pair, {(0, 1): RegistrationFacts(SAME)}).index == 1
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP"])
@@ -140,7 +230,7 @@ def test_the_less_compressed_of_two_files_stays_where_it_was_not_saved_from_the_
         [candidate(copy, "a"), candidate(original, "b")], {(0, 1): RegistrationFacts(SAME)}
     )
     assert choice.index == 1
-    assert "less compressed (quality 95 against 60)" in choice.reason
+    assert choice.reason == "less compressed (quality 95 against 60)"
 
 
 def test_of_equal_pixels_the_file_with_camera_metadata_stays() -> None:
