@@ -33,7 +33,7 @@ EQUAL = ("saved again", "jpeg", "jpeg, poor", "brightness", "contrast", "saturat
          "watermark, corner", "saved again, mirrored")  # fmt: skip
 SCALED = ("saved again, upscaled", "upscale", "resize", "resize", "stretch", "thumbnail")
 FILTERS = (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BILINEAR,
-           Image.Resampling.BOX, Image.Resampling.HAMMING)  # fmt: skip
+           Image.Resampling.BOX, Image.Resampling.NEAREST)  # fmt: skip
 MIRRORED = np.diag([-1.0, 1.0, 1.0])
 LONGEST, RIDGE, FOLDS = 1400, 0.5, 5
 
@@ -92,7 +92,14 @@ def copy_of(image: Image.Image, kind: str, kit: Kit) -> bytes:
     if kind == "resize":
         factor = kit.chance.uniform(0.3, 0.97)
         size = (round(image.width * factor), round(image.height * factor))
-        return saved(image.resize(size, kit.chance.choice(FILTERS)), kit.chance.randint(55, 95), 2)
+        # Some programs average pixels, others sample points.
+        scale = image.width / size[0], image.height / size[1]
+        sampled = image.transform(size, Image.Transform.AFFINE, (scale[0], 0, 0, 0, scale[1], 0),
+                                  Image.Resampling.BILINEAR)  # fmt: skip
+        made = sampled if kit.chance.random() < 0.2 else image.resize(
+            size, kit.chance.choice(FILTERS)
+        )  # fmt: skip
+        return saved(made, kit.chance.randint(55, 95), 2)
     made = make_copy(image, PLAIN.get(kind) or KINDS[kind], kit)
     stream = io.BytesIO()
     made.image.save(stream, "JPEG", **made.options)

@@ -23,7 +23,7 @@ from mmsearch.dedup.originals.same_grid import SameGrid, on_same_grid
 
 # The same feature in the same order as `equal_size_features` and `scaled_features`.
 EQUAL_SIZE_WEIGHTS: Final = np.array(
-    [-1.36, 0.41, 2.36, -2.61, 5.94, 0.56, -4.18, -5.84, -1.20, -1.50, 1.64, 0.61, -1.44]
+    [-1.36, 0.62, 2.38, -2.72, 5.67, 0.50, 0.56, -4.19, -5.83, -1.18, -1.44, 1.55, 0.59, -1.42]
 )
 SCALED_WEIGHTS: Final = np.array([0.35, 2.24, -0.46, -0.23, 0.27, 0.40, 0.0, -1.32, -6.72, -2.64])
 # A source that was itself saved again coarsely before may look like a copy.
@@ -34,6 +34,8 @@ _ENLARGED_MOST: Final = 4.0
 _STRETCHED: Final = 0.02
 # Power beyond the limit of the smaller file's frequencies, midway between both cases.
 _USUAL_BEYOND: Final = 1.45
+# Share of coefficients that rounding explains, below which more was done than saving.
+_PARTLY: Final = 0.85
 _PALETTE: Final = 4.0
 _SAME_PIXELS: Final = 5.0
 # Photographs seldom begin as another lossy format than JPEG and HEIC.
@@ -134,7 +136,7 @@ def _scaled(small: FileEvidence, grid: SameGrid, side: float) -> Sign:
 def equal_size_features(
     mine: Remainder, theirs: Remainder, better: float, sharpness: Sharpness
 ) -> NDArray[np.float64]:
-    """float64 (13,): what says that the first is the source; the negative with both exchanged.
+    """float64 (14,): what says that the first is the source; the negative with both exchanged.
 
     better: by how much the first one's quality is higher.
     """
@@ -148,7 +150,7 @@ def equal_size_features(
 
 
 def _measures(found: Remainder) -> NDArray[np.float64]:
-    """float64 (5,)."""
+    """float64 (6,)."""
     return np.array(
         [
             max(0.0, np.log(max(found.plain, 0.05))),
@@ -156,6 +158,7 @@ def _measures(found: Remainder) -> NDArray[np.float64]:
             np.log(1.02 - found.repeated),
             np.log(1.02 - found.repeated_fitted),
             np.log(1.02 - found.within),
+            np.log(1.02 - max(found.within, _PARTLY)),
         ]
     )
 

@@ -68,6 +68,8 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "has camera EXIF"
         case "EXIF":
             return "has EXIF"
+        case "profile":
+            return "has a colour profile"
         case "majority":
             return f"{sign.amount:.0f} files show it so"
         case "older":
