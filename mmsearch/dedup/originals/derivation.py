@@ -17,6 +17,7 @@ from mmsearch.dedup.originals.quantisation import (
     Sharpness,
     compare_sharpness,
     remainder,
+    unsettled,
 )
 from mmsearch.dedup.originals.registration_facts import Homography, inverse
 from mmsearch.dedup.originals.same_grid import SameGrid, on_same_grid
@@ -25,7 +26,7 @@ from mmsearch.dedup.originals.same_grid import SameGrid, on_same_grid
 EQUAL_SIZE_WEIGHTS: Final = np.array(
     [-1.36, 0.62, 2.38, -2.72, 5.67, 0.50, 0.56, -4.19, -5.83, -1.18, -1.44, 1.55, 0.59, -1.42]
 )
-SCALED_WEIGHTS: Final = np.array([0.35, 2.24, -0.46, -0.23, 0.27, 0.40, 0.0, -1.32, -6.72, -2.64])
+SCALED_WEIGHTS: Final = np.array([0.18, 4.14, -2.08, -1.39, 2.06, 1.00, 0.0, -2.46, -6.38, -1.54])
 # A source that was itself saved again coarsely before may look like a copy.
 _MOST: Final = 4.5
 # Nobody enlarges a picture by more along a side; then the smaller one is a thumbnail.
@@ -36,6 +37,8 @@ _STRETCHED: Final = 0.02
 _USUAL_BEYOND: Final = 1.45
 # Share of coefficients that rounding explains, below which more was done than saving.
 _PARTLY: Final = 0.85
+# Above this, nothing was done but saving.
+_PURE: Final = 0.9
 _PALETTE: Final = 4.0
 _SAME_PIXELS: Final = 5.0
 # Photographs seldom begin as another lossy format than JPEG and HEIC.
@@ -85,6 +88,9 @@ def _equal_size(
         theirs = remainder(on_second.own, on_second.other, two.table)
         if mine is None or theirs is None or one.quality is None or two.quality is None:
             return []
+        if np.array_equal(one.table, two.table) and min(mine.repeated, theirs.repeated) > _PURE:
+            later = unsettled(on_first.own, on_first.other, one.table)
+            return [Sign("source", float(np.clip(20 * later, -3, 3)))]
         sharpness = compare_sharpness(on_first.own, on_first.other)
         features = equal_size_features(mine, theirs, one.quality - two.quality, sharpness)
         weight = float(np.clip(features @ EQUAL_SIZE_WEIGHTS, -_MOST, _MOST))

@@ -105,15 +105,15 @@ def candidate_of(
 
     most programs that save a copy drop the profile and leave the pixels as they are.
     """
-    overview = image
+    held = stored if stored is not None and stored.size == image.size else image
+    overview = held
     if max(image.size) > OVERVIEW_SIDE:
-        overview = image.copy()
+        overview = held.copy()
         overview.thumbnail((OVERVIEW_SIDE, OVERVIEW_SIDE), Image.Resampling.BOX, reducing_gap=None)
     left, top = (
         start + max(0, (side - CLOSE_SIDE) // 2 - start) // 8 * 8
         for side, start in zip(image.size, _grid_start(file), strict=True)
     )
-    held = stored if stored is not None and stored.size == image.size else image
     close = held.crop((left, top, min(image.width, left + CLOSE_SIDE),
                        min(image.height, top + CLOSE_SIDE)))  # fmt: skip
     return Candidate(

@@ -27,6 +27,10 @@ _FEWEST: Final = 60
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
 # Of blocks, over which a gain that changes with the place is averaged.
 _NEIGHBOURS: Final = 5
+# Mean distance from multiples, in steps, above which pixels lie on another grid, and the change of
+# a coefficient that rounding pixels does not make.
+_OFF_GRID: Final = 0.15
+_DIFFERENT: Final = 0.3
 # Of the blocks, those that differ least.
 _LIKE: Final = 0.7
 _PLAIN: Final = 20.0
@@ -194,3 +198,24 @@ def compare_sharpness(first: Pixels, second: Pixels) -> Sharpness:
         if lead > 0
         else (float(slopes[1]), float(slopes[0])),
     )
+
+
+def unsettled(first: Pixels, second: Pixels, table: QuantTable) -> float:
+    """Of two files saved with one table on one block grid, which was rounded less often.
+
+    Rounding and clipping pixels moves coefficients off the multiples that a file holds. Where that
+    goes so far that saving again gives other multiples, these are nearer to what pixels can show.
+    → the natural logarithm of the first one's mean distance from multiples against the second one's
+    where they differ: above 0 if the first was saved before the second. 0 where nothing tells.
+    """
+    step = table.ravel().astype(np.float32)
+    telling = step >= _SMALLEST_STEP
+    both = [coefficients(luminance(each) - 128) / step for each in (first, second)]
+    away = [np.abs(each - np.round(each))[:, telling] for each in both]
+    if max(float(each.mean()) for each in away) > _OFF_GRID:
+        return 0.0
+    differ = np.abs(both[0] - both[1]).max(axis=1) > _DIFFERENT
+    if not differ.any():
+        return 0.0
+    one, two = (float(each[differ].mean()) for each in away)
+    return float(np.log(one / two))
