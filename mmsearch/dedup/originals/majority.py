@@ -16,10 +16,12 @@ from mmsearch.dedup.originals.frame import Layer
 _ONE_PLACE: Final = 0.03
 # By how much proportions may differ: rounding to whole pixels changes those of thumbnails.
 _ONE_ASPECT: Final = 0.02
-# By how much fine detail may differ, as a natural logarithm: compression changes it by less, a blur,
-# added noise and sharpening by more; and levels that rounding adds to it.
+# By how much fine detail may differ, as a natural logarithm: compression changes it by less,
+# a blur, added noise and sharpening by more. And the levels that rounding adds to it.
 _ONE_DETAIL: Final = 0.12
 _GRAIN: Final = 0.5
+# Pixels for one of the canvas, below which a picture is too small for that.
+_FEWER: Final = 0.95
 # Levels by which the usual coarse colours may differ.
 _ONE_TONE: Final = 4.0
 # Levels by which a cell differs that something was drawn on, and the share of such cells that
@@ -40,7 +42,11 @@ def shown_alike(contestants: Sequence[Contestant]) -> list[int]:
     aspects = np.array([each.file.width / each.file.height for each in contestants])
     together &= np.abs(np.log(aspects[:, None] / aspects[None])) < _ONE_ASPECT
     detail = np.log([_fine_detail(each.layer) for each in contestants])
-    together &= np.abs(detail[:, None] - detail[None]) < _ONE_DETAIL
+    # A thumbnail says nothing of detail.
+    pixels = np.array([max(each.file.width, each.file.height) for each in contestants])
+    small = pixels < sides * _FEWER
+    alike = np.abs(detail[:, None] - detail[None]) < _ONE_DETAIL
+    together &= alike | small[:, None] | small[None]
     for one in range(len(contestants)):
         for two in range(one):
             if together[one, two]:

@@ -109,11 +109,12 @@ def _colour_map(known: Floats, wanted: Floats) -> Floats:
     """
     design = _terms(known).astype(np.float64)
     kept = np.ones(len(known), np.bool_)
-    solution = np.zeros((5, 3))
+    solution: NDArray[np.float64] = np.zeros((5, 3))
     for _ in range(2):
         part = design[kept]
         # A little weight on 0 keeps grey pictures, whose channels are one, solvable.
-        solution = np.linalg.solve(part.T @ part + np.eye(5), part.T @ wanted[kept])
+        target = part.T @ wanted[kept].astype(np.float64)
+        solution = np.linalg.solve(part.T @ part + np.eye(5), target)
         error = np.abs(design @ solution - wanted).sum(axis=1)
         kept = error <= np.quantile(error, 0.8)
     return solution.astype(np.float32)
