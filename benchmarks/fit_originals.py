@@ -72,7 +72,8 @@ def examples_of(path: Path, number: int, chance: random.Random) -> list[Example]
         photo = ImageOps.exif_transpose(opened).convert("RGB")
     as_it_is = path.suffix == ".jpg" and max(photo.size) <= LONGEST and chance.random() < 0.35
     if max(photo.size) > LONGEST:
-        photo = photo.crop((0, 0, *(min(side, chance.randint(700, 1300)) for side in photo.size)))
+        width, height = (min(side, chance.randint(700, 1300)) for side in photo.size)
+        photo = photo.crop((0, 0, width, height))
     poor = chance.random() < 0.35
     quality = chance.randint(60, 80) if poor else chance.randint(82, 97)
     data = path.read_bytes() if as_it_is else saved(photo, quality, chance.choice((0, 2, 2)))
@@ -100,9 +101,9 @@ def copy_of(image: Image.Image, kind: str, kit: Kit) -> bytes:
             size, kit.chance.choice(FILTERS)
         )  # fmt: skip
         return saved(made, kit.chance.randint(55, 95), 2)
-    made = make_copy(image, PLAIN.get(kind) or KINDS[kind], kit)
+    edited = make_copy(image, PLAIN.get(kind) or KINDS[kind], kit)
     stream = io.BytesIO()
-    made.image.save(stream, "JPEG", **made.options)
+    edited.image.save(stream, "JPEG", **edited.options)
     return stream.getvalue()
 
 

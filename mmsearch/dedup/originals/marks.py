@@ -114,7 +114,7 @@ def _colour_map(known: Floats, wanted: Floats) -> Floats:
         part = design[kept]
         # A little weight on 0 keeps grey pictures, whose channels are one, solvable.
         target = part.T @ wanted[kept].astype(np.float64)
-        solution = np.linalg.solve(part.T @ part + np.eye(5), target)
+        solution = np.asarray(np.linalg.solve(part.T @ part + np.eye(5), target), np.float64)
         error = np.abs(design @ solution - wanted).sum(axis=1)
         kept = error <= np.quantile(error, 0.8)
     return solution.astype(np.float32)
