@@ -299,7 +299,9 @@ def test_an_index_of_an_older_format_is_told_and_built_again(
     (file,) = (catalog.folder / "faiss" / "image").glob("*/meta.json")
     meta = json.loads(file.read_text())
     file.write_text(json.dumps({**meta, "format_version": 0}))
-    with pytest.raises(CorruptIndex, match="version 0, this program reads 1; run 'mmsearch index'"):
+    with pytest.raises(
+        CorruptIndex, match="version 0, this mmsearch reads 1; run 'mmsearch index'"
+    ):
         catalog.search(image=path, target="image")
     catalog.index(folder)
     assert found(catalog, path)[0] == "pictures/a.png"
@@ -314,7 +316,7 @@ def test_another_models_vectors_are_refused(
     config = (other / "open_clip_config.json").read_text()
     (other / "open_clip_config.json").write_text(config.replace("bicubic", "bilinear"))
     stranger = mmsearch.open(catalog.folder, model=str(other), device="cpu")
-    with pytest.raises(SpaceMismatch, match="--store"):
+    with pytest.raises(SpaceMismatch, match="`path`"):
         stranger.search("anything")
     with pytest.raises(SpaceMismatch):
         stranger.index(folder)

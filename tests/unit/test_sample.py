@@ -149,7 +149,7 @@ def test_a_store_in_the_folder_is_no_obstacle(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_files_is_refused_untouched(tmp_path: Path) -> None:
     (tmp_path / "holiday.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"holiday\.txt.*--overwrite"):
+    with pytest.raises(InputError, match=r"holiday\.txt.*overwrite=True"):
         write_sample(tmp_path)
     assert contents(tmp_path) == {"holiday.txt": b"mine"}
 
