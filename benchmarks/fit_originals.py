@@ -33,7 +33,7 @@ EQUAL = ("saved again", "jpeg", "jpeg, poor", "brightness", "contrast", "saturat
          "watermark, corner", "saved again, mirrored")  # fmt: skip
 SCALED = ("saved again, upscaled", "upscale", "resize", "resize", "stretch", "thumbnail")
 FILTERS = (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BILINEAR,
-           Image.Resampling.BOX, Image.Resampling.HAMMING)  # fmt: skip
+           Image.Resampling.BOX, Image.Resampling.NEAREST)  # fmt: skip
 MIRRORED = np.diag([-1.0, 1.0, 1.0])
 LONGEST, RIDGE, FOLDS = 1400, 0.5, 5
 
@@ -72,7 +72,8 @@ def examples_of(path: Path, number: int, chance: random.Random) -> list[Example]
         photo = ImageOps.exif_transpose(opened).convert("RGB")
     as_it_is = path.suffix == ".jpg" and max(photo.size) <= LONGEST and chance.random() < 0.35
     if max(photo.size) > LONGEST:
-        photo = photo.crop((0, 0, *(min(side, chance.randint(700, 1300)) for side in photo.size)))
+        width, height = (min(side, chance.randint(700, 1300)) for side in photo.size)
+        photo = photo.crop((0, 0, width, height))
     poor = chance.random() < 0.35
     quality = chance.randint(60, 80) if poor else chance.randint(82, 97)
     data = path.read_bytes() if as_it_is else saved(photo, quality, chance.choice((0, 2, 2)))
@@ -92,10 +93,17 @@ def copy_of(image: Image.Image, kind: str, kit: Kit) -> bytes:
     if kind == "resize":
         factor = kit.chance.uniform(0.3, 0.97)
         size = (round(image.width * factor), round(image.height * factor))
-        return saved(image.resize(size, kit.chance.choice(FILTERS)), kit.chance.randint(55, 95), 2)
-    made = make_copy(image, PLAIN.get(kind) or KINDS[kind], kit)
+        # Some programs average pixels, others sample points.
+        scale = image.width / size[0], image.height / size[1]
+        sampled = image.transform(size, Image.Transform.AFFINE, (scale[0], 0, 0, 0, scale[1], 0),
+                                  Image.Resampling.BILINEAR)  # fmt: skip
+        made = sampled if kit.chance.random() < 0.2 else image.resize(
+            size, kit.chance.choice(FILTERS)
+        )  # fmt: skip
+        return saved(made, kit.chance.randint(55, 95), 2)
+    edited = make_copy(image, PLAIN.get(kind) or KINDS[kind], kit)
     stream = io.BytesIO()
-    made.image.save(stream, "JPEG", **made.options)
+    edited.image.save(stream, "JPEG", **edited.options)
     return stream.getvalue()
 
 

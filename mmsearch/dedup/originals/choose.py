@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsearch.dedup.originals.colours import agreement_with_others
 from mmsearch.dedup.originals.contestant import Contestant, Sign
 from mmsearch.dedup.originals.duel import duel
 from mmsearch.dedup.originals.evidence import Candidate
@@ -18,8 +17,8 @@ _MOST = 12.0
 # Weight of showing the image as e times as many members do, and the most that this may weigh: less
 # than showing the whole of it.
 _VOTE, _MOST_VOTES = 3.0, 8.0
-# For each other file whose tones one of two has and the other has not.
-_SUPPORT, _MOST_SUPPORT = 1.2, 3.0
+# A margin that no third file makes up for.
+_CLEAR = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +81,22 @@ class _Duels:
         self.contestants = contestants
         self._votes = shown_alike(contestants)
         self.signs: dict[tuple[int, int], list[Sign]] = {}
-        self.support = agreement_with_others([each.layer for each in contestants])
 
     def margin(self, one: int, two: int) -> float:
         """Above 0 where `one` is nearer to the source than `two`."""
         pair = min(one, two), max(one, two)
         if pair not in self.signs:
-            support = _SUPPORT * (self.support[pair[0]] - self.support[pair[1]])
             self.signs[pair] = [
                 *duel(self.contestants[pair[0]], self.contestants[pair[1]]),
-                Sign("support", float(np.clip(support, -_MOST_SUPPORT, _MOST_SUPPORT))),
                 *self._majority(*pair),
             ]
         total = sum(sign.weight for sign in self.signs[pair])
         return float(np.clip(total, -_MOST, _MOST)) * (1 if one == pair[0] else -1)
+
+    def likelihood(self, number: int) -> float:
+        """What votes and metadata say, to begin with a likely one."""
+        file = self.contestants[number].file
+        return _VOTE * float(np.log(self._votes[number])) + 2 * file.camera - file.hints
 
     def _majority(self, one: int, two: int) -> list[Sign]:
         odds = float(np.log(self._votes[one] / self._votes[two]))
@@ -107,17 +108,21 @@ def _ranked(duels: _Duels) -> list[int]:
     """The numbers of the contestants, the best first.
 
     Who wins against all others is the best; the others follow by how clearly they lost to it. That
-    takes two duels a contestant. Where nobody does, all meet all, and the sum of margins decides.
+    takes one duel a contestant where the likeliest is the best, two at most. Where nobody wins, the
+    sum of margins decides between those that did not lose clearly.
     """
     numbers = range(len(duels.contestants))
-    best = 0
-    for number in numbers[1:]:
-        if duels.margin(number, best) > 0:
+    best = max(numbers, key=lambda number: (duels.likelihood(number), -number))
+    for number in numbers:
+        if number != best and duels.margin(number, best) > 0:
             best = number
     scores = [duels.margin(number, best) if number != best else 0.0 for number in numbers]
-    if max(scores) > 0:
-        scores = [
-            sum(duels.margin(number, other) for other in numbers if other != number)
-            for number in numbers
-        ]
-    return sorted(numbers, key=lambda number: (-scores[number], number))
+    order = sorted(numbers, key=lambda number: (-scores[number], number))
+    if max(scores) <= 0:
+        return order
+    close = [number for number in order if scores[number] > -_CLEAR]
+    sums = {
+        number: sum(duels.margin(number, other) for other in close if other != number)
+        for number in close
+    }
+    return sorted(close, key=lambda number: (-sums[number], number)) + order[len(close) :]

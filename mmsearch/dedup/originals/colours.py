@@ -1,7 +1,5 @@
 """Which of two pictures of one scene was recoloured."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +7,6 @@ from mmsearch.dedup.originals.frame import Layer
 
 # Of rows and columns of the canvas, one in so many says enough of colours.
 _EVERY = 3
-# Mean difference of coarse colours, in levels, from which tones were changed.
-_SAME_TONES = 3.0
 
 
 def own_colour(layer: Layer, shared: NDArray[np.bool_]) -> float:
@@ -30,19 +26,3 @@ def own_colour(layer: Layer, shared: NDArray[np.bool_]) -> float:
     normal = design.T @ design + 1e-3 * np.eye(4)
     solution = np.linalg.solve(normal, design.T @ chroma)
     return float(np.abs(chroma - design @ solution).mean())
-
-
-def tone_distance(first: Layer, second: Layer) -> float:
-    """Mean difference in levels after smoothing; recompression leaves it below 2."""
-    both = first.coarse_shown & second.coarse_shown
-    if not both.any():
-        return 0.0
-    return float(np.abs(first.coarse - second.coarse)[both].mean())
-
-
-def agreement_with_others(layers: Sequence[Layer]) -> list[int]:
-    """With how many of the others each shares its tones: all copies come from the original."""
-    return [
-        sum(tone_distance(one, two) < _SAME_TONES for two in layers if two is not one)
-        for one in layers
-    ]

@@ -1,4 +1,4 @@
-"""Which of two pictures of one scene shows more of it, and which carries something foreign.
+"""Which of two pictures of one scene shows more of it, and which lies in something foreign.
 
 Works on two layers of one canvas. Around the shared area the surroundings of a crop continue what
 is inside; those of a frame, a bar, a screenshot or a collage begin with a step.
@@ -19,17 +19,8 @@ _THIN: Final = 0.012
 # From which step on surroundings count as foreign: in units of the change beside the border.
 _STEP: Final = 3.0
 _SAMPLES: Final = 48
-# As many pixels tell the map between two pictures' colours.
-_FITTED: Final = 5000
 # Levels (of 255) below which nothing is told apart.
 _FLAT: Final = 2.5
-# Side of the squares in which both sides of a mark's border are seen, and the least of each.
-_REACH: Final = 9
-_BESIDE: Final = 0.15
-# By how many levels a mark changes the mean of a place.
-_SHIFT: Final = 8.0
-# Below, on a place of 4 x 4 pixels, there is none.
-_SHIFT_AT_ALL: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,105 +130,3 @@ def _filled(layer: Layer) -> NDArray[np.bool_]:
 def _area(corners: NDArray[np.float64]) -> float:
     x, y = corners.T
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Where two pictures differ, and who brought the difference in.
-
-    area: share of the shared area. leaning: above 0 if the first one carries the mark (sticker,
-    caption, logo), below 0 if the second; in units of the natural logarithm of a ratio of edges.
-    """
-
-    area: float
-    leaning: float
-
-
-def as_other(source: Floats, target: Floats, shared: NDArray[np.bool_]) -> Floats:
-    """source, target: float32 (h, w, 3) → the source in the colours of the target.
-
-    One map for the whole picture, affine with a bend for gamma. Fitted twice where both show
-    something, without the worst fifth the second time, which marks may cover.
-    """
-    design = _terms(source)
-    known, wanted = design[shared], target[shared]
-    step = max(1, len(known) // _FITTED)
-    known, wanted = known[::step].astype(np.float64), wanted[::step]
-    kept = np.ones(len(known), bool)
-    solution = np.zeros((5, 3))
-    for _ in range(2):
-        part = known[kept]
-        # A little weight on 0 keeps grey pictures, whose channels are one, solvable.
-        solution = np.linalg.solve(part.T @ part + np.eye(5), part.T @ wanted[kept])
-        error = np.abs(known @ solution - wanted).mean(axis=1)
-        kept = error <= np.quantile(error, 0.8)
-    moved: Floats = design @ solution.astype(np.float32)
-    return moved
-
-
-def _terms(colours: Floats) -> Floats:
-    """float32 (h, w, 5)."""
-    grey = colours.mean(axis=2, keepdims=True)
-    return np.concatenate([colours, grey**2 / 255, np.ones_like(grey)], axis=2)
-
-
-def marks(first: Layer, second: Layer) -> Marks:
-    """Looks for local differences on the area that both show."""
-    shared = ndimage.binary_erosion(first.shown & second.shown, iterations=3)
-    if shared.sum() < 400:
-        return Marks(0.0, 0.0)
-    one = as_other(first.colours, second.colours, shared)
-    if np.abs(_block_means((one - second.colours) * shared[..., None])).max() < _SHIFT_AT_ALL:
-        return Marks(0.0, 0.0)
-    two = as_other(second.colours, first.colours, shared)
-    difference = np.maximum(_beyond(one, second), _beyond(two, first)) * shared
-    usual = float(np.median(difference[shared]))
-    changed = ndimage.uniform_filter(difference, 5) > max(14.0, 5 * usual)
-    # Blur and noise leave the mean of a place alone.
-    shift = ndimage.uniform_filter(one - second.colours, (5, 5, 1))
-    changed &= shared & (np.abs(shift).max(axis=2) > _SHIFT)
-    labels, count = ndimage.label(changed)
-    if not count:
-        return Marks(0.0, 0.0)
-    sizes = np.bincount(labels.ravel())[1:]
-    large = np.flatnonzero(sizes >= max(12, 0.0012 * shared.sum())) + 1
-    changed = np.isin(labels, large)
-    if not changed.any():
-        return Marks(0.0, 0.0)
-    steps = [_step_along(changed, shared, colours) for colours in (one, second.colours)]
-    leaning = float(np.log((steps[0] + _FLAT) / (steps[1] + _FLAT)))
-    return Marks(float(changed.sum() / shared.sum()), leaning)
-
-
-def _step_along(changed: NDArray[np.bool_], shared: NDArray[np.bool_], colours: Floats) -> float:
-    """Mean difference in levels between what lies inside and outside of the border of a mark.
-
-    Means of a few pixels on either side: the grain of the scene has no part in it.
-    """
-    inside, outside = (changed, shared & ~ndimage.binary_dilation(changed, iterations=2))
-    means, weights = [], []
-    for side in (inside, outside):
-        weight = ndimage.uniform_filter(side.astype(np.float32), _REACH)
-        summed = ndimage.uniform_filter(colours * side[..., None], (_REACH, _REACH, 1))
-        means.append(summed / np.maximum(weight, 1e-6)[..., None])
-        weights.append(weight)
-    border = (weights[0] > _BESIDE) & (weights[1] > _BESIDE)
-    if not border.any():
-        return 0.0
-    return float(np.abs(means[0] - means[1])[border].max(axis=1).mean())
-
-
-def _block_means(values: Floats) -> Floats:
-    """float32 (h, w, n) → float32 (h // 4, w // 4, n)."""
-    height, width = (length // 4 for length in values.shape[:2])
-    blocks = values[: height * 4, : width * 4].reshape(height, 4, width, 4, -1)
-    means: Floats = blocks.mean(axis=(1, 3))
-    return means
-
-
-def _beyond(colours: Floats, layer: Layer) -> Floats:
-    """float32 (h, w): by how much colours lie outside of what a layer shows within a pixel."""
-    beyond: Floats = np.maximum(np.maximum(colours - layer.high, layer.low - colours), 0).max(
-        axis=2
-    )
-    return beyond

@@ -17,22 +17,28 @@ from mmsearch.dedup.originals.quantisation import (
     Sharpness,
     compare_sharpness,
     remainder,
+    unsettled,
 )
 from mmsearch.dedup.originals.registration_facts import Homography, inverse
 from mmsearch.dedup.originals.same_grid import SameGrid, on_same_grid
 
 # The same feature in the same order as `equal_size_features` and `scaled_features`.
 EQUAL_SIZE_WEIGHTS: Final = np.array(
-    [-1.95, 2.12, 1.78, -3.06, 4.76, -1.69, -4.09, -1.09, -2.22, 3.33]
+    [-1.36, 0.62, 2.38, -2.72, 5.67, 0.50, 0.56, -4.19, -5.83, -1.18, -1.44, 1.55, 0.59, -1.42]
 )
-SCALED_WEIGHTS: Final = np.array([0.11, 1.83, -0.62, -0.24, 0.27, 0.24, 0.0, -0.91, -6.06, -2.67])
-_MOST: Final = 6.0
+SCALED_WEIGHTS: Final = np.array([0.18, 4.14, -2.08, -1.39, 2.06, 1.00, 0.0, -2.46, -6.38, -1.54])
+# A source that was itself saved again coarsely before may look like a copy.
+_MOST: Final = 4.5
 # Nobody enlarges a picture by more along a side; then the smaller one is a thumbnail.
 _ENLARGED_MOST: Final = 4.0
 # Scales of the two directions that differ by more were stretched.
 _STRETCHED: Final = 0.02
 # Power beyond the limit of the smaller file's frequencies, midway between both cases.
 _USUAL_BEYOND: Final = 1.45
+# Share of coefficients that rounding explains, below which more was done than saving.
+_PARTLY: Final = 0.85
+# Above this, nothing was done but saving.
+_PURE: Final = 0.9
 _PALETTE: Final = 4.0
 _SAME_PIXELS: Final = 5.0
 # Photographs seldom begin as another lossy format than JPEG and HEIC.
@@ -82,6 +88,9 @@ def _equal_size(
         theirs = remainder(on_second.own, on_second.other, two.table)
         if mine is None or theirs is None or one.quality is None or two.quality is None:
             return []
+        if np.array_equal(one.table, two.table) and min(mine.repeated, theirs.repeated) > _PURE:
+            later = unsettled(on_first.own, on_first.other, one.table)
+            return [Sign("source", float(np.clip(20 * later, -3, 3)))]
         sharpness = compare_sharpness(on_first.own, on_first.other)
         features = equal_size_features(mine, theirs, one.quality - two.quality, sharpness)
         weight = float(np.clip(features @ EQUAL_SIZE_WEIGHTS, -_MOST, _MOST))
@@ -96,10 +105,11 @@ def _equal_size(
 def _name(weight: float, one: FileEvidence, two: FileEvidence, sharpness: Sharpness) -> str:
     """What a person would say of it."""
     side = 1 if weight > 0 else -1
+    if side * ((one.quality or 0) - (two.quality or 0)) > 5:
+        return "compression"
     if sharpness.clearly == 1:
         return "sharper" if sharpness.sharper == side else "unaltered"
-    better = side * ((one.quality or 0) - (two.quality or 0))
-    return "compression" if better > 5 else "source"
+    return "source"
 
 
 def _against_other_format(
@@ -132,18 +142,21 @@ def _scaled(small: FileEvidence, grid: SameGrid, side: float) -> Sign:
 def equal_size_features(
     mine: Remainder, theirs: Remainder, better: float, sharpness: Sharpness
 ) -> NDArray[np.float64]:
-    """float64 (10,): what says that the first is the source; the negative with both exchanged.
+    """float64 (14,): what says that the first is the source; the negative with both exchanged.
 
     better: by how much the first one's quality is higher.
     """
     clearly = sharpness.sharper * sharpness.clearly
-    fine = clearly * np.array([1, sharpness.gain, sharpness.growth, sharpness.shared])
+    fine = clearly * np.array(
+        [1, sharpness.gain, sharpness.growth, sharpness.shared, *sharpness.slopes]
+    )
     quality = np.clip(better / 10, -2, 2)
-    return np.concatenate([_measures(mine) - _measures(theirs), [quality], fine])
+    told = quality * (mine.within + theirs.within) / 2
+    return np.concatenate([_measures(mine) - _measures(theirs), [quality, told], fine])
 
 
 def _measures(found: Remainder) -> NDArray[np.float64]:
-    """float64 (5,)."""
+    """float64 (6,)."""
     return np.array(
         [
             max(0.0, np.log(max(found.plain, 0.05))),
@@ -151,6 +164,7 @@ def _measures(found: Remainder) -> NDArray[np.float64]:
             np.log(1.02 - found.repeated),
             np.log(1.02 - found.repeated_fitted),
             np.log(1.02 - found.within),
+            np.log(1.02 - max(found.within, _PARTLY)),
         ]
     )
 

@@ -9,31 +9,37 @@ from typing import Final
 import numpy as np
 
 from mmsearch.dedup.originals.colours import own_colour
-from mmsearch.dedup.originals.content import Surroundings, marks, surroundings
+from mmsearch.dedup.originals.content import Surroundings, surroundings
 from mmsearch.dedup.originals.contestant import Contestant, Sign
 from mmsearch.dedup.originals.derivation import derivation_signs
 from mmsearch.dedup.originals.evidence import FileEvidence
+from mmsearch.dedup.originals.marks import marks
 from mmsearch.dedup.originals.registration_facts import Homography, inverse
 from mmsearch.dedup.originals.turns import blank_corners, is_stretched, is_tilted
 
+# More than what pixels say of a derivation, and all members of a group, weigh together.
+_CERTAIN: Final = 12.0
 _USUAL_RATIOS: Final = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9)
 # Mean levels of chroma beyond what luminance predicts: grey and tinted pictures stay below.
 _TINTED: Final = 1.6
 # Share of the area from which surroundings count fully, and of the shared one from which marks do.
 _STRIP: Final = 0.02
 _WHOLE_MARK: Final = 0.004
+# Of steps along the border of a mark; what was clipped leans by as much.
+_UNDECIDED: Final = 0.25
 
 
 def duel(first: Contestant, second: Contestant) -> list[Sign]:
-    """All signs, those of no weight left out."""
+    """All signs, those of no weight left out; pixels are not read where the rest is certain."""
     matrix = second.matrix @ inverse(first.matrix)
     signs = [
         *_content(first, second),
         *_colour(first, second),
         *_geometry(first, second, matrix),
-        *derivation_signs(first, second, matrix),
         *_records(first.file, second.file),
     ]
+    if abs(sum(sign.weight for sign in signs)) < _CERTAIN:
+        signs += derivation_signs(first, second, matrix)
     return [sign for sign in signs if sign.weight]
 
 
@@ -49,8 +55,9 @@ def _content(first: Contestant, second: Contestant) -> list[Sign]:
         Sign("frame", -_framed(more), more.foreign),
         Sign("frame", _framed(less), less.foreign),
     ]
-    lean = float(np.clip(6 * marked.leaning, -6, 6)) * min(1.0, marked.area / _WHOLE_MARK)
-    return [*signs, Sign("mark", -lean, marked.area)]
+    lean = np.sign(marked.leaning) * max(0.0, abs(marked.leaning) - _UNDECIDED)
+    weight = float(np.clip(10 * lean, -6, 6)) * min(1.0, marked.area / _WHOLE_MARK)
+    return [*signs, Sign("mark", -weight, marked.area)]
 
 
 def _framed(around: Surroundings) -> float:
@@ -98,6 +105,8 @@ def _records(one: FileEvidence, two: FileEvidence) -> list[Sign]:
     signs = [Sign("camera", camera, max(one.camera, two.camera))]
     if not camera and one.exif != two.exif:
         signs.append(Sign("EXIF", 0.4 if one.exif else -0.4))
+    if one.profile != two.profile:
+        signs.append(Sign("profile", 1.5 if one.profile else -1.5))
     signs.append(Sign("name", float(np.clip(two.hints - one.hints, -3, 3))))
     if one.modified != two.modified:
         signs.append(Sign("older", 0.8 if one.modified < two.modified else -0.8))

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from mmsearch.dedup.originals.names import copy_hints
 from mmsearch.media import MediaBounds, decode
@@ -46,6 +46,7 @@ class FileEvidence:
     camera: 0 without metadata of a camera, 1 with its maker or model, 2 with the exposure or the
         time of the shot as well, 1 less where an editor's name stands in it.
     orientation: of EXIF, 1 to 8; 1 where there is none.
+    profile: it holds a colour profile.
     modified: in ns. hints: signs of a copy in the path (see `copy_hints`).
     """
 
@@ -59,6 +60,7 @@ class FileEvidence:
     palette: bool
     camera: float
     exif: bool
+    profile: bool
     orientation: int
     bytes: int
     modified: int
@@ -70,7 +72,7 @@ class Candidate:
     """A file of a group with the pixels that choosing needs.
 
     overview: uint8 (h, w, 3), the whole picture, its longer side at most OVERVIEW_SIDE.
-    close: uint8 (h, w, 3), the middle at full size, sides at most CLOSE_SIDE.
+    close: uint8 (h, w, 3), the middle at full size as stored, sides at most CLOSE_SIDE.
     corner: x and y of its top left pixel in the picture; a corner of the grid of a JPEG's blocks.
     """
 
@@ -83,21 +85,37 @@ class Candidate:
 def read_candidate(data: bytes, *, path: str, modified: int, bounds: MediaBounds) -> Candidate:
     """Reads a file for `choose`. Raises UnreadableMedia or MediaTooLarge."""
     image = decode(data, bounds=bounds).image
-    return candidate_of(image, read_evidence(data, path, modified, size=image.size))
+    file = read_evidence(data, path, modified, size=image.size)
+    return candidate_of(image, file, stored=_stored(data) if file.profile else None)
 
 
-def candidate_of(image: Image.Image, file: FileEvidence) -> Candidate:
-    """image: decoded, upright, RGB, at full size."""
-    overview = image
+def _stored(data: bytes) -> Image.Image | None:
+    """The pixels as a file with a colour profile holds them, upright, RGB; None if unreadable."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+def candidate_of(
+    image: Image.Image, file: FileEvidence, *, stored: Image.Image | None = None
+) -> Candidate:
+    """image: decoded, upright, RGB, at full size. stored: before a colour profile was applied:
+
+    most programs that save a copy drop the profile and leave the pixels as they are.
+    """
+    held = stored if stored is not None and stored.size == image.size else image
+    overview = held
     if max(image.size) > OVERVIEW_SIDE:
-        overview = image.copy()
+        overview = held.copy()
         overview.thumbnail((OVERVIEW_SIDE, OVERVIEW_SIDE), Image.Resampling.BOX, reducing_gap=None)
     left, top = (
         start + max(0, (side - CLOSE_SIDE) // 2 - start) // 8 * 8
         for side, start in zip(image.size, _grid_start(file), strict=True)
     )
-    close = image.crop((left, top, min(image.width, left + CLOSE_SIDE),
-                        min(image.height, top + CLOSE_SIDE)))  # fmt: skip
+    close = held.crop((left, top, min(image.width, left + CLOSE_SIDE),
+                       min(image.height, top + CLOSE_SIDE)))  # fmt: skip
     return Candidate(
         file, np.asarray(overview.convert("RGB")), np.asarray(close.convert("RGB")), (left, top)
     )
@@ -113,13 +131,14 @@ def _grid_start(file: FileEvidence) -> tuple[int, int]:
 def read_evidence(data: bytes, path: str, modified: int, *, size: tuple[int, int]) -> FileEvidence:
     """size: width and height of the upright picture. Reads the header only."""
     name = sniff(data[:SNIFF_BYTES]) or ""
-    table, mode, camera, orientation, exif, lossless = None, "RGB", 0.0, 1, False, True
+    table, mode, camera, orientation, exif, profile = None, "RGB", 0.0, 1, False, False
     if name and name != "jxl":
         with Image.open(io.BytesIO(data), formats=[register(name)]) as image:
             mode = image.mode
             tables = getattr(image, "quantization", None) or {}
             if 0 in tables:
                 table = np.array(tables[0], np.int64).reshape(8, 8)
+            profile = bool(image.info.get("icc_profile"))
             camera, orientation, exif = _metadata(image)
     if table is not None and orientation >= 5:
         table = table.T
@@ -135,6 +154,7 @@ def read_evidence(data: bytes, path: str, modified: int, *, size: tuple[int, int
         palette=mode in ("P", "PA", "1") or name == "gif",
         camera=camera,
         exif=exif,
+        profile=profile,
         orientation=orientation,
         bytes=len(data),
         modified=modified,

@@ -7,7 +7,6 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from mmsearch.dedup.originals.evidence import Candidate
 from mmsearch.dedup.originals.registration_facts import (
@@ -16,10 +15,11 @@ from mmsearch.dedup.originals.registration_facts import (
     inverse,
     project,
 )
-from mmsearch.records import Floats
+from mmsearch.records import Floats, Pixels
 
 PairsOf: TypeAlias = Mapping[tuple[int, int], RegistrationFacts]
 CANVAS_SIDE: Final = 256
+CELL: Final = 8
 # Of the sides of what most members show, what is drawn around it on each side.
 _MOST_AROUND: Final = 0.4
 # By how much longer a way is, in pairs, for each whole that two pictures do not share.
@@ -45,8 +45,8 @@ class Layer:
     colours: float32 (h, w, 3). shown: bool (h, w), where it has pixels.
     low, high: float32 (h, w, 3), the range of colours within a pixel of each.
     corners: float64 (4, 2), its corners in canvas pixels.
-    coarse: float32 (h // 8, w // 8, 3), means of 8 x 8 pixels.
-    coarse_shown: bool (h // 8, w // 8), where all of these are shown.
+    coarse: float32 (h // CELL, w // CELL, 3), means of squares.
+    coarse_shown: bool (h // CELL, w // CELL), where all of a square is shown.
     """
 
     colours: Floats
@@ -130,25 +130,32 @@ def _layer(
     whole /= whole[2, 2]
     data = tuple(float(value) for value in whole.ravel()[:8])
     drawn = image.transform(size, Image.Transform.PERSPECTIVE, data, Image.Resampling.BILINEAR)
-    x, y = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
-    places = project(matrix, np.stack([x.ravel(), y.ravel()], axis=1))
-    margin = 1 - 1 / np.array(image.size)
-    shown = (np.abs(places) <= margin).all(axis=1).reshape(size[1], size[0])
+    inside = Image.new("L", image.size, 0)
+    inside.paste(255, (1, 1, image.width - 1, image.height - 1))
+    shown = np.asarray(inside.transform(size, Image.Transform.PERSPECTIVE, data)) > 0
     pixels = np.asarray(drawn)
-    low, high = (
-        of(pixels, size=(3, 3, 1)).astype(np.float32)
-        for of in (ndimage.minimum_filter, ndimage.maximum_filter)
-    )
     colours = pixels.astype(np.float32)
+    low, high = (_extreme(pixels, of).astype(np.float32) for of in (np.minimum, np.maximum))
     coarse, coarse_shown = (
         _coarse(each) for each in (colours, shown[..., None].astype(np.float32))
     )
     return Layer(colours, shown, low, high, corners, coarse, coarse_shown[..., 0] == 1)
 
 
+def _extreme(pixels: Pixels, of: np.ufunc) -> Pixels:
+    """The least or the largest of each pixel and the eight around it."""
+    found = pixels.copy()
+    found[1:] = of(found[1:], pixels[:-1])
+    found[:-1] = of(found[:-1], pixels[1:])
+    both: Pixels = found.copy()
+    both[:, 1:] = of(both[:, 1:], found[:, :-1])
+    both[:, :-1] = of(both[:, :-1], found[:, 1:])
+    return both
+
+
 def _coarse(values: Floats) -> Floats:
-    """Means of 8 x 8 pixels, float32 (h // 8, w // 8, n)."""
-    height, width = (length // 8 for length in values.shape[:2])
-    blocks = values[: height * 8, : width * 8].reshape(height, 8, width, 8, -1)
-    means: Floats = blocks.mean(axis=(1, 3))
+    """Means of squares of CELL pixels, float32 (h // CELL, w // CELL, n)."""
+    height, width = (length // CELL for length in values.shape[:2])
+    rows = values[: height * CELL, : width * CELL].reshape(height, CELL, -1).sum(axis=1)
+    means: Floats = rows.reshape(height, width, CELL, -1).sum(axis=2) / CELL**2
     return means

@@ -27,11 +27,19 @@ _FEWEST: Final = 60
 _LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
 # Of blocks, over which a gain that changes with the place is averaged.
 _NEIGHBOURS: Final = 5
+# Mean distance from multiples, in steps, above which pixels lie on another grid, and the change of
+# a coefficient that rounding pixels does not make.
+_OFF_GRID: Final = 0.15
+_DIFFERENT: Final = 0.3
 # Of the blocks, those that differ least.
 _LIKE: Final = 0.7
+_PLAIN: Final = 20.0
+# Power that rounding adds, in squares of levels.
+_SILENT: Final = 2.0
 # Bands of the DCT by the sum of both frequencies: low, middle, high, highest.
-_BANDS: Final = tuple((low <= _ORDER) & (high >= _ORDER)
-                      for low, high in ((2, 3), (4, 5), (6, 7), (8, 11)))  # fmt: skip
+_BANDS: Final = tuple(
+    np.flatnonzero(np.isin(_ORDER, orders)) for orders in ((2, 3), (4, 5), (6, 7), (8, 9, 10, 11))
+)
 
 
 def luminance(colours: Pixels) -> Floats:
@@ -149,7 +157,8 @@ class Sharpness:
     sharper: 1 if the first has more of it, -1 if the second. clearly: 0 to 1.
     gain: natural logarithm by which the softer one's high frequencies were raised in the sharper.
     growth: of that gain from the middle to the highest frequencies. shared: coherence of the
-    highest frequencies, 0 to 1.
+    highest frequencies, 0 to 1. slopes: natural logarithms of power at the high against the middle
+    frequencies, of the sharper and of the softer one: a blur makes it steep, sharpening flat.
     """
 
     sharper: int
@@ -157,26 +166,56 @@ class Sharpness:
     gain: float
     growth: float
     shared: float
+    slopes: tuple[float, float]
 
 
 def compare_sharpness(first: Pixels, second: Pixels) -> Sharpness:
     """first, second: uint8 (h, w, 3), one place on one grid."""
     one, two = coefficients(luminance(first)), coefficients(luminance(second))
     # Neither marks that one of them carries nor what was clipped have a part in it.
-    apart = np.abs(one - two)[:, _BANDS[0]].mean(axis=1)
+    low_one, low_two = one[:, _BANDS[0]], two[:, _BANDS[0]]
+    apart = np.abs(low_one - low_two).sum(axis=1)
+    apart /= np.abs(low_one).sum(axis=1) + np.abs(low_two).sum(axis=1) + _PLAIN
     like = apart <= np.quantile(apart, _LIKE)
     one, two = one[like], two[like]
-    powers = np.array([[float((each[:, band] ** 2).sum(axis=1).mean()) + 2 for band in _BANDS]
-                       for each in (one, two)])  # fmt: skip
+    powers = np.array(
+        [[float((each[:, band] ** 2).sum(axis=1).mean()) for band in _BANDS] for each in (one, two)]
+    )
     both = np.array([float((one[:, band] * two[:, band]).sum(axis=1).mean()) for band in _BANDS])
-    both = np.maximum(both, 0.5)
+    # Bands that are empty in both say nothing.
+    powers, both = powers + _SILENT, np.maximum(both, 0) + _SILENT
     more = np.log(powers[0] / powers[1])
-    lead = more[3] + 0.5 * more[2]
+    lead = more[1:].mean()
     gain = np.log(both / powers[1 if lead > 0 else 0])
+    slopes = np.log(powers[:, 2] / powers[:, 0])
     return Sharpness(
         sharper=1 if lead > 0 else -1,
-        clearly=float(np.clip((abs(lead) - 0.4) / 0.6, 0, 1)),
+        clearly=float(np.clip((abs(lead) - 0.25) / 0.35, 0, 1)),
         gain=float(gain[2]),
         growth=float(gain[3] - gain[1]),
         shared=float(both[3] ** 2 / (powers[0, 3] * powers[1, 3])),
+        slopes=(float(slopes[0]), float(slopes[1]))
+        if lead > 0
+        else (float(slopes[1]), float(slopes[0])),
     )
+
+
+def unsettled(first: Pixels, second: Pixels, table: QuantTable) -> float:
+    """Of two files saved with one table on one block grid, which was rounded less often.
+
+    Rounding and clipping pixels moves coefficients off the multiples that a file holds. Where that
+    goes so far that saving again gives other multiples, these are nearer to what pixels can show.
+    → the natural logarithm of the first one's mean distance from multiples against the second one's
+    where they differ: above 0 if the first was saved before the second. 0 where nothing tells.
+    """
+    step = table.ravel().astype(np.float32)
+    telling = step >= _SMALLEST_STEP
+    both = [coefficients(luminance(each) - 128) / step for each in (first, second)]
+    away = [np.abs(each - np.round(each))[:, telling] for each in both]
+    if max(float(each.mean()) for each in away) > _OFF_GRID:
+        return 0.0
+    differ = np.abs(both[0] - both[1]).max(axis=1) > _DIFFERENT
+    if not differ.any():
+        return 0.0
+    one, two = (float(each[differ].mean()) for each in away)
+    return float(np.log(one / two))

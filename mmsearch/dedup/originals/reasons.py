@@ -44,8 +44,6 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "no caption, logo or sticker on it"
         case "colour":
             return "full colour"
-        case "support":
-            return "the others have its colours"
         case "source":
             return "others were saved from it"
         case "detail":
@@ -70,6 +68,8 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "has camera EXIF"
         case "EXIF":
             return "has EXIF"
+        case "profile":
+            return "has a colour profile"
         case "majority":
             return f"{sign.amount:.0f} files show it so"
         case "older":

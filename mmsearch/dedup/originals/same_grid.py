@@ -18,7 +18,7 @@ from mmsearch.records import Pixels
 # How far a registration may be off, in normalised coordinates: where sizes are equal, and else.
 _OFF_EQUAL: Final = 0.025
 _OFF: Final = 0.012
-_WINDOW: Final = 256
+_WINDOW: Final = 192
 _LEAST: Final = 32
 # Pixels around the registration in which a shift is looked for, the side of what is compared there,
 # and how much of its contrast may differ.
