@@ -21,9 +21,12 @@ _DENSE = 0.45
 _MOST_BOXES = 12
 # Share of what was drawn that its commonest colours make up; of photographs far less.
 _DRAWN_COLOURS, _DRAWN = 3, 0.6
+# This share of one colour is blank ground.
+_BLANK = 0.8
 # Or this share is nearly white or black: words with an outline on a photograph.
 _EXTREME, _DARK, _BRIGHT = 0.28, 45, 215
 _CLEARLY = 30
+_GRAPHIC_COLOURS, _GRAPHIC = 8, 0.93
 _VISIBLE_LEVELS = 12
 _ONE_SIDED = 0.9
 
@@ -83,11 +86,17 @@ def find_changes(changed: Mask, telling: Mask, first: Pixels, second: Pixels) ->
 
 
 def _is_drawn(first: Pixels, second: Pixels) -> bool:
-    """Whether the pixels that differ have few colours in one of the pictures."""
+    """Whether one of the pictures shows an overlay where they differ, on what the other one shows.
+
+    Its pixels have few colours there. Where those of the other one are as few, but not one alone as
+    on blank ground, a drawing was replaced by another drawing.
+    """
     differing = np.abs(second.astype(np.int16) - first).max(axis=2) > _CLEARLY
-    pixels = [each[differing] for each in (first, second)]
-    few = max(_few_colours(each) for each in pixels)
-    return few >= _DRAWN or max(_extreme(each) for each in pixels) >= _EXTREME
+    one, two = (each[differing] for each in (first, second))
+    drawn = [_few_colours(each) >= _DRAWN or _extreme(each) >= _EXTREME for each in (one, two)]
+    if drawn[0] != drawn[1]:
+        return True
+    return drawn[0] and max(_few_colours(each, 1) for each in (one, two)) >= _BLANK
 
 
 def _extreme(pixels: Pixels) -> float:
@@ -97,14 +106,19 @@ def _extreme(pixels: Pixels) -> float:
     return float(extreme.mean())
 
 
-def _few_colours(pixels: Pixels) -> float:
+def _few_colours(pixels: Pixels, count: int = _DRAWN_COLOURS) -> float:
     """pixels: uint8 (n, 3). Which share of them the commonest coarse colours make up."""
     if not len(pixels):
         return 0.0
     coarse = (pixels >> 5).astype(np.int32)
     counts = np.bincount(coarse[:, 0] << 6 | coarse[:, 1] << 3 | coarse[:, 2])
-    commonest = np.sort(counts)[-_DRAWN_COLOURS:]
+    commonest = np.sort(counts)[-count:]
     return float(commonest.sum() / len(pixels))
+
+
+def is_graphic(pixels: Pixels) -> bool:
+    """uint8 (h, w, 3): whether few colours make up nearly all of a picture, as in icons or charts."""
+    return _few_colours(pixels.reshape(-1, 3), _GRAPHIC_COLOURS) >= _GRAPHIC
 
 
 def _one_sided(first: Pixels, second: Pixels) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import label
 
 from mmsearch.dedup.comparison.blocks import PATCH, Blocks, patch_means
-from mmsearch.dedup.comparison.changes import Change, find_changes, one_sidedness
+from mmsearch.dedup.comparison.changes import Change, find_changes, is_graphic, one_sidedness
 from mmsearch.dedup.comparison.colour import Colours, compare_colours
 from mmsearch.dedup.comparison.examined import Examined
 from mmsearch.dedup.comparison.pages import page_of
@@ -46,6 +46,8 @@ _OTHER_INK, _SAME_INK, _INK_LEVELS = 0.005, 0.002, 12.0
 _ODD_TIMES, _ODD_LEAST, _ODD_PATCHES = 6.0, 0.13, 3
 # Where nearly all is blank, a drawing in place of another one is no overlay.
 _BLANK, _MOST_CHANGED_ON_PAPER = 0.6, 0.12
+# Two edits at once are rare: where hues were turned, much that differs is another thing.
+_MOST_CHANGED_HUE = 0.12
 _MOST_FINE_STRAY = 0.06
 # One image: nothing but resolution, compression and quarter turns differ.
 _WHOLE, _LEVEL_DEGREES, _ASPECT = 0.985, 0.4, 0.02
@@ -66,7 +68,8 @@ class Measures:
     recoloured: of the patches with structure, those that fit but have another colour. one_sided: of
     all that differs, see `one_sidedness`. telling: patches with something to see. jitter: by how
     many pixels sharp patches miss each other. off_paper: of two pages the patches on other ground,
-    bool (rows, columns); None unless both are ink on paper.
+    bool (rows, columns); None unless both are ink on paper. graphic: both have few colours, and they
+    differ.
     """
 
     agreement: float
@@ -80,6 +83,7 @@ class Measures:
     telling: int
     jitter: float
     off_paper: Mask | None
+    graphic: bool
     colours: Colours
     changes: tuple[Change, ...]
 
@@ -122,6 +126,7 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
         telling=int(picked.sum()),
         jitter=_jitter(blocks, weight),
         off_paper=_off_both(one, two),
+        graphic=bool(changes) and is_graphic(one) and is_graphic(two),
         colours=colours,
         changes=changes,
     )
@@ -290,7 +295,12 @@ def _different(found: Measures) -> str:
         return f"only {min(found.matched, 1 - found.stray):.0%} of what is to see fits"
     if found.colours.change == "other" or found.recoloured > _MOST_RECOLOURED:
         return "part of them has another colour"
-    if found.changed - found.drawn > _MOST_REPLACED or found.changed > _MOST_CHANGED:
+    most = _MOST_CHANGED
+    if found.graphic:
+        most = _MOST_CHANGED_ON_PAPER
+    elif found.colours.change == "hue":
+        most = _MOST_CHANGED_HUE
+    if found.changed - found.drawn > _MOST_REPLACED or found.changed > most:
         return f"{found.changed:.0%} of the area shows something else"
     return ""
 
