@@ -97,7 +97,7 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     means = [patch_means(each) for each in (one, two)]
     shown = seen & _content(means[0], means[1])
     colours = compare_colours(
-        means[0][seen], means[1][seen], shown[seen].astype(np.float32), slack[seen]
+        *(each[seen] for each in means), shown[seen].astype(np.float32), slack[seen], _places(seen)
     )
     residual = np.zeros(seen.shape, np.float32)
     residual[seen] = colours.residual
@@ -165,6 +165,14 @@ def torn_patches(blocks: Blocks, seen: Mask) -> Mask:
         seen & (blocks.correlation < _TORN) & (blocks.residual > 2 * NOISE) & (contrast(blocks) > 0)
     )
     return torn
+
+
+def _places(seen: Mask) -> Floats:
+    """float32 (n, 2): where the patches lie, from the centre, -1 to 1."""
+    rows, columns = np.nonzero(seen)
+    places = np.stack([columns, rows], axis=1) + 0.5
+    from_centre: Floats = (2 * places / seen.shape[::-1] - 1).astype(np.float32)
+    return from_centre
 
 
 def _jitter(blocks: Blocks, weight: Floats) -> float:
