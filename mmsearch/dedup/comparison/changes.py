@@ -110,7 +110,7 @@ def _share_of_colours(pixels: Pixels, count: int, *, bits: int) -> float:
 
 
 def is_graphic(pixels: Pixels) -> bool:
-    """uint8 (h, w, 3): whether few colours make up nearly all of a picture, as in icons or charts."""
+    """uint8 (h, w, 3): whether few colours make up nearly all of it, as of icons and charts."""
     return _share_of_colours(pixels.reshape(-1, 3), _GRAPHIC_COLOURS, bits=3) >= _GRAPHIC
 
 

@@ -128,12 +128,12 @@ def _toned(first: Floats, second: Floats, weights: Floats) -> NDArray[np.float64
 def _vignetted(
     first: Floats, second: Floats, weights: Floats, places: Floats
 ) -> NDArray[np.float64]:
-    """One curve for all channels, and a light that changes from the centre to the edges."""
+    """One curve for all channels, and a light that changes to one side or from the centre."""
     levels = first.T.ravel()
     distances = np.minimum(np.hypot(*places.T), _RINGS[-1])
     rings = [np.interp(distances, _RINGS, unit) for unit in np.eye(len(_RINGS))[1:]]
     light = np.tile(np.stack([*places.T, *rings], axis=1), (3, 1))
-    design = np.hstack([_hats(levels), light, light[:, 2:] * (levels[:, None] / 255)])
+    design = np.hstack([_hats(levels), light, light * (levels[:, None] / 255)])
     solution = _solution(design, second.T.ravel()[:, None], np.tile(weights, 3))
     shaded: NDArray[np.float64] = np.clip((design @ solution).reshape(3, -1).T, 0, 255)
     return shaded

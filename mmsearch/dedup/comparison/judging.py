@@ -35,6 +35,7 @@ _WATERMARK_SIDED = 0.93
 _WATERMARK_AGREEMENT, _WATERMARK_MATCHED, _WATERMARK_STRAY = 0.75, 0.8, 0.15
 _MOST_RECOLOURED = 0.12
 _MOST_REPLACED, _MOST_CHANGED = 0.1, 0.36
+_HIDDEN = 0.3
 _FINE_SIDE, _FINE_RADIUS, _PAGE_RADIUS = 512, 1, 2
 # Of a page, form or chart: how much of the ink may be other ink. At the side of a page two digits
 # are told apart. Of copies, scanned again or not, nearly all have less than 0.2%, while invoices of
@@ -68,8 +69,8 @@ class Measures:
     recoloured: of the patches with structure, those that fit but have another colour. one_sided: of
     all that differs, see `one_sidedness`. telling: patches with something to see. jitter: by how
     many pixels sharp patches miss each other. off_paper: of two pages the patches on other ground,
-    bool (rows, columns); None unless both are ink on paper. graphic: both have few colours, and they
-    differ.
+    bool (rows, columns); None unless both are ink on paper. graphic: both have few colours, and
+    they differ.
     """
 
     agreement: float
@@ -119,7 +120,7 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
         matched=float((rest * fits).sum() / total),
         low=float(np.quantile(blocks.correlation[picked], 0.1)) if picked.any() else 1.0,
         changed=float((covered & seen).sum() / area),
-        drawn=sum(each.area for each in changes if each.drawn or each.one_sided) / area,
+        drawn=sum(each.area for each in changes if _is_overlay(each, torn, changed, weight)) / area,
         stray=float((torn & ~covered).sum() / area),
         recoloured=float((recoloured & fits & telling).sum() / max(int(telling.sum()), 1)),
         one_sided=one_sidedness(one[differing], two[differing]) if changed.any() else 0.5,
@@ -130,6 +131,14 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
         colours=colours,
         changes=changes,
     )
+
+
+def _is_overlay(change: Change, torn: Mask, changed: Mask, weight: Floats) -> bool:
+    """Whether it is drawn and hides what lies below; a recoloured garment keeps its folds."""
+    place = change.place
+    telling = changed[place] & (weight[place] > 1)
+    hides = (torn[place] & telling).sum() >= _HIDDEN * telling.sum()
+    return bool(hides) and (change.drawn or change.one_sided)
 
 
 def hopeless(laid: Laid) -> str:
