@@ -47,6 +47,8 @@ _OTHER_INK, _SAME_INK, _INK_LEVELS = 0.005, 0.002, 12.0
 # Ink is other ink where so many neighbouring patches correlate by less than the page does in
 # general: 1 - correlation is this many times the median, and at least so much.
 _ODD_TIMES, _ODD_LEAST, _ODD_PATCHES = 6.0, 0.13, 3
+# Likewise of any picture, where there is much to see.
+_ODD_CLEAR, _CLEAR_LEVELS = 0.08, 20.0
 # Where nearly all is blank, a drawing in place of another one is no overlay.
 _BLANK, _MOST_CHANGED_ON_PAPER = 0.6, 0.12
 # Two edits at once are rare: where hues were turned, much that differs is another thing.
@@ -231,7 +233,7 @@ def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tup
             return "different", f"{found.changed:.0%} of the area shows something else"
     if found.one_sided < _WATERMARK_SIDED and details.stray > _MOST_FINE_STRAY:
         return "different", f"{details.stray:.0%} of the details differ"
-    same = details.stray <= _SAME_FINE_STRAY and details.other_ink <= _SAME_INK
+    same = details.stray <= _SAME_FINE_STRAY and details.other_ink <= _SAME_INK and not details.odd
     return ("same image" if same and _is_one_image(first, second, laid, found)
             else "edited version"), ""  # fmt: skip
 
@@ -243,12 +245,14 @@ def _is_large(picture: Examined) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Details:
     """Shares: paper, of the area flat in both; other_ink, of the structured patches those in which
-    both show something, but not the same; stray, of the area what differs outside the changes.
+    both show something, but not the same; stray, of the area what differs outside the changes; odd,
+    of the structured patches those that fit far less than the others do, as where a price differs.
     """
 
     paper: float
     other_ink: float
     stray: float
+    odd: float
 
 
 def _details(fine: Laid, laid: Laid, found: Measures) -> _Details:
@@ -264,16 +268,26 @@ def _details(fine: Laid, laid: Laid, found: Measures) -> _Details:
         paper=float((fine.seen & (stronger < 1.5 * NOISE)).sum() / seen),
         other_ink=max(float((torn & inky).sum() / ink), _odd_share(blocks.correlation, inky)),
         stray=float(uncovered.sum() / seen),
+        odd=_odd_share(_without_noise(blocks), fine.seen & (weaker > _CLEAR_LEVELS), _ODD_CLEAR),
     )
 
 
-def _odd_share(correlation: Floats, inky: Mask) -> float:
+def _without_noise(blocks: Blocks) -> Floats:
+    """The correlation that the patches would have if no noise were allowed for."""
+    variances = [
+        np.maximum(each, 1) ** 2 for each in (blocks.contrast_first, blocks.contrast_second)
+    ]
+    allowed = [1 + NOISE**2 / each for each in variances]
+    return np.minimum(blocks.correlation * np.sqrt(allowed[0] * allowed[1]), 1).astype(np.float32)
+
+
+def _odd_share(correlation: Floats, inky: Mask, least: float = _ODD_LEAST) -> float:
     """Of the patches with ink in both, those in groups that fit far less than the others do."""
     if not inky.any():
         return 0.0
     misfit = 1 - correlation
     usual = float(np.median(misfit[inky]))
-    numbered, _ = label(inky & (misfit > max(_ODD_TIMES * usual, _ODD_LEAST)), np.ones((3, 3)))
+    numbered, _ = label(inky & (misfit > max(_ODD_TIMES * usual, least)), np.ones((3, 3)))
     sizes = np.bincount(numbered.ravel())[1:]
     return float(sizes[sizes >= _ODD_PATCHES].sum() / inky.sum())
 
