@@ -21,7 +21,7 @@ from mmsearch.dedup.results import Box
 HashPair: TypeAlias = tuple[str, str]
 
 # Another one where the comparison may say something else of the same pictures.
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS original (
     files TEXT PRIMARY KEY, version INTEGER NOT NULL, choice TEXT NOT NULL

@@ -19,11 +19,13 @@ Mask = NDArray[np.bool_]
 _FEWEST_PATCHES = 2
 _DENSE = 0.45
 _MOST_BOXES = 12
-# Share of what was drawn that its commonest colours make up; of photographs far less.
-_DRAWN_COLOURS, _DRAWN = 3, 0.6
-# Or this share is nearly white or black: words with an outline on a photograph.
-_EXTREME, _DARK, _BRIGHT = 0.28, 45, 215
+# Of the pixels of stickers and logos, so much has one of the commonest colours, saved as a JPEG or
+# not; of photographs of moved things 0.36 at most.
+_DRAWN_COLOURS, _DRAWN = 4, 0.45
+# This share of one colour is blank ground.
+_BLANK = 0.8
 _CLEARLY = 30
+_GRAPHIC_COLOURS, _GRAPHIC = 8, 0.93
 _VISIBLE_LEVELS = 12
 _ONE_SIDED = 0.9
 
@@ -83,28 +85,33 @@ def find_changes(changed: Mask, telling: Mask, first: Pixels, second: Pixels) ->
 
 
 def _is_drawn(first: Pixels, second: Pixels) -> bool:
-    """Whether the pixels that differ have few colours in one of the pictures."""
+    """Whether one of the pictures shows an overlay where they differ, on what the other one shows.
+
+    Its pixels have few colours there. Where those of the other one are as few, but not one alone as
+    on blank ground, a drawing was replaced by another drawing.
+    """
     differing = np.abs(second.astype(np.int16) - first).max(axis=2) > _CLEARLY
     pixels = [each[differing] for each in (first, second)]
-    few = max(_few_colours(each) for each in pixels)
-    return few >= _DRAWN or max(_extreme(each) for each in pixels) >= _EXTREME
+    drawn = [_share_of_colours(each, _DRAWN_COLOURS, bits=5) >= _DRAWN for each in pixels]
+    if drawn[0] != drawn[1]:
+        return True
+    return drawn[0] and max(_share_of_colours(each, 1, bits=3) for each in pixels) >= _BLANK
 
 
-def _extreme(pixels: Pixels) -> float:
+def _share_of_colours(pixels: Pixels, count: int, *, bits: int) -> float:
+    """pixels: uint8 (n, 3). Which share of them the commonest colours make up, of so many bits a
+    channel.
+    """
     if not len(pixels):
         return 0.0
-    extreme = (pixels.min(axis=1) > _BRIGHT) | (pixels.max(axis=1) < _DARK)
-    return float(extreme.mean())
+    red, green, blue = (pixels >> (8 - bits)).astype(np.int32).T
+    counts = np.bincount(red << 2 * bits | green << bits | blue)
+    return float(np.sort(counts)[-count:].sum() / len(pixels))
 
 
-def _few_colours(pixels: Pixels) -> float:
-    """pixels: uint8 (n, 3). Which share of them the commonest coarse colours make up."""
-    if not len(pixels):
-        return 0.0
-    coarse = (pixels >> 5).astype(np.int32)
-    counts = np.bincount(coarse[:, 0] << 6 | coarse[:, 1] << 3 | coarse[:, 2])
-    commonest = np.sort(counts)[-_DRAWN_COLOURS:]
-    return float(commonest.sum() / len(pixels))
+def is_graphic(pixels: Pixels) -> bool:
+    """uint8 (h, w, 3): whether few colours make up nearly all of it, as of icons and charts."""
+    return _share_of_colours(pixels.reshape(-1, 3), _GRAPHIC_COLOURS, bits=3) >= _GRAPHIC
 
 
 def _one_sided(first: Pixels, second: Pixels) -> bool:

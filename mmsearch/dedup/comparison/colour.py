@@ -24,9 +24,11 @@ _SIMPLER = 0.01
 _KNOTS = 7
 _MOST_GAIN = 1.3
 # Hue turned further than this, in degrees, is another colour rather than another rendering.
-_MOST_HUE = 55.0
+_MOST_HUE = 36.0
 _LUMA = np.array([0.299, 0.587, 0.114])
 _ROUNDS = 6
+# Distances from the centre, half sides, between which a vignette darkens evenly.
+_RINGS = (0.0, 0.35, 0.7, 1.0, 2**0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,18 @@ class Colours:
     shift: float
 
 
-def compare_colours(first: Floats, second: Floats, weights: Floats, slack: Floats) -> Colours:
+def compare_colours(
+    first: Floats, second: Floats, weights: Floats, slack: Floats, places: Floats
+) -> Colours:
     """first, second: float32 (n, 3), mean RGB of patches. weights: float32 (n,).
 
-    slack: float32 (n,), levels that a patch may be off since its edges do not quite meet.
+    slack: float32 (n,), levels that a patch may be off since its edges do not quite meet. places:
+    float32 (n, 2), from the centre, -1 to 1.
     """
     difference = np.abs(second - first)
     shift = float(np.average(difference.mean(axis=1), weights=weights + 1e-9))
     best: tuple[float, ColourChange, Floats, int] | None = None
-    for change, residual, lost_by in _explanations(first, second, weights):
+    for change, residual, lost_by in _explanations(first, second, weights, places):
         excess = np.clip(residual - slack, 0, None).astype(np.float32)
         explained = float(np.average(excess <= _TOLERANCE, weights=weights + 1e-9))
         if best is None or explained > best[0] + _SIMPLER:
@@ -64,7 +69,7 @@ def compare_colours(first: Floats, second: Floats, weights: Floats, slack: Float
 
 
 def _explanations(
-    first: Floats, second: Floats, weights: Floats
+    first: Floats, second: Floats, weights: Floats, places: Floats
 ) -> Iterator[tuple[ColourChange, Floats, int]]:
     """From the simplest on: a name, what it leaves over of each patch, who lost colour by it."""
     yield "same", _largest(second - first), 0
@@ -75,6 +80,7 @@ def _explanations(
     turned = _turned(first, second, weights)
     if turned is not None:
         yield "hue", _largest(turned), 0
+    yield "tone", _largest(second - _vignetted(first, second, weights, places)), 0
 
 
 def _largest(values: NDArray[np.floating]) -> Floats:
@@ -117,6 +123,20 @@ def _toned(first: Floats, second: Floats, weights: Floats) -> NDArray[np.float64
         gains /= np.exp(np.log(gains).mean())
     toned: NDArray[np.float64] = np.clip(shaped * gains, 0, 255)
     return toned
+
+
+def _vignetted(
+    first: Floats, second: Floats, weights: Floats, places: Floats
+) -> NDArray[np.float64]:
+    """One curve for all channels, and a light that changes to one side or from the centre."""
+    levels = first.T.ravel()
+    distances = np.minimum(np.hypot(*places.T), _RINGS[-1])
+    rings = [np.interp(distances, _RINGS, unit) for unit in np.eye(len(_RINGS))[1:]]
+    light = np.tile(np.stack([*places.T, *rings], axis=1), (3, 1))
+    design = np.hstack([_hats(levels), light, light * (levels[:, None] / 255)])
+    solution = _solution(design, second.T.ravel()[:, None], np.tile(weights, 3))
+    shaded: NDArray[np.float64] = np.clip((design @ solution).reshape(3, -1).T, 0, 255)
+    return shaded
 
 
 def _turned(first: Floats, second: Floats, weights: Floats) -> NDArray[np.float64] | None:

@@ -8,7 +8,8 @@ import numpy as np
 from mmsearch.dedup.comparison.changes import Change
 from mmsearch.dedup.comparison.colour import ColourChange
 from mmsearch.dedup.comparison.examined import Examined
-from mmsearch.dedup.comparison.judging import Judgement, Measures, hopeless, judge, measure, tilt
+from mmsearch.dedup.comparison.judging import Judgement, hopeless, judge, tilt
+from mmsearch.dedup.comparison.measuring import Measures, measure
 from mmsearch.dedup.comparison.registering import Laid, register
 from mmsearch.dedup.comparison.rendering import Matrix
 from mmsearch.dedup.comparison.turns import TURN_MATRICES, nearest_orientation

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from mmsearch.dedup.cache.comparison_cache import ComparisonCache
 from mmsearch.dedup.comparison import PairComparison, compare_examined
-from mmsearch.dedup.comparison.turns import turn_matrix
+from mmsearch.dedup.comparison.blocks import match_blocks
+from mmsearch.dedup.comparison.rendering import overlap_of
+from mmsearch.dedup.comparison.turns import turn_matrix, turned
 from mmsearch.dedup.grouping.verification import reversed_comparison
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from tests.support.generated_images import examined, page, photo, recompressed
@@ -152,6 +154,140 @@ def test_pages_of_one_letterhead_are_different_and_their_copies_are_not() -> Non
     for size, quality in [((600, 825), 50), ((800, 1100), 30)]:
         copy = compared(letter, recompressed(letter.resize(size), quality))
         assert copy.judgement != "different", copy.reason
+
+
+def _scanned(page: Image.Image, seed: int) -> Image.Image:
+    """Tilted by two degrees, noisy, grey, with a shadow towards one side."""
+    turned = page.rotate(2, Image.Resampling.BICUBIC, fillcolor="#f0f0ee").resize((720, 990))
+    light = np.linspace(0.78, 1, turned.height)[:, None, None]
+    noise = np.random.default_rng(seed).normal(0, 6, (turned.height, turned.width, 3))
+    levels = np.clip(np.asarray(turned) * light + noise, 0, 255).astype(np.uint8)
+    return recompressed(Image.fromarray(levels).convert("L"), 30)
+
+
+def test_a_page_that_was_scanned_again_is_found_and_another_one_is_not() -> None:
+    letter = page(1, amounts=1)
+    again = compared(letter, _scanned(letter, 1))
+    assert again.judgement == "edited version", again.reason
+    other = compared(letter, _scanned(page(1, amounts=2), 2))
+    assert other.judgement == "different", other.reason
+
+
+def _icon(shape: str) -> Image.Image:
+    icon = Image.new("RGB", (256, 256), "white")
+    pen = ImageDraw.Draw(icon)
+    pen.rounded_rectangle((8, 8, 248, 248), 40, fill=(190, 50, 40))
+    corners = {
+        "arrow": [(60, 90), (200, 60), (150, 200)],
+        "house": [(50, 190), (120, 50), (210, 190)],
+    }
+    pen.polygon(corners[shape], fill="white")
+    pen.rectangle((100, 150, 160, 220) if shape == "house" else (60, 170, 110, 215), fill="white")
+    return icon
+
+
+def _pie(shares: tuple[int, ...]) -> Image.Image:
+    chart = Image.new("RGB", (480, 360), "white")
+    pen, start = ImageDraw.Draw(chart), 0
+    for share, colour in zip(shares, ("#b02a2a", "#2a6a4a", "#1a4a90", "#c87a1a"), strict=True):
+        pen.pieslice((40, 30, 340, 330), start, start + share, fill=colour)
+        pen.rectangle((380, 60 + start // 3, 400, 80 + start // 3), fill=colour)
+        start += share
+    return chart
+
+
+GRAPHICS = {
+    "icons": (_icon("arrow"), _icon("house")),
+    "pie charts": (_pie((80, 100, 60, 120)), _pie((150, 40, 100, 70))),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHICS)
+def test_drawings_of_one_design_are_different_and_their_copies_are_one_image(name: str) -> None:
+    one, other = GRAPHICS[name]
+    found = compared(one, other)
+    assert found.judgement == "different", found.reason
+    for copy in (one.resize((one.width * 3 // 5, one.height * 3 // 5)), recompressed(one, 60)):
+        same = compared(one, copy)
+        assert same.judgement == "same image", same.reason
+
+
+def _vignetted(image: Image.Image) -> Image.Image:
+    dark = Image.radial_gradient("L").resize(image.size).point([level // 2 for level in range(256)])
+    return ImageChops.subtract(image, Image.merge("RGB", (dark,) * 3))
+
+
+def test_a_vignette_is_a_version_and_a_flat_thing_in_another_colour_is_different() -> None:
+    image = photo(3)
+    found = compared(image, recompressed(_vignetted(image), 85))
+    assert found.judgement == "edited version", found.reason
+    packs = []
+    for colour in ((200, 70, 60), (60, 80, 190)):
+        pack = image.copy()
+        pen = ImageDraw.Draw(pack)
+        pen.rectangle((120, 40, 340, 330), fill=colour)
+        for line in range(8):
+            pen.text((140, 60 + 32 * line), "fresh fruit juice of the day", fill="white")
+        packs.append(pack)
+    other = compared(packs[0], recompressed(packs[1], 85))
+    assert other.judgement == "different", other.reason
+
+
+def test_another_price_on_a_small_label_is_never_one_image() -> None:
+    def labelled(price: str) -> Image.Image:
+        shelf = photo(8)
+        pen = ImageDraw.Draw(shelf)
+        pen.rectangle((200, 150, 256, 172), fill="white")
+        pen.text((204, 152), price, font=ImageFont.load_default(16), fill="black")
+        return shelf
+
+    first = labelled("12.90")
+    other = compared(first, recompressed(labelled("18.45"), 85))
+    assert other.judgement == "edited version", other.reason
+    copy = compared(first, recompressed(labelled("12.90").resize((360, 270)), 80))
+    assert copy.judgement == "same image", copy.reason
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_turns_of_odd_sizes_lie_on_each_other_to_a_fraction_of_a_pixel(number: int) -> None:
+    image = photo(9, (401, 533))
+    found = compared(image, turned(image, ORIENTATIONS[number]))
+    assert found.judgement == "same image", found.reason
+    inverse = np.linalg.inv(turn_matrix(ORIENTATIONS[number]))
+    np.testing.assert_allclose(found.matrix, inverse, atol=0.004)
+
+
+def test_patches_looked_for_one_by_one_are_found_where_all_are() -> None:
+    chance = np.random.default_rng(4)
+    first = np.asarray(photo(4, (128, 96)).convert("L"), np.float32)
+    second = np.roll(first, 1, axis=1) + chance.normal(0, 2, first.shape).astype(np.float32)
+    second[:, :64] = first[:, :64]
+    every = match_blocks(first, second, radius=2, floor=4.0)
+    some = match_blocks(first, second, radius=2, floor=4.0, until=0.9)
+    sought = (every.correlation > 0.9) & (some.correlation > 0.9)
+    assert sought.mean() > 0.5
+    np.testing.assert_allclose(some.correlation[sought], every.correlation[sought], atol=0.1)
+    moved = sought & (np.abs(some.across) > 0.5)
+    assert moved.any()
+    np.testing.assert_allclose(some.across[moved], every.across[moved], atol=0.02)
+
+
+@given(
+    number=st.integers(0, 7),
+    scales=st.tuples(st.floats(0.5, 2), st.floats(0.5, 2)),
+    offsets=st.tuples(st.floats(-0.6, 0.6), st.floats(-0.6, 0.6)),
+)
+def test_what_straight_pictures_share_is_what_slightly_tilted_ones_share(
+    number: int, scales: tuple[float, float], offsets: tuple[float, float]
+) -> None:
+    matrix = turn_matrix(ORIENTATIONS[number]) @ np.diag([*scales, 1.0])
+    matrix[:2, 2] = offsets
+    tilted = matrix.copy()
+    tilted[2, 0] = 1e-6
+    straight, probed = overlap_of(matrix), overlap_of(tilted)
+    assert straight.first_share == pytest.approx(probed.first_share, abs=0.05)
+    assert straight.second_share == pytest.approx(probed.second_share, abs=0.05)
+    np.testing.assert_allclose(straight.box, probed.box, atol=0.045)
 
 
 def test_pictures_with_nothing_to_see_are_never_joined() -> None:
