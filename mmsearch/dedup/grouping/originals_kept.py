@@ -20,6 +20,8 @@ from mmsearch.dedup.originals.registration_facts import inverse, project
 from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 
+# Counts up where candidates are weighed differently: what was remembered before does not hold.
+_WEIGHING = 2
 # Each candidate is decoded in full.
 _CANDIDATES = 16
 # By how much corners may be apart in normalised coordinates and count as one.
@@ -39,8 +41,9 @@ class _Race:
 
     @property
     def name(self) -> str:
-        """The same for the same files, contents, times and registrations."""
-        return " ".join(f"{each.image_hash} {each.modified} {each.uri}" for each in self.files)
+        """The same for the same files, contents and times, weighed in the same way."""
+        files = " ".join(f"{each.image_hash} {each.modified} {each.uri}" for each in self.files)
+        return f"{_WEIGHING} {files}"
 
 
 @dataclass(frozen=True, slots=True)
