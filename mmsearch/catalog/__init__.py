@@ -408,8 +408,9 @@ class Catalog:
         from mmsearch.dedup.keep_rules import DEFAULT_RULES
         from mmsearch.dedup.options import DedupOptions, parse_tiers
 
+        names = tiers if tiers is None or isinstance(tiers, str) else ",".join(tiers)
         options = DedupOptions(
-            tiers=parse_tiers(",".join(tiers) if isinstance(tiers, list | tuple) else tiers),
+            tiers=parse_tiers(names),
             where=where,
             across=across, references=tuple(Path(place) for place in references),
             within_folder=within_folder, keep=DEFAULT_RULES if keep is None else keep,
