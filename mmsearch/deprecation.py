@@ -26,3 +26,17 @@ def moved_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(import_module(home), attribute)
 
     return find
+
+
+def renamed_attribute(old: str, new: str) -> Any:
+    """Returns a property under the old name of an attribute, for a class body."""
+
+    def read(self: object) -> Any:
+        warnings.warn(
+            f"{type(self).__name__}.{old} is now {type(self).__name__}.{new}",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(self, new)
+
+    return property(read)

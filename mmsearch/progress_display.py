@@ -1,6 +1,6 @@
-"""Shows long work on stderr: stage, count, rate, device and time left.
+"""Shows the progress of long work on stderr: stage, count, rate, device and time left.
 
-A terminal gets a live bar, a log file or a notebook one plain line every ten seconds.
+On a terminal this is a live bar, in a log file or a notebook a line every ten seconds.
 """
 
 import time
@@ -24,6 +24,8 @@ from rich.text import Text
 from mmsearch.text import visible
 
 PLAIN_LINE_SECONDS = 10.0
+# A stage that is over this soon is not worth a line.
+SHORT_STAGE_SECONDS = 1.0
 
 
 class ProgressDisplay:
@@ -38,7 +40,9 @@ class ProgressDisplay:
     ) -> None:
         console = console or Console(stderr=True, quiet=quiet, highlight=False)
         self._shown: _LiveBar | _PlainLines = (
-            _LiveBar(console) if console.is_terminal and not quiet else _PlainLines(console, clock)
+            _LiveBar(console, clock)
+            if console.is_terminal and not quiet
+            else _PlainLines(console, clock)
         )
 
     def __enter__(self) -> Self:
@@ -70,9 +74,9 @@ class ProgressDisplay:
 
 
 class _LiveBar:
-    """One bar per stage; finished stages stay on the screen."""
+    """One bar per stage; stages that took a while stay on the screen."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console
         self._bars = Progress(
             SpinnerColumn(finished_text="✓"),
@@ -84,6 +88,7 @@ class _LiveBar:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[status]}", style="dim", markup=False),
             console=console,
+            get_time=clock,
         )
         self._task: TaskID | None = None
 
@@ -108,13 +113,19 @@ class _LiveBar:
         self._bars.stop()
 
     def _finish_stage(self) -> None:
-        # A stage whose total was not known would pulse for ever beside the next one.
-        if self._task is not None and (task := self._bars.tasks[-1]).total is None:
+        if self._task is None:
+            return
+        task = self._bars.tasks[-1]
+        if (task.elapsed or 0.0) < SHORT_STAGE_SECONDS:
+            self._bars.remove_task(self._task)
+        elif task.total is None:
+            # A bar without a total would go on pulsing beside the next one.
             self._bars.update(self._task, total=task.completed)
+        self._task = None
 
 
 class _PlainLines:
-    """A line when a stage has run for ten seconds more, and one when it ends."""
+    """A line every ten seconds of a stage, and one at its end."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console
@@ -143,9 +154,10 @@ class _PlainLines:
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        if self._stage:
-            self.note(self._line(self._clock() - self._began, running=False))
-            self._stage = ""
+        seconds = self._clock() - self._began if self._stage else 0.0
+        if seconds >= SHORT_STAGE_SECONDS:
+            self.note(self._line(seconds, running=False))
+        self._stage = ""
 
     def _line(self, seconds: float, *, running: bool) -> str:
         rate = self._done / seconds if seconds > 0 else 0.0
@@ -154,19 +166,19 @@ class _PlainLines:
             f"{self._stage}: {self._done:,} of {self._total:,}"
             if known
             else f"{self._stage}: {self._done:,}",
-            f"{rate_text(rate)}" if rate else "",
+            rate_text(rate) if rate else "",
             self._device,
             self._status,
         ]
         if known and rate and self._total is not None:
             parts.append(f"{clock_text((self._total - self._done) / rate)} left")
         if not running:
-            parts.append(f"{clock_text(seconds)}")
+            parts.append(clock_text(seconds))
         return " · ".join(part for part in parts if part)
 
 
 class _CountColumn(ProgressColumn):
-    """Items done, and how many there are once that is known."""
+    """The number of items done, and the total once it is known."""
 
     def render(self, task: Task) -> Text:
         total = "" if task.total is None else f" of {task.total:,.0f}"
@@ -174,7 +186,7 @@ class _CountColumn(ProgressColumn):
 
 
 class _RateColumn(ProgressColumn):
-    """Items per second, averaged over the last moments while running."""
+    """Items per second; a moving average while the stage is running."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -188,7 +200,7 @@ def rate_text(per_second: float) -> str:
 
 
 def clock_text(seconds: float) -> str:
-    """75 seconds are 1:15, 3,700 are 1:01:40."""
+    """75 seconds → '1:15', 3,700 seconds → '1:01:40'."""
     minutes, second = divmod(round(max(seconds, 0)), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

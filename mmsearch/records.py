@@ -1,4 +1,4 @@
-"""The types that every layer shares: records come in, embeddings flow through, hits come out."""
+"""The types that all packages share: records, failures, spaces, hits and reports."""
 
 import math
 import os
@@ -22,24 +22,24 @@ Scalar: TypeAlias = str | int | float | bool | datetime | None
 Modality: TypeAlias = Literal["image", "text"]
 Target: TypeAlias = Literal["image", "text", "product"]
 FusionKind: TypeAlias = Literal["late", "early", "attention"]
-FusionWish: TypeAlias = Literal["late", "early", "attention", "auto"]
+FusionChoice: TypeAlias = Literal["late", "early", "attention", "auto"]
 Matched: TypeAlias = Literal["image", "text", "product", "keyword"]
 TargetChoice: TypeAlias = Literal["auto", "image", "text", "product"]
 Stage: TypeAlias = Literal["source", "read", "decode", "encode"]
 
 _ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
-# float16 keeps 11 significant bits, so a unit row read back from the store is off by less.
+# float16 has 11 significant bits: unit rows read back from the store have a smaller error.
 UNIT_TOLERANCE = 2e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One item of a catalog, before anything is decoded.
+    """An item of a source, before anything is decoded.
 
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
-    uri: where the picture or document lies, as `printable_path` writes it; '' for a bare table row.
-    image: the picture's file, not yet opened. text: caption, document or joined text columns.
+    uri: the path of the image or document, as `printable_path` writes it; '' for a bare table row.
+    image: the image file, not yet opened. text: caption, document or joined text columns.
 
     >>> catalog["products/red-apple"].metadata["category"]
     'food'
@@ -82,7 +82,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SpaceId:
-    """Names an embedding space; vectors of two spaces never meet."""
+    """Identifies an embedding space; vectors of different spaces are never compared."""
 
     model: str
     weights_hash: str
@@ -90,7 +90,7 @@ class SpaceId:
     preprocessing_hash: str
 
     def require(self, other: "SpaceId", *, holder: str) -> None:
-        """Raises SpaceMismatch unless `other` is this very space."""
+        """Raises SpaceMismatch unless `other` is the same space. holder: what has this one."""
         if (self.weights_hash, self.dim, self.preprocessing_hash) != (
             other.weights_hash,
             other.dim,
@@ -106,10 +106,10 @@ class SpaceId:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer. rank starts at 1; similarity: higher is better, always.
+    """A search result. rank starts at 1; similarity: higher is better.
 
-    matched: the modality whose vector was compared, or 'keyword' if words found it better; found
-    by keywords alone, its similarity is the BM25 score. record: the row's columns with metadata.
+    matched: the modality whose vector was compared, or 'keyword' if keywords ranked it better. For
+    hits by keyword alone, similarity is the BM25 score. record: the row's columns with metadata.
 
     >>> hit = catalog.search("red apple", k=1)[0]
     >>> hit.rank, hit.matched, hit.record["title"]
@@ -126,11 +126,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What a run of `index` did. Counts are items; seconds is wall time.
+    """The result of an index run. Counts are items; seconds is wall time.
 
-    decoded: pictures that had to be decoded. multi_frame: those of them whose file holds further
-    pages or frames, which are not indexed. rates: items per second, 'total' and 'encode'.
-    resumed: items that an interrupted run had already written.
+    decoded: images that were decoded. multi_frame: those of them with further pages or frames,
+    which are not indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
+    interrupted run had already written.
 
     >>> catalog.index(dry_run=True).unchanged
     372
@@ -153,11 +153,11 @@ class IngestReport:
 
 
 def require_unit_rows(vectors: Floats) -> None:
-    """Raises InputError on the first row that is not finite or not of length 1."""
-    # One query's length costs less so than the whole check does.
+    """Raises InputError unless all rows are finite and of length 1."""
+    # For a single query this is cheaper than the general check.
     if len(vectors) == 1 and abs(math.sqrt(np.vdot(vectors, vectors)) - 1) <= UNIT_TOLERANCE:
         return
-    # A fifth of the time that np.linalg.norm takes over many rows.
+    # Takes a fifth of the time of np.linalg.norm for many rows.
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     bad = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))
     if bad.size:
@@ -168,10 +168,10 @@ def require_unit_rows(vectors: Floats) -> None:
 
 
 def printable_path(path: Path | str) -> str:
-    """The path as valid UTF-8: bytes that are not become '\\udcXX', and `real_path` reverses it."""
+    r"""Returns a path as valid UTF-8: other bytes become '\udcXX', which `real_path` reverses."""
     return os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def real_path(printable: str) -> Path:
-    """The path that `printable_path` wrote; its '\\udcXX' escapes become the original bytes."""
+    r"""Returns the path that `printable_path` wrote, with the original bytes for '\udcXX'."""
     return Path(_ESCAPED_BYTE.sub(lambda match: chr(int(match[1], 16)), printable))

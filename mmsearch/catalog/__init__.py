@@ -31,14 +31,14 @@ from mmsearch.query import Fuse, Query, QueryParts, query_of, require_list
 from mmsearch.records import (
     Failure,
     Floats,
-    FusionWish,
+    FusionChoice,
     IngestReport,
     Record,
     Target,
     TargetChoice,
 )
 from mmsearch.sources import SourceOptions
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.spaces import live_folder
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     from mmsearch.dedup.actions.plan import PlanEntry
     from mmsearch.dedup.results import DedupReport, Tier
     from mmsearch.engine import Engine, Page
+    from mmsearch.evaluation.results import Evaluation
     from mmsearch.evaluation.run import EvaluationOptions
     from mmsearch.finetuning.options import FinetuneOptions
     from mmsearch.finetuning.run import Finetuned, FinetunePlan
     from mmsearch.indexes import IndexKind, IndexMeta
     from mmsearch.promotion import Promotion, Rollback
-    from mmsearch.scores import Evaluation
 
 __all__ = ["Catalog", "Hits", "StoreInfo", "load_model", "open_catalog"]
 
@@ -408,9 +408,9 @@ class Catalog:
         from mmsearch.dedup.keep_rules import DEFAULT_RULES
         from mmsearch.dedup.options import DedupOptions, parse_tiers
 
-        names = tiers if tiers is None or isinstance(tiers, str) else ",".join(tiers)
+        named = tiers if tiers is None or isinstance(tiers, str) else ",".join(tiers)
         options = DedupOptions(
-            tiers=parse_tiers(names),
+            tiers=parse_tiers(named),
             where=where,
             across=across, references=tuple(Path(place) for place in references),
             within_folder=within_folder, keep=DEFAULT_RULES if keep is None else keep,
@@ -600,7 +600,7 @@ def open_catalog(
     max_pixels: int | None = None,
     max_image_bytes: int | None = None,
     max_text_bytes: int | None = None,
-    fusion: FusionWish | None = None,
+    fusion: FusionChoice | None = None,
     image_weight: float | None = None,
     index: "IndexKind | None" = None,
     recall: float | None = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mmsearch.config import Settings
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
 if TYPE_CHECKING:
     from mmsearch.dedup.actions.apply import Action, ApplyReport

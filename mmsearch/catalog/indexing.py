@@ -12,7 +12,7 @@ from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.progress import ProgressListener
 from mmsearch.records import IngestReport
 from mmsearch.sources import SourceOptions
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.spaces import live_folder
 
 

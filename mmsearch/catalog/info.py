@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmsearch.errors import RecordNotFound
 from mmsearch.records import Failure, Record, printable_path, real_path
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE, quoted
-from mmsearch.store.lance import Store
 from mmsearch.store.manifest import read_manifest
 from mmsearch.store.spaces import live_folder
 

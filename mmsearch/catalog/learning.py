@@ -15,9 +15,9 @@ from mmsearch.sources import Source, SourceOptions
 from mmsearch.store.spaces import live_folder
 
 if TYPE_CHECKING:
+    from mmsearch.evaluation.results import Evaluation
     from mmsearch.evaluation.run import EvaluationOptions
     from mmsearch.finetuning.options import FinetuneOptions
-    from mmsearch.scores import Evaluation
 
 
 def evaluate_models(

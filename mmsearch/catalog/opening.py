@@ -10,7 +10,7 @@ from mmsearch.catalog.resolve import Encoders, model_name
 from mmsearch.config import Settings, find_upwards
 from mmsearch.media import MediaBounds
 from mmsearch.records import SpaceId
-from mmsearch.store.lance import FOLDER_NAME, Store
+from mmsearch.store import FOLDER_NAME, Store
 from mmsearch.store.manifest import FILE_NAME, Manifest, read_manifest
 from mmsearch.store.spaces import live_folder
 

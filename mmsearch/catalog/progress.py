@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from mmsearch.progress import ProgressListener, Silent
+from mmsearch.progress import NullProgress, ProgressListener
 
 Progress: TypeAlias = ProgressListener | bool | None
 
@@ -18,4 +18,4 @@ def listening(progress: Progress) -> Iterator[ProgressListener]:
         with ProgressDisplay() as display:
             yield display
     else:
-        yield progress or Silent()
+        yield progress or NullProgress()

@@ -24,10 +24,10 @@ from mmsearch.dedup.thumbnails.proposals import Views, nearest_looks
 from mmsearch.dedup.tiers.near_texts import NEAR_TEXT, jaccard, nearest_shares
 from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import InputError
+from mmsearch.files import write_atomically
 from mmsearch.media import decode
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Pixels, real_path
-from mmsearch.store.manifest import write_atomically
 
 FILE_NAME = "calibration.json"
 # Cosine of image vectors: other shots of one thing lie above, most other things below.

@@ -11,10 +11,10 @@ from mmsearch.dedup.find import FOLDER
 from mmsearch.dedup.not_duplicates import MarkedItem, text_content
 from mmsearch.dedup.results import Group
 from mmsearch.errors import RecordNotFound, StoreError
+from mmsearch.files import write_atomically
 from mmsearch.records import printable_path
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE, quoted
-from mmsearch.store.lance import Store
-from mmsearch.store.manifest import write_atomically
 from mmsearch.store.spaces import root_of
 
 FILE_NAME = "groups.json"

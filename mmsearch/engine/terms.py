@@ -1,4 +1,4 @@
-"""Reads the terms of queries into vectors: words and pictures through the encoders, in batches."""
+"""Turns the terms of queries into vectors; texts and images are encoded in batches."""
 
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
@@ -13,16 +13,16 @@ from mmsearch.generations import IMAGE, TEXT
 from mmsearch.media import ImageInput, MediaBounds, load_image
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
-# Texts or pictures per forward pass.
+# Texts or images per forward pass.
 BATCH = 64
 
 
 class TermReader:
-    """The encoders are loaded when the first term needs them.
+    """Turns terms into vectors. The encoders are loaded when a term first needs them.
 
-    text_encoder: for words alone (may be lighter); encoder: for pictures, then for words too.
+    text_encoder: for texts only (may be lighter); encoder: for images, and then for texts too.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class TermReader:
         self._text_encoder: TextEncoder | None = None
 
     def read(self, queries: Sequence[Query]) -> list[tuple[tuple[TermVectors, ...], Ids]]:
-        """For each query its terms as vectors, and the uids of the items that it names.
+        """Returns each query's terms as vectors, and the uids of the items that it names.
 
         Raises RecordNotFound, UnreadableMedia, SpaceMismatch, BadQuery.
         """
@@ -77,8 +77,8 @@ class TermReader:
         ordered = list(distinct)
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
-            pictures = [load_image(distinct[each], bounds=self._bounds) for each in batch]
-            found.update(zip(batch, self._encoder.encode_images(pictures), strict=True))
+            decoded = [load_image(distinct[each], bounds=self._bounds) for each in batch]
+            found.update(zip(batch, self._encoder.encode_images(decoded), strict=True))
         return found
 
     def _texts(self, texts: Set[str]) -> dict[str, Floats]:
@@ -89,7 +89,7 @@ class TermReader:
             encoder = self._text_encoder = self._load_text_encoder()
             self._store.manifest.space.require(encoder.space, holder=str(self._store.folder))
         found: dict[str, Floats] = {}
-        # Texts of one length need no padding.
+        # Texts of equal length need no padding.
         ordered = sorted(texts, key=lambda text: (len(text), text))
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
@@ -103,7 +103,7 @@ class TermReader:
             if key not in items:
                 raise RecordNotFound(
                     f"no item '{key}' in {self._store.folder}; keys look like "
-                    f"{self._store.example_key()!r}, and every hit has one"
+                    f"{self._store.example_key()!r} and are listed as 'key' in results"
                 )
         return items
 
@@ -124,6 +124,7 @@ def _identity(image: ImageInput) -> Path | int:
 
 
 def stored_vectors(row: dict[str, Any]) -> dict[Modality, Floats]:
+    """Returns the unit vectors of a row by modality."""
     named: list[tuple[Modality, str]] = [("image", IMAGE), ("text", TEXT)]
     return {
         modality: unit(np.asarray([row[column]], dtype=np.float32))[0]

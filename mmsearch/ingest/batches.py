@@ -9,9 +9,9 @@ import numpy as np
 
 from mmsearch.encoders.base import Encoder
 from mmsearch.ingest.changes import Work, row_hash
-from mmsearch.media import PreparedPicture
+from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.rows import vectors_to_numpy
 
 KEPT_COLUMNS = ["_uid", "width", "height", "format", "_image_vector", "_text_vector"]
@@ -22,7 +22,7 @@ class Job:
     """One record's work, with its picture once that has been read."""
 
     work: Work
-    picture: PreparedPicture | None = None
+    picture: PreparedImage | None = None
 
     @property
     def to_be_read(self) -> bool:

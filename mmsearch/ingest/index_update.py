@@ -11,7 +11,7 @@ from mmsearch.indexes import IndexKind, IndexOptions
 from mmsearch.ingest.run_manifest import requested_manifest
 from mmsearch.progress import ProgressListener
 from mmsearch.records import SpaceId
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 
 

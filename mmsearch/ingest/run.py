@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, islice
 
-from mmsearch.allocation import reused_memory
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
@@ -30,11 +29,12 @@ from mmsearch.ingest.changes import (
 from mmsearch.ingest.decoding import PictureReader
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
 from mmsearch.ingest.writing import RowWriter
+from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, IngestReport, Record
 from mmsearch.sources.base import Source
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
 # Batches in flight in the decoding workers: enough to keep the encoder fed, bounded in memory.
 BATCHES_AHEAD = 4

@@ -11,7 +11,7 @@ from typing import Any
 from mmsearch.config import Settings
 from mmsearch.progress import ProgressListener
 from mmsearch.records import IngestReport
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest, SourceEntry
 
 # Settings that hold for later runs too.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
 # Lance commits cost the same for one row as for thousands, and each leaves a version behind.
 ROWS_PER_COMMIT = 4096

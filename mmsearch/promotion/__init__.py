@@ -1,7 +1,7 @@
-"""A store moves to another model: embedded anew beside the live space, verified, then swapped in.
+"""Changes a store's model: embeds it again beside the live space, verifies, and swaps atomically.
 
-Readers see the old space or the new one, never a part; a run that was killed goes on where it was;
-the former space stays, so that a rollback is one rename away.
+Readers see the old space or the new one; an interrupted run is resumed; the former space is kept,
+so that a rollback is one rename.
 """
 
 import shutil
@@ -18,8 +18,8 @@ from mmsearch.generations import folder_size, live_generation
 from mmsearch.progress import ProgressListener
 from mmsearch.promotion.building import replace_space
 from mmsearch.records import Failure, SpaceId
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest, write_manifest
 from mmsearch.store.spaces import Spaces, live_folder, read_spaces, write_spaces
 
@@ -31,10 +31,11 @@ _BYTES = 2  # of a float16
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What was done, or with dry_run would be. former, model: the models, old and new.
+    """What was done, or would be with dry_run.
 
-    pictures, texts: embedded. resumed: items that an interrupted run had embedded. failures:
-    pictures that could not be read any more. overruled: the regressions that `force` passed over.
+    former, model: the old and the new model. pictures, texts: embedded. resumed: items that an
+    interrupted run had embedded. failures: images that can no longer be read. overruled: the
+    regressions that `force` ignored.
     """
 
     former: str
@@ -53,9 +54,10 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """What was done, or with dry_run would be. items: in the space that is gone back to.
+    """What was done, or would be with dry_run.
 
-    lacking: live items that it does not have; gone: its live items that the other no longer has.
+    items: in the restored space. lacking: current items that are missing from it; gone: its items
+    that no longer exist.
     """
 
     former: str
@@ -75,12 +77,12 @@ def promote_store(
     force: bool = False,
     dry_run: bool = False,
 ) -> Promotion:
-    """Embeds the whole store with `model` beside the live space, verifies, and swaps.
+    """Embeds the whole store with `model` beside the live space, verifies it, and makes it live.
 
-    root: the store's folder. model: its name or folder. force: also where its own measurements
-    say that it got worse, or where many pictures cannot be read. The rows, their uids and metadata,
-    failures, hidden and pruned rows go over. Raises InputError, StoreLocked, StoreNotFound,
-    MissingModel, CorruptIndex.
+    root: the store's folder. model: a model's name, such as a fine-tuned folder. force: also if its
+    own evaluation shows a regression, or many images cannot be read. Rows with their uids and
+    metadata, failures, hidden and pruned rows are copied. Raises InputError, StoreLocked,
+    StoreNotFound, MissingModel, CorruptIndex.
     """
     started = time.monotonic()
     store = Store.open(live_folder(root))
@@ -91,7 +93,7 @@ def promote_store(
     counts = store.counts()
     progress.note(
         f"'{former}' → '{encoder.space.model}': {counts['image']:,} pictures and "
-        f"{counts['text']:,} texts are embedded anew; needs about {needed / 1e6:,.1f} MB on disk, "
+        f"{counts['text']:,} texts are embedded again; needs about {needed / 1e6:,.1f} MB on disk, "
         f"{free / 1e6:,.1f} MB are free"
     )
     if needed > free:
@@ -122,7 +124,7 @@ def promote_store(
 
 
 def rollback_store(root: Path, *, dry_run: bool = False) -> Rollback:
-    """Back to the space before the last change of model; once more goes forward again.
+    """Restores the space before the last change of model; a second call undoes that.
 
     Raises InputError where there is none, MissingModel, StoreLocked, CorruptIndex.
     """
@@ -130,14 +132,13 @@ def rollback_store(root: Path, *, dry_run: bool = False) -> Rollback:
     spaces = read_spaces(root)
     if spaces.previous is None:
         raise InputError(
-            f"{root} has known no model but '{store.manifest.model}'; there is nothing to "
-            "go back to"
+            f"{root} has had no model but '{store.manifest.model}'; there is nothing to go back to"
         )
     other = Store.open(root / spaces.previous)
     resolve(other.manifest.model)
     generation = live_generation(other.folder)
     if generation is None:
-        raise CorruptIndex(f"{other.folder} holds no index any more; it cannot be gone back to")
+        raise CorruptIndex(f"{other.folder} no longer has an index; it cannot be restored")
     generation.check()
     ours, theirs = _keys(store), _keys(other)
     if not dry_run:
@@ -175,7 +176,7 @@ def _require_no_regression(
 
     verdict = read_verdict(Path(model).expanduser())
     if verdict is None:
-        progress.note(f"'{model}' brings no measurements of its own: nothing to compare it by")
+        progress.note(f"'{model}' has no evaluation of its own to check for regressions")
         return ()
     if verdict.start_hash != live.weights_hash:
         progress.note(
@@ -199,13 +200,13 @@ def _load(root: Path, model: str, settings: Settings, live: SpaceId) -> "Encoder
 
 
 def _disk_space(root: Path, store: Store, dim: int) -> tuple[int, int]:
-    """Bytes: what the new space takes at most while it is built, and what is free."""
+    """Returns the bytes that the new space needs at most while it is built, and the free bytes."""
     counts = store.counts()
     old = (counts["image"] + counts["text"]) * store.dim * _BYTES
     new = (counts["image"] + counts["text"]) * dim * _BYTES
     tables = folder_size(store.folder / "lance")
     indexes = folder_size(store.folder / "faiss") * dim // store.dim
-    # The vectors lie in files first, then in the table as well.
+    # The vectors are first in files, then in the table too.
     return 2 * new + max(0, tables - old) + indexes, shutil.disk_usage(root).free
 
 
@@ -214,7 +215,7 @@ def _keys(store: Store) -> set[str]:
 
 
 def _keep_sources(other: Store, live: Manifest) -> None:
-    """What was indexed since is known to the other space too, so that `index` brings it in."""
+    """Adds sources that were indexed since to the other space, so that `index` adds their items."""
     names = {source.name for source in live.sources}
     kept = (source for source in other.manifest.sources if source.name not in names)
     write_manifest(replace(other.manifest, sources=(*live.sources, *kept)), other.folder)

@@ -1,4 +1,4 @@
-"""Patterns of paths to include and exclude; hidden and system files are always excluded."""
+"""Include and exclude patterns, and the hidden and system files that are always skipped."""
 
 from pathspec import GitIgnoreSpec
 
@@ -20,22 +20,23 @@ SYSTEM_NAMES = frozenset(
 
 
 def is_hidden(name: str) -> bool:
-    """Dot files (so also '.git', '.mmsearch', '.DS_Store', '._*') and what systems leave behind."""
+    """Whether a file is hidden ('.git', '.mmsearch', '.DS_Store', '._*') or a system file."""
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
 class Globs:
-    """Gitignore-style patterns, compared without regard to case."""
+    """Gitignore-style patterns, matched case-insensitively."""
 
     def __init__(self, options: SourceOptions) -> None:
         self._include = _compile(options.include, "include")
         self._exclude = _compile(options.exclude, "exclude")
 
     def excludes(self, relative: str) -> bool:
-        """relative: POSIX path, with '/' at the end for a folder."""
+        """Whether a POSIX path is excluded; that of a folder ends with '/'."""
         return self._exclude is not None and self._exclude.match_file(relative.lower())
 
     def includes(self, relative: str) -> bool:
+        """Whether a POSIX path is included."""
         return self._include is None or self._include.match_file(relative.lower())
 
 

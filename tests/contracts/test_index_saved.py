@@ -9,7 +9,7 @@ import pytest
 
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.indexes import IndexKind, load_index, save_index, verify_index
-from tests.index_kinds import DIM, KINDS, built, mixture, shared
+from tests.support.index_kinds import DIM, KINDS, built, mixture, shared
 
 WRITERS = 4
 
@@ -91,7 +91,7 @@ def test_of_writers_of_one_index_at_once_the_first_wins_whole(
 
     with ThreadPoolExecutor(WRITERS) as pool:
         faults = list(pool.map(write, range(WRITERS)))
-    assert sorted("exists already" in fault for fault in faults) == [False] + [True] * 3
+    assert sorted("already exists" in fault for fault in faults) == [False] + [True] * 3
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
     verify_index(tmp_path / "index")
     loaded = load_index(tmp_path / "index")

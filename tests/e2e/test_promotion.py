@@ -23,8 +23,8 @@ from mmsearch.errors import InputError, StoreLocked
 from mmsearch.finetuning.report.outcome import Change, Verdict
 from mmsearch.records import Hit
 from mmsearch.sample import write_sample
+from mmsearch.store import Store
 from mmsearch.store.hidden import change_hidden, read_hidden
-from mmsearch.store.lance import Store
 from mmsearch.store.spaces import read_spaces
 from tests.conftest import MakeModel
 
@@ -128,7 +128,7 @@ def test_nobody_writes_into_a_space_that_is_no_longer_live(shop: Path, other_mod
     catalog = _open(shop)
     late = Store.open(catalog.folder)
     catalog.promote(str(other_model))
-    changed = pytest.raises(StoreLocked, match=r"the model of .* was changed meanwhile")
+    changed = pytest.raises(StoreLocked, match=r"the model of .* has changed")
     with changed, late.writing():
         pass
 
@@ -292,7 +292,7 @@ def test_the_command_says_what_it_does(
     assert not (shop / "store" / "spaces").exists()
     done = run("--promote", str(other_model))
     assert done.exit_code == 0, done.stderr
-    assert done.stdout == f"25 items are searched with '{other_model}' now\n"
+    assert done.stdout == f"the store now uses '{other_model}' for 25 items\n"
     assert "MB on disk" in done.stderr
     assert "already; nothing to do" in str(run("--promote", str(other_model)).exception)
     back = run("--rollback", "--json")

@@ -19,8 +19,8 @@ from mmsearch.deprecation import moved_names
 from mmsearch.errors import InputError
 from mmsearch.media import content_hash
 from mmsearch.records import printable_path, real_path
+from mmsearch.store import Store
 from mmsearch.store.hidden import change_hidden
-from mmsearch.store.lance import Store
 from mmsearch.store.spaces import root_of
 
 Action: TypeAlias = Literal["hide", "move", "hardlink", "symlink", "trash"]

@@ -16,11 +16,11 @@ from mmsearch.dedup.items import Item
 from mmsearch.dedup.results import SAME_PICTURE, Group, Relation
 from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import InputError
+from mmsearch.files import write_atomically
 from mmsearch.media import raw_format_of
 from mmsearch.records import printable_path, real_path
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
-from mmsearch.store.manifest import write_atomically
 
 VERSION = 2
 

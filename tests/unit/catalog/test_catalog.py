@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image, ImageDraw
 import mmsearch
 from mmsearch.errors import BadQuery, InputError, MissingDependency, NotFound, StoreNotFound
 from mmsearch.media import ImageInput
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.records import Failure, Hit
 
 COLOURS = ("red", "green", "blue", "orange")
@@ -217,7 +218,7 @@ def test_files_are_moved_only_with_a_place_to_move_them_to(folder: Path) -> None
 
 def test_arguments_of_a_wrong_kind_are_named(stocked: Path) -> None:
     catalog = opened(stocked)
-    for parameter, call in {
+    calls: dict[str, Callable[[], object]] = {
         "text": lambda: catalog.search(123),  # type: ignore[arg-type]
         "image": lambda: catalog.search(image=123),  # type: ignore[arg-type]
         "k": lambda: catalog.search("red", k=0),
@@ -225,7 +226,8 @@ def test_arguments_of_a_wrong_kind_are_named(stocked: Path) -> None:
         "queries": lambda: catalog.search_many("red"),
         "texts": lambda: catalog.embed_texts("red"),
         "images": lambda: catalog.embed_images("red.png"),
-    }.items():
+    }
+    for parameter, call in calls.items():
         with pytest.raises(BadQuery) as caught:
             call()
         assert caught.value.parameters == (parameter,)
@@ -261,7 +263,7 @@ def test_progress_is_shown_or_handed_over(
     assert "indexing goods" in capsys.readouterr().err
     stages: list[str] = []
 
-    class Listener(Silent):
+    class Listener(NullProgress):
         def start(self, stage: str, total: int | None, *, device: str = "") -> None:
             stages.append(stage)
 

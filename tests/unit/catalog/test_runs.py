@@ -9,11 +9,11 @@ from PIL import Image
 
 import mmsearch
 from mmsearch.errors import InputError
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.store.manifest import Manifest, read_manifest
 
 
-class Interrupting(Silent):
+class Interrupting(NullProgress):
     """Ctrl-C once the first item is done."""
 
     def advance(self, count: int) -> None:

@@ -22,7 +22,7 @@ from mmsearch.finetuning.scoring.in_memory import InMemoryTowers
 from mmsearch.finetuning.towers.image_inputs import CachedInputs
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.training.loop import LoopOptions
 from mmsearch.training.weight_interpolation import interpolate
 
@@ -99,7 +99,7 @@ def trainee(catalog: TrainCatalog, start: StartModel, tmp_path: Path) -> MakeTra
             others=OTHERS,
             view_key="views",
             cache=cache,
-            progress=Silent(),
+            progress=NullProgress(),
             teacher=teacher,
         )
 
