@@ -89,7 +89,7 @@ def test_a_model_that_is_absent_offline_says_where_it_belongs(
 ) -> None:
     outcome = load_offline(name, cache=tmp_path)
     assert outcome.stdout.startswith("MissingModel")
-    assert f"mmsearch models --check {name}" in outcome.stdout
+    assert f"mmsearch.load_model('{name}')" in outcome.stdout
     assert str(tmp_path / "hub" / repo) in outcome.stdout
 
 
