@@ -131,7 +131,7 @@ def test_a_bad_filter_names_the_columns_there_are(store: Store, where: str) -> N
         ("price < 5; DROP", "bad syntax"),
         ("price < 5)", "bracket"),
         ("price < 5) OR (price > 5", "bracket"),
-        ("price = 'cheap'", r'"cheap" is no whole number'),
+        ("price = 'cheap'", r'"cheap" is not a whole number'),
         ("name = 5", "single quotes"),
         ('name = "x"', "single quotes"),
         ("  ", "incomplete"),
