@@ -235,5 +235,5 @@ def test_late_is_the_plain_average_and_never_asks_the_model() -> None:
 
 @pytest.mark.parametrize(("brought", "said"), [(None, "none"), (attention(), "attention")])
 def test_a_fusion_that_the_model_lacks_is_an_error(brought: Fusion | None, said: str) -> None:
-    with pytest.raises(InputError, match=rf"'shop' has no early fusion but {said}; .*finetune"):
+    with pytest.raises(InputError, match=rf"'shop' has no early fusion but {said}; .*fine-tune"):
         chosen("early", brought)

@@ -181,10 +181,14 @@ def without(column: int) -> Rows:
     ("table", "said", "says"),
     [
         (rows(4), {}, "4 items can be read, at least 10"),
-        (rows(), {"classes": "colour"}, "--classes: no item has a column 'colour'.*kind"),
-        (rows(), {"group": "colour"}, "--group: no item has a column 'colour'.*kind"),
-        (rows(), {"split_column": "colour"}, "--split-column: no item has a column 'colour'"),
-        (rows(), {"text_columns": ["colour"]}, "--texts: no item has a column 'colour'"),
+        (rows(), {"classes": "colour"}, "`classes`: no item has a column 'colour'.*kind"),
+        (rows(), {"group": "colour"}, "`group`: no item has a column 'colour'.*kind"),
+        (rows(), {"split_column": "colour"}, "`split_column`: no item has a column 'colour'"),
+        (
+            rows(),
+            {"text_columns": ["colour"]},
+            "`FinetuneOptions.text_columns`: no item has a column 'colour'",
+        ),
         ([[*row[:4], "a", *row[5:]] for row in rows()], {"classes": "kind"}, "one class 'a'"),
         ([[*row[:2], "", "", *row[4:]] for row in rows()], {}, "no picture has a text"),
         (without(1), {}, "no item has a picture"),
