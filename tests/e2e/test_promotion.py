@@ -91,7 +91,7 @@ def test_everything_but_the_vectors_goes_over_and_back(shop: Path, other_model: 
     before, rows = _hits(catalog), _rows(Store.open(catalog.folder))
     ledger = catalog.failures()
     done = promote(catalog, str(other_model))
-    assert (done.items, done.images, done.texts) == (ITEMS + 1, ITEMS, ITEMS + 1)
+    assert (done.items, done.pictures, done.texts) == (ITEMS + 1, ITEMS, ITEMS + 1)
     assert done.failures == ()
 
     live = Store.open(catalog.folder)
