@@ -48,7 +48,7 @@ _CLASSES: dict[str, type[FaissIndex]] = {
     found.kind: found
     for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index, IvfPqIndex, BinaryIndex)
 }
-_REBUILD = "run 'mmsearch index' to rebuild it from the table"
+_REBUILD = "run `catalog.index()` to rebuild it from the table"
 
 
 def save_index(

@@ -291,13 +291,13 @@ def open_lance(folder: Path | str, meta: IndexMeta, *, live: str = "TRUE") -> La
         held = {found.name for found in table.list_indices()}
     except (KeyError, ValueError, RuntimeError, OSError) as error:
         raise CorruptIndex(
-            f"the Lance index in {folder} cannot be opened ({error}); run 'mmsearch index "
-            "--rebuild'"
+            f"the Lance index in {folder} cannot be opened ({error}); run "
+            "`catalog.index(rebuild=True)`"
         ) from error
     if index.name not in held:
         raise CorruptIndex(
             f"table '{name}' in {folder} has no index '{index.name}'; "
-            "run 'mmsearch index --rebuild'"
+            "run `catalog.index(rebuild=True)`"
         )
     return index
 

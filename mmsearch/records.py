@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.deprecation import warn_renamed
 from mmsearch.errors import InputError, SpaceMismatch
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -39,6 +40,9 @@ class Record:
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
     uri: the path of the image or document, as `printable_path` writes it; '' for a bare table row.
     image: the image file, not yet opened. text: caption, document or joined text columns.
+
+    >>> catalog["products/red-apple"].metadata["category"]
+    'food'
     """
 
     key: str
@@ -50,12 +54,30 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An item that was skipped: at which stage and why."""
+    """An item that was skipped, at which stage and why.
+
+    seen: when it last failed; None in the report of the run that it failed in.
+
+    >>> failure = Failure("shop/torn.png", "/data/torn.png", "decode", "damaged or cut short")
+    >>> failure.source, failure.stage
+    ('shop', 'decode')
+    """
 
     key: str
     uri: str
     stage: Stage
     reason: str
+    seen: datetime | None = None
+
+    @property
+    def source(self) -> str:
+        """The name of its source."""
+        return self.key.split("/", 1)[0]
+
+    def __getitem__(self, name: str) -> object:
+        """Deprecated: `failure["reason"]` is `failure.reason`."""
+        warn_renamed(f"failure[{name!r}]", f"failure.{name}")
+        return getattr(self, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +99,8 @@ class SpaceId:
             raise SpaceMismatch(
                 f"{holder} holds {self.dim}-dim vectors of '{self.model}' "
                 f"({self.weights_hash[:8]}), the encoder gives {other.dim} of '{other.model}' "
-                f"({other.weights_hash[:8]}); search with --model {self.model}, or index into "
-                f"another folder with --store"
+                f"({other.weights_hash[:8]}); use `model='{self.model}'`, or index into "
+                "another `path`"
             )
 
 
@@ -88,6 +110,10 @@ class Hit:
 
     matched: the modality whose vector was compared, or 'keyword' if keywords ranked it better. For
     hits by keyword alone, similarity is the BM25 score. record: the row's columns with metadata.
+
+    >>> hit = catalog.search("red apple", k=1)[0]
+    >>> hit.rank, hit.matched, hit.record["title"]
+    (1, 'product', 'Red apple')
     """
 
     rank: int
@@ -105,6 +131,9 @@ class IngestReport:
     decoded: images that were decoded. multi_frame: those of them with further pages or frames,
     which are not indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
     interrupted run had already written.
+
+    >>> catalog.index(dry_run=True).unchanged
+    372
     """
 
     added: int

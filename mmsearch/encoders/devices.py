@@ -47,7 +47,7 @@ def choose_device(requested: str = "auto") -> DeviceChoice:
         raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got '{requested}'")
     fault = _why_absent(requested) or _why_faulty(torch.device(requested))
     if fault:
-        raise InputError(f"device '{requested}' cannot be used: {fault}; use --device cpu")
+        raise InputError(f"device '{requested}' cannot be used: {fault}; use `device='cpu'`")
     return DeviceChoice(requested, f"{_describe(requested)}, requested")
 
 

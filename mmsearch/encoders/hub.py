@@ -115,7 +115,7 @@ def _missing(model: str, repo: str, file: str) -> MissingModel:
     folder = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
     return MissingModel(
         f"model '{model}' is not on this machine, and {file} of {repo} could not be downloaded; "
-        f"run 'mmsearch models --check {model}' with a network, or copy {folder} from a machine "
+        f"run `mmsearch.load_model('{model}')` with a network, or copy {folder} from a machine "
         "that has it"
     )
 

@@ -129,7 +129,7 @@ def model_files(name: str) -> ModelFiles:
     if ref.name == BUILTIN and not (BUILTIN_FOLDER / CONFIG_NAME).is_file():
         raise MissingModel(
             f"the built-in model is missing from {BUILTIN_FOLDER}; install mmsearch again, or name "
-            "another model with --model"
+            "another `model`"
         )
     return read_folder(Path(ref.location), name=ref.name)
 

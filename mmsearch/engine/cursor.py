@@ -7,9 +7,11 @@ import base64
 import json
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Self
 
 from mmsearch.errors import BadQuery
+from mmsearch.media import ImageInput
 from mmsearch.query import Query
 
 
@@ -61,7 +63,15 @@ def fingerprint(query: Query) -> str:
     digest = blake2b(digest_size=8)
     for term in query.terms:
         vector = b"" if term.vector is None else term.vector.tobytes()
-        digest.update(repr((term.text, str(term.image), term.key, term.weight)).encode() + vector)
+        digest.update(repr((term.text, term.key, term.weight)).encode() + vector)
+        digest.update(_image_bytes(term.image))
     rest = (query.where, query.target, query.keyword, query.unique, query.diverse, query.threshold)
     digest.update(repr((*rest, query.fuse, query.keyword_weight)).encode())
     return digest.hexdigest()
+
+
+def _image_bytes(image: ImageInput | None) -> bytes:
+    """A path as such, anything else by its content."""
+    if image is None or isinstance(image, Path | str):
+        return str(image).encode("utf-8", "surrogateescape")
+    return image if isinstance(image, bytes) else image.tobytes()

@@ -60,6 +60,11 @@ class Engine:
         self._collector = CandidateCollector(store, self._nearest)
 
     @property
+    def store(self) -> Store:
+        """The store that is searched, at the version it was opened."""
+        return self._store
+
+    @property
     def generation(self) -> Generation | None:
         """The live generation, None before the first index run."""
         return self._generation

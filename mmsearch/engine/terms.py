@@ -10,7 +10,7 @@ from mmsearch.arrays import unit
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.errors import BadQuery, RecordNotFound
 from mmsearch.generations import IMAGE, TEXT
-from mmsearch.media import MediaBounds, decode
+from mmsearch.media import ImageInput, MediaBounds, load_image
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
 from mmsearch.store import Store
@@ -44,7 +44,7 @@ class TermReader:
         Raises RecordNotFound, UnreadableMedia, SpaceMismatch, BadQuery.
         """
         terms = [term for query in queries for term in query.terms]
-        images = self._images({term.image for term in terms if term.image is not None})
+        images = self._images([term.image for term in terms if term.image is not None])
         texts = self._texts({term.text for term in terms if term.text is not None})
         items = self._items({term.key for term in terms if term.key is not None})
 
@@ -52,7 +52,7 @@ class TermReader:
             if term.text is not None:
                 return {"text": texts[term.text]}
             if term.image is not None:
-                return {"image": images[term.image]}
+                return {"image": images[_identity(term.image)]}
             if term.key is not None:
                 return stored_vectors(items[term.key])
             return {"image": self._checked(term.vector)}
@@ -65,18 +65,20 @@ class TermReader:
             for query in queries
         ]
 
-    def _images(self, paths: Set[Path]) -> dict[Path, Floats]:
-        if not paths:
+    def _images(self, images: Sequence[ImageInput]) -> dict[Path | int, Floats]:
+        """By `_identity`: what several queries share is encoded once."""
+        distinct = {_identity(image): image for image in images}
+        if not distinct:
             return {}
         if self._encoder is None:
             self._encoder = self._load_encoder()
             self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
-        found: dict[Path, Floats] = {}
-        ordered = sorted(paths)
+        found: dict[Path | int, Floats] = {}
+        ordered = list(distinct)
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
-            images = [decode(path, bounds=self._bounds).image for path in batch]
-            found.update(zip(batch, self._encoder.encode_images(images), strict=True))
+            decoded = [load_image(distinct[each], bounds=self._bounds) for each in batch]
+            found.update(zip(batch, self._encoder.encode_images(decoded), strict=True))
         return found
 
     def _texts(self, texts: Set[str]) -> dict[str, Floats]:
@@ -114,6 +116,11 @@ class TermReader:
             )
         row: Floats = unit(values[None])[0]
         return row
+
+
+def _identity(image: ImageInput) -> Path | int:
+    """The path of a file; of an image in memory, the object."""
+    return Path(image) if isinstance(image, Path | str) else id(image)
 
 
 def stored_vectors(row: dict[str, Any]) -> dict[Modality, Floats]:

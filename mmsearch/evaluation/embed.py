@@ -128,7 +128,7 @@ def _outcome(future: Future[PreparedImage]) -> PreparedImage | InputError:
 
 def _without_infinite(vectors: Floats, broken: dict[int, str]) -> Floats:
     for position in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
-        broken[position] = "the encoder gave a vector that is not finite; try --device cpu"
+        broken[position] = "the encoder gave a vector that is not finite; use another device"
         vectors[position] = 0
     return vectors
 
@@ -152,7 +152,7 @@ def _embed_texts(
     if bad.size:
         raise InputError(
             f"'{model}' gives no finite vector for the text '{distinct[bad[0]][:60]}'; "
-            "try --device cpu, or another model"
+            "try `device='cpu'`, or another model"
         )
     row = {text: position for position, text in enumerate(distinct)}
     return vectors[[row[text] for text in texts]]

@@ -49,7 +49,9 @@ def open_live(folder: Path, *, device: str) -> LiveStore:
     generation = live_generation(folder, on_gpu=not device.startswith(("cpu", "mps")))
     store = Store.open(folder)
     if generation is None:
-        raise InputError(f"{printable_path(folder)} holds no index yet; run 'mmsearch index' first")
+        raise InputError(
+            f"{printable_path(folder)} holds no index yet; run `catalog.index()` first"
+        )
     return LiveStore(store, generation)
 
 

@@ -93,10 +93,10 @@ def read_catalog(
                 columns.update(dict.fromkeys(record.metadata))
                 items += _items(record, pool, failures, classes=classes, group=group)
     if not items:
-        raise InputError("nothing to evaluate: the source holds no readable picture or text")
-    for flag, column in (("--classes", classes), ("--group", group)):
+        raise InputError("nothing to evaluate: the source holds no readable image or text")
+    for name, column in (("classes", classes), ("group", group)):
         if column is not None:
-            require_column(flag, column, columns)
+            require_column(f"`{name}`", column, columns)
     return LabelledSet(items, pool, failures)
 
 
@@ -123,11 +123,12 @@ def cell(record: Record, column: str | None) -> str | None:
     return str(value).strip() or None if value is not None else None
 
 
-def require_column(flag: str, column: str, columns: Collection[str]) -> None:
+def require_column(parameter: str, column: str, columns: Collection[str]) -> None:
     """Raises InputError unless the column exists. columns: by their names in the store."""
     if not {column, _safe(column)} & set(columns):
         raise InputError(
-            f"{flag}: no item has a column '{column}'; there are {', '.join(columns) or 'none'}"
+            f"{parameter}: no item has a column '{column}'; there are "
+            f"{', '.join(columns) or 'none'}"
         )
 
 

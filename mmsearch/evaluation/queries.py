@@ -34,7 +34,7 @@ class LabelledQuery:
 def read_queries(path: Path, items: Sequence[LabelledItem], pool: Pool) -> list[LabelledQuery]:
     """Reads queries and adds them to the pool. Raises InputError that lists the faulty rows."""
     if not path.is_file():
-        raise InputError(f"--queries: no such file: {printable_path(path)}")
+        raise InputError(f"`queries`: there is no file {printable_path(path)}")
     positions = _positions(items)
     queries: list[LabelledQuery] = []
     faults: list[str] = []
@@ -48,10 +48,10 @@ def read_queries(path: Path, items: Sequence[LabelledItem], pool: Pool) -> list[
             faults.append(f"{row.place}: {error}")
     if faults:
         more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-        raise InputError(f"--queries: {'; '.join(faults[:_LISTED])}{more}")
+        raise InputError(f"`queries`: {'; '.join(faults[:_LISTED])}{more}")
     if not queries:
         raise InputError(
-            f"--queries: {printable_path(path)} holds no queries; write one a line, as {_EXAMPLE}"
+            f"`queries`: {printable_path(path)} holds no queries; write one a line, as {_EXAMPLE}"
         )
     return queries
 

@@ -50,6 +50,9 @@ class EvaluationOptions:
 
     queries: a file of queries, instead of the set's own pairs. classes, group: columns; classes
     serve as groups where no group is named. class_names: all classes, if some have no images.
+
+    >>> EvaluationOptions(classes="category").queries is None
+    True
     """
 
     queries: Path | None = None
@@ -160,7 +163,7 @@ def _require_work(
     if not tasks and classes is None:
         raise InputError(
             "nothing to measure: no item has both a picture and a text; name a column of classes "
-            "with --classes, of groups with --group, or a file with --queries"
+            "with `classes`, of groups with `group`, or a file with `queries`"
         )
 
 

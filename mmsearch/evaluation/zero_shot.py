@@ -86,7 +86,7 @@ def class_task(
     if len(names) < 2:
         raise InputError(
             f"at least two classes are needed, pictures have {len(names)}; name another column "
-            "with --classes"
+            "with `classes`"
         )
     position = {name: place for place, name in enumerate(names)}
     return ClassTask(

@@ -208,7 +208,7 @@ def _loop(
     if result.stopped:
         raise Interrupted(
             f"stopped after step {result.step:,} of {prepared.options.steps:,}; its checkpoint is "
-            f"kept: run the same command with --out {space.out} --resume to go on"
+            f"kept: run it again with `out='{space.out}'` and `resume=True` to go on"
         )
     return result
 
@@ -300,8 +300,8 @@ def _search(
             )
         if result.stopped:
             raise Interrupted(
-                "stopped; the trials that were finished are kept: run the same command with --out "
-                f"{space.out} --resume to go on"
+                "stopped; the trials that were finished are kept: run it again with "
+                f"`out='{space.out}'` and `resume=True` to go on"
             )
         return result.best_score
 
@@ -336,6 +336,6 @@ def _batch_of(model: FineTuneModel, step: int) -> str:
 def _require_extras(options: FinetuneOptions) -> None:
     """Before hours of training."""
     if options.trials:
-        require("optuna", extra="train", purpose="--trials")
+        require("optuna", extra="train", purpose="`trials`")
     if options.tensorboard:
-        require("tensorboard", extra="train", purpose="--tensorboard")
+        require("tensorboard", extra="train", purpose="`tensorboard`")

@@ -32,7 +32,7 @@ def choose_fusion(
     if found is None or found.kind != requested:
         raise InputError(
             f"the model '{model}' has no {requested} fusion but {found.kind if found else 'none'}; "
-            f"train one with 'mmsearch finetune --fusion {requested}' and index with it, or "
-            "use fusion 'auto'"
+            f"train one with `catalog.finetune(fusion='{requested}')` and index with it, or "
+            "use `fusion='auto'`"
         )
     return found

@@ -59,7 +59,7 @@ def load_fusion(folder: Path, space: SpaceId) -> Fusion | None:
         if card["format"] != FORMAT:
             raise InputError(
                 f"{path} has format {card['format']}, this mmsearch reads format {FORMAT}; "
-                "install the version that wrote it, or index with --fusion late"
+                "install the version that wrote it, or index with `fusion='late'`"
             )
         trained_on = SpaceId(
             space.model, card["weights_hash"], card["dim"], card["preprocessing_hash"]
@@ -69,15 +69,15 @@ def load_fusion(folder: Path, space: SpaceId) -> Fusion | None:
         if sha256_of_file(weights) != card["sha256"]:
             raise InputError(
                 f"{weights} is not the file that {CARD_NAME} describes; copy both from one model, "
-                "or index with --fusion late"
+                "or index with `fusion='late'`"
             )
         return read_arrays(card["kind"], weights, dim=space.dim)
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"the fusion in {folder} is damaged ({error}); train it again with 'mmsearch finetune "
-            "--fusion', or index with --fusion late"
+            f"the fusion in {folder} is damaged ({error}); train it again, or index with "
+            "`fusion='late'`"
         ) from error
 
 
@@ -148,6 +148,5 @@ def _require(trained_on: SpaceId, space: SpaceId, folder: Path) -> None:
         raise SpaceMismatch(
             f"the fusion in {folder} was trained on {trained_on.dim}-dim vectors of weights "
             f"{trained_on.weights_hash[:8]}, the model gives {space.dim}-dim ones of "
-            f"{space.weights_hash[:8]}; train it again with 'mmsearch finetune --fusion', or index "
-            "with --fusion late"
+            f"{space.weights_hash[:8]}; train it again, or index with `fusion='late'`"
         )

@@ -175,8 +175,8 @@ def live_generation(folder: Path, *, on_gpu: bool = False) -> Generation | None:
 
 def _damaged(folder: Path, error: Exception) -> str:
     return (
-        f"{folder / CURRENT} or its generation is damaged ({error}); run 'mmsearch index "
-        "--rebuild' to build the index again from the table"
+        f"{folder / CURRENT} or its generation is damaged ({error}); run "
+        "`catalog.index(rebuild=True)` to build the index again from the table"
     )
 
 

@@ -114,7 +114,7 @@ def _encoded(
     for row, found in batch:
         image = next(images) if isinstance(found, PreparedImage) else None
         text = texts[row.text] if row.text is not None else None
-        yield _vectors(row, found, image, text, states.pop(row.uid, None))
+        yield _vectors(row, found, image, text, state=states.pop(row.uid, None))
 
 
 def _vectors(
@@ -122,11 +122,12 @@ def _vectors(
     found: Outcome | None,
     image: Floats | None,
     text: Floats | None,
+    *,
     state: FileState | None,
 ) -> dict[str, Any]:
     reason = str(found) if isinstance(found, InputError) else None
     if image is not None and not np.isfinite(image).all():
-        image, reason = None, "the new model gave a vector that is not finite; try --device cpu"
+        image, reason = None, "the new model gave a vector that is not finite; use another device"
     picture = found if isinstance(found, PreparedImage) and image is not None else None
     return {
         "_uid": row.uid,

@@ -15,6 +15,7 @@ from mmsearch.media.decode import (
     read_frames,
 )
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
+from mmsearch.media.image_input import ImageInput, image_from_array, load_image
 from mmsearch.media.images import PreparedImage, read_image, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
 from mmsearch.media.raw import describe_raw, raw_format, raw_format_of
@@ -26,12 +27,15 @@ __all__ = [
     "Decoded",
     "Frame",
     "ImageContent",
+    "ImageInput",
     "MediaBounds",
     "PreparedImage",
     "Preprocessing",
     "content_hash",
     "decode",
     "describe_raw",
+    "image_from_array",
+    "load_image",
     "opened",
     "prepare",
     "raw_format",

@@ -8,19 +8,20 @@ import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mmsearch.catalog import Catalog
+from mmsearch.config import Settings
+from mmsearch.deprecation import warn_renamed
 from mmsearch.encoders.registry import load_encoder, resolve
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.generations import folder_size, live_generation
-from mmsearch.progress import NullProgress, ProgressListener
+from mmsearch.progress import ProgressListener
 from mmsearch.promotion.building import replace_space
 from mmsearch.records import Failure, SpaceId
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 from mmsearch.store.manifest import Manifest, write_manifest
-from mmsearch.store.spaces import Spaces, read_spaces, write_spaces
+from mmsearch.store.spaces import Spaces, live_folder, read_spaces, write_spaces
 
 if TYPE_CHECKING:
     from mmsearch.encoders.base import Encoder
@@ -67,44 +68,45 @@ class Rollback:
     dry_run: bool
 
 
-def promote(
-    catalog: Catalog,
+def promote_store(
+    root: Path,
     model: str,
+    settings: Settings,
+    progress: ProgressListener,
     *,
     force: bool = False,
     dry_run: bool = False,
-    progress: ProgressListener | None = None,
 ) -> Promotion:
     """Embeds the whole store with `model` beside the live space, verifies it, and makes it live.
 
-    model: a model's name, such as a fine-tuned folder. force: also if its own evaluation shows a
-    regression, or many images cannot be read. Rows with their uids and metadata, failures, hidden
-    and pruned rows are copied. Raises InputError, StoreLocked, StoreNotFound, MissingModel,
-    CorruptIndex.
+    root: the store's folder. model: a model's name, such as a fine-tuned folder. force: also if its
+    own evaluation shows a regression, or many images cannot be read. Rows with their uids and
+    metadata, failures, hidden and pruned rows are copied. Raises InputError, StoreLocked,
+    StoreNotFound, MissingModel, CorruptIndex.
     """
     started = time.monotonic()
-    listener = progress or NullProgress()
-    store = Store.open(catalog.folder)
+    store = Store.open(live_folder(root))
     former = store.manifest.model
-    overruled = _require_no_regression(model, store.manifest.space, listener, force=force)
-    encoder = _load(catalog, model, store.manifest.space)
-    needed, free = _disk_space(catalog, store, encoder.space.dim)
+    overruled = _require_no_regression(model, store.manifest.space, progress, force=force)
+    encoder = _load(root, model, settings, store.manifest.space)
+    needed, free = _disk_space(root, store, encoder.space.dim)
     counts = store.counts()
-    listener.note(
+    progress.note(
         f"'{former}' → '{encoder.space.model}': {counts['image']:,} pictures and "
         f"{counts['text']:,} texts are embedded again; needs about {needed / 1e6:,.1f} MB on disk, "
         f"{free / 1e6:,.1f} MB are free"
     )
     if needed > free:
         raise InputError(
-            f"the new space needs about {needed / 1e6:,.1f} MB in {catalog.root}, only "
+            f"the new space needs about {needed / 1e6:,.1f} MB in {root}, only "
             f"{free / 1e6:,.1f} MB are free; make room, or move the store"
         )
     resumed, failures = 0, tuple[Failure, ...]()
     if not dry_run:
         with store.writing():
-            resumed, failures = replace_space(catalog, store, encoder, listener, force=force)
-        catalog.reload()
+            resumed, failures = replace_space(
+                root, store, encoder, settings, progress=progress, force=force
+            )
     return Promotion(
         former=former,
         model=encoder.space.model,
@@ -121,19 +123,18 @@ def promote(
     )
 
 
-def rollback(catalog: Catalog, *, dry_run: bool = False) -> Rollback:
+def rollback_store(root: Path, *, dry_run: bool = False) -> Rollback:
     """Restores the space before the last change of model; a second call undoes that.
 
     Raises InputError where there is none, MissingModel, StoreLocked, CorruptIndex.
     """
-    store = Store.open(catalog.folder)
-    spaces = read_spaces(catalog.root)
+    store = Store.open(live_folder(root))
+    spaces = read_spaces(root)
     if spaces.previous is None:
         raise InputError(
-            f"{catalog.root} has had no model but '{store.manifest.model}'; there is nothing to "
-            "go back to"
+            f"{root} has had no model but '{store.manifest.model}'; there is nothing to go back to"
         )
-    other = Store.open(catalog.root / spaces.previous)
+    other = Store.open(root / spaces.previous)
     resolve(other.manifest.model)
     generation = live_generation(other.folder)
     if generation is None:
@@ -143,8 +144,7 @@ def rollback(catalog: Catalog, *, dry_run: bool = False) -> Rollback:
     if not dry_run:
         with store.writing():
             _keep_sources(other, store.manifest)
-            write_spaces(catalog.root, Spaces(live=spaces.previous, previous=spaces.live))
-        catalog.reload()
+            write_spaces(root, Spaces(live=spaces.previous, previous=spaces.live))
     return Rollback(
         former=store.manifest.model,
         model=other.manifest.model,
@@ -153,6 +153,20 @@ def rollback(catalog: Catalog, *, dry_run: bool = False) -> Rollback:
         gone=len(theirs - ours),
         dry_run=dry_run,
     )
+
+
+def promote(catalog: Any, model: str, **options: Any) -> Promotion:
+    """Deprecated: the same as `catalog.promote(model, ...)`."""
+    warn_renamed("mmsearch.promotion.promote(catalog, model)", "catalog.promote(model)")
+    done: Promotion = catalog.promote(model, **options)
+    return done
+
+
+def rollback(catalog: Any, *, dry_run: bool = False) -> Rollback:
+    """Deprecated: the same as `catalog.rollback()`."""
+    warn_renamed("mmsearch.promotion.rollback(catalog)", "catalog.rollback()")
+    done: Rollback = catalog.rollback(dry_run=dry_run)
+    return done
 
 
 def _require_no_regression(
@@ -172,21 +186,20 @@ def _require_no_regression(
     faults = tuple(verdict.regressions())
     if faults and not force:
         raise InputError(
-            f"'{model}' is a regression: {'; '.join(faults)}; nothing was changed, --force "
-            "promotes it all the same"
+            f"'{model}' is a regression: {'; '.join(faults)}; nothing was changed, "
+            "`force=True` promotes it all the same"
         )
     return faults
 
 
-def _load(catalog: Catalog, model: str, live: SpaceId) -> "Encoder":
-    settings = catalog.settings
+def _load(root: Path, model: str, settings: Settings, live: SpaceId) -> "Encoder":
     encoder = load_encoder(model, device=settings.device, batch_size=settings.batch_size)
     if replace(encoder.space, model=live.model) == live:
-        raise InputError(f"{catalog.root} uses '{model}' already; nothing to do")
+        raise InputError(f"{root} uses '{model}' already; nothing to do")
     return encoder
 
 
-def _disk_space(catalog: Catalog, store: Store, dim: int) -> tuple[int, int]:
+def _disk_space(root: Path, store: Store, dim: int) -> tuple[int, int]:
     """Returns the bytes that the new space needs at most while it is built, and the free bytes."""
     counts = store.counts()
     old = (counts["image"] + counts["text"]) * store.dim * _BYTES
@@ -194,7 +207,7 @@ def _disk_space(catalog: Catalog, store: Store, dim: int) -> tuple[int, int]:
     tables = folder_size(store.folder / "lance")
     indexes = folder_size(store.folder / "faiss") * dim // store.dim
     # The vectors are first in files, then in the table too.
-    return 2 * new + max(0, tables - old) + indexes, shutil.disk_usage(catalog.root).free
+    return 2 * new + max(0, tables - old) + indexes, shutil.disk_usage(root).free
 
 
 def _keys(store: Store) -> set[str]:

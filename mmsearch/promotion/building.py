@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmsearch.catalog import Catalog
+from mmsearch.config import Settings
 from mmsearch.errors import InputError
 from mmsearch.files import write_atomically
+from mmsearch.ingest.index_update import update_indexes
 from mmsearch.ingest.reembedding import embed_rows
 from mmsearch.progress import ProgressListener
 from mmsearch.promotion.verification import verify
@@ -44,7 +45,13 @@ _MOST_UNREADABLE = 0.05
 
 
 def replace_space(
-    catalog: Catalog, store: Store, encoder: "Encoder", progress: ProgressListener, *, force: bool
+    root: Path,
+    store: Store,
+    encoder: "Encoder",
+    settings: Settings,
+    *,
+    progress: ProgressListener,
+    force: bool,
 ) -> tuple[int, tuple[Failure, ...]]:
     """Builds a space and makes it live; returns the number of resumed items, and the failures.
 
@@ -53,16 +60,16 @@ def replace_space(
     """
     from mmsearch.encoders.devices import choose_device
 
-    name = _begin(catalog.root, encoder.space, progress)
-    folder = catalog.root / name
-    device = choose_device(catalog.settings.device)
+    name = _begin(root, encoder.space, progress)
+    folder = root / name
+    device = choose_device(settings.device)
     resumed = _embedded(folder / _BUILD)
     vectors = embed_rows(
         store,
         encoder,
         folder / _BUILD,
-        catalog.settings,
-        batch_size=catalog.settings.batch_size or device.batch_size,
+        settings,
+        batch_size=settings.batch_size or device.batch_size,
         device=device.name,
         progress=progress,
     )
@@ -71,19 +78,21 @@ def replace_space(
         raise InputError(
             f"{len(failures):,} pictures cannot be read, first: {failures[0].reason}; is a drive "
             "not mounted? The store was not changed. Promote again when they are there, run "
-            "'mmsearch index' if they are gone, or give --force"
+            "`catalog.index()` if they are gone, or use `force=True`"
         )
     progress.start("writing the new space", len(store))
     manifest = _manifest_of(store.manifest, encoder.space)
     now = datetime.now(UTC)
     written = rewrite(store, folder, manifest, vectors, when=now)
     written.record_failures(_ledger(store, failures, now))
-    catalog.build_generation(folder, progress)
+    # The new space has a model of its own, whatever is set.
+    own = settings.model_copy(update={"model": None})
+    update_indexes(Store.open(folder), own, progress, rebuild=True)
     verify(store, Store.open(folder), vectors)
-    spaces = read_spaces(catalog.root)
-    write_spaces(catalog.root, Spaces(live=name, previous=spaces.live))
+    spaces = read_spaces(root)
+    write_spaces(root, Spaces(live=name, previous=spaces.live))
     shutil.rmtree(folder / _BUILD)
-    remove_others(catalog.root)
+    remove_others(root)
     return resumed, failures
 
 

@@ -90,7 +90,7 @@ def _refusal(folder: Path, foreign: list[str]) -> str:
     shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
     return (
         f"{folder} holds files that are not the sample catalog's: {shown}; "
-        "name a new folder, or give --overwrite to write among them"
+        "name a new folder, or use `overwrite=True` to write among them"
     )
 
 

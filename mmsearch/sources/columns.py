@@ -59,23 +59,23 @@ def recognise(
     texts = options.text_columns or tuple(find_texts(survey, others))
     if survey.rows and image is None and not texts:
         raise InputError(
-            f"{table} has no column of pictures or texts; say which it is with --image-column or "
-            f"--text-columns, its columns are {_quoted(survey.columns)}"
+            f"{table} has no column of pictures or texts; say which it is with `image_column` or "
+            f"`text_columns`, its columns are {_quoted(survey.columns)}"
         )
     return _with_metadata(survey, image, texts, identity)
 
 
 def _require_columns(survey: Survey, options: SourceOptions, table: str) -> None:
     asked = {
-        "--image-column": [options.image_column] if options.image_column else [],
-        "--text-columns": options.text_columns,
-        "--id-column": [options.id_column] if options.id_column else [],
+        "image_column": [options.image_column] if options.image_column else [],
+        "text_columns": options.text_columns,
+        "id_column": [options.id_column] if options.id_column else [],
     }
-    for flag, names in asked.items():
+    for parameter, names in asked.items():
         for name in names:
             if name not in survey.columns:
                 raise InputError(
-                    f"{flag}: {table} has no column '{name}'; its columns are "
+                    f"`{parameter}`: {table} has no column '{name}'; its columns are "
                     f"{_quoted(survey.columns)}"
                 )
 

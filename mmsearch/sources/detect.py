@@ -67,7 +67,7 @@ def _open_if_covering(
     """Opens the table if its images are in the folder and are most of those there."""
     notes = (
         f"{printable_path(folder)} is read as the table {printable_path(table.name)} with its "
-        "pictures; --kind folder reads every file in it instead",
+        "pictures; `kind='folder'` reads every file in it instead",
     )
     try:
         source = TableSource(table, name=name, options=options, notes=notes)
@@ -116,7 +116,7 @@ def _without_columns(location: Path, options: SourceOptions) -> SourceOptions:
     if options.names_columns:
         raise InputError(
             f"{printable_path(location)} is not read as a table, so it has no columns; leave out "
-            "--image-column, --text-columns and --id-column, or name the table's file"
+            "`image_column`, `text_columns` and `id_column`, or name the table's file"
         )
     return options
 

@@ -28,8 +28,8 @@ class Globs:
     """Gitignore-style patterns, matched case-insensitively."""
 
     def __init__(self, options: SourceOptions) -> None:
-        self._include = _compile(options.include, "--include")
-        self._exclude = _compile(options.exclude, "--exclude")
+        self._include = _compile(options.include, "include")
+        self._exclude = _compile(options.exclude, "exclude")
 
     def excludes(self, relative: str) -> bool:
         """Whether a POSIX path is excluded; that of a folder ends with '/'."""
@@ -40,10 +40,12 @@ class Globs:
         return self._include is None or self._include.match_file(relative.lower())
 
 
-def _compile(patterns: tuple[str, ...], flag: str) -> GitIgnoreSpec | None:
+def _compile(patterns: tuple[str, ...], parameter: str) -> GitIgnoreSpec | None:
     if not patterns:
         return None
     try:
         return GitIgnoreSpec.from_lines(pattern.lower() for pattern in patterns)
     except ValueError as error:
-        raise InputError(f"{flag}: {error}; write it as in a .gitignore, '**/drafts/*'") from error
+        raise InputError(
+            f"`{parameter}`: {error}; write it as in a .gitignore, '**/drafts/*'"
+        ) from error

@@ -16,6 +16,9 @@ class SourceOptions:
     include, exclude: gitignore-style globs over the path relative to a folder's root, in any case.
     image_column, text_columns, id_column: of a table, by their original names.
     max_text_bytes: of a caption, a document or a table row's text.
+
+    >>> SourceOptions(image_column="photo", text_columns=("title", "details")).names_columns
+    True
     """
 
     kind: SourceKind = "auto"

@@ -24,6 +24,6 @@ def overlap_notes(folders: Mapping[str, Path], concerned: set[str]) -> Iterator[
 
 def _note(name: str, how: str) -> str:
     return (
-        f"source '{name}' {how}: files of both are indexed twice, and count once in 'mmsearch "
-        f"dedup'; 'mmsearch index --drop {name}' takes one out"
+        f"source '{name}' {how}: files of both are indexed twice, and count once as duplicates; "
+        f"`catalog.drop_source('{name}')` removes one of them"
     )

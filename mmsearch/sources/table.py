@@ -150,7 +150,7 @@ class TableSource:
         if self._columns.id is None:
             yield (
                 f"{file}: no column of unique ids, so rows are identified by number; name one with "
-                "--id-column if rows may be inserted"
+                "`id_column` if rows may be inserted"
             )
         left_out = [
             f"'{name}'"
@@ -161,4 +161,4 @@ class TableSource:
         if left_out:
             yield f"{file}: not stored, as empty, nested or too long: {', '.join(left_out)}"
         if self._options.include or self._options.exclude:
-            yield f"{file}: --include and --exclude choose files in folders, not rows of a table"
+            yield f"{file}: `include` and `exclude` choose files in folders, not rows of a table"

@@ -69,15 +69,15 @@ def read_manifest(folder: Path) -> Manifest:
         if version != FORMAT:
             raise CorruptIndex(
                 f"{path} has format {version}, this mmsearch reads format {FORMAT}; "
-                "install the version that wrote it, or index into another folder with --store"
+                "install the version that wrote it, or index into another `path`"
             )
         content["space"] = SpaceId(**content["space"])
         content["sources"] = tuple(SourceEntry(**entry) for entry in content["sources"])
         return Manifest(**content)
     except FileNotFoundError:
         raise StoreNotFound(
-            f"no store in {folder}; run 'mmsearch index FOLDER' to create one, "
-            "or name one with --store"
+            f"no store in {folder}; run `catalog.index(FOLDER)` to create one, or open another "
+            "`path`"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, CorruptIndex):

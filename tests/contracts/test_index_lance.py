@@ -179,7 +179,7 @@ def test_what_was_saved_opens_again_and_answers_alike(
         index.refinement,
         index.tuning,
     )
-    with pytest.raises(CorruptIndex, match="--rebuild"):
+    with pytest.raises(CorruptIndex, match="rebuild=True"):
         open_lance(tmp_path / "elsewhere", meta)
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)

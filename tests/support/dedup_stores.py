@@ -1,16 +1,10 @@
-"""Folders with duplicates of several kinds, and the command line that looks for them."""
+"""Pictures and folders with duplicates of several kinds."""
 
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
-
-Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def scene(seed: int) -> Image.Image:
@@ -22,24 +16,6 @@ def scene(seed: int) -> Image.Image:
         colour = tuple(int(level) for level in chance.integers(0, 256, 3))
         pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=colour)
     return image
-
-
-def command_line(model: Path) -> Call:
-    """Runs mmsearch in a folder; model: the folder of a small model, on the CPU."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MMSEARCH_")}
-    environment = {**kept, "MMSEARCH_MODEL": str(model), "MMSEARCH_DEVICE": "cpu"}
-
-    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mmsearch", *arguments],
-            cwd=folder,
-            env={**environment, "COLUMNS": "140"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
 
 
 def fill(folder: Path) -> None:

@@ -69,7 +69,7 @@ class FusionData:
         if not any(len(judge(self, modality).asked) for modality in MODALITIES):
             raise InputError(
                 "no query has an answer: a fusion is trained on items with texts of some words, or "
-                "on products with several pictures (name their column with --group)"
+                "on products with several pictures (name their column with `group`)"
             )
 
     @property

@@ -36,7 +36,7 @@ BAD = [
 def test_every_format_is_written_and_read_back(name: str) -> None:
     if name == "jxl":
         pytest.importorskip("imagecodecs")
-    assert check_format(name) == Check(f"{name} pictures", "ok", "written and read back")
+    assert check_format(name) == Check(f"{name} images", "ok", "encoded and decoded")
 
 
 def test_an_installed_package_shows_its_version() -> None:
@@ -109,7 +109,7 @@ def test_a_failure_ends_with_exit_code_1_and_warnings_do_not(
         "advice": "pip install torch",
     }
     show(BAD[1:], as_json=False)
-    assert "nothing failed, 1 to look at" in capfd.readouterr().out
+    assert "no problems found, 1 warning" in capfd.readouterr().out
 
 
 def test_table_says_what_to_do() -> None:
@@ -124,4 +124,4 @@ def test_table_says_what_to_do() -> None:
         "                → free some",
         "✓ ok    Python  3.11",
     ]
-    assert verdict(BAD) == "1 failed: see the lines with an arrow"
+    assert verdict(BAD) == "1 check failed; the lines with an arrow say what to do"

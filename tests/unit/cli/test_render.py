@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from mmsearch.cli.hits_table import hits_table
 from mmsearch.cli.render import (
     failures_table,
     hits_csv,
     hits_json,
     hits_paths,
-    hits_table,
     middle_cut,
     report_lines,
     stdout_console,
@@ -77,9 +77,9 @@ def printed(renderable: RenderableType, width: int) -> bytes:
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()).encode()
 
 
-@pytest.mark.parametrize("width", [60, 80, 140])
+@pytest.mark.parametrize("width", [60, 80, 120])
 def test_table(width: int) -> None:
-    assert printed(hits_table(HITS), width) == golden(f"hits_table_{width}.txt")
+    assert printed(hits_table(HITS, width=width), width) == golden(f"hits_table_{width}.txt")
 
 
 def test_table_with_record_columns() -> None:
@@ -170,17 +170,30 @@ def test_report_lines() -> None:
         "added 1,312 · updated 0 · moved 2 · unchanged 40 · missing 3 · "
         "3 failures (mmsearch info --failures)",
         "in 12.3 s · read 210.0/s · encode 52.1/s",
-        "resumed: 500 were written before the last run was interrupted",
-        "3 no longer where they were: kept, and back when the files are; drop them with --prune",
-        "7 texts were longer than the model reads: cut",
-        "2 files hold several pages or frames: one of each is indexed",
+        "resumed: 500 items had been written when the last run was interrupted",
+        "3 items hidden: the files are missing; they are restored if the files come back; "
+        "--prune removes them",
+        "7 texts longer than the model reads: only the beginning was encoded",
+        "2 files with several pages or frames: only one of each is indexed",
     ]
+    dry = report_lines(report, dry_run=True)
+    assert dry[0] == "dry run: nothing was written"
+    assert "/s" not in " ".join(dry)
 
 
 def test_json_of_a_report_and_of_numbers_that_json_has_not() -> None:
     document = json.loads(to_json({"failure": Failure("a", "b", "read", "c"), "x": float("inf")}))
-    failure = {"key": "a", "uri": "b", "stage": "read", "reason": "c"}
+    failure = {"key": "a", "uri": "b", "stage": "read", "reason": "c", "seen": None}
     assert document == {"version": 1, "failure": failure, "x": None}
+
+
+def test_paths_are_relative_to_the_working_directory_and_not_repeated() -> None:
+    hit = Hit(1, "notes/a.md", "/home/anna/notes/a.md", 0.5, "text", {"title": "A"})
+    far = Hit(2, "shop/7", "/data/7.png", 0.4, "image", {"title": "B"})
+    assert b"path" not in printed(hits_table([hit], base=Path("/home/anna")), 80)
+    lines = printed(hits_table([hit, far], base=Path("/home")), 80).decode().splitlines()
+    assert lines[2].split()[-1] == "anna/notes/a.md"
+    assert lines[3].split()[-1] == "/data/7.png"
 
 
 @given(st.text(), st.integers(4, 60))

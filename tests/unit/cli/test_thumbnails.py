@@ -13,7 +13,7 @@ from mmsearch.cli.thumbnails import (
     captions,
     show_thumbnails,
     strip,
-    terminal_shows_pictures,
+    terminal_shows_images,
     tile_of,
 )
 from mmsearch.errors import InputError
@@ -27,9 +27,9 @@ SIXEL_START, HALF_BLOCK = b"\x1bP", "▀".encode()
 PROGRAM = """
 import sys
 from mmsearch.cli.render import stdout_console
-from mmsearch.cli.thumbnails import show_thumbnails, terminal_shows_pictures
+from mmsearch.cli.thumbnails import show_thumbnails, terminal_shows_images
 from mmsearch.records import Hit
-print("pictures:", terminal_shows_pictures())
+print("pictures:", terminal_shows_images())
 show_thumbnails([Hit(1, "k", sys.argv[1], 0.5, "image", {"title": "Red"})], stdout_console())
 """
 
@@ -95,8 +95,8 @@ def test_a_remote_terminal_is_asked_only_by_request(picture: Path) -> None:
 
 
 def test_without_a_terminal_the_table_is_the_default_and_pictures_an_error(picture: Path) -> None:
-    assert not terminal_shows_pictures()
-    with pytest.raises(InputError, match="need a terminal"):
+    assert not terminal_shows_images()
+    with pytest.raises(InputError, match="needs a terminal"):
         show_thumbnails([hit(picture)], stdout_console())
 
 

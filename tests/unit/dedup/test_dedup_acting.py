@@ -219,7 +219,7 @@ def test_a_plan_that_keeps_what_it_removes_is_refused(root: Path) -> None:
 
 
 def test_moving_asks_where_to_and_takes_no_name_that_is_taken(root: Path, store: Path) -> None:
-    with pytest.raises(InputError, match="--to DIR"):
+    with pytest.raises(InputError, match="with `to`"):
         apply_plan(store, entries(root), "move")
     taken = root / "aside" / "shop" / "sub" / NAMES[0]
     taken.parent.mkdir(parents=True)

@@ -159,7 +159,7 @@ def test_one_class_is_refused(table: Path) -> None:
 
 
 def test_a_column_that_is_not_there_is_refused_with_those_that_are(table: Path) -> None:
-    with pytest.raises(InputError, match=r"--classes.*'colour'.*kind_of_thing"):
+    with pytest.raises(InputError, match=r"`classes`.*'colour'.*kind_of_thing"):
         read(table, classes="colour")
 
 
@@ -218,7 +218,7 @@ def test_faulty_queries_are_refused_by_line(table: Path, line: str, says: str) -
     catalog = read(table)
     path = table.with_name("queries.jsonl")
     path.write_text(line + "\n", encoding="utf-8")
-    with pytest.raises(InputError, match="--queries: ") as caught:
+    with pytest.raises(InputError, match="`queries`: ") as caught:
         read_queries(path, catalog.items, catalog.pool)
     assert says in str(caught.value)
     assert "line 1" in str(caught.value) or not line

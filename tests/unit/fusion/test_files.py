@@ -55,7 +55,7 @@ def test_a_model_may_bring_none(tmp_path: Path) -> None:
 )
 def test_a_fusion_of_another_model_is_an_error(other: SpaceId, tmp_path: Path) -> None:
     save_fusion(FUSIONS[2], tmp_path, SPACE)
-    with pytest.raises(SpaceMismatch, match=r"trained on.*finetune --fusion.*--fusion late"):
+    with pytest.raises(SpaceMismatch, match=r"trained on.*train it again.*`fusion='late'`"):
         load_fusion(tmp_path, other)
 
 
@@ -63,7 +63,7 @@ def test_a_fusion_of_another_model_is_an_error(other: SpaceId, tmp_path: Path) -
     ("change", "said"),
     [
         ({"format": 2}, "format 2"),
-        ({"kind": "middle"}, "no fusion 'middle'"),
+        ({"kind": "middle"}, "unknown fusion 'middle'"),
         ({"kind": "early"}, "'early' has arrays of shapes"),
         ({"kind": None}, "no fusion 'None'"),
         ({"sha256": "0" * 64}, "not the file that fusion.json describes"),
@@ -86,7 +86,7 @@ def test_a_lost_or_cut_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not the file"):
         load_fusion(tmp_path, SPACE)
     weights.unlink()
-    with pytest.raises(InputError, match=r"damaged.*--fusion late"):
+    with pytest.raises(InputError, match=r"damaged.*`fusion='late'`"):
         load_fusion(tmp_path, SPACE)
     (tmp_path / CARD_NAME).write_text("{")
     with pytest.raises(InputError, match="damaged"):

@@ -211,7 +211,7 @@ def test_a_generation_that_was_not_finished_is_never_seen(store: Store) -> None:
 def test_a_damaged_pointer_is_told(store: Store, content: str) -> None:
     refresh(store, None)
     (store.folder / CURRENT).write_text(content)
-    with pytest.raises(CorruptIndex, match="--rebuild"):
+    with pytest.raises(CorruptIndex, match="rebuild=True"):
         live_generation(store.folder)
 
 

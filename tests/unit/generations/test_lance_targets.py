@@ -112,5 +112,5 @@ def test_a_lost_table_is_found_before_it_is_searched(tmp_path: Path) -> None:
     store.replace_table("products", store.open_table("products").schema)
     store.items.drop_index("_image_vector_cells")
     fresh = Nearest(Store.open(store.folder), generation)
-    with pytest.raises(CorruptIndex, match="--rebuild"):
+    with pytest.raises(CorruptIndex, match="rebuild=True"):
         fresh.search(unit(np.ones((1, DIM), np.float32)), "image", 3)

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from mmsearch.ingest.run import uninterrupted
+from mmsearch.ingest.writing import uninterrupted
 
 
 def interrupted_commit(done: list[str]) -> None:

@@ -5,9 +5,10 @@ import logging
 import os
 import pickle
 import struct
+import tempfile
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mmsearch.errors import ConfigError, InputError, MediaTooLarge, UnreadableMe
 from mmsearch.media import MediaBounds, Preprocessing, content_hash, decode, read_image, read_text
 
 Encode = Callable[..., bytes]
+NOBODY = 65534
 
 CUT = [
     ("JPEG", {"quality": 90}),
@@ -150,14 +152,29 @@ def test_a_pipe_is_not_waited_for(read: Callable[[Path], object], tmp_path: Path
         read(tmp_path / "pipe")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+@pytest.fixture
+def forbidden() -> Iterator[Path]:
+    """A file that this process may not read; root may read all, so as root it becomes nobody."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "secret.png")
+        path.write_bytes(b"x")
+        path.chmod(0)
+        Path(folder).chmod(0o755)
+        if os.geteuid() != 0:
+            yield path
+            return
+        os.seteuid(NOBODY)
+        try:
+            yield path
+        finally:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 @pytest.mark.parametrize("read", READERS)
-def test_forbidden_files_say_so(read: Callable[[Path], object], tmp_path: Path) -> None:
-    path = tmp_path / "secret.png"
-    path.write_bytes(b"x")
-    path.chmod(0)
+def test_forbidden_files_say_so(read: Callable[[Path], object], forbidden: Path) -> None:
     with pytest.raises(UnreadableMedia, match="no permission to read it"):
-        read(path)
+        read(forbidden)
 
 
 @pytest.mark.parametrize("read", [decode, read_text])

@@ -28,8 +28,16 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+# OpenCLIP scales a thin strip to nothing with "longest", and fails.
+CASES = [
+    pytest.param(size, mode, id=f"{mode}-{size}")
+    for mode in ("shortest", "longest", "squash")
+    for size in SIZES
+    if mode != "longest" or min(size) * 64 / max(size) >= 0.5
+]
+
+
+@pytest.mark.parametrize(("size", "mode"), CASES)
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 def test_equal_to_open_clip(
     reference: Image.Image, size: tuple[int, int], mode: Mode, interpolation: Interpolation
@@ -47,8 +55,6 @@ def test_equal_to_open_clip(
         fill_color=114,
     )
     image = reference.resize(size)
-    if mode == "longest" and min(size) * 64 / max(size) < 0.5:
-        pytest.skip("OpenCLIP scales such a strip to nothing and fails")
     theirs = transform(image).permute(1, 2, 0).numpy()
     ours = prepare(image, spec)
     assert ours.shape == (64, 64, 3)

@@ -378,7 +378,7 @@ def test_unknown_towers_are_refused_or_trained_whole(
 ) -> None:
     resnet = {"layers": [1, 1, 1, 1], "width": 16, "head_width": 16, "patch_size": None}
     model = load_start(str(make_model(vision_cfg=resnet)), CPU)
-    with pytest.raises(InputError, match=r"ModifiedResNet.*--method full or --lock image"):
+    with pytest.raises(InputError, match=r"ModifiedResNet.*`method='full'` or `lock='image'`"):
         trainee("lora", model=model)
     train(trainee("head", model=model, lock="image"), 1)
     full = trainee("full", model=model)
