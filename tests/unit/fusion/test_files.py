@@ -65,7 +65,7 @@ def test_a_fusion_of_another_model_is_an_error(other: SpaceId, tmp_path: Path) -
         ({"format": 2}, "format 2"),
         ({"kind": "middle"}, "unknown fusion 'middle'"),
         ({"kind": "early"}, "'early' has arrays of shapes"),
-        ({"kind": None}, "no fusion 'None'"),
+        ({"kind": None}, "unknown fusion 'None'"),
         ({"sha256": "0" * 64}, "not the file that fusion.json describes"),
     ],
 )
