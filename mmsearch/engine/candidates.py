@@ -206,11 +206,11 @@ class CandidateCollector:
                 "text": texts,
                 "product": self._nearest.fusion.products(images, texts),
             }[target]
-            means = self._mean_similarity(search, target)
+            mean = self._mean_similarity(search, target)
             similarities = (vectors @ self._vector(search, target)[0]).tolist()
             for uid, vector, similarity in zip(order, vectors, similarities, strict=True):
                 if vector.any():
-                    place = (similarity - means, similarity)
+                    place = (similarity - mean, similarity)
                     found[uid] = max(found.get(uid, place), place)
         return found
 
