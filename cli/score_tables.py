@@ -28,7 +28,7 @@ def score_tables(evaluation: Evaluation, width: int) -> Iterator[Text | Table]:
         yield _metric_table(scores.direction, columns, evaluation, width)
     named = [m.classification for m in evaluation.models if m.classification]
     if named:
-        images = counted(named[0].pictures, "image")
+        images = counted(named[0].images, "image")
         yield heading(f"zero-shot · {images} · {len(named[0].classes):,} classes")
         yield _metric_table(ZERO_SHOT, [each.metrics for each in named], evaluation, width)
         if confused := named[0].confused(_MOST_CONFUSED):

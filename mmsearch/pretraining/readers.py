@@ -32,7 +32,7 @@ def read_images(recipe: Recipe, data: Mapping[str, Path]) -> list[CaptionedImage
         raise InputError(
             f"recipe '{recipe.name}' trains on {', '.join(recipe.sources)}; "
             f"missing: {', '.join(missing) or 'none'}; not in it: {', '.join(unknown) or 'none'}; "
-            "name each with --data NAME=PATH"
+            "name each in `data`"
         )
     images: list[CaptionedImage] = []
     for name in recipe.sources:

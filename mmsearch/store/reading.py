@@ -75,7 +75,7 @@ class StoreReader(StoreTables):
         """
         if not has_word_index(self._items):
             raise BadQuery(
-                f"{self.folder} has no word index yet; run 'mmsearch index --rebuild' once"
+                f"{self.folder} has no word index yet; run `catalog.index(rebuild=True)` once"
             )
         from lancedb.query import MultiMatchQuery
 

@@ -54,7 +54,7 @@ def test_a_damaged_file_is_refused_and_says_what_to_do(kind: IndexKind, tmp_path
     flipped[len(whole) // 2] ^= 4
     for damaged in (whole[:-1], whole[: len(whole) // 2], b"", bytes(flipped), whole + b"x"):
         path.write_bytes(damaged)
-        with pytest.raises(CorruptIndex, match="run 'mmsearch index' to rebuild"):
+        with pytest.raises(CorruptIndex, match=r"run `catalog\.index\(\)` to rebuild"):
             load_index(tmp_path / "index")
     path.unlink()
     with pytest.raises(CorruptIndex, match="rebuild"):
@@ -70,7 +70,9 @@ def test_a_file_of_another_format_version_is_refused_and_says_what_to_do(
     path = tmp_path / "index" / "meta.json"
     meta = json.loads(path.read_text())
     path.write_text(json.dumps({**meta, "format_version": version}))
-    with pytest.raises(CorruptIndex, match=f"version {version}, .* reads 1; run 'mmsearch index'"):
+    with pytest.raises(
+        CorruptIndex, match=rf"version {version}, .* reads 1; run `catalog\.index\(\)`"
+    ):
         load_index(tmp_path / "index")
 
 

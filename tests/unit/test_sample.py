@@ -193,7 +193,7 @@ def run_sample(*arguments: str) -> tuple[str, str]:
 def test_the_command_says_what_it_wrote_and_what_to_type_next(tmp_path: Path) -> None:
     folder = tmp_path / "my demo"
     stdout, stderr = run_sample(str(folder))
-    assert "pictures" in stdout
+    assert "372 images" in stdout
     assert f"written to {folder}" in stdout
     assert f"mmsearch index '{folder / 'products.csv'}'" in stderr
     stdout, stderr = run_sample(str(folder), "--quiet")

@@ -183,7 +183,7 @@ def test_report_lines() -> None:
 
 def test_json_of_a_report_and_of_numbers_that_json_has_not() -> None:
     document = json.loads(to_json({"failure": Failure("a", "b", "read", "c"), "x": float("inf")}))
-    failure = {"key": "a", "uri": "b", "stage": "read", "reason": "c"}
+    failure = {"key": "a", "uri": "b", "stage": "read", "reason": "c", "seen": None}
     assert document == {"version": 1, "failure": failure, "x": None}
 
 

@@ -140,7 +140,7 @@ def test_rows_that_left_are_not_found(builder: StoreBuilder) -> None:
 
 def test_a_store_without_a_word_index_says_so(builder: StoreBuilder) -> None:
     builder.write(goods()[:5])
-    with pytest.raises(BadQuery, match="mmsearch index"):
+    with pytest.raises(BadQuery, match=r"catalog\.index\(rebuild=True\)"):
         worded(builder.engine(), "thing")
 
 

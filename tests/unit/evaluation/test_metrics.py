@@ -134,7 +134,7 @@ def test_nan_is_refused() -> None:
         ([1, 0], [1, 1], 2, "sorted"),
         ([0, 0], [1, 1], 2, "at least one"),
         ([0, 2], [1, 1], 2, "at least one"),
-        ([0], [1, 1], 1, "as many"),
+        ([0], [1, 1], 1, "equally many"),
     ],
 )
 def test_judgements_that_cannot_be_are_refused(

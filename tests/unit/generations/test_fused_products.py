@@ -129,12 +129,12 @@ def test_old_copies_go_with_their_generations(builder: StoreBuilder) -> None:
 def test_a_damaged_copy_is_told(builder: StoreBuilder, content: bytes) -> None:
     refresh(builder, None, attention(1))
     next(builder.store.folder.glob(COPIES)).write_bytes(content)
-    with pytest.raises(CorruptIndex, match="--rebuild"):
+    with pytest.raises(CorruptIndex, match="rebuild=True"):
         live_generation(builder.store.folder)
 
 
 def test_a_lost_copy_is_told(builder: StoreBuilder) -> None:
     refresh(builder, None, attention(1))
     next(builder.store.folder.glob(COPIES)).unlink()
-    with pytest.raises(CorruptIndex, match="--rebuild"):
+    with pytest.raises(CorruptIndex, match="rebuild=True"):
         live_generation(builder.store.folder)

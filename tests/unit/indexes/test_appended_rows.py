@@ -123,7 +123,7 @@ def test_a_damaged_late_file_is_refused_and_says_what_to_do(tmp_path: Path) -> N
     for damaged in (whole[:-1], b"", bytes(flipped), whole + b"x"):
         path.write_bytes(damaged)
         for read in (load_index, verify_index):
-            with pytest.raises(CorruptIndex, match=r"late\.faiss .* run 'mmsearch index'"):
+            with pytest.raises(CorruptIndex, match=r"late\.faiss .* run `catalog\.index\(\)`"):
                 read(tmp_path / "2")
     path.unlink()
     with pytest.raises(CorruptIndex, match="rebuild"):

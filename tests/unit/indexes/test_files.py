@@ -97,7 +97,7 @@ def test_a_writer_killed_before_the_end_leaves_no_index(tmp_path: Path) -> None:
     script = KILLED.format(root=str(Path(__file__).parents[3]), folder=str(tmp_path / "index"))
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
     assert not (tmp_path / "index").exists()
-    with pytest.raises(CorruptIndex, match="run 'mmsearch index' to rebuild"):
+    with pytest.raises(CorruptIndex, match=r"run `catalog\.index\(\)` to rebuild"):
         load_index(tmp_path / "index")
 
 
@@ -127,14 +127,14 @@ def test_a_changed_meta_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(CorruptIndex, match=says) as caught:
         load_index(tmp_path / "index")
-    assert "run 'mmsearch index' to rebuild" in str(caught.value)
+    assert "run `catalog.index()` to rebuild" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format_version": 1}', "\x00"])
 def test_a_damaged_meta_is_refused(index: FaissIndex, tmp_path: Path, content: str) -> None:
     save_index(index, tmp_path / "index")
     (tmp_path / "index" / "meta.json").write_text(content)
-    with pytest.raises(CorruptIndex, match="run 'mmsearch index' to rebuild"):
+    with pytest.raises(CorruptIndex, match=r"run `catalog\.index\(\)` to rebuild"):
         load_index(tmp_path / "index")
 
 

@@ -109,9 +109,9 @@ def test_the_user_decides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "flag"),
     [
-        ({"image_column": "pic"}, "--image-column"),
-        ({"text_columns": ("title", "pic")}, "--text-columns"),
-        ({"id_column": "pic"}, "--id-column"),
+        ({"image_column": "pic"}, "`image_column`"),
+        ({"text_columns": ("title", "pic")}, "`text_columns`"),
+        ({"id_column": "pic"}, "`id_column`"),
     ],
 )
 def test_columns_that_are_not_there_are_named_with_those_that_are(
