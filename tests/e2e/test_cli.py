@@ -303,6 +303,7 @@ def wait_for_rows(store: Path, running: "subprocess.Popen[str]") -> None:
     raise AssertionError("no rows were written")
 
 
+@pytest.mark.slow
 def test_kills_lose_nothing_that_was_written(environment: dict[str, str], tmp_path: Path) -> None:
     hasty = {**environment, "MMSEARCH_COMMIT_SECONDS": "0.01", "MMSEARCH_BATCH_SIZE": "4"}
     run_here(tmp_path, environment, "sample", "goods")
