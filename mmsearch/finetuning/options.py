@@ -153,7 +153,7 @@ def read_options(pairs: Sequence[str], **given: Any) -> FinetuneOptions:
         name, equals, value = pair.partition("=")
         if not equals or name not in FinetuneOptions.__slots__:
             known = ", ".join(FinetuneOptions.__slots__)
-            faults.append(f"--set takes NAME=VALUE, got '{pair}'; the names are {known}")
+            faults.append(f"a setting is given as NAME=VALUE, got '{pair}'; the names are {known}")
         else:
             values[name] = value.split("|") if name in _LISTS else value
     hints = get_type_hints(FinetuneOptions)

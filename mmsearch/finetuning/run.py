@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from mmsearch.allocation import reused_memory
 from mmsearch.encoders.devices import choose_device
 from mmsearch.errors import Interrupted
 from mmsearch.extras import require
@@ -27,8 +26,9 @@ from mmsearch.finetuning.towers.export import export_model
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.finetuning.trials import Report, TrialsReport, search_settings
 from mmsearch.finetuning.workspace import Tuned, Workspace, default_out
+from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
-from mmsearch.progress import ProgressListener, Silent
+from mmsearch.progress import NullProgress, ProgressListener
 from mmsearch.sources import Source
 from mmsearch.training.distributed import process_group, ranks, wait_for_all
 from mmsearch.training.loop import STAGE, VALIDATION, LoopResult, run_loop
@@ -70,7 +70,7 @@ def finetune(
     Raises InputError for data, a model or a folder that cannot be used; ConfigError where a run is
     resumed with other settings; MissingDependency, MissingModel; Interrupted after Ctrl-C.
     """
-    listener, bounds = progress or Silent(), bounds or MediaBounds()
+    listener, bounds = progress or NullProgress(), bounds or MediaBounds()
     _require_extras(options)
     with process_group(choose_device(options.device).name):
         roots = [source.root for source in sources]
@@ -127,7 +127,7 @@ def plan(
         options,
         split_file=None,
         bounds=bounds or MediaBounds(),
-        progress=progress or Silent(),
+        progress=progress or NullProgress(),
     )
     chosen = prepared.options
     return FinetunePlan(
@@ -208,7 +208,7 @@ def _loop(
     if result.stopped:
         raise Interrupted(
             f"stopped after step {result.step:,} of {prepared.options.steps:,}; its checkpoint is "
-            f"kept: run the same command with --out {space.out} --resume to go on"
+            f"kept: run it again with `out='{space.out}'` and `resume=True` to go on"
         )
     return result
 
@@ -283,7 +283,7 @@ def _search(
 
     def attempt(options: FinetuneOptions, report: Report) -> float:
         trial = prepared.with_options(options)
-        model = trial.trainee(space.work / "activations", Silent())
+        model = trial.trainee(space.work / "activations", NullProgress())
         looks = 0
 
         def validate() -> float:
@@ -295,11 +295,13 @@ def _search(
 
         with TemporaryDirectory() as name, MetricsLog(Path(name) / "metrics.jsonl") as log:
             wanted = replace(loop_options(trial), checkpoint_every=0, tensorboard=False)
-            result = run_loop(trial.mining(model), validate, wanted, Path(name), log, Silent())
+            result = run_loop(
+                trial.mining(model), validate, wanted, Path(name), log, NullProgress()
+            )
         if result.stopped:
             raise Interrupted(
-                "stopped; the trials that were finished are kept: run the same command with --out "
-                f"{space.out} --resume to go on"
+                "stopped; the trials that were finished are kept: run it again with "
+                f"`out='{space.out}'` and `resume=True` to go on"
             )
         return result.best_score
 
@@ -334,6 +336,6 @@ def _batch_of(model: FineTuneModel, step: int) -> str:
 def _require_extras(options: FinetuneOptions) -> None:
     """Before hours of training."""
     if options.trials:
-        require("optuna", extra="train", purpose="--trials")
+        require("optuna", extra="train", purpose="`trials`")
     if options.tensorboard:
-        require("tensorboard", extra="train", purpose="--tensorboard")
+        require("tensorboard", extra="train", purpose="`tensorboard`")

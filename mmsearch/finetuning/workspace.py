@@ -4,7 +4,7 @@
           report.html, outcome.json, metrics.jsonl, split.json
           work/  settings.json, checkpoints/, activations, trials: may be removed once it is done
 
-A run that was stopped goes on in its folder with --resume, which wants the same settings.
+A run that was stopped resumes in its folder with `resume`, which needs the same settings.
 """
 
 import json
@@ -57,8 +57,8 @@ class Workspace:
             return space
         if space.out.exists() and (not space.out.is_dir() or any(space.out.iterdir())):
             raise InputError(
-                f"{space.out} is there already; go on with --resume if a fine-tuning was stopped "
-                "in it, or name another --out"
+                f"{space.out} is there already; use `resume=True` if a fine-tuning was stopped in "
+                "it, or name another `out`"
             )
         try:
             space.work.mkdir(parents=True)
@@ -111,7 +111,7 @@ class Workspace:
     def _require_same(self, settings: dict[str, Any]) -> None:
         if not self._settings.exists():
             raise InputError(
-                f"{self.out} holds no fine-tuning to resume; leave --resume out, or name the --out "
+                f"{self.out} holds no fine-tuning to resume; leave `resume` out, or name the `out` "
                 "of the one that was stopped"
             )
         then = json.loads(self._settings.read_text("utf-8"))
@@ -124,7 +124,7 @@ class Workspace:
         if changed:
             raise ConfigError(
                 f"the run in {self.out} had other settings: {'; '.join(changed)}; resume with the "
-                "same ones, or name another --out"
+                "same ones, or name another `out`"
             )
 
 

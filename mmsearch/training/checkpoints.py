@@ -62,7 +62,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         shutil.rmtree(part, ignore_errors=True)
         raise InputError(
             f"the checkpoint of step {checkpoint.step} cannot be written to {folder}: "
-            f"{error.strerror or error}; make room, then go on with --resume"
+            f"{error.strerror or error}; make room, then resume with `resume=True`"
         ) from error
     for old in checkpoint_folders(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
@@ -87,7 +87,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
                 "code; it was not read"
             ) from error
     if faults:
-        raise InputError(f"no checkpoint can be read: {'; '.join(faults)}; start without --resume")
+        raise InputError(f"no checkpoint can be read: {'; '.join(faults)}; start without `resume`")
     return None
 
 
@@ -114,5 +114,5 @@ def require_same_shapes(
     raise InputError(
         f"the checkpoint in {folder} is of another model: '{name}' is "
         f"{there.get(name, 'not in it')}, here {here.get(name, 'not trained')}; "
-        "resume with the same model and method, or name another --out"
+        "resume with the same model and method, or name another `out`"
     )

@@ -126,7 +126,7 @@ class LoopResult:
 
 def run_loop(
     trainee: Trainee,
-    validate: Callable[[], float],
+    validate: Callable[[], float] | None,
     options: LoopOptions,
     folder: Path,
     log: MetricsLog,
@@ -139,6 +139,7 @@ def run_loop(
     """Trains, and leaves the weights that scored best in the trainee, averaged ones if so asked.
 
     validate: the score of the weights as they are, higher is better; only the first rank is asked.
+    None leaves the last weights in the trainee.
     folder: where 'checkpoints' lie. describe: names a step's batch for the message about a loss
     that is not a number. stages: what its steps and its validations are called in the log. Ctrl-C
     ends it after the step with a checkpoint: `stopped` is then set.
@@ -152,7 +153,7 @@ def run_loop(
     weights = trainee.trained()
     share_weights(weights.values())
     average = WeightAverage(weights, options.average)
-    best, result = copies(weights, "cpu"), LoopResult()
+    best, result = copies(weights, "cpu") if validate else {}, LoopResult()
     if options.resume and (saved := load_checkpoint(saves)):
         best, result = _restore(saved, trainee, average, optimizer, options, saves)
     trains, validates = stages
@@ -162,6 +163,8 @@ def run_loop(
 
     def judge() -> None:
         nonlocal best
+        if validate is None:
+            return
         with average.in_use():
             trainee.eval()
             score = from_first(validate() if here.first else 0.0, options.device)
@@ -213,7 +216,8 @@ def run_loop(
             log.step(trains, step, {**shared, "norm": norm, "rate": factor})
             show(result.step, {**shared, "norm": norm, "rate": factor})
             progress.advance(1)
-            progress.status(f"loss {shared['loss']:.3f} · {score_name} {result.scores[-1][1]:.3f}")
+            score = f" · {score_name} {result.scores[-1][1]:.3f}" if result.scores else ""
+            progress.status(f"loss {shared['loss']:.3f}{score}")
             last = result.step == options.steps
             if last or _due(result.step, options.validate_every):
                 judge()
@@ -222,7 +226,7 @@ def run_loop(
                 save()
             if result.stopped:
                 break
-    load(weights, best)
+    load(weights, best if validate else average.tensors)
     trainee.eval()
     return result
 
@@ -292,7 +296,7 @@ def _require_same_settings(options: LoopOptions, then: Mapping[str, Any], folder
     if changed:
         raise InputError(
             f"the run in {folder.parent} had other settings: {'; '.join(changed)}; "
-            "resume with the same ones, or name another --out"
+            "resume with the same ones, or name another `out`"
         )
 
 
@@ -317,5 +321,5 @@ def _not_finite(loss: float, step: int, batch: str, folder: Path) -> str:
     what = "the gradient is not finite" if math.isfinite(loss) else f"the loss is {loss}"
     return (
         f"{what} in step {step + 1}{of}; training stopped before it and its last good state is "
-        f"kept in {folder}; try a lower learning rate with another --out"
+        f"kept in {folder}; try a lower learning rate with another `out`"
     )

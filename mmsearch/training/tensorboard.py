@@ -15,7 +15,7 @@ def board(folder: Path, step: int, wanted: bool) -> Iterator[Show]:
     if not wanted:
         yield lambda step, values: None
         return
-    require("tensorboard", extra="train", purpose="--tensorboard")
+    require("tensorboard", extra="train", purpose="`tensorboard`")
     from torch.utils.tensorboard import SummaryWriter
 
     # What a killed run wrote beyond its checkpoint is hidden.

@@ -209,5 +209,5 @@ def patch_sums(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[
 
 def patch_means(pixels: Pixels) -> Floats:
     """uint8 (h, w, 3) → float32 (h / PATCH, w / PATCH, 3)."""
-    means: Floats = patch_sums(pixels, np.uint16) / _AREA
+    means: Floats = (patch_sums(pixels, np.uint16) / _AREA).astype(np.float32, copy=False)
     return means

@@ -43,7 +43,7 @@ def overlap_of(matrix: Matrix) -> Overlap:
         return straight
     places = _probes()
     inside = _inside(mapped(matrix, places))
-    back = _inside(mapped(np.linalg.inv(matrix), places))
+    back = _inside(mapped(np.linalg.inv(matrix).astype(np.float64), places))
     if not inside.any():
         return _NO_OVERLAP
     half = 1 / _PROBES
@@ -249,7 +249,7 @@ class Grid:
         )
         places = np.stack(np.meshgrid(across, down)).reshape(2, -1)
         inside = _inside(mapped(matrix @ self.to_first, places))
-        seen: Mask = inside.reshape(rows, 2, columns, 2).all(axis=(1, 3))
+        seen: Mask = np.asarray(inside.reshape(rows, 2, columns, 2).all(axis=(1, 3)))
         return seen
 
 

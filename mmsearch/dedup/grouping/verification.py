@@ -7,6 +7,7 @@ the members that the strict comparison confirms; those that it refuses may form 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from mmsearch.dedup.cache.comparison_cache import ComparisonCache, HashPair
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, compare_pair, on_every_core
 from mmsearch.dedup.items import Item
+from mmsearch.dedup.originals.names import copy_hints
 from mmsearch.dedup.results import Box, Pair
 from mmsearch.dedup.thumbnails.views import INVERSE
 from mmsearch.media import MediaBounds
@@ -21,6 +23,37 @@ from mmsearch.progress import ProgressListener
 
 # Of what the centre does not confirm, how many of its own strongest pairs are tried.
 _TRIED = 3
+# Of the usual number of pixels among copies, the share below which a copy was made smaller.
+_SMALL = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Places of items that show one image, or versions of it.
+
+    centre: the place that most others were compared with. places: in order, the centre among them.
+    bonds: pairs of places that were compared or have equal content; they connect all places.
+    """
+
+    centre: int
+    places: tuple[int, ...]
+    bonds: tuple[tuple[int, int], ...]
+
+
+def likely_originals_first(places: Iterable[int], items: Sequence[Item]) -> list[int]:
+    """Places by what the store knows of their items: no small one, no name of a copy, old, large.
+
+    Frames and enlarging add pixels, so that only sizes far below the usual one count.
+    """
+    places = list(places)
+    usual = median(items[place].width * items[place].height for place in places)
+
+    def signs(place: int) -> tuple[bool, int, int, int, str]:
+        item = items[place]
+        small = item.width * item.height < _SMALL * usual
+        return small, copy_hints(item.uri), item.modified, -item.size, item.key
+
+    return sorted(places, key=signs)
 
 
 class Comparer:
@@ -115,15 +148,15 @@ class Verifier:
     comparer: Comparer
     exact: Collection[tuple[int, int]]
 
-    def verified(self, groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> list[list[int]]:
+    def verified(self, groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> list[Cluster]:
         """groups: places of items that were proposed as one picture. pairs: what proposed them.
 
-        Each group comes back as the groups that the comparison confirms, of two places or more.
+        Each group comes back as the clusters that the comparison confirms, of two places or more.
         """
         links: dict[int, dict[int, float]] = defaultdict(dict)
         for pair in pairs:
             links[pair.first][pair.second] = links[pair.second][pair.first] = pair.score
-        centres = [self._centre(group, links) for group in groups]
+        centres = [likely_originals_first(group, self.items)[0] for group in groups]
         around = [
             (centre, place)
             for centre, group in zip(centres, groups, strict=True)
@@ -134,7 +167,7 @@ class Verifier:
         refused = {place for centre, place in around if not self.alike(centre, place)}
         others = [(place, other) for place in refused for other in self._tried(place, links)]
         self.comparer.prepare(others, "comparing what is left")
-        found: list[list[int]] = []
+        found: list[Cluster] = []
         for centre, group in zip(centres, groups, strict=True):
             found += self._split(centre, group, links)
         return found
@@ -157,37 +190,36 @@ class Verifier:
 
     def _split(
         self, centre: int, group: Sequence[int], links: dict[int, dict[int, float]]
-    ) -> list[list[int]]:
-        clusters, refused = [[centre]], list[int]()
+    ) -> list[Cluster]:
+        clusters: list[list[tuple[int, int]]] = [[(centre, centre)]]
+        home = {centre: clusters[0]}
+        refused = list[int]()
         for place in group:
-            if place != centre:
-                (clusters[0] if self.alike(centre, place) else refused).append(place)
+            if place == centre:
+                continue
+            if self.alike(centre, place):
+                clusters[0].append((centre, place))
+                home[place] = clusters[0]
+            else:
+                refused.append(place)
         for place in refused:
-            if any(place in cluster for cluster in clusters):
+            if place in home:
                 continue
             tried = self._tried(place, links)
-            home = next((other for other in tried if self.alike(place, other)), None)
-            if home is not None:
-                cluster = next((each for each in clusters if home in each), None)
-                if cluster is None:
-                    clusters.append([home, place])
-                else:
-                    cluster.append(place)
-        return [sorted(cluster) for cluster in clusters if len(cluster) > 1]
+            other = next((other for other in tried if self.alike(place, other)), None)
+            if other is not None:
+                if other not in home:
+                    home[other] = [(other, other)]
+                    clusters.append(home[other])
+                home[other].append((other, place))
+                home[place] = home[other]
+        return [
+            Cluster(bonds[0][0], tuple(sorted(place for _, place in bonds)), tuple(bonds[1:]))
+            for bonds in clusters
+            if len(bonds) > 1
+        ]
 
     def _tried(self, place: int, links: dict[int, dict[int, float]]) -> list[int]:
         """The strongest partners of a place."""
         partners = sorted(links[place].items(), key=lambda link: (-link[1], link[0]))
         return [other for other, _ in partners[:_TRIED]]
-
-    def _centre(self, group: Sequence[int], links: dict[int, dict[int, float]]) -> int:
-        """The place with most pairs: crops and frames all agree with the whole."""
-        inside = set(group)
-        return min(
-            group,
-            key=lambda place: (
-                -len(inside & links[place].keys()),
-                -self.items[place].width * self.items[place].height,
-                self.items[place].key,
-            ),
-        )

@@ -103,7 +103,7 @@ def _allowed(
             result.append(frozenset({saved[item.key]}))
         else:
             raise InputError(
-                f"--split-column puts {item.key} into {item.split}, but {_shown(file)} holds it in "
+                f"`split_column` puts {item.key} into {item.split}, but {_shown(file)} holds it in "
                 f"{saved[item.key]}; remove that file to split anew"
             )
     return result
@@ -157,12 +157,12 @@ def _part(
     if straddling and not allow:
         first = " and ".join(items[place].key for place in sorted(straddling[0].settled)[:2])
         named = any(item.split for item in items)
-        source = "--split-column" if named else _shown(file)
+        source = "`split_column`" if named else _shown(file)
         mend = "mend the column, or leave it out" if named else "remove it to split anew"
         raise InputError(
             f"{source} parts {len(straddling)} groups of one product or picture, so that tests "
             f"would see what was trained on; the first holds {first}; {mend}, or take it as it is "
-            "with --set allow_straddling=true"
+            "with `allow_straddling=True`"
         )
     return assigned, left_out
 

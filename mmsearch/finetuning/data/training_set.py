@@ -84,10 +84,10 @@ class _Columns:
     texts: tuple[str, ...]
 
     def named(self) -> Iterator[tuple[str, str]]:
-        """Each with the option that names it."""
-        one = (("--classes", self.classes), ("--group", self.group), ("--split-column", self.split))
-        yield from ((flag, name) for flag, name in one if name is not None)
-        yield from (("--texts", name) for name in self.texts)
+        """Each with the parameter that names it."""
+        one = (("classes", self.classes), ("group", self.group), ("split_column", self.split))
+        yield from ((f"`{parameter}`", name) for parameter, name in one if name is not None)
+        yield from (("`FinetuneOptions.text_columns`", name) for name in self.texts)
 
 
 @dataclass(slots=True)
@@ -176,17 +176,17 @@ def _require_enough(items: Sequence[RawItem], columns: _Columns) -> None:
             f"{FEWEST_ITEMS} are needed to train, validate and test; add more"
         )
     if not any(item.picture for item in items):
-        raise InputError("nothing to fine-tune on: no item has a picture; name --image-column")
+        raise InputError("nothing to fine-tune on: no item has a picture; name `image_column`")
     labels = {item.label for item in items if item.picture and item.label}
     if columns.classes and len(labels) == 1:
         raise InputError(
-            f"--classes: all pictures have the one class '{min(filter(None, labels))}'; a column "
+            f"`classes`: all pictures have the one class '{min(filter(None, labels))}'; a column "
             "with at least two classes is needed, or none"
         )
     if not labels and not any(item.picture and item.texts for item in items):
         raise InputError(
             "nothing to fine-tune on: no picture has a text; name the columns of texts with "
-            "--text-columns, or the column of class names with --classes"
+            "`text_columns`, or the column of class names with `classes`"
         )
 
 
@@ -220,7 +220,7 @@ def _split_name(raw: RawItem) -> SplitName | None:
     name = _SPLIT_WORDS.get(raw.split.casefold())
     if name is None:
         raise InputError(
-            f"--split-column: {raw.key} says '{raw.split}'; the column must say train, val or test"
+            f"`split_column`: {raw.key} says '{raw.split}'; the column must say train, val or test"
         )
     return name
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmsearch.errors import InputError
-from mmsearch.metrics import Judgements
+from mmsearch.evaluation.metrics import Judgements
 from mmsearch.records import Floats, Ids, Modality
 
 # A query that was taken from no item.
@@ -69,7 +69,7 @@ class FusionData:
         if not any(len(judge(self, modality).asked) for modality in MODALITIES):
             raise InputError(
                 "no query has an answer: a fusion is trained on items with texts of some words, or "
-                "on products with several pictures (name their column with --group)"
+                "on products with several pictures (name their column with `group`)"
             )
 
     @property

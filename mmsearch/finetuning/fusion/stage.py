@@ -16,7 +16,7 @@ from mmsearch.finetuning.preparation import Preparation
 from mmsearch.finetuning.workspace import Workspace
 from mmsearch.fusion.files import save_fusion
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Floats, FusionWish, Ids, printable_path
+from mmsearch.records import Floats, FusionChoice, Ids, printable_path
 
 _BATCH = 32
 # The random view that asks for an item whose product has no other picture.
@@ -24,7 +24,7 @@ _ASKING_VIEW = 0
 
 
 def learn_fusion(
-    wish: FusionWish, prepared: Preparation, space: Workspace, progress: ProgressListener
+    wish: FusionChoice, prepared: Preparation, space: Workspace, progress: ProgressListener
 ) -> FusionTable:
     """Trains every kind, saves the one asked for. Raises InputError if no query has an answer."""
     encoder = load_encoder(printable_path(space.out), device=prepared.device.name)

@@ -19,8 +19,8 @@ from mmsearch.finetuning.fusion.data import FusionData
 from mmsearch.finetuning.fusion.modules import AttentionModule, EarlyModule, FusionModule
 from mmsearch.finetuning.fusion.scores import MISSING, FusionTable, fusion_table, retrieval_score
 from mmsearch.fusion import Fusion, LateFusion, shrunken_mean, tokens
-from mmsearch.progress import ProgressListener, Silent
-from mmsearch.records import Floats, FusionKind, FusionWish, Modality
+from mmsearch.progress import NullProgress, ProgressListener
+from mmsearch.records import Floats, FusionChoice, FusionKind, Modality
 from mmsearch.training.losses import info_nce
 
 # The picture's weights that late fusion tries.
@@ -72,7 +72,7 @@ class FusionRun:
 
 
 def train_fusion(
-    wish: FusionWish,
+    wish: FusionChoice,
     train: FusionData,
     val: FusionData,
     *,
@@ -83,7 +83,7 @@ def train_fusion(
     if train.dim != val.dim:
         raise InputError(f"train has {train.dim}-dim vectors, val {val.dim}; encode both alike")
     chosen_by = val.thinned(CHOOSING_QUERIES)
-    trainer = _Trainer(train, chosen_by, options or FusionOptions(), progress or Silent())
+    trainer = _Trainer(train, chosen_by, options or FusionOptions(), progress or NullProgress())
     late = tune_late(estimate_means(train), chosen_by)
     fusions: dict[FusionKind, Fusion] = {
         "late": late,

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from mmsearch.evaluation.results import Estimate, metric_text
 from mmsearch.finetuning.fusion.scores import MISSING
 from mmsearch.finetuning.report.outcome import Outcome
 from mmsearch.report.titles import value_text
-from mmsearch.scores import Estimate, metric_text
 from mmsearch.text import one_line
 
 _METRICS = ("recall@1", "recall@5", "recall@10", "MRR", "accuracy", "macro F1")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import InputError
+from mmsearch.evaluation.results import Difference, Evaluation
 from mmsearch.files import write_atomically
 from mmsearch.finetuning.fusion.scores import FusionTable
 from mmsearch.finetuning.scoring.general import GeneralScore
 from mmsearch.records import Scalar
-from mmsearch.scores import Difference, Evaluation
 from mmsearch.training.weight_interpolation import KEPT_SHARE, Sweep
 
 FILE_NAME = "outcome.json"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmsearch.errors import InputError
-from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, Pool
+from mmsearch.evaluation.labels import NONE, LabelledItem, LabelledSet, Pool
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs
 from mmsearch.evaluation.zero_shot import ClassTask, class_task
 from mmsearch.finetuning.data.training_set import UNLABELLED, SplitName, TrainCatalog
@@ -56,7 +56,7 @@ def domain_set(
     labels = labelled(catalog, positions, grouped=False)
     tasks = tasks_from_pairs(labels.items, grouped=False)
     classes = None
-    if any(item.label is not None and item.picture != NONE for item in labels.items):
+    if any(item.label is not None and item.image != NONE for item in labels.items):
         classes = class_task(labels.items, templates, catalog.classes)
     if not tasks and classes is None:
         raise InputError(
@@ -65,29 +65,29 @@ def domain_set(
         )
     shown: dict[int, int] = {}
     for place, item in zip(positions.tolist(), labels.items, strict=True):
-        shown.setdefault(item.picture, place)
+        shown.setdefault(item.image, place)
     return DomainSet(
-        np.array([shown[picture] for picture in range(len(labels.pool.pictures))], np.int64),
+        np.array([shown[picture] for picture in range(len(labels.pool.images))], np.int64),
         [*labels.pool.texts, *(classes.prompts if classes else ())],
         tasks,
         classes,
     )
 
 
-def labelled(catalog: TrainCatalog, positions: Ids, *, grouped: bool) -> LabelledCatalog:
-    """Item by item, in order. grouped: groups are products; otherwise the classes are."""
-    pool, items = Pool(), list[Item]()
+def labelled(catalog: TrainCatalog, positions: Ids, *, grouped: bool) -> LabelledSet:
+    """LabelledItem by item, in order. grouped: groups are products; otherwise the classes are."""
+    pool, items = Pool(), list[LabelledItem]()
     for place in positions.tolist():
         found = catalog.items[place]
         text = found.texts[0] if found.texts else None
         label = None if found.label == UNLABELLED else catalog.classes[found.label]
         items.append(
-            Item(
+            LabelledItem(
                 found.key,
-                pool.add_picture(found.picture, first_line(text or "")) if found.picture else NONE,
+                pool.add_image(found.picture, first_line(text or "")) if found.picture else NONE,
                 pool.add_text(text) if text is not None else NONE,
                 label,
                 str(found.group) if grouped else label,
             )
         )
-    return LabelledCatalog(items, pool, catalog.failures)
+    return LabelledSet(items, pool, catalog.failures)

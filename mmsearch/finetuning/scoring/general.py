@@ -17,11 +17,11 @@ from typing import Protocol
 import numpy as np
 
 import mmsearch.sample
-from mmsearch.evaluation.labels import Item, Pool
+from mmsearch.evaluation.labels import LabelledItem, Pool
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs
 from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task
 from mmsearch.finetuning.scoring.score_parts import score_parts
-from mmsearch.media import MediaBounds, Preprocessing, read_picture
+from mmsearch.media import MediaBounds, Preprocessing, read_image
 from mmsearch.records import Floats, Pixels
 
 _THREADS = 4
@@ -77,15 +77,15 @@ class GeneralSet:
 def general_set(preprocessing: Preprocessing) -> GeneralSet:
     """Reads the shipped catalog; about two seconds."""
     data = Path(mmsearch.sample.__file__).parent / "data"
-    pool, items = Pool(), list[Item]()
+    pool, items = Pool(), list[LabelledItem]()
     with (data / mmsearch.sample.TABLE).open(encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table):
-            picture = pool.add_picture(data / row["image"], row["title"])
+            picture = pool.add_image(data / row["image"], row["title"])
             text = pool.add_text(row["description"])
-            items.append(Item(row["id"], picture, text, row["title"], None))
-    read = partial(read_picture, bounds=MediaBounds(), spec=preprocessing)
+            items.append(LabelledItem(row["id"], picture, text, row["title"], None))
+    read = partial(read_image, bounds=MediaBounds(), spec=preprocessing)
     with ThreadPoolExecutor(_THREADS) as threads:
-        pixels = np.stack([picture.pixels for picture in threads.map(read, pool.pictures)])
+        pixels = np.stack([picture.pixels for picture in threads.map(read, pool.images)])
     return GeneralSet(
         pixels,
         pool.texts,

@@ -32,6 +32,6 @@ def score_parts(
         for k in RECALL_AT:
             parts[f"{way} recall@{k}"] = float(ranking.recall_at(k).mean())
     if classes is not None:
-        named = predict(classes, pictures[classes.pictures], prompts)
+        named = predict(classes, pictures[classes.images], prompts)
         parts[ACCURACY] = float((named == classes.actual).mean())
     return parts

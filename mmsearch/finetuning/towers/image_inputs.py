@@ -108,7 +108,7 @@ def cut_for(options: FinetuneOptions, visual: Any) -> TowerParts:
     if depth is None and method != "full":
         raise InputError(
             f"the image tower is a {_kind(visual)}, which is not known well enough to be trained "
-            "in part; use --method full or --lock image"
+            "in part; use `method='full'` or `lock='image'`"
         )
     heads, modules = _head(visual)
     if method == "full" and not locked:
@@ -291,7 +291,7 @@ def picture_inputs(
     if size > MOST_CACHED_BYTES:
         progress.note(
             f"the activations of all views would take {size / 2**30:.0f} GiB; they are computed "
-            "again in every step and not cached, unless you reduce the views with --set views=N"
+            "again in every step and not cached, unless you reduce the views with `views=N`"
         )
         return FreshInputs(start, views, frozen)
     tables = [

@@ -43,8 +43,8 @@ def choose_parameters(
         parameter.requires_grad_(id(parameter) in wanted or adapted)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(
-            f"method '{options.method}' with --lock {options.lock} leaves nothing to train in this "
-            "model; use --method lora or last-n, or another --lock"
+            f"`method='{options.method}'` with `lock='{options.lock}'` leaves nothing to train in "
+            "this model; use `method='lora'` or `method='last-n'`, or another `lock`"
         )
     return heads
 

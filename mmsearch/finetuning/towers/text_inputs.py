@@ -118,7 +118,7 @@ def require_known(start: StartModel) -> None:
     if not is_known(start):
         raise InputError(
             f"the text tower of '{start.name}' is not OpenCLIP's own text transformer and cannot "
-            "be trained here; use --lock text"
+            "be trained here; use `lock='text'`"
         )
 
 

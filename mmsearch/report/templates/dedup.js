@@ -49,6 +49,8 @@
   function drawBoxes(made, image, changes) {
     const { naturalWidth: width, naturalHeight: height } = image, longest = Math.max(width, height);
     const across = width / longest, down = height / longest;
+    const many = new Set(changes.map(({ owner }) => owner)).size > 2;
+    made.classList.toggle("many", many);
     for (const { owner, box: [left, top, right, bottom] } of changes) {
       const drawn = make("div", "box");
       drawn.dataset.owner = owner;
@@ -99,7 +101,11 @@
     if (item.changes && item.changes.length && group) {
       made.append(make("p", "differs", `differs in ${item.changes.length === 1 ? "the box" : `${item.changes.length} boxes`} on the kept picture`));
       made.tabIndex = 0;
-      const highlight = (only) => made.closest(".group").querySelectorAll(".box").forEach((box) => box.classList.toggle("faint", only && Number(box.dataset.owner) !== at));
+      const highlight = (only) => made.closest(".group").querySelectorAll(".box").forEach((box) => {
+        const own = Number(box.dataset.owner) === at;
+        box.classList.toggle("faint", only && !own);
+        box.classList.toggle("chosen", only && own);
+      });
       for (const event of ["pointerenter", "focusin"]) made.addEventListener(event, () => highlight(true));
       for (const event of ["pointerleave", "focusout"]) made.addEventListener(event, () => highlight(false));
     }

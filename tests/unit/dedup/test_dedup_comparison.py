@@ -16,7 +16,7 @@ from mmsearch.dedup.comparison.rendering import overlap_of
 from mmsearch.dedup.comparison.turns import turn_matrix, turned
 from mmsearch.dedup.grouping.verification import reversed_comparison
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
-from tests.pictures_made import examined, page, photo, recompressed
+from tests.support.generated_images import examined, page, photo, recompressed
 
 Edit = Callable[[Image.Image], Image.Image]
 

@@ -11,7 +11,7 @@ from mmsearch.errors import ConfigError, UnreadableMedia
 from mmsearch.finetuning.data.augment import AugmentOptions, PlainPixels, Views
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW, Sampler, SamplingOptions
 from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog, TrainItem
-from mmsearch.media import MediaBounds, Preprocessing, decode, prepare, read_picture
+from mmsearch.media import MediaBounds, Preprocessing, decode, prepare, read_image
 
 SPEC = Preprocessing(size=32)
 STILL: dict[str, Any] = {
@@ -40,7 +40,7 @@ def test_the_plain_view_is_what_the_encoder_sees(catalog: TrainCatalog, mode: An
     path = catalog.items[0].picture
     assert path is not None
     found = Views(catalog, spec).pixels(0, PLAIN_VIEW)
-    assert np.array_equal(found, read_picture(path, spec=spec).pixels)
+    assert np.array_equal(found, read_image(path, spec=spec).pixels)
 
 
 def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainCatalog) -> None:

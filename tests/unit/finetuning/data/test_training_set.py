@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmsearch.errors import InputError
 from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog, read_train_catalog
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.sources import SourceOptions, open_source
 
 HEADER = "id,image,title,description,kind,product,fold"
@@ -42,7 +42,7 @@ def read(tmp_path: Path) -> Callable[..., TrainCatalog]:
         (tmp_path / "goods.csv").write_text("\n".join(lines), encoding="utf-8")
         options = SourceOptions(image_column="image", text_columns=tuple(texts), id_column="id")
         source = open_source(tmp_path / "goods.csv", name="goods", options=options)
-        return read_train_catalog([source], progress=Silent(), **said)
+        return read_train_catalog([source], progress=NullProgress(), **said)
 
     return read
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
+from mmsearch.evaluation.results import metric_text
 from mmsearch.finetuning.report.outcome import Change, Outcome, Verdict, read_verdict
 from mmsearch.finetuning.report.page import render_run, write_run_page
 from mmsearch.finetuning.scoring.general import GeneralScore
-from mmsearch.scores import metric_text
-from tests.runs import outcome_of
+from tests.support.finetuning_outcome import outcome_of
 
 
 @pytest.fixture(scope="module")

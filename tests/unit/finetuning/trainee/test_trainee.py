@@ -22,7 +22,7 @@ from mmsearch.finetuning.scoring.in_memory import InMemoryTowers
 from mmsearch.finetuning.towers.image_inputs import CachedInputs
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.training.loop import LoopOptions
 from mmsearch.training.weight_interpolation import interpolate
 
@@ -99,7 +99,7 @@ def trainee(catalog: TrainCatalog, start: StartModel, tmp_path: Path) -> MakeTra
             others=OTHERS,
             view_key="views",
             cache=cache,
-            progress=Silent(),
+            progress=NullProgress(),
             teacher=teacher,
         )
 
@@ -378,7 +378,7 @@ def test_unknown_towers_are_refused_or_trained_whole(
 ) -> None:
     resnet = {"layers": [1, 1, 1, 1], "width": 16, "head_width": 16, "patch_size": None}
     model = load_start(str(make_model(vision_cfg=resnet)), CPU)
-    with pytest.raises(InputError, match=r"ModifiedResNet.*--method full or --lock image"):
+    with pytest.raises(InputError, match=r"ModifiedResNet.*`method='full'` or `lock='image'`"):
         trainee("lora", model=model)
     train(trainee("head", model=model, lock="image"), 1)
     full = trainee("full", model=model)
