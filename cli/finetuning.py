@@ -54,9 +54,9 @@ def finetuned_document(found: "Finetuned") -> dict[str, Any]:
                 "high": change.high,
                 "p_value": change.p_value,
             }
-            for change in outcome.verdict.changes
+            for change in outcome.comparison.changes
         ],
-        "regressions": outcome.verdict.regressions(),
+        "regressions": outcome.comparison.regressions(),
         "trials": found.trials,
         "notes": outcome.notes,
     }

@@ -328,7 +328,9 @@ class Catalog:
         plans = self._plan_sources(locations, manifest, options)
         _say_notes(plans, progress, set())
         own = self.settings.model or (manifest.model if manifest else DEFAULT_MODEL)
-        wanted = replace(training or FinetuneOptions(), model=own, device=self.settings.device)
+        wanted = (training or FinetuneOptions()).with_settings(
+            model=own, device=self.settings.device
+        )
         return [plan.source for plan in plans], wanted
 
     # --- index ---

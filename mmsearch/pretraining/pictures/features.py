@@ -37,9 +37,11 @@ def cached_features(
             file,
             forward_of(trunk, size),
             view_loader(pictures, size=size, views=views, seed=seed),
-            (len(pictures), views, size),
-            max(1, 48 // views),
-            advance,
+            count=len(pictures),
+            views=views,
+            size=size,
+            batch=max(1, 48 // views),
+            advance=advance,
         )
     features: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return features

@@ -26,7 +26,7 @@ from mmsearch.pretraining.text import vocabulary
 from mmsearch.progress import ProgressListener
 from mmsearch.training.activations import weights_digest
 from mmsearch.training.ema import copies
-from mmsearch.training.loop import LoopOptions, run_loop
+from mmsearch.training.loop import LoopNames, LoopOptions, run_loop
 from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.tower_split import Suffix, cached_prefix, split_tower
 
@@ -109,7 +109,13 @@ def tune_backbone(
     # Its own log, which a run that goes on from a checkpoint continues.
     with MetricsLog(folder / "metrics.jsonl", resume=True) as own:
         result = run_loop(
-            trainee, lambda: measure()[0], options, folder, own, progress, score_name=SCORE
+            trainee,
+            lambda: measure()[0],
+            options,
+            progress=progress,
+            folder=folder,
+            log=own,
+            names=LoopNames(score=SCORE),
         )
     if result.stopped:
         progress.note(f"stopped after step {result.step:,}; the same command goes on from there")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mmsearch.errors import InputError
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog, read_train_catalog
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet, read_training_set
 from mmsearch.progress import Silent
 from mmsearch.sources import SourceOptions, open_source
 
@@ -32,7 +32,7 @@ def rows(count: int = 12) -> Rows:
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., TrainCatalog]:
+def read(tmp_path: Path) -> Callable[..., TrainingSet]:
     """Reads a table of these rows; pictures named N.jpg exist for N below 20."""
     for n in range(20):
         picture(tmp_path / f"{n}.jpg", n)
@@ -42,12 +42,12 @@ def read(tmp_path: Path) -> Callable[..., TrainCatalog]:
         (tmp_path / "goods.csv").write_text("\n".join(lines), encoding="utf-8")
         options = SourceOptions(image_column="image", text_columns=tuple(texts), id_column="id")
         source = open_source(tmp_path / "goods.csv", name="goods", options=options)
-        return read_train_catalog([source], progress=Silent(), **said)
+        return read_training_set([source], progress=Silent(), **said)
 
     return read
 
 
-def groups(catalog: TrainCatalog) -> list[int]:
+def groups(catalog: TrainingSet) -> list[int]:
     return [item.group for item in catalog.items]
 
 

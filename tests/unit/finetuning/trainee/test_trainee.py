@@ -15,7 +15,7 @@ from mmsearch.encoders.registry import load_encoder
 from mmsearch.errors import InputError
 from mmsearch.finetuning.data.augment import Views
 from mmsearch.finetuning.data.sampling import Sampler
-from mmsearch.finetuning.data.training_set import TrainCatalog, TrainItem
+from mmsearch.finetuning.data.training_set import TrainingSet, TrainingItem
 from mmsearch.finetuning.options import FinetuneOptions, Method, settled
 from mmsearch.finetuning.preparation import sampling
 from mmsearch.finetuning.scoring.in_memory import InMemoryTowers
@@ -45,7 +45,7 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainCatalog:
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """24 noisy pictures of four colours, each with its colour's name and a number."""
     folder, chance = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     items = []
@@ -54,8 +54,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainCatalog:
         noisy = np.array(COLOURS[name]) + chance.integers(-60, 60, (40, 48, 3))
         path = folder / f"{place}.png"
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path)
-        items.append(TrainItem(f"{place}", path, (f"{name} thing {place}",), place, place % 4))
-    return TrainCatalog(items, tuple(COLOURS))
+        items.append(TrainingItem(f"{place}", path, (f"{name} thing {place}",), place, place % 4))
+    return TrainingSet(items, tuple(COLOURS))
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,11 @@ def convolutional(make_model: Callable[..., Path]) -> StartModel:
 
 
 @pytest.fixture
-def trainee(catalog: TrainCatalog, start: StartModel, tmp_path: Path) -> MakeTrainee:
+def trainee(catalog: TrainingSet, start: StartModel, tmp_path: Path) -> MakeTrainee:
     def make(
         method: Method,
         model: StartModel = start,
-        items: TrainCatalog = catalog,
+        items: TrainingSet = catalog,
         cache: Path = tmp_path,
         teacher: Any = None,
         **changes: Any,
@@ -223,7 +223,7 @@ def test_the_general_probe_measures_as_without_shortcuts(
 
 
 def test_the_start_gives_the_encoders_vectors(
-    trainee: MakeTrainee, catalog: TrainCatalog, tiny_model: Path
+    trainee: MakeTrainee, catalog: TrainingSet, tiny_model: Path
 ) -> None:
     encoder = load_encoder(str(tiny_model), device="cpu")
     pictures = []
@@ -333,17 +333,17 @@ def test_rates_and_decay_by_group(trainee: MakeTrainee) -> None:
 
 
 def test_items_train_what_they_have(
-    trainee: MakeTrainee, catalog: TrainCatalog, tmp_path: Path
+    trainee: MakeTrainee, catalog: TrainingSet, tmp_path: Path
 ) -> None:
     """Some have no picture, some no text and no class, and one picture has gone since."""
     gone = tmp_path / "gone.png"
     items = list(catalog.items)
     for place in range(0, 16, 4):
-        items[place] = TrainItem(f"{place}", None, items[place].texts, place, 0)
-        items[place + 1] = TrainItem(f"{place + 1}", items[place + 1].picture, (), place + 1, -1)
-    items[2] = TrainItem("2", gone, ("green, and gone",), 2, 2)
+        items[place] = TrainingItem(f"{place}", None, items[place].texts, place, 0)
+        items[place + 1] = TrainingItem(f"{place + 1}", items[place + 1].picture, (), place + 1, -1)
+    items[2] = TrainingItem("2", gone, ("green, and gone",), 2, 2)
     for method, mixup in (("head", 1.0), ("full", 0.0), ("full", 1.0)):
-        model = trainee(method, items=TrainCatalog(items, catalog.classes), mixup=mixup)
+        model = trainee(method, items=TrainingSet(items, catalog.classes), mixup=mixup)
         assert all(np.isfinite(list(each.values())).all() for each in train(model, 3))
         vectors = model.encode_items("image", np.arange(8))
         assert [bool(row.any()) for row in vectors] == [0, 1, 0, 1, 0, 1, 1, 1]

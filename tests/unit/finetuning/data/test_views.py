@@ -10,7 +10,7 @@ from PIL import Image
 from mmsearch.errors import ConfigError, UnreadableMedia
 from mmsearch.finetuning.data.augment import AugmentOptions, PlainPixels, Views
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW, Sampler, SamplingOptions
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog, TrainItem
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet, TrainingItem
 from mmsearch.media import MediaBounds, Preprocessing, decode, prepare, read_picture
 
 SPEC = Preprocessing(size=32)
@@ -20,7 +20,7 @@ STILL: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainCatalog:
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """Six pictures, the last of them cut short, and an item without one."""
     folder = tmp_path_factory.mktemp("pictures")
     items = []
@@ -28,14 +28,14 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainCatalog:
         spots = np.random.default_rng(n).integers(0, 256, (12, 16, 3), dtype=np.uint8)
         large = Image.fromarray(spots).resize((160, 120), Image.Resampling.BICUBIC)
         large.save(folder / f"{n}.jpg", quality=90)
-        items.append(TrainItem(f"goods/{n}", folder / f"{n}.jpg", ("x",), n, UNLABELLED))
+        items.append(TrainingItem(f"goods/{n}", folder / f"{n}.jpg", ("x",), n, UNLABELLED))
     whole = (folder / "5.jpg").read_bytes()
     (folder / "5.jpg").write_bytes(whole[: len(whole) // 3])
-    return TrainCatalog([*items, TrainItem("goods/6", None, ("x",), 6, UNLABELLED)])
+    return TrainingSet([*items, TrainingItem("goods/6", None, ("x",), 6, UNLABELLED)])
 
 
 @pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
-def test_the_plain_view_is_what_the_encoder_sees(catalog: TrainCatalog, mode: Any) -> None:
+def test_the_plain_view_is_what_the_encoder_sees(catalog: TrainingSet, mode: Any) -> None:
     spec = Preprocessing(size=32, mode=mode)
     path = catalog.items[0].picture
     assert path is not None
@@ -43,7 +43,7 @@ def test_the_plain_view_is_what_the_encoder_sees(catalog: TrainCatalog, mode: An
     assert np.array_equal(found, read_picture(path, spec=spec).pixels)
 
 
-def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainCatalog) -> None:
+def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainingSet) -> None:
     items, numbers = np.array([0, 1, 2, 3, 4] * 4), np.repeat(np.arange(4), 5)
     together, _ = Views(catalog, SPEC, threads=4).batch(items, numbers)
     alone = Views(catalog, SPEC, threads=1)
@@ -58,7 +58,7 @@ def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainCatalog) -> 
 
 
 @pytest.mark.parametrize("most", [2**20, 3 * 32 * 32, 0])
-def test_kept_plain_views_are_those_that_are_decoded(catalog: TrainCatalog, most: int) -> None:
+def test_kept_plain_views_are_those_that_are_decoded(catalog: TrainingSet, most: int) -> None:
     kept = PlainPixels(Views(catalog, SPEC), SPEC.size, most_bytes=most)
     for asked in (np.array([0, 5, 6, 0]), np.array([4, 0, 1]), np.array([1, 6, 5])):
         pixels, readable = kept(asked)
@@ -70,7 +70,7 @@ def test_kept_plain_views_are_those_that_are_decoded(catalog: TrainCatalog, most
 def test_a_kept_view_needs_its_file_no_more(tmp_path: Path) -> None:
     path = tmp_path / "one.png"
     Image.new("RGB", (40, 40), "teal").save(path)
-    catalog = TrainCatalog([TrainItem("goods/1", path, ("x",), 0, UNLABELLED)])
+    catalog = TrainingSet([TrainingItem("goods/1", path, ("x",), 0, UNLABELLED)])
     kept = PlainPixels(Views(catalog, SPEC), SPEC.size)
     before, _ = kept(np.array([0]))
     path.unlink()
@@ -79,12 +79,12 @@ def test_a_kept_view_needs_its_file_no_more(tmp_path: Path) -> None:
     assert np.array_equal(after, np.concatenate([before, before]))
 
 
-def test_where_an_item_stands_does_not_matter(catalog: TrainCatalog) -> None:
-    turned = TrainCatalog(catalog.items[::-1])
+def test_where_an_item_stands_does_not_matter(catalog: TrainingSet) -> None:
+    turned = TrainingSet(catalog.items[::-1])
     assert np.array_equal(Views(catalog, SPEC).pixels(1, 3), Views(turned, SPEC).pixels(5, 3))
 
 
-def test_without_any_chance_the_whole_picture_is_left(catalog: TrainCatalog) -> None:
+def test_without_any_chance_the_whole_picture_is_left(catalog: TrainingSet) -> None:
     still = AugmentOptions(least_area=1.0, most_stretch=1.0, flip=False, **STILL)
     path = catalog.items[0].picture
     assert path is not None
@@ -92,7 +92,7 @@ def test_without_any_chance_the_whole_picture_is_left(catalog: TrainCatalog) -> 
     assert np.array_equal(Views(catalog, SPEC, still).pixels(0, 9), whole)
 
 
-def test_flips_come_half_the_time_and_can_be_switched_off(catalog: TrainCatalog) -> None:
+def test_flips_come_half_the_time_and_can_be_switched_off(catalog: TrainingSet) -> None:
     options = {"least_area": 1.0, "most_stretch": 1.0, **STILL}
     flipping = Views(catalog, SPEC, AugmentOptions(flip=True, **options))
     plain = Views(catalog, SPEC, AugmentOptions(flip=False, **options)).pixels(0, 0)
@@ -104,7 +104,7 @@ def test_flips_come_half_the_time_and_can_be_switched_off(catalog: TrainCatalog)
 
 
 @pytest.mark.parametrize("option", ["brightness", "contrast", "saturation", "hue", "blur", "grey"])
-def test_each_kind_of_chance_changes_the_picture(catalog: TrainCatalog, option: str) -> None:
+def test_each_kind_of_chance_changes_the_picture(catalog: TrainingSet, option: str) -> None:
     most = 0.5 if option == "hue" else 1.0
     options: dict[str, Any] = {
         "least_area": 1.0, "most_stretch": 1.0, "flip": False, **STILL,
@@ -116,7 +116,7 @@ def test_each_kind_of_chance_changes_the_picture(catalog: TrainCatalog, option: 
     assert all(np.abs(view.astype(int) - plain).mean() > 0.25 for view in views)
 
 
-def test_random_views_are_mild(catalog: TrainCatalog) -> None:
+def test_random_views_are_mild(catalog: TrainingSet) -> None:
     views = Views(catalog, SPEC)
     plain = views.pixels(0, PLAIN_VIEW).astype(int)
     other = views.pixels(1, PLAIN_VIEW).astype(int)
@@ -126,7 +126,7 @@ def test_random_views_are_mild(catalog: TrainCatalog) -> None:
     assert np.abs(plain - other).mean() > 30
 
 
-def test_a_broken_picture_is_black_told_once_and_costs_nothing_else(catalog: TrainCatalog) -> None:
+def test_a_broken_picture_is_black_told_once_and_costs_nothing_else(catalog: TrainingSet) -> None:
     views = Views(catalog, SPEC)
     pixels, readable = views.batch(np.array([0, 5, 6, 1, 5]), np.array([0, 0, 0, 0, 1]))
     assert readable.tolist() == [True, False, False, True, False]
@@ -137,15 +137,15 @@ def test_a_broken_picture_is_black_told_once_and_costs_nothing_else(catalog: Tra
         Views(catalog, SPEC).pixels(5, 0)
 
 
-def test_bounds_hold(catalog: TrainCatalog) -> None:
+def test_bounds_hold(catalog: TrainingSet) -> None:
     views = Views(catalog, SPEC, bounds=MediaBounds(max_pixels=100))
     _, readable = views.batch(np.array([0]), np.array([PLAIN_VIEW]))
     assert not readable.any()
     assert "max_pixels" in views.failures["goods/0"].reason
 
 
-def test_batches_come_ahead_in_order(catalog: TrainCatalog) -> None:
-    whole = TrainCatalog(catalog.items[:5])
+def test_batches_come_ahead_in_order(catalog: TrainingSet) -> None:
+    whole = TrainingSet(catalog.items[:5])
     sampler = Sampler(whole, np.arange(5), SamplingOptions(batch_size=4))
     views = Views(whole, SPEC)
     found = list(views.ahead(sampler.draw(step) for step in range(6)))
@@ -156,7 +156,7 @@ def test_batches_come_ahead_in_order(catalog: TrainCatalog) -> None:
         assert readable.all()
 
 
-def test_batches_are_made_on_demand_alone(catalog: TrainCatalog) -> None:
+def test_batches_are_made_on_demand_alone(catalog: TrainingSet) -> None:
     sampler = Sampler(catalog, np.arange(5), SamplingOptions(batch_size=4))
     asked: list[int] = []
 
