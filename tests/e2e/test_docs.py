@@ -4,11 +4,10 @@ import ast
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from mmsearch.config import Settings
-from mmsearch.finetuning.options import FinetuneOptions
+from mmsearch.finetuning.options import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -66,10 +65,10 @@ def test_every_setting_that_a_message_names_exists() -> None:
         name
         for file in sorted((ROOT / "mmsearch" / "finetuning").rglob("*.py"))
         for text in _texts(file)
-        for name in re.findall(r"--set (\w+)=", text)
+        for name in re.findall(r"with (\w+)=N", text)
     ]
     assert named
-    assert set(named) <= {field.name for field in fields(FinetuneOptions)}
+    assert set(named) <= set(SETTINGS)
 
 
 def _texts(file: Path) -> list[str]:

@@ -95,11 +95,12 @@ def train_fusion(
     weight = late.image_weight
     absent = torch.from_numpy(silent_directions(train, late))
     generator = torch.Generator().manual_seed(options.seed)
+    modules: dict[FusionKind, tuple[FusionModule, float]] = {
+        "early": (EarlyModule(train.dim, weight), options.early_rate),
+        "attention": (AttentionModule(weight, absent, generator), options.attention_rate),
+    }
     fusions: dict[FusionKind, Fusion] = {"late": late}
-    for kind, module, rate in (
-        ("early", EarlyModule(train.dim, weight), options.early_rate),
-        ("attention", AttentionModule(weight, absent, generator), options.attention_rate),
-    ):
+    for kind, (module, rate) in modules.items():
         trainee = _FusionTrainee(module, train, late, options=options, progress=progress)
         fusions[kind] = _trained(trainee, thinned, rate, options=options, progress=progress)
     scores = {kind: validation_score(fusion, thinned) for kind, fusion in fusions.items()}

@@ -75,7 +75,7 @@ def open_image_inputs(
     if size > MAX_CACHED_BYTES:
         progress.note(
             f"the activations of all views would take {size / 2**30:.0f} GiB; they are computed "
-            "again in every step and not cached, unless you reduce the views with --set views=N"
+            "in every step and not cached, unless you reduce the views with views=N"
         )
         return DecodedInputs(frozen, cache.views)
     tables = []

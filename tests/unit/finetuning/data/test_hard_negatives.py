@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mmsearch.arrays import unit
-from mmsearch.finetuning.data.hard_negatives import HardNegatives, mine
+from mmsearch.finetuning.data.hard_negatives import mine
 from mmsearch.finetuning.data.sampling import Draw, Sampler, SamplingOptions
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet, TrainingItem
-from mmsearch.finetuning.trainee.positives import positives_and_ignored
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingItem, TrainingSet
+from mmsearch.finetuning.trainee.batches import positives_and_ignored
 from mmsearch.records import Floats
 
 DIM = 16
@@ -81,16 +81,9 @@ def test_items_of_one_modality_take_part_as_far_as_they_can() -> None:
     assert (nothing.neighbours == -1).all()
 
 
-def test_what_was_mined_is_kept_on_disk(tmp_path: Path) -> None:
-    mined = HardNegatives(np.arange(5), np.arange(10).reshape(5, 2))
-    mined.save(tmp_path / "hard.npz")
-    again = HardNegatives.load(tmp_path / "hard.npz")
-    assert np.array_equal(again.items, mined.items)
-    assert np.array_equal(again.neighbours, mined.neighbours)
-    assert [path.name for path in tmp_path.iterdir()] == ["hard.npz"]
-
-
-def ordered_draw(items: list[TrainingItem], classes: tuple[str, ...] = (), prompts: float = 0) -> Draw:
+def ordered_draw(
+    items: list[TrainingItem], classes: tuple[str, ...] = (), prompts: float = 0
+) -> Draw:
     """All items in their own order."""
     size = len(items)
     options = SamplingOptions(batch_size=size, class_prompts=prompts, templates=("{}", "a {}"))

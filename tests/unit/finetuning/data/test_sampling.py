@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mmsearch.errors import ConfigError, InputError
 from mmsearch.finetuning.data.hard_negatives import HardNegatives
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW, Draw, Sampler, SamplingOptions
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet, TrainingItem
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingItem, TrainingSet
 from mmsearch.records import Ids
 
 CLASSES = ("fruit/red-apple", "pear", "plum")
@@ -240,7 +240,7 @@ def test_a_class_balanced_epoch_takes_hard_negatives_too() -> None:
 def test_too_few_items_or_an_uneven_batch_are_refused() -> None:
     with pytest.raises(InputError, match=r"5 items to train on are fewer than a batch of 6"):
         sampler(5)
-    with pytest.raises(InputError, match=r"a batch of 6 cannot be shared by 4"):
+    with pytest.raises(InputError, match=r"batch size 6 is not divisible by 4 processes"):
         sampler(30).draw(0, world=4)
 
 

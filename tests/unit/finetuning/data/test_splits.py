@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmsearch.errors import InputError
 from mmsearch.finetuning.data.splits import Split, split_items
-from mmsearch.finetuning.data.training_set import SPLIT_NAMES, SplitName, TrainingSet, TrainingItem
+from mmsearch.finetuning.data.training_set import SPLIT_NAMES, SplitName, TrainingItem, TrainingSet
 
 
 def item(number: int, group: int, label: int = 0, split: SplitName | None = None) -> TrainingItem:
@@ -139,7 +139,7 @@ def test_items_that_the_column_leaves_blank_join_their_group() -> None:
 def test_a_column_that_parts_groups_is_refused_unless_allowed() -> None:
     items = [item(n, n // 2 if n < 4 else n, 0, SPLIT_NAMES[n % 3]) for n in range(12)]
     catalog = TrainingSet(items, ("a",))
-    with pytest.raises(InputError, match=r"--split-column parts 2 groups.*goods/0 and goods/1"):
+    with pytest.raises(InputError, match=r"split_column splits 2 groups.*goods/0 and goods/1"):
         split_items(catalog)
     split = split_items(catalog, allow_straddling=True)
     assert len(parted(catalog, split)) == 2
@@ -151,7 +151,7 @@ def test_a_column_against_the_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "split.json"
     split_items(TrainingSet(items, ("a",)), file=file)
     changed = [item(0, 0, 0, "test"), *items[1:]]
-    with pytest.raises(InputError, match=r"puts goods/0 into test, but .*split\.json holds it in"):
+    with pytest.raises(InputError, match=r"has goods/0 in test, but .*split\.json has it in"):
         split_items(TrainingSet(changed, ("a",)), file=file)
 
 
@@ -169,7 +169,7 @@ def test_a_new_item_that_is_like_two_splits_is_in_none(tmp_path: Path) -> None:
     assert len(names) == 10
     assert "1 new items are like items of two splits" in grown.notes[-1]
     # Without the new item, the file itself parts the group.
-    with pytest.raises(InputError, match=r"split\.json parts 1 groups"):
+    with pytest.raises(InputError, match=r"split\.json splits 1 groups"):
         split_items(TrainingSet(tied, ("a",)), file=file)
 
 
@@ -198,7 +198,7 @@ def test_shares_that_cannot_be_are_refused(shares: tuple[float, ...]) -> None:
 
 def test_too_few_groups_are_refused() -> None:
     catalog = TrainingSet([item(n, n % 2) for n in range(20)], ("a",))
-    with pytest.raises(InputError, match=r"nothing is left for \w+: 2 groups"):
+    with pytest.raises(InputError, match=r"the \w+ split is empty: there are 2 groups"):
         split_items(catalog)
 
 
@@ -210,5 +210,5 @@ def test_a_file_that_is_no_split_is_refused(tmp_path: Path, content: Any) -> Non
     file = tmp_path / "split.json"
     file.write_text(content, encoding="utf-8")
     catalog = TrainingSet([item(n, n) for n in range(20)], ("a",))
-    with pytest.raises(InputError, match=r"split\.json is no saved split"):
+    with pytest.raises(InputError, match=r"split\.json is not a saved split"):
         split_items(catalog, file=file)
