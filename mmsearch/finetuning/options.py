@@ -214,11 +214,11 @@ class FinetuneOptions:
             {name: each or _GROUPS[name]() for name, each in zip(_GROUPS, given, strict=True)},
             settings,
         )
-        data, loss = groups["data"], groups["loss"]
-        if loss.consistency_weight:
-            if not data.augment or data.views in (0, 1):
+        sampled: DataOptions = groups["data"]
+        if groups["loss"].consistency_weight:
+            if not sampled.augment or sampled.views in (0, 1):
                 faults.append("consistency_weight compares two views: set augment and views >= 2")
-            if data.mixup:
+            if sampled.mixup:
                 faults.append("consistency_weight compares two views of one image: set mixup=0")
         if faults:
             raise ConfigError("fine-tuning: " + "; ".join(faults))

@@ -26,6 +26,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
+        """Whether this is the first process."""
         return self.rank == 0
 
 

@@ -31,6 +31,7 @@ class Half(nn.Module):
         self._run = run
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Runs this half."""
         return self._run(inputs)
 
 

@@ -84,7 +84,8 @@ def split_items(
         np.array(sorted(place for place, at in assigned.items() if at == name), np.int64)
         for name in SPLIT_NAMES
     )
-    return Split(train, val, test, tuple(_notes(assigned, saved, items, left_out, found or file)))
+    notes = _notes(assigned, saved, items, left_out=left_out, file=found or file)
+    return Split(train, val, test, tuple(notes))
 
 
 def _weights(shares: Sequence[float]) -> dict[SplitName, float]:
@@ -274,6 +275,7 @@ def _notes(
     assigned: Mapping[int, SplitName],
     saved: Mapping[str, SplitName],
     items: Sequence[TrainingItem],
+    *,
     left_out: int,
     file: Path | None,
 ) -> Iterator[str]:

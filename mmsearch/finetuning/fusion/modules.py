@@ -52,10 +52,12 @@ class EarlyModule(FusionModule):
         self.change = nn.Parameter(torch.zeros(dim, 2 * dim + 2))
 
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """See FusionModule."""
         joined = torch.cat([tokens[0], tokens[1], present.T.to(tokens.dtype)], dim=1)
         return F.normalize(joined @ (self.start + self.change).T, dim=1)
 
     def frozen(self, means: Mapping[Modality, Floats]) -> EarlyFusion:
+        """See FusionModule."""
         return EarlyFusion(means, _numpy(self.start + self.change))
 
 
@@ -79,6 +81,7 @@ class AttentionModule(FusionModule):
         self.absent = nn.Parameter(absent.clone())
 
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """See FusionModule."""
         absent = self.absent[:, None, :]
         seen = torch.where(present[:, :, None], tokens, absent)
         keys = seen @ self.keys.T + self.modality[:, None, :]
@@ -88,6 +91,7 @@ class AttentionModule(FusionModule):
         return F.normalize((gate[:, :, None] * values).sum(dim=0), dim=1)
 
     def frozen(self, means: Mapping[Modality, Floats]) -> AttentionFusion:
+        """See FusionModule."""
         names = ("query", "keys", "modality", "down", "up", "absent")
         return AttentionFusion(means, *(_numpy(getattr(self, name)) for name in names))
 

@@ -69,7 +69,10 @@ def fusion_table(
     differences: list[Difference] = []
     for missing in (0.0, MISSING):
         part = data.without_texts(missing, seed=seed)
-        found = {name: _scores(name, missing, part, *way) for name, way in _ways(fusions, part)}
+        found = {
+            name: _scores(part, *way, name=name, missing=missing)
+            for name, way in _ways(fusions, part)
+        }
         scores += [score for each in found.values() for score in each]
         differences += [
             _difference(found[kind][-1], found[base][-1], metric)
@@ -130,7 +133,7 @@ def rank_products(
 
 
 def _scores(
-    name: str, missing: float, data: FusionData, products: Floats, fusion: Fusion
+    data: FusionData, products: Floats, fusion: Fusion, *, name: str, missing: float
 ) -> list[FusionScore]:
     """Returns a score for each kind of query, then one over both."""
     found = {

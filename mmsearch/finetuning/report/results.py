@@ -185,7 +185,9 @@ def _changes(test: Evaluation) -> list[Change]:
 
 def metrics_by_part(model: ModelScores) -> dict[str, Mapping[str, Estimate]]:
     """Returns a model's metrics by direction, and those of its zero-shot classification."""
-    found = {scores.direction: scores.metrics for scores in model.retrieval}
+    found: dict[str, Mapping[str, Estimate]] = {
+        scores.direction: scores.metrics for scores in model.retrieval
+    }
     named = {"zero-shot": model.classification.metrics} if model.classification else {}
     return {**found, **named}
 

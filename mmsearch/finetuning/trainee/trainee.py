@@ -119,9 +119,9 @@ class FineTuneModel:
             teacher=taught,
             device=start.device,
         )
-        self._rehearsal = sibling._rehearsal if sibling else None
-        if self._rehearsal is not None:
-            self._rehearsal = self._rehearsal.with_seed(options.run.seed)
+        self._rehearsal: Rehearsal | None = None
+        if sibling is not None and sibling._rehearsal is not None:
+            self._rehearsal = sibling._rehearsal.with_seed(options.run.seed)
         elif options.loss.rehearses:
             progress.start("embeddings to rehearse", None, device=start.device)
             self._rehearsal = self._prepare_rehearsal(reference, frozen_texts)
