@@ -96,12 +96,12 @@ class _CorrectAnswers:
 
 def _nearest(queries: Floats, answers: Floats) -> Iterator[tuple[int, int, float]]:
     """Yields row of `queries`, row of `answers` and cosine of the nearest neighbours."""
-    asked, held = (np.flatnonzero(each.any(axis=1)) for each in (queries, answers))
+    queried, held = (np.flatnonzero(each.any(axis=1)) for each in (queries, answers))
     if not len(held):
         return
     index = build_index(_Rows(answers[held], held), dim=answers.shape[1])
-    for start in range(0, len(asked), _BLOCK):
-        rows = asked[start : start + _BLOCK]
+    for start in range(0, len(queried), _BLOCK):
+        rows = queried[start : start + _BLOCK]
         similarities, ids = index.search(queries[rows], min(_NEIGHBOURS, len(held)))
         found = zip(rows.tolist(), similarities.tolist(), ids.tolist(), strict=True)
         for row, cosines, others in found:

@@ -63,13 +63,13 @@ class FusionSampler:
         few = len(self._items) < self._batch
         items = rng.choice(self._items, self._batch, replace=few)
         toss = rng.integers(len(self._pools), size=len(items))
-        asked = [
+        sampled = [
             _sampled_queries(pool, self._groups, items[toss == number], rng)
             for number, pool in enumerate(self._pools)
         ]
-        vectors = np.concatenate([queries.vectors for queries in asked])
-        groups = np.concatenate([queries.groups for queries in asked])
-        owns = np.concatenate([queries.own for queries in asked])
+        vectors = np.concatenate([queries.vectors for queries in sampled])
+        groups = np.concatenate([queries.groups for queries in sampled])
+        owns = np.concatenate([queries.own for queries in sampled])
         present = self._dropped(self._present[:, items], rng)
         own = owns[:, None] == items
         same = (groups[:, None] == self._groups[items]) & ~own

@@ -69,7 +69,7 @@ class FusionData:
         vectors = (self.images, self.texts, self.text_queries.vectors, self.image_queries.vectors)
         if not all(np.isfinite(each).all() for each in vectors):
             raise InputError("embeddings to train a fusion on are not finite; encode them again")
-        if not any(len(judge(self, modality).asked) for modality in MODALITIES):
+        if not any(len(judge(self, modality).answerable) for modality in MODALITIES):
             raise InputError(
                 "no query has an answer: a fusion is trained on items with texts of several words, "
                 "or on products with several images (set group to their column)"
@@ -102,7 +102,7 @@ class FusionData:
 class Judged:
     """Positions of the queries that have an answer, int64 (a,), and their judgements."""
 
-    asked: Ids
+    answerable: Ids
     judgements: Judgements
 
 
@@ -116,10 +116,12 @@ def judge(data: FusionData, modality: Modality) -> Judged:
     members = (order[a:b] for a, b in zip(first, last, strict=True))
     answers = [items[items != own] for items, own in zip(members, queries.own, strict=True)]
     counts = np.array([len(items) for items in answers], dtype=np.int64)
-    asked = np.flatnonzero(counts)
-    candidate = np.concatenate([answers[query] for query in asked]) if len(asked) else order[:0]
-    query = np.repeat(np.arange(len(asked)), counts[asked])
-    return Judged(asked, Judgements(query, candidate, np.ones(len(query)), len(asked)))
+    answerable = np.flatnonzero(counts)
+    candidate = (
+        np.concatenate([answers[query] for query in answerable]) if len(answerable) else order[:0]
+    )
+    query = np.repeat(np.arange(len(answerable)), counts[answerable])
+    return Judged(answerable, Judgements(query, candidate, np.ones(len(query)), len(answerable)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +185,17 @@ def fusion_data(
     with_image = np.flatnonzero(images.any(axis=1))
     siblings = np.bincount(groups[with_image], minlength=int(groups.max(initial=0)) + 1)
     shared = with_image[siblings[groups[with_image]] > 1]
-    queries, asked, own = images[shared], groups[shared], shared
+    queries, products, own = images[shared], groups[shared], shared
     if views is not None:
         alone = with_image[siblings[groups[with_image]] == 1]
         alone = alone[views[alone].any(axis=1)]
         queries = np.concatenate([queries, views[alone]])
-        asked = np.concatenate([asked, groups[alone]])
+        products = np.concatenate([products, groups[alone]])
         own = np.concatenate([own, np.full(len(alone), NO_ITEM)])
     return FusionData(
         images,
         texts,
         groups,
         FusionQueries(text_queries, groups[query_items], np.full(len(query_items), NO_ITEM)),
-        FusionQueries(queries, asked, own),
+        FusionQueries(queries, products, own),
     )

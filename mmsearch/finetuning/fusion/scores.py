@@ -115,11 +115,11 @@ def rank_products(
     products: float32 (n, dim), unit rows, zeros for items that cannot be found.
     """
     judged = judge(data, modality)
-    if not len(judged.asked):
+    if not len(judged.answerable):
         return None
     queries = data.queries(modality)
-    centred = fusion.centre(queries.vectors[judged.asked], modality)
-    own = queries.own[judged.asked]
+    centred = fusion.centre(queries.vectors[judged.answerable], modality)
+    own = queries.own[judged.answerable]
     absent = np.flatnonzero(~products.any(axis=1))
     rows = max(1, _BLOCK // len(products))
     parts = []
