@@ -74,6 +74,7 @@ def _message(name: str, fault: Mapping[str, Any]) -> str:
         "greater_than_equal": "must be at least {ge:g}",
         "less_than": "must be less than {lt:g}",
         "less_than_equal": "must be at most {le:g}",
+        "too_short": "must have at least {min_length} value",
         "literal_error": "must be {expected}",
         "value_error": "{error}",
     }

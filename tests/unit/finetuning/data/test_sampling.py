@@ -247,11 +247,11 @@ def test_too_few_items_or_an_uneven_batch_are_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"word_dropout": 1.5}, "word_dropout must lie between 0 and 1, got 1.5"),
-        ({"batch_size": 1}, "batch_size must be 2 or more"),
-        ({"views": 1, "second_views": True}, "views must be 2 or more"),
+        ({"word_dropout": 1.5}, "word_dropout: must be at most 1, got 1.5"),
+        ({"batch_size": 1}, "batch_size: must be at least 2"),
+        ({"views": 1, "second_views": True}, "views: must be at least 2"),
         ({"templates": ("a photo",)}, "got 'a photo'"),
-        ({"text_templates": ()}, "at least one template"),
+        ({"text_templates": ()}, "text_templates: must have at least 1"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:
