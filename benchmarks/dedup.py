@@ -136,8 +136,8 @@ def ours(files: Sequence[Path], work: Path) -> tuple[tuple[float, float], set[tu
     place = {str(path): number for number, path in enumerate(files)}
     groups = [[place[item.uri] for item in group.items] for group in report.groups]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"mmsearch: finding {seconds - confirming:.1f} s, confirming {confirming:.1f} s; a plan "
-          f"of {len(plan):,} steps in {stages.seconds['plan']:.1f} s; peak {peak:.2f} GiB")  # fmt: skip
+    print(f"mmsearch: finding {seconds - confirming:.1f} s, confirming {confirming:.1f} s")
+    print(f"  a plan of {len(plan):,} steps in {stages.seconds['plan']:.1f} s; peak {peak:.2f} GiB")
     wrong = sum(step.remove.path.rsplit("/", 1)[1][:5] != step.keep.path.rsplit("/", 1)[1][:5]
                 for step in plan)  # fmt: skip
     print(f"  steps that remove another photo than they keep: {wrong}")

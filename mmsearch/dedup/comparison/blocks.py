@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.records import Floats
+from mmsearch.records import Floats, Ids, Pixels
 
 PATCH = 8
+_AREA = np.float32(PATCH * PATCH)
+_TIE = np.float32(1e-4)
+# Up to this share of the patches is looked for one by one.
+_FEW = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,43 +36,65 @@ class Blocks:
     contrast_second: Floats
 
 
-def match_blocks(first: Floats, second: Floats, *, radius: int, floor: float) -> Blocks:
+def match_blocks(
+    first: Floats, second: Floats, *, radius: int, floor: float, until: float = 1.0
+) -> Blocks:
     """first, second: float32 (h, w), sides multiples of PATCH. radius: largest shift in pixels.
 
-    floor: the standard deviation of noise; patches with less contrast correlate by little.
+    floor: the standard deviation of noise; patches with less contrast correlate by little. until:
+    patches that correlate by this much where they are, or show no more than noise, are not looked
+    for elsewhere.
     """
-    height, width = first.shape
-    down, across = _sums(height), _sums(width).T
-    count = np.float32(PATCH * PATCH)
-    shifts = np.arange(-radius, radius + 1)
-    side = len(shifts)
     # Around zero, so that float32 keeps the small differences of large sums.
     middle = np.float32(first.mean())
     first, padded = first - middle, np.pad(second - middle, radius, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width))
-    products = np.stack([down @ (window * first) @ across for row in windows for window in row])
-    products /= count
-    mean_first = down @ first @ across / count
-    variance_first = np.maximum(down @ (first * first) @ across / count - mean_first**2, 0)
-    means = _sampled(_box_means(padded), side, products.shape)
-    powers = _sampled(_box_means(padded * padded), side, products.shape)
-    variances = np.maximum(powers - means**2, 0)
-    covariances = products - mean_first * means
+    if until < 1:
+        unmoved = _found(_sums(first, padded[radius:-radius, radius:-radius]), floor)
+        contrast = np.maximum(unmoved.contrast_first, unmoved.contrast_second)
+        rest = (unmoved.correlation < until) & (contrast > floor)
+        if rest.sum() < _FEW * rest.size:
+            return _replaced(unmoved, rest, _found(_sums_at(rest, first, padded), floor))
+    return _found(_sums(first, padded), floor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Means over patches. first, first_power: float32 (…). second, second_power, product: float32
+    (shifts, …), the shifts row by row.
+    """
+
+    first: Floats
+    first_power: Floats
+    second: Floats
+    second_power: Floats
+    product: Floats
+
+
+def _found(sums: _Sums, floor: float) -> Blocks:
+    """Where each patch fits best."""
+    variance_first = np.maximum(sums.first_power - sums.first**2, 0)
+    variances = np.maximum(sums.second_power - sums.second**2, 0)
+    covariances = sums.product - sums.first * sums.second
     noise = np.float32(floor * floor)
     scores = covariances / np.sqrt((variance_first + noise) * (variances + noise))
-    best = scores.argmax(axis=0)
-    rows, columns = np.divmod(best, side)
-    one, two = np.indices(best.shape)
-    variance, covariance = variances[best, one, two], covariances[best, one, two]
+    side = round(len(scores) ** 0.5)
+    # Of nearly equal shifts the least: on flat ground all are.
+    scores[len(scores) // 2] += _TIE
+    best = scores.argmax(axis=0)[None]
+    scores[len(scores) // 2] -= _TIE
+    correlation, variance, covariance = (
+        np.take_along_axis(values, best, axis=0)[0] for values in (scores, variances, covariances)
+    )
     gain = covariance.sum() / max(float(variance.sum()), 1e-6)
     unexplained = variance_first + gain * gain * variance - 2 * gain * covariance
-    grid = scores.reshape(side, side, *best.shape)
-    shift_across, fall_across = _vertex(grid, rows, columns, axis=1)
-    shift_down, fall_down = _vertex(grid, rows, columns, axis=0)
+    rows, columns = np.divmod(best, side)
+    shift_across, fall_across = _vertex(scores, best, columns, side, 1)
+    shift_down, fall_down = _vertex(scores, best, rows, side, side)
+    radius = side // 2
     return Blocks(
-        correlation=scores[best, one, two].astype(np.float32),
-        across=(shifts[columns] + shift_across).astype(np.float32),
-        down=(shifts[rows] + shift_down).astype(np.float32),
+        correlation=correlation,
+        across=(columns[0] - radius + shift_across).astype(np.float32),
+        down=(rows[0] - radius + shift_down).astype(np.float32),
         residual=np.sqrt(np.maximum(unexplained, 0)).astype(np.float32),
         sharpness=np.minimum(fall_across, fall_down),
         contrast_first=np.sqrt(variance_first),
@@ -75,60 +102,112 @@ def match_blocks(first: Floats, second: Floats, *, radius: int, floor: float) ->
     )
 
 
-def _box_means(values: Floats) -> Floats:
-    """float32 (h, w) → (h - PATCH + 1, w - PATCH + 1): means over PATCH x PATCH from each pixel."""
-    total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
-    np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=total[1:, 1:])
-    sums = total[PATCH:, PATCH:] - total[:-PATCH, PATCH:] - total[PATCH:, :-PATCH]
-    means: Floats = ((sums + total[:-PATCH, :-PATCH]) / PATCH**2).astype(np.float32)
+def _replaced(blocks: Blocks, which: NDArray[np.bool_], others: Blocks) -> Blocks:
+    """others: of the patches `which`, float32 (n,) each."""
+    for name in Blocks.__slots__:
+        getattr(blocks, name)[which] = getattr(others, name)
+    return blocks
+
+
+def _sums(first: Floats, padded: Floats) -> _Sums:
+    """Of every patch. first: float32 (h, w). padded: float32 (h + 2 radius, w + 2 radius)."""
+    height, width = first.shape
+    bands = np.stack([padded[row : row + height] for row in range(len(padded) - height + 1)])
+    ones, twos = _moments(first[None], width), _moments(bands, width)
+    return _Sums(ones[0][0], ones[1][0], *twos, _products(first, bands))
+
+
+def _sums_at(which: NDArray[np.bool_], first: Floats, padded: Floats) -> _Sums:
+    """Likewise of the patches `which` alone, bool (rows, columns) → (n,)."""
+    side = PATCH + padded.shape[0] - first.shape[0]
+    ones, wide = (
+        np.lib.stride_tricks.sliding_window_view(values, (size, size))[::PATCH, ::PATCH][which]
+        for values, size in ((first, PATCH), (padded, side))
+    )
+    twos = np.stack(
+        [
+            wide[:, row : row + PATCH, column : column + PATCH]
+            for row in range(side - PATCH + 1)
+            for column in range(side - PATCH + 1)
+        ]
+    )
+    return _Sums(
+        ones.mean(axis=(1, 2)),
+        np.einsum("nyx,nyx->n", ones, ones) / _AREA,
+        twos.mean(axis=(2, 3)),
+        np.einsum("snyx,snyx->sn", twos, twos) / _AREA,
+        np.einsum("nyx,snyx->sn", ones, twos) / _AREA,
+    )
+
+
+def _moments(bands: Floats, width: int) -> tuple[Floats, Floats]:
+    """Means of the values and of their squares over each patch, at every shift.
+
+    bands: float32 (shifts down, h, width + 2 radius) → float32 (shifts, rows, columns) each.
+    """
+    split = bands.reshape(len(bands), -1, PATCH, bands.shape[2])
+    strips = np.stack([split.sum(axis=2), np.einsum("brpc,brpc->brc", split, split)])
+    shifts_across = range(bands.shape[2] - width + 1)
+    averaging = _averaging(width)
+    found = np.stack([strips[..., s : s + width] @ averaging for s in shifts_across], axis=2)
+    means, powers = found.reshape(2, -1, *found.shape[3:])
+    return means, powers
+
+
+def _products(first: Floats, bands: Floats) -> Floats:
+    """Means over each patch of the first times the second, at every shift.
+
+    first: float32 (h, w). bands: as above → float32 (shifts, rows, columns).
+    """
+    width = first.shape[1]
+    patches = first.reshape(-1, PATCH, width)
+    strips = np.stack(
+        [
+            np.einsum("rpc,rpc->rc", patches, band.reshape(-1, PATCH, band.shape[1]))
+            for wide in bands
+            for band in (wide[:, s : s + width] for s in range(bands.shape[2] - width + 1))
+        ]
+    )
+    means: Floats = strips @ _averaging(width)
     return means
 
 
-def _sampled(values: Floats, side: int, shape: tuple[int, ...]) -> Floats:
-    """Of box means those of every patch at every one of side x side shifts, float32 `shape`."""
-    found = [
-        values[row : row + shape[1] * PATCH : PATCH, column : column + shape[2] * PATCH : PATCH]
-        for row in range(side)
-        for column in range(side)
-    ]
-    return np.stack(found)
-
-
-def _vertex(
-    grid: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64], *, axis: int
-) -> tuple[Floats, Floats]:
+def _vertex(scores: Floats, best: Ids, places: Ids, side: int, step: int) -> tuple[Floats, Floats]:
     """The top of the parabola through the best score and its neighbours, -0.5 to 0.5.
 
     And how far the score falls beside it, 0 where the best score lies at the edge of the search.
+    scores: float32 (shifts, …). best: int64 (1, …), the best shift. places: int64 (1, …), 0 to
+    below side, its place along an axis on which shifts lie `step` apart.
     """
-    side = grid.shape[0]
-    one, two = np.indices(rows.shape)
-    at = (rows, columns)
-    before, after = (
-        tuple(
-            np.clip(place + (step if number == axis else 0), 0, side - 1)
-            for number, place in enumerate(at)
-        )
-        for step in (-1, 1)
+    low, peak, high = (
+        np.take_along_axis(scores, np.clip(best + offset, 0, len(scores) - 1), axis=0)[0]
+        for offset in (-step, 0, step)
     )
-    low, peak, high = (grid[*place, one, two] for place in (before, at, after))
-    fall = np.where((at[axis] > 0) & (at[axis] < side - 1), peak - (low + high) / 2, 0)
+    inner = (places[0] > 0) & (places[0] < side - 1)
+    fall = np.where(inner, peak - (low + high) / 2, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         vertex = np.where(fall > 1e-6, (high - low) / (4 * fall), 0)
     return np.clip(vertex, -0.5, 0.5).astype(np.float32), fall.astype(np.float32)
 
 
 @lru_cache
-def _sums(side: int) -> Floats:
-    """float32 (side / PATCH, side): sums over patches, as a matrix."""
-    sums: Floats = np.repeat(np.eye(side // PATCH, dtype=np.float32), PATCH, axis=1)
+def _averaging(side: int) -> Floats:
+    """float32 (side, side / PATCH): takes strips of patches to their means."""
+    sums: Floats = np.repeat(np.eye(side // PATCH, dtype=np.float32), PATCH, axis=0) / _AREA
     return sums
 
 
-def patch_means(values: Floats) -> Floats:
-    """float32 (h, w, …) → (h / PATCH, w / PATCH, …)."""
-    height, width = values.shape[:2]
-    rest = values.shape[2:]
-    split = values.reshape(height // PATCH, PATCH, width // PATCH, PATCH, *rest)
-    means: Floats = split.mean(axis=(1, 3), dtype=np.float32)
+def patch_sums(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[Any]:
+    """(h, w, …) → (h / PATCH, w / PATCH, …): sums over patches, of the type given."""
+    height, width, *rest = values.shape
+    strips = values.reshape(height // PATCH, PATCH, width, *rest).sum(axis=1, dtype=dtype)
+    sums: NDArray[Any] = strips.reshape(len(strips), width // PATCH, PATCH, *rest).sum(
+        axis=2, dtype=dtype
+    )
+    return sums
+
+
+def patch_means(pixels: Pixels) -> Floats:
+    """uint8 (h, w, 3) → float32 (h / PATCH, w / PATCH, 3)."""
+    means: Floats = (patch_sums(pixels, np.uint16) / _AREA).astype(np.float32, copy=False)
     return means

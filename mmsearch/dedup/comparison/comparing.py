@@ -8,19 +8,19 @@ import numpy as np
 from mmsearch.dedup.comparison.changes import Change
 from mmsearch.dedup.comparison.colour import ColourChange
 from mmsearch.dedup.comparison.examined import Examined
-from mmsearch.dedup.comparison.judging import Judgement, Measures, judge, measure, tilt
+from mmsearch.dedup.comparison.judging import Judgement, Measures, hopeless, judge, measure, tilt
 from mmsearch.dedup.comparison.registering import Laid, register
 from mmsearch.dedup.comparison.rendering import Matrix
+from mmsearch.dedup.comparison.turns import TURN_MATRICES, nearest_orientation
 from mmsearch.dedup.keypoints import match
 from mmsearch.dedup.results import Box
-from mmsearch.dedup.thumbnails.views import ORIENTATIONS, Orientation
+from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from mmsearch.records import Floats
 
 # Correlation of coarse thumbnails from which an orientation is worth a try.
 _LIKELY = 0.35
 _ORIENTATIONS_TRIED = 2
 _MATCHES_TRIED = 2
-_COARSE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,13 @@ class PairComparison:
 def compare_examined(first: Examined, second: Examined) -> PairComparison:
     """Tries the likeliest ways to lay one over the other; the best judgement counts."""
     best: PairComparison | None = None
+    least: PairComparison | None = None
     for matrix in _hypotheses(first, second):
         laid = register(first, second, matrix)
         if laid is None:
+            continue
+        if reason := hopeless(laid):
+            least = least or unrelated(reason)
             continue
         found = measure(first, second, laid)
         judgement, reason = judge(first, second, laid, found)
@@ -60,7 +64,7 @@ def compare_examined(first: Examined, second: Examined) -> PairComparison:
             best = compared
         if judgement != "different":
             break
-    return best or unrelated("neither can be laid over the other")
+    return best or least or unrelated("neither can be laid over the other")
 
 
 def _rank(compared: PairComparison) -> tuple[bool, float]:
@@ -73,7 +77,7 @@ def unrelated(reason: str) -> PairComparison:
 
 
 def _result(judgement: Judgement, reason: str, laid: Laid, found: Measures) -> PairComparison:
-    orientation = _nearest_orientation(laid.matrix)
+    orientation = nearest_orientation(laid.matrix)
     return PairComparison(
         judgement,
         round(max(found.agreement, 0.0), 4),
@@ -127,39 +131,12 @@ def _hypotheses(first: Examined, second: Examined) -> Iterator[Matrix]:
     likeness = _orientation_likeness(first, second)
     for number in np.argsort(-likeness)[:_ORIENTATIONS_TRIED].tolist():
         if likeness[number] >= _LIKELY:
-            yield turn_matrix(ORIENTATIONS[number])
+            yield TURN_MATRICES[number]
     for found in match(first.keypoints, second.keypoints)[:_MATCHES_TRIED]:
         yield np.vstack([found.map.astype(np.float64), [0.0, 0.0, 1.0]])
 
 
 def _orientation_likeness(first: Examined, second: Examined) -> Floats:
     """float32 (8,): how the coarse thumbnails correlate in each orientation of the second."""
-    one, two = (_coarse(each) for each in (first, second))
+    one, two = first.coarse, second.coarse
     return np.array([float((one * turn.turn(two)).sum()) for turn in ORIENTATIONS], np.float32)
-
-
-def _coarse(picture: Examined) -> Floats:
-    side = picture.thumbnail.shape[0] // _COARSE
-    means = picture.thumbnail.reshape(side, _COARSE, side, _COARSE).mean(axis=(1, 3))
-    centred = means - means.mean()
-    unit: Floats = (centred / max(float(np.linalg.norm(centred)), 1e-6)).astype(np.float32)
-    return unit
-
-
-def turn_matrix(orientation: Orientation) -> Matrix:
-    """float64 (3, 3): from places of a picture to where its turned copy, turned back, has them."""
-    matrix = np.eye(3)
-    if orientation.mirrored:
-        matrix = np.diag([-1.0, 1.0, 1.0]) @ matrix
-    if orientation.upside_down:
-        matrix = np.diag([1.0, -1.0, 1.0]) @ matrix
-    if orientation.transposed:
-        matrix = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) @ matrix
-    return matrix
-
-
-def _nearest_orientation(matrix: Matrix) -> int:
-    """The orientation whose axes point most like the map's."""
-    axes = matrix[:2, :2] / np.linalg.norm(matrix[:2, :2], axis=0)
-    fits = [float((turn_matrix(o)[:2, :2] * axes).sum()) for o in ORIENTATIONS]
-    return int(np.argmax(fits))

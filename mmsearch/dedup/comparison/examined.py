@@ -7,11 +7,12 @@ import numpy as np
 from PIL import Image
 
 from mmsearch.dedup.keypoints import Keypoints, extract
-from mmsearch.dedup.thumbnails.fingerprints import make_print, quadrupled_levels
-from mmsearch.records import Pixels
+from mmsearch.dedup.thumbnails.fingerprints import quadrupled_levels
+from mmsearch.records import Floats
 
 # Longer side in pixels of what is compared; digits on a scanned page are still legible.
 LARGEST_SIDE = 1024
+COARSE_SIDE = 32
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,15 @@ class Examined:
         return cls(image, width, height)
 
     @cached_property
-    def thumbnail(self) -> Pixels:
-        """The grey thumbnail of the fingerprint, uint8 (SIDE, SIDE)."""
-        return make_print(self.image, self.width, self.height).thumbnail
+    def coarse(self) -> Floats:
+        """Grey levels squashed to a square, float32 (COARSE_SIDE, COARSE_SIDE), mean 0, norm 1."""
+        sides = COARSE_SIDE, COARSE_SIDE
+        fitting = [level for level in self._grey if min(level.size) >= COARSE_SIDE]
+        smallest = (fitting or self._grey)[-1 if fitting else 0]
+        levels = np.asarray(smallest.resize(sides, Image.Resampling.BILINEAR), np.float32)
+        centred = levels - levels.mean()
+        unit: Floats = centred / max(float(np.linalg.norm(centred)), 1e-6)
+        return unit
 
     @cached_property
     def keypoints(self) -> Keypoints:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from scipy.ndimage import label
 
 from mmsearch.dedup.comparison.blocks import PATCH, Blocks, patch_means
 from mmsearch.dedup.comparison.changes import Change, find_changes, one_sidedness
 from mmsearch.dedup.comparison.colour import Colours, compare_colours
 from mmsearch.dedup.comparison.examined import Examined
 from mmsearch.dedup.comparison.pages import page_of
-from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast, lay, refined
+from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast, lay, refined, render_both
 from mmsearch.dedup.comparison.rendering import Mask, Matrix
 from mmsearch.records import Floats, Pixels
 
@@ -35,10 +36,14 @@ _WATERMARK_AGREEMENT, _WATERMARK_MATCHED, _WATERMARK_STRAY = 0.75, 0.8, 0.15
 _MOST_RECOLOURED = 0.12
 _MOST_REPLACED, _MOST_CHANGED = 0.1, 0.36
 _FINE_SIDE, _FINE_RADIUS, _PAGE_RADIUS = 512, 1, 2
-# Of a page, form or chart: how much of the ink may be other ink. At the side of a
-# page two digits are told apart; copies that were scanned again have none, 0.5% at most.
+# Of a page, form or chart: how much of the ink may be other ink. At the side of a page two digits
+# are told apart. Of copies, scanned again or not, nearly all have less than 0.2%, while invoices of
+# one customer have 1% and more.
 _PAGE_SIDE = 1024
-_OTHER_INK, _SAME_INK, _INK_LEVELS = 0.006, 0.004, 12.0
+_OTHER_INK, _SAME_INK, _INK_LEVELS = 0.005, 0.002, 12.0
+# Ink is other ink where so many neighbouring patches correlate by less than the page does in
+# general: 1 - correlation is this many times the median, and at least so much.
+_ODD_TIMES, _ODD_LEAST, _ODD_PATCHES = 6.0, 0.13, 3
 # Where nearly all is blank, a drawing in place of another one is no overlay.
 _BLANK, _MOST_CHANGED_ON_PAPER = 0.6, 0.12
 _MOST_FINE_STRAY = 0.06
@@ -81,11 +86,11 @@ class Measures:
 
 def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     """Compares the structure of the patches and their colours where both pictures show them."""
-    one, two = render_both(first, second, laid)
+    one, two = render_both(first, second, laid.grid, laid.matrix, grey=False)
     blocks, seen = laid.blocks, laid.seen
     weight = contrast(blocks) * seen
     slack = np.float32(0.35) * np.maximum(blocks.contrast_first, blocks.contrast_second)
-    means = [patch_means(each.astype(np.float32)) for each in (one, two)]
+    means = [patch_means(each) for each in (one, two)]
     shown = seen & _content(means[0], means[1])
     colours = compare_colours(
         means[0][seen], means[1][seen], shown[seen].astype(np.float32), slack[seen]
@@ -122,20 +127,31 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     )
 
 
+def hopeless(laid: Laid) -> str:
+    """Why no measuring is needed to call the two different; '' where it is."""
+    if reason := _not_nested(laid):
+        return reason
+    torn = float(torn_patches(laid.blocks, laid.seen).sum() / max(int(laid.seen.sum()), 1))
+    if torn > _MOST_CHANGED + _WATERMARK_STRAY:
+        return f"{torn:.0%} of the area shows something else"
+    return ""
+
+
+def _not_nested(laid: Laid) -> str:
+    whole = max(laid.overlap.first_share, laid.overlap.second_share)
+    tilted = abs(tilt(laid.matrix)) > _TILTED_DEGREES
+    if whole < (_NESTED_TILTED if tilted else _NESTED):
+        return f"each shows something of its own ({whole:.0%} of one is shared)"
+    return ""
+
+
 def _off_both(one: Pixels, two: Pixels) -> Mask | None:
-    pages = page_of(one), page_of(two)
-    if pages[0] is None or pages[1] is None:
+    first = page_of(one)
+    second = page_of(two) if first is not None else None
+    if first is None or second is None:
         return None
-    off: Mask = pages[0].off_paper | pages[1].off_paper
+    off: Mask = first.off_paper | second.off_paper
     return off
-
-
-def render_both(first: Examined, second: Examined, laid: Laid) -> tuple[Pixels, Pixels]:
-    """The two on their common grid, uint8 (h, w, 3) each."""
-    return (
-        laid.grid.render(first, np.eye(3), grey=False),
-        laid.grid.render(second, laid.matrix, grey=False),
-    )
 
 
 def torn_patches(blocks: Blocks, seen: Mask) -> Mask:
@@ -169,9 +185,10 @@ def _content(one: Floats, two: Floats) -> Mask:
 
 def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tuple[Judgement, str]:
     """The judgement, and for different pictures the reason, for people."""
-    if reason := _different(laid, found):
+    if reason := _different(found):
         return "different", reason
-    fine = lay(first, second, laid.matrix, side=_FINE_SIDE, radius=_FINE_RADIUS)
+    until = _TORN if found.off_paper is None else 1.0
+    fine = lay(first, second, refined(laid), side=_FINE_SIDE, radius=_FINE_RADIUS, until=until)
     if fine is None:
         return "different", "they share too little"
     details = _details(fine, laid, found)
@@ -213,11 +230,23 @@ def _details(fine: Laid, laid: Laid, found: Measures) -> _Details:
     seen = max(int(fine.seen.sum()), 1)
     ink = max(int((fine.seen & (contrast(blocks) > 1)).sum()), 1)
     uncovered = torn & ~_covered(fine, laid, found)
+    inky = fine.seen & (weaker > _INK_LEVELS) & ~_off_paper(fine, found)
     return _Details(
         paper=float((fine.seen & (stronger < 1.5 * NOISE)).sum() / seen),
-        other_ink=float((torn & (weaker > _INK_LEVELS) & ~_off_paper(fine, found)).sum() / ink),
+        other_ink=max(float((torn & inky).sum() / ink), _odd_share(blocks.correlation, inky)),
         stray=float(uncovered.sum() / seen),
     )
+
+
+def _odd_share(correlation: Floats, inky: Mask) -> float:
+    """Of the patches with ink in both, those in groups that fit far less than the others do."""
+    if not inky.any():
+        return 0.0
+    misfit = 1 - correlation
+    usual = float(np.median(misfit[inky]))
+    numbered, _ = label(inky & (misfit > max(_ODD_TIMES * usual, _ODD_LEAST)), np.ones((3, 3)))
+    sizes = np.bincount(numbered.ravel())[1:]
+    return float(sizes[sizes >= _ODD_PATCHES].sum() / inky.sum())
 
 
 def _off_paper(fine: Laid, found: Measures) -> Mask:
@@ -242,12 +271,8 @@ def _covered(fine: Laid, laid: Laid, found: Measures) -> Mask:
     return covered
 
 
-def _different(laid: Laid, found: Measures) -> str:
+def _different(found: Measures) -> str:
     """Why the two are different pictures; '' where nothing says so."""
-    whole = max(laid.overlap.first_share, laid.overlap.second_share)
-    tilted = abs(tilt(laid.matrix)) > _TILTED_DEGREES
-    if whole < (_NESTED_TILTED if tilted else _NESTED):
-        return f"each shows something of its own ({whole:.0%} of one is shared)"
     if found.telling < _FEWEST_TELLING:
         return "there is too little to see in them"
     watermark = found.one_sided >= _WATERMARK_SIDED

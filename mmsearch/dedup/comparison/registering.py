@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from mmsearch.dedup.comparison.blocks import PATCH, Blocks, match_blocks
 from mmsearch.dedup.comparison.examined import Examined
@@ -18,7 +17,6 @@ from mmsearch.records import Floats, Pixels
 
 # Grey levels (standard deviation) that sensors and codecs add.
 NOISE = 4.0
-_SMOOTHING = 0.8
 _FOUND = 0.6
 # Side of the grid, largest shift looked for, and how often.
 _STAGES = ((64, 4, 3), (128, 3, 1), (256, 2, 1))
@@ -27,6 +25,8 @@ SIDE, _RADIUS = 256, 1
 _FIRST_SIDE, _FIRST_RADIUS, _LIES_WELL = 128, 2, 0.85
 # In pixels of the grid; a share of the contrast.
 _SETTLED, _HOPELESS = 0.4, 0.15
+# What a fit leads off rows and columns by less, as a share of the side, is taken for its noise.
+_STRAIGHT_SHARE, _EXACTLY = 0.0015, 1e-6
 _FEWEST_PATCHES = 6
 _PROJECTIVE_PATCHES = 40
 _LEAST_AREA = 0.04
@@ -38,29 +38,29 @@ _COARSEST = 64
 class Laid:
     """Two pictures on one grid, where a map puts them.
 
-    inside: bool (h, w), where the second has pixels. blocks: of their grey levels. overlap, matrix:
-    see `overlap_of`.
+    seen: bool (rows, columns), patches that lie wholly inside both. blocks: of their grey levels.
+    overlap, matrix: see `overlap_of`.
     """
 
-    inside: Mask
+    seen: Mask
     blocks: Blocks
     grid: Grid
     overlap: Overlap
     matrix: Matrix
 
-    @property
-    def seen(self) -> Mask:
-        """Patches that lie wholly inside both pictures, bool (rows, columns)."""
-        height, width = self.inside.shape
-        split = self.inside.reshape(height // PATCH, PATCH, width // PATCH, PATCH)
-        seen: Mask = split.min(axis=(1, 3))
-        return seen
-
 
 def lay(
-    first: Examined, second: Examined, matrix: Matrix, *, side: int, radius: int
+    first: Examined,
+    second: Examined,
+    matrix: Matrix,
+    *,
+    side: int,
+    radius: int,
+    until: float = 1.0,
 ) -> Laid | None:
-    """None where the two hardly share anything."""
+    """None where the two hardly share anything. side: of the grid. radius, until: of the search for
+    patches, see `match_blocks`.
+    """
     overlap = overlap_of(matrix)
     if min(overlap.first_share, overlap.second_share) < _LEAST_AREA:
         return None
@@ -71,26 +71,40 @@ def lay(
     grid = Grid.over(first, overlap.box, int(min(side, max(shared, _COARSEST))), PATCH)
     if min(grid.width, grid.height) < 2 * PATCH:
         return None
-    one, two = (
-        _smoothed(grid.render(picture, placed, grey=True))
-        for picture, placed in ((first, np.eye(3)), (second, matrix))
+    one, two = (_smoothed(each) for each in render_both(first, second, grid, matrix, grey=True))
+    blocks = match_blocks(one, two, radius=radius, floor=NOISE, until=until)
+    return Laid(grid.seen(matrix, PATCH), blocks, grid, overlap, matrix)
+
+
+def render_both(
+    first: Examined, second: Examined, grid: Grid, matrix: Matrix, *, grey: bool
+) -> tuple[Pixels, Pixels]:
+    """The two on one grid, uint8 (h, w) or (h, w, 3) each. matrix: from the first to the second."""
+    straight = grid.straight(matrix)
+    return (
+        grid.render(first, np.eye(3), straight and grid.as_straight, grey=grey),
+        grid.render(second, matrix, straight, grey=grey),
     )
-    blocks = match_blocks(one, two, radius=radius, floor=NOISE)
-    return Laid(grid.inside(matrix), blocks, grid, overlap, matrix)
 
 
 def _smoothed(levels: Pixels) -> Floats:
-    smoothed: Floats = gaussian_filter(levels.astype(np.float32), _SMOOTHING)
-    return smoothed
+    """The levels weighted 5, 6, 5 along both axes: nearly a Gaussian of sigma 0.8."""
+    padded = np.pad(levels, 1, mode="edge").astype(np.uint16)
+    rows = padded[:-2] + padded[2:]
+    rows *= 5
+    rows += padded[1:-1] * np.uint16(6)
+    smoothed = rows[:, :-2] + rows[:, 2:]
+    smoothed *= 5
+    smoothed += rows[:, 1:-1] * np.uint16(6)
+    return smoothed * np.float32(1 / 256)
 
 
 def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
     """The two as they lie on each other after refinement; None where there is no hope."""
     laid = lay(first, second, matrix, side=_FIRST_SIDE, radius=_FIRST_RADIUS)
-    settled = laid is not None and matched_share(laid) >= _LIES_WELL
-    if laid is not None and settled:
+    if laid is not None and matched_share(laid) >= _LIES_WELL:
         step = _fitted(laid)
-        matrix = matrix if step is None else _moved(laid, step)
+        matrix = matrix if step is None else _after(step, laid)
         near = lay(first, second, matrix, side=SIDE, radius=_RADIUS)
         if near is not None and matched_share(near) >= _LIES_WELL:
             return near
@@ -109,7 +123,7 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
             settled = _largest_move(step, laid.grid) < _SETTLED
             if settled and side == SIDE:
                 return laid
-            matrix = _moved(laid, step)
+            matrix = _after(step, laid)
             if settled:
                 break
     return lay(first, second, matrix, side=SIDE, radius=_RADIUS)
@@ -117,8 +131,23 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
 
 def refined(laid: Laid) -> Matrix:
     """The map after one more fit on this grid."""
-    step = _fitted(laid)
-    return laid.matrix if step is None else _moved(laid, step)
+    straight = laid.grid.straight(laid.matrix, _EXACTLY) is not None
+    step = _fitted(laid, straight=straight)
+    if step is None:
+        return laid.matrix
+    return _moved(laid, step) if straight else _after(step, laid)
+
+
+def _after(step: Matrix, laid: Laid) -> Matrix:
+    """The map after a step, without tilt and perspective where these are no more than noise."""
+    matrix = _moved(laid, step)
+    most = _STRAIGHT_SHARE * max(laid.grid.width, laid.grid.height)
+    if laid.grid.straight(matrix, most) is None:
+        return matrix
+    if laid.grid.straight(laid.matrix, _EXACTLY) is None:
+        return laid.grid.straightened(matrix)
+    straight_step = _fitted(laid, straight=True)
+    return matrix if straight_step is None else _moved(laid, straight_step)
 
 
 def _moved(laid: Laid, step: Matrix) -> Matrix:
@@ -141,8 +170,11 @@ def contrast(blocks: Blocks) -> Floats:
     return np.clip(seen, 0, 40).astype(np.float32)
 
 
-def _fitted(laid: Laid) -> Matrix | None:
-    """float64 (3, 3), in pixels of the grid: where each place of it lies in the second's."""
+def _fitted(laid: Laid, *, straight: bool = False) -> Matrix | None:
+    """float64 (3, 3), in pixels of the grid: where each place of it lies in the second's.
+
+    straight: along rows and columns only.
+    """
     blocks = laid.blocks
     weight = contrast(blocks) * laid.seen * np.clip(blocks.correlation - 0.4, 0, None) ** 2
     rows, columns = np.nonzero(weight > 0)
@@ -154,9 +186,13 @@ def _fitted(laid: Laid) -> Matrix | None:
     moved = np.stack([blocks.across[rows, columns], blocks.down[rows, columns]]) / scale
     weights = weight[rows, columns].astype(np.float64)
     ones, none = np.ones_like(x), np.zeros_like(x)
-    first = np.stack([ones, x, y, none, none, none], axis=1)
-    second = np.stack([none, none, none, ones, x, y], axis=1)
-    if len(rows) >= _PROJECTIVE_PATCHES:
+    if straight:
+        first = np.stack([ones, x, none, none, none, none], axis=1)
+        second = np.stack([none, none, none, ones, none, y], axis=1)
+    else:
+        first = np.stack([ones, x, y, none, none, none], axis=1)
+        second = np.stack([none, none, none, ones, x, y], axis=1)
+    if len(rows) >= _PROJECTIVE_PATCHES and not straight:
         first = np.hstack([first, np.stack([x * x, x * y], axis=1)])
         second = np.hstack([second, np.stack([x * y, y * y], axis=1)])
     design = np.concatenate([first, second])

@@ -1,6 +1,8 @@
 """Two pictures on one grid: the area that both show, sampled pixel by pixel."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, floor
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -8,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmsearch.dedup.comparison.examined import Examined
+from mmsearch.dedup.comparison.turns import TURN_MATRICES, nearest_orientation, turned
+from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from mmsearch.records import Pixels
 
 # float64 (3, 3): a homography between normalised coordinates, -1 to 1 from the centre (x, y).
@@ -15,6 +19,8 @@ Matrix: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 _PROBES = 48
+# By how many pixels of a grid a map may lead off its rows and columns that is called straight.
+_STRAIGHT, _EXACTLY = 0.15, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +38,14 @@ class Overlap:
 
 def overlap_of(matrix: Matrix) -> Overlap:
     """Shares are 0 where the two do not meet."""
-    places = _probes().astype(np.float64)
+    straight = _straight_overlap(matrix)
+    if straight is not None:
+        return straight
+    places = _probes()
     inside = _inside(mapped(matrix, places))
-    inverse = np.linalg.inv(matrix).astype(np.float64)
-    back = _inside(mapped(inverse, places))
+    back = _inside(mapped(np.linalg.inv(matrix).astype(np.float64), places))
     if not inside.any():
-        return Overlap(0.0, 0.0, (-1.0, -1.0, 1.0, 1.0))
+        return _NO_OVERLAP
     half = 1 / _PROBES
     left, top = places[:, inside].min(axis=1) - half
     right, bottom = places[:, inside].max(axis=1) + half
@@ -45,14 +53,35 @@ def overlap_of(matrix: Matrix) -> Overlap:
     return Overlap(float(inside.mean()), float(back.mean()), box)
 
 
+def _straight_overlap(matrix: Matrix) -> Overlap | None:
+    """What two rectangles share; None unless the sides of one lie along those of the other."""
+    (a, b, x), (c, d, y), (g, h, _) = (matrix / matrix[2, 2]).tolist()
+    if max(abs(g), abs(h), min(max(abs(b), abs(c)), max(abs(a), abs(d)))) > _EXACTLY:
+        return None
+    if abs(a) < abs(b):
+        # A quarter turn: the first's columns are the second's rows.
+        a, d, x, y = c, b, y, x
+    if min(abs(a), abs(d)) < _EXACTLY:
+        return None
+    spans = []
+    for scale, offset in ((a, x), (d, y)):
+        ends = sorted([(-1 - offset) / scale, (1 - offset) / scale])
+        spans.append((max(ends[0], -1.0), min(ends[1], 1.0)))
+    (left, right), (top, bottom) = spans
+    if right <= left or bottom <= top:
+        return _NO_OVERLAP
+    share = (right - left) * (bottom - top) / 4
+    return Overlap(share, min(share * abs(a * d), 1.0), (left, top, right, bottom))
+
+
 def mapped(matrix: Matrix, places: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """places: (2, n) → (2, n); behind the camera of a wild homography they are far outside."""
-    homogeneous = matrix @ np.vstack([places, np.ones(places.shape[1])])
-    depth = np.where(homogeneous[2] > 1e-6, homogeneous[2], 1e-6)
-    found: NDArray[np.float64] = homogeneous[:2] / depth
+    homogeneous = matrix[:, :2] @ places + matrix[:, 2:]
+    found: NDArray[np.float64] = homogeneous[:2] / np.maximum(homogeneous[2], 1e-6)
     return found
 
 
+@lru_cache
 def _probes() -> NDArray[np.float64]:
     centres = (np.arange(_PROBES) + 0.5) * 2 / _PROBES - 1
     across, down = np.meshgrid(centres, centres)
@@ -62,6 +91,19 @@ def _probes() -> NDArray[np.float64]:
 def _inside(places: NDArray[np.float64]) -> Mask:
     inside: Mask = np.abs(places).max(axis=0) < 1
     return inside
+
+
+_NO_OVERLAP = Overlap(0.0, 0.0, (-1.0, -1.0, 1.0, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Straight:
+    """orientation: a place in ORIENTATIONS. box: left, top, right, bottom of what lies under a grid
+    in the picture turned to that orientation, in its normalised coordinates.
+    """
+
+    orientation: int
+    box: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +138,45 @@ class Grid:
             ]
         )
 
-    def render(self, picture: Examined, matrix: Matrix, *, grey: bool) -> Pixels:
+    def straight(self, matrix: Matrix, most: float = _STRAIGHT) -> "Straight | None":
+        """How rows and columns of the grid lie along sides of the second picture, if they do.
+
+        most: by how many pixels of the grid its corners may be off.
+        """
+        number = nearest_orientation(matrix)
+        to_turned = np.linalg.inv(TURN_MATRICES[number]) @ matrix @ self.to_first
+        corners = mapped(to_turned, self._corners).reshape(2, 2, 2)
+        (left, right), (top, bottom) = corners[0].mean(axis=0), corners[1].mean(axis=1)
+        if right <= left or bottom <= top:
+            return None
+        across = np.ptp(corners[0], axis=0).max() / (right - left) * self.width
+        down = np.ptp(corners[1], axis=1).max() / (bottom - top) * self.height
+        if max(across, down) > 2 * most:
+            return None
+        return Straight(number, (float(left), float(top), float(right), float(bottom)))
+
+    def straightened(self, matrix: Matrix) -> Matrix:
+        """The nearest map that leads along the sides of the second picture, in its orientation."""
+        turn = TURN_MATRICES[nearest_orientation(matrix)]
+        steps = np.linspace(0.0, 1.0, 5)
+        across, down = np.meshgrid(steps * self.width, steps * self.height)
+        places = np.stack([across.ravel(), down.ravel()])
+        there = mapped(np.linalg.inv(turn) @ matrix @ self.to_first, places)
+        (scale_x, left), (scale_y, top) = (
+            np.polyfit(one, other, 1) for one, other in zip(places, there, strict=True)
+        )
+        to_turned = np.array([[scale_x, 0, left], [0, scale_y, top], [0, 0, 1]])
+        level: Matrix = turn @ to_turned @ np.linalg.inv(self.to_first)
+        return level
+
+    def render(
+        self, picture: Examined, matrix: Matrix, straight: "Straight | None", *, grey: bool
+    ) -> Pixels:
         """The picture under every pixel of the grid, uint8 (h, w) or (h, w, 3).
 
         matrix: from the first picture's normalised coordinates to those of this picture.
+        straight: likewise, None for both pictures unless it is known for both: to be compared they
+        must be sampled alike.
         """
         to_picture = matrix @ self.to_first
         # How many grid pixels a unit of the picture's normalised width is shown by, at the centre.
@@ -108,20 +185,95 @@ class Grid:
         moved = (steps[:, 1:] - steps[:, :1]) * [[picture.width], [picture.height]]
         pixels_a_step = max(float(np.sqrt(abs(np.linalg.det(moved)))), 1e-6)
         image, width, height = picture.level(picture.width / 2 / pixels_a_step, grey=grey)
+        # Colours are looked at for ink on paper, which stays crisp.
+        how = Image.Resampling.BILINEAR if grey else Image.Resampling.BICUBIC
+        if straight is not None:
+            return self._resized(image, width, height, straight, how)
         scale = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
         full = scale @ to_picture
         full = full / full[2, 2]
         size = (self.width, self.height)
-        how = Image.Resampling.BILINEAR if grey else Image.Resampling.BICUBIC
-        shown = image.transform(size, Image.Transform.PERSPECTIVE, full.ravel()[:8].tolist(), how)
-        return np.asarray(shown)
+        places = full.ravel()[:8].tolist()
+        return np.asarray(image.transform(size, Image.Transform.PERSPECTIVE, places, how))
 
-    def inside(self, matrix: Matrix) -> Mask:
-        """bool (height, width): where the second picture has pixels, by `matrix`."""
-        right, bottom = self.width - 0.5, self.height - 0.5
-        corners = np.array([[0.5, right, 0.5, right], [0.5, 0.5, bottom, bottom]])
-        if _inside(mapped(matrix @ self.to_first, corners)).all():
-            return np.ones((self.height, self.width), np.bool_)
-        across, down = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
-        places = mapped(matrix @ self.to_first, np.stack([across.ravel(), down.ravel()]))
-        return _inside(places).reshape(self.height, self.width)
+    def _resized(
+        self,
+        image: Image.Image,
+        width: float,
+        height: float,
+        straight: "Straight",
+        how: Image.Resampling,
+    ) -> Pixels:
+        """Where the grid leaves the image, its nearest pixels are repeated."""
+        orientation = ORIENTATIONS[straight.orientation]
+        if orientation.transposed:
+            width, height = height, width
+        image = turned(image, orientation)
+        left, top, right, bottom = ((place + 1) / 2 for place in straight.box)
+        # Halved to a fraction, the image has its last pixel first where it is mirrored.
+        before = (image.width - width) * orientation.mirrored
+        above = (image.height - height) * orientation.upside_down
+        across = _Span(left * width, right * width, self.width, width, before)
+        down = _Span(top * height, bottom * height, self.height, height, above)
+        (first, end), (upper, lower) = across.inside, down.inside
+        shown = np.asarray(
+            image.resize(
+                (end - first, lower - upper),
+                how,
+                box=(across.place(first), down.place(upper), across.place(end), down.place(lower)),
+            )
+        )
+        beyond = [(upper, self.height - lower), (first, self.width - end)]
+        if not any(map(any, beyond)):
+            return shown
+        return np.pad(shown, beyond + [(0, 0)] * (shown.ndim - 2), mode="edge")
+
+    @property
+    def _corners(self) -> NDArray[np.float64]:
+        """Upper left, upper right, lower left, lower right, float64 (2, 4)."""
+        right, bottom = float(self.width), float(self.height)
+        return np.array([[0, right, 0, right], [0, 0, bottom, bottom]])
+
+    @property
+    def as_straight(self) -> Straight:
+        """How the grid lies on the first picture."""
+        return Straight(0, self.box)
+
+    def seen(self, matrix: Matrix, patch: int) -> Mask:
+        """Patches that lie wholly inside the second picture, bool (rows, columns)."""
+        # Its outline is convex, so the pixels at the corners of a patch tell.
+        rows, columns = self.height // patch, self.width // patch
+        across, down = (
+            (np.arange(count)[:, None] * patch + [0.5, patch - 0.5]).ravel()
+            for count in (columns, rows)
+        )
+        places = np.stack(np.meshgrid(across, down)).reshape(2, -1)
+        inside = _inside(mapped(matrix @ self.to_first, places))
+        seen: Mask = np.asarray(inside.reshape(rows, 2, columns, 2).all(axis=(1, 3)))
+        return seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Along one axis: `count` pixels of a grid lie from `start` to `end` of `length` pixels.
+
+    These begin at pixel `offset` of an image, to fractions.
+    """
+
+    start: float
+    end: float
+    count: int
+    length: float
+    offset: float
+
+    @property
+    def inside(self) -> tuple[int, int]:
+        """The first and the end of the grid's pixels that are filled."""
+        step = (self.end - self.start) / self.count
+        first = max(ceil(-self.start / step - 1e-6), 0)
+        end = min(floor((self.length - self.start) / step + 1e-6), self.count)
+        return min(first, self.count - 1), max(end, first + 1)
+
+    def place(self, pixel: int) -> float:
+        place = self.start + (self.end - self.start) * pixel / self.count
+        return min(max(place, 0.0), self.length) + self.offset

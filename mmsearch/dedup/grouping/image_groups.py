@@ -6,7 +6,7 @@ one of each → keypoint proposals ┘
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ from mmsearch.dedup.thumbnails.greedy_matching import joined
 from mmsearch.progress import ProgressListener
 
 _EXACT = ("bytes", "pixels")
+# Of an image's area: what shares less of it with another may hold several such others.
+_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class PictureGroups:
             verifier = Verifier(self.grouping.items, self.comparer, exact)
             clusters = self._with_proposals(verifier.verified(places, chosen), verifier)
         else:
-            clusters = [self._cluster(group) for group in places]
-        orders = self._orders(clusters)
+            clusters = self._clusters(places, (), exact)
+        orders = self._orders(clusters, exact)
         self.comparer.prepare(
             [
                 (order[0], place)
@@ -61,11 +63,13 @@ class PictureGroups:
         made = [self._group(order, reason, exact) for order, reason in orders]
         return [group for group in made if self.grouping.spans(group)]
 
-    def _orders(self, clusters: Sequence[Cluster]) -> list[tuple[list[int], str]]:
+    def _orders(
+        self, clusters: Sequence[Cluster], exact: Collection[tuple[int, int]]
+    ) -> list[tuple[list[int], str]]:
         """Each group with the one to keep first, and why."""
         items, rules = self.grouping.items, self.grouping.rules
         if rules.wants_original and clusters:
-            likely = Keeping(items, self.comparer).originals(clusters)
+            likely = Keeping(items, self.comparer, exact).originals(clusters)
         else:
             likely = [((), "") for _ in clusters]
         orders = []
@@ -99,24 +103,55 @@ class PictureGroups:
             for one, two in pairs
             if self.grouping.allowed(Pair(min(one, two), max(one, two), "edited", 0.0, ""))
         ]
-        confirmed = np.array(verifier.confirmed(allowed), np.int64).reshape(-1, 2)
+        bonds = self._one_home_each(verifier.confirmed(allowed))
+        confirmed = np.array(bonds, np.int64).reshape(-1, 2)
         roots = joined(np.arange(len(items)), *confirmed.T)
         together: dict[int, list[int]] = defaultdict(list)
         for place, root in enumerate(roots[representative].tolist()):
             together[root].append(place)
         places = [group for group in together.values() if len(group) > 1]
         scores = np.ones(len(confirmed), np.float32)
-        size = {cluster.centre: len(cluster.places) for cluster in clusters}
-        return [
-            self._cluster(group, size)
-            for group in self.grouping.not_duplicates.split(places, confirmed, scores)
-        ]
+        split = self.grouping.not_duplicates.split(places, confirmed, scores)
+        return self._clusters(split, clusters, confirmed.tolist())
 
-    def _cluster(self, group: Sequence[int], size: Mapping[int, int] | None = None) -> Cluster:
-        """size: of clusters that became this one, by their centres; the largest one's is taken."""
-        likely = likely_originals_first(group, self.grouping.items)
-        centre = max(likely, key=lambda place: (size or {}).get(place, 0))
-        return Cluster(centre, tuple(sorted(group)))
+    def _one_home_each(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Without pairs that would join the parts of a collage: its largest part stays with it."""
+        kept, parts = list[tuple[int, int]](), dict[int, tuple[float, tuple[int, int]]]()
+        for one, two in pairs:
+            found = self.comparer.known(one, two)
+            shares = (1.0, 1.0) if found is None else (found.first_share, found.second_share)
+            share, whole = min(zip(shares, (one, two), strict=True))
+            if share >= _PART:
+                kept.append((one, two))
+            elif whole not in parts or share > parts[whole][0]:
+                parts[whole] = share, (one, two)
+        return kept + [pair for _, pair in parts.values()]
+
+    def _clusters(
+        self,
+        groups: Iterable[Sequence[int]],
+        parts: Iterable[Cluster],
+        bonds: Iterable[Sequence[int]],
+    ) -> list[Cluster]:
+        """groups: places. parts: clusters that became these; each group's largest gives its centre.
+
+        bonds: pairs of places beside those of the parts.
+        """
+        part_of = {part.centre: part for part in parts}
+        others: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for one, two in bonds:
+            others[one].append((one, two))
+        made = []
+        for group in groups:
+            own = [part_of[place] for place in group if place in part_of]
+            first = likely_originals_first(group, self.grouping.items)[0]
+            centre = max(own, key=lambda part: len(part.places)).centre if own else first
+            every = [bond for part in own for bond in part.bonds]
+            every += [bond for place in group for bond in others[place]]
+            inside = set(group)
+            kept = tuple((one, two) for one, two in every if one in inside and two in inside)
+            made.append(Cluster(centre, tuple(sorted(group)), kept))
+        return made
 
     def _group(
         self, places: Sequence[int], reason: str, exact: dict[tuple[int, int], Pair]

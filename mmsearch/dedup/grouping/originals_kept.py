@@ -1,35 +1,33 @@
 """Which member of each group stays, where the rules ask for the original.
 
-Of many copies only a few can be the original: the largest set of files that are one image with the
-centre says what the picture is, and of these the ones with most detail are weighed against each
-other. Small groups are weighed whole.
+All members of a group are weighed against each other. Of the largest groups only those are that lie
+on the centre as most members do: edits that crop, frame or tilt an image do so in many ways.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, on_every_core, read_indexed
-from mmsearch.dedup.grouping.verification import Cluster, Comparer, likely_originals_first
+from mmsearch.dedup.grouping.verification import Cluster, Comparer
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.originals import Candidate, Choice, RegistrationFacts, choose, read_candidate
+from mmsearch.dedup.originals.frame import SQUARE, Frame, common_frame
+from mmsearch.dedup.originals.registration_facts import inverse, project
 from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 
-# Duels grow with the square of the candidates.
-_CANDIDATES = 6
-_WHOLE_GROUP = 4
-# Of a group, how many files must be one image for the rest to be versions of it.
-_MAJORITY, _FEWEST = 0.3, 3
-# Members that are tried as the file of which most others are copies.
-_TRIED = 3
-# Others of one size that say which detail is shared, and how much less of it another one may share.
-_PEERS, _APART = 2, 0.12
-# Of the most pixels among the candidates; below, others hold more detail for sure.
-_PIXELS = 0.45
+# Each candidate is decoded in full.
+_CANDIDATES = 16
+# By how much corners may be apart in normalised coordinates and count as one.
+_ONE_PLACE = 0.04
+# Of one of two images, how much the other shows where their registration is to be relied on.
+_NESTED = 0.95
+# Of an image's area: what shares less of it with another is a screenshot or a collage.
+_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +45,29 @@ class _Race:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """items: of one run. comparer: of these items."""
+    """items: of one run. comparer: of these items. exact: pairs of places with equal content."""
 
     items: Sequence[Item]
     comparer: Comparer
+    exact: Collection[tuple[int, int]]
 
     def originals(self, clusters: Sequence[Cluster]) -> list[tuple[tuple[int, ...], str]]:
         """For each cluster the places of likely originals, the best first, and the reason.
 
         Nothing where no file can be read.
         """
-        chosen = self._candidates([self._contents(cluster) for cluster in clusters])
-        pairs = [(places[0], place) for places in chosen for place in places[1:]]
-        self.comparer.prepare(pairs, "comparing candidates")
-        races = [self._race(places) for places in chosen]
-        choices = self._choices(races)
+        clusters = [replace(each, bonds=each.bonds + self._detours(each)) for each in clusters]
+        self.comparer.prepare(
+            [bond for each in clusters for bond in each.bonds if bond not in self.exact],
+            "comparing candidates",
+        )
+        races = [self._race(cluster) for cluster in clusters]
+        choices = self._choices([race for _, race in races])
         return [
             (tuple(places[number] for number in choice.order), choice.reason)
             if choice is not None
             else ((), "")
-            for places, choice in zip(chosen, choices, strict=True)
+            for (places, _), choice in zip(races, choices, strict=True)
         ]
 
     def _choices(self, races: Sequence[_Race]) -> list[Choice | None]:
@@ -80,89 +81,73 @@ class Keeping:
                 cache.add_choice(race.name, choice)
         return [cache.choice(race.name) for race in races]
 
-    def _contents(self, cluster: Cluster) -> list[int]:
-        """Places, each content once, the centre first."""
-        items = self.items
-        rest = likely_originals_first(set(cluster.places) - {cluster.centre}, items)
+    def _race(self, cluster: Cluster) -> tuple[list[int], _Race]:
+        """The places that are weighed, each content once, and what is known of them."""
         first: dict[str, int] = {}
-        for place in (cluster.centre, *rest):
-            first.setdefault(items[place].image_hash, place)
-        return list(first.values())
+        for place in (cluster.centre, *cluster.places):
+            first.setdefault(self.items[place].image_hash, place)
+        places = list(first.values())
+        number = {place: at for at, place in enumerate(places)}
+        pairs: dict[tuple[int, int], RegistrationFacts] = {}
+        for one, two in cluster.bonds:
+            ends = [number[first[self.items[place].image_hash]] for place in (one, two)]
+            facts = self._facts_of(places[ends[0]], places[ends[1]])
+            if facts is not None and ends[0] != ends[1]:
+                pairs[ends[0], ends[1]] = facts
+        if len(places) > _CANDIDATES:
+            frame = common_frame(len(places), pairs)
+            chosen = self._lying_as_most(places, frame)
+            places, pairs = [places[at] for at in chosen], _star(chosen, frame)
+        return places, _Race(tuple(self.comparer.file(place) for place in places), pairs)
 
-    def _candidates(self, groups: Sequence[list[int]]) -> list[list[int]]:
-        """groups: places, the likeliest original first. → Those that are weighed, likewise.
+    def _detours(self, cluster: Cluster) -> tuple[tuple[int, int], ...]:
+        """More pairs to compare: crops lie on the whole image more exactly than on each other."""
+        links: dict[int, list[int]] = defaultdict(list)
+        for one, two in cluster.bonds:
+            facts = self._facts_of(one, two)
+            if facts is None or max(facts.first_shared, facts.second_shared) >= _NESTED:
+                links[one].append(two)
+                links[two].append(one)
+        reached, waiting = {cluster.centre}, [cluster.centre]
+        while waiting:
+            for other in links[waiting.pop()]:
+                if other not in reached:
+                    reached.add(other)
+                    waiting.append(other)
+        hub = min(reached, key=lambda place: (self._shown_by(cluster.centre, place), place))
+        return tuple((hub, place) for place in cluster.places if place not in reached)
 
-        In a large group the files that are one image with most others are few: copies of many
-        kinds come from one file. Members are tried as that file until one is.
-        """
-        found = {number: group for number, group in enumerate(groups) if len(group) <= _WHOLE_GROUP}
-        best: dict[int, tuple[list[int], int]] = {}
-        for turn in range(_TRIED):
-            open_groups = [number for number in range(len(groups)) if number not in found]
-            tried = {number: self._untried(groups[number], best.get(number), turn)
-                     for number in open_groups}  # fmt: skip
-            pairs = [
-                (tried[number], place)
-                for number in open_groups
-                for place in groups[number]
-                if place != tried[number]
-            ]
-            self.comparer.prepare(pairs, "comparing candidates")
-            for number in open_groups:
-                group, one = groups[number], tried[number]
-                same = [place for place in group if self._same(one, place)]
-                if number not in best or len(same) > len(best[number][0]):
-                    best[number] = same, one
-                if len(same) >= max(_MAJORITY * len(group), _FEWEST):
-                    found[number] = self._narrowed(group, same, one)
-        for number, (_, one) in best.items():
-            found.setdefault(number, self._narrowed(groups[number], groups[number], one))
-        return [found[number] for number in range(len(groups))]
+    def _shown_by(self, centre: int, place: int) -> float:
+        """Of the image at a place the share that the centre shows; 1 for screenshots."""
+        facts = None if centre == place else self._facts_of(centre, place)
+        share = 1.0 if facts is None else facts.second_shared
+        return share if share >= _PART else 1.0
 
-    def _untried(self, group: Sequence[int], best: tuple[list[int], int] | None, turn: int) -> int:
-        """The likeliest original that is not one image with those tried before."""
-        same = set() if best is None else set(best[0])
-        others = [place for place in group if place not in same]
-        return others[0] if turn == 0 or not others else others[min(turn - 1, len(others) - 1)]
-
-    def _narrowed(self, group: Sequence[int], same: Sequence[int], tried: int) -> list[int]:
-        """same: members that may be the original. tried: one that all others were compared with."""
-        upright = self._upright(tried, group)
-        standing = [place for place in same if place in upright]
-        places = standing if len(standing) > 1 else list(same)
-        most = max(self._pixels(place) for place in places)
-        places = [place for place in places if self._pixels(place) >= _PIXELS * most]
-        places.sort(key=lambda place: (place != tried, -self.items[place].size, place))
-        return places[:_CANDIDATES]
-
-    def _upright(self, centre: int, places: Sequence[int]) -> set[int]:
-        """The places that are turned as most of the group are; edits seldom turn a picture."""
-        turns = {centre: 0}
-        for place in places:
-            found = None if place == centre else self.comparer.known(centre, place)
-            if found is not None and found.judgement != "different":
-                turns[place] = found.orientation
-        counts = Counter(turns.values())
-        most = max(counts, key=lambda turn: (counts[turn], -turn))
-        return {place for place, turn in turns.items() if turn == most}
-
-    def _pixels(self, place: int) -> int:
-        return self.items[place].width * self.items[place].height
-
-    def _same(self, one: int, two: int) -> bool:
-        """Whether they are known to be one image; what was never compared is not."""
-        if one == two:
-            return True
+    def _facts_of(self, one: int, two: int) -> RegistrationFacts | None:
+        if (min(one, two), max(one, two)) in self.exact:
+            return RegistrationFacts(np.eye(3))
         found = self.comparer.known(one, two)
-        return found is not None and found.judgement == "same image"
+        return None if found is None or found.judgement == "different" else _facts(found)
 
-    def _race(self, places: Sequence[int]) -> _Race:
-        facts = {}
-        for number, place in enumerate(places[1:], start=1):
-            found = self.comparer.known(places[0], place)
-            if found is not None and found.judgement != "different":
-                facts[0, number] = _facts(found)
-        return _Race(tuple(self.comparer.file(place) for place in places), facts)
+    def _lying_as_most(self, places: Sequence[int], frame: Frame) -> list[int]:
+        """Numbers of the largest set of places whose corners are the same in the frame."""
+        placed = [(at, each) for at, each in enumerate(frame.matrices) if each is not None]
+        corners = np.stack([project(inverse(matrix), SQUARE) for _, matrix in placed])
+        apart = np.abs(corners[:, None] - corners[None]).max(axis=(2, 3))
+        beside = apart < _ONE_PLACE
+        most = int(beside.sum(axis=1).argmax())
+        chosen = [at for (at, _), near in zip(placed, beside[most], strict=True) if near]
+        chosen.sort(key=lambda at: (-self.items[places[at]].size, self.items[places[at]].key))
+        return chosen[:_CANDIDATES]
+
+
+def _star(chosen: Sequence[int], frame: Frame) -> dict[tuple[int, int], RegistrationFacts]:
+    """How those that were chosen, by their numbers in the frame, lie on the first of them."""
+    matrices = [matrix for at in chosen if (matrix := frame.matrices[at]) is not None]
+    return {
+        (0, number): RegistrationFacts(matrix @ inverse(matrices[0]))
+        for number, matrix in enumerate(matrices[1:], start=1)
+    }
 
 
 def _facts(found: PairComparison) -> RegistrationFacts:
@@ -175,36 +160,16 @@ def _facts(found: PairComparison) -> RegistrationFacts:
     )
 
 
-def _in_agreement(read: list[tuple[int, Candidate]]) -> list[tuple[int, Candidate]]:
-    """The candidates whose fine detail the others of their size share.
-
-    All copies come from the original, so its detail is in each of them, as far as it was kept.
-    Grain that was added, and what blur left, is in none of the others.
-    """
-    shared: dict[int, float] = {}
-    for number, candidate in read:
-        peers = [
-            _detail_correlation(candidate, other)
-            for _, other in read
-            if other is not candidate and other.close.shape == candidate.close.shape
-        ]
-        if len(peers) >= _PEERS:
-            shared[number] = float(np.mean(peers))
-    best = max(shared.values(), default=0.0)
-    kept = [(number, each) for number, each in read if shared.get(number, best) >= best - _APART]
-    return kept or read
-
-
-def _detail_correlation(one: Candidate, other: Candidate) -> float:
-    """Correlation of the second differences of luminance, of pictures on one grid of pixels."""
-    details = []
-    for candidate in (one, other):
-        levels = candidate.close.astype(np.float32)
-        detail = 4 * levels[1:-1, 1:-1] - levels[2:, 1:-1] - levels[:-2, 1:-1]
-        detail -= levels[1:-1, 2:] + levels[1:-1, :-2]
-        details.append(detail - detail.mean() if detail.size else detail)
-    power = float(np.linalg.norm(details[0]) * np.linalg.norm(details[1]))
-    return float((details[0] * details[1]).sum()) / power if power else 0.0
+def _equal_pairs(candidates: Sequence[Candidate]) -> dict[tuple[int, int], RegistrationFacts]:
+    """Pairs that show the same pixels: no registration is as exact."""
+    first: dict[tuple[tuple[int, ...], bytes, bytes], int] = {}
+    found = {}
+    for place, each in enumerate(candidates):
+        name = (each.overview.shape, each.overview.tobytes(), each.close.tobytes())
+        if name in first:
+            found[first[name], place] = RegistrationFacts(np.eye(3))
+        first.setdefault(name, place)
+    return found
 
 
 def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
@@ -219,13 +184,13 @@ def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
         read.append((number, candidate))
     if not read:
         return None
-    read = _in_agreement(read)
     place = {number: at for at, (number, _) in enumerate(read)}
     facts = {
         (place[one], place[two]): found
         for (one, two), found in race.facts.items()
         if one in place and two in place
     }
+    facts |= _equal_pairs([candidate for _, candidate in read])
     choice = choose([candidate for _, candidate in read], facts)
     order = tuple(read[at][0] for at in choice.order)
     return Choice(order[0], choice.reason, order)

@@ -7,6 +7,7 @@ the members that the strict comparison confirms; those that it refuses may form 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 
@@ -22,32 +23,34 @@ from mmsearch.progress import ProgressListener
 
 # Of what the centre does not confirm, how many of its own strongest pairs are tried.
 _TRIED = 3
-# Of the most pixels among copies, the share below which a copy was made smaller.
+# Of the usual number of pixels among copies, the share below which a copy was made smaller.
 _SMALL = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Places of items that show one image, or versions of it. centre: the one compared with most.
+    """Places of items that show one image, or versions of it.
 
-    places: in order, the centre among them.
+    centre: the place that most others were compared with. places: in order, the centre among them.
+    bonds: pairs of places that were compared or have equal content; they connect all places.
     """
 
     centre: int
     places: tuple[int, ...]
+    bonds: tuple[tuple[int, int], ...]
 
 
 def likely_originals_first(places: Iterable[int], items: Sequence[Item]) -> list[int]:
     """Places by what the store knows of their items: no small one, no name of a copy, old, large.
 
-    A frame adds pixels, so that only sizes far below the largest count.
+    Frames and enlarging add pixels, so that only sizes far below the usual one count.
     """
     places = list(places)
-    most = max((items[place].width * items[place].height for place in places), default=0)
+    usual = median(items[place].width * items[place].height for place in places)
 
     def signs(place: int) -> tuple[bool, int, int, int, str]:
         item = items[place]
-        small = item.width * item.height < _SMALL * most
+        small = item.width * item.height < _SMALL * usual
         return small, copy_hints(item.uri), item.modified, -item.size, item.key
 
     return sorted(places, key=signs)
@@ -188,23 +191,32 @@ class Verifier:
     def _split(
         self, centre: int, group: Sequence[int], links: dict[int, dict[int, float]]
     ) -> list[Cluster]:
-        clusters, refused = [[centre]], list[int]()
+        clusters: list[list[tuple[int, int]]] = [[(centre, centre)]]
+        home = {centre: clusters[0]}
+        refused = list[int]()
         for place in group:
-            if place != centre:
-                (clusters[0] if self.alike(centre, place) else refused).append(place)
+            if place == centre:
+                continue
+            if self.alike(centre, place):
+                clusters[0].append((centre, place))
+                home[place] = clusters[0]
+            else:
+                refused.append(place)
         for place in refused:
-            if any(place in cluster for cluster in clusters):
+            if place in home:
                 continue
             tried = self._tried(place, links)
-            home = next((other for other in tried if self.alike(place, other)), None)
-            if home is not None:
-                cluster = next((each for each in clusters if home in each), None)
-                if cluster is None:
-                    clusters.append([home, place])
-                else:
-                    cluster.append(place)
+            other = next((other for other in tried if self.alike(place, other)), None)
+            if other is not None:
+                if other not in home:
+                    home[other] = [(other, other)]
+                    clusters.append(home[other])
+                home[other].append((other, place))
+                home[place] = home[other]
         return [
-            Cluster(cluster[0], tuple(sorted(cluster))) for cluster in clusters if len(cluster) > 1
+            Cluster(bonds[0][0], tuple(sorted(place for _, place in bonds)), tuple(bonds[1:]))
+            for bonds in clusters
+            if len(bonds) > 1
         ]
 
     def _tried(self, place: int, links: dict[int, dict[int, float]]) -> list[int]:

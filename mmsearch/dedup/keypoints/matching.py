@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsearch.dedup.keypoints.description import DIM, FLIP
+from mmsearch.dedup.keypoints.description import FLIP
 from mmsearch.dedup.keypoints.geometry import Correspondences, fit
 from mmsearch.dedup.keypoints.joining import unit_rows
 from mmsearch.dedup.keypoints.keypoint_set import Keypoints
@@ -15,8 +15,7 @@ _LEAST_LIKENESS = 0.88
 _RATIO = 0.8
 # Descriptors of one place in two directions, or on two scales, are no rivals of each other.
 _NEIGHBOURHOOD = 0.06
-_LEAST_INLIERS = 4
-_PLAIN = np.ones(DIM, np.float32)
+_LEAST_INLIERS, _MANY_INLIERS = 4, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +34,19 @@ class Match:
 
 
 def match(one: Keypoints, two: Keypoints) -> tuple[Match, ...]:
-    """How the images may lie on each other, most inliers first; mostly one way or none."""
+    """How the images may lie on each other, most inliers first; mostly one way or none.
+
+    Whether one is mirrored is not tried where many keypoints agree that neither is.
+    """
     if not len(one) or not len(two):
         return ()
     rows, columns = unit_rows(one.descriptors), unit_rows(two.descriptors)
-    found = [
-        _match(one, two, mirrored, np.asarray((rows * flip) @ columns.T, np.float32))
-        for mirrored, flip in ((False, _PLAIN), (True, FLIP))
-    ]
-    return tuple(sorted((each for each in found if each), key=lambda each: -each.inliers))
+    plain = _match(one, two, False, np.asarray(rows @ columns.T, np.float32))
+    if plain is not None and plain.inliers >= _MANY_INLIERS:
+        return (plain,)
+    mirrored = _match(one, two, True, np.asarray((rows * FLIP) @ columns.T, np.float32))
+    found = [each for each in (plain, mirrored) if each is not None]
+    return tuple(sorted(found, key=lambda each: -each.inliers))
 
 
 def _match(one: Keypoints, two: Keypoints, mirrored: bool, cosines: Floats) -> Match | None:
@@ -75,8 +78,10 @@ def _distinctive(cosines: Floats, two: Keypoints) -> tuple[Ids, Ids]:
     rows = np.flatnonzero(mutual & (cosines.max(axis=1) >= _LEAST_LIKENESS))
     best = best[rows]
     near = cosines[rows]
-    elsewhere = np.abs(two.points[best][:, None] - two.points) > _NEIGHBOURHOOD
-    rival = np.where(elsewhere, near, -1).max(axis=1, initial=-1)
+    across, down = two.points.real, two.points.imag
+    distances = (across[best][:, None] - across) ** 2
+    distances += (down[best][:, None] - down) ** 2
+    rival = np.where(distances > _NEIGHBOURHOOD**2, near, -1).max(axis=1, initial=-1)
     distinct = 1 - near[np.arange(len(rows)), best] < _RATIO * (1 - rival)
     return rows[distinct], best[distinct]
 

@@ -2,18 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
-from mmsearch.dedup.originals.duel import Contestant, Sign, duel
+from mmsearch.dedup.originals.colours import agreement_with_others
+from mmsearch.dedup.originals.contestant import Contestant, Sign
+from mmsearch.dedup.originals.duel import duel
 from mmsearch.dedup.originals.evidence import Candidate
 from mmsearch.dedup.originals.frame import PairsOf, common_frame, lay_out
-from mmsearch.dedup.originals.lattice import grid_coefficients
+from mmsearch.dedup.originals.majority import shown_alike
 from mmsearch.dedup.originals.reasons import reason_for
 
 # One duel never outweighs all others together.
 _MOST = 12.0
+# Weight of showing the image as e times as many members do, and the most that this may weigh: less
+# than showing the whole of it.
+_VOTE, _MOST_VOTES = 3.0, 8.0
+# For each other file whose tones one of two has and the other has not.
+_SUPPORT, _MOST_SUPPORT = 1.2, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +47,11 @@ def choose(candidates: Sequence[Candidate], pairs: PairsOf) -> Choice:
     }
     members = [candidates[place] for place in places]
     connected, contestants = _contestants(members, ordered)
-    signs = {
-        pair: duel(contestants[pair[0]], contestants[pair[1]])
-        for pair in combinations(range(len(contestants)), 2)
-    }
-    best = _by_score(len(contestants), signs)
+    duels = _Duels(contestants)
+    best = _ranked(duels)
     order = [connected[number] for number in best]
     order += [number for number in range(len(members)) if number not in set(order)]
-    reason = reason_for(best[0], signs, contestants) if len(best) > 1 else ""
+    reason = reason_for(best[0], duels.signs, contestants) if len(best) > 1 else ""
     final = tuple(places[number] for number in order)
     return Choice(final[0], reason, final)
 
@@ -67,16 +70,54 @@ def _contestants(
     connected = [place for place, _ in found]
     layers = lay_out([members[place] for place in connected], [matrix for _, matrix in found])
     return connected, [
-        Contestant(members[place], matrix, layer, grid_coefficients(members[place].close))
+        Contestant(members[place], matrix, layer)
         for (place, matrix), layer in zip(found, layers, strict=True)
     ]
 
 
-def _by_score(count: int, signs: dict[tuple[int, int], list[Sign]]) -> list[int]:
-    """Contestants by their mean margin over the others, the best first."""
-    margins = np.zeros((count, count))
-    for (one, two), found in signs.items():
-        margin = float(np.clip(sum(sign.weight for sign in found), -_MOST, _MOST))
-        margins[one, two], margins[two, one] = margin, -margin
-    scores = margins.sum(axis=1)
-    return sorted(range(count), key=lambda number: (-scores[number], number))
+class _Duels:
+    """Duels of contestants, each fought once. signs: by pairs, the smaller number first."""
+
+    def __init__(self, contestants: Sequence[Contestant]) -> None:
+        self.contestants = contestants
+        self._votes = shown_alike(contestants)
+        self.signs: dict[tuple[int, int], list[Sign]] = {}
+        self.support = agreement_with_others([each.layer for each in contestants])
+
+    def margin(self, one: int, two: int) -> float:
+        """Above 0 where `one` is nearer to the source than `two`."""
+        pair = min(one, two), max(one, two)
+        if pair not in self.signs:
+            support = _SUPPORT * (self.support[pair[0]] - self.support[pair[1]])
+            self.signs[pair] = [
+                *duel(self.contestants[pair[0]], self.contestants[pair[1]]),
+                Sign("support", float(np.clip(support, -_MOST_SUPPORT, _MOST_SUPPORT))),
+                *self._majority(*pair),
+            ]
+        total = sum(sign.weight for sign in self.signs[pair])
+        return float(np.clip(total, -_MOST, _MOST)) * (1 if one == pair[0] else -1)
+
+    def _majority(self, one: int, two: int) -> list[Sign]:
+        odds = float(np.log(self._votes[one] / self._votes[two]))
+        weight = float(np.clip(_VOTE * odds, -_MOST_VOTES, _MOST_VOTES))
+        return [Sign("majority", weight, max(self._votes[one], self._votes[two]))] if weight else []
+
+
+def _ranked(duels: _Duels) -> list[int]:
+    """The numbers of the contestants, the best first.
+
+    Who wins against all others is the best; the others follow by how clearly they lost to it. That
+    takes two duels a contestant. Where nobody does, all meet all, and the sum of margins decides.
+    """
+    numbers = range(len(duels.contestants))
+    best = 0
+    for number in numbers[1:]:
+        if duels.margin(number, best) > 0:
+            best = number
+    scores = [duels.margin(number, best) if number != best else 0.0 for number in numbers]
+    if max(scores) > 0:
+        scores = [
+            sum(duels.margin(number, other) for other in numbers if other != number)
+            for number in numbers
+        ]
+    return sorted(numbers, key=lambda number: (-scores[number], number))

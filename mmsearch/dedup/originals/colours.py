@@ -1,70 +1,48 @@
 """Which of two pictures of one scene was recoloured."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.dedup.originals.frame import Layer
-from mmsearch.records import Floats
+
+# Of rows and columns of the canvas, one in so many says enough of colours.
+_EVERY = 3
+# Mean difference of coarse colours, in levels, from which tones were changed.
+_SAME_TONES = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Palette:
-    """How colours lie in the shared area.
+def own_colour(layer: Layer, shared: NDArray[np.bool_]) -> float:
+    """Mean deviation of chroma, in levels, from what the luminance foretells.
 
-    own_colour: mean deviation of chroma, in levels, from what the luminance predicts; grey pictures
-    and tinted ones (sepia, duotone) have none. saturation: mean length of chroma.
-    clipped: share of channel values at either end of the scale.
-    low, high: luminance at the 2nd and the 98th percentile. mean: of luminance.
+    Grey pictures and tinted ones (sepia, duotone) have none. shared: bool (h, w), some of it true.
     """
-
-    own_colour: float
-    saturation: float
-    clipped: float
-    low: float
-    high: float
-    mean: float
-
-
-def palette_of(layer: Layer, shared: NDArray[np.bool_]) -> Palette:
-    """shared: bool (h, w), at least one pixel."""
-    colours = layer.colours[shared]
+    every = (slice(None, None, _EVERY), slice(None, None, _EVERY))
+    colours = layer.colours[every][shared[every]]
+    if len(colours) == 0:
+        return 0.0
     luminance = colours @ np.array([0.299, 0.587, 0.114], np.float32)
     chroma = colours[:, [2, 0]] - luminance[:, None]
     # Curves of tints bend: a polynomial takes them in.
     scaled = luminance / 255 - 0.5
     design = np.stack([scaled**0, scaled, scaled**2, scaled**3], axis=1)
-    solution = np.linalg.lstsq(design, chroma, rcond=None)[0]
-    low, high = np.percentile(luminance, (2, 98))
-    return Palette(
-        own_colour=float(np.abs(chroma - design @ solution).mean()),
-        saturation=float(np.abs(chroma).mean()),
-        clipped=float(((colours < 1.5) | (colours > 253.5)).mean()),
-        low=float(low),
-        high=float(high),
-        mean=float(luminance.mean()),
-    )
+    normal = design.T @ design + 1e-3 * np.eye(4)
+    solution = np.linalg.solve(normal, design.T @ chroma)
+    return float(np.abs(chroma - design @ solution).mean())
 
 
-def contrast_of(first: Layer, second: Layer, shared: NDArray[np.bool_]) -> float:
-    """By how much the luminance of `second` varies for each level of `first`; 1 if alike."""
-    one, two = (layer.colours[shared].mean(axis=1) for layer in (first, second))
-    spread = float(one.std())
-    return float(np.cov(one, two)[0, 1] / spread**2) if spread > 1 else 1.0
-
-
-def tone_distance(first: Layer, second: Layer, shared: NDArray[np.bool_]) -> float:
+def tone_distance(first: Layer, second: Layer) -> float:
     """Mean difference in levels after smoothing; recompression leaves it below 2."""
-    one, two = (_coarse(layer.colours * shared[..., None]) for layer in (first, second))
-    weight = _coarse(np.repeat(shared[..., None].astype(np.float32), 3, axis=2))
-    full = weight > 0.9
-    return float(np.abs(one - two)[full].mean()) if full.any() else 0.0
+    both = first.coarse_shown & second.coarse_shown
+    if not both.any():
+        return 0.0
+    return float(np.abs(first.coarse - second.coarse)[both].mean())
 
 
-def _coarse(colours: Floats) -> Floats:
-    """Means of 8 x 8 pixels."""
-    height, width = (length // 8 * 8 for length in colours.shape[:2])
-    blocks = colours[:height, :width].reshape(height // 8, 8, width // 8, 8, -1)
-    means: Floats = blocks.mean(axis=(1, 3))
-    return means
+def agreement_with_others(layers: Sequence[Layer]) -> list[int]:
+    """With how many of the others each shares its tones: all copies come from the original."""
+    return [
+        sum(tone_distance(one, two) < _SAME_TONES for two in layers if two is not one)
+        for one in layers
+    ]

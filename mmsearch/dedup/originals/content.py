@@ -17,10 +17,19 @@ from mmsearch.records import Floats
 # Strips thinner than this share of the side are within the tolerance of registration.
 _THIN: Final = 0.012
 # From which step on surroundings count as foreign: in units of the change beside the border.
-_STEP: Final = 2.5
+_STEP: Final = 3.0
 _SAMPLES: Final = 48
+# As many pixels tell the map between two pictures' colours.
+_FITTED: Final = 5000
 # Levels (of 255) below which nothing is told apart.
 _FLAT: Final = 2.5
+# Side of the squares in which both sides of a mark's border are seen, and the least of each.
+_REACH: Final = 9
+_BESIDE: Final = 0.15
+# By how many levels a mark changes the mean of a place.
+_SHIFT: Final = 8.0
+# Below, on a place of 4 x 4 pixels, there is none.
+_SHIFT_AT_ALL: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +37,24 @@ class Surroundings:
     """What one picture shows beyond another, as shares of the other's area.
 
     scene: continues the shared area. foreign: begins with a step. blank: plain, as is the edge of
-    the shared area: more of a white background, of no weight.
+    the shared area: more of a white background, of no weight. bounded: on how many sides something
+    foreign lies; beside one only, an edge in the scene may look like it.
     """
 
     scene: float
     foreign: float
     blank: float
+    bounded: int
 
 
 def surroundings(larger: Layer, smaller: Layer) -> Surroundings:
     """What `larger` shows outside of `smaller`; each side of `smaller` is judged by itself."""
     found = {"scene": 0.0, "foreign": 0.0, "blank": 0.0}
+    if np.abs(larger.corners - smaller.corners).max() < _THIN * np.sqrt(_area(smaller.corners)):
+        return Surroundings(0.0, 0.0, 0.0, 0)
+    bounded = 0
     beyond = larger.shown & ~_filled(smaller)
     area = max(_area(smaller.corners), 1.0)
-    luminance = larger.colours.mean(axis=2)
     centre = smaller.corners.mean(axis=0)
     height, width = beyond.shape
     y, x = np.mgrid[0:height, 0:width] + 0.5
@@ -56,20 +69,21 @@ def surroundings(larger: Layer, smaller: Layer) -> Surroundings:
         share = float((beyond & outside).sum()) / area
         if share * area / length < max(_THIN * np.sqrt(area), 2.0):
             continue
-        kind = _kind_of_border(larger, luminance, one, two, normal)
+        kind = _kind_of_border(larger, one, two, normal)
+        bounded += {"plain": 2, "foreign": 1}.get(kind, 0)
+        kind = "foreign" if kind == "plain" else kind
         if kind:
             found[kind] += share
-    return Surroundings(**found)
+    return Surroundings(**found, bounded=bounded)
 
 
 def _kind_of_border(
     layer: Layer,
-    luminance: Floats,
     one: NDArray[np.float64],
     two: NDArray[np.float64],
     normal: NDArray[np.float64],
 ) -> str:
-    """'scene', 'foreign', 'blank', or '' where too little of the border lies inside the layer."""
+    """'scene', 'foreign', 'plain', 'blank'; '' where too little of the border is in the layer."""
     along = np.linspace(0.04, 0.96, _SAMPLES)[:, None]
     border = one + (two - one) * along
     depths = np.array([-6.0, -3.5, -1.75, 1.75, 3.5, 6.0])
@@ -86,9 +100,9 @@ def _kind_of_border(
         ],
         axis=-1,
     )
-    rows = np.clip(places[..., 1].astype(int), 0, luminance.shape[0] - 1)
-    columns = np.clip(places[..., 0].astype(int), 0, luminance.shape[1] - 1)
-    height, width = luminance.shape
+    height, width = layer.shown.shape
+    rows = np.clip(places[..., 1].astype(int), 0, height - 1)
+    columns = np.clip(places[..., 0].astype(int), 0, width - 1)
     within = (places >= 0).all(axis=-1) & (places[..., 0] < width) & (places[..., 1] < height)
     usable = (layer.shown[rows, columns] & within)[:5].all(axis=0)
     if usable.sum() < 6:
@@ -96,14 +110,24 @@ def _kind_of_border(
     values = values[:, usable]
     steps = np.abs(np.diff(values, axis=0)).mean(axis=2)
     across = float(np.mean(steps[2]))
-    beside = float((np.mean(steps[1]) + np.mean(steps[3])) / 2)
-    inside = values[1:3].std(axis=1).mean()
-    outside = values[3:5].std(axis=1).mean()
+    beside = float(min(np.mean(steps[1]), np.mean(steps[3])))
+    inside, outside = values[1:3].std(axis=1).mean(), values[3:5].std(axis=1).mean()
     if across < _FLAT and inside < 2 * _FLAT and outside < 2 * _FLAT:
         return "blank"
     # Plain paper beside a picture whose edge is not plain.
     plain = np.mean(steps[3]) < 0.6 and outside < _FLAT and inside > 4 * _FLAT
-    return "foreign" if plain or across > _STEP * (beside + 1.0) else "scene"
+    # What goes on beyond the border resembles what is before it; another picture does not.
+    grey = values.mean(axis=2)
+    unlike = _likeness(grey[2], grey[3]) < 0.3 and _likeness(grey[1], grey[2]) > 0.6
+    step = across > _STEP * (beside + 1.0) or (unlike and across > 1.3 * beside)
+    return "plain" if plain else "foreign" if step else "scene"
+
+
+def _likeness(one: Floats, two: Floats) -> float:
+    """Correlation of two rows of values, 1 where neither varies."""
+    first, second = one - one.mean(), two - two.mean()
+    size = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(first @ second) / size if size > 1 else 1.0
 
 
 def _filled(layer: Layer) -> NDArray[np.bool_]:
@@ -129,19 +153,32 @@ class Marks:
     leaning: float
 
 
-def matched_colours(source: Floats, target: Floats) -> Floats:
-    """source, target: float32 (n, 3) → float32 (4, 3), the affine map between their colours.
+def as_other(source: Floats, target: Floats, shared: NDArray[np.bool_]) -> Floats:
+    """source, target: float32 (h, w, 3) → the source in the colours of the target.
 
-    Fitted twice, without the worst fifth the second time, which marks may cover.
+    One map for the whole picture, affine with a bend for gamma. Fitted twice where both show
+    something, without the worst fifth the second time, which marks may cover.
     """
-    design = np.concatenate([source, np.ones((len(source), 1), np.float32)], axis=1)
-    kept = np.ones(len(source), bool)
-    solution = np.zeros((4, 3), np.float32)
+    design = _terms(source)
+    known, wanted = design[shared], target[shared]
+    step = max(1, len(known) // _FITTED)
+    known, wanted = known[::step].astype(np.float64), wanted[::step]
+    kept = np.ones(len(known), bool)
+    solution = np.zeros((5, 3))
     for _ in range(2):
-        solution = np.linalg.lstsq(design[kept], target[kept], rcond=None)[0].astype(np.float32)
-        error = np.abs(design @ solution - target).mean(axis=1)
+        part = known[kept]
+        # A little weight on 0 keeps grey pictures, whose channels are one, solvable.
+        solution = np.linalg.solve(part.T @ part + np.eye(5), part.T @ wanted[kept])
+        error = np.abs(known @ solution - wanted).mean(axis=1)
         kept = error <= np.quantile(error, 0.8)
-    return solution
+    moved: Floats = design @ solution.astype(np.float32)
+    return moved
+
+
+def _terms(colours: Floats) -> Floats:
+    """float32 (h, w, 5)."""
+    grey = colours.mean(axis=2, keepdims=True)
+    return np.concatenate([colours, grey**2 / 255, np.ones_like(grey)], axis=2)
 
 
 def marks(first: Layer, second: Layer) -> Marks:
@@ -149,14 +186,16 @@ def marks(first: Layer, second: Layer) -> Marks:
     shared = ndimage.binary_erosion(first.shown & second.shown, iterations=3)
     if shared.sum() < 400:
         return Marks(0.0, 0.0)
-    one = _as_other(first.colours, second.colours, shared)
-    two = second.colours
-    forward = _beyond_neighbours(one, two)
-    backward = _beyond_neighbours(two, one)
-    difference = np.maximum(forward, backward) * shared
+    one = as_other(first.colours, second.colours, shared)
+    if np.abs(_block_means((one - second.colours) * shared[..., None])).max() < _SHIFT_AT_ALL:
+        return Marks(0.0, 0.0)
+    two = as_other(second.colours, first.colours, shared)
+    difference = np.maximum(_beyond(one, second), _beyond(two, first)) * shared
     usual = float(np.median(difference[shared]))
     changed = ndimage.uniform_filter(difference, 5) > max(14.0, 5 * usual)
-    changed &= shared
+    # Blur and noise leave the mean of a place alone.
+    shift = ndimage.uniform_filter(one - second.colours, (5, 5, 1))
+    changed &= shared & (np.abs(shift).max(axis=2) > _SHIFT)
     labels, count = ndimage.label(changed)
     if not count:
         return Marks(0.0, 0.0)
@@ -165,28 +204,40 @@ def marks(first: Layer, second: Layer) -> Marks:
     changed = np.isin(labels, large)
     if not changed.any():
         return Marks(0.0, 0.0)
-    band = ndimage.binary_dilation(changed, iterations=2) & shared
-    edges = [_edges(colours)[band] for colours in (one, two)]
-    leaning = float(np.log((edges[0].mean() + 1) / (edges[1].mean() + 1)))
+    steps = [_step_along(changed, shared, colours) for colours in (one, second.colours)]
+    leaning = float(np.log((steps[0] + _FLAT) / (steps[1] + _FLAT)))
     return Marks(float(changed.sum() / shared.sum()), leaning)
 
 
-def _as_other(source: Floats, target: Floats, shared: NDArray[np.bool_]) -> Floats:
-    solution = matched_colours(source[shared], target[shared])
-    moved: Floats = source @ solution[:3] + solution[3]
-    return moved
+def _step_along(changed: NDArray[np.bool_], shared: NDArray[np.bool_], colours: Floats) -> float:
+    """Mean difference in levels between what lies inside and outside of the border of a mark.
+
+    Means of a few pixels on either side: the grain of the scene has no part in it.
+    """
+    inside, outside = (changed, shared & ~ndimage.binary_dilation(changed, iterations=2))
+    means, weights = [], []
+    for side in (inside, outside):
+        weight = ndimage.uniform_filter(side.astype(np.float32), _REACH)
+        summed = ndimage.uniform_filter(colours * side[..., None], (_REACH, _REACH, 1))
+        means.append(summed / np.maximum(weight, 1e-6)[..., None])
+        weights.append(weight)
+    border = (weights[0] > _BESIDE) & (weights[1] > _BESIDE)
+    if not border.any():
+        return 0.0
+    return float(np.abs(means[0] - means[1])[border].max(axis=1).mean())
 
 
-def _beyond_neighbours(one: Floats, two: Floats) -> Floats:
-    """float32 (h, w): by how much `two` lies outside of what `one` shows within a pixel."""
-    low = ndimage.minimum_filter(one, size=(3, 3, 1))
-    high = ndimage.maximum_filter(one, size=(3, 3, 1))
-    beyond: Floats = np.maximum(np.maximum(two - high, low - two), 0).max(axis=2)
+def _block_means(values: Floats) -> Floats:
+    """float32 (h, w, n) → float32 (h // 4, w // 4, n)."""
+    height, width = (length // 4 for length in values.shape[:2])
+    blocks = values[: height * 4, : width * 4].reshape(height, 4, width, 4, -1)
+    means: Floats = blocks.mean(axis=(1, 3))
+    return means
+
+
+def _beyond(colours: Floats, layer: Layer) -> Floats:
+    """float32 (h, w): by how much colours lie outside of what a layer shows within a pixel."""
+    beyond: Floats = np.maximum(np.maximum(colours - layer.high, layer.low - colours), 0).max(
+        axis=2
+    )
     return beyond
-
-
-def _edges(colours: Floats) -> Floats:
-    """float32 (h, w): the length of the gradient of the mean of the channels."""
-    grey = colours.mean(axis=2)
-    length: Floats = np.hypot(ndimage.sobel(grey, axis=0), ndimage.sobel(grey, axis=1)) / 4
-    return length

@@ -1,17 +1,16 @@
-"""How much detail files hold of what they share: pixels that an enlargement made do not count."""
+"""How much detail two files hold of what both show, without pixels that enlarging made."""
 
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import fft
 
 from mmsearch.dedup.originals.evidence import Candidate
+from mmsearch.dedup.originals.quantisation import luminance
 from mmsearch.dedup.originals.registration_facts import Homography, project
+from mmsearch.records import Floats, Pixels
 
-_WINDOW: Final = 256
-_LARGEST_WINDOW: Final = 512
-_BINS: Final = 64
+# Squares of levels, that rounding to whole ones adds at every frequency.
+_FLOOR: Final = 0.1
 
 
 def scale_between(one: Candidate, two: Candidate, matrix: Homography) -> float:
@@ -19,7 +18,7 @@ def scale_between(one: Candidate, two: Candidate, matrix: Homography) -> float:
 
     matrix: from the normalised coordinates of `one` to those of `two`.
     """
-    middle = shared_middle(matrix)
+    middle = _shared_middle(matrix)
     step = 1e-3
     points = project(matrix, middle + np.array([[0, 0], [step, 0], [0, step]]))
     across, down = (points[1] - points[0]) / step, (points[2] - points[0]) / step
@@ -29,7 +28,7 @@ def scale_between(one: Candidate, two: Candidate, matrix: Homography) -> float:
     return float(np.sqrt(abs(np.linalg.det(jacobian))))
 
 
-def shared_middle(matrix: Homography) -> np.ndarray:
+def _shared_middle(matrix: Homography) -> np.ndarray:
     """float64 (1, 2): a point that lies well inside of both pictures."""
     grid = np.linspace(-0.9, 0.9, 13)
     x, y = np.meshgrid(grid, grid)
@@ -39,62 +38,34 @@ def shared_middle(matrix: Homography) -> np.ndarray:
     return middle[None]
 
 
-def spectrum(candidate: Candidate, middle: np.ndarray, side: int) -> NDArray[np.float64]:
-    """Power by radial frequency of a window at full size.
+def enlargement(small: Pixels, large: Pixels, scale: float, *, across: bool) -> tuple[float, float]:
+    """What the larger of two files holds at the limit of the smaller one's frequencies, and beyond.
 
-    middle: float64 (2,), the window's centre in normalised coordinates. side: of the window.
-    → float64 (_BINS,), mean power in equal steps from 0 to 0.5 cycles a pixel.
+    small, large: uint8 (h, w, 3), one place. scale: above 1, of their pixels along the direction.
+    across: whether it is compared from left to right, or from top to bottom.
+    → natural logarithms of power against that of the smaller file at its limit. Making a picture
+    smaller weakens its highest frequencies; so does making it larger, which leaves little beyond.
     """
-    window = _window(candidate, middle, side)
-    hann = np.outer(np.hanning(window.shape[0]), np.hanning(window.shape[1]))
-    values = (window - window.mean()) * hann
-    power = np.abs(fft.fft2(values)) ** 2 / (hann**2).sum()
-    frequency = np.hypot(fft.fftfreq(window.shape[0])[:, None], fft.fftfreq(window.shape[1])[None])
-    bins = np.minimum((frequency * 2 * _BINS).astype(int), _BINS)
-    total = np.bincount(bins.ravel(), power.ravel(), _BINS + 1)[:_BINS]
-    count = np.bincount(bins.ravel(), minlength=_BINS + 1)[:_BINS]
-    radial: NDArray[np.float64] = total / np.maximum(count, 1)
-    return radial
+    low, high = (_spectrum(each, across=across) for each in (small, large))
+    low_level, high_level = _band(low, 0.06, 0.16), _band(high, 0.06 / scale, 0.16 / scale)
+    limit_low = _band(low, 0.36, 0.47) / low_level
+    limit_high = _band(high, 0.36 / scale, 0.47 / scale) / high_level
+    beyond = _band(high, 0.5 / scale, min(0.5, 0.62 / scale)) / high_level
+    return float(np.log(limit_high / limit_low)), float(np.log(beyond / limit_low))
 
 
-def _window(candidate: Candidate, middle: np.ndarray, side: int) -> NDArray[np.float64]:
-    """float64: the part of the close-up around a place, moved inside where it would reach out."""
-    height, width = candidate.close.shape
-    sides = np.array([candidate.file.width, candidate.file.height])
-    x, y = (middle + 1) / 2 * sides - np.array(candidate.corner) - side / 2
-    left = int(np.clip(x, 0, max(0, width - side)))
-    top = int(np.clip(y, 0, max(0, height - side)))
-    return candidate.close[top : top + side, left : left + side].astype(np.float64)
+def _spectrum(pixels: Pixels, *, across: bool) -> Floats:
+    """float32 (n // 2 + 1,): mean power of the rows, or columns, by frequency up to 0.5."""
+    lines = luminance(pixels)
+    lines = lines if across else np.ascontiguousarray(lines.T)
+    window = np.hanning(lines.shape[1]).astype(np.float32)
+    transformed = np.fft.rfft((lines - lines.mean(axis=1, keepdims=True)) * window, axis=1)
+    power: Floats = (np.abs(transformed) ** 2).mean(axis=0) / (window**2).sum()
+    return power
 
 
-def band(radial: NDArray[np.float64], low: float, high: float) -> float:
-    """Mean power from one frequency to another, in cycles a pixel of that file."""
-    start, stop = round(low * 2 * _BINS), round(high * 2 * _BINS)
-    return float(radial[start : max(stop, start + 1)].mean())
-
-
-def true_enlargement(small: Candidate, large: Candidate, matrix: Homography) -> float:
-    """Whether a larger file holds more detail than a smaller one: above 0 if so, below 0 if it was
-    enlarged; beyond 2 either way there is hardly a doubt.
-
-    matrix: from the normalised coordinates of `small` to those of `large`. Making a picture smaller
-    weakens its highest frequencies, and so does making it larger, which leaves nothing above them.
-    """
-    scale = scale_between(small, large, matrix)
-    middle = shared_middle(matrix)
-    low = spectrum(small, middle[0], _WINDOW)
-    high = spectrum(large, project(matrix, middle)[0], min(_LARGEST_WINDOW, round(_WINDOW * scale)))
-    floor = 1e-3
-    level_low = band(low, 0.06, 0.16) + floor
-    level_high = band(high, 0.06 / scale, 0.16 / scale) + floor
-    top_low = (band(low, 0.36, 0.47) + floor) / level_low
-    top_high = (band(high, 0.36 / scale, 0.47 / scale) + floor) / level_high
-    beyond = (band(high, 0.5 / scale, min(0.5, 0.62 / scale)) + floor) / level_high
-    # Weights and offset: fitted to enlarged and reduced photographs, see docs/dedup.md.
-    return float(3 * np.log(top_high / top_low) + 2 * (np.log(beyond / top_low) + 1.45))
-
-
-def fine_share(candidate: Candidate, middle: np.ndarray) -> float:
-    """Natural logarithm of the power of fine detail relative to coarse detail."""
-    radial = spectrum(candidate, middle, _WINDOW)
-    return float(np.log((band(radial, 0.3, 0.45) + 1e-3) / (band(radial, 0.05, 0.15) + 1e-3)))
+def _band(spectrum: Floats, low: float, high: float) -> float:
+    """Mean power from one frequency to another, in cycles a pixel."""
+    last = len(spectrum) - 1
+    start = min(round(low * 2 * last), last)
+    return float(spectrum[start : max(round(high * 2 * last), start + 1)].mean()) + _FLOOR

@@ -41,7 +41,7 @@ class FileEvidence:
     width, height: of the upright picture, in pixels.
     lossless: the format stores the pixels as they are (GIF counts, its palette is told apart).
     quality: of a JPEG, 1 to 100, estimated from its luminance table; None for other formats.
-    table: int64 (8, 8), its luminance quantisation steps, row by row; None for other formats.
+    table: int64 (8, 8), its luminance quantisation steps, of the upright picture; None likewise.
     palette: the pixels are indices into at most 256 colours.
     camera: 0 without metadata of a camera, 1 with its maker or model, 2 with the exposure or the
         time of the shot as well, 1 less where an editor's name stands in it.
@@ -70,8 +70,8 @@ class Candidate:
     """A file of a group with the pixels that choosing needs.
 
     overview: uint8 (h, w, 3), the whole picture, its longer side at most OVERVIEW_SIDE.
-    close: uint8 (h, w), luminance of the middle at full size, sides at most CLOSE_SIDE.
-    corner: x and y of its top left pixel in the picture.
+    close: uint8 (h, w, 3), the middle at full size, sides at most CLOSE_SIDE.
+    corner: x and y of its top left pixel in the picture; a corner of the grid of a JPEG's blocks.
     """
 
     file: FileEvidence
@@ -92,11 +92,22 @@ def candidate_of(image: Image.Image, file: FileEvidence) -> Candidate:
     if max(image.size) > OVERVIEW_SIDE:
         overview = image.copy()
         overview.thumbnail((OVERVIEW_SIDE, OVERVIEW_SIDE), Image.Resampling.BOX, reducing_gap=None)
-    left, top = (max(0, (side - CLOSE_SIDE) // 2) // 8 * 8 for side in image.size)
+    left, top = (
+        start + max(0, (side - CLOSE_SIDE) // 2 - start) // 8 * 8
+        for side, start in zip(image.size, _grid_start(file), strict=True)
+    )
     close = image.crop((left, top, min(image.width, left + CLOSE_SIDE),
                         min(image.height, top + CLOSE_SIDE)))  # fmt: skip
-    luminance = close.convert("RGB").convert("L")
-    return Candidate(file, np.asarray(overview.convert("RGB")), np.asarray(luminance), (left, top))
+    return Candidate(
+        file, np.asarray(overview.convert("RGB")), np.asarray(close.convert("RGB")), (left, top)
+    )
+
+
+def _grid_start(file: FileEvidence) -> tuple[int, int]:
+    """Where the first whole block begins: EXIF may have turned the grid with the picture."""
+    across = file.width % 8 if file.orientation in (2, 3, 6, 7) else 0
+    down = file.height % 8 if file.orientation in (3, 4, 7, 8) else 0
+    return across, down
 
 
 def read_evidence(data: bytes, path: str, modified: int, *, size: tuple[int, int]) -> FileEvidence:
@@ -110,6 +121,8 @@ def read_evidence(data: bytes, path: str, modified: int, *, size: tuple[int, int
             if 0 in tables:
                 table = np.array(tables[0], np.int64).reshape(8, 8)
             camera, orientation, exif = _metadata(image)
+    if table is not None and orientation >= 5:
+        table = table.T
     lossless = name in _LOSSLESS or (name == "webp" and b"VP8L" in data[:64])
     return FileEvidence(
         path=path,
@@ -151,4 +164,5 @@ def _metadata(image: Image.Image) -> tuple[float, int, bool]:
         camera -= 1
     orientation = exif.get(ExifTags.Base.Orientation, 1)
     known = isinstance(orientation, int) and 1 <= orientation <= 8
-    return camera, orientation if known else 1, len(exif) > 0
+    others = [tag for tag in exif if tag != ExifTags.Base.Orientation]
+    return camera, orientation if known else 1, bool(others)

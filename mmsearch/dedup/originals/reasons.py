@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from mmsearch.dedup.originals.duel import Contestant, Sign
+from mmsearch.dedup.originals.contestant import Contestant, Sign
 
 # In the order in which they are said; a sign below this weight did not decide.
 _LEAST = 0.5
@@ -44,16 +44,24 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "no caption, logo or sticker on it"
         case "colour":
             return "full colour"
-        case "clipped":
-            return "tones not clipped"
+        case "support":
+            return "the others have its colours"
         case "source":
             return "others were saved from it"
         case "detail":
             return f"{sign.amount:.1f} times the detail"
+        case "corners":
+            return "not tilted"
+        case "format":
+            return _compression(best, other)
+        case "proportions":
+            return "not stretched"
         case "enlarged":
             return "not enlarged"
         case "sharper":
             return "sharper"
+        case "unaltered":
+            return "without added noise or sharpening"
         case "palette":
             return "not reduced to a palette"
         case "compression":
@@ -62,6 +70,8 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "has camera EXIF"
         case "EXIF":
             return "has EXIF"
+        case "majority":
+            return f"{sign.amount:.0f} files show it so"
         case "older":
             return "older file"
         case _:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from mmsearch.dedup.cache.comparison_cache import ComparisonCache
 from mmsearch.dedup.comparison import PairComparison, compare_examined
-from mmsearch.dedup.comparison.comparing import turn_matrix
+from mmsearch.dedup.comparison.turns import turn_matrix
 from mmsearch.dedup.grouping.verification import reversed_comparison
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from tests.pictures_made import examined, page, photo, recompressed

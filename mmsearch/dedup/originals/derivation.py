@@ -1,0 +1,188 @@
+"""Which of two files was made from the other, by the pixels of a place that both show.
+
+Weights are natural logarithms of odds, fitted by logistic regression on originals and their edited
+copies (`benchmarks/fit_originals.py`); for two files of equal evidence they are 0.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmsearch.dedup.originals.contestant import Contestant, Sign
+from mmsearch.dedup.originals.detail import enlargement, scale_between
+from mmsearch.dedup.originals.evidence import FileEvidence
+from mmsearch.dedup.originals.quantisation import (
+    Remainder,
+    Sharpness,
+    compare_sharpness,
+    remainder,
+)
+from mmsearch.dedup.originals.registration_facts import Homography, inverse
+from mmsearch.dedup.originals.same_grid import SameGrid, on_same_grid
+
+# The same feature in the same order as `equal_size_features` and `scaled_features`.
+EQUAL_SIZE_WEIGHTS: Final = np.array(
+    [-1.95, 2.12, 1.78, -3.06, 4.76, -1.69, -4.09, -1.09, -2.22, 3.33]
+)
+SCALED_WEIGHTS: Final = np.array([0.11, 1.83, -0.62, -0.24, 0.27, 0.24, 0.0, -0.91, -6.06, -2.67])
+_MOST: Final = 6.0
+# Nobody enlarges a picture by more along a side; then the smaller one is a thumbnail.
+_ENLARGED_MOST: Final = 4.0
+# Scales of the two directions that differ by more were stretched.
+_STRETCHED: Final = 0.02
+# Power beyond the limit of the smaller file's frequencies, midway between both cases.
+_USUAL_BEYOND: Final = 1.45
+_PALETTE: Final = 4.0
+_SAME_PIXELS: Final = 5.0
+# Photographs seldom begin as another lossy format than JPEG and HEIC.
+_UNUSUAL, _LOSSLESS = 1.5, 0.5
+
+
+def derivation_signs(first: Contestant, second: Contestant, matrix: Homography) -> list[Sign]:
+    """matrix: from the normalised coordinates of the first to those of the second."""
+    signs = _format_signs(first.file, second.file)
+    on_first = on_same_grid(first.candidate, second.candidate, matrix)
+    if on_first is None:
+        return [*signs, _resolution(first, second, matrix)]
+    on_second = on_same_grid(second.candidate, first.candidate, inverse(matrix))
+    if on_second is None:
+        return signs
+    if on_first.equal_scale:
+        return [*signs, *_equal_size(first.file, second.file, on_first, on_second)]
+    larger = on_first.scale[0] * on_first.scale[1] < 1
+    if larger:
+        return [*signs, _scaled(second.file, on_second, 1.0)]
+    return [*signs, _scaled(first.file, on_first, -1.0)]
+
+
+def _format_signs(one: FileEvidence, two: FileEvidence) -> list[Sign]:
+    if one.palette != two.palette:
+        return [Sign("palette", -_PALETTE if one.palette else _PALETTE)]
+    if (one.table is None) == (two.table is None):
+        return [Sign("format", _UNUSUAL * (int(one.lossless) - int(two.lossless)))]
+    return []
+
+
+def _resolution(first: Contestant, second: Contestant, matrix: Homography) -> Sign:
+    """Where a registration leaves pixels apart, only how many there are of what both show."""
+    scale = scale_between(first.candidate, second.candidate, matrix)
+    weight = float(np.clip(-1.5 * np.log(scale), -2, 2)) if abs(np.log(scale)) > 0.05 else 0.0
+    return Sign("detail", weight, max(scale, 1 / scale) ** 2)
+
+
+def _equal_size(
+    one: FileEvidence, two: FileEvidence, on_first: SameGrid, on_second: SameGrid
+) -> list[Sign]:
+    if np.array_equal(on_first.own, on_first.other):
+        # Whatever holds the pixels of a JPEG without loss was made from it.
+        return [Sign("source", _SAME_PIXELS * ((two.table is None) - int(one.table is None)))]
+    if one.table is not None and two.table is not None:
+        mine = remainder(on_first.own, on_first.other, one.table)
+        theirs = remainder(on_second.own, on_second.other, two.table)
+        if mine is None or theirs is None or one.quality is None or two.quality is None:
+            return []
+        sharpness = compare_sharpness(on_first.own, on_first.other)
+        features = equal_size_features(mine, theirs, one.quality - two.quality, sharpness)
+        weight = float(np.clip(features @ EQUAL_SIZE_WEIGHTS, -_MOST, _MOST))
+        return [Sign(_name(weight, one, two, sharpness), weight)]
+    if one.table is not None:
+        return [_against_other_format(one, two, on_first, 1.0)]
+    if two.table is not None:
+        return [_against_other_format(two, one, on_second, -1.0)]
+    return []
+
+
+def _name(weight: float, one: FileEvidence, two: FileEvidence, sharpness: Sharpness) -> str:
+    """What a person would say of it."""
+    side = 1 if weight > 0 else -1
+    if sharpness.clearly == 1:
+        return "sharper" if sharpness.sharper == side else "unaltered"
+    better = side * ((one.quality or 0) - (two.quality or 0))
+    return "compression" if better > 5 else "source"
+
+
+def _against_other_format(
+    jpeg: FileEvidence, other: FileEvidence, grid: SameGrid, side: float
+) -> Sign:
+    """side: 1 if the JPEG is the first."""
+    found = remainder(grid.own, grid.other, jpeg.table) if jpeg.table is not None else None
+    careful = other.lossless or other.format == "heic"
+    if found is not None and found.fitted < 0.7:
+        return Sign("source", side * 4.0)
+    if found is not None and found.within < 0.9 and not careful:
+        return Sign("source", side * 4.0)
+    if found is not None and careful and found.plain < 1.15 and found.within > 0.97:
+        return Sign("compression", -side * 4.0)
+    return Sign("format", side * (_LOSSLESS if careful else _UNUSUAL))
+
+
+def _scaled(small: FileEvidence, grid: SameGrid, side: float) -> Sign:
+    """side: 1 if the first has more pixels. grid: that of the smaller."""
+    area = grid.scale[0] * grid.scale[1]
+    found = None if small.table is None else remainder(grid.own, grid.other, small.table)
+    enlarged = float(np.clip(scaled_features(found, grid) @ SCALED_WEIGHTS, -_MOST, _MOST))
+    if max(grid.scale) > _ENLARGED_MOST:
+        enlarged = min(enlarged, -3.0)
+    if abs(np.log(grid.scale[0] / grid.scale[1])) > _STRETCHED:
+        return Sign("proportions", -side * enlarged)
+    return Sign("enlarged" if enlarged > 0 else "detail", -side * enlarged, area)
+
+
+def equal_size_features(
+    mine: Remainder, theirs: Remainder, better: float, sharpness: Sharpness
+) -> NDArray[np.float64]:
+    """float64 (10,): what says that the first is the source; the negative with both exchanged.
+
+    better: by how much the first one's quality is higher.
+    """
+    clearly = sharpness.sharper * sharpness.clearly
+    fine = clearly * np.array([1, sharpness.gain, sharpness.growth, sharpness.shared])
+    quality = np.clip(better / 10, -2, 2)
+    return np.concatenate([_measures(mine) - _measures(theirs), [quality], fine])
+
+
+def _measures(found: Remainder) -> NDArray[np.float64]:
+    """float64 (5,)."""
+    return np.array(
+        [
+            max(0.0, np.log(max(found.plain, 0.05))),
+            max(0.0, np.log(max(found.fitted, 0.05))),
+            np.log(1.02 - found.repeated),
+            np.log(1.02 - found.repeated_fitted),
+            np.log(1.02 - found.within),
+        ]
+    )
+
+
+def scaled_features(found: Remainder | None, grid: SameGrid) -> NDArray[np.float64]:
+    """float64 (10,): what says that the larger file is an enlargement of the smaller one.
+
+    found: of the smaller one, None where it has no quantisation. grid: that of the smaller.
+    """
+    spectrum, directions = np.zeros(2), 0
+    for scale, across in zip(grid.scale, (True, False), strict=True):
+        if abs(np.log(scale)) <= _STRETCHED:
+            continue
+        small, large = (grid.own, grid.full) if scale > 1 else (grid.full, grid.own)
+        limit, beyond = enlargement(small, large, max(scale, 1 / scale), across=across)
+        spectrum += np.array([limit, beyond + _USUAL_BEYOND]) * (1 if scale > 1 else -1)
+        directions += 1
+    spectrum = np.clip(spectrum / max(directions, 1), -4, 4)
+    size = min(1.5, float(np.log(grid.scale[0] * grid.scale[1])) / 2)
+    if found is None:
+        return np.array([0, 0, 0, 0, 0, 0, 1, 0, *spectrum])
+    deviation = np.log(max(found.plain, 0.05))
+    return np.array(
+        [
+            1,
+            max(0.0, -0.08 - deviation),
+            min(1.0, max(0.0, deviation - 0.1)),
+            np.log(1.02 - found.within),
+            np.log(1.02 - found.repeated),
+            np.clip(np.log(max(found.gain, 0.1)), -1, 1),
+            0,
+            size,
+            *spectrum,
+        ]
+    )

@@ -1,0 +1,236 @@
+"""Which file of a group is the original: real files, registrations as they were made."""
+
+import io
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+from mmsearch.dedup.originals import (
+    Candidate,
+    RegistrationFacts,
+    choose,
+    read_candidate,
+)
+from mmsearch.dedup.originals.names import copy_hints
+from mmsearch.media import MediaBounds
+
+Matrix = NDArray[np.float64]
+SIZE = (400, 300)
+SAME = np.eye(3)
+MIRROR = np.diag([-1.0, 1.0, 1.0])
+
+
+def scene(seed: int = 1, size: tuple[int, int] = SIZE) -> Image.Image:
+    """Shapes, gradients and grain of all sizes, as a photograph has them."""
+    chance = np.random.default_rng(seed)
+    picture = np.zeros((size[1], size[0], 3))
+    for cells in (3, 6, 12, 25, 50, 100, 200):
+        noise = chance.uniform(0, 255, (cells, cells, 3)).astype(np.uint8)
+        layer = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+        picture += (np.asarray(layer) - 127.5) / cells**0.6
+    picture = (picture - picture.mean()) / picture.std() * 42 + 125
+    return Image.fromarray(np.clip(picture, 5, 250).astype(np.uint8))
+
+
+def saved(image: Image.Image, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, **{"format": "JPEG", **options})  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def decoded(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def candidate(data: bytes, name: str, modified: int = 0) -> Candidate:
+    return read_candidate(data, path=name, modified=modified, bounds=MediaBounds())
+
+
+def camera() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "Canon", "EOS 750D"
+    return exif
+
+
+def framed(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    width, height = image.size
+    return ImageOps.expand(image, 25, "white"), np.diag(
+        [width / (width + 50), height / (height + 50), 1]
+    )
+
+
+def cropped(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    width, height = image.size
+    return image.crop((40, 30, width - 40, height - 30)), np.diag([1.25, 1.25, 1.0])
+
+
+def captioned(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    marked = image.copy()
+    ImageDraw.Draw(marked).rectangle((60, 220, 340, 270), fill="yellow", outline="black", width=4)
+    return marked, SAME
+
+
+def grey(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    return image.convert("L").convert("RGB"), SAME
+
+
+def enlarged(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    return ImageOps.scale(image, 1.6, Image.Resampling.BICUBIC), SAME
+
+
+def reduced(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    return ImageOps.scale(image, 0.5), SAME
+
+
+def mirrored(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    return ImageOps.mirror(image), MIRROR
+
+
+def as_it_is(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    return image, SAME
+
+
+def blurred(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    return image.filter(ImageFilter.GaussianBlur(1.2)), SAME
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (framed, "no frame"),
+        (cropped, "whole picture"),
+        (captioned, "no caption"),
+        (grey, "full colour"),
+        (enlarged, "not enlarged"),
+        (reduced, "times the detail"),
+        (mirrored, "saved from it"),
+        (as_it_is, "saved from it"),
+        (blurred, "sharper"),
+    ],
+)
+def test_a_poor_original_stays_rather_than_a_better_saved_copy_of_it(
+    edit: Callable[[Image.Image], tuple[Image.Image, Matrix]], why: str
+) -> None:
+    original = saved(scene(), quality=72)
+    copy, matrix = edit(decoded(original))
+    # Nothing else speaks for the original: no metadata, no name, no time.
+    pair = candidate(saved(copy, quality=93), "a.jpg"), candidate(original, "b.jpg")
+    choice = choose(pair, {(1, 0): RegistrationFacts(matrix)})
+    assert choice.order == (1, 0)
+    assert why in choice.reason
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP"])
+def test_the_jpeg_stays_rather_than_a_lossless_file_of_its_pixels(kind: str) -> None:
+    original = saved(scene(2), quality=80)
+    pair = candidate(saved(decoded(original), format=kind), "a"), candidate(original, "b")
+    assert choose(pair, {(0, 1): RegistrationFacts(SAME)}).index == 1
+
+
+def test_the_less_compressed_of_two_files_stays_where_it_was_not_saved_from_the_other() -> None:
+    original = saved(scene(3), quality=95)
+    copy = saved(decoded(original), quality=60)
+    choice = choose(
+        [candidate(copy, "a"), candidate(original, "b")], {(0, 1): RegistrationFacts(SAME)}
+    )
+    assert choice.index == 1
+    assert "less compressed (quality 95 against 60)" in choice.reason
+
+
+def test_of_equal_pixels_the_file_with_camera_metadata_stays() -> None:
+    picture = scene(4)
+    bare, full = saved(picture, quality=85), saved(picture, quality=85, exif=camera())
+    choice = choose([candidate(bare, "a"), candidate(full, "b")], {(0, 1): RegistrationFacts(SAME)})
+    assert choice.index == 1
+    assert choice.reason == "has camera EXIF"
+
+
+def test_a_file_turned_by_exif_is_read_on_its_own_grid() -> None:
+    original = saved(scene(5, (403, 301)), quality=70)
+    turned = decoded(original).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    copy = saved(turned, quality=93, exif=exif)
+    pair = candidate(copy, "a"), candidate(original, "b")
+    assert (pair[0].file.width, pair[0].file.height) == (403, 301)
+    assert choose(pair, {(0, 1): RegistrationFacts(SAME)}).index == 1
+
+
+GROUP_EDITS = (framed, cropped, captioned, grey, enlarged, mirrored, as_it_is)
+
+
+@pytest.fixture(scope="module")
+def group() -> tuple[list[Candidate], list[Matrix]]:
+    original = saved(scene(6), quality=75, exif=camera())
+    made = [edit(decoded(original)) for edit in GROUP_EDITS]
+    files = [original, *(saved(image, quality=92) for image, _ in made)]
+    candidates = [candidate(data, f"{number}.jpg", number) for number, data in enumerate(files)]
+    return candidates, [SAME, *(matrix for _, matrix in made)]
+
+
+@settings(max_examples=8, deadline=None)
+@given(order=st.permutations(range(len(GROUP_EDITS) + 1)), hub=st.integers(0, len(GROUP_EDITS)))
+def test_the_choice_does_not_depend_on_the_order_nor_on_which_pairs_are_known(
+    group: tuple[list[Candidate], list[Matrix]], order: list[int], hub: int
+) -> None:
+    candidates, matrices = group
+    facts = {
+        (hub, place): RegistrationFacts(
+            matrices[order[place]] @ np.linalg.inv(matrices[order[hub]])
+        )
+        for place in range(len(order))
+        if place != hub
+    }
+    choice = choose([candidates[number] for number in order], facts)
+    assert order[choice.index] == 0
+    assert sorted(choice.order) == list(range(len(order)))
+
+
+def test_the_whole_order_is_the_same_for_every_order_of_the_files(
+    group: tuple[list[Candidate], list[Matrix]],
+) -> None:
+    candidates, matrices = group
+    some = (0, 1, 3)
+    found = set()
+    for order in itertools.permutations(some):
+        facts = {
+            (one, two): RegistrationFacts(
+                matrices[order[two]] @ np.linalg.inv(matrices[order[one]])
+            )
+            for one, two in itertools.combinations(range(len(order)), 2)
+        }
+        choice = choose([candidates[number] for number in order], facts)
+        found.add((tuple(order[place] for place in choice.order), choice.reason))
+    assert len(found) == 1
+
+
+def test_files_that_no_pair_connects_come_last(
+    group: tuple[list[Candidate], list[Matrix]],
+) -> None:
+    candidates, _ = group
+    choice = choose(candidates[5:8], {(0, 1): RegistrationFacts(MIRROR)})
+    assert choice.order[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "hints"),
+    [
+        ("DCIM/100CANON/IMG_0012.JPG", -1),
+        ("photos/garden.jpg", 0),
+        ("photos/garden (1).jpg", 1),
+        ("photos/garden - Kopie.png", 1),
+        ("photos/garden_thumb.jpg", 1),
+        ("Downloads/garden.jpg", 1),
+        ("WhatsApp/Media/WhatsApp Images/IMG-20240101-WA0003.jpg", 2),
+        ("photos/Screenshot_20240101.png", 1),
+        ("photos/copyright.jpg", 0),
+    ],
+)
+def test_signs_of_a_copy_in_paths(path: str, hints: int) -> None:
+    assert copy_hints(path) == hints
