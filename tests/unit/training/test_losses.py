@@ -179,7 +179,12 @@ def test_empty_sides_ask_nothing() -> None:
     same = torch.zeros(0, 3, dtype=torch.bool)
     assert info_nce(none, some, scale, same).item() == 0
     assert sigmoid(none, some, scale, bias, same=same).item() == 0
-    assert similarity_kl(none, some, scale, none, some, 5.0).item() == 0
+    assert (
+        similarity_kl(
+            none, some, scale, teacher_images=none, teacher_texts=some, teacher_scale=5.0
+        ).item()
+        == 0
+    )
     assert view_consistency(none, none).item() == 0
     assert class_cross_entropy(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)).item() == 0
 
@@ -189,7 +194,14 @@ def test_empty_sides_ask_nothing() -> None:
 def test_similarity_kl_is_both_ways_kl(n: int, m: int, seed: int) -> None:
     images, texts = unit(n, 5, seed=seed), unit(m, 5, seed=seed + 1)
     old_images, old_texts = unit(n, 3, seed=seed + 2), unit(m, 3, seed=seed + 3)
-    got = similarity_kl(images, texts, torch.tensor(4.0), old_images, old_texts, 6.0)
+    got = similarity_kl(
+        images,
+        texts,
+        torch.tensor(4.0),
+        teacher_images=old_images,
+        teacher_texts=old_texts,
+        teacher_scale=6.0,
+    )
     student = 4.0 * (images @ texts.T).double().numpy()
     teacher = 6.0 * (old_images @ old_texts.T).double().numpy()
     ways = []
@@ -205,7 +217,17 @@ def test_similarity_kl_is_both_ways_kl(n: int, m: int, seed: int) -> None:
 
 def test_similarity_kl_of_the_teacher_itself_is_nothing() -> None:
     images, texts = unit(5, 6, seed=0), unit(4, 6, seed=1)
-    assert similarity_kl(images, texts, torch.tensor(8.0), images, texts, 8.0).item() < 1e-6
+    assert (
+        similarity_kl(
+            images,
+            texts,
+            torch.tensor(8.0),
+            teacher_images=images,
+            teacher_texts=texts,
+            teacher_scale=8.0,
+        ).item()
+        < 1e-6
+    )
 
 
 def test_class_cross_entropy_counts_labelled_items_only() -> None:
@@ -232,9 +254,11 @@ OLD = F.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(9)),
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda i, t, s: info_nce(i, t, s, SAME, IGNORED),
-        lambda i, t, s: sigmoid(i, t, s, s / 3, SAME, IGNORED),
-        lambda i, t, s: similarity_kl(i, t, s, OLD, OLD.flip(0), 5.0),
+        lambda i, t, s: info_nce(i, t, s, SAME, ignored=IGNORED),
+        lambda i, t, s: sigmoid(i, t, s, s / 3, same=SAME, ignored=IGNORED),
+        lambda i, t, s: similarity_kl(
+            i, t, s, teacher_images=OLD, teacher_texts=OLD.flip(0), teacher_scale=5.0
+        ),
         lambda i, t, s: class_cross_entropy(title_logits(i, t, s), torch.tensor([0, -1, 2])),
         lambda i, t, s: view_consistency(i, t) * s,
     ],
