@@ -167,7 +167,7 @@ def test_a_new_item_that_is_like_two_splits_is_in_none(tmp_path: Path) -> None:
     names = names_of(catalog, grown)
     assert "goods/10" not in names
     assert len(names) == 10
-    assert "1 new items are like items of two splits" in grown.notes[-1]
+    assert "1 new items resemble items of two splits" in grown.notes[-1]
     # Without the new item, the file itself parts the group.
     with pytest.raises(InputError, match=r"split\.json splits 1 groups"):
         split_items(TrainingSet(tied, ("a",)), file=file)
