@@ -2,8 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+# Tests run in so many processes at once.
+JOBS ?= 2
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test test-all check bench docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/mmsearch sample $(DEMO)/catalog
@@ -13,7 +15,10 @@ demo: $(VENV)/.installed
 	$(BIN)/mmsearch search "musical instruments" --store $(DEMO)/store -k 12 --gallery $(DEMO)/gallery.html
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow"
+
+test-all: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

@@ -23,10 +23,10 @@ from vectors import DrawnBatches, Mixture, parser_of_embeddings, projected, read
 from mmsearch.engine import Engine
 from mmsearch.generations import GenerationInfo, live_generation, refresh_generation
 from mmsearch.indexes import IndexKind, IndexOptions
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.query import Query, Term
 from mmsearch.records import Floats, Ids, SpaceId
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 
 FILTERS = ("price < 50", "price < 5", "price < 0.5", "price < 0.05")
@@ -50,7 +50,7 @@ def main() -> None:
             _, written = timed(lambda: write(store, mixture, options.rows, texts[:TEXT_ROWS]))
             _, tidied = timed(store.tidy)
             index = IndexOptions(options.kind)
-            info, built = timed(lambda: refresh_generation(store, None, index, Silent()))
+            info, built = timed(lambda: refresh_generation(store, None, index, NullProgress()))
         print(
             f"{options.rows:,} × {mixture.dim}: rows written in {written:.1f} s, their indexes in "
             f"{tidied:.1f} s, the vector index in {built:.1f} s"
@@ -71,7 +71,7 @@ def main() -> None:
 def update(store: Store, live: GenerationInfo, options: IndexOptions) -> None:
     """What a run of `mmsearch index` does once its rows are written."""
     store.tidy()
-    refresh_generation(store, live, options, Silent())
+    refresh_generation(store, live, options, NullProgress())
 
 
 def parsed() -> argparse.Namespace:

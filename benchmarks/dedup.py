@@ -34,8 +34,8 @@ from mmsearch.dedup.find import FOLDER, find_duplicates
 from mmsearch.dedup.options import DedupOptions, parse_tiers
 from mmsearch.dedup.results import DedupReport
 from mmsearch.media import MediaBounds
-from mmsearch.progress import Silent
-from mmsearch.store.lance import Store
+from mmsearch.progress import NullProgress
+from mmsearch.store import Store
 from mmsearch.store.spaces import root_of
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -94,7 +94,7 @@ def write_files(options: argparse.Namespace, folder: Path) -> list[Path]:
     return sorted(files)
 
 
-class Stages(Silent):
+class Stages(NullProgress):
     """Wall-clock and CPU seconds of each stage; workers count where they have ended."""
 
     def __init__(self) -> None:

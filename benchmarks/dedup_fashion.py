@@ -23,7 +23,7 @@ from mmsearch.dedup.find import find_duplicates
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.results import DedupReport
 from mmsearch.media import MediaBounds
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 
 KIND = "text on the wrong picture"
 
@@ -100,7 +100,7 @@ def deduplicated(rows: list[dict[str, str]]) -> DedupReport:
         table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         mmsearch.open(Path(place) / "store").index(table)
         tiers = DedupOptions(tiers=("bytes", "similar"))
-        return find_duplicates(Path(place) / "store", tiers, MediaBounds(), Silent())
+        return find_duplicates(Path(place) / "store", tiers, MediaBounds(), NullProgress())
 
 
 if __name__ == "__main__":

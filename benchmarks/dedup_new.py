@@ -28,7 +28,7 @@ from mmsearch.dedup.find import FOLDER, find_duplicates
 from mmsearch.dedup.options import DedupOptions, parse_tiers
 from mmsearch.dedup.results import TIERS, DedupReport, Finding, Group
 from mmsearch.media import MediaBounds
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 PICTURE_TIERS = "bytes,pixels,edited"
@@ -117,7 +117,7 @@ def run(folder: Path, tiers: str | None) -> tuple[DedupReport, float, float]:
     gc.collect()
     gc.freeze()
     used, started = time.process_time(), time.monotonic()
-    found = find_duplicates(folder / "store", options, MediaBounds(), Silent())
+    found = find_duplicates(folder / "store", options, MediaBounds(), NullProgress())
     spent = time.process_time() - used, time.monotonic() - started
     gc.unfreeze()
     return found, *spent

@@ -23,9 +23,9 @@ from mmsearch.fusion import unit
 from mmsearch.generations import live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
 from mmsearch.media import MediaBounds
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, SpaceId
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rows import items_schema
 
@@ -52,7 +52,7 @@ def main() -> None:
         bare = bare_pass(folder, options.dim)
         before = clocks()
         chosen = DedupOptions(tiers=("similar",), similar=THRESHOLD)
-        report = find_duplicates(folder, chosen, MediaBounds(), Silent())
+        report = find_duplicates(folder, chosen, MediaBounds(), NullProgress())
         took = clocks() - before
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     grouped = sum(len(group.items) for group in report.groups)
@@ -89,7 +89,7 @@ def fill(folder: Path, rows: int, dim: int) -> None:
                 ]
             )
         store.tidy()
-        refresh_generation(store, None, IndexOptions(), Silent())
+        refresh_generation(store, None, IndexOptions(), NullProgress())
 
 
 def bare_pass(folder: Path, dim: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

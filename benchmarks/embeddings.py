@@ -2,8 +2,8 @@
 
     python benchmarks/embeddings.py --work FOLDER --data openclipart=PATH --data grocery=PATH
 
-Any data set that `mmsearch.pretraining.pictures.data_sets` reads. Writes images.npy and texts.npy,
-float16 (n, dim): what the other benchmarks enlarge, and what they ask.
+Any source of recipes/builtin, or catalog=PATH for what mmsearch can index. Writes images.npy and
+texts.npy, float16 (n, dim): what the other benchmarks enlarge, and what they ask.
 """
 
 import argparse
@@ -15,12 +15,13 @@ from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.errors import MMSearchError
 from mmsearch.media import MediaBounds, decode
-from mmsearch.pretraining.pictures.data import Picture
-from mmsearch.pretraining.pictures.data_sets import read_all
+from mmsearch.pretraining import CaptionedImage, read_recipe
+from mmsearch.pretraining.readers import read_images
 from mmsearch.records import Floats
 
 IMAGES, TEXTS = "images.npy", "texts.npy"
 BATCH = 32
+RECIPE = Path(__file__).parents[1] / "recipes" / "builtin"
 
 
 def main() -> None:
@@ -31,7 +32,9 @@ def main() -> None:
     parser.add_argument("--most", type=int, help="of the pictures, spread over all of them")
     options = parser.parse_args()
     named = dict(entry.split("=", 1) for entry in options.data)
-    pictures = [p for p in read_all({n: Path(p) for n, p in named.items()}) if p.path is not None]
+    data = {name: Path(path) for name, path in named.items()}
+    recipe = read_recipe(RECIPE).model_copy(update={"sources": tuple(data)})
+    pictures = [image for image in read_images(recipe, data) if image.path is not None]
     if options.most:
         pictures = pictures[:: max(1, len(pictures) // options.most)]
     options.work.mkdir(parents=True, exist_ok=True)
@@ -49,7 +52,7 @@ def main() -> None:
     print(f"{len(images):,} pictures")
 
 
-def encoded(encoder: Encoder, pictures: list[Picture]) -> Floats:
+def encoded(encoder: Encoder, pictures: list[CaptionedImage]) -> Floats:
     """float32 (n, dim) of those that can be read."""
     decoded = []
     for picture in pictures:

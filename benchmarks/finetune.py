@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.evaluation.labels import NONE, LabelledItem
 from mmsearch.evaluation.zero_shot import TEMPLATES, class_task, predict
 from mmsearch.finetuning.options import read_options
 from mmsearch.finetuning.run import finetune
@@ -117,7 +117,9 @@ def accuracy(model: str, rows: list[Row]) -> float:
     """Of naming the validation photos among all class titles, in the evaluation's templates."""
     encoder = load_encoder(model, device="cpu")
     photos = [row for row in rows if row["split"] == "val"]
-    items = [Item(row["image"], at, NONE, row["class"], None) for at, row in enumerate(photos)]
+    items = [
+        LabelledItem(row["image"], at, NONE, row["class"], None) for at, row in enumerate(photos)
+    ]
     task = class_task(items, TEMPLATES, sorted({row["class"] for row in rows}))
     vectors = []
     for at in range(0, len(photos), BATCH):

@@ -16,7 +16,7 @@ from vectors import HeldBatches, Mixture, read_real
 
 from mmsearch.indexes import FaissIndex, IndexOptions, build_index, probe_gpu, to_gpu
 from mmsearch.indexes.gpu import GpuIndex
-from mmsearch.indexes.truth import Truth
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.records import Floats
 
 K = 10
@@ -74,7 +74,7 @@ def measure(index: FaissIndex, rows: HeldBatches, queries: Floats, rate: float) 
 
 def agree(cpu: FaissIndex, gpu: GpuIndex, rows: HeldBatches, queries: Floats) -> None:
     """Recall of both against exact search, and how far their similarities lie apart."""
-    truth = Truth({"text": queries})
+    truth = GroundTruth({"text": queries})
     for vectors, ids in rows:
         truth.update(vectors, ids)
     ours, found = gpu.search(queries, K + 1)

@@ -21,9 +21,9 @@ from vectors import DrawnBatches, HeldBatches, Mixture, parser_of_embeddings, pr
 
 from mmsearch.indexes import FaissIndex, IdFilter, IndexOptions, build_index, load_index, save_index
 from mmsearch.indexes.build import TRAINING_POINTS_PER_CELL, spread_sample
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfIndex, IvfSq8Index, new_ivf
 from mmsearch.indexes.pq import IvfPqIndex, new_pq
-from mmsearch.indexes.truth import Truth
 from mmsearch.records import Floats, Ids
 
 Result = TypeVar("Result")
@@ -64,7 +64,7 @@ def main() -> None:
     )
     worked = process_time() - began
     print(f"{index.kind}: {index.reason}")
-    truth = Truth({"text": asked})
+    truth = GroundTruth({"text": asked})
     for vectors, ids in rows:
         truth.update(vectors, ids)
     reached = recall_of(index.search(truth.queries, K + 1)[1], truth)
@@ -197,7 +197,7 @@ def filters(index: FaissIndex, rows: DrawnBatches | HeldBatches, queries: Floats
         share: np.sort(generator.choice(len(rows), max(1, int(share * len(rows))), replace=False))
         for share in SHARES
     }
-    truths = {share: Truth({"text": queries}) for share in SHARES}
+    truths = {share: GroundTruth({"text": queries}) for share in SHARES}
     for vectors, ids in rows:
         for share, truth in truths.items():
             held = np.isin(ids, chosen[share], assume_unique=True)
@@ -241,7 +241,7 @@ def adding(index: FaissIndex, mixture: Mixture, build_seconds: float) -> None:
     )
 
 
-def recall_of(found: Ids, truth: Truth) -> float:
+def recall_of(found: Ids, truth: GroundTruth) -> float:
     """found: int64 (q, K + 1), best first, for all of truth's queries."""
     return float(truth.recalls(found, K).mean())
 

@@ -26,7 +26,7 @@ from vectors import DrawnBatches, HeldBatches, Mixture, parser_of_embeddings, pr
 
 from mmsearch.indexes import IndexKind, IndexOptions, build_index
 from mmsearch.indexes.choice import cell_count
-from mmsearch.indexes.truth import Truth
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.records import Floats, Ids
 
 EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
@@ -68,7 +68,7 @@ def main() -> None:
     for block, ids in DrawnBatches(mixture, options.rows):
         vectors[ids] = block
     judged = {"tried": tuning[:TRIED], "asked": asked}
-    truths = {name: Truth({"text": part}) for name, part in judged.items()}
+    truths = {name: GroundTruth({"text": part}) for name, part in judged.items()}
     for block, ids in HeldBatches(vectors):
         for truth in truths.values():
             truth.update(block, ids)
@@ -163,7 +163,7 @@ def search_lance(table: Any, queries: Floats, k: int, effort: int) -> Ids:
     return found
 
 
-def measured(peer: Peer, truths: dict[str, Truth], floor: float) -> tuple[float, float]:
+def measured(peer: Peer, truths: dict[str, GroundTruth], floor: float) -> tuple[float, float]:
     """Prints and returns the median seconds of one query and queries per second of a batch."""
     tried, asked = truths["tried"], truths["asked"]
     efforts = (0,) if peer.name.startswith("mmsearch") else EFFORTS

@@ -29,7 +29,7 @@ from mmsearch.indexes import (
     load_index,
     save_index,
 )
-from mmsearch.indexes.truth import Truth
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.records import Floats
 
 STEPS = ("draw", "build", "search")
@@ -129,7 +129,7 @@ def search(work: Path, dim: int, asked: Floats) -> None:
         "of the mapped file, which the system takes back when it needs them",
         flush=True,
     )
-    truth = Truth({"text": asked[:JUDGED]})
+    truth = GroundTruth({"text": asked[:JUDGED]})
     for vectors, ids in FileBatches(work / VECTORS, dim):
         truth.update(vectors, ids)
     reached = recall_of(index.search(truth.queries, K + 1)[1], truth)

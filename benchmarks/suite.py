@@ -21,8 +21,8 @@ from mmsearch.dedup.find import find_duplicates
 from mmsearch.dedup.options import DedupOptions, parse_tiers
 from mmsearch.dedup.results import DedupReport, Group
 from mmsearch.media import MediaBounds
-from mmsearch.progress import Silent
-from mmsearch.store.lance import Store
+from mmsearch.progress import NullProgress
+from mmsearch.store import Store
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
@@ -109,7 +109,7 @@ def run(folder: Path, *, tiers: str = "bytes,pixels,edited") -> Found:
         mmsearch.open(store).index(files)
         started = time.process_time()
         report = find_duplicates(
-            store, DedupOptions(tiers=parse_tiers(tiers)), MediaBounds(), Silent()
+            store, DedupOptions(tiers=parse_tiers(tiers)), MediaBounds(), NullProgress()
         )
         seconds = time.process_time() - started
         plan = make_plan(report.groups, Store.open(store))

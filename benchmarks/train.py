@@ -1,14 +1,14 @@
-"""How fast the training loop is, against a bare loop of open_clip's own forward, loss and step.
+"""Compares the training loop with a bare loop of open_clip's own forward pass, loss and step.
 
     python benchmarks/train.py --model builtin --batch 16 --steps 8 --repeats 5
 
-Both train the whole model by InfoNCE on the same pictures and texts of the sample catalog, in turn,
-so that whatever else the machine does falls on both. The bare loop has its pixels and token ids in
-memory; ours draws texts, masks, averages, clips and logs in every step, and with `--augment` also
-decodes and augments new views. The ratio is of items per second, ours over the bare loop's, by the
-median step of each run and the median of the repeats, in wall time and in CPU time (which other
-processes disturb less). It is told against a bare loop with the allocator's own settings, and
-against one that reuses freed memory as ours does. The bar is 0.95.
+Both train the whole model by InfoNCE on the same images and texts of the sample catalog, in turn,
+so that other load on the machine affects both. The bare loop has its pixels and token ids in
+memory; ours samples texts, averages weights, clips gradients and logs in every step, and with
+`--augment` also decodes and augments new views. The ratio is of items per second, ours over the
+bare loop's, from the median step of each run and the median of the repeats, in wall time and in CPU
+time (which other processes affect less). The bare loop runs once with the allocator's defaults, and
+once reusing freed memory as ours does. The bar is 0.95.
 """
 
 import argparse
@@ -24,12 +24,12 @@ import numpy as np
 import open_clip
 import torch
 
-from mmsearch.allocation import reused_memory
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.preparation import Preparation, prepare
+from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.sample import write_sample
 from mmsearch.sources import SourceOptions, open_source
 from mmsearch.training.loop import run_loop
@@ -70,7 +70,7 @@ def main() -> None:
             ),
             split_file=None,
             bounds=MediaBounds(),
-            progress=Silent(),
+            progress=NullProgress(),
         )
         compare(prepared, folder, given.repeats)
 
@@ -106,7 +106,7 @@ def reusing(loop: Callable[[], tuple[float, float]]) -> Callable[[], tuple[float
 
 
 class Clock:
-    """Steps' wall and CPU seconds, from the beginning of one to that of the next."""
+    """Measures the wall and CPU seconds of steps, from the start of one to that of the next."""
 
     def __init__(self) -> None:
         self._marks: list[tuple[float, float]] = []
@@ -121,7 +121,7 @@ class Clock:
 
 
 def our_loop(prepared: Preparation, folder: Path) -> Callable[[], tuple[float, float]]:
-    model = prepared.trainee(folder / "activations", Silent())
+    model = prepared.trainee(folder / "activations", NullProgress())
     step_of = model.backward
 
     def train() -> tuple[float, float]:
@@ -134,14 +134,14 @@ def our_loop(prepared: Preparation, folder: Path) -> Callable[[], tuple[float, f
         model.backward = backward  # type: ignore[method-assign]
         wanted = replace(prepared.loop_options(), validate_every=0, checkpoint_every=0)
         with tempfile.TemporaryDirectory() as name, MetricsLog(Path(name) / "m.jsonl") as log:
-            run_loop(model, lambda: 0.0, wanted, log=log, progress=Silent())
+            run_loop(model, lambda: 0.0, wanted, log=log, progress=NullProgress())
         return clock.median()
 
     return train
 
 
 def bare_loop(prepared: Preparation) -> Callable[[], tuple[float, float]]:
-    """Batches of the same items, ready in memory."""
+    """Returns a loop over batches of the same items, which are ready in memory."""
     start, options = prepared.start, prepared.options
     model = start.copy().requires_grad_(True)
     # As in our loop, batch norms keep their statistics.

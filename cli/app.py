@@ -1,9 +1,10 @@
-"""The command line: every command registered, and the only place where errors become exit codes."""
+"""The command line: registers every command, and turns errors into messages and exit codes."""
 
 import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -14,10 +15,13 @@ from mmsearch.cli.dedup_ignore import ignore
 from mmsearch.cli.dedup_similar import DedupGroup
 from mmsearch.cli.doctor import doctor
 from mmsearch.cli.evaluate import evaluate
+from mmsearch.cli.exit_codes import DIFFERENT, exit_codes
 from mmsearch.cli.finetune import finetune
+from mmsearch.cli.help import Command, Group
 from mmsearch.cli.index import index
 from mmsearch.cli.info import info
 from mmsearch.cli.models import models
+from mmsearch.cli.parameters import with_options
 from mmsearch.cli.render import stderr_console
 from mmsearch.cli.same import same
 from mmsearch.cli.sample import sample
@@ -25,10 +29,31 @@ from mmsearch.cli.search import search
 from mmsearch.cli.train import train
 from mmsearch.errors import Interrupted, MMSearchError
 
+# Commands as the help groups them, each with its exit codes beside the common ones.
+COMMANDS: dict[str, dict[Callable[..., None], str]] = {
+    "Search": {
+        sample: exit_codes(),
+        index: exit_codes(3, 4, 5, 6),
+        search: exit_codes(3, 4, 5),
+        info: exit_codes(3, 4, 5),
+    },
+    "Models": {
+        models: exit_codes(3, 4, 5),
+        evaluate: exit_codes(3, 4, 5, 6),
+        finetune: exit_codes(3, 4, 5),
+        train: exit_codes(5),
+    },
+    "Duplicates": {same: exit_codes(DIFFERENT)},
+    "Maintenance": {doctor: exit_codes(failed="a check failed (warnings do not count)")},
+}
+DEDUP_COMMANDS = (apply, undo, ignore)
+
 app = typer.Typer(
     name="mmsearch",
-    help="Search pictures, documents and product tables by words or by pictures.",
-    epilog="First steps: mmsearch sample demo, mmsearch index demo, mmsearch search 'red apple'",
+    cls=Group,
+    help="Search images, documents and product tables by text or by image.",
+    epilog="First steps: mmsearch sample demo; mmsearch index demo; mmsearch search 'red apple'. "
+    "'mmsearch COMMAND --help' lists the options and exit codes of a command.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -36,7 +61,7 @@ app = typer.Typer(
 
 
 def interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """Ctrl-C as an error of ours: Typer would end the command without a word."""
+    """Raises Interrupted for Ctrl-C, which Typer would end without a message."""
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
@@ -44,25 +69,27 @@ def interruptible(command: Callable[..., None]) -> Callable[..., None]:
             command(*arguments, **options)
         except KeyboardInterrupt:
             raise Interrupted(
-                "stopped; what was written is kept, run the same command to go on"
+                "interrupted; what was written is kept; run the same command to resume"
             ) from None
 
     return run
 
 
-for command in (index, search, info, sample, models, doctor, finetune, train, evaluate, same):
-    app.command()(interruptible(command))
+for panel, commands in COMMANDS.items():
+    if panel == "Duplicates":
+        dedup_app = typer.Typer(cls=DedupGroup)
+        dedup_app.callback(invoke_without_command=True, epilog=exit_codes(3, 4, 5))(
+            interruptible(dedup)
+        )
+        for step in DEDUP_COMMANDS:
+            dedup_app.command(cls=Command, epilog=exit_codes(3, 4))(interruptible(step))
+        app.add_typer(dedup_app, name="dedup", rich_help_panel=panel)
+    for command, epilog in commands.items():
+        app.command(cls=Command, epilog=epilog, rich_help_panel=panel)(interruptible(command))
 
 
-dedup_app = typer.Typer(cls=DedupGroup)
-dedup_app.callback(invoke_without_command=True)(interruptible(dedup))
-for step in (apply, undo, ignore):
-    dedup_app.command()(interruptible(step))
-app.add_typer(dedup_app, name="dedup")
-
-
-def print_version(wanted: bool) -> None:
-    if wanted:
+def print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         typer.echo(f"mmsearch {version('mmsearch')}")
@@ -79,24 +106,28 @@ def options(
         bool, typer.Option("--verbose", help="Show the traceback of an error.")
     ] = False,
 ) -> None:
-    """Options before the command's name hold for all commands."""
+    """Options before the name of a command apply to every command."""
 
 
 def main() -> None:
-    """Runs the app; 0 done, others as the error tree says, 1 for what nobody foresaw."""
+    """Runs the app. Exit codes are those of the errors in `mmsearch.errors`, 1 for any other."""
     verbose = "--verbose" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that is not UTF-8 gets escapes, not a traceback.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MMSearchError as error:
         if verbose:
             traceback.print_exc()
-        fail(str(error), error.exit_code)
+        fail(with_options(str(error)), error.exit_code)
     except Exception as error:
         if verbose:
             raise
         fail(
             f"unexpected {type(error).__name__}: {error}; "
-            "run again with 'mmsearch --verbose …' for the traceback and report it",
+            "run again with 'mmsearch --verbose …' for the traceback, and report it",
             MMSearchError.exit_code,
         )
 

@@ -1,4 +1,4 @@
-"""What doctor tries, a function each: packages, devices, formats, models, disk and memory."""
+"""The checks of mmsearch doctor: packages, devices, formats, models, disk and memory."""
 
 import importlib
 import importlib.metadata
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mmsearch.cli.parameters import with_options
 from mmsearch.errors import InputError, MMSearchError
 from mmsearch.report.titles import visible
 
-# The module to import, and the distributions that may have brought it.
+# The module to import, and the distributions that may provide it.
 PACKAGES = (
     ("torch", ("torch",)),
     ("torchvision", ("torchvision",)),
@@ -28,7 +29,7 @@ PACKAGES = (
     ("PIL", ("pillow",)),
     ("pillow_heif", ("pillow-heif",)),
 )
-# Wheels that do not fit each other or the machine fail in all of these ways when imported.
+# What the import of wheels raises that do not match each other or the machine.
 IMPORT_FAULTS = (ImportError, OSError, RuntimeError, AttributeError, ValueError)
 GIB = 2**30
 # A catalog of a million items takes about 2 GiB of vectors and rows at 512 dimensions.
@@ -43,7 +44,7 @@ _SAMPLE_COLOUR = (200, 60, 30)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was tried. advice: what to do about it; '' where all is well."""
+    """The result of one check. advice: what to do about it; '' if it passed."""
 
     name: str
     status: Literal["ok", "warn", "fail"]
@@ -57,18 +58,18 @@ def check_python() -> Check:
 
 
 def check_package(module: str, owners: Sequence[str]) -> Check:
-    """Imports it for real: a version alone says nothing about wheels that do not fit together."""
+    """Imports the module: a version alone does not show whether wheels match each other."""
     installed = next((owner for owner in owners if version_of(owner)), owners[0])
     try:
         importlib.import_module(module)
     except IMPORT_FAULTS as fault:
         advice = f"pip install --force-reinstall {installed}"
         return Check(installed, "fail", reason_of(fault), advice)
-    return Check(installed, "ok", version_of(installed) or "installed by other means than pip")
+    return Check(installed, "ok", version_of(installed) or "installed without pip")
 
 
 def version_of(distribution: str) -> str:
-    """'' where it is not installed."""
+    """Returns the installed version; '' if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -76,20 +77,20 @@ def version_of(distribution: str) -> str:
 
 
 def reason_of(fault: Exception) -> str:
-    """The first line of what went wrong."""
+    """Returns the first line of the error."""
     lines = str(fault).strip().splitlines()
-    return visible(lines[0]) if lines else repr(fault)
+    return visible(with_options(lines[0])) if lines else repr(fault)
 
 
 def check_encoding_device() -> Check:
-    """No GPU is fine; one that the driver shows and torch cannot use is worth a warning."""
+    """Warns about a GPU that the driver shows and torch cannot use; no GPU at all is fine."""
     from mmsearch.encoders.devices import choose_device
 
     name = "encoding device"
     try:
         choice = choose_device("auto")
     except IMPORT_FAULTS as fault:
-        return Check(name, "fail", reason_of(fault), "mend torch first, see above")
+        return Check(name, "fail", reason_of(fault), "fix torch first, see above")
     detail = f"{choice.name}: {choice.reason}"
     if choice.name == "cpu" and NVIDIA_DEVICE.exists():
         return Check(name, "warn", detail, "update the NVIDIA driver, or install a newer torch")
@@ -97,39 +98,41 @@ def check_encoding_device() -> Check:
 
 
 def check_gpu_search() -> Check:
-    """No GPU is fine; a GPU that fails the probe is worth a warning."""
+    """Warns about a GPU that fails the probe; no GPU at all is fine."""
     try:
-        from mmsearch.indexes.gpu import probe_gpu
+        from mmsearch.indexes import probe_gpu
 
         probe = probe_gpu()
     except IMPORT_FAULTS as fault:
-        return Check("GPU search", "fail", reason_of(fault), "mend faiss first, see above")
+        return Check("GPU search", "fail", reason_of(fault), "fix faiss first, see above")
     if probe.available or not probe.devices:
         return Check("GPU search", "ok", probe.reason)
-    advice = "searches run on the CPU; update the NVIDIA driver, or reinstall faiss-gpu"
+    advice = "searches run on the CPU; update the NVIDIA driver or reinstall faiss-gpu"
     return Check("GPU search", "warn", probe.reason, advice)
 
 
 def check_format(name: str) -> Check:
-    """Writes a small picture in the format and reads it back as indexing would."""
+    """Writes a small image in the format and decodes it as indexing would."""
     from PIL import ImageStat
 
     from mmsearch.media import decode
 
-    label = f"{name} pictures"
+    label = f"{name} images"
     try:
-        image = decode(sample_picture(name)).image
+        image = decode(sample_image(name)).image
     except (*IMPORT_FAULTS, InputError) as fault:
         missing = "pip install 'mmsearch[jxl]'" if name == "jxl" else "reinstall pillow"
-        return Check(label, "warn", visible(str(fault)), f"{missing}, or such files are skipped")
+        return Check(
+            label, "warn", visible(str(fault)), f"{missing}; without it, such files are skipped"
+        )
     colour = [round(levels.mean[0]) for levels in map(ImageStat.Stat, image.split())]
     if max(abs(got - meant) for got, meant in zip(colour, _SAMPLE_COLOUR, strict=True)) > 12:
         return Check(label, "fail", f"wrong colours: {colour}", "reinstall pillow")
-    return Check(label, "ok", "written and read back")
+    return Check(label, "ok", "encoded and decoded")
 
 
-def sample_picture(name: str) -> bytes:
-    """A picture of one colour in this format."""
+def sample_image(name: str) -> bytes:
+    """Returns an image of one colour, encoded in this format."""
     from PIL import Image
 
     from mmsearch.media import FORMATS
@@ -149,7 +152,7 @@ def sample_picture(name: str) -> bytes:
 
 
 def check_builtin_model() -> Check:
-    """Encodes two words, which reads the weights and the vocabulary."""
+    """Encodes a text, which reads the weights and the vocabulary."""
     from mmsearch.encoders.registry import load_text_encoder
 
     name = "built-in model"
@@ -157,17 +160,17 @@ def check_builtin_model() -> Check:
         vectors = load_text_encoder("builtin").encode_texts(["red apple"])
     except (*IMPORT_FAULTS, MMSearchError) as fault:
         return Check(name, "fail", reason_of(fault), "pip install --force-reinstall mmsearch")
-    return Check(name, "ok", f"encodes, {vectors.shape[1]} dimensions")
+    return Check(name, "ok", f"works, {vectors.shape[1]:,} dimensions")
 
 
 def check_other_models() -> Check:
-    """They are optional: one that is not here is downloaded when it is named."""
+    """Lists the optional models, and those that would be downloaded on first use."""
     from mmsearch.encoders.registry import MODELS, is_here
 
     others = [model for model in MODELS if model.location]
     here = [model.name for model in others if is_here(model)]
     absent = [f"{m.name} ({m.download_mb:,} MB)" for m in others if m.name not in here]
-    groups = (("here", here), ("downloaded when named", absent))
+    groups = (("here", here), ("downloaded on first use", absent))
     detail = "; ".join(f"{what}: {', '.join(names)}" for what, names in groups if names)
     return Check("other models", "ok", detail)
 
@@ -180,12 +183,17 @@ def check_store(folder: Path | None) -> Check:
     try:
         state = open_catalog(folder).verify()
     except StoreNotFound:
-        return Check("store", "ok", "none here yet", "")
+        return Check("store", "ok", "none yet", "")
     except MMSearchError as error:
-        return Check("store", "fail", str(error), "run 'mmsearch index --rebuild'")
+        return Check("store", "fail", with_options(str(error)), "run 'mmsearch index --rebuild'")
     detail = f"{state.folder}: {state.counts['items']:,} items, indexes intact"
     if state.interrupted or state.index_behind:
-        return Check("store", "warn", f"{detail}, but the last run did not end", "mmsearch index")
+        return Check(
+            "store",
+            "warn",
+            f"{detail}; the last run was interrupted",
+            "run 'mmsearch index' to resume it",
+        )
     return Check("store", "ok", detail)
 
 
@@ -194,16 +202,18 @@ def check_disk(place: Path) -> Check:
     free = shutil.disk_usage(existing).free
     detail = f"{free / GIB:,.1f} GiB free at {visible(str(existing))}"
     if free < NO_DISK:
-        return Check("disk", "fail", detail, "free some space, or put the store elsewhere: --store")
+        return Check(
+            "disk", "fail", detail, "free some space, or put the store on another disk with --store"
+        )
     if free < LITTLE_DISK:
-        return Check("disk", "warn", detail, "enough for small catalogs only")
+        return Check("disk", "warn", detail, "enough for a small catalog only")
     return Check("disk", "ok", detail)
 
 
 def check_memory() -> Check:
     available = available_memory()
     if available is None:
-        return Check("memory", "ok", "this system does not say")
+        return Check("memory", "ok", "unknown on this system")
     detail = f"{available / GIB:,.1f} GiB available"
     if available < LITTLE_MEMORY:
         return Check("memory", "warn", detail, "close other programs, or use --batch-size 8")
@@ -211,7 +221,7 @@ def check_memory() -> Check:
 
 
 def available_memory() -> int | None:
-    """Bytes that a new process may use, a container's limit included; None if not to be known."""
+    """Returns the bytes that a new process may use, within a container's limit; None if unknown."""
     free = Path("/proc/meminfo")
     if not free.exists():
         return None

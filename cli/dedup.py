@@ -1,11 +1,8 @@
-"""mmsearch dedup: duplicates of pictures and texts in the store, tier by tier, with evidence."""
-
-from pathlib import Path
-from typing import Annotated
+"""mmsearch dedup: finds duplicate images and texts in the store, with evidence for each."""
 
 import typer
 
-from mmsearch.cli import options
+from mmsearch.cli import dedup_options, options
 from mmsearch.cli.dedup_csv import groups_csv
 from mmsearch.cli.dedup_planning import write_plan_of
 from mmsearch.cli.dedup_report import show
@@ -16,88 +13,28 @@ from mmsearch.cli.render import stderr_console, to_json, write_text
 
 def dedup(
     context: typer.Context,
-    tiers: Annotated[
-        str | None,
-        typer.Option(
-            help="Which to look for, separated by commas: bytes, pixels, edited, similar, "
-            "text-same, text-near. Default: all but similar.",
-            show_default=False,
-        ),
-    ] = None,
-    where: Annotated[
-        str | None, typer.Option(help="Only rows that match, in SQL, as in search.")
-    ] = None,
-    across: Annotated[
-        tuple[str, str] | None,
-        typer.Option(help="Only groups that span these two sources.", metavar="SOURCE SOURCE"),
-    ] = None,
-    reference: Annotated[
-        list[Path] | None,
-        typer.Option(help="A folder whose items always stay; repeatable.", metavar="DIR"),
-    ] = None,
-    within_folder: Annotated[
-        bool, typer.Option("--within-folder", help="Only pairs that lie in one folder.")
-    ] = False,
-    keep: Annotated[
-        str,
-        typer.Option(
-            help="What stays, by rules in order: original, largest, smallest, sharpest, "
-            "oldest, newest, metadata:complete, path:GLOB."
-        ),
-    ] = "original,largest,sharpest,oldest",
-    edited: Annotated[
-        float | None,
-        typer.Option(help="Agreement from which a picture is an edited copy.", min=0, max=1),
-    ] = None,
-    similar: Annotated[
-        str | None,
-        typer.Option(
-            help="Also show similar pictures, from this cosine on if one is given.",
-            metavar="[COSINE]",
-        ),
-    ] = None,
-    fpr: Annotated[
-        float | None,
-        typer.Option(
-            help="Calibrate the thresholds on this catalog, for this share of false positives "
-            "among nearest neighbours (0.001, say); kept for later runs.",
-            min=1e-6,
-            max=0.5,
-        ),
-    ] = None,
-    suspicions: Annotated[
-        bool,
-        typer.Option(
-            "--suspicions",
-            help="List texts that are possibly on the wrong picture as well, each with the "
-            "estimated chance.",
-        ),
-    ] = False,
+    plan: dedup_options.Plan = None,
+    keep: dedup_options.Keep = "original,largest,sharpest,oldest",
+    versions: dedup_options.Versions = False,
+    html: dedup_options.Html = None,
+    show_all: dedup_options.ShowAll = False,
+    tiers: dedup_options.Tiers = None,
+    similar: dedup_options.Similar = None,
+    edited: dedup_options.Edited = None,
+    fpr: dedup_options.Fpr = None,
+    suspicions: dedup_options.Suspicions = False,
+    where: dedup_options.Where = None,
+    across: dedup_options.Across = None,
+    reference: dedup_options.Reference = None,
+    within_folder: dedup_options.WithinFolder = False,
     store: options.Store = None,
+    as_csv: dedup_options.AsCsv = False,
     as_json: options.AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per item.")] = False,
-    plan: Annotated[
-        Path | None,
-        typer.Option(help="Write which copies could go, for 'dedup apply'.", metavar="FILE"),
-    ] = None,
-    versions: Annotated[
-        bool,
-        typer.Option("--versions", help="Plan edited versions too, such as crops and captions."),
-    ] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            "--html", help="Write a page that shows the groups side by side.", metavar="FILE"
-        ),
-    ] = None,
-    show_all: Annotated[
-        bool, typer.Option("--all", help="Print every group, not only the largest.")
-    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find duplicates: exact copies, the same image saved anew, edited versions, equal texts.
+    """Find duplicates: exact matches, resaved images, edited versions and equal texts.
 
-    Changes nothing: 'dedup apply' acts on a plan that --plan writes.
+    Nothing is changed. 'mmsearch dedup apply' carries out a plan that --plan has written.
     """
     if context.invoked_subcommand is not None:
         return

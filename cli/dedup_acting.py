@@ -1,4 +1,4 @@
-"""mmsearch dedup apply and undo: acts on a plan after a look and a yes, and takes that back."""
+"""mmsearch dedup apply and undo: carries out a plan after confirmation, and reverts it."""
 
 import sys
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mmsearch.cli import options
-from mmsearch.cli.render import stderr_console, to_json, write_text
+from mmsearch.cli.render import counted, stderr_console, to_json, write_text
 from mmsearch.errors import InputError
 from mmsearch.report.titles import one_line, visible
 
 if TYPE_CHECKING:
-    from mmsearch.dedup.actions.apply import Outcome
+    from mmsearch.dedup.actions.apply import ApplyReport
 
 _SKIPPED_SHOWN = 20
-# What would become of the files, what was done to them, and what was done to take it back.
+# What an action would do to the files, what it did, and what undo did.
 _WOULD_BE = {
     "hide": "hidden from searches",
     "move": "moved",
@@ -32,40 +32,45 @@ _DONE = {
     "trash": "moved {files} to the trash",
 }
 _UNDONE = {
-    "hide": "searches show {files} again",
+    "hide": "restored {files} to search results",
     "move": "moved {files} back",
-    "hardlink": "turned {files} from hard links into files of their own",
-    "symlink": "turned {files} from symbolic links into files of their own",
-    "trash": "took {files} out of the trash",
+    "hardlink": "replaced {files} that were hard links by separate files",
+    "symlink": "replaced {files} that were symbolic links by separate files",
+    "trash": "restored {files} from the trash",
 }
 
 
 def apply(
     plan: Annotated[
-        Path, typer.Argument(help="What 'mmsearch dedup --plan' wrote.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Plan that 'mmsearch dedup --plan' wrote.", metavar="PLAN", show_default=False
+        ),
     ],
     action: Annotated[
         Literal["hide", "move", "hardlink", "symlink", "trash"],
-        typer.Option(help="hide: from searches only; links: for equal bytes only."),
+        typer.Option(
+            help="What to do with the files: hide (from search results only), move, trash, "
+            "hardlink or symlink (both for equal bytes only).",
+            metavar="ACTION",
+        ),
     ],
     to: Annotated[
-        Path | None, typer.Option(help="Where 'move' puts the files.", metavar="DIR")
+        Path | None, typer.Option(help="Folder to move the files to.", metavar="DIR")
     ] = None,
     reference: Annotated[
         list[Path] | None,
-        typer.Option(help="A folder that is never touched; repeatable.", metavar="DIR"),
+        typer.Option(help="Folder that is never changed; repeatable.", metavar="DIR"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    dry_run: options.DryRun = False,
     store: options.Store = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Carry out a plan: every file is checked again just before, every step can be undone.
+    """Carry out a plan. Every file is checked again first, and every step can be undone.
 
-    A file that has changed, a link, a reference or the last copy is left alone and named.
+    Files that have changed since, links, reference files and last copies are skipped and listed.
     """
     from mmsearch.catalog import open_catalog
     from mmsearch.dedup.actions.apply import apply_plan, require_own, summary_lines
@@ -76,8 +81,8 @@ def apply(
     for line in summary_lines(entries):
         console.print(f"{action}: {line}", soft_wrap=True)
     if dry_run or not entries:
-        said = f"{files_text(len(entries))} would be {_WOULD_BE[action]}; " if entries else ""
-        console.print(f"{said}nothing was changed", soft_wrap=True)
+        text = f"{counted(len(entries), 'file')} would be {_WOULD_BE[action]}; " if entries else ""
+        console.print(f"{text}nothing was changed", soft_wrap=True)
         return
     folder = open_catalog(store).folder
     require_own(folder, entries)
@@ -87,11 +92,11 @@ def apply(
     if as_json:
         write_text(to_json({"done": outcome}))
         return
-    said = _DONE[action].format(
-        files=files_text(len(outcome.done)), folder=folder_text(to) if to else ""
+    text = _DONE[action].format(
+        files=counted(len(outcome.done), "file"), folder=folder_text(to) if to else ""
     )
-    takes_back = "; 'mmsearch dedup undo' takes it back" if outcome.done else ""
-    show(outcome, f"{said}{takes_back}", quiet=quiet)
+    hint = "; 'mmsearch dedup undo' takes it back" if outcome.done else ""
+    show(outcome, f"{text}{hint}", quiet=quiet)
 
 
 def undo(
@@ -99,7 +104,7 @@ def undo(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Take back the last 'mmsearch dedup apply', also one that was cut short."""
+    """Undo the last 'mmsearch dedup apply', even if it was interrupted."""
     from mmsearch.catalog import open_catalog
     from mmsearch.dedup.actions.apply import undo_last
 
@@ -107,34 +112,29 @@ def undo(
     if as_json:
         write_text(to_json({"undone": outcome}))
         return
-    said = _UNDONE[outcome.action].format(files=files_text(len(outcome.done)))
-    show(outcome, said, quiet=quiet)
+    text = _UNDONE[outcome.action].format(files=counted(len(outcome.done), "file"))
+    show(outcome, text, quiet=quiet)
 
 
 def ask(action: str, count: int) -> None:
-    """Raises InputError where nobody can be asked, Abort for a no."""
+    """Raises InputError without a terminal to ask on, Abort if the answer is no."""
+    files = counted(count, "file")
     if not sys.stdin.isatty():
-        raise InputError(
-            f"{files_text(count)} would be {_WOULD_BE[action]}; add --yes to do it without asking"
-        )
-    typer.confirm(f"{files_text(count)} will be {_WOULD_BE[action]}; go on?", abort=True, err=True)
+        raise InputError(f"{files} would be {_WOULD_BE[action]}; add --yes to do it without asking")
+    typer.confirm(f"{files} will be {_WOULD_BE[action]}; continue?", abort=True, err=True)
 
 
-def show(outcome: "Outcome", said: str, *, quiet: bool) -> None:
-    """said: what was done, in one line. What was left alone follows, each with its reason."""
+def show(outcome: "ApplyReport", text: str, *, quiet: bool) -> None:
+    """Prints what was done (text), then what was skipped, each with the reason."""
     console = stderr_console(quiet=quiet)
-    console.print(said, markup=False, soft_wrap=True)
+    console.print(text, markup=False, soft_wrap=True)
     skipped: Sequence[tuple[str, str]] = outcome.skipped[:_SKIPPED_SHOWN]
     for key, reason in skipped:
-        console.print(f"left alone: {one_line(key)}: {reason}", markup=False, soft_wrap=True)
+        console.print(f"skipped {one_line(key)}: {reason}", markup=False, soft_wrap=True)
     if len(outcome.skipped) > len(skipped):
-        console.print(f"{len(outcome.skipped) - len(skipped):,} more were left alone; see --json")
-
-
-def files_text(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
+        console.print(f"{len(outcome.skipped) - len(skipped):,} more were skipped; see --json")
 
 
 def folder_text(folder: Path) -> str:
-    """As a shell shows it: a relative folder begins with './'."""
+    """Returns the folder as a shell would show it: a relative one begins with './'."""
     return visible(str(folder) if folder.is_absolute() else f"./{folder}")

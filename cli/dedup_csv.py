@@ -1,4 +1,4 @@
-"""A report of duplicates as CSV: a line per item, the kept one of each group first."""
+"""Formats a report of duplicates as CSV: a line per item, the kept one of each group first."""
 
 import csv
 import io
@@ -16,7 +16,9 @@ COLUMNS = (
 
 
 def groups_csv(report: "DedupReport") -> str:
-    """changes: boxes as 'left top right bottom' in shares, separated by semicolons."""
+    """Returns the CSV. The column `changes` holds boxes as 'left top right bottom' in fractions of
+    the image, separated by semicolons.
+    """
     rows: list[dict[str, str | float]] = []
     for group in report.groups:
         shared = {"group": group.id, "family": group.family}

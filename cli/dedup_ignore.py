@@ -1,4 +1,4 @@
-"""mmsearch dedup ignore: items that are not duplicates, said once and remembered for good."""
+"""mmsearch dedup ignore: remembers which items are not duplicates of each other."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +7,7 @@ import typer
 
 from mmsearch.cli import options
 from mmsearch.cli.dedup_tables import remembered_lines
-from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
+from mmsearch.cli.render import counted, stderr_console, stdout_console, to_json, write_text
 from mmsearch.errors import InputError, NotFound
 
 if TYPE_CHECKING:
@@ -18,24 +18,22 @@ def ignore(
     items: Annotated[
         list[str] | None,
         typer.Argument(
-            help="The id of a group of the last report, or two or more items by key or path.",
+            help="Id of a group in the last report, or two or more items by key or path.",
             metavar="GROUP | ITEM ITEM...",
             show_default=False,
         ),
     ] = None,
-    undo: Annotated[
-        bool, typer.Option("--undo", help="Take it back: these may be duplicates after all.")
-    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Stop ignoring these items.")] = False,
     show_list: Annotated[
-        bool, typer.Option("--list", help="Print what is remembered; change nothing.")
+        bool, typer.Option("--list", help="List the ignored items; change nothing.")
     ] = False,
     store: options.Store = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Remember that items are not duplicates: they are never grouped or planned together again.
+    """Mark items as not duplicates of each other: they are never grouped together again.
 
-    This survives re-indexing, moves and later runs. No file is changed.
+    The marks survive re-indexing and moved files. No file is changed.
     """
     from mmsearch.catalog import open_catalog
 
@@ -45,15 +43,15 @@ def ignore(
         print_remembered(folder, as_json=as_json)
         return
     if not names:
-        raise InputError("name a group, or two items by key or path; --list shows what is ignored")
-    said = take_back(folder, names) if undo else mark(folder, names)
-    stderr_console(quiet=quiet).print(said, markup=False, soft_wrap=True)
+        raise InputError("name a group, or two items by key or path; --list shows the ignored ones")
+    done = unmark(folder, names) if undo else mark(folder, names)
+    stderr_console(quiet=quiet).print(done, markup=False, soft_wrap=True)
     if as_json:
         print_remembered(folder, as_json=True)
 
 
 def mark(folder: Path, names: list[str]) -> str:
-    """Returns what was done, for people."""
+    """Returns what was done, as a sentence."""
     from mmsearch.dedup.last_groups import items_of_group
     from mmsearch.dedup.not_duplicates import remember
 
@@ -62,13 +60,13 @@ def mark(folder: Path, names: list[str]) -> str:
     else:
         new = remember(folder, named(folder, names))
     return (
-        f"{len(new.items):,} items are not duplicates of each other from now on; "
+        f"{counted(len(new.items), 'item')} marked as not duplicates of each other; "
         f"'mmsearch dedup ignore --undo {new.name}' takes it back"
     )
 
 
-def take_back(folder: Path, names: list[str]) -> str:
-    """Returns what was done, for people. Raises NotFound where nothing was remembered."""
+def unmark(folder: Path, names: list[str]) -> str:
+    """Returns what was done, as a sentence. Raises NotFound where nothing was marked."""
     from mmsearch.dedup.not_duplicates import forget_pair, forget_set
 
     if len(names) == 1:
@@ -76,23 +74,23 @@ def take_back(folder: Path, names: list[str]) -> str:
     elif len(names) == 2:
         count = forget_pair(folder, *named(folder, names))
     else:
-        raise InputError("--undo takes a name that --list shows, or two items")
+        raise InputError("--undo takes a name from --list, or two items")
     if not count:
         raise NotFound(
             f"nothing to undo: {' and '.join(names)} {'are' if len(names) > 1 else 'is'} not "
-            "ignored; --list shows what is"
+            "ignored; --list shows the ignored items"
         )
-    return "these may be duplicates again; 'mmsearch dedup' compares them in its next run"
+    return "no longer ignored; the next 'mmsearch dedup' compares them again"
 
 
 def named(folder: Path, names: list[str]) -> "list[MarkedItem]":
     from mmsearch.dedup.last_groups import named_item
-    from mmsearch.store.lance import Store
+    from mmsearch.store import Store
 
     store = Store.open(folder)
     items = [named_item(store, name) for name in names]
     if len(set(items)) < len(items):
-        raise InputError("these names lead to one item; name different ones")
+        raise InputError("these names refer to the same item; name different ones")
     return items
 
 
@@ -107,4 +105,4 @@ def print_remembered(folder: Path, *, as_json: bool) -> None:
     for line in remembered_lines(remembered, console.width):
         console.print(line, no_wrap=True, crop=False)
     if not remembered:
-        stderr_console().print("nothing is ignored in this store")
+        stderr_console().print("no items are ignored in this store")

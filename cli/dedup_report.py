@@ -1,16 +1,17 @@
-"""Prints a report of duplicates: the summary, the largest groups and the findings, then notes."""
+"""Prints a report of duplicates: summary, largest groups and findings, then notes."""
 
 from typing import TYPE_CHECKING
 
 from mmsearch.cli.dedup_tables import findings_lines, group_lines, summary_lines
-from mmsearch.cli.render import stderr_console, stdout_console
+from mmsearch.cli.parameters import with_options
+from mmsearch.cli.render import counted, stderr_console, stdout_console
 
 if TYPE_CHECKING:
     from mmsearch.dedup.results import DedupReport
 
 
 def show(report: "DedupReport", *, everything: bool, quiet: bool) -> None:
-    """The summary, the largest groups and the findings to stdout, notes to stderr."""
+    """Prints summary, groups and findings to stdout, notes to stderr. everything: all groups."""
     from mmsearch.dedup.summary import summarised
 
     console, notes = stdout_console(), stderr_console(quiet=quiet)
@@ -24,21 +25,21 @@ def show(report: "DedupReport", *, everything: bool, quiet: bool) -> None:
             console.print(each)
     if report.groups and not everything:
         notes.print(
-            "--all prints every group, --html FILE shows them with their pictures; "
-            "'mmsearch dedup ignore GROUP' for what are not duplicates",
+            "--all prints every group, --html FILE shows them with their images; "
+            "'mmsearch dedup ignore GROUP' marks a group as not duplicates",
             soft_wrap=True,
         )
     if report.silence_line:
-        notes.print(report.silence_line, markup=False, soft_wrap=True)
+        notes.print(with_options(report.silence_line), markup=False, soft_wrap=True)
     if report.unread:
         notes.print(
-            f"{len(report.unread):,} images could not be read as they were indexed; run "
+            f"{counted(len(report.unread), 'image')} changed or unreadable since indexing; run "
             "'mmsearch index' first",
             soft_wrap=True,
         )
     used = report.thresholds
     notes.print(
         f"thresholds: edited {used.edited:.2f}, similar {used.similar:.2f}, text-near "
-        f"{used.text_near:.2f} ({used.source}); {report.seconds:,.1f} s",
+        f"{used.text_near:.2f} ({with_options(used.source)}); {report.seconds:,.1f} s",
         soft_wrap=True,
     )

@@ -1,16 +1,15 @@
-"""--similar of mmsearch dedup: an option that may stand without a value, which Typer lacks."""
+"""The option --similar of mmsearch dedup, whose value is optional; Typer has no such options."""
 
 from typing import Any
 
-from typer.core import TyperGroup
-
+from mmsearch.cli.help import Group
 from mmsearch.errors import InputError
 
 _BY_DEFAULT = "default"
 
 
-class DedupGroup(TyperGroup):
-    """Lets --similar stand without a value, which Typer's own options cannot."""
+class DedupGroup(Group):
+    """A command group that gives --similar a default value where it has none."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         for at, word in enumerate(args):
@@ -20,7 +19,7 @@ class DedupGroup(TyperGroup):
 
 
 def similar_cosine(given: str | None) -> float | None:
-    """The value of --similar: None where it was not given, or given without a value."""
+    """Returns the value of --similar; None if the option or its value was left out."""
     if given is None or given == _BY_DEFAULT:
         return None
     if not _is_number([given]) or not 0 <= float(given) <= 1:

@@ -1,7 +1,7 @@
-"""A report of duplicates as lines of a terminal: the summary, groups, findings, what is ignored.
+"""Formats a report of duplicates for a terminal: summary, groups, findings, ignored items.
 
-An item takes one line, and its evidence the next where it does not fit beside it. Keys lose their
-middle where a line is too short, numbers never.
+An item takes one line, and its evidence the next one if it does not fit beside it. Long keys are
+shortened in the middle, numbers never.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from mmsearch.cli.render import middle_cut
+from mmsearch.cli.render import counted, middle_cut, size_text
 from mmsearch.report.titles import one_line, visible
 
 if TYPE_CHECKING:
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
     from mmsearch.dedup.results import DedupReport, Family, Finding, Group, Member
     from mmsearch.dedup.summary import Files, Summary
 
-# Of each family, and of each group; --all shows the rest.
+# Per family and per group; --all shows the rest.
 GROUPS_SHOWN, MEMBERS_SHOWN, FINDINGS_SHOWN = 10, 5, 10
 _FAMILIES: "dict[Family, str]" = {
-    "picture": "of one picture",
-    "similar": "of similar pictures",
-    "text": "of one text",
+    "picture": "duplicate images",
+    "similar": "similar images",
+    "text": "equal texts",
 }
-# 'a1b2c3d4e5 kept', 'edited version' and '999.9 MB', each with a space.
+# 'a1b2c3d4e5 kept' or 'edited version', and '999.9 MB', each with a space.
 _LABEL, _SIZE = 16, 9
-# From so many columns on evidence may stand beside its item.
+# Terminals of at least this width have room for evidence beside the item.
 _WIDE = 110
 _SHORTEST_ITEM = 12
 
 
 def summary_lines(report: "DedupReport", summary: "Summary") -> Iterator[Text]:
-    """What was found, what is certain, and what a person has to look at."""
-    found = [f"{count:,} {_FAMILIES[name]}" for name, count in _counts(summary) if count]
+    """Yields the number of groups, then the files that are certain or need a review."""
+    found = [f"{count:,} of {_FAMILIES[name]}" for name, count in _counts(summary) if count]
     if not found:
-        yield Text(f"no duplicates among {report.items:,} items")
+        yield Text(f"no duplicates among {counted(report.items, 'item')}")
         return
-    yield Text(f"{report.items:,} items; groups: {', '.join(found)}", style="bold")
+    yield Text(f"{counted(report.items, 'item')}; groups: {', '.join(found)}", style="bold")
     if summary.files.count:
-        yield Text(f"{_files(summary.files)} beside the kept ones")
-        for name, files in (("certain", summary.certain), ("needs a look", summary.uncertain)):
+        yield Text(f"{_files(summary.files)} besides the kept ones")
+        for name, files in (("certain", summary.certain), ("to review", summary.uncertain)):
             if files.count:
                 yield Text(f"  {name:<14}{_files(files)}")
     kinds = [f"{name} {files.count:,}" for name, files in _relations(summary)]
@@ -54,7 +54,7 @@ def summary_lines(report: "DedupReport", summary: "Summary") -> Iterator[Text]:
 def group_lines(
     report: "DedupReport", width: int, *, everything: bool = False
 ) -> Iterator[RenderableType]:
-    """The largest groups of each family. everything: all groups with all their items."""
+    """Yields the largest groups of each family. everything: all groups with all their items."""
     from mmsearch.dedup.summary import largest
 
     for family, words in _FAMILIES.items():
@@ -62,8 +62,9 @@ def group_lines(
         shown = groups if everything else groups[:GROUPS_SHOWN]
         if not shown:
             continue
-        heading = f"{len(shown):,} largest of {len(groups):,}" if shown != groups else "all"
-        yield Text(f"\nGroups {words} ({heading})", style="bold")
+        total = counted(len(groups), "group")
+        heading = f"{len(shown):,} largest of {total}" if shown != groups else total
+        yield Text(f"\n{words.capitalize()} ({heading})", style="bold")
         item_width = _item_width(shown, width)
         for place, group in enumerate(shown):
             if place:
@@ -89,25 +90,11 @@ def findings_lines(
 
 
 def remembered_lines(remembered: "Sequence[RememberedSet]", width: int) -> Iterator[Text]:
-    """What a user has said are not duplicates, a set after the other."""
+    """Yields the sets of items that are marked as not duplicates."""
     for each in remembered:
-        yield _line(f"{each.name}  {each.since[:10]}  {len(each.items):,} items")
+        yield _line(f"{each.name}  {each.since[:10]}  {counted(len(each.items), 'item')}")
         for item in each.items:
             yield _line(f"  {middle_cut(visible(item.key), max(width - 2, _SHORTEST_ITEM))}")
-
-
-def size_text(count: int) -> str:
-    """Bytes for people, at most eight cells: '51 kB', '4.1 MB', '238 MB'."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:
-            return (
-                f"{size:.1f} {unit}"
-                if size < 99.95 and unit in ("MB", "GB")
-                else (f"{size:.0f} {unit}")
-            )
-        size /= 1000
-    return f"{size:,.1f} TB"
 
 
 def _counts(summary: "Summary") -> "Iterator[tuple[Family, int]]":
@@ -122,8 +109,7 @@ def _relations(summary: "Summary") -> "Iterator[tuple[str, Files]]":
 
 
 def _files(files: "Files") -> str:
-    noun = "file" if files.count == 1 else "files"
-    return f"{files.count:,} {noun} ({size_text(files.bytes)})"
+    return f"{counted(files.count, 'file')} ({size_text(files.bytes)})"
 
 
 def _group(
@@ -146,7 +132,7 @@ def _group(
 def _item(
     label: Text, key: str, size: int, widths: tuple[int, int], evidence: str
 ) -> Iterator[RenderableType]:
-    """widths: of the line, and of the key in it."""
+    """Yields an item and its evidence. widths: of the line, and of the key in it."""
     width, item_width = widths
     name = middle_cut(visible(key), item_width)
     line = Text(no_wrap=True)
@@ -162,24 +148,25 @@ def _item(
 
 
 def _evidence(member: "Member", width: int) -> str:
-    """One line for people; the key of a third item loses its middle."""
-    said = one_line(member.evidence)
+    """Returns the evidence on one line; the key of a third item is shortened in the middle."""
+    text = one_line(member.evidence)
     if member.changes:
-        places = "place" if len(member.changes) == 1 else "places"
-        said += f"; differs in {len(member.changes):,} {places}"
+        text += f"; differs in {counted(len(member.changes), 'place')}"
     if not member.via:
-        return said
-    room = width - _LABEL - cell_len(said) - len(" (with )")
-    return f"{said} (with {middle_cut(visible(member.via), max(room, _SHORTEST_ITEM))})"
+        return text
+    room = width - _LABEL - cell_len(text) - len(" (with )")
+    return f"{text} (with {middle_cut(visible(member.via), max(room, _SHORTEST_ITEM))})"
 
 
 def _item_width(groups: "Sequence[Group]", width: int) -> int:
-    """Of the column of keys: as wide as they are, as far as the line has room for the evidence."""
+    """Returns the width of the keys, less what the evidence beside them needs."""
     longest = max(cell_len(visible(item.key)) for group in groups for item in group.items)
     room = width - _LABEL - _SIZE
     if width >= _WIDE:
-        said = (cell_len(_evidence(m, width)) for group in groups for m in group.others)
-        room = max(room - 2 - max(said), room // 2)
+        longest_evidence = max(
+            cell_len(_evidence(member, width)) for group in groups for member in group.others
+        )
+        room = max(room - 2 - longest_evidence, room // 2)
     return max(min(longest, room), _SHORTEST_ITEM)
 
 

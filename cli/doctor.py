@@ -1,4 +1,4 @@
-"""mmsearch doctor: tries out what a search needs and says what to do where something is missing."""
+"""mmsearch doctor: tests what searching needs, and prints what to do where something is missing."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mmsearch.cli import checks, options
 from mmsearch.cli.checks import Check
-from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
+from mmsearch.cli.render import counted, stderr_console, stdout_console, to_json, write_text
 
 _MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold red")}
 
@@ -20,10 +20,7 @@ def doctor(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Check versions, devices, picture formats, models, disk, memory and the store's health.
-
-    Exit code 0 if nothing failed (warnings do not count), else 1.
-    """
+    """Check the installation: packages, devices, image formats, models, disk, memory and store."""
     console = stderr_console(quiet=quiet)
     found: list[Check] = []
     with console.status("checking …") as status:
@@ -34,7 +31,7 @@ def doctor(
 
 
 def show(found: Sequence[Check], *, as_json: bool) -> None:
-    """The checks on stdout; ends the command with exit code 1 if one failed."""
+    """Prints the checks; exits with code 1 if one failed."""
     if as_json:
         write_text(to_json({"checks": found}))
     else:
@@ -44,7 +41,7 @@ def show(found: Sequence[Check], *, as_json: bool) -> None:
 
 
 def checks_for(store: Path | None) -> list[tuple[str, Callable[[], Check]]]:
-    """Every check by name, in the order in which a fault in one explains those below."""
+    """Returns every check by name, ordered so that a failure explains those below it."""
     from mmsearch.media import FORMATS
 
     return [
@@ -55,7 +52,7 @@ def checks_for(store: Path | None) -> list[tuple[str, Callable[[], Check]]]:
         ),
         ("encoding device", checks.check_encoding_device),
         ("GPU search", checks.check_gpu_search),
-        *((f"{name} pictures", partial(checks.check_format, name)) for name in FORMATS),
+        *((f"{name} images", partial(checks.check_format, name)) for name in FORMATS),
         ("built-in model", checks.check_builtin_model),
         ("other models", checks.check_other_models),
         ("store", partial(checks.check_store, store)),
@@ -81,6 +78,6 @@ def checks_table(found: Sequence[Check]) -> Table:
 def verdict(found: Sequence[Check]) -> str:
     counts = {status: sum(c.status == status for c in found) for status in ("fail", "warn")}
     if counts["fail"]:
-        return f"{counts['fail']} failed: see the lines with an arrow"
-    warned = f", {counts['warn']} to look at" if counts["warn"] else ""
-    return f"nothing failed{warned}"
+        return f"{counted(counts['fail'], 'check')} failed; the lines with an arrow say what to do"
+    warnings = f", {counted(counts['warn'], 'warning')}" if counts["warn"] else ""
+    return f"no problems found{warnings}"

@@ -1,4 +1,4 @@
-"""What a fine-tuning came to, as tables for people and as the document that --json prints."""
+"""The result of a fine-tuning, as tables, in one sentence, and as the document of --json."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -7,25 +7,42 @@ from rich.table import Table
 from rich.text import Text
 
 from mmsearch.cli.progress import clock_text
-from mmsearch.cli.scores import difference_cell, estimate_cell, heading, plain_table
-from mmsearch.report.titles import visible
-from mmsearch.scores import Difference, Estimate, Evaluation
+from mmsearch.cli.render import counted, plain_table
+from mmsearch.cli.score_tables import difference_cell, estimate_cell, heading
+from mmsearch.evaluation.results import Difference, Estimate, Evaluation
+from mmsearch.text import visible
 
 if TYPE_CHECKING:
     from mmsearch.finetuning.run import Finetuned, FinetunePlan
 
-# What is shown of the test split; outcome.json and the report have the rest.
+# The metrics shown; outcome.json and the report have the rest.
 _SHOWN = ("recall@1", "recall@10", "MRR", "accuracy", "macro F1")
 
 
 def finetuned_tables(found: "Finetuned") -> Iterator[Text | Table]:
     outcome = found.outcome
-    yield heading(f"held back for the comparison · {_counted(outcome.split, 'test')}")
-    yield _before_and_after(outcome.test)
-    yield heading("general knowledge · the sample catalog")
+    yield heading(f"test split · {counted(outcome.split.get('test', 0), 'item')}")
+    yield comparison_table(outcome.test)
+    yield heading("general accuracy · the sample catalog")
     yield _general(outcome.general_start.parts, outcome.general_tuned.parts)
-    if outcome.sweep is not None:
-        yield Text(f"\nchosen: {outcome.sweep.reason}")
+
+
+def summary(found: "Finetuned") -> str:
+    """Returns what the fine-tuning gained and lost, as a sentence."""
+    sweep, worse = found.outcome.sweep, found.outcome.verdict.regressions()
+    if sweep is None:
+        return f"worse than the original model: {worse[0]}" if worse else "fine-tuning is done"
+    start, chosen = sweep.points[0].score, sweep.chosen.score
+    if sweep.chosen.alpha == 0:
+        return (
+            "no improvement: the original weights are kept; more items, --classes or another "
+            "--method may help"
+        )
+    kept = (
+        f"kept {sweep.chosen.alpha:.0%} of what was learned: your catalog {start.in_domain:.3f} → "
+        f"{chosen.in_domain:.3f}, general accuracy {sweep.general_kept:.1%} of before"
+    )
+    return f"{kept}; but {worse[0]}" if worse else kept
 
 
 def finetuned_document(found: "Finetuned") -> dict[str, Any]:
@@ -69,38 +86,41 @@ def plan_text(plan: "FinetunePlan") -> str:
         "dry run: nothing was written",
         f"read: {counts}",
         f"split: {split}",
-        f"train: {plan.method}, {plan.steps:,} steps of {plan.batch_size:,} items, rate "
+        f"train: {plan.method}, {plan.steps:,} steps of {plan.batch_size:,} items, learning rate "
         f"{plan.learning_rate:g}, on {plan.device}",
-        f"time: about {clock_text(plan.seconds)}, mostly for pictures in the image tower",
+        f"time: about {clock_text(plan.seconds)}, mostly in the image tower",
         f"would write: {visible(str(plan.folder))}",
     )
     return "".join(f"{line}\n" for line in lines)
 
 
-def _before_and_after(test: Evaluation) -> Table:
+def comparison_table(test: Evaluation) -> Table:
+    """A section per direction, since its name and the metric's would not fit into one column."""
     table = _table("metric", "before", "after", "change")
     changes = {(each.part, each.metric): each for each in test.differences}
     before, after = test.models[0], test.models[-1]
     for ours, theirs in zip(after.retrieval, before.retrieval, strict=True):
-        _rows(table, ours.title, ours.direction, theirs.metrics, ours.metrics, changes)
+        _section(table, ours.title, ours.direction, (theirs.metrics, ours.metrics), changes)
     if before.classification and after.classification:
-        named = (before.classification.metrics, after.classification.metrics)
-        _rows(table, "class by title", "zero-shot", *named, changes)
+        metrics = (before.classification.metrics, after.classification.metrics)
+        _section(table, "zero-shot", "zero-shot", metrics, changes)
     return table
 
 
-def _rows(
+def _section(
     table: Table,
     title: str,
     part: str,
-    before: Mapping[str, Estimate],
-    after: Mapping[str, Estimate],
+    metrics: tuple[Mapping[str, Estimate], Mapping[str, Estimate]],
     changes: Mapping[tuple[str, str], Difference],
 ) -> None:
+    """Adds the rows of one direction. metrics: before and after."""
+    before, after = metrics
+    table.add_row(Text(title, style="bold"))
     for name in _SHOWN:
         if name in before:
             table.add_row(
-                f"{title} {name}",
+                f"  {name}",
                 estimate_cell(name, before[name]),
                 estimate_cell(name, after[name]),
                 difference_cell(changes[part, name]),
@@ -114,12 +134,9 @@ def _general(before: Mapping[str, float], after: Mapping[str, float]) -> Table:
     return table
 
 
-def _counted(split: Mapping[str, int], name: str) -> str:
-    return f"{name} split, {split.get(name, 0):,} items"
-
-
 def _table(*columns: str) -> Table:
     table = plain_table()
     for name in columns:
-        table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
+        first = name == "metric"
+        table.add_column(name, justify="left" if first else "right", no_wrap=first)
     return table

@@ -1,54 +1,54 @@
-"""mmsearch models: the encoders there are, a trial run of one, and which of them a store uses."""
+"""mmsearch models: lists encoders, tries one out, and moves a store to another one."""
 
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.table import Table
 
 from mmsearch.cli import options
+from mmsearch.cli.model_tables import models_table
 from mmsearch.cli.render import stderr_console, stdout_console, to_json, write_text
-from mmsearch.encoders.known import MODELS, KnownModel
+from mmsearch.encoders.model_zoo import MODELS
 from mmsearch.errors import InputError
 
 
 def models(
     check: Annotated[
         str | None,
-        typer.Option("--check", metavar="NAME", help="Load a model, downloading it if need be."),
+        typer.Option(
+            "--check", metavar="NAME", help="Load a model (downloaded if needed) and try it out."
+        ),
     ] = None,
     promote: Annotated[
         str | None,
         typer.Option(
             "--promote",
             metavar="MODEL",
-            help="Move the store to this model: everything is embedded anew beside what is "
-            "searched now, checked, and swapped in.",
+            help="Re-embed the store with this model, verify the result and switch to it. "
+            "Searches go on meanwhile.",
         ),
     ] = None,
     rollback: Annotated[
         bool,
-        typer.Option("--rollback", help="Go back to the store's model before, or forward again."),
+        typer.Option("--rollback", help="Switch back to the store's previous model."),
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Promote even what its own measurements call a regression."),
+        typer.Option("--force", help="Promote a model even if it is measurably worse."),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
-    ] = False,
+    dry_run: options.DryRun = False,
     store: options.Store = None,
     device: options.Device = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """List the models that --model takes, with size, licence, languages and published scores.
+    """List models with size, licence, languages and scores, or change the model of a store.
 
-    --promote moves a store to another model, --rollback back; searches go on meanwhile.
+    --model also takes any OpenCLIP architecture:pretrained, hf-hub:org/model, or a model folder.
     """
     if (check is not None) + (promote is not None) + rollback > 1:
-        raise InputError("--check, --promote and --rollback are different things; give one")
+        raise InputError("--check, --promote and --rollback exclude each other; give one of them")
     if promote is not None or rollback:
         from mmsearch.cli.promotion import promote_model, rollback_model
 
@@ -75,27 +75,15 @@ def models(
         rows = [{**asdict(model), "on_this_machine": here[model.name]} for model in MODELS]
         write_text(to_json({"models": rows}))
         return
-    stdout_console().print(models_table(here))
+    console = stdout_console()
+    console.print(models_table(here, console.width))
     stderr_console(quiet=quiet).print(
-        "ImageNet: zero-shot top-1. COCO: text to image, recall@1. --model also takes any OpenCLIP "
-        "architecture:tag, hf-hub:org/model, or a folder.",
-        style="dim",
+        "ImageNet: zero-shot top-1 accuracy. COCO: text-to-image recall@1.", style="dim"
     )
 
 
-def models_table(here: dict[str, bool]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for name in ("name", "download", "dim", "licence", "languages", "ImageNet", "COCO", "here"):
-        right = name in ("download", "dim", "ImageNet", "COCO")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    table.add_column("architecture", overflow="fold")
-    for model in MODELS:
-        table.add_row(*_cells(model, here[model.name]))
-    return table
-
-
 def show_space(name: str, device: str, *, as_json: bool, quiet: bool) -> None:
-    """Loads the model, encodes a text and a picture, and prints the space they lie in."""
+    """Loads the model, encodes a text and an image, and prints the embedding space."""
     from PIL import Image
 
     from mmsearch.encoders.devices import choose_device
@@ -104,7 +92,7 @@ def show_space(name: str, device: str, *, as_json: bool, quiet: bool) -> None:
     choice = choose_device(device)
     stderr_console(quiet=quiet).print(f"loading '{name}' on {choice.name} ({choice.reason})")
     encoder = load_encoder(name, device=device)
-    encoder.encode_texts(["a picture of an apple"])
+    encoder.encode_texts(["a photo of an apple"])
     encoder.encode_images([Image.new("RGB", (64, 48), "red")])
     if as_json:
         document = {"space": encoder.space, "preprocessing": encoder.preprocessing}
@@ -115,21 +103,3 @@ def show_space(name: str, device: str, *, as_json: bool, quiet: bool) -> None:
     for fact, value in facts.items():
         table.add_row(fact, str(value))
     stdout_console().print(table)
-
-
-def _cells(model: KnownModel, here: bool) -> list[str]:
-    return [
-        model.name,
-        f"{model.download_mb:,} MB" if model.download_mb else "included",
-        str(model.dim),
-        model.licence,
-        model.languages,
-        _score(model.imagenet_top1),
-        _score(model.coco_recall_at_1),
-        "yes" if here else "no",
-        model.architecture,
-    ]
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

@@ -1,9 +1,16 @@
-"""mmsearch models --promote and --rollback: the store's model is changed, and changed back."""
+"""mmsearch models --promote and --rollback: changes the model of a store, and back."""
 
 from pathlib import Path
 
 from mmsearch.cli.progress import ProgressDisplay
-from mmsearch.cli.render import failures_table, stderr_console, stdout_console, to_json, write_text
+from mmsearch.cli.render import (
+    counted,
+    failures_table,
+    stderr_console,
+    stdout_console,
+    to_json,
+    write_text,
+)
 
 
 def promote_model(
@@ -16,43 +23,46 @@ def promote_model(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Moves the store to `model` and says what was done."""
+    """Moves the store to `model` and prints what was done."""
     from mmsearch.catalog import open_catalog
-    from mmsearch.promotion import promote
 
     catalog = open_catalog(store, device=device)
     with ProgressDisplay(quiet=quiet) as progress:
-        done = promote(catalog, model, force=force, dry_run=dry_run, progress=progress)
+        done = catalog.promote(model, force=force, dry_run=dry_run, progress=progress)
     if as_json:
         write_text(to_json({"promotion": done}))
         return
     console = stderr_console(quiet=quiet)
     for reason in done.overruled:
-        console.print(f"promoted although {reason}", markup=False, soft_wrap=True)
+        console.print(f"promoted with --force, although {reason}", markup=False, soft_wrap=True)
     if dry_run:
-        write_text(f"dry run: '{done.former}' would become '{done.model}'")
+        write_text(f"dry run: the store would move from '{done.former}' to '{done.model}'")
         return
     if done.failures:
         stdout_console().print(failures_table(done.failures))
-    write_text(f"{done.items:,} items are searched with '{done.model}' now")
-    console.print("'mmsearch models --rollback' goes back", highlight=False)
+    write_text(f"the store now uses '{done.model}' for {counted(done.items, 'item')}")
+    console.print("'mmsearch models --rollback' switches back")
 
 
 def rollback_model(*, store: Path | None, dry_run: bool, as_json: bool, quiet: bool) -> None:
-    """Goes back to the model before, or forward again, and says what is different there."""
+    """Switches to the previous model, and prints which items differ."""
     from mmsearch.catalog import open_catalog
-    from mmsearch.promotion import rollback
 
-    done = rollback(open_catalog(store), dry_run=dry_run)
+    done = open_catalog(store).rollback(dry_run=dry_run)
     if as_json:
         write_text(to_json({"rollback": done}))
         return
-    verb = "dry run: would go" if dry_run else "went"
-    write_text(f"{verb} from '{done.former}' to '{done.model}', {done.items:,} items")
-    if done.lacking or done.gone:
+    verb = "dry run: would switch" if dry_run else "switched"
+    items = counted(done.items, "item")
+    write_text(f"{verb} from '{done.former}' to '{done.model}', {items}")
+    differences = []
+    if done.lacking:
+        verb = "is" if done.lacking == 1 else "are"
+        differences.append(f"{counted(done.lacking, 'current item')} {verb} missing from it")
+    if done.gone:
+        verb = "exists" if done.gone == 1 else "exist"
+        differences.append(f"{done.gone:,} of its items no longer {verb}")
+    if differences:
         stderr_console(quiet=quiet).print(
-            f"it lacks {done.lacking:,} items of now and has {done.gone:,} that are gone; "
-            "'mmsearch index' brings it up to date",
-            highlight=False,
-            soft_wrap=True,
+            f"{'; '.join(differences)}; 'mmsearch index' brings it up to date", soft_wrap=True
         )

@@ -1,6 +1,6 @@
-"""Turns results into what stdout carries: tables, JSON, CSV and plain paths. Notes go to stderr.
+"""Formats results for stdout: tables, JSON, CSV and plain paths. Notes go to stderr.
 
-Values come from catalogs, so nothing is printed raw: no markup, no escape sequences, no formulas.
+Values come from untrusted catalogs: markup, escape sequences and spreadsheet formulas are defused.
 """
 
 import csv
@@ -19,44 +19,63 @@ from typing import Any
 import typer
 from rich import box
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from mmsearch.records import Failure, Hit, IngestReport, Scalar, printable_path, real_path
-from mmsearch.report.titles import title_of, value_text
 from mmsearch.text import one_line, visible
 
 SCHEMA_VERSION = 1
-HIT_COLUMNS = ("rank", "similarity", "matched", "title", "path")
 HIT_FIELDS = ("rank", "key", "uri", "similarity", "matched")
 
-_NEVER_CUT = {"rank", "similarity", "matched"}
-_RIGHT = {"rank", "similarity"}
-_TITLE_CELLS = 48
+_SHORTEST_CUT = 12
 _NO_LIMIT_CELLS = 10_000
 # What spreadsheets take as the start of a formula (OWASP, CSV injection).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class MiddleCut:
-    """One line of text that loses its middle, not its ends, where its column is too narrow."""
+    """One line of text that is shortened in the middle where its column is too narrow.
 
-    def __init__(self, text: str, style: str = "") -> None:
-        self._text = visible(text)
+    end: what follows the text and is never shortened, such as its size.
+    """
+
+    def __init__(self, text: str, style: str = "", *, end: str = "") -> None:
+        self._text, self._end = visible(text), end
         self._style = style
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        cells = cell_len(self._text)
-        return Measurement(min(cells, 16), cells)
+        cells, end = cell_len(self._text), cell_len(self._end)
+        return Measurement(min(cells, _SHORTEST_CUT) + end, cells + end)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text(middle_cut(self._text, options.max_width), style=self._style, no_wrap=True)
+        room = options.max_width - cell_len(self._end)
+        if self._end and room < min(cell_len(self._text), _SHORTEST_CUT):
+            # Too narrow for both on one line.
+            yield Text(middle_cut(self._text, options.max_width), style=self._style, no_wrap=True)
+            yield Text(self._end.strip(" ,"), style=self._style)
+            return
+        yield Text(middle_cut(self._text, room) + self._end, style=self._style, no_wrap=True)
+
+
+def size_text(count: int) -> str:
+    """Returns a number of bytes in at most eight cells: '51 kB', '4.1 MB', '238 MB'."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return (
+                f"{size:.1f} {unit}"
+                if size < 99.95 and unit in ("MB", "GB")
+                else (f"{size:.0f} {unit}")
+            )
+        size /= 1000
+    return f"{size:,.1f} TB"
 
 
 def middle_cut(text: str, cells: int) -> str:
-    """`text` in at most `cells` terminal cells; its end, where names differ, gets two thirds."""
+    """Returns `text` in at most `cells` terminal cells; two thirds are for its end."""
     if cell_len(text) <= cells:
         return text
     tail_cells = (cells - 1) * 2 // 3
@@ -65,27 +84,10 @@ def middle_cut(text: str, cells: int) -> str:
     return f"{head}…{tail.lstrip()}"
 
 
-def hits_table(hits: Sequence[Hit], *, columns: Sequence[str] = HIT_COLUMNS) -> Table:
-    """columns: names of HIT_COLUMNS or of record columns."""
-    table = plain_table()
-    for column in columns:
-        numeric = column in _RIGHT or _holds_numbers(hits, column)
-        table.add_column(
-            visible(column),
-            justify="right" if numeric else "left",
-            # Rich narrows the columns that may wrap; their cells cut themselves instead.
-            no_wrap=column in _NEVER_CUT,
-            max_width=None if column == "path" else _TITLE_CELLS,
-        )
-    for hit in hits:
-        table.add_row(*(_cell(hit, column) for column in columns))
-    return table
-
-
 def failures_table(failures: Sequence[Failure]) -> Table:
     table = plain_table()
     table.add_column("stage", no_wrap=True)
-    table.add_column("path", no_wrap=True)
+    table.add_column("path")
     table.add_column("reason", overflow="fold", ratio=1)
     for failure in failures:
         where = MiddleCut(failure.uri or failure.key)
@@ -93,48 +95,60 @@ def failures_table(failures: Sequence[Failure]) -> Table:
     return table
 
 
-def report_lines(report: IngestReport) -> list[str]:
-    """An index run in a few lines; the first is the whole story in one."""
-    lines = [_counts_line(report), _rates_line(report)]
+def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
+    """Returns an index run in a few lines: the counts first, then the time, then what to know."""
+    if dry_run:
+        lines = ["dry run: nothing was written", _counts_line(report)]
+    else:
+        lines = [_counts_line(report), _rates_line(report)]
     if report.resumed:
         lines.append(
-            f"resumed: {report.resumed:,} were written before the last run was interrupted"
+            f"resumed: {counted(report.resumed, 'item')} had been written when the last run was "
+            "interrupted"
         )
     if report.missing:
         lines.append(
-            f"{report.missing:,} no longer where they were: kept, and back when the files are;"
-            " drop them with --prune"
+            f"{counted(report.missing, 'item')} hidden: the files are missing; they are restored "
+            "if the files come back; --prune removes them"
         )
     if report.truncated_texts:
-        lines.append(f"{report.truncated_texts:,} texts were longer than the model reads: cut")
-    if report.multi_frame:
-        files = "file holds" if report.multi_frame == 1 else "files hold"
         lines.append(
-            f"{report.multi_frame:,} {files} several pages or frames: one of each is indexed"
+            f"{counted(report.truncated_texts, 'text')} longer than the model reads: only the "
+            "beginning was encoded"
+        )
+    if report.multi_frame:
+        lines.append(
+            f"{counted(report.multi_frame, 'file')} with several pages or frames: only one of "
+            "each is indexed"
         )
     return lines
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """'1 item', '1,234 items'."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def to_json(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
-    """The document with "version" in front: ISO dates, null for NaN, paths as printable text."""
+    """Serializes a document with "version" first: ISO dates, null for NaN, printable paths."""
     versioned = {"version": SCHEMA_VERSION, **document}
     return json.dumps(_plain(versioned), ensure_ascii=False, allow_nan=False, indent=indent)
 
 
 def hits_json(hits: Sequence[Hit], query: Mapping[str, Any], *, cursor: str | None = None) -> str:
-    """{"version": 1, "query": …, "hits": [{rank, key, uri, similarity, matched, record}], "next"}.
+    """Serializes {"version", "query", "hits": [{rank, key, uri, similarity, …}], "next"}.
 
-    next: the cursor of the page that follows, null at the end.
+    next: the cursor of the next page, null at the end.
     """
     return to_json({"query": query, "hits": hits, "next": cursor})
 
 
 def hits_csv(hits: Sequence[Hit]) -> str:
-    """A header, then a line per hit: HIT_FIELDS and every column that any record has.
+    """Returns a header and a line per hit: HIT_FIELDS, then every column that any record has.
 
-    The row's own key and uri are those of the hit; any other record column that is called like one
-    of HIT_FIELDS becomes 'record.<name>'. A text that a spreadsheet would run as a formula begins
-    with an apostrophe.
+    A record column with the name of one of HIT_FIELDS becomes 'record.<name>', except for key and
+    uri, which are the hit's. A text that a spreadsheet would run as a formula is prefixed with an
+    apostrophe.
     """
     names = dict.fromkeys(name for hit in hits for name in hit.record)
     columns = [name for name in names if name not in ("key", "uri")]
@@ -149,13 +163,13 @@ def hits_csv(hits: Sequence[Hit]) -> str:
 
 
 def hits_paths(hits: Sequence[Hit], *, null_separated: bool = False) -> bytes:
-    """The files of the hits in their true bytes, for pipes; hits without a file are left out."""
+    """Returns the paths of the hits as raw bytes, for pipes; hits without a file are skipped."""
     end = b"\0" if null_separated else b"\n"
     return b"".join(os.fsencode(real_path(hit.uri)) + end for hit in hits if hit.uri)
 
 
 def stdout_console() -> Console:
-    """For results: as wide as the terminal; as wide as the results where there is no terminal."""
+    """Returns a console for results: as wide as the terminal, unlimited where there is none."""
     console = _ClosableConsole(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _NO_LIMIT_CELLS
@@ -163,18 +177,18 @@ def stdout_console() -> Console:
 
 
 def stderr_console(*, quiet: bool = False) -> Console:
-    """For progress and notes; prints nothing when quiet."""
+    """Returns a console for progress and notes that prints nothing if quiet."""
     return Console(stderr=True, quiet=quiet, highlight=False)
 
 
 def write_text(text: str) -> None:
-    """Results to stdout as UTF-8 with a line break at the end, whatever the locale."""
+    """Writes results to stdout as UTF-8 in any locale, with a line break at the end."""
     write_bytes((text if text.endswith("\n") else text + "\n").encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(data: bytes) -> None:
-    """Results to stdout, unchanged."""
-    with _reader_may_leave():
+    """Writes results to stdout, unchanged."""
+    with _closed_pipe_exits():
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -182,13 +196,13 @@ def write_bytes(data: bytes) -> None:
 
 class _ClosableConsole(Console):
     def on_broken_pipe(self) -> None:
-        with _reader_may_leave():
+        with _closed_pipe_exits():
             raise BrokenPipeError
 
 
 @contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """A reader that has enough, as `head`, ends the command as done, without a word."""
+def _closed_pipe_exits() -> Iterator[None]:
+    """Ends the command silently with code 0 when the reader, such as `head`, closes the pipe."""
     try:
         yield
     except BrokenPipeError:
@@ -207,33 +221,14 @@ def plain_table() -> Table:
     )
 
 
-def _holds_numbers(hits: Sequence[Hit], column: str) -> bool:
-    values = [hit.record.get(column) for hit in hits if hit.record.get(column) is not None]
-    return bool(values) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) for v in values
-    )
-
-
-def _cell(hit: Hit, column: str) -> RenderableType:
-    match column:
-        case "rank":
-            return Text(str(hit.rank), style="dim")
-        case "similarity":
-            return Text(f"{hit.similarity:.3f}", style="cyan")
-        case "matched":
-            return Text(hit.matched)
-        case "title":
-            return _one_cell(title_of(hit), style="bold")
-        case "path":
-            return MiddleCut(hit.uri or hit.key, style="dim")
-    return _one_cell(one_line(value_text(hit.record.get(column))))
-
-
-def _one_cell(text: str, style: str = "") -> Text:
-    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+def fits(table: Table, width: int) -> bool:
+    """Whether the table needs no more than this many columns of a terminal."""
+    console = Console(width=_NO_LIMIT_CELLS)
+    return Measurement.get(console, console.options, table).maximum <= width
 
 
 def _counts_line(report: IngestReport) -> str:
+    """Nothing that is 0 is named, but for what people look for."""
     names = ("added", "updated", "moved", "restored", "unchanged", "missing", "pruned")
     always = ("added", "updated", "unchanged")
     parts = [
@@ -241,9 +236,8 @@ def _counts_line(report: IngestReport) -> str:
         for name in names
         if (count := int(getattr(report, name))) or name in always
     ]
-    if count := len(report.failures):
-        noun = "failure" if count == 1 else "failures"
-        parts.append(f"{count:,} {noun} (mmsearch info --failures)")
+    if report.failures:
+        parts.append(f"{counted(len(report.failures), 'failure')} (mmsearch info --failures)")
     return " · ".join(parts)
 
 
@@ -253,7 +247,7 @@ def _rates_line(report: IngestReport) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The value in JSON's own types."""
+    """Converts a value to JSON's own types."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

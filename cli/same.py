@@ -1,4 +1,4 @@
-"""mmsearch same: two pictures compared; the exit code is the answer."""
+"""mmsearch same: compares two image files; the exit code is the answer."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,35 +6,40 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmsearch.cli import options
+from mmsearch.cli.exit_codes import DIFFERENT
 from mmsearch.cli.render import to_json, write_text
 
 if TYPE_CHECKING:
     from mmsearch.dedup.compare import Comparison
     from mmsearch.dedup.results import Box
 
-DIFFERENT = 10
-
 
 def same(
-    first: Annotated[Path, typer.Argument(help="A picture.", show_default=False)],
-    second: Annotated[Path, typer.Argument(help="Another.", show_default=False)],
+    first: Annotated[
+        Path, typer.Argument(help="An image file.", metavar="FIRST", show_default=False)
+    ],
+    second: Annotated[
+        Path,
+        typer.Argument(help="The image file to compare it with.", metavar="SECOND"),
+    ],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Count edited versions as different images.")
+    ] = False,
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Similarity below which even an edited version counts as different.",
+            help="Lowest agreement of an edited version, 0 to 1. Default: as the comparison "
+            "decides.",
+            metavar="SHARE",
             min=0.0,
             max=1.0,
         ),
     ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Exit code 10 for edited versions as well."),
-    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Tell whether two files show one picture: exact, same image, edited version or different.
+    """Compare two image files: exact match, same image, edited version or different.
 
-    Exit code 0 if they do, 10 if they differ. With --strict 0 for exact and same image only.
+    With --strict, only exact matches and the same image count as equal.
     """
     from mmsearch.dedup.compare import compare_files
     from mmsearch.dedup.results import SAME_PICTURE
@@ -49,9 +54,9 @@ def same(
 
 
 def lines(result: "Comparison") -> list[str]:
-    """The relation with the evidence, then where the two differ."""
-    said = [f"{result.relation or 'different'}: {result.evidence}"]
-    return said + [f"differs in {box_text(box)}" for box in result.changes]
+    """Returns the relation with its evidence, then where the two differ."""
+    relation = f"{result.relation or 'different'}: {result.evidence}"
+    return [relation, *(f"differs in {box_text(box)}" for box in result.changes)]
 
 
 def box_text(box: "Box") -> str:

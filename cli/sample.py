@@ -7,18 +7,21 @@ from typing import Annotated
 import typer
 
 from mmsearch.cli import options
-from mmsearch.cli.render import stderr_console, to_json, write_text
+from mmsearch.cli.render import counted, stderr_console, to_json, write_text
 
 
 def sample(
-    folder: Annotated[Path, typer.Argument(help="Where to write it; made if need be.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Folder to write; created if it does not exist.", metavar="FOLDER"),
+    ],
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files of the same names in the folder.")
+        bool, typer.Option("--overwrite", help="Replace files of the same name in the folder.")
     ] = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a sample catalog: some 370 public-domain pictures and a table that describes them."""
+    """Write a sample catalog: some 370 public-domain images and a table that describes them."""
     from mmsearch.sample import write_sample
 
     report = write_sample(folder, overwrite=overwrite)
@@ -28,7 +31,7 @@ def sample(
         return
     verb = "written to" if report.written else "already in"
     write_text(
-        f"{report.pictures} pictures, products.csv and LICENSE.txt "
-        f"({report.bytes / 1e6:.1f} MB) {verb} {report.folder}"
+        f"{counted(report.pictures, 'image')}, products.csv and LICENSE.txt "
+        f"({report.bytes / 1e6:,.1f} MB) {verb} {report.folder}"
     )
     stderr_console(quiet=quiet).print(f"next: {next_command}", markup=False, soft_wrap=True)

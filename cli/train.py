@@ -1,49 +1,71 @@
-"""mmsearch train: makes a dual encoder from a recipe and the data that it names."""
+"""mmsearch train: trains a dual encoder from a recipe and the data that it names."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mmsearch.cli import options
 from mmsearch.cli.progress import ProgressDisplay
-from mmsearch.cli.render import stderr_console, to_json, write_text
+from mmsearch.cli.render import counted, stderr_console, to_json, write_text
 from mmsearch.errors import InputError
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe: a TOML file.", show_default=False)],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="Recipe: a folder with recipe.toml, or the file.",
+            metavar="RECIPE",
+            show_default=False,
+        ),
+    ],
     data: Annotated[
         list[str],
-        typer.Option(help="A source that the recipe names; repeatable.", metavar="NAME=PATH"),
+        typer.Option(
+            help="Folder of a source that the recipe names; repeatable.", metavar="NAME=PATH"
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
-    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's own.")] = None,
-    work: Annotated[
-        Path | None, typer.Option(help="Keeps features for the next run; default: OUT/work.")
+    out: Annotated[
+        Path, typer.Option(help="Model folder to write.", metavar="DIR", show_default=False)
+    ],
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed. Default: the recipe's.", metavar="N")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder of caches and checkpoints. Default: OUT/work.", metavar="DIR"),
+    ] = None,
+    json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Train a dual encoder from a recipe; the folder it writes works as --model FOLDER."""
-    from dataclasses import replace
+    """Train a dual encoder from a recipe; the folder it writes can be used as --model DIR.
 
+    Python functions in the recipe's folder read its data: train only recipes that you trust.
+    """
     from mmsearch.pretraining.pipeline import train_recipe
     from mmsearch.pretraining.recipe import read_recipe
 
-    wanted = read_recipe(recipe)
+    with warnings.catch_warnings(record=True) as renamed:
+        warnings.simplefilter("always", FutureWarning)
+        settings = read_recipe(recipe)
     if seed is not None:
-        wanted = replace(wanted, seed=seed)
+        settings = settings.model_copy(update={"seed": seed})
     with ProgressDisplay(quiet=quiet) as progress:
+        for warning in renamed:
+            progress.note(str(warning.message))
         report = train_recipe(
-            wanted, parse_data(data), out, work=work or out / "work", progress=progress
+            settings, parse_data(data), out, work=work or out / "work", progress=progress
         )
     if json:
         write_text(to_json(report.as_json()))
         return
     stderr_console(quiet=quiet).print(
-        f"trained on {report.pictures:,} pictures in {report.seconds:.0f} s; "
+        f"trained on {counted(report.images, 'image')} in {report.seconds:,.0f} s; "
         f"loss {report.first_loss:.2f} → {report.last_loss:.2f}; "
-        f"held-out recall@10 {report.measures.recall_at_10:.3f}"
+        f"held-out recall@10 {report.measures.recall_at_10:.3f}",
+        soft_wrap=True,
     )
     write_text(f"{report.folder}\n")
 

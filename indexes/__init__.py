@@ -1,6 +1,5 @@
-"""Vector indexes: build, save, load and search them. FAISS is imported on first use only."""
+"""Vector indexes: build, save, load and search. FAISS is imported on first use."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mmsearch.indexes.base import (
@@ -14,6 +13,7 @@ from mmsearch.indexes.base import (
     VectorIndex,
 )
 from mmsearch.indexes.ids import IdFilter
+from mmsearch.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from mmsearch.indexes.build import REBUILD_SHARE, build_index, rebuild_reason
@@ -26,23 +26,8 @@ if TYPE_CHECKING:
         save_meta,
         verify_index,
     )
-    from mmsearch.indexes.gpu import GpuProbe, probe_gpu, to_gpu
-
-_HOME = {
-    "REBUILD_SHARE": "build",
-    "FaissIndex": "faiss_index",
-    "GpuProbe": "gpu",
-    "build_index": "build",
-    "choose": "choice",
-    "load_index": "files",
-    "probe_gpu": "gpu",
-    "read_meta": "files",
-    "rebuild_reason": "build",
-    "save_index": "files",
-    "save_meta": "files",
-    "to_gpu": "gpu",
-    "verify_index": "files",
-}
+    from mmsearch.indexes.gpu import to_gpu
+    from mmsearch.indexes.gpu_detection import GpuProbe, probe_gpu
 
 __all__ = [
     "INDEX_KINDS",
@@ -69,8 +54,21 @@ __all__ = [
     "verify_index",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "REBUILD_SHARE": "build",
+        "FaissIndex": "faiss_index",
+        "GpuProbe": "gpu_detection",
+        "build_index": "build",
+        "choose": "choice",
+        "load_index": "files",
+        "probe_gpu": "gpu_detection",
+        "read_meta": "files",
+        "rebuild_reason": "build",
+        "save_index": "files",
+        "save_meta": "files",
+        "to_gpu": "gpu",
+        "verify_index": "files",
+    },
+)

@@ -1,6 +1,6 @@
-"""What every vector index promises: unit vectors under int64 ids, nearest by cosine first.
+"""The interface of vector indexes: unit vectors under int64 ids, searched by cosine similarity.
 
-Also the plain types around it: what to build, how it was tuned, what is written beside it.
+Also the types of its build options, its tuning curve and its metadata on disk.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from mmsearch.records import Floats, Ids
 IndexKind: TypeAlias = Literal[
     "auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary", "lance"
 ]
-# Effort is tuned for so many hits; recall is measured over them.
+# The number of hits for which effort is tuned and recall is measured.
 RECALL_AT = 10
 
 INDEX_KINDS: tuple[str, ...] = get_args(IndexKind)
@@ -22,9 +22,10 @@ INDEX_KINDS: tuple[str, ...] = get_args(IndexKind)
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """How to build. recall: recall@10 against exact search that an approximate kind must reach.
+    """How to build an index.
 
-    memory_bytes: what the index may take while it is searched; None: half of the machine's.
+    recall: the recall@10 against exact search that an approximate kind must reach.
+    memory_bytes: the memory that a search may take; None: half of the machine's.
     """
 
     kind: IndexKind = "auto"
@@ -33,18 +34,23 @@ class IndexOptions:
 
     def __post_init__(self) -> None:
         if self.kind not in INDEX_KINDS:
-            raise InputError(f"no index kind '{self.kind}'; there are {', '.join(INDEX_KINDS)}")
+            raise InputError(
+                f"unknown index kind '{self.kind}'; use one of {', '.join(INDEX_KINDS)}"
+            )
         if not 0 < self.recall < 1:
             raise InputError(
-                f"recall must lie between 0 and 1, got {self.recall}; kind 'flat' is exact"
+                f"recall must be between 0 and 1, got {self.recall}; kind 'flat' is exact"
             )
         if self.memory_bytes is not None and self.memory_bytes <= 0:
-            raise InputError(f"memory must be more than nothing, got {self.memory_bytes} bytes")
+            raise InputError(f"memory must be positive, got {self.memory_bytes} bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class EffortPoint:
-    """Recall@10 at one effort, by group of queries; `lowest` ends its 95% confidence interval."""
+    """Recall@10 at one effort, by group of queries.
+
+    lowest: the lower end of the 95% confidence interval of each recall.
+    """
 
     effort: int
     recall: Mapping[str, float]
@@ -54,9 +60,11 @@ class EffortPoint:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """effort: nprobe, efSearch or candidates; every group's `lowest` is then at least `floor`.
+    """The result of tuning the effort of a search.
 
-    queries: how many were tried, by group. curve: ascending effort.
+    effort: the chosen nprobe, efSearch or number of candidates. floor: the recall requested;
+    reached: whether every group's `lowest` is at least that. queries: how many were used, by
+    group. curve: by ascending effort.
     """
 
     effort: int
@@ -68,7 +76,7 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class FileMark:
-    """What a file is held against. checksum: BLAKE2b-128, in hex; size_bytes: its length."""
+    """The length and checksum of a file. checksum: BLAKE2b-128, in hex."""
 
     size_bytes: int
     checksum: str
@@ -76,10 +84,12 @@ class FileMark:
 
 @dataclass(frozen=True, slots=True)
 class IndexMeta:
-    """meta.json. effort: nprobe, efSearch or candidates, 0 for exact kinds. extra: the caller's.
+    """The content of meta.json.
 
-    count: ids held; built: how many when it was trained and tuned; changes: added or removed since.
-    size_bytes, checksum: of index.faiss, as in FileMark; late: of late.faiss, None without one.
+    count: ids in the index; built: ids when it was trained and tuned; changes: ids added or
+    removed since. effort: nprobe, efSearch or candidates, 0 for exact kinds. size_bytes, checksum:
+    of index.faiss, as in FileMark; late: of late.faiss, which holds appended rows, None without
+    one. extra: JSON values of the caller.
     """
 
     format_version: int
@@ -99,40 +109,47 @@ class IndexMeta:
 
 
 class VectorIndex(Protocol):
-    """Similarities are cosines, float32, descending; ids are int64. Absent hits: -inf and -1."""
+    """An index of unit vectors.
+
+    Similarities are cosines, float32, descending; ids are int64. Missing hits are -inf and -1.
+    """
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """The kind of index, such as 'flat' or 'ivf-sq8'."""
+        ...
 
     @property
-    def dim(self) -> int: ...
+    def dim(self) -> int:
+        """The number of dimensions of its vectors."""
+        ...
 
     def __len__(self) -> int: ...
 
     def add(self, vectors: Floats, ids: Ids) -> None:
-        """vectors: float32 (n, dim), unit rows; ids: (n,), none of them present yet."""
+        """Adds vectors, float32 (n, dim), unit rows, under ids, (n,), that are not present yet."""
         ...
 
     def remove(self, ids: Ids) -> int:
-        """Removes those present and returns how many there were."""
+        """Removes the ids that are present and returns how many those were."""
         ...
 
     def search(
         self, queries: Floats, k: int, *, allowed: IdFilter | None = None
     ) -> tuple[Floats, Ids]:
-        """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k).
+        """Searches queries, float32 (q, dim), unit rows → similarities (q, k), ids (q, k).
 
-        allowed: only these ids may be returned; k of them come back whenever k are held.
+        allowed: the only ids that may be returned; k of them are whenever k are in the index.
         Equal similarities come in ascending order of id.
         """
         ...
 
 
 class VectorBatches(Protocol):
-    """Vectors that may not fit in memory twice: counted, and read in batches as often as needed."""
+    """Vectors in batches that can be read repeatedly, since they may not fit in memory twice."""
 
     def __len__(self) -> int:
-        """How many vectors all the batches hold together."""
+        """The number of vectors in all batches."""
         ...
 
     def __iter__(self) -> Iterator[tuple[Floats, Ids]]:

@@ -1,10 +1,10 @@
-"""Binary: one bit a value after a learned rotation, Hamming distance first, then stored vectors.
+"""Binary codes: one bit per value after a learned rotation; candidates by Hamming distance.
 
-Cross-modal hashing: the rows' bits are the signs of their rotated values; a query's are the signs
-of the weights with which the rows' bits, by least squares, predict its similarity to a row. A
-caption lies in another cone than the pictures: of 60,000 embeddings of 512 dimensions, 640
-candidates by its own signs held 0.83 of its ten nearest pictures, by those weights 0.93. A code
-takes dim/8 bytes of memory.
+The candidates are then re-ranked by their stored vectors. A row's bits are the signs of its rotated
+values; a query's bits are the signs of the least-squares weights with which the rows' bits predict
+its similarity to a row. Captions lie in another cone than images: over 60,000 embeddings of 512
+dimensions, 640 candidates by a caption's own signs held 0.83 of its ten nearest images, by those
+weights 0.93. A code takes dim/8 bytes of memory.
 """
 
 from collections.abc import Mapping
@@ -22,44 +22,44 @@ from mmsearch.indexes.refined import RefinedIndex, is_refined, refined
 from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
-# Candidates compared again for each hit asked for: what tuning may try.
+# Candidates re-ranked per requested hit: the values that tuning tries.
 EFFORTS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-# What an index searches with that was never tuned.
+# The value for an index that was never tuned.
 UNTUNED = 64
 
-# Reading so few rows back and comparing them all takes well under a millisecond.
+# An exact scan over this many rows takes well under a millisecond.
 SCANNED_ROWS = 1_000
 
-# Keeps the weights finite where two bits always agree.
+# Ridge term that keeps the weights finite where two bits always agree.
 _RIDGE = 1e-3
 
 
 def new_binary(dim: int, rows: Floats, modalities: Mapping[str, Floats]) -> faiss.Index:
-    """An empty index whose rotation is learned on a sample of the rows and on each modality.
+    """Creates an empty index whose rotation is learned on sampled rows and on each modality.
 
     rows, modalities: float32 (n, dim), unit rows.
     """
     if dim % 8:
-        raise InputError(f"binary packs eight values into a byte, and {dim} is no multiple of 8")
+        raise InputError(f"binary packs eight values into a byte, and {dim} is not a multiple of 8")
     mean = rows.mean(axis=0)
     rotation = learn_rotation({"rows": rows, **modalities})
     turned = faiss.LinearTransform(dim, dim, True)
     faiss.copy_array_to_vector(np.ascontiguousarray(rotation.T).ravel(), turned.A)
     faiss.copy_array_to_vector(-(mean @ rotation), turned.b)
     turned.is_trained = True
-    # The signs alone; its own rotation, which FAISS keeps in the file, serves the queries here.
+    # Takes signs only; its own rotation matrix, which FAISS saves, holds the query weights here.
     signs = faiss.IndexLSH(dim, dim, False, False)
     faiss.copy_array_to_vector(bit_weights(rows - mean, rotation).ravel(), signs.rrot.A)
     signs.rrot.is_trained = True
-    # A label that must match the refinement's; candidates are found by Hamming distance.
+    # Must match the metric of the refinement, although candidates are found by Hamming distance.
     signs.metric_type = faiss.METRIC_INNER_PRODUCT
     return refined(faiss.IndexPreTransform(turned, signs), dim)
 
 
 def bit_weights(centred_rows: Floats, rotation: Floats) -> Floats:
-    """(bits, dim): times a query, how much each bit of a row says for its similarity.
+    """Returns the weights W, float32 (bits, dim), that predict similarities from bits.
 
-    The least squares of the rows on their bits, x ≈ Wᵀ·b, so that q·x ≈ (W·q)·b for any query.
+    The least-squares fit of the rows to their bits, x ≈ Wᵀ·b, so that q·x ≈ (W·q)·b for any query.
     """
     bits = np.where(centred_rows @ rotation >= 0, np.float32(1), np.float32(-1))
     bits -= bits.mean(axis=0)
@@ -69,20 +69,24 @@ def bit_weights(centred_rows: Floats, rotation: Floats) -> Floats:
 
 
 class BinaryIndex(RefinedIndex):
+    """One bit per value, with the float16 rows that candidates are re-ranked by."""
+
     kind = "binary"
 
     @staticmethod
     def fits(index: faiss.Index) -> bool:
+        """Whether `index` holds binary codes."""
         return is_refined(index, faiss.IndexLSH)
 
     @property
     def efforts(self) -> list[int]:
-        """How many candidates are compared again, for each hit asked for."""
+        """The numbers of candidates per requested hit that tuning tries."""
         return list(EFFORTS)
 
     @property
     def effort_text(self) -> str:
-        return f"{self.effort * RECALL_AT:,} candidates compared again for {RECALL_AT} hits"
+        """The number of candidates re-ranked, in words."""
+        return f"{self.effort * RECALL_AT:,} candidates re-ranked for {RECALL_AT} hits"
 
     def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         within = self._searchable(allowed)
@@ -92,14 +96,14 @@ class BinaryIndex(RefinedIndex):
             every = np.arange(rows) if within is None else within.rows
             return self._scan(queries, k, every)
         candidates = self._candidates(queries, wanted, within)
-        # Ascending, so that a mapped file is read from front to back.
+        # Ascending, so that a mapped file is read sequentially.
         candidates.sort(axis=1)
         found = [self._scan(queries[i : i + 1], k, rows) for i, rows in enumerate(candidates)]
         similarities, ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return similarities, ids
 
     def _candidates(self, queries: Floats, count: int, within: RowFilter | None) -> Ids:
-        """The rows nearest by Hamming distance, int64 (q, count); there are more than `count`."""
+        """Returns the rows nearest by Hamming distance, int64 (q, count), of more than `count`."""
         codes = self._query_codes(queries)
         held = self._codes.codes
         distances = np.empty((len(queries), count), np.int32)
@@ -121,11 +125,11 @@ class BinaryIndex(RefinedIndex):
         return rows
 
     def _query_codes(self, queries: Floats) -> NDArray[np.uint8]:
-        """queries: float32 (q, dim) → uint8 (q, dim / 8)"""
+        """Encodes queries, float32 (q, dim), as uint8 (q, dim / 8)."""
         return np.packbits(queries @ self._weights.T >= 0, axis=1, bitorder="little")
 
     @cached_property
     def _weights(self) -> Floats:
-        """float32 (bits, dim); see `bit_weights`. They never change."""
+        """The query weights, float32 (bits, dim); see `bit_weights`. They never change."""
         weights: Floats = faiss.vector_to_array(self._codes.rrot.A).reshape(self.dim, self.dim)
         return weights

@@ -1,4 +1,4 @@
-"""Builds an index from batches: choose a kind, train on a spread sample, fill, tune, explain."""
+"""Builds an index from batches: chooses a kind, trains on a sample, adds the rows, tunes."""
 
 from collections.abc import Mapping
 
@@ -11,18 +11,18 @@ from mmsearch.indexes.checks import require_distinct, require_pairs, require_vec
 from mmsearch.indexes.choice import cell_count, choose
 from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex, new_flat
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.indexes.hnsw import HnswIndex, new_hnsw
 from mmsearch.indexes.itq import POINTS as ROTATION_POINTS
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index, new_ivf
 from mmsearch.indexes.pq import IvfPqIndex, new_pq
-from mmsearch.indexes.truth import Truth
 from mmsearch.indexes.tuning import explain, tune, tune_refinement
 from mmsearch.records import Floats, Ids
 
 # Enough for an interval of about ±0.01 around a recall of 0.95.
 TUNING_QUERIES = 500
 
-# Cells, codes and effort were fitted to the rows there were.
+# The share of changes after which cells, codes and effort no longer fit the rows.
 REBUILD_SHARE = 0.2
 
 # k-means gains nothing from more points, and its time grows with them.
@@ -38,21 +38,21 @@ def build_index(
     modalities: Mapping[str, Floats] | None = None,
     seed: int = 0,
 ) -> FaissIndex:
-    """batches: read up to three times per kind tried. dim: of every vector.
+    """Builds an index of all vectors in `batches`, which are read up to three times per kind tried.
 
-    queries: what the effort is tuned on, by group ('text', 'image'), float32 (q, dim), unit rows;
-    each group must reach options.recall. Without any, held-out rows stand in.
-    modalities: vectors of each modality that queries come in, for a kind that learns from them;
-    without any, `queries`.
+    queries: tune the effort, by group ('text', 'image'), float32 (q, dim), unit rows; each group
+    must reach options.recall. Default: a sample of the rows. modalities: sample vectors of each
+    modality of queries, for kinds that are trained on them. Default: `queries`. Raises InputError,
+    SpaceMismatch.
     """
     given = {name: part for name, part in (queries or {}).items() if len(part)}
     learned = {name: part for name, part in (modalities or given).items() if len(part)}
     for name, part in [*given.items(), *learned.items()]:
         require_vectors(part, dim, holder=f"the group of tuning queries '{name}'")
     for plan in choose(len(batches), dim, options):
-        index = _empty(plan.kind, batches, dim, seed, learned)
+        index = _empty(plan.kind, batches, dim, seed=seed, modalities=learned)
         tuned = plan.kind != "flat" and len(batches) > 0
-        truth = Truth(given or _held_out(batches, dim, seed)) if tuned else None
+        truth = GroundTruth(given or _held_out(batches, dim, seed)) if tuned else None
         _fill(index, batches, truth)
         if truth is not None:
             _tune(index, truth, options.recall)
@@ -64,7 +64,7 @@ def build_index(
 
 
 def rebuild_reason(index: FaissIndex, options: IndexOptions) -> str:
-    """Why the index had better be built anew, for people; '' while it is as good as new."""
+    """Returns why the index should be rebuilt, in words; '' where it need not be."""
     if index.kind != "flat" and index.changes > REBUILD_SHARE * index.built:
         return f"{index.changes:,} changes since it was built over {index.built:,} rows"
     kinds = [plan.kind for plan in choose(len(index), index.dim, options)]
@@ -76,7 +76,12 @@ def rebuild_reason(index: FaissIndex, options: IndexOptions) -> str:
 
 
 def _empty(
-    kind: str, batches: VectorBatches, dim: int, seed: int, modalities: Mapping[str, Floats]
+    kind: str,
+    batches: VectorBatches,
+    dim: int,
+    *,
+    seed: int,
+    modalities: Mapping[str, Floats],
 ) -> FaissIndex:
     if kind == "flat":
         return FlatIndex(new_flat(dim))
@@ -94,7 +99,7 @@ def _empty(
 
 
 def spread_sample(batches: VectorBatches, size: int, dim: int, seed: int) -> Floats:
-    """At most `size` rows drawn evenly from all batches, float32 (m, dim)."""
+    """Samples at most `size` rows uniformly from all batches, float32 (m, dim)."""
     count = len(batches)
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.choice(count, min(size, count), replace=False, shuffle=False))
@@ -111,8 +116,8 @@ def _held_out(batches: VectorBatches, dim: int, seed: int) -> dict[str, Floats]:
     return {"row": spread_sample(batches, TUNING_QUERIES, dim, seed + 1)}
 
 
-def _fill(index: FaissIndex, batches: VectorBatches, truth: Truth | None) -> None:
-    """Inserts every batch; the ids are checked once, over all of them."""
+def _fill(index: FaissIndex, batches: VectorBatches, truth: GroundTruth | None) -> None:
+    """Adds every batch; the ids of all batches are checked together at the end."""
     seen: list[Ids] = [np.empty(0, np.int64)]
     for vectors, ids in batches:
         require_pairs(vectors, ids, index.dim)
@@ -123,11 +128,11 @@ def _fill(index: FaissIndex, batches: VectorBatches, truth: Truth | None) -> Non
     every = np.concatenate(seen)
     require_distinct(every)
     if len(every) != len(batches):
-        raise InputError(f"the batches promised {len(batches):,} vectors and gave {len(every):,}")
+        raise InputError(f"the batches announced {len(batches):,} vectors and held {len(every):,}")
 
 
-def _tune(index: FaissIndex, truth: Truth, floor: float) -> None:
-    """Sets the refinement, where there is one, then the effort, then what they reach."""
+def _tune(index: FaissIndex, truth: GroundTruth, floor: float) -> None:
+    """Tunes the refinement, where there is one, and then the effort."""
 
     def found_with(queries: Floats, refinement: int) -> Ids:
         index.refinement = refinement

@@ -1,4 +1,4 @@
-"""The door of every index: what enters is finite, unit, of the right shape and has an id."""
+"""Validates what enters an index: finite unit vectors of the right shape, each with an id."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from mmsearch.records import Floats, Ids, require_unit_rows
 
 
 def require_vectors(vectors: Floats, dim: int, *, holder: str) -> None:
-    """Raises unless `vectors` are float32 (n, dim) with unit rows. holder: 'the query', …"""
+    """Raises unless `vectors` are float32 (n, dim), unit rows. holder: their name in messages."""
     if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or vectors.ndim != 2:
         got = f"{vectors.dtype} {vectors.shape}" if isinstance(vectors, np.ndarray) else vectors
         raise InputError(f"{holder} must be float32 (n, {dim}), got {got}")
@@ -29,22 +29,22 @@ def require_ids(ids: Ids, *, holder: str) -> None:
 
 
 def require_distinct(ids: Ids) -> None:
-    """Raises on the first id that comes twice. ids: int64 (n,)"""
+    """Raises InputError unless all ids, int64 (n,), are distinct."""
     ordered = np.sort(ids)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if twice.size:
-        raise InputError(f"id {twice[0]} comes twice among {len(ids)} ids; an id names one vector")
+        raise InputError(f"id {twice[0]} occurs twice among {len(ids):,} ids; ids must be distinct")
 
 
 def require_pairs(vectors: Floats, ids: Ids, dim: int) -> None:
-    """Raises unless there is one id for each vector. vectors: float32 (n, dim); ids: int64 (n,)"""
+    """Raises unless vectors, float32 (n, dim), and ids, int64 (n,), are valid and as many."""
     require_vectors(vectors, dim, holder="a batch of vectors")
     require_ids(ids, holder="ids")
     if len(vectors) != len(ids):
-        raise InputError(f"{len(vectors)} vectors came with {len(ids)} ids; give one id each")
+        raise InputError(f"got {len(vectors)} vectors and {len(ids)} ids; give one id per vector")
 
 
 def require_k(k: int) -> None:
-    """Raises unless at least one hit is asked for."""
+    """Raises InputError unless k is at least 1."""
     if k < 1:
         raise InputError(f"k must be at least 1, got {k}")

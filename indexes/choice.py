@@ -1,13 +1,12 @@
-"""Which kind to build: exact where small, as compact as memory asks for where large.
+"""Chooses the kind of index: exact for few rows, as compact as memory requires for many.
 
-`auto`, by rows, from what was seen with text queries against pictures on one core: below EXACT_ROWS
-a scan takes a millisecond or two, and nothing can be missed; from there cells (IVF), with whole
-vectors up to WHOLE_ROWS and 8 bits a value beyond, which is a quarter of the memory at one to three
-hundredths of the recall; product codes where memory is short, and bits where it is shorter still.
-HNSW is built only when asked for: text queries lie away from the pictures, where its walk goes
-astray. Over 30,000 embeddings of 512 dimensions it found 0.96 of their neighbours in 1.5 ms and was
-built in 19 s; cells found as many in 0.4 ms and were built in 4 s. They also forget what is removed
-and move to a GPU.
+`auto` goes by the number of rows, from measurements with text queries against images on one core.
+Below EXACT_ROWS an exact scan takes a millisecond or two. From there IVF, with whole vectors up to
+WHOLE_ROWS and 8 bits per value beyond, which is a quarter of the memory for 0.01 to 0.03 of recall;
+product codes where memory is short, binary codes where it is shorter still. HNSW is built only on
+request: text queries lie far from the images, where graph search is inefficient. Over 30,000
+embeddings of 512 dimensions it reached recall 0.96 in 1.5 ms and was built in 19 s; IVF reached as
+much in 0.4 ms, was built in 4 s, can delete rows and can move to a GPU.
 """
 
 import os
@@ -21,14 +20,14 @@ from mmsearch.indexes.base import IndexOptions
 EXACT_ROWS = 20_000
 WHOLE_ROWS = 200_000
 
-# FAISS warns below 39 training points per cell; fewer cells than this are not worth walking.
+# FAISS warns below 39 training points per cell; with fewer cells than this, probing gains nothing.
 POINTS_PER_CELL = 39
 FEWEST_CELLS = 16
 MOST_CELLS = 8_192
 
 # From the most exact to the most compact.
 _BY_SIZE = ("flat", "ivf-flat", "ivf-sq8", "ivf-pq", "binary")
-# What needs no sample to learn cells, codes or a rotation from.
+# The kinds without cells, codes or a rotation to train.
 _UNTRAINED = ("flat", "hnsw")
 _ID_BYTES = 8
 _HNSW_LINK_BYTES = 4 * 2 * 24
@@ -36,16 +35,19 @@ _HNSW_LINK_BYTES = 4 * 2 * 24
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A kind to build and, for people, why."""
+    """A kind to build and why, in words."""
 
     kind: str
     why: str
 
 
 def choose(rows: int, dim: int, options: IndexOptions) -> tuple[Plan, ...]:
-    """What to build; each further plan is for when the one before missed the recall."""
+    """Returns what to build; each further plan is for when the one before misses the recall.
+
+    Raises InputError where no kind fits in memory.
+    """
     if options.kind != "auto":
-        return (_asked(rows, dim, options),)
+        return (_requested(rows, dim, options),)
     memory = options.memory_bytes or machine_memory() // 2
     fitting = [kind for kind in _BY_SIZE if bytes_needed(kind, rows, dim) <= memory]
     wanted = "flat" if rows < EXACT_ROWS else "ivf-flat" if rows <= WHOLE_ROWS else "ivf-sq8"
@@ -58,9 +60,9 @@ def choose(rows: int, dim: int, options: IndexOptions) -> tuple[Plan, ...]:
 
 def _why(kind: str, rows: int) -> str:
     return {
-        "flat": f"{rows:,} rows are few enough to compare every one",
-        "ivf-flat": f"cells spare comparing most of {rows:,} rows",
-        "ivf-sq8": f"8 bits a value keep {rows:,} rows small",
+        "flat": f"{rows:,} rows are few enough for an exact scan",
+        "ivf-flat": f"IVF avoids scanning all {rows:,} rows",
+        "ivf-sq8": f"{rows:,} rows are stored in 8 bits per value",
     }[kind]
 
 
@@ -75,7 +77,7 @@ def _compact(rows: int, dim: int, memory: int, fitting: list[str]) -> Plan:
     return Plan(fitting[0], f"it takes {_size(needed)} of the {_size(memory)} allowed")
 
 
-def _asked(rows: int, dim: int, options: IndexOptions) -> Plan:
+def _requested(rows: int, dim: int, options: IndexOptions) -> Plan:
     kind, memory = options.kind, options.memory_bytes
     if not _trains(kind, rows):
         least = FEWEST_CELLS * POINTS_PER_CELL
@@ -86,7 +88,7 @@ def _asked(rows: int, dim: int, options: IndexOptions) -> Plan:
             f"{kind} takes {_size(needed)} for {rows:,} rows of {dim} values, memory allows "
             f"{_size(memory)}; allow more, or let 'auto' choose"
         )
-    return Plan(kind, "asked for")
+    return Plan(kind, "requested")
 
 
 def _trains(kind: str, rows: int) -> bool:
@@ -94,7 +96,7 @@ def _trains(kind: str, rows: int) -> bool:
 
 
 def bytes_needed(kind: str, rows: int, dim: int) -> int:
-    """Memory while searching, rows × (vector or code, and id); cells add a few percent."""
+    """Returns the memory of a search: rows × (vector or code, and id); cells add a few percent."""
     per_row = {
         "flat": 4 * dim,
         "hnsw": 4 * dim + _HNSW_LINK_BYTES,
@@ -102,20 +104,20 @@ def bytes_needed(kind: str, rows: int, dim: int) -> int:
         "ivf-sq8": dim,
         "ivf-pq": dim // 4 + _ID_BYTES,
         "binary": dim // 8,
-        # The vectors stay in the table; Lance reads codes through its cache.
+        # The vectors stay in the table, and Lance reads codes through its cache.
         "lance": 0,
     }
     return rows * (per_row[kind] + _ID_BYTES)
 
 
 def cell_count(rows: int) -> int:
-    """About 4·√rows, a power of two, never so many that training points run short."""
+    """Returns the number of cells: about 4·√rows, a power of two, with enough training points."""
     ideal = 2 ** round(np.log2(4 * np.sqrt(max(rows, 1))))
     return int(max(1, min(ideal, MOST_CELLS, rows // POINTS_PER_CELL)))
 
 
 def machine_memory() -> int:
-    """Bytes of physical memory; 8 GiB where the system does not tell."""
+    """Returns the bytes of physical memory; 8 GiB where the system does not report it."""
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 8 * 2**30

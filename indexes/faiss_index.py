@@ -1,7 +1,7 @@
-"""What all FAISS indexes share: checks at the door, ids, filters, complete and ordered answers.
+"""The base of all FAISS indexes: validation, ids, filters, complete and ordered results.
 
-FAISS holds the ids as well, so that index.faiss alone can be searched; the kinds differ in how
-they insert, delete and look (flat.py, hnsw.py, ivf.py).
+FAISS stores the ids too, so that index.faiss can be searched on its own. The kinds differ in how
+they insert, delete and search (flat.py, hnsw.py, ivf.py).
 """
 
 from abc import ABC, abstractmethod
@@ -12,6 +12,7 @@ import faiss
 import numpy as np
 
 from mmsearch.errors import InputError
+from mmsearch.indexes.appended_rows import reread
 from mmsearch.indexes.base import RECALL_AT, Tuning
 from mmsearch.indexes.checks import (
     require_distinct,
@@ -21,21 +22,20 @@ from mmsearch.indexes.checks import (
     require_vectors,
 )
 from mmsearch.indexes.ids import IdFilter
-from mmsearch.indexes.late import reread
 from mmsearch.indexes.selectors import RowFilter
 from mmsearch.records import Floats, Ids
 
-# Float32 dot products of unit vectors, summed in another order, differ by less.
+# Float32 dot products of unit vectors differ by less than this between summation orders.
 TIE = 1e-6
 
-# Past this many ties at place k, which of them are kept is left to FAISS (the lowest rows).
+# Beyond this many ties at place k, FAISS chooses which are kept (the lowest rows).
 TIES_SEEN = 4096
 
-# Over 30,000 embeddings, cells tuned to 0.95 for 10 hits found 0.89 of 100 and 0.67 of 1,000; with
-# this they find 0.97 and above. Random filters of 50 % to 0.05 % kept the recall as well.
+# Over 30,000 embeddings, an IVF index tuned to recall 0.95 at 10 reached 0.89 at 100 and 0.67 at
+# 1,000; with this exponent it reaches 0.97 and more, also under random filters of 50 % to 0.05 %.
 REACH_POWER = 0.4
 
-# NumPy takes a microsecond a call: over so few numbers a loop in Python is quicker.
+# A NumPy call takes a microsecond; up to this many numbers a Python loop is faster.
 LOOPED = 64
 
 
@@ -43,10 +43,11 @@ _NONE = np.empty(0, np.int64)
 
 
 class FaissIndex(ABC):
-    """A VectorIndex in FAISS. effort: nprobe or efSearch; reason: why it is of this kind.
+    """A VectorIndex in FAISS.
 
-    mapped: the file that its vectors are mapped from, None when it owns them.
-    built: how many ids it held when it was trained and tuned; changes: added or removed since.
+    effort: nprobe, efSearch or candidates. reason: why this kind was chosen. mapped: the file that
+    its vectors are memory-mapped from, None when they are in memory. built: how many ids it held
+    when it was trained and tuned; changes: ids added or removed since.
     """
 
     kind: str
@@ -63,7 +64,7 @@ class FaissIndex(ABC):
         tuning: Tuning | None = None,
         mapped: Path | None = None,
     ) -> None:
-        """count: of the ids held, where some of the rows are removed ones."""
+        """Wraps `index`. count: its ids, where some of its rows are tombstones."""
         self._count = int(index.ntotal) if count is None else count
         self._hold(index)
         self.effort = effort
@@ -76,10 +77,10 @@ class FaissIndex(ABC):
     @staticmethod
     @abstractmethod
     def fits(index: faiss.Index) -> bool:
-        """Whether this class can hold that index."""
+        """Whether this class can wrap `index`."""
 
     def _hold(self, index: faiss.Index) -> None:
-        """Takes the index in; what a search asks of it each time is read once, here."""
+        """Wraps `index`, and reads once what every search needs of it."""
         self.index = index
         self.dim = int(index.d)
         self._changed()
@@ -88,27 +89,27 @@ class FaissIndex(ABC):
         return self._count
 
     def can_hold(self, count: int) -> bool:
-        """Whether so many ids may be in what FAISS holds."""
+        """Whether the FAISS index can hold `count` ids."""
         return count == int(self.index.ntotal)
 
     @property
     def efforts(self) -> list[int]:
-        """What `effort` may be tried at, ascending; none for an exact kind."""
+        """The efforts that tuning tries, ascending; none for an exact kind."""
         return []
 
     @property
     def refinements(self) -> tuple[int, ...]:
-        """What `refinement` may be tried at, ascending; none where nothing is compared again."""
+        """The refinements that tuning tries, ascending; none without re-ranking."""
         return ()
 
     @property
     def refinement(self) -> int:
-        """How many candidates are compared again, for each hit asked for."""
+        """Candidates re-ranked per requested hit."""
         return 1
 
     @refinement.setter
     def refinement(self, factor: int) -> None:
-        raise InputError(f"an index of kind {self.kind} compares no candidates again")
+        raise InputError(f"an index of kind {self.kind} does not re-rank candidates")
 
     @property
     def effort_text(self) -> str:
@@ -116,24 +117,24 @@ class FaissIndex(ABC):
         return "every vector compared"
 
     def add(self, vectors: Floats, ids: Ids) -> None:
-        """vectors: float32 (n, dim), unit rows; ids: int64 (n,), none of them present yet."""
+        """Adds vectors, float32 (n, dim), unit rows, under ids, int64 (n,), not present yet."""
         require_pairs(vectors, ids, self.dim)
         require_distinct(ids)
         present = self._held(ids)
         if len(present):
-            raise InputError(f"id {present.min()} is in the index already; remove it first")
+            raise InputError(f"id {present.min()} is already in the index; remove it first")
         self.insert(vectors, ids)
         self.changes += len(ids)
 
     def insert(self, vectors: Floats, ids: Ids) -> None:
-        """`add` without its checks, for the builder. vectors: float32 (n, dim); ids: int64 (n,)"""
+        """Adds vectors, float32 (n, dim), under ids, int64 (n,), without the checks of `add`."""
         self.own()
         self.index.add_with_ids(vectors, ids)
         self._count += len(ids)
         self._changed()
 
     def remove(self, ids: Ids) -> int:
-        """Removes those present and returns how many there were. ids: int64 (n,)"""
+        """Removes the ids, int64 (n,), that are present and returns how many those were."""
         require_ids(ids, holder="ids")
         held = self._held(np.unique(ids))
         if len(held):
@@ -147,14 +148,17 @@ class FaissIndex(ABC):
     def search(
         self, queries: Floats, k: int, *, allowed: IdFilter | None = None
     ) -> tuple[Floats, Ids]:
-        """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k); see base.py."""
+        """Searches queries, float32 (q, dim), unit rows → similarities (q, k), ids (q, k).
+
+        allowed: the only ids that may be returned. See `VectorIndex.search`.
+        """
         require_vectors(queries, self.dim, holder="the query")
         require_k(k)
         width = min(k, self._count if allowed is None else len(allowed), self._count)
         if not width or not len(queries):
             return _padded(nothing(queries)[0], k)
-        # A thread without a query only waits, and on a busy machine the search waits for it: one
-        # query with product codes took 15 ms on two threads of two busy cores, and 0.4 ms on one.
+        # Idle threads delay a search on a busy machine: one query with product codes took 15 ms on
+        # two threads of two busy cores, and 0.4 ms on one.
         threads = faiss.omp_get_max_threads()
         faiss.omp_set_num_threads(min(threads, len(queries)))
         try:
@@ -165,39 +169,39 @@ class FaissIndex(ABC):
 
     @abstractmethod
     def _changed(self) -> None:
-        """Forgets what was worked out from the ids held."""
+        """Drops what was derived from the ids."""
 
     def _held(self, ids: Ids) -> Ids:
-        """Those that are present. ids: int64 (n,), distinct"""
-        # For ids as dense as a store's, NumPy sorts nothing here, and a table of all would.
+        """Returns those of the distinct ids, int64 (n,), that are present."""
+        # For dense ids such as a store's, NumPy needs no sorting here.
         return ids[np.isin(ids, self.ids_by_row(), assume_unique=True)] if len(ids) else ids
 
     @abstractmethod
     def ids_by_row(self) -> Ids:
-        """int64 (rows,): the id that each row holds, REMOVED where it is gone."""
+        """Returns the id of each row, int64 (rows,); REMOVED for a tombstone."""
 
     @abstractmethod
     def _delete(self, held: Ids) -> None:
-        """held: int64 (n,), ids that are present."""
+        """Removes ids, int64 (n,), that are all present."""
 
     @abstractmethod
     def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
-        """Similarities and ids, (q, k or more) each, in any order; -1 where there is none.
+        """Returns similarities and ids, (q, k or more) each, in any order; -1 for missing hits.
 
-        k: at most the number of ids held. allowed: not empty.
+        k: at most the number of ids. allowed: not empty.
         """
 
     def own(self) -> None:
-        """Copies a mapped index into memory, since FAISS cannot change a mapped one."""
+        """Copies a mapped index into memory, since FAISS cannot modify a mapped one."""
         if self.mapped is not None:
             self._hold(reread(self.mapped))
             self.mapped = None
 
 
 def widened(effort: int, k: int, share: float) -> int:
-    """The effort for k hits among a `share` of the rows, above 0, when it was tuned for RECALL_AT.
+    """Scales an effort tuned for RECALL_AT hits to k hits among a `share` of the rows, above 0.
 
-    Both reach for neighbours that lie further away: a tenth of the rows is like ten times k.
+    Both mean more distant neighbours: a tenth of the rows is like ten times k.
     """
     reach: float = k / (RECALL_AT + 1) / min(share, 1.0)
     if reach <= 1:
@@ -209,10 +213,10 @@ def widened(effort: int, k: int, share: float) -> int:
 def exact_search(
     flat: faiss.IndexFlat, queries: Floats, k: int, within: RowFilter | None = None
 ) -> tuple[Floats, Ids]:
-    """queries: float32 (q, dim) → similarities and rows, (q, k or more), all ties at k included.
+    """Searches exactly → similarities and rows, (q, k or more), with all ties at place k.
 
-    within: the only rows to look at. Ties at place k would be cut at random, so
-    the search widens until it has seen them all.
+    queries: float32 (q, dim). within: the only rows to search. Ties at place k would be cut
+    arbitrarily, so the search widens until it has seen them all.
     """
     queries = np.ascontiguousarray(queries)
     available = flat.ntotal if within is None else len(within.rows)
@@ -220,8 +224,8 @@ def exact_search(
     width = min(k + 4, available)
     while True:
         similarities, found = flat.search(queries, width, params=parameters)
-        # FAISS searches 20 queries or more through BLAS, which rounds otherwise than its own
-        # kernels; scored again, a vector has one similarity in any batch.
+        # FAISS searches 20 queries or more through BLAS, which rounds differently from its own
+        # kernels; scored again, a vector has the same similarity in any batch.
         flat.compute_distance_subset(
             len(queries),
             faiss.swig_ptr(queries),
@@ -237,9 +241,9 @@ def exact_search(
 
 
 def ordered(similarities: Floats, ids: Ids, k: int) -> tuple[Floats, Ids]:
-    """The best k by similarity, then by smaller id, padded. Both in: (q, any), both out: (q, k)."""
+    """Sorts hits by similarity, then by id, and cuts or pads them: (q, any) → (q, k)."""
     if _is_ordered(similarities, ids, k):
-        # A query that is none of the rows, the usual one, has nothing to cut.
+        # The usual query is none of the rows, and has nothing to clip.
         if len(ids) > 1 or similarities.item(0) > 1:
             np.minimum(similarities, np.float32(1), out=similarities)
         return similarities, ids
@@ -252,9 +256,9 @@ def ordered(similarities: Floats, ids: Ids, k: int) -> tuple[Floats, Ids]:
 
 
 def _is_ordered(similarities: Floats, ids: Ids, k: int) -> bool:
-    """Whether they are k each, all there and without ties, as FAISS mostly returns them.
+    """Whether all k hits are present without ties, as FAISS mostly returns them.
 
-    Sorting anew takes as long as a small index takes to search.
+    Sorting them again would take as long as searching a small index.
     """
     if ids.shape[1] != k or not ids.size:
         return False
@@ -263,7 +267,7 @@ def _is_ordered(similarities: Floats, ids: Ids, k: int) -> bool:
     if ids.min() < 0:
         return False
     descending = (similarities[:, 1:] < similarities[:, :-1]).all()
-    # Rounding may lift several copies above 1, and cut to 1 they tie.
+    # Rounding may put several copies above 1; clipped to 1 they tie.
     return bool(descending and (k == 1 or similarities[:, 1].max() < 1))
 
 
@@ -274,20 +278,20 @@ def _falls(similarities: list[float]) -> bool:
 
 
 def missing(ids: Ids) -> Ids:
-    """Which queries, int64 (n,), lack hits. ids: (q, k), as FAISS returns them."""
-    # FAISS puts what is missing last.
+    """Returns the queries, int64 (n,), with missing hits. ids: (q, k), as FAISS returns them."""
+    # FAISS puts missing hits last.
     if len(ids) == 1 and ids.item(-1) >= 0:
         return _NONE
     return np.flatnonzero(ids[:, -1] < 0)
 
 
 def nothing(queries: Floats) -> tuple[Floats, Ids]:
-    """Similarities and ids, (q, 0) each."""
+    """Returns empty similarities and ids, (q, 0) each."""
     return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
 
 
 def _padded(similarities: Floats, k: int) -> tuple[Floats, Ids]:
-    """similarities: (q, at most k) → (q, k) with -inf at the end, and ids (q, k) all -1."""
+    """Pads similarities, (q, at most k), with -inf to (q, k); with ids (q, k), all -1."""
     padded = np.full((len(similarities), k), -np.inf, np.float32)
     padded[:, : similarities.shape[1]] = similarities
     return padded, np.full((len(similarities), k), -1, np.int64)

@@ -1,10 +1,9 @@
-"""An index on disk: index.faiss beside meta.json, whole or not there at all.
+"""An index on disk: index.faiss and meta.json, written atomically.
 
-They are written into a temporary folder beside the final one, flushed, and renamed into place. An
-index that is still what its file says takes the file along by a link; what was added since lies
-beside it in late.faiss.
-FAISS trusts what it reads, so a file is held against its length always and against its checksum
-where that is quick; a large one is checked in full by `verify_index`.
+Both are written into a temporary folder beside the final one, flushed, and renamed into place. A
+mapped index that has not changed is hard-linked; rows appended since lie beside it in late.faiss.
+FAISS trusts what it reads, so the length of a file is always checked, and its checksum where that
+is quick; `verify_index` checks large files in full.
 """
 
 import hashlib
@@ -24,13 +23,13 @@ import faiss
 from mmsearch.digests import CONTENT_BYTES, digest_of_file
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.files import flush_folder
+from mmsearch.indexes.appended_rows import AppendedRows
 from mmsearch.indexes.base import EffortPoint, FileMark, IndexMeta, Tuning
 from mmsearch.indexes.binary import BinaryIndex
 from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex
 from mmsearch.indexes.hnsw import HnswIndex
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfIndex, IvfSq8Index
-from mmsearch.indexes.late import LateRows
 from mmsearch.indexes.pq import IvfPqIndex
 
 FORMAT_VERSION = 1
@@ -38,58 +37,58 @@ INDEX_FILE = "index.faiss"
 LATE_FILE = "late.faiss"
 META_FILE = "meta.json"
 
-# A writer that was killed leaves its folder behind; by then no writer can still be at it.
+# A killed writer leaves its folder behind; after this time no writer can still be using it.
 _PARTIAL = ".partial"
 _LEFTOVER_SECONDS = 24 * 3600
 
-# Hashing runs at about a gigabyte per second, so up to here it goes unnoticed at every load.
+# Hashing runs at about a gigabyte per second: up to this size it does not delay a load.
 HASHED_AT_LOAD_BYTES = 16 * 2**20
 
 _CLASSES: dict[str, type[FaissIndex]] = {
     found.kind: found
     for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index, IvfPqIndex, BinaryIndex)
 }
-_REBUILD = "run 'mmsearch index' to rebuild it from the table"
+_REBUILD = "run `catalog.index()` to rebuild it from the table"
 
 
 def save_index(
     index: FaissIndex, folder: Path, *, extra: Mapping[str, object] | None = None
 ) -> IndexMeta:
-    """Writes the index into `folder`, which must not exist yet. extra: JSON values to keep."""
-    with _made_whole(folder) as partial:
+    """Writes the index into `folder`, which must not exist yet. extra: JSON values to store."""
+    with _atomic_folder(folder) as partial:
         whole = _place_index(index, partial / INDEX_FILE)
-        late = index.late if isinstance(index, IvfIndex) else None
+        late = index.appended if isinstance(index, IvfIndex) else None
         beside = None if late is None else _write_faiss(late.index, partial / LATE_FILE)
-        meta = _described(index, whole, beside, extra or {})
+        meta = _meta_of(index, whole, beside, extra or {})
         _write_meta(meta, partial)
     return meta
 
 
 def _place_index(index: FaissIndex, path: Path) -> FileMark:
-    """Links the file that the index is mapped from, which no one ever changes; else writes one."""
+    """Hard-links the file that the index is mapped from, which never changes; else writes one."""
     if index.mapped is None:
         return _write_faiss(index.index, path)
     try:
         os.link(index.mapped, path)
     except OSError:
-        # Not every file system has links, none links to another, and the file may be deleted.
+        # No hard links here, another file system, or a deleted file.
         return _write_faiss(index.index, path)
     return _mark(read_meta(index.mapped.parent))
 
 
 def save_meta(meta: IndexMeta, folder: Path) -> None:
-    """Writes meta.json alone, for an index that keeps its vectors elsewhere."""
-    with _made_whole(folder) as partial:
+    """Writes only meta.json, for an index whose vectors lie elsewhere."""
+    with _atomic_folder(folder) as partial:
         _write_meta(meta, partial)
 
 
 @contextmanager
-def _made_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into that becomes `folder` once all is written, and else disappears."""
+def _atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yields a folder that becomes `folder` at the end of the block; it is deleted on an error."""
     if folder.exists():
-        raise _taken(folder)
+        raise _exists_error(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(folder.parent)
+    _remove_leftovers(folder.parent)
     partial = folder.with_name(f".{folder.name}.{token_hex(4)}{_PARTIAL}")
     partial.mkdir()
     try:
@@ -106,12 +105,12 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     try:
         partial.rename(folder)
     except OSError as error:
-        # Another writer was first; a folder that holds files is never replaced.
-        raise (_taken(folder) if folder.exists() else error) from error
+        # Another writer was first; a folder with files in it is never replaced.
+        raise (_exists_error(folder) if folder.exists() else error) from error
 
 
-def _taken(folder: Path) -> InputError:
-    return InputError(f"{folder} exists already; every index gets a folder of its own")
+def _exists_error(folder: Path) -> InputError:
+    return InputError(f"{folder} already exists; every index needs a folder of its own")
 
 
 def _write_meta(meta: IndexMeta, folder: Path) -> None:
@@ -121,13 +120,16 @@ def _write_meta(meta: IndexMeta, folder: Path) -> None:
 
 
 def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> FaissIndex:
-    """mmap: leave the vectors on disk until they are touched. verify: hash a large file too."""
+    """Loads an index. Raises CorruptIndex.
+
+    mmap: leave the vectors on disk until they are used. verify: check the hash of large files too.
+    """
     meta = read_meta(folder)
-    # FAISS maps a file by its name, which it takes as UTF-8.
+    # FAISS opens a file to map by its name, in UTF-8.
     mmap = mmap and _is_utf8(folder)
     raw, mapped = _read_part(folder / INDEX_FILE, _mark(meta), mmap=mmap, verify=verify)
     path = folder / INDEX_FILE
-    index = _class_of(meta, raw, path)(
+    index = _index_class(meta, raw, path)(
         raw,
         count=meta.count,
         effort=meta.effort,
@@ -137,7 +139,7 @@ def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> Fais
     )
     index.built, index.changes = meta.built, meta.changes
     if meta.late is not None:
-        _join_late(index, *_read_part(folder / LATE_FILE, meta.late, mmap=mmap, verify=verify))
+        _join_appended(index, *_read_part(folder / LATE_FILE, meta.late, mmap=mmap, verify=verify))
     if index.dim != meta.dim or not index.can_hold(meta.count):
         raise CorruptIndex(
             f"{path} holds {raw.ntotal:,} vectors of {index.dim} dimensions, {META_FILE} says "
@@ -149,32 +151,39 @@ def load_index(folder: Path, *, mmap: bool = True, verify: bool = False) -> Fais
 def _read_part(
     path: Path, mark: FileMark, *, mmap: bool, verify: bool
 ) -> tuple[faiss.Index, Path | None]:
-    """What the file holds, and the file if it is mapped."""
+    """Returns the index in the file, and the file if it is mapped."""
     _require_intact(path, mark, hashed=verify or mark.size_bytes <= HASHED_AT_LOAD_BYTES)
     return _read_faiss(path, mark, mapped=mmap), path if mmap else None
 
 
-def _join_late(index: FaissIndex, raw: faiss.Index, mapped: Path | None) -> None:
+def _join_appended(index: FaissIndex, raw: faiss.Index, mapped: Path | None) -> None:
     fits = isinstance(index, IvfIndex) and index.fits(raw) and raw.nlist == index.cells
     if not fits or raw.d != index.dim:
         raise CorruptIndex(f"{LATE_FILE} does not belong to its {INDEX_FILE}; {_REBUILD}")
     assert isinstance(index, IvfIndex)
-    index.late = LateRows(raw, mapped)
+    index.appended = AppendedRows(raw, mapped)
     if index.mapped is None:
         index.own()
 
 
-def _class_of(meta: IndexMeta, raw: faiss.Index, path: Path) -> type[FaissIndex]:
+def _index_class(meta: IndexMeta, raw: faiss.Index, path: Path) -> type[FaissIndex]:
     if meta.kind not in _CLASSES:
-        raise CorruptIndex(f"{path.parent} holds an unknown kind '{meta.kind}'; {_REBUILD}")
+        raise CorruptIndex(
+            f"{path.parent} holds an index of unknown kind '{meta.kind}'; {_REBUILD}"
+        )
     found = _CLASSES[meta.kind]
     if not found.fits(raw):
-        raise CorruptIndex(f"{path} is no {meta.kind} index but a {type(raw).__name__}; {_REBUILD}")
+        raise CorruptIndex(
+            f"{path} is not a {meta.kind} index but a {type(raw).__name__}; {_REBUILD}"
+        )
     return found
 
 
 def verify_index(folder: Path, *, hashed: bool = True) -> IndexMeta:
-    """Reads every file and holds it against its checksum, or, if not `hashed`, its length alone."""
+    """Checks every file against its checksum, or, if not `hashed`, only its length.
+
+    Raises CorruptIndex.
+    """
     meta = read_meta(folder)
     _require_intact(folder / INDEX_FILE, _mark(meta), hashed=hashed)
     if meta.late is not None:
@@ -183,7 +192,7 @@ def verify_index(folder: Path, *, hashed: bool = True) -> IndexMeta:
 
 
 def read_meta(folder: Path) -> IndexMeta:
-    """What meta.json says. Raises CorruptIndex where it is missing, damaged or of another age."""
+    """Reads meta.json. Raises CorruptIndex where it is missing, damaged or of another version."""
     path = folder / META_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -193,7 +202,7 @@ def read_meta(folder: Path) -> IndexMeta:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptIndex(f"{path} cannot be read ({error!r}); {_REBUILD}") from error
     raise CorruptIndex(
-        f"{path} is of format version {version}, this program reads {FORMAT_VERSION}; {_REBUILD}"
+        f"{path} has format version {version}, this mmsearch reads {FORMAT_VERSION}; {_REBUILD}"
     )
 
 
@@ -224,7 +233,7 @@ def _mark(meta: IndexMeta) -> FileMark:
     return FileMark(meta.size_bytes, meta.checksum)
 
 
-def _described(
+def _meta_of(
     index: FaissIndex, whole: FileMark, late: FileMark | None, extra: Mapping[str, object]
 ) -> IndexMeta:
     return IndexMeta(
@@ -246,7 +255,7 @@ def _described(
 
 
 def _write_faiss(index: faiss.Index, path: Path) -> FileMark:
-    """Writes the file; its length and checksum are taken on the way."""
+    """Writes the file and returns its length and checksum."""
     digest = hashlib.blake2b(digest_size=CONTENT_BYTES)
     with path.open("wb") as file:
 
@@ -273,7 +282,7 @@ def _read_faiss(path: Path, mark: FileMark, *, mapped: bool) -> faiss.Index:
 
 @contextmanager
 def _bounded_by(size_bytes: int) -> Iterator[None]:
-    """No part is longer than its file: a damaged length must not make FAISS ask for terabytes."""
+    """Limits what FAISS allocates: a damaged length must not make it ask for terabytes."""
     before = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
     faiss.set_deserialization_vector_byte_limit(size_bytes)
     faiss.set_deserialization_loop_limit(size_bytes)
@@ -304,12 +313,12 @@ def _is_utf8(path: Path) -> bool:
     return True
 
 
-def _clear_leftovers(parent: Path) -> None:
+def _remove_leftovers(parent: Path) -> None:
     for path in parent.glob(f".*{_PARTIAL}"):
         try:
             written = path.stat().st_mtime
         except FileNotFoundError:
-            # Its writer has just put it in place.
+            # Its writer has just renamed it.
             continue
         if written < time() - _LEFTOVER_SECONDS:
             shutil.rmtree(path, ignore_errors=True)

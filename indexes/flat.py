@@ -1,4 +1,4 @@
-"""Exact search over vectors as they are: float32 rows, compared one by one."""
+"""Exact search: every float32 row is compared."""
 
 import faiss
 import numpy as np
@@ -8,15 +8,18 @@ from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.rows import RowIndex
 from mmsearch.records import Floats, Ids
 
-# Copying the allowed rows together and scanning those beats testing every row up to about here.
+# Up to about this share, copying the allowed rows and scanning those beats testing every row.
 GATHERED_SHARE = 0.25
 
 
 def new_flat(dim: int) -> faiss.Index:
+    """Creates an empty index."""
     return faiss.IndexIDMap(faiss.IndexFlatIP(dim))
 
 
 class FlatIndex(RowIndex):
+    """An exact index of float32 rows."""
+
     kind = "flat"
 
     def _hold(self, index: faiss.IndexIDMap) -> None:
@@ -25,12 +28,13 @@ class FlatIndex(RowIndex):
 
     @staticmethod
     def fits(index: faiss.Index) -> bool:
+        """Whether `index` is an IndexFlatIP with ids."""
         return isinstance(index, faiss.IndexIDMap) and isinstance(
             faiss.downcast_index(index.index), faiss.IndexFlatIP
         )
 
     def vectors_of_rows(self, rows: Ids) -> Floats:
-        """rows: int64 (n,) → float32 (n, dim), a copy."""
+        """Copies the vectors of rows, int64 (n,) → float32 (n, dim)."""
         return gathered(self._flat, rows)
 
     def _delete(self, held: Ids) -> None:
@@ -46,7 +50,7 @@ class FlatIndex(RowIndex):
 
 
 def gathered(flat: faiss.IndexFlat, rows: Ids) -> Floats:
-    """Copies rows out of FAISS's memory. rows: int64 (n,) → float32 (n, dim)"""
+    """Copies rows, int64 (n,), out of FAISS's memory → float32 (n, dim)."""
     if not len(rows):
         return np.empty((0, flat.d), np.float32)
     whole = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(-1, flat.d)

@@ -1,14 +1,6 @@
-"""Moves an index to the GPU, once a real build and search there have proved right.
+"""Copies an index to the GPU, once FAISS has proved to search correctly there."""
 
-A wheel without kernels for the GPU at hand, or a driver too old, makes FAISS abort the whole
-process; the probe therefore runs in a child process (gpu_probe.py), and only its word counts.
-"""
-
-import json
-import subprocess
-import sys
 from dataclasses import dataclass
-from functools import cache
 
 import faiss
 import numpy as np
@@ -16,87 +8,37 @@ import numpy as np
 from mmsearch.indexes.checks import require_k, require_vectors
 from mmsearch.indexes.faiss_index import FaissIndex, ordered
 from mmsearch.indexes.flat import FlatIndex
+from mmsearch.indexes.gpu_detection import GpuProbe, probe_gpu
 from mmsearch.indexes.ids import REMOVED, IdFilter
 from mmsearch.indexes.ivf import IvfIndex
-from mmsearch.indexes.rows import RowIndex, StrikingIndex
+from mmsearch.indexes.rows import RowIndex, TombstoneIndex
 from mmsearch.records import Floats, Ids
 
-PROBE_SECONDS = 120
-
-# What FAISS sets aside on each GPU for its own scratch work, besides the vectors.
+# The temporary memory that FAISS reserves on each GPU, besides the vectors.
 SCRATCH_BYTES = 1536 * 2**20
 
-# FAISS's GPU kernels keep at most so many neighbours, and probe at most so many cells, per query.
+# The limits of FAISS's GPU kernels on neighbours and probed cells per query.
 MOST_NEIGHBOURS = 2048
 MOST_PROBES = 2048
 
-# Bytes of one value there. Whole vectors become float16; cells keep what they hold.
+# Bytes per value on the GPU. Flat vectors become float16; cells keep their format.
 _VALUE_BYTES = {"ivf-flat": 4, "ivf-sq8": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class GpuDevice:
-    """number: as CUDA counts. free_bytes: of its memory, when it was probed."""
-
-    number: int
-    name: str
-    free_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class GpuProbe:
-    """available: FAISS really built and searched on every one of `devices`. reason: for people."""
-
-    available: bool
-    devices: tuple[GpuDevice, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class GpuMove:
-    """index: on the GPU, or the one given where it could not move. reason: for people."""
+    """The result of `to_gpu`.
+
+    index: on the GPU, or the one given where it could not be moved. reason: in words.
+    """
 
     index: "FaissIndex | GpuIndex"
     moved: bool
     reason: str
 
 
-@cache
-def probe_gpu() -> GpuProbe:
-    """Tries every GPU that FAISS sees, in a child process; the answer holds for this process."""
-    if not hasattr(faiss, "StandardGpuResources"):
-        return GpuProbe(False, (), "this FAISS is built without GPU support")
-    if not faiss.get_num_gpus():
-        return GpuProbe(False, (), "FAISS sees no CUDA GPU; searching on the CPU")
-    return run_probe([sys.executable, "-m", "mmsearch.indexes.gpu_probe"])
-
-
-def run_probe(command: list[str]) -> GpuProbe:
-    """Runs the child process and believes what it prints, if it lives to print it."""
-    try:
-        child = subprocess.run(  # noqa: S603  (our own module)
-            command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return GpuProbe(False, (), f"the GPU gave no answer within {PROBE_SECONDS} seconds")
-    return _verdict(child.returncode, child.stdout, child.stderr)
-
-
-def _verdict(status: int, output: str, complaints: str) -> GpuProbe:
-    """What the child process said: one line of JSON, or its last words."""
-    if status != 0 or not output.strip():
-        last = complaints.strip().splitlines()[-1:] or [f"exit status {status}"]
-        return GpuProbe(False, (), f"FAISS failed on the GPU ({last[0][:200]})")
-    answer = json.loads(output.strip().splitlines()[-1])
-    devices = tuple(GpuDevice(**device) for device in answer["devices"])
-    if answer["fault"]:
-        return GpuProbe(False, devices, answer["fault"])
-    names = ", ".join(device.name for device in devices)
-    return GpuProbe(True, devices, f"searched correctly on {names}")
-
-
 class GpuIndex:
-    """A VectorIndex on the GPU, flat in float16; filtered and very wide searches go to its twin.
+    """A VectorIndex on the GPU; filtered and very wide searches run on the CPU.
 
     twin: the index on the CPU that it was copied from.
     """
@@ -109,22 +51,24 @@ class GpuIndex:
 
     @property
     def kind(self) -> str:
+        """The kind of index that the GPU searches."""
         return "flat float16" if isinstance(self.twin, RowIndex) else self.twin.kind
 
     @property
     def dim(self) -> int:
+        """The number of dimensions of its vectors."""
         return self.twin.dim
 
     def __len__(self) -> int:
         return len(self.twin)
 
     def add(self, vectors: Floats, ids: Ids) -> None:
-        """vectors: float32 (n, dim), unit rows; ids: int64 (n,)"""
+        """Adds vectors, float32 (n, dim), unit rows, under ids, int64 (n,)."""
         self.twin.add(vectors, ids)
         self._upload()
 
     def remove(self, ids: Ids) -> int:
-        """ids: int64 (n,) → how many were there."""
+        """Removes the ids, int64 (n,), that are present and returns how many those were."""
         removed = self.twin.remove(ids)
         self._upload()
         return removed
@@ -132,7 +76,7 @@ class GpuIndex:
     def search(
         self, queries: Floats, k: int, *, allowed: IdFilter | None = None
     ) -> tuple[Floats, Ids]:
-        """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k)."""
+        """Searches queries, float32 (q, dim), unit rows → similarities (q, k), ids (q, k)."""
         require_vectors(queries, self.dim, holder="the query")
         require_k(k)
         width = min(k, len(self))
@@ -156,14 +100,14 @@ class GpuIndex:
 
 
 def to_gpu(index: FaissIndex, *, probe: GpuProbe | None = None) -> GpuMove:
-    """A copy of `index` on the GPUs, sharded where there are several; or `index`, and why."""
+    """Copies `index` to the GPUs, sharded where there are several, if it fits."""
     probe = probe or probe_gpu()
     if not probe.available:
         return GpuMove(index, False, probe.reason)
     if not len(index):
         return GpuMove(index, False, "the index is empty")
     if isinstance(index, IvfIndex) and index.effort > MOST_PROBES:
-        reason = f"{index.effort:,} cells are probed, and a GPU probes {MOST_PROBES:,} at most"
+        reason = f"{index.effort:,} cells are probed, more than the {MOST_PROBES:,} that a GPU can"
         return GpuMove(index, False, f"{reason}; searching on the CPU")
     needed = bytes_on_gpu(index)
     free = min(device.free_bytes - SCRATCH_BYTES for device in probe.devices) * len(probe.devices)
@@ -183,14 +127,14 @@ def to_gpu(index: FaissIndex, *, probe: GpuProbe | None = None) -> GpuMove:
 
 
 def bytes_on_gpu(index: FaissIndex) -> int:
-    """Memory for the codes and 8 bytes of id for each."""
+    """Returns the GPU memory needed for the codes and their 8-byte ids."""
     return len(index) * (index.dim * _VALUE_BYTES.get(index.kind, 2) + 8)
 
 
 def gpu_source(index: FaissIndex) -> faiss.Index:
-    """What is copied. Graphs and refined codes stay; their vectors, scanned, are quicker there."""
-    if not isinstance(index, StrikingIndex):
-        if isinstance(index, IvfIndex) and index.late is not None:
+    """Returns what is copied to the GPU; graphs and refined codes become flat vectors."""
+    if not isinstance(index, TombstoneIndex):
+        if isinstance(index, IvfIndex) and index.appended is not None:
             index.own()
         return index.index
     flat = FlatIndex(faiss.IndexIDMap(faiss.IndexFlatIP(index.dim)))

@@ -1,6 +1,6 @@
-"""Run as a child process: builds and searches on every GPU and prints one line of JSON.
+"""A child process that builds and searches an index on every GPU and prints one line of JSON.
 
-FAISS aborts where the GPU misbehaves, and then this process is the one that dies.
+FAISS aborts its process where a GPU does not work, and this one can be spared.
 """
 
 import ctypes
@@ -16,6 +16,7 @@ TOLERANCE = 2e-3
 
 
 def main() -> None:
+    """Prints the devices and what is wrong with them."""
     numbers = range(faiss.get_num_gpus())
     faults = [fault for fault in map(_fault, numbers) if fault]
     devices = [
@@ -26,7 +27,7 @@ def main() -> None:
 
 
 def _fault(number: int) -> str:
-    """Compares flat and IVF search on one GPU with the CPU's; '' where they agree."""
+    """Compares flat and IVF search on one GPU with the CPU's; returns '' where they agree."""
     generator = np.random.default_rng(0)
     vectors = generator.standard_normal((ROWS, DIM), dtype=np.float32)
     faiss.normalize_L2(vectors)
@@ -51,7 +52,7 @@ def _fault(number: int) -> str:
 
 
 def _memory(number: int) -> tuple[str, int]:
-    """Name and free bytes of one GPU, from the CUDA driver, which FAISS has started by now."""
+    """Returns name and free bytes of one GPU, from the CUDA driver that FAISS has initialised."""
     cuda = ctypes.CDLL("nvcuda.dll" if hasattr(ctypes, "WinDLL") else "libcuda.so.1")
     device, context = ctypes.c_int(), ctypes.c_void_p()
     name, free, total = ctypes.create_string_buffer(256), ctypes.c_size_t(), ctypes.c_size_t()
@@ -65,7 +66,7 @@ def _memory(number: int) -> tuple[str, int]:
         cuda.cuDevicePrimaryCtxRelease_v2(device),
     ):
         if status:
-            raise RuntimeError(f"the CUDA driver answers {status} when asked for GPU {number}")
+            raise RuntimeError(f"the CUDA driver returns {status} for GPU {number}")
     return name.value.decode(), free.value
 
 

@@ -1,4 +1,4 @@
-"""Ids: which of them a search may return, and in which row each one's vector lies."""
+"""Id filters for searches, and look-ups of rows by id."""
 
 import numpy as np
 
@@ -7,17 +7,17 @@ from mmsearch.records import Ids
 
 REMOVED = -1
 
-# A pass over a flag for each id beats a binary search for each of so large a share of the ids,
-# where the ids are dense enough for the flags to be few.
+# One flag per id beats binary searches where at least one in FLAGGED_SHARE ids is looked up and the
+# largest id is below FLAGS_PER_ID times their number.
 FLAGGED_SHARE = 32
 FLAGS_PER_ID = 16
 
 
 class IdFilter:
-    """The only ids that a search may return, whether an index holds them or not.
+    """The only ids that a search may return, whether they are in the index or not.
 
-    Made once, it serves many searches: an index keeps what it works out of it. ids: int64 (n,),
-    ascending and distinct, whatever order they came in.
+    Reuse one for many searches: an index caches what it derives from it. ids: int64 (n,), sorted
+    and made distinct.
     """
 
     def __init__(self, ids: Ids) -> None:
@@ -29,9 +29,9 @@ class IdFilter:
 
 
 class IdTable:
-    """Looks rows up by id, without a hash table in memory.
+    """Looks up rows by id, without a hash table.
 
-    ids_by_row: int64 (rows,), REMOVED where a row's id is gone.
+    ids_by_row: int64 (rows,), REMOVED for tombstones.
     """
 
     def __init__(self, ids_by_row: Ids) -> None:
@@ -46,7 +46,7 @@ class IdTable:
         return len(self._sorted)
 
     def rows_of(self, ids: Ids) -> Ids:
-        """ids: int64 (n,) → the rows that hold those present, in ascending order of id."""
+        """Returns the rows of the ids, int64 (n,), that are present, by ascending id."""
         wanted = ids if ascending(ids) else np.unique(ids)
         held = len(self._sorted)
         if 0 < held < FLAGGED_SHARE * len(wanted) and self._sorted[-1] < FLAGS_PER_ID * held:
@@ -59,12 +59,12 @@ class IdTable:
         return found if self._rows is None else self._rows[found]
 
     def _flagged(self, wanted: Ids) -> Ids:
-        """Places of those present: one flag for each id up to the largest held."""
+        """Finds the ids that are present with one flag per id up to the largest."""
         flags = np.zeros(int(self._sorted[-1]) + 1, np.bool_)
         flags[wanted[: np.searchsorted(wanted, len(flags))]] = True
         return np.flatnonzero(flags[self._sorted])
 
 
 def ascending(ids: Ids) -> bool:
-    """Whether each id is larger than the one before. ids: int64 (n,)"""
+    """Whether the ids, int64 (n,), are strictly ascending."""
     return bool(np.all(ids[1:] > ids[:-1]))

@@ -1,4 +1,4 @@
-"""Iterative quantization: the rotation after which signs of values lose least of a vector.
+"""Iterative quantisation (ITQ): the rotation that minimises the loss of taking signs.
 
 Y. Gong and S. Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes",
 CVPR 2011, section 2.2: with B = sign(V·R) fixed, the rotation that minimises |B - V·R|² is found
@@ -11,17 +11,17 @@ import numpy as np
 
 from mmsearch.records import Floats
 
-# The paper makes 50 rounds and gains little after the first few.
+# The paper runs 50 iterations and gains little after the first few.
 ROUNDS = 10
-# Rows learned from, of all groups together.
+# Training rows, over all groups.
 POINTS = 8_192
 
 
 def learn_rotation(groups: Mapping[str, Floats], *, seed: int = 0) -> Floats:
-    """groups: float32 (n, dim) by modality, each centred by its own mean here → (dim, dim).
+    """Learns the rotation R, float32 (dim, dim), applied as v·R.
 
-    Applied as v·R. The modalities lie in two cones: taken together, the axis between them would
-    take up a bit that says nothing about any one of them.
+    groups: float32 (n, dim) by modality; each is centred by its own mean, since the modalities lie
+    in two cones, and the axis between them would take up a bit without information.
     """
     generator = np.random.default_rng(seed)
     share = POINTS // max(1, len(groups))
@@ -40,7 +40,7 @@ def learn_rotation(groups: Mapping[str, Floats], *, seed: int = 0) -> Floats:
 
 
 def centred(vectors: Floats, mean: Floats) -> Floats:
-    """vectors: float32 (n, dim) → the same less `mean`, at length 1 (rows that equal it stay 0)."""
+    """Subtracts `mean` from vectors, float32 (n, dim), and normalises them; zero rows stay zero."""
     moved = vectors - mean
     lengths = np.linalg.norm(moved, axis=1, keepdims=True)
     rows: Floats = np.divide(moved, lengths, out=np.zeros_like(moved), where=lengths > 0)

@@ -1,11 +1,11 @@
-"""IVF: vectors in cells around k-means centres; a search looks into the nearest cells only.
+"""IVF: vectors in cells around k-means centroids; a search probes the nearest cells only.
 
-Cells are learned from what lies in them. A product index holds both modalities; into the sample
-of a picture index no captions are mixed, though they are what it is asked: they lie in another cone
-and would take cells that hold no picture. Over 30,000 pictures in 512 cells, text queries found
-0.959 of their neighbours among 1,913 rows compared; with 1,000 captions among the 28,000 sampled
-rows it took 2,224 to find 0.962, and with 6,000 no 45 cells found 0.95. Effort is tuned on both
-modalities.
+The cells are trained on the indexed rows alone. Captions are not added to the training sample of an
+image index, although they are its queries: they lie in another cone, and cells would be spent on
+them that hold no image. Over 30,000 images in 512 cells, text queries found 0.959 of their
+neighbours among 1,913 rows compared; with 1,000 captions among the 28,000 training rows it took
+2,224 to find 0.962, and with 6,000 captions 45 cells did not reach 0.95. The effort is tuned on
+queries of both modalities.
 """
 
 from collections.abc import Iterator
@@ -16,23 +16,24 @@ from weakref import WeakKeyDictionary
 import faiss
 import numpy as np
 
+from mmsearch.indexes.appended_rows import AppendedRows
 from mmsearch.indexes.faiss_index import FaissIndex, missing, nothing, widened
+from mmsearch.indexes.gpu_detection import probe_gpu
 from mmsearch.indexes.ids import IdFilter
-from mmsearch.indexes.late import LateRows
 from mmsearch.indexes.selectors import selector
 from mmsearch.records import Floats, Ids
 
 TRAINING_ROUNDS = 10
 
-# Rows times cells: from there k-means takes a CPU several seconds, and a GPU is asked for.
+# Rows × cells from which k-means takes several seconds on a CPU, so that a GPU is tried.
 WORTH_A_GPU = 10**8
 
-# Above this share of allowed ids hardly any cell is without one, and looking for such costs more.
+# Above this share of allowed ids hardly any cell is empty, and finding the empty ones costs more.
 SCATTERED_SHARE = 0.02
 
 
 def new_ivf(kind: str, dim: int, cells: int, sample: Floats) -> faiss.Index:
-    """An empty index trained on `sample`, float32 (n, dim); at least 39 rows for each cell."""
+    """Creates an empty index trained on `sample`, float32 (n, dim), of 39 rows or more per cell."""
     quantizer = faiss.IndexFlatIP(dim)
     if kind == "ivf-flat":
         index = faiss.IndexIVFFlat(quantizer, dim, cells, faiss.METRIC_INNER_PRODUCT)
@@ -52,14 +53,14 @@ def train_cells(
     *,
     nearest: faiss.Index | None = None,
 ) -> None:
-    """Hands `quantizer` over to `index` and trains both. sample: float32 (n, dim)
+    """Transfers `quantizer` to `index` and trains both on `sample`, float32 (n, dim).
 
-    nearest: an empty index by inner product that finds each row's centre while they are learned;
-    None for one on a GPU where that is worth it and there is one, else the quantizer itself.
+    nearest: an empty inner-product index that assigns rows to centroids during k-means. None: one
+    on a GPU where that pays off and there is one, else the quantizer itself.
     """
     quantizer.this.disown()
     index.own_fields = True
-    # Centres on the sphere: an unnormalised centre's length would sway the inner product.
+    # Unit centroids: the length of an unnormalised one would bias the inner product.
     index.cp.spherical = True
     index.cp.niter = TRAINING_ROUNDS
     index.cp.max_points_per_centroid = len(sample) // index.nlist + 1
@@ -72,14 +73,11 @@ def train_cells(
     try:
         index.train(sample)
     finally:
-        # FAISS keeps the address alone, and `nearest` ends with this call.
+        # FAISS keeps only the address, and `nearest` does not outlive this call.
         index.clustering_index = None
 
 
 def _on_a_gpu(dim: int) -> faiss.Index | None:
-    # The probe moves indexes like these, and so imports this module.
-    from mmsearch.indexes.gpu import probe_gpu
-
     probe = probe_gpu()
     if not probe.available:
         return None
@@ -89,16 +87,17 @@ def _on_a_gpu(dim: int) -> faiss.Index | None:
 
 
 def probe_efforts(cells: int) -> list[int]:
-    """nprobe: powers of √2, up to every cell."""
+    """Returns the values of nprobe to try: powers of √2 up to the number of cells."""
     steps = {round(2 ** (step / 2)) for step in range(40)}
     return sorted({step for step in steps if step < cells} | {cells})
 
 
 @dataclass(frozen=True, slots=True)
 class CellFilter:
-    """Where the ids of a filter lie. held: at most so many of them the index holds.
+    """Which cells hold the ids of a filter.
 
-    cells: how many may hold any; among: tells which, None for all.
+    held: an upper bound on how many of the ids are in the index. cells: how many cells may hold
+    any; among: selects these, None for all.
     """
 
     ids: faiss.IDSelector
@@ -107,19 +106,20 @@ class CellFilter:
     among: faiss.IDSelector | None
 
     def probing(self, probes: int) -> faiss.SearchParametersIVF:
+        """Returns the search parameters for `probes` of these cells."""
         # Given as arguments, the selectors are kept alive by the parameters.
         inside = faiss.SearchParameters(sel=self.among)
         return faiss.SearchParametersIVF(nprobe=probes, sel=self.ids, quantizer_params=inside)
 
 
 class IvfIndex(FaissIndex):
-    """A FaissIndex in cells; FAISS keeps the ids in them.
+    """A FaissIndex in cells; FAISS stores the ids in them.
 
-    late: rows that came since the file was written that it is mapped from, None where none did.
+    appended: the rows added since the mapped file was written, None if there are none.
     """
 
     cells: int
-    late: LateRows | None = None
+    appended: AppendedRows | None = None
     _ends: Ids | None
     _filters: WeakKeyDictionary[IdFilter, CellFilter]
 
@@ -128,18 +128,21 @@ class IvfIndex(FaissIndex):
         self.cells = int(index.nlist)
 
     def can_hold(self, count: int) -> bool:
+        """Whether the cells hold `count` ids in all."""
         return count == sum(int(part.ntotal) for part in self._parts())
 
     @property
     def efforts(self) -> list[int]:
+        """The values of nprobe that tuning tries, ascending."""
         return probe_efforts(self.cells)
 
     @property
     def effort_text(self) -> str:
+        """The number of cells probed, in words."""
         return f"{self.effort:,} of {self.cells:,} cells probed"
 
     def ids_by_row(self) -> Ids:
-        """int64 (n,): cell after cell, and those of the late rows after all others."""
+        """Returns the ids, int64 (n,), cell by cell, those of appended rows last."""
         held = (self._cell_ids(lists, cell) for lists, cell in self._lists())
         return np.concatenate(list(held))
 
@@ -152,27 +155,28 @@ class IvfIndex(FaissIndex):
         return ids
 
     def insert(self, vectors: Floats, ids: Ids) -> None:
-        """Beside what is mapped; vectors: float32 (n, dim); ids: int64 (n,)"""
+        """Inserts vectors, float32 (n, dim), as appended rows where the index is mapped."""
         if self.mapped is None:
             super().insert(vectors, ids)
             return
-        if self.late is None:
-            self.late = LateRows.of(self.index)
-        self.late.add(vectors, ids)
+        if self.appended is None:
+            self.appended = AppendedRows.of(self.index)
+        self.appended.add(vectors, ids)
         self._count += len(ids)
         self._changed()
 
     def own(self) -> None:
+        """Copies a mapped index into memory and merges the appended rows into it."""
         super().own()
-        if self.late is not None:
-            self.late.pour_into(self.index)
-            self.late = None
+        if self.appended is not None:
+            self.appended.merge_into(self.index)
+            self.appended = None
             self._changed()
 
     def _parts(self) -> Iterator[faiss.IndexIVF]:
         yield self.index
-        if self.late is not None:
-            yield self.late.index
+        if self.appended is not None:
+            yield self.appended.index
 
     def _lists(self) -> Iterator[tuple[faiss.InvertedLists, int]]:
         for part in self._parts():
@@ -192,7 +196,7 @@ class IvfIndex(FaissIndex):
         return self._probed(queries, min(k, within.held), probes, within)
 
     def _chosen(self, allowed: IdFilter) -> CellFilter:
-        """Worked out once while neither the filter nor the index changes."""
+        """Computed once for as long as neither the filter nor the index changes."""
         chosen = self._filters.get(allowed)
         if chosen is None:
             chosen = self._filters[allowed] = self._located(allowed)
@@ -201,7 +205,7 @@ class IvfIndex(FaissIndex):
     def _located(self, allowed: IdFilter) -> CellFilter:
         if len(allowed) > SCATTERED_SHARE * len(self):
             return CellFilter(selector(allowed.ids), len(allowed), self.cells, None)
-        # No table of all ids, which takes seconds to make for ten million.
+        # A table of all ids would take seconds to build for ten million.
         rows = np.flatnonzero(np.isin(self.ids_by_row(), allowed.ids, assume_unique=True))
         cells = np.unique(np.searchsorted(self._cell_ends(), rows, side="right") % self.cells)
         among = selector(cells) if len(cells) else None
@@ -210,9 +214,9 @@ class IvfIndex(FaissIndex):
     def _probed(
         self, queries: Floats, k: int, probes: int, within: CellFilter | None
     ) -> tuple[Floats, Ids]:
-        """Probes the nearest cells, and all of them where those hold fewer than k.
+        """Probes the nearest cells, and all cells for queries with fewer than k hits.
 
-        Returns similarities and ids (q, k), -1 where cells run out.
+        Returns similarities and ids (q, k), -1 where the cells hold fewer.
         """
         parameters = probing if within is None else within.probing
         cells = self.cells if within is None else within.cells
@@ -226,8 +230,8 @@ class IvfIndex(FaissIndex):
     def _look(
         self, queries: Floats, k: int, parameters: faiss.SearchParametersIVF
     ) -> tuple[Floats, Ids]:
-        if self.late is not None:
-            return self.late.search_with(self.index, queries, k, parameters)
+        if self.appended is not None:
+            return self.appended.search_with(self.index, queries, k, parameters)
         found: tuple[Floats, Ids] = self.index.search(queries, k, params=parameters)
         return found
 
@@ -235,7 +239,7 @@ class IvfIndex(FaissIndex):
         self._ends, self._filters = None, WeakKeyDictionary()
 
     def _cell_ends(self) -> Ids:
-        """Where each cell's rows end, int64 (cells,), and again with late rows; made when asked."""
+        """Returns where each cell's rows end, int64 (cells,), twice that with appended rows."""
         if self._ends is None:
             self._ends = np.cumsum([lists.list_size(cell) for lists, cell in self._lists()])
         return self._ends
@@ -243,21 +247,27 @@ class IvfIndex(FaissIndex):
 
 @cache
 def probing(probes: int) -> faiss.SearchParametersIVF:
-    """Made once: making them takes as long as looking into a few cells."""
+    """Returns cached search parameters: creating them takes as long as scanning a few cells."""
     return faiss.SearchParametersIVF(nprobe=probes)
 
 
 class IvfFlatIndex(IvfIndex):
+    """Cells of whole float32 vectors."""
+
     kind = "ivf-flat"
 
     @staticmethod
     def fits(index: faiss.Index) -> bool:
+        """Whether `index` is an IndexIVFFlat."""
         return isinstance(index, faiss.IndexIVFFlat)
 
 
 class IvfSq8Index(IvfIndex):
+    """Cells of vectors with 8 bits per value."""
+
     kind = "ivf-sq8"
 
     @staticmethod
     def fits(index: faiss.Index) -> bool:
+        """Whether `index` is an IndexIVFScalarQuantizer."""
         return isinstance(index, faiss.IndexIVFScalarQuantizer)

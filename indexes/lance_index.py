@@ -1,11 +1,12 @@
-"""Lance's own index as a VectorIndex: the vectors stay in their Lance table, cells and codes too.
+"""Lance's own index as a VectorIndex: vectors, cells and codes stay in the Lance table.
 
-Memory stays small whatever the table's size, a filter runs as SQL inside the search, and the table
-may lie on object storage. Lance compares rows that its index lacks one by one, so answers are never
-behind the table; `optimize` takes such rows in.
+Memory use is small whatever the table's size, filters run as SQL inside the search, and the table
+may be on object storage. Lance scans rows that are not indexed yet, so results are never behind the
+table; `optimize` adds such rows to the index.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,38 +24,38 @@ from mmsearch.indexes.checks import (
 )
 from mmsearch.indexes.choice import cell_count
 from mmsearch.indexes.faiss_index import ordered, widened
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.ivf import probe_efforts
-from mmsearch.indexes.truth import Truth
 from mmsearch.indexes.tuning import explain, tune, tune_refinement
 from mmsearch.records import Floats, Ids
 
 KIND = "lance"
 IDS = "_uid"
 
-# How many candidates are compared again by their whole vectors, for each hit asked for.
+# Candidates re-ranked by their full vectors, per requested hit.
 REFINEMENTS = (4, 8, 16, 32, 64)
 
-# Values to one 8-bit code: an eighth of the size of float16 vectors.
+# Values per 8-bit code: an eighth of the size of float16 vectors.
 VALUES_PER_CODE = 4
 
-# Lance trains no more cells than it has so many rows for.
+# The rows per cell that Lance trains with.
 POINTS_PER_CELL = 256
 
-# Queries that Lance gets together, and that effort is tuned on by modality: it takes milliseconds
-# over each.
+# Queries per call of Lance, and tuning queries per modality: each takes milliseconds.
 AT_ONCE = 64
 TUNING_QUERIES = 128
 
-# Comparing so few rows one by one costs no more than a look into the index.
+# An exact scan over this many rows costs no more than an index search.
 SCANNED_ROWS = 2_000
 
 
 class LanceIndex:
-    """table: LanceDB's; column: its vectors, float16 or float32, null where a row has none.
+    """A vector column of a LanceDB table, with Lance's index.
 
-    live: SQL that holds for rows that may be found. Equal similarities at place k are cut as Lance
-    does. effort: cells probed; refinement: candidates compared again for each hit.
+    column: float16 or float32 vectors, null for rows without one. live: an SQL condition on the
+    rows that may be found. effort: cells probed; refinement: candidates re-ranked per requested
+    hit. Which of equal similarities at place k are kept is up to Lance.
     """
 
     kind = KIND
@@ -79,33 +80,34 @@ class LanceIndex:
 
     @property
     def dim(self) -> int:
+        """The number of dimensions of its vectors."""
         return int(self.table.schema.field(self.column).type.list_size)
 
     def __len__(self) -> int:
         return int(self.table.count_rows(self._live))
 
     def ids(self) -> Ids:
-        """int64 (n,), of all the rows that may be found."""
+        """Returns the ids, int64 (n,), of the rows that may be found."""
         found = self.table.search().where(self._live).select([IDS]).to_arrow()
         ids: Ids = found.column(IDS).to_numpy()
         return ids
 
     @property
     def name(self) -> str:
-        """The index's own name in the table."""
+        """The name of the index in the table."""
         return f"{self.column}_cells"
 
     def add(self, vectors: Floats, ids: Ids) -> None:
-        """vectors: float32 (n, dim), unit rows; ids: int64 (n,), none of them present yet."""
+        """Adds vectors, float32 (n, dim), unit rows, under ids, int64 (n,), not present yet."""
         require_pairs(vectors, ids, self.dim)
         require_distinct(ids)
         present = self.table.search().where(_among(ids)).select([IDS]).limit(1).to_arrow()
         if present.num_rows:
-            raise InputError(f"id {present[IDS][0]} is in the index already; remove it first")
+            raise InputError(f"id {present[IDS][0]} is already in the index; remove it first")
         self.table.add(rows_of(vectors, ids, self.table.schema))
 
     def remove(self, ids: Ids) -> int:
-        """ids: int64 (n,) → how many were there."""
+        """Removes the ids, int64 (n,), that are present and returns how many those were."""
         require_ids(ids, holder="ids")
         there = int(self.table.count_rows(_among(ids)))
         if there:
@@ -113,7 +115,7 @@ class LanceIndex:
         return there
 
     def optimize(self) -> None:
-        """Takes rows that came since into the cells."""
+        """Adds rows that came since the last call to the index."""
         self.table.optimize()
 
     def search(
@@ -124,9 +126,10 @@ class LanceIndex:
         allowed: IdFilter | None = None,
         where: str | None = None,
     ) -> tuple[Floats, Ids]:
-        """queries: float32 (q, dim), unit rows → similarities (q, k), ids (q, k); see base.py.
+        """Searches queries, float32 (q, dim), unit rows → similarities (q, k), ids (q, k).
 
-        where: SQL over the table's other columns, run before the search.
+        allowed: the only ids that may be returned. where: an SQL filter over the table's other
+        columns, applied before the search. See `VectorIndex.search`.
         """
         require_vectors(queries, self.dim, holder="the query")
         require_k(k)
@@ -138,9 +141,9 @@ class LanceIndex:
             probes = widened(self.effort, k, matching / rows)
             exact = matching <= SCANNED_ROWS
             every = np.arange(len(queries))
-            self._fill(similarities, ids, queries, every, condition, 0 if exact else probes)
-            short = np.flatnonzero((ids < 0).any(axis=1))
-            self._fill(similarities, ids, queries, short, condition, 0)
+            fill = partial(self._fill, similarities, ids, queries, condition=condition)
+            fill(every, probes=0 if exact else probes)
+            fill(np.flatnonzero((ids < 0).any(axis=1)), probes=0)
         return ordered(similarities, ids, k)
 
     def _condition(self, allowed: IdFilter | None, where: str | None) -> str:
@@ -157,10 +160,11 @@ class LanceIndex:
         ids: Ids,
         queries: Floats,
         places: Ids,
+        *,
         condition: str,
         probes: int,
     ) -> None:
-        """Writes into `similarities` and `ids`, (q, k), the rows of `places` of the queries."""
+        """Searches the queries at `places`; writes to their rows of both outputs, (q, k)."""
         k = ids.shape[1]
         for start in range(0, len(places), AT_ONCE):
             batch = places[start : start + AT_ONCE]
@@ -171,9 +175,9 @@ class LanceIndex:
     def _nearest(
         self, queries: Floats, k: int, condition: str, probes: int
     ) -> list[tuple[Floats, Ids]]:
-        """queries: float32 (q, dim) → at most k similarities and ids for each, best first.
+        """Returns at most k similarities and ids per query, best first.
 
-        probes: cells; 0: every row is compared.
+        queries: float32 (q, dim). probes: cells; 0 for an exact scan.
         """
         search = self.table.search(list(queries), vector_column_name=self.column)
         search = search.distance_type("cosine")
@@ -186,7 +190,7 @@ class LanceIndex:
         rows = found.to_arrow()
         similarities = (1 - rows.column("_distance").to_numpy()).astype(np.float32)
         ids = rows.column(IDS).to_numpy()
-        # One query alone comes back without its number.
+        # For a single query Lance leaves this column out.
         several = "query_index" in rows.column_names
         asked = rows.column("query_index").to_numpy() if several else np.zeros(len(ids), np.int32)
         order = np.lexsort((ids, -similarities, asked))
@@ -202,9 +206,9 @@ def build_lance(
     options: IndexOptions,
     queries: Mapping[str, Floats],
 ) -> None:
-    """Trains Lance's index over the table's rows and tunes it as the FAISS kinds are tuned.
+    """Trains Lance's index over the table's rows and tunes it like the FAISS kinds.
 
-    batches: the same rows, for the exact answers. queries: by group, float32 (q, dim), unit rows.
+    batches: the same rows, for the ground truth. queries: by group, float32 (q, dim), unit rows.
     """
     from lancedb.index import IvfPq
 
@@ -215,7 +219,7 @@ def build_lance(
         num_sub_vectors=_codes(index.dim),
     )
     index.table.create_index(index.column, config=config, name=index.name, replace=True)
-    truth = Truth(
+    truth = GroundTruth(
         {name: part[:: 1 + len(part) // TUNING_QUERIES] for name, part in queries.items()}
     )
     for vectors, ids in batches:
@@ -236,12 +240,12 @@ def build_lance(
     index.effort = index.tuning.effort
     index.built = len(batches)
     looked = f"{index.effort:,} of {cells:,} cells probed, "
-    looked += f"{RECALL_AT * index.refinement:,} candidates compared again"
+    looked += f"{RECALL_AT * index.refinement:,} candidates re-ranked"
     index.reason = explain(why, looked, index.tuning)
 
 
 def lance_meta(index: LanceIndex, table: str) -> IndexMeta:
-    """What `save_meta` writes: no file of its own, but where the vectors lie."""
+    """Returns the metadata for `save_meta`: the table and column instead of a file."""
     import lancedb
 
     from mmsearch.indexes.files import FORMAT_VERSION
@@ -269,9 +273,9 @@ def lance_meta(index: LanceIndex, table: str) -> IndexMeta:
 
 
 def open_lance(folder: Path | str, meta: IndexMeta, *, live: str = "TRUE") -> LanceIndex:
-    """folder: LanceDB's, a path or a URI. Reads the table at the version that was indexed.
+    """Opens the index in a LanceDB folder, a path or a URI, at the table version that was indexed.
 
-    Raises CorruptIndex where the table or its index is gone.
+    live: as in LanceIndex. Raises CorruptIndex where the table or its index is missing.
     """
     import lancedb
 
@@ -287,19 +291,19 @@ def open_lance(folder: Path | str, meta: IndexMeta, *, live: str = "TRUE") -> La
         held = {found.name for found in table.list_indices()}
     except (KeyError, ValueError, RuntimeError, OSError) as error:
         raise CorruptIndex(
-            f"the Lance index in {folder} cannot be opened ({error}); run 'mmsearch index "
-            "--rebuild'"
+            f"the Lance index in {folder} cannot be opened ({error}); run "
+            "`catalog.index(rebuild=True)`"
         ) from error
     if index.name not in held:
         raise CorruptIndex(
             f"table '{name}' in {folder} has no index '{index.name}'; "
-            "run 'mmsearch index --rebuild'"
+            "run `catalog.index(rebuild=True)`"
         )
     return index
 
 
 def rows_of(vectors: Floats, ids: Ids, schema: pa.Schema) -> pa.Table:
-    """vectors: float32 (n, dim) → rows for a table that holds ids and vectors alone."""
+    """Builds rows for a table of ids and vectors. vectors: float32 (n, dim)."""
     kind = schema.field(1).type
     values = pa.array(vectors.astype(kind.value_type.to_pandas_dtype()).reshape(-1))
     column = pa.FixedSizeListArray.from_arrays(values, kind.list_size)
@@ -307,12 +311,12 @@ def rows_of(vectors: Floats, ids: Ids, schema: pa.Schema) -> pa.Table:
 
 
 def vectors_schema(dim: int, column: str) -> pa.Schema:
-    """Of a table that holds nothing but ids and one column of vectors."""
+    """Returns the schema of a table of ids and one vector column."""
     return pa.schema([(IDS, pa.int64()), (column, pa.list_(pa.float16(), dim))])
 
 
 def _codes(dim: int) -> int:
-    """How many codes a vector gets: a divisor of dim, one for about VALUES_PER_CODE values."""
+    """Returns the codes per vector: a divisor of dim, for about VALUES_PER_CODE values each."""
     return next(count for count in range(max(1, dim // VALUES_PER_CODE), 0, -1) if dim % count == 0)
 
 

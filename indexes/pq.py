@@ -1,4 +1,4 @@
-"""IVF-PQ: cells of 4-bit product codes, scanned fast; the best are compared again, as float16.
+"""IVF-PQ: cells of 4-bit product codes with fast scan; candidates are re-ranked as float16.
 
 A code takes dim/4 bytes of memory.
 """
@@ -18,24 +18,24 @@ from mmsearch.records import Floats, Ids
 
 BITS = 4
 
-# More of either moved recall by less than 0.002.
+# Larger values changed recall by less than 0.002.
 ROTATION_ROUNDS = 8
 ROTATION_POINTS = 16_384
 
-# How many candidates are compared again, for each hit asked for. A million rows take 16 or 32;
-# among ten million, codes rank some of a picture's ten nearest past the 640th.
+# Candidates re-ranked per requested hit. A million rows need 16 or 32; among ten million, codes
+# rank some of an image's ten nearest beyond the 640th place.
 REFINEMENTS = (4, 8, 16, 32, 64, 128, 256, 512)
 
-# Reading so few rows back and comparing them all costs no more than a probing search.
+# An exact scan over this many rows costs no more than probing.
 SCANNED_ROWS = 2_000
 
 
 def new_pq(dim: int, cells: int, sample: Floats) -> faiss.Index:
-    """An empty index trained on `sample`, float32 (n, dim); dim must be even."""
+    """Creates an empty index trained on `sample`, float32 (n, dim); dim must be even."""
     if dim % 2:
         raise InputError(f"ivf-pq splits vectors into pairs of values, and {dim} is odd")
     rotation = faiss.OPQMatrix(dim, dim // 2)
-    # By itself it would fit 8-bit codes: ten times the work, and not the codes used here.
+    # By default OPQ trains for 8-bit codes: ten times the work, and not the codes used here.
     codebook = faiss.ProductQuantizer(dim, dim // 2, BITS)
     rotation.pq = codebook
     rotation.niter = ROTATION_ROUNDS
@@ -51,10 +51,13 @@ def new_pq(dim: int, cells: int, sample: Floats) -> faiss.Index:
 
 
 class IvfPqIndex(RefinedIndex):
+    """Cells of product codes, with the float16 rows that candidates are re-ranked by."""
+
     kind = "ivf-pq"
 
     @staticmethod
     def fits(index: faiss.Index) -> bool:
+        """Whether `index` holds product codes in cells."""
         return is_refined(index, faiss.IndexIVFPQFastScan)
 
     def _hold(self, index: faiss.IndexIDMap) -> None:
@@ -63,37 +66,40 @@ class IvfPqIndex(RefinedIndex):
 
     @property
     def efforts(self) -> list[int]:
+        """The values of nprobe that tuning tries, ascending."""
         return probe_efforts(self.cells)
 
     @property
     def refinements(self) -> tuple[int, ...]:
+        """The numbers of candidates per requested hit that tuning tries."""
         return REFINEMENTS
 
     @property
     def refinement(self) -> int:
-        """How many candidates are compared again, for each hit asked for; kept in the file."""
+        """Candidates re-ranked per requested hit; saved with the index."""
         return self._refinement
 
     @refinement.setter
     def refinement(self, factor: int) -> None:
-        # A mapped file would be taken along as it is.
+        # Saving links a mapped file unchanged, without the new value.
         self.own()
         self._refine.k_factor = self._refinement = factor
 
     @property
     def effort_text(self) -> str:
+        """The cells probed and the candidates re-ranked, in words."""
         return (
             f"{self.effort:,} of {self.cells:,} cells probed, "
-            f"{10 * self.refinement:,} candidates compared again"
+            f"{10 * self.refinement:,} candidates re-ranked"
         )
 
     def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         within = self._searchable(allowed)
         rows = self._rows if within is None else len(within.rows)
-        # A probing search compares its candidates again, just as a scan does all.
+        # Probing re-ranks this many candidates anyway.
         if within is not None and rows <= max(SCANNED_ROWS, RECALL_AT * self._refinement):
             return self._scan(queries, k, within.rows)
-        # Fewer hits would be picked from fewer candidates than the refinement was tuned with.
+        # The refinement was tuned with the candidates of RECALL_AT hits.
         width = max(k, RECALL_AT)
         probes = min(self.cells, widened(self.effort, k, rows / self._rows))
         similarities, ids = self._probe(queries, width, within, probes)
@@ -106,7 +112,7 @@ class IvfPqIndex(RefinedIndex):
     def _probe(
         self, queries: Floats, k: int, within: RowFilter | None, probes: int
     ) -> tuple[Floats, Ids]:
-        """queries: float32 (q, dim) → similarities and ids (q, k), -1 where cells run out."""
+        """Probes cells → similarities and ids (q, k), -1 where the cells hold fewer."""
         if within is None:
             parameters = refining(probes, self._refinement)
             named: tuple[Floats, Ids] = self.index.search(queries, k, params=parameters)
@@ -119,7 +125,7 @@ class IvfPqIndex(RefinedIndex):
 
 @cache
 def refining(probes: int, refinement: int) -> faiss.IndexRefineSearchParameters:
-    """Made once: making them takes as long as looking into a few cells."""
+    """Returns cached search parameters: creating them takes as long as scanning a few cells."""
     return _refined_by(faiss.SearchParametersIVF(nprobe=probes), refinement)
 
 

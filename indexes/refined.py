@@ -1,7 +1,7 @@
-"""Codes first, stored vectors second: the best by code are compared again as float16 rows.
+"""Compact codes with refinement: the best candidates by code are re-ranked as float16 rows.
 
-The codes stay in memory. The float16 rows take no more of it than the pages that a search touches,
-since they stay in the file that the index is mapped from.
+The codes stay in memory. The float16 rows stay in the mapped index file, and take no more memory
+than the pages that a search touches.
 """
 
 import faiss
@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.indexes.faiss_index import nothing
-from mmsearch.indexes.rows import StrikingIndex
+from mmsearch.indexes.rows import TombstoneIndex
 from mmsearch.records import Floats, Ids
 
 
 def refined(codes: faiss.Index, dim: int) -> faiss.Index:
-    """What RefinedIndex holds, empty. codes: IndexPreTransform, a rotation before the codes."""
+    """Creates the empty FAISS index of a RefinedIndex. codes: an IndexPreTransform over codes."""
     return faiss.IndexIDMap(faiss.IndexRefine(codes, _halves(dim)))
 
 
 def is_refined(index: faiss.Index, codes: type[faiss.Index]) -> bool:
-    """Whether `index` is of that build, and its codes are of that type."""
+    """Whether `index` has the structure of `refined`, with codes of the given type."""
     if not isinstance(index, faiss.IndexIDMap):
         return False
     outer = faiss.downcast_index(index.index)
@@ -31,8 +31,8 @@ def is_refined(index: faiss.Index, codes: type[faiss.Index]) -> bool:
     )
 
 
-class RefinedIndex(StrikingIndex):
-    """A StrikingIndex of codes, with the float16 rows that candidates are compared by."""
+class RefinedIndex(TombstoneIndex):
+    """A TombstoneIndex of codes, with the float16 rows that candidates are re-ranked by."""
 
     def _hold(self, index: faiss.IndexIDMap) -> None:
         super()._hold(index)
@@ -41,12 +41,12 @@ class RefinedIndex(StrikingIndex):
         self._codes = faiss.downcast_index(self._rotated.index)
 
     def vectors_of_rows(self, rows: Ids) -> Floats:
-        """rows: int64 (n,) → float32 (n, dim), as float16 keeps them."""
+        """Copies the vectors of rows, int64 (n,) → float32 (n, dim), at float16 precision."""
         vectors: Floats = self._stored()[rows].astype(np.float32)
         return vectors
 
     def _scan(self, queries: Floats, k: int, rows: Ids) -> tuple[Floats, Ids]:
-        """Compares some rows with all queries; FAISS reads float16 quicker than NumPy turns it."""
+        """Scans some rows exactly; FAISS reads float16 faster than NumPy converts it."""
         if not len(rows):
             return nothing(queries)
         halves = _halves(self.dim)
@@ -56,7 +56,7 @@ class RefinedIndex(StrikingIndex):
         return similarities, self.ids_by_row()[rows][found]
 
     def _stored(self) -> NDArray[np.float16]:
-        """float16 (rows, dim), a view of what FAISS holds or has mapped."""
+        """Returns a view of the stored rows, float16 (rows, dim)."""
         halves = faiss.downcast_index(self._refine.refine_index)
         size = int(self.index.ntotal) * self.dim
         if not size:
@@ -67,7 +67,7 @@ class RefinedIndex(StrikingIndex):
 
 
 def _halves(dim: int) -> faiss.IndexScalarQuantizer:
-    """Rows of float16, empty."""
+    """Creates an empty index of float16 rows."""
     return faiss.IndexScalarQuantizer(
         dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )

@@ -1,4 +1,4 @@
-"""Indexes that keep their vectors in rows under an IndexIDMap: all but ivf-flat and ivf-sq8."""
+"""Indexes that store vectors in rows under an IndexIDMap: all but ivf-flat and ivf-sq8."""
 
 from abc import abstractmethod
 from weakref import WeakKeyDictionary
@@ -20,25 +20,25 @@ class RowIndex(FaissIndex):
 
     @property
     def table(self) -> IdTable:
-        """Rows by id, made when first asked for."""
+        """The rows by id, built on first use."""
         if self._table is None:
             self._table = IdTable(self.ids_by_row())
         return self._table
 
     def ids_by_row(self) -> Ids:
-        """int64 (rows,), a view that holds until the index changes."""
+        """Returns the ids, int64 (rows,), as a view that is valid until the index changes."""
         rows = self.index.ntotal
         return faiss.rev_swig_ptr(self.index.id_map.data(), rows) if rows else np.empty(0, np.int64)
 
     @abstractmethod
     def vectors_of_rows(self, rows: Ids) -> Floats:
-        """rows: int64 (n,) → float32 (n, dim), a copy."""
+        """Copies the vectors of rows, int64 (n,) → float32 (n, dim)."""
 
     def _changed(self) -> None:
         self._table, self._filters = None, WeakKeyDictionary()
 
     def _chosen(self, allowed: IdFilter) -> RowFilter:
-        """Worked out once while neither the filter nor the index changes."""
+        """Computed once for as long as neither the filter nor the index changes."""
         chosen = self._filters.get(allowed)
         if chosen is None:
             chosen = RowFilter(np.sort(self.table.rows_of(allowed.ids)))
@@ -46,7 +46,7 @@ class RowIndex(FaissIndex):
         return chosen
 
     def _scan(self, queries: Floats, k: int, rows: Ids) -> tuple[Floats, Ids]:
-        """Exact search over some rows. queries: float32 (q, dim); rows: int64 (n,)"""
+        """Searches some rows, int64 (n,), exactly. queries: float32 (q, dim)."""
         if not len(rows):
             return nothing(queries)
         flat = faiss.IndexFlatIP(self.dim)
@@ -55,27 +55,27 @@ class RowIndex(FaissIndex):
         return similarities, self.ids_by_row()[rows][found]
 
     def _named(self, rows: Ids) -> Ids:
-        """rows: int64 (q, n), -1 where there is none → the ids that they hold, -1 likewise."""
+        """Maps rows, int64 (q, n), to their ids; -1 stays -1."""
         ids: Ids = np.where(rows >= 0, self.ids_by_row()[rows], -1)
         return ids
 
 
-class StrikingIndex(RowIndex):
-    """A RowIndex that cannot forget a row: the id is struck out, and the row is never returned.
+class TombstoneIndex(RowIndex):
+    """A RowIndex that cannot delete rows: removed ids leave tombstones, which are never returned.
 
-    Once many are struck out, the index is better built anew.
+    Once there are many, the index should be rebuilt.
     """
 
     _rows: int
     _live: RowFilter | None
 
     def can_hold(self, count: int) -> bool:
-        """Fewer than there are rows where some are struck out."""
+        """Whether `count` ids are possible: fewer than the rows where some are tombstones."""
         return 0 <= count <= self._rows
 
     @property
     def removed(self) -> int:
-        """How many struck-out rows it still carries."""
+        """The number of tombstones."""
         return self._rows - self._count
 
     def _delete(self, held: Ids) -> None:
@@ -86,7 +86,7 @@ class StrikingIndex(RowIndex):
         self._rows, self._live = int(self.index.ntotal), None
 
     def _searchable(self, allowed: IdFilter | None) -> RowFilter | None:
-        """The rows that may be returned, or None where all may."""
+        """Returns the rows that may be returned, or None for all."""
         if allowed is not None:
             return self._chosen(allowed)
         if self._live is None and self._rows > self._count:

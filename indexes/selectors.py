@@ -1,4 +1,4 @@
-"""Tells FAISS which ids or rows a search may return."""
+"""Builds the FAISS selectors that restrict a search to some ids or rows."""
 
 from functools import cached_property
 
@@ -7,23 +7,24 @@ import numpy as np
 
 from mmsearch.records import Ids
 
-# A selector of one bit per id is the faster one; past this many bits per id it wastes memory.
+# A bitmap is faster than a hash set; beyond this many bits per allowed id it wastes memory.
 BITS_PER_ALLOWED_ID = 64
 
 
 class RowFilter:
-    """rows: those that may be returned, int64, ascending; FAISS is told by `selector`."""
+    """The rows that a search may return, int64, ascending."""
 
     def __init__(self, rows: Ids) -> None:
         self.rows = rows
 
     @cached_property
     def selector(self) -> faiss.IDSelector:
+        """The same rows for FAISS."""
         return selector(self.rows)
 
 
 def selector(ids: Ids) -> faiss.IDSelector:
-    """ids: int64 (n,), ascending and distinct, not empty."""
+    """Builds a selector for ids, int64 (n,), ascending, distinct and not empty."""
     bits = int(ids[-1]) + 1
     if bits > BITS_PER_ALLOWED_ID * len(ids):
         return faiss.IDSelectorBatch(ids)

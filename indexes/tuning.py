@@ -1,4 +1,4 @@
-"""How hard an index must look to reach the recall that was asked for, tried out for real."""
+"""Tunes the search effort of an index to a requested recall, by searching with real queries."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -8,33 +8,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.indexes.base import RECALL_AT, EffortPoint, Tuning
-from mmsearch.indexes.truth import Truth
+from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.records import Floats, Ids
 
-# Candidates that a code ranks too low are lost before any cell is left out.
-ROOM_FOR_PROBING = 0.4
+# The share of the missing recall that probing may use up after refinement.
+PROBING_SHARE = 0.4
 
-# Past the floor, two more efforts are tried, so that the curve shows what more would buy.
+# Two more efforts are tried past the floor, so that the curve shows what more effort would gain.
 POINTS_PAST_FLOOR = 2
 
-# Where the floor is out of reach, recall that is this near to the most there is is enough; nearer
-# where almost all was asked for.
-WORTH = 0.002
+# Where the floor cannot be reached, a recall this close to the maximum is enough; closer where the
+# floor is near 1.
+RECALL_MARGIN = 0.002
 
-# One query in so many tells which efforts fall short, and what those past the floor would buy. Most
-# of the time would go there: an effort takes twice as long as the second before it.
-GLANCED = 4
-# Fewer in any group tell nothing; then all are asked at every effort.
-FEWEST_GLANCED = 32
+# A sample of one in this many queries shows which efforts fall short and what those past the floor
+# gain, which would take most of the time: each effort takes √2 times as long as the one before.
+SAMPLED = 4
+# With fewer sampled queries in a group, all queries are used at every effort.
+FEWEST_SAMPLED = 32
 
 # (queries float32 (q, dim), effort) → ids int64 (q, RECALL_AT + 1), best first.
-Search: TypeAlias = Callable[[Floats, int], Ids]
+SearchFunction: TypeAlias = Callable[[Floats, int], Ids]
 
 
-def tune(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) -> Tuning:
-    """Tries efforts in order until every group of queries is safely at `floor`.
+def tune(
+    search: SearchFunction, tries: Sequence[int], truth: GroundTruth, *, floor: float
+) -> Tuning:
+    """Tries efforts in order until every group of queries is confidently at `floor`.
 
-    Where none reaches it, the least effort is taken that finds what the hardest finds.
+    Where none is, chooses the least effort with about the recall of the greatest.
     """
     trial = Trial(search, truth)
     curve: list[EffortPoint] = []
@@ -44,21 +46,20 @@ def tune(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) ->
             break
         point = trial.glance(effort) if chosen else trial.judge(effort, floor)
         curve.append(point)
-        if not chosen and _safe(point, floor):
+        if not chosen and _confident(point, floor):
             chosen = effort
     reached = bool(chosen)
     if not reached:
-        place = _least_worthwhile(curve, floor)
+        place = _least_sufficient(curve, floor)
         chosen = tries[place]
         curve[place] = trial.measure(chosen)
     queries = {name: int(rows.sum()) for name, rows in _judged_groups(truth).items()}
     return Tuning(chosen, floor, reached, queries, tuple(curve))
 
 
-def _least_worthwhile(curve: Sequence[EffortPoint], floor: float) -> int:
-    """The first place in the curve where each group is safely at `floor`, or about as good as at
-    the end."""
-    last, worth = curve[-1], min(WORTH, (1 - floor) / 10)
+def _least_sufficient(curve: Sequence[EffortPoint], floor: float) -> int:
+    """Returns the first place in the curve where each group is at `floor` or about its maximum."""
+    last, worth = curve[-1], min(RECALL_MARGIN, (1 - floor) / 10)
 
     def enough(point: EffortPoint, name: str) -> bool:
         return point.lowest[name] >= floor or point.recall[name] >= last.recall[name] - worth
@@ -67,39 +68,45 @@ def _least_worthwhile(curve: Sequence[EffortPoint], floor: float) -> int:
     return next(at for at in places if all(enough(curve[at], name) for name in last.recall))
 
 
-def tune_refinement(search: Search, tries: Sequence[int], truth: Truth, *, floor: float) -> int:
-    """The least refinement that leaves room above `floor` for what probing will miss."""
+def tune_refinement(
+    search: SearchFunction, tries: Sequence[int], truth: GroundTruth, *, floor: float
+) -> int:
+    """Returns the least refinement that leaves room above `floor` for what probing misses."""
     trial = Trial(search, truth)
-    target = floor + ROOM_FOR_PROBING * (1 - floor)
+    target = floor + PROBING_SHARE * (1 - floor)
     for refinement in tries:
-        if _safe(trial.judge(refinement, target), target):
+        if _confident(trial.judge(refinement, target), target):
             return refinement
     return tries[-1]
 
 
 class Trial:
-    """Measures efforts: by some of the queries where that is enough to know, else by all."""
+    """Measures the recall of efforts, on a sample of the queries where that suffices."""
 
-    def __init__(self, search: Search, truth: Truth) -> None:
+    def __init__(self, search: SearchFunction, truth: GroundTruth) -> None:
         self._search, self._truth = search, truth
-        self._some = truth.thinned(GLANCED)
+        self._some = truth.thinned(SAMPLED)
         everywhere, here = _judged_groups(truth), _judged_groups(self._some)
-        if any(name not in here or here[name].sum() < FEWEST_GLANCED for name in everywhere):
+        if any(name not in here or here[name].sum() < FEWEST_SAMPLED for name in everywhere):
             self._some = truth
 
     def judge(self, effort: int, floor: float) -> EffortPoint:
-        """By all queries, unless some of them say that `floor` is out of reach."""
+        """Measures on all queries, unless the sample shows that `floor` is out of reach."""
         point, hopeful = self._measured(effort, self._some, floor)
         return self.measure(effort) if hopeful else point
 
     def glance(self, effort: int) -> EffortPoint:
+        """Measures on the sample."""
         return self._measured(effort, self._some)[0]
 
     def measure(self, effort: int) -> EffortPoint:
+        """Measures on all queries."""
         return self._measured(effort, self._truth)[0]
 
-    def _measured(self, effort: int, truth: Truth, floor: float = 0.0) -> tuple[EffortPoint, bool]:
-        """Also whether every group's interval reaches up to `floor`."""
+    def _measured(
+        self, effort: int, truth: GroundTruth, floor: float = 0.0
+    ) -> tuple[EffortPoint, bool]:
+        """Returns the point, and whether every group's confidence interval includes `floor`."""
         started = perf_counter()
         found = self._search(truth.queries, effort)
         milliseconds = 1e3 * (perf_counter() - started) / max(1, len(found))
@@ -114,12 +121,12 @@ class Trial:
         return point, all(interval(part)[1] >= floor for part in by_group.values())
 
 
-def _safe(point: EffortPoint, floor: float) -> bool:
+def _confident(point: EffortPoint, floor: float) -> bool:
     return min(point.lowest.values(), default=1.0) >= floor
 
 
-def _judged_groups(truth: Truth) -> dict[str, NDArray[np.bool_]]:
-    """Which of all the queries count, by group; a group in which none does is left out."""
+def _judged_groups(truth: GroundTruth) -> dict[str, NDArray[np.bool_]]:
+    """Returns which of all queries are judged, by group; groups without any are left out."""
     judged = truth.judged(RECALL_AT)
     inside = {name: np.zeros_like(judged) for name in truth.groups}
     for name, part in truth.groups.items():
@@ -128,10 +135,10 @@ def _judged_groups(truth: Truth) -> dict[str, NDArray[np.bool_]]:
 
 
 def interval(recalls: NDArray[np.float64]) -> tuple[float, float]:
-    """The mean's 95% interval. recalls: float64 (q,), each in [0, 1].
+    """Returns the 95% confidence interval of the mean of recalls, float64 (q,), in [0, 1].
 
     One perfect and one failed query are added, as Agresti and Coull do for proportions: a sample
-    without a single miss would otherwise have an interval without width.
+    without a miss would otherwise have an interval of width 0.
     """
     padded = np.append(recalls, [0.0, 1.0])
     reach = 1.96 * padded.std(ddof=1) / np.sqrt(len(padded))
@@ -139,15 +146,15 @@ def interval(recalls: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def explain(why: str, effort: str, tuning: Tuning | None) -> str:
-    """One line for people. effort: how hard it looks, such as '12 of 1,024 cells probed'."""
+    """Describes the choice in a line. effort: in words, such as '12 of 1,024 cells probed'."""
     if tuning is None:
         return why
     if not tuning.queries:
-        return f"{why}; {effort}: no query had neighbours that stand out to be found"
+        return f"{why}; {effort}: recall not measured, as no query had distinct neighbours"
     point = next(point for point in tuning.curve if point.effort == tuning.effort)
     reached = ", ".join(
         f"{point.recall[name]:.3f} (at least {point.lowest[name]:.3f}) on {count} {name} queries"
         for name, count in tuning.queries.items()
     )
-    missed = f"; the {tuning.floor:g} asked for could not be confirmed"
+    missed = f"; the requested {tuning.floor:g} could not be confirmed"
     return f"{why}; {effort}: recall@10 {reached}{'' if tuning.reached else missed}"

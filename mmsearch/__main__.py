@@ -1,4 +1,4 @@
-"""python -m mmsearch"""
+"""Runs the command line as `python -m mmsearch`."""
 
 from mmsearch.cli.app import main
 

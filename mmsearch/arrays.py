@@ -1,4 +1,4 @@
-"""Small operations on arrays and positions that many packages share."""
+"""Array operations shared by many packages."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +8,7 @@ from mmsearch.records import Floats, Ids
 
 
 def unit(vectors: Floats) -> Floats:
-    """Scales rows to length 1: float32 (n, dim) → float32 (n, dim). Zero rows stay zero."""
+    """Normalises rows to length 1: float32 (n, dim) → float32 (n, dim). Zero rows stay zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     rows: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     return rows
@@ -32,7 +32,7 @@ def connected_components(count: int, edges: Iterable[tuple[int, int]]) -> Ids:
 
 def _root(parents: list[int], node: int) -> int:
     while parents[node] != node:
-        # Halving the path keeps trees flat without a second pass.
+        # Path halving keeps trees flat without a second pass.
         parents[node] = parents[parents[node]]
         node = parents[node]
     return node

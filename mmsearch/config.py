@@ -1,11 +1,14 @@
-"""Frozen settings: defaults < mmsearch.toml < environment (MMSEARCH_…) < flags.
+"""Frozen settings, each from the first that has it: arguments, environment, mmsearch.toml, default.
 
-The file is looked for upwards from the working directory. All faults are reported at once.
+The file is the nearest one in the working directory or above it. All errors are reported at once.
 """
 
+import os
 import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
@@ -16,15 +19,25 @@ from pydantic_settings import (
 )
 
 from mmsearch.errors import ConfigError
-from mmsearch.records import FusionWish
+from mmsearch.records import FusionChoice
 
 FILE_NAME = "mmsearch.toml"
+_ENV_PREFIX = "MMSEARCH_"
+_DEVICES = "auto, cpu, cuda, cuda:1 or mps"
+# What pydantic's error types ask for; {} is the bound.
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least {}"),
+    "greater_than": ("gt", "more than {}"),
+    "less_than_equal": ("le", "at most {}"),
+    "less_than": ("lt", "less than {}"),
+}
+_KINDS = {"int": "a whole number", "float": "a number", "path": "a path", "string": "a text"}
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 
 def bytes_of(size: object) -> object:
-    """'2GB', '512 MiB' or a number of bytes → bytes; 'auto' → 0; other types as they are.
+    """Parses '2GB', '512 MiB' or a number of bytes; 'auto' → 0, other types as they are.
 
     Raises ValueError.
     """
@@ -34,46 +47,48 @@ def bytes_of(size: object) -> object:
         return 0
     found = _SIZE.fullmatch(size.strip())
     if found is None or not float(found[1]):
-        raise ValueError("a size is a number and a unit, such as 2GB or 512MiB, or auto")
+        raise ValueError("must be a number with a unit, such as 2GB or 512MiB, or auto")
     base = 1024 if found[3] else 1000
     return int(float(found[1]) * base ** " kmgt".index(found[2].lower() or " "))
 
 
 class Settings(BaseSettings):
-    """What the user may set once for all commands; read, never written."""
+    """Settings that apply to every command; read, never written."""
 
-    model_config = SettingsConfigDict(env_prefix="MMSEARCH_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_ENV_PREFIX, frozen=True, extra="forbid")
 
-    store: Path | None = Field(None, description="the store's folder; found upwards if not set")
-    model: str | None = Field(None, description="the encoder; a store remembers its own")
+    store: Path | None = Field(
+        None, description="folder of the store; the nearest .mmsearch in or above this folder"
+    )
+    model: str | None = Field(None, description="encoder; a store remembers its own")
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
         description="auto, cpu, cuda, cuda:N or mps",
     )
     batch_size: int | None = Field(
-        None, ge=1, le=4096, description="pictures or texts per forward pass; by device if not set"
+        None, ge=1, le=4096, description="images or texts per forward pass; by device and model"
     )
-    commit_seconds: float = Field(10, gt=0, description="rows are written at least this often")
-    workers: int | None = Field(None, ge=1, le=256, description="decoding processes")
-    max_pixels: int = Field(178_956_970, ge=1, description="largest picture, in pixels")
-    max_image_bytes: int = Field(256 * 2**20, ge=1, description="largest picture file, in bytes")
+    commit_seconds: float = Field(10, gt=0, description="longest time between two writes")
+    workers: int | None = Field(None, ge=1, le=256, description="processes that decode images")
+    max_pixels: int = Field(178_956_970, ge=1, description="largest image, in pixels")
+    max_image_bytes: int = Field(256 * 2**20, ge=1, description="largest image file, in bytes")
     max_text_bytes: int = Field(4 * 2**20, ge=1, description="largest text file, in bytes")
-    fusion: FusionWish | None = Field(
-        None, description="how products are made: late, early, attention, or auto for the model's"
+    fusion: FusionChoice | None = Field(
+        None, description="fusion of product vectors: late, early, attention or auto"
     )
     image_weight: float | None = Field(
-        None, ge=0, le=1, description="share of the picture in late fusion; 0.5 if nothing says"
+        None, ge=0, le=1, description="weight of the image in late fusion; 0.5"
     )
     index: (
         Literal["auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary", "lance"] | None
     ) = Field(None, description="index kind; a store remembers its own")
     recall: float | None = Field(
-        None, gt=0, lt=1, description="recall@10 that the index must reach; 0.95 if nothing says"
+        None, gt=0, lt=1, description="recall@10 that the index is tuned for; 0.95"
     )
     memory: Annotated[int | None, BeforeValidator(bytes_of)] = Field(
         None,
-        description="what an index may take while it is searched, like 2GB; auto: half the machine",
+        description="memory that an index may use while it is searched; half of the machine's",
     )
 
     @classmethod
@@ -91,26 +106,66 @@ class Settings(BaseSettings):
 
 
 def read_settings(**flags: object) -> Settings:
-    """Settings with the flags that are not None on top. Raises ConfigError, listing every fault."""
+    """Returns the settings, with the flags that are not None first.
+
+    Raises ConfigError that names every wrong setting and where it was set.
+    """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        faults = "; ".join(
-            f"{_dotted(fault['loc'])}: {fault['msg']}, got {fault['input']!r}"
-            for fault in error.errors()
-        )
-        raise ConfigError(f"settings are wrong: {faults}") from error
+        faults = [f"{_place(fault, given)}{_fault_text(fault)}" for fault in error.errors()]
+        if len(faults) > 1:
+            faults.insert(0, f"{len(faults)} settings are wrong:")
+        raise ConfigError("\n  ".join(faults)) from error
     except ValueError as error:
         raise ConfigError(f"{find_upwards(FILE_NAME)} is not valid TOML: {error}") from error
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location)
+def _place(fault: Mapping[str, Any], given: Mapping[str, object]) -> str:
+    """'MMSEARCH_DEVICE: ' or 'mmsearch.toml: '; '' for an argument, which its own name shows."""
+    name = _name(fault)
+    if name in given:
+        return ""
+    variable = f"{_ENV_PREFIX}{name.upper()}"
+    return f"{variable if variable in os.environ else FILE_NAME}: "
+
+
+def _fault_text(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, what was got, and what it must be."""
+    name, kind, value = _name(fault), str(fault["type"]), fault["input"]
+    if kind == "extra_forbidden":
+        near = get_close_matches(name, Settings.model_fields, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "docs/guide.md lists the settings"
+        return f"no setting '{name}'; {hint}"
+    if kind == "string_pattern_mismatch" and name == "device":
+        return f"unknown device '{value}'; use {_DEVICES}"
+    if kind == "literal_error":
+        return f"unknown {name} '{value}'; use {fault['ctx']['expected'].replace(chr(39), '')}"
+    return f"{name} {constraint_text(fault)}"
+
+
+def constraint_text(fault: Mapping[str, Any]) -> str:
+    """Returns 'must be at least 1, got 0' for an error of pydantic's `ValidationError.errors()`."""
+    kind, value = str(fault["type"]), fault["input"]
+    if kind in _BOUNDS:
+        bound, text = _BOUNDS[kind]
+        limit = float(fault["ctx"][bound])
+        return f"must be {text.format(f'{limit:g}')}, got {value!r}"
+    if kind == "value_error":
+        return f"{fault['ctx']['error']}, got {value!r}"
+    return f"must be {_KINDS.get(kind.split('_')[0], 'another value')}, got {value!r}"
+
+
+def _name(fault: Mapping[str, Any]) -> str:
+    return ".".join(str(part) for part in fault["loc"])
 
 
 def find_upwards(name: str, start: Path | None = None) -> Path | None:
-    """The nearest `name` in `start` (default: the working directory) or a folder above it."""
+    """Returns the nearest `name` in `start` or a folder above it; None if there is none.
+
+    start: default is the working directory.
+    """
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
         if (folder / name).exists():

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: a reader sees the old content or the new, never a part."""
+"""Atomic file writes: a reader sees the old content or the new, never a part."""
 
 import os
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ def replaced_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
     """Opens a stream for writing whose content becomes the file `path` at the end of the block.
 
     Nothing changes when the block raises. flush: write through to the disk first, so that the file
-    is whole after a power cut too; leave it out for many small files, or for large ones that can
-    be computed again. Raises OSError.
+    is complete after a power failure too; leave it out for many small files, or for large ones that
+    can be computed again. Raises OSError.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -28,13 +28,13 @@ def replaced_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replaces the file by `text` in UTF-8, also if the power fails. Raises OSError."""
+    """Replaces a file by `text` in UTF-8 atomically, also on a power failure. Raises OSError."""
     with replaced_file(path) as stream:
         stream.write(text.encode("utf-8"))
 
 
 def flush_folder(folder: Path) -> None:
-    """Makes the names in a folder survive a power cut."""
+    """Flushes a folder, so that new names in it survive a power failure. Raises OSError."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

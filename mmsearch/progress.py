@@ -1,39 +1,39 @@
-"""How long work tells somebody above it how far it is, without knowing who listens."""
+"""Progress reporting from long-running work to a listener."""
 
 from typing import Protocol
 
 
 class ProgressListener(Protocol):
-    """Long work calls `start` once per stage, then `advance` as items are done."""
+    """Receives progress: `start` once per stage, then `advance` as items are done."""
 
     def start(self, stage: str, total: int | None, *, device: str = "") -> None:
-        """A new stage begins and ends the one before; total: items, None if not known yet."""
+        """Begins a stage and ends the previous one. total: items, None if not known yet."""
         ...
 
     def advance(self, count: int) -> None:
-        """`count` more items of this stage are done."""
+        """Reports that `count` more items of this stage are done."""
         ...
 
     def status(self, text: str) -> None:
-        """How the stage fares, a loss for example; replaces what was said before."""
+        """Shows the state of the stage, such as a loss, in place of the previous one."""
         ...
 
     def note(self, message: str) -> None:
-        """One line that the user should read."""
+        """Reports a line that the user should read."""
         ...
 
 
-class Silent:
-    """A listener that shows nothing, for use as a library."""
+class NullProgress:
+    """A listener that shows nothing."""
 
     def start(self, stage: str, total: int | None, *, device: str = "") -> None:
-        return
+        """Does nothing."""
 
     def advance(self, count: int) -> None:
-        return
+        """Does nothing."""
 
     def status(self, text: str) -> None:
-        return
+        """Does nothing."""
 
     def note(self, message: str) -> None:
-        return
+        """Does nothing."""

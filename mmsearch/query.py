@@ -1,9 +1,9 @@
 """What a search asks: weighted terms, a filter, a target and how many hits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
 import numpy as np
 
@@ -12,27 +12,39 @@ from mmsearch.errors import BadQuery
 from mmsearch.fusion import Fusion
 from mmsearch.records import Floats, Modality, Target, TargetChoice
 
+if TYPE_CHECKING:
+    from mmsearch.media import ImageInput
+
 MAX_HITS = 10_000
 Fuse: TypeAlias = Literal["rrf", "weighted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of a query: exactly one of text, image (a picture file), key or vector.
+    """A part of a query: exactly one of text, image, key or vector, with a weight.
 
-    key: an item of the store. vector: float32 (dim,), an image's. A negative weight pushes away.
+    image: a path, the file's content as bytes, a Pillow image, or uint8 (height, width[, 3 or 4]).
+    key: of an item of the store. vector: float32 (dim,), an image embedding. weight: a negative one
+    steers away. Raises BadQuery.
+
+    >>> Term(text="red shoes")
+    Term(text='red shoes', image=None, key=None, vector=None, weight=1.0)
     """
 
     text: str | None = None
-    image: Path | None = None
+    image: "ImageInput | None" = None
     key: str | None = None
     vector: Floats | None = None
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.image, str):
+            object.__setattr__(self, "image", Path(self.image))
         given = [self.text, self.image, self.key, self.vector]
         if sum(part is not None for part in given) != 1:
             raise BadQuery("a query term is one of text, image, key or vector, got none or several")
+        if self.text is not None and not isinstance(self.text, str):
+            raise BadQuery(f"`text` must be a str, got {type(self.text).__name__}")
         if self.text is not None and not self.text.strip():
             raise BadQuery("the query text is empty; type what to look for")
         if not np.isfinite(self.weight) or self.weight == 0:
@@ -41,14 +53,14 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """k hits nearest to the terms, among the rows that match `where` (SQL over the columns).
+    """A search made of any number of weighted terms; `Catalog.query` and `search_many` run it.
 
-    keyword: words that texts and names are searched for as well (BM25); alone, it ranks by itself.
-    fuse: how words and vectors are merged: by ranks (rrf) or by calibrated scores (weighted), the
-    words' with the share keyword_weight.
-    unique: leave out near-duplicates of better hits. diverse: lambda of maximal marginal relevance,
-    from 0 (variety) to 1 (relevance). threshold: the least similarity of a hit. after: the cursor
-    that the page before gave.
+    terms: combined into one query vector. The other fields are parameters of `Catalog.search`.
+    Raises BadQuery.
+
+    >>> boots = Query((Term(text="boots"), Term(text="leather", weight=-0.5)), k=3)
+    >>> boots.k, len(boots.terms)
+    (3, 2)
     """
 
     terms: tuple[Term, ...] = ()
@@ -65,31 +77,33 @@ class Query:
 
     def __post_init__(self) -> None:
         if not self.terms and self.keyword is None:
-            raise BadQuery("nothing to search for; give a text, --image, --like or --keyword")
+            raise BadQuery("nothing to search for; give a text, `image`, `like` or `keyword`")
         if self.keyword is not None and not self.keyword.strip():
             raise BadQuery("the keyword is empty; type the words to look for")
         if not 1 <= self.k <= MAX_HITS:
-            raise BadQuery(f"k must be from 1 to {MAX_HITS}, got {self.k}")
+            raise BadQuery(f"`k` must be from 1 to {MAX_HITS:,}, got {self.k}")
         if self.terms and all(term.weight < 0 for term in self.terms):
             raise BadQuery("every term is negative; give at least one to look for")
         if self.target not in ("auto", "image", "text", "product"):
-            raise BadQuery(f"target must be auto, image, text or product, got {self.target!r}")
+            raise BadQuery(f"`target` must be auto, image, text or product, got {self.target!r}")
         if self.fuse not in get_args(Fuse):
-            raise BadQuery(f"fuse must be {' or '.join(get_args(Fuse))}, got {self.fuse!r}")
+            raise BadQuery(f"`fuse` must be {' or '.join(get_args(Fuse))}, got {self.fuse!r}")
         if not 0 <= self.keyword_weight <= 1:
-            raise BadQuery(f"keyword_weight must be from 0 to 1, got {self.keyword_weight}")
+            raise BadQuery(f"`keyword_weight` must be from 0 to 1, got {self.keyword_weight}")
         if self.diverse is not None and not 0 <= self.diverse <= 1:
-            raise BadQuery(f"diverse must be from 0 (variety) to 1, got {self.diverse}")
+            raise BadQuery(
+                f"`diverse` must be from 0 (diverse) to 1 (relevant), got {self.diverse}"
+            )
         if self.threshold is not None and not self.terms:
-            raise BadQuery("a threshold is a similarity; give a text, --image or --like as well")
+            raise BadQuery("`threshold` is a similarity; give a text, `image` or `like` as well")
         if self.threshold is not None and not -1 <= self.threshold <= 1:
-            raise BadQuery(f"threshold must be from -1 to 1, got {self.threshold}")
+            raise BadQuery(f"`threshold` must be from -1 to 1, got {self.threshold}")
 
 
 class QueryParts(TypedDict, total=False):
     """The keyword arguments of `query_of`, for callers that pass them on as a mapping."""
 
-    image: Path | str | None
+    image: "ImageInput | None"
     image_weight: float
     like: str | None
     vector: Floats | None
@@ -110,7 +124,7 @@ class QueryParts(TypedDict, total=False):
 def query_of(
     text: str | None = None,
     *,
-    image: Path | str | None = None,
+    image: "ImageInput | None" = None,
     image_weight: float = 0.5,
     like: str | None = None,
     vector: Floats | None = None,
@@ -127,10 +141,7 @@ def query_of(
     threshold: float | None = None,
     after: str | None = None,
 ) -> Query:
-    """Returns the query that these parts make up. Raises BadQuery.
-
-    The parameters are those of `Catalog.search`.
-    """
+    """Returns the query that the parameters of `Catalog.search` describe. Raises BadQuery."""
     both = text is not None and image is not None
     text_weight, own_weight = (1.0 - image_weight, image_weight) if both else (1.0, 1.0)
     if hybrid and keyword is None:
@@ -139,7 +150,7 @@ def query_of(
         keyword = text
     terms = (
         *([Term(text=text, weight=text_weight)] if text is not None and text_weight else []),
-        *([Term(image=Path(image), weight=own_weight)] if image is not None and own_weight else []),
+        *([Term(image=image, weight=own_weight)] if image is not None and own_weight else []),
         *([Term(key=like)] if like is not None else []),
         *([Term(vector=vector)] if vector is not None else []),
         *([Term(text=without, weight=-0.5)] if without is not None else []),
@@ -157,6 +168,12 @@ def query_of(
         threshold=threshold,
         after=after,
     )
+
+
+def require_list(parameter: str, value: object) -> None:
+    """Raises BadQuery for a single text, file or image where several are expected."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        raise BadQuery(f"`{parameter}` must be a list, got {type(value).__name__}")
 
 
 @dataclass(frozen=True, slots=True)

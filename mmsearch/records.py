@@ -1,4 +1,4 @@
-"""The types that every layer shares: records come in, embeddings flow through, hits come out."""
+"""The types that all packages share: records, failures, spaces, hits and reports."""
 
 import math
 import os
@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.deprecation import warn_renamed
 from mmsearch.errors import InputError, SpaceMismatch
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -21,24 +22,27 @@ Scalar: TypeAlias = str | int | float | bool | datetime | None
 Modality: TypeAlias = Literal["image", "text"]
 Target: TypeAlias = Literal["image", "text", "product"]
 FusionKind: TypeAlias = Literal["late", "early", "attention"]
-FusionWish: TypeAlias = Literal["late", "early", "attention", "auto"]
+FusionChoice: TypeAlias = Literal["late", "early", "attention", "auto"]
 Matched: TypeAlias = Literal["image", "text", "product", "keyword"]
 TargetChoice: TypeAlias = Literal["auto", "image", "text", "product"]
 Stage: TypeAlias = Literal["source", "read", "decode", "encode"]
 
 _ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
-# float16 keeps 11 significant bits, so a unit row read back from the store is off by less.
+# float16 has 11 significant bits: unit rows read back from the store have a smaller error.
 UNIT_TOLERANCE = 2e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One item of a catalog, before anything is decoded.
+    """An item of a source, before anything is decoded.
 
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
-    uri: where the picture or document lies, as `printable_path` writes it; '' for a bare table row.
-    image: the picture's file, not yet opened. text: caption, document or joined text columns.
+    uri: the path of the image or document, as `printable_path` writes it; '' for a bare table row.
+    image: the image file, not yet opened. text: caption, document or joined text columns.
+
+    >>> catalog["products/red-apple"].metadata["category"]
+    'food'
     """
 
     key: str
@@ -50,17 +54,35 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One item that was skipped: at which stage and why."""
+    """An item that was skipped, at which stage and why.
+
+    seen: when it last failed; None in the report of the run that it failed in.
+
+    >>> failure = Failure("shop/torn.png", "/data/torn.png", "decode", "damaged or cut short")
+    >>> failure.source, failure.stage
+    ('shop', 'decode')
+    """
 
     key: str
     uri: str
     stage: Stage
     reason: str
+    seen: datetime | None = None
+
+    @property
+    def source(self) -> str:
+        """The name of its source."""
+        return self.key.split("/", 1)[0]
+
+    def __getitem__(self, name: str) -> object:
+        """Deprecated: `failure["reason"]` is `failure.reason`."""
+        warn_renamed(f"failure[{name!r}]", f"failure.{name}")
+        return getattr(self, name)
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceId:
-    """Names an embedding space; vectors of two spaces never meet."""
+    """Identifies an embedding space; vectors of different spaces are never compared."""
 
     model: str
     weights_hash: str
@@ -68,7 +90,7 @@ class SpaceId:
     preprocessing_hash: str
 
     def require(self, other: "SpaceId", *, holder: str) -> None:
-        """Raises SpaceMismatch unless `other` is this very space."""
+        """Raises SpaceMismatch unless `other` is the same space. holder: what has this one."""
         if (self.weights_hash, self.dim, self.preprocessing_hash) != (
             other.weights_hash,
             other.dim,
@@ -77,17 +99,21 @@ class SpaceId:
             raise SpaceMismatch(
                 f"{holder} holds {self.dim}-dim vectors of '{self.model}' "
                 f"({self.weights_hash[:8]}), the encoder gives {other.dim} of '{other.model}' "
-                f"({other.weights_hash[:8]}); search with --model {self.model}, or index into "
-                f"another folder with --store"
+                f"({other.weights_hash[:8]}); use `model='{self.model}'`, or index into "
+                "another `path`"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer. rank starts at 1; similarity: higher is better, always.
+    """A search result. rank starts at 1; similarity: higher is better.
 
-    matched: the modality whose vector was compared, or 'keyword' if words found it better; found
-    by keywords alone, its similarity is the BM25 score. record: the row's columns with metadata.
+    matched: the modality whose vector was compared, or 'keyword' if keywords ranked it better. For
+    hits by keyword alone, similarity is the BM25 score. record: the row's columns with metadata.
+
+    >>> hit = catalog.search("red apple", k=1)[0]
+    >>> hit.rank, hit.matched, hit.record["title"]
+    (1, 'product', 'Red apple')
     """
 
     rank: int
@@ -100,11 +126,14 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What a run of `index` did. Counts are items; seconds is wall time.
+    """The result of an index run. Counts are items; seconds is wall time.
 
-    decoded: pictures that had to be decoded. multi_frame: those of them whose file holds further
-    pages or frames, which are not indexed. rates: items per second, 'total' and 'encode'.
-    resumed: items that an interrupted run had already written.
+    decoded: images that were decoded. multi_frame: those of them with further pages or frames,
+    which are not indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
+    interrupted run had already written.
+
+    >>> catalog.index(dry_run=True).unchanged
+    372
     """
 
     added: int
@@ -124,11 +153,11 @@ class IngestReport:
 
 
 def require_unit_rows(vectors: Floats) -> None:
-    """Raises InputError on the first row that is not finite or not of length 1."""
-    # One query's length costs less so than the whole check does.
+    """Raises InputError unless all rows are finite and of length 1."""
+    # For a single query this is cheaper than the general check.
     if len(vectors) == 1 and abs(math.sqrt(np.vdot(vectors, vectors)) - 1) <= UNIT_TOLERANCE:
         return
-    # A fifth of the time that np.linalg.norm takes over many rows.
+    # Takes a fifth of the time of np.linalg.norm for many rows.
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     bad = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))
     if bad.size:
@@ -139,10 +168,10 @@ def require_unit_rows(vectors: Floats) -> None:
 
 
 def printable_path(path: Path | str) -> str:
-    """The path as valid UTF-8: bytes that are not become '\\udcXX', and `real_path` reverses it."""
+    r"""Returns a path as valid UTF-8: other bytes become '\udcXX', which `real_path` reverses."""
     return os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def real_path(printable: str) -> Path:
-    """The path that `printable_path` wrote; its '\\udcXX' escapes become the original bytes."""
+    r"""Returns the path that `printable_path` wrote, with the original bytes for '\udcXX'."""
     return Path(_ESCAPED_BYTE.sub(lambda match: chr(int(match[1], 16)), printable))

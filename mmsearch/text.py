@@ -1,4 +1,4 @@
-"""Text from catalogs as it may be shown: on one line, without characters that move the cursor."""
+"""Makes texts from sources safe to display: on one line, without control characters."""
 
 import unicodedata
 
@@ -18,15 +18,15 @@ def one_line(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Escapes control and reordering characters and lone surrogates: '\\x1b', '\\u202e'.
+    r"""Escapes control, line-breaking and reordering characters, lone surrogates: '\x1b', '\u202e'.
 
-    A catalog is untrusted: printed raw, its text could move the cursor or hide what it says.
+    Texts of sources are untrusted: printed raw, they could move the cursor or hide their content.
     """
     return "".join(_escaped(char) if _is_unseen(char) else char for char in text)
 
 
 def _is_unseen(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Cs") or ord(char) in _REORDERING
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or ord(char) in _REORDERING
 
 
 def _escaped(char: str) -> str:

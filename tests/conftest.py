@@ -1,8 +1,12 @@
-"""Tiny OpenCLIP models, made on the spot: real architectures and tokenizers, random weights."""
+"""Tiny OpenCLIP models, made on the spot: real architectures and tokenizers, random weights.
+
+At the end of a run the skipped tests are listed by what they need.
+"""
 
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,3 +82,12 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
 def tiny_model(make_model: MakeModel) -> Path:
     """A folder with open_clip_config.json and open_clip_model.safetensors, 32-pixel images."""
     return make_model()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(str(report.longrepr[-1]).removeprefix("Skipped: ") for report in skipped)
+    if reasons:
+        terminalreporter.section("skipped tests and what they need")
+        for reason, count in reasons.most_common():
+            terminalreporter.line(f"{count:4}  {reason}")

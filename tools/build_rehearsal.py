@@ -26,8 +26,9 @@ from build_sample import author, draw, read_origins
 from mmsearch.dedup.thumbnails.edited_copies import EDITED_AGREEMENT, find_edited
 from mmsearch.dedup.thumbnails.fingerprints import read_print
 from mmsearch.media import MediaBounds
-from mmsearch.pretraining.pictures.data import Picture, concept_of
-from mmsearch.pretraining.pictures.openclipart import read_openclipart
+from mmsearch.pretraining import CaptionedImage, concept_of
+from mmsearch.pretraining.readers import load_function
+from mmsearch.pretraining.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "mmsearch" / "sample" / "data"
@@ -79,7 +80,7 @@ def main() -> int:
     return 0
 
 
-def drawn(root: Path, candidate: tuple[Picture, Path]) -> Drawn | None:
+def drawn(root: Path, candidate: tuple[CaptionedImage, Path]) -> Drawn | None:
     """None where the SVG cannot be drawn or is not marked as public domain."""
     picture, svg = candidate
     try:
@@ -92,12 +93,14 @@ def drawn(root: Path, candidate: tuple[Picture, Path]) -> Drawn | None:
     return Drawn(picture.captions[0], svg.relative_to(root).as_posix(), name, file.getvalue())
 
 
-def candidates(root: Path) -> Iterator[tuple[Picture, Path]]:
+def candidates(root: Path) -> Iterator[tuple[CaptionedImage, Path]]:
     """In an order drawn by chance; none of a concept that the sample catalog names."""
     sampled = {root / "svg" / origin.source for origin in read_origins().values()}
     with (SAMPLE / "products.csv").open(encoding="utf-8", newline="") as table:
         named = {concept_of(row["title"]) for row in csv.DictReader(table)}
-    pictures = list(read_openclipart(root))
+    recipe = read_recipe(ROOT / "recipes" / "builtin")
+    reader = load_function(recipe, recipe.readers["openclipart"])
+    pictures: list[CaptionedImage] = list(reader("openclipart", {"openclipart": root}))
     random.Random(0).shuffle(pictures)  # noqa: S311 - no secret
     taken: Counter[str] = Counter()
     for picture in pictures:

@@ -17,11 +17,11 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 TITLES = {
-    "bag": "word vectors",
+    "word_vectors": "word vectors",
     "distill": "text tower",
     "align": "alignment",
-    "train": "backbone",
-    "validation": "held-out pictures",
+    "backbone": "backbone",
+    "validation": "held-out images",
 }
 
 

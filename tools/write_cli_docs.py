@@ -3,38 +3,45 @@
 python tools/write_cli_docs.py [--check]
 """
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from mmsearch.cli.app import COMMANDS, DEDUP_COMMANDS, app
+
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
-COMMANDS = (
-    *("index", "search", "info", "sample", "models", "doctor", "finetune", "train", "evaluate"),
-    *("dedup", "dedup apply", "dedup undo", "dedup ignore", "same"),
-)
 HEAD = "# Commands\n\nWritten by `make docs` from `mmsearch COMMAND --help`.\n"
 
 
 def help_of(*command: str) -> str:
     """The help text in 96 columns, without colour."""
-    plain = {"COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb", "TERMINAL_WIDTH": "96"}
-    done = subprocess.run(
-        [sys.executable, "-m", "mmsearch", *command, "--help"],
-        env={**os.environ, **plain},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
+    plain = {"COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb"}
+    done = CliRunner().invoke(app, [*command, "--help"], prog_name="mmsearch", env=plain)
+    if done.exit_code:
+        sys.exit(f"mmsearch {' '.join(command)} --help failed: {done.output}")
+    return "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
+
+
+def commands_by_task() -> dict[str, list[str]]:
+    """Every command under the title that the overview gives it."""
+    found = {task: [each.__name__ for each in commands] for task, commands in COMMANDS.items()}
+    found["Duplicates"] += ["dedup", *(f"dedup {each.__name__}" for each in DEDUP_COMMANDS)]
+    return found
 
 
 def page() -> str:
-    parts = [HEAD, f"```text\n{help_of()}\n```\n"]
-    parts += [
-        f"## mmsearch {name}\n\n```text\n{help_of(*name.split())}\n```\n" for name in COMMANDS
-    ]
-    return "\n".join(parts).replace("python -m mmsearch", "mmsearch")
+    parts = [HEAD]
+    for task, names in commands_by_task().items():
+        links = [f"[{name}](#mmsearch-{name.replace(' ', '-')})" for name in names]
+        parts.append(f"- **{task}**: {', '.join(links)}")
+    parts.append(f"\n```text\n{help_of()}\n```\n")
+    for task, names in commands_by_task().items():
+        parts.append(f"## {task}\n")
+        parts += [
+            f"### mmsearch {name}\n\n```text\n{help_of(*name.split())}\n```\n" for name in names
+        ]
+    return "\n".join(parts)
 
 
 def main() -> None:

@@ -24,10 +24,10 @@ from mmsearch.dedup.thumbnails.proposals import Views, nearest_looks
 from mmsearch.dedup.tiers.near_texts import NEAR_TEXT, jaccard, nearest_shares
 from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import InputError
+from mmsearch.files import write_atomically
 from mmsearch.media import decode
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Pixels, real_path
-from mmsearch.store.manifest import write_atomically
 
 FILE_NAME = "calibration.json"
 # Cosine of image vectors: other shots of one thing lie above, most other things below.
@@ -110,7 +110,7 @@ def choose_thresholds(
             sure = {tier: rate for tier, rate in stored.at_most.items() if tier == "text-near"}
             stored = replace(stored, edited=EDITED_AGREEMENT, similar=SIMILAR, at_most=sure)
         write_atomically(folder / FILE_NAME, json.dumps(asdict(stored)))
-    few = f"fixed: fewer than {ENOUGH_PICTURES:,} pictures, and --fpr was not given"
+    few = f"fixed: fewer than {ENOUGH_PICTURES:,} pictures, and `fpr` was not given"
     base = (
         Thresholds(EDITED_AGREEMENT, SIMILAR, NEAR_TEXT, few, {})
         if stored is None
@@ -139,7 +139,7 @@ def calibrate(
     shown = [item for item in items if cache.row(item.image_hash) is not None]
     if len(shown) <= _NEIGHBOURS:
         raise InputError(
-            f"{len(shown)} pictures are too few to calibrate on; leave --fpr out for the fixed "
+            f"{len(shown)} pictures are too few to calibrate on; leave `fpr` out for the fixed "
             "thresholds, and ask for the tier 'edited' or 'pixels' to have pictures read"
         )
     chance = np.random.default_rng(_SEED)
@@ -268,5 +268,5 @@ def _load(path: Path, space: str) -> Calibration | None:
         return None
     except (ValueError, AttributeError) as fault:
         raise InputError(
-            f"{path} is damaged ({fault}); delete it, or calibrate again with --fpr"
+            f"{path} is damaged ({fault}); delete it, or calibrate again with `fpr`"
         ) from fault

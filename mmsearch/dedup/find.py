@@ -27,7 +27,7 @@ from mmsearch.errors import RecordNotFound
 from mmsearch.generations import live_generation
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.spaces import root_of
 
 FOLDER = "dedup"

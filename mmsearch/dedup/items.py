@@ -20,9 +20,9 @@ from mmsearch.media import MediaBounds, content_hash
 from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Pixels, Scalar, printable_path, real_path
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 from mmsearch.store.hidden import read_hidden
-from mmsearch.store.lance import Store
 
 # Another name where a record holds something else: an old file is dropped, never misread.
 CACHE_NAME, _OLD_CACHE_NAMES = "prints-2.bin", ("prints.bin",)

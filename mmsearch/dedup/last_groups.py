@@ -11,10 +11,10 @@ from mmsearch.dedup.find import FOLDER
 from mmsearch.dedup.not_duplicates import MarkedItem, text_content
 from mmsearch.dedup.results import Group
 from mmsearch.errors import RecordNotFound, StoreError
+from mmsearch.files import write_atomically
 from mmsearch.records import printable_path
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE, quoted
-from mmsearch.store.lance import Store
-from mmsearch.store.manifest import write_atomically
 from mmsearch.store.spaces import root_of
 
 FILE_NAME = "groups.json"
@@ -45,8 +45,8 @@ def items_of_group(folder: Path, group: str) -> tuple[MarkedItem, ...]:
         groups = {}
     if group not in groups:
         raise RecordNotFound(
-            f"no group '{group}' in the last report; run 'mmsearch dedup' for the ids of groups, "
-            "or name two items by their keys or paths"
+            f"no group '{group}' in the last report; run `catalog.find_duplicates()` for the ids "
+            "of groups, or name two items by their keys or paths"
         )
     return tuple(MarkedItem(key, content) for key, content in groups[group])
 
@@ -59,8 +59,8 @@ def named_item(store: Store, name: str) -> MarkedItem:
         rows = store.scan(_COLUMNS, f"{LIVE} AND uri = {quoted([path])}").to_pylist()
     if not rows:
         raise RecordNotFound(
-            f"no item '{name}' in this store; name it by its key, as 'mmsearch dedup' prints it, "
-            "or by the path of its file"
+            f"no item '{name}' in this store; name it by its key, as "
+            "`catalog.find_duplicates()` reports it, or by the path of its file"
         )
     row = min(rows, key=lambda each: str(each["key"]))
     return MarkedItem(row["key"], row["_image_hash"] or text_content(row["text"] or ""))

@@ -20,8 +20,8 @@ from mmsearch.dedup.items import Item
 from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import CorruptIndex
 from mmsearch.records import Floats, Ids
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 from mmsearch.store.user_state import changing_section, read_section
 
 SECTION = "not_duplicates"

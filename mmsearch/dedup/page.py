@@ -15,8 +15,8 @@ from mmsearch.dedup.items import Item
 from mmsearch.dedup.results import Box, DedupReport, Finding, Group, Member
 from mmsearch.dedup.summary import Files, summarised
 from mmsearch.records import real_path
+from mmsearch.report.images import inline_images
 from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
-from mmsearch.report.pictures import inline_pictures
 from mmsearch.report.titles import one_line, visible
 
 _EMBEDDED = 1_200
@@ -84,7 +84,7 @@ def _data(report: DedupReport, store: Path | None) -> dict[str, Any]:
 
 def _pictures(uris: Sequence[str]) -> dict[str, str]:
     """By visible path a data URI; what does not open is left out."""
-    pictures = inline_pictures([real_path(uri) for uri in uris], edge=_EDGE)
+    pictures = inline_images([real_path(uri) for uri in uris], edge=_EDGE)
     found = zip(uris, pictures, strict=True)
     return {visible(uri): picture.source for uri, picture in found if picture is not None}
 

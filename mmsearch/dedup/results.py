@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.dedup.items import Item
+from mmsearch.extras import require
 from mmsearch.records import Floats, Ids
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 Tier: TypeAlias = Literal["bytes", "pixels", "edited", "similar", "text-same", "text-near"]
 TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "similar", "text-same", "text-near")
@@ -35,6 +40,11 @@ FindingKind: TypeAlias = Literal[
     "text on the wrong picture",
     "suspicious text",
 ]
+
+_COLUMNS = (
+    *("group", "family", "role", "relation", "tier", "score", "key", "uri"),
+    *("evidence", "reason"),
+)
 
 
 def relation_of(tier: Tier) -> Relation:
@@ -171,7 +181,40 @@ class DedupReport:
         """What to print about texts that were judged without a finding; '' for nothing."""
         return f"no finding on wrong texts: {self.silence}" if self.silence else ""
 
+    def to_arrow(self) -> "pa.Table":
+        """Returns a pyarrow.Table, a row per item of a group, the kept one of each first.
+
+        Columns: group, family, role ('kept' or 'duplicate'), relation, tier, score, key, uri,
+        evidence and reason; None where one does not apply.
+        """
+        import pyarrow as pa
+
+        rows: list[dict[str, object]] = []
+        for group in self.groups:
+            shared = {"group": group.id, "family": group.family}
+            rows.append({**shared, "role": "kept", "reason": group.reason, **_place(group.kept)})
+            rows += [
+                {
+                    **shared, "role": "duplicate", "relation": member.relation,
+                    "tier": member.tier, "score": member.score, "evidence": member.evidence,
+                    **_place(member.item),
+                }
+                for member in group.others
+            ]  # fmt: skip
+        kinds = {"score": pa.float64()}
+        schema = pa.schema([(name, kinds.get(name, pa.string())) for name in _COLUMNS])
+        return pa.Table.from_pylist(rows, schema=schema)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Returns the table of `to_arrow` as a pandas.DataFrame. Raises MissingDependency."""
+        require("pandas", purpose="to_pandas()")
+        return self.to_arrow().to_pandas()
+
     @property
     def duplicates(self) -> int:
         """How many items are there beside the ones kept, where pictures are the same."""
         return sum(len(group.others) for group in self.groups if group.family == "picture")
+
+
+def _place(item: Item) -> dict[str, object]:
+    return {"key": item.key, "uri": item.uri}

@@ -1,4 +1,4 @@
-"""What every encoder promises: pictures and texts in, unit rows of one shared space out."""
+"""The interface of encoders: images and texts in, unit vectors of one shared space out."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,17 +10,19 @@ from mmsearch.records import Floats, Pixels, SpaceId
 
 
 class TextEncoder(Protocol):
-    """The text tower alone: all that a search by words needs."""
+    """A text tower: all that a search by text needs."""
 
     @property
-    def space(self) -> SpaceId: ...
+    def space(self) -> SpaceId:
+        """The embedding space of its vectors."""
+        ...
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
-        """texts: each cut to the context length if longer → float32 (n, dim), unit rows."""
+        """Embeds texts → float32 (n, dim), unit rows; texts beyond the context length are cut."""
         ...
 
     def overlong(self, texts: Sequence[str]) -> list[int]:
-        """The positions of the texts that `encode_texts` has to cut."""
+        """Returns the positions of the texts that `encode_texts` cuts."""
         ...
 
 
@@ -28,12 +30,14 @@ class Encoder(TextEncoder, Protocol):
     """A contrastively trained image tower and text tower that share a space."""
 
     @property
-    def preprocessing(self) -> Preprocessing: ...
+    def preprocessing(self) -> Preprocessing:
+        """How images become its input pixels."""
+        ...
 
     def encode_images(self, images: Sequence[Image]) -> Floats:
-        """images: RGB pictures of any size → float32 (n, dim), unit rows."""
+        """Embeds RGB images of any size → float32 (n, dim), unit rows."""
         ...
 
     def encode_pixels(self, pixels: Pixels) -> Floats:
-        """pixels: uint8 (n, size, size, 3), as `media.prepare` makes → float32 (n, dim), unit."""
+        """Embeds prepared images, uint8 (n, size, size, 3) → float32 (n, dim), unit rows."""
         ...

@@ -1,4 +1,4 @@
-"""Chooses where the encoder runs, by trying the device, and says why."""
+"""Chooses the device that an encoder runs on, after a trial run there."""
 
 import re
 from dataclasses import dataclass
@@ -11,38 +11,44 @@ if TYPE_CHECKING:
     import torch
 
 _NAME = re.compile(r"cuda(:\d+)?|mps")
-# Half-precision sums over 64 products of unit-variance numbers are off by far less than this.
+# Half-precision sums of 64 products of unit-variance numbers have a far smaller error.
 _TOLERANCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceChoice:
-    """name: as torch calls the device. reason: for the user, as 'NVIDIA H200', 'no CUDA device'."""
+    """A device and why it was chosen.
+
+    name: torch's name of the device. reason: for display, as 'NVIDIA H200' or 'no CUDA device'.
+    """
 
     name: str
     reason: str
 
     @property
     def batch_size(self) -> int:
-        """Pictures per forward pass: enough to fill the device, and no more memory than that."""
+        """Images per forward pass: enough to use the device fully."""
         return 32 if self.name == "cpu" else 256
 
 
 @cache
-def choose_device(wanted: str = "auto") -> DeviceChoice:
-    """wanted: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'. Raises InputError where it is not there."""
+def choose_device(requested: str = "auto") -> DeviceChoice:
+    """Returns 'auto's choice, or the requested 'cpu', 'cuda', 'cuda:1' or 'mps'.
+
+    Raises InputError where the device is missing or fails a trial run.
+    """
     import torch
 
-    if wanted == "auto":
+    if requested == "auto":
         return _best_device()
-    if wanted == "cpu":
-        return DeviceChoice("cpu", "asked for")
-    if not _NAME.fullmatch(wanted):
-        raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got '{wanted}'")
-    fault = _why_absent(wanted) or _why_faulty(torch.device(wanted))
+    if requested == "cpu":
+        return DeviceChoice("cpu", "requested")
+    if not _NAME.fullmatch(requested):
+        raise InputError(f"device must be auto, cpu, cuda, cuda:N or mps, got '{requested}'")
+    fault = _why_absent(requested) or _why_faulty(torch.device(requested))
     if fault:
-        raise InputError(f"device '{wanted}' cannot be used: {fault}; use --device cpu")
-    return DeviceChoice(wanted, f"{_describe(wanted)}, asked for")
+        raise InputError(f"device '{requested}' cannot be used: {fault}; use `device='cpu'`")
+    return DeviceChoice(requested, f"{_describe(requested)}, requested")
 
 
 def _best_device() -> DeviceChoice:
@@ -54,7 +60,7 @@ def _best_device() -> DeviceChoice:
         if fault is None:
             return DeviceChoice(name, _describe(name))
         faults.append(fault)
-    # A Mac has no use for the news that it lacks CUDA, nor the others for MPS.
+    # On a Mac, report on MPS; elsewhere on CUDA.
     return DeviceChoice("cpu", faults[1] if torch.backends.mps.is_built() else faults[0])
 
 
@@ -73,7 +79,7 @@ def _why_absent(name: str) -> str | None:
 
 
 def _why_faulty(device: "torch.device") -> str | None:
-    """Runs what an encoder runs: a driver may list a device that this torch has no kernels for."""
+    """Runs an encoder's operations there: torch may lack kernels for a device that it lists."""
     import torch
 
     generator = torch.Generator().manual_seed(0)

@@ -1,6 +1,6 @@
-"""What a model is made of on disk: a configuration, weights, perhaps a tokenizer of its own.
+"""The files of a model: a configuration, weights and optionally a tokenizer.
 
-Reads a folder without torch, so that the full encoder and the light text tower agree on one space.
+They are read without torch, so that the full encoder and the light text tower agree on the space.
 """
 
 import json
@@ -18,7 +18,7 @@ from mmsearch.records import SpaceId
 
 CONFIG_NAME = "open_clip_config.json"
 TOKENIZER_NAME = "tokenizer.json"
-# In order of preference; the pickled formats are read with weights_only.
+# In order of preference; pickled formats are read with weights_only.
 WEIGHT_NAMES = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
@@ -31,10 +31,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """name: as SpaceId calls the model. config: OpenCLIP's `model_cfg`.
+    """The files of a model.
 
-    tokenizer: the tokenizer.json, None where the model speaks OpenCLIP's own BPE.
-    text_folder: holds the configuration of a Hugging Face text tower, None for OpenCLIP's own.
+    name: of the model in SpaceId. config: OpenCLIP's `model_cfg`. tokenizer: the tokenizer.json,
+    None where the model uses OpenCLIP's BPE. text_folder: the folder with the configuration of a
+    Hugging Face text tower, None for OpenCLIP's own.
     """
 
     name: str
@@ -45,9 +46,11 @@ class ModelFiles:
     text_folder: Path | None = None
 
     def open_tokenizer(self) -> Tokenizer:
+        """Loads the tokenizer. Raises InputError."""
         return Tokenizer.from_config(self.config["text_cfg"], self.tokenizer)
 
     def space(self, tokenizer: Tokenizer) -> SpaceId:
+        """Identifies the embedding space by weights, preprocessing and tokenizer."""
         identity = f"{self.preprocessing!r} {tokenizer.identity}"
         return SpaceId(
             model=self.name,
@@ -58,7 +61,7 @@ class ModelFiles:
 
 
 def read_folder(folder: Path, *, name: str) -> ModelFiles:
-    """Raises InputError where `folder` is not an OpenCLIP model."""
+    """Finds the files of an OpenCLIP model. Raises InputError where `folder` is not one."""
     config = read_json(folder / CONFIG_NAME)
     if "model_cfg" not in config:
         raise InputError(f"{folder / CONFIG_NAME} has no 'model_cfg'; is it an OpenCLIP model?")
@@ -76,13 +79,13 @@ def read_folder(folder: Path, *, name: str) -> ModelFiles:
 def preprocessing_of(
     model_cfg: Mapping[str, Any], preprocess_cfg: Mapping[str, Any]
 ) -> Preprocessing:
-    """As OpenCLIP does: the size is the image tower's, whatever `preprocess_cfg` says."""
+    """Returns the preprocessing; as in OpenCLIP, its size is always the image tower's."""
     size = model_cfg["vision_cfg"].get("image_size", 224)
     return Preprocessing.from_open_clip({**preprocess_cfg, "size": size})
 
 
 def weights_hash(weights: Path) -> str:
-    """SHA-256 of the file. The Hugging Face cache names its files by it, which saves reading."""
+    """Returns the SHA-256 of the file, from its name where the Hugging Face cache names it so."""
     stored = weights.resolve()
     if _SHA256.fullmatch(stored.name):
         return stored.name
@@ -90,13 +93,13 @@ def weights_hash(weights: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A configuration. Raises InputError."""
+    """Reads a JSON object. Raises InputError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
             f"{path.parent} is not an OpenCLIP model: it has no {path.name} "
-            f"(weights without their configuration would be read wrongly)"
+            f"(weights cannot be loaded without their configuration)"
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error

@@ -1,7 +1,8 @@
-"""Convolutional image towers made lighter for inference: the same numbers for less work.
+"""Speeds up convolutional image towers for inference, with the same results.
 
-A batch norm is then a fixed scale and shift per channel, which the convolution before it can carry;
-and for pictures of one size, TensorFlow's uneven padding becomes an even one with a larger kernel.
+In inference, a batch norm is a fixed scale and shift per channel, which is folded into the
+convolution before it. For images of one size, TensorFlow's asymmetric padding is replaced by
+symmetric padding with a larger kernel.
 """
 
 from copy import deepcopy
@@ -15,7 +16,7 @@ from torch import Tensor, fx, nn
 
 
 class _Tracer(fx.Tracer):
-    """Keeps convolutions and batch norms whole, whichever subclass they are."""
+    """Treats convolutions and batch norms as leaves, whichever subclass they are."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         kinds = (nn.Conv2d, nn.modules.batchnorm._BatchNorm)
@@ -23,7 +24,7 @@ class _Tracer(fx.Tracer):
 
 
 def lightened(tower: nn.Module, size: int) -> nn.Module:
-    """For pictures of size x size: a lighter copy, or the tower itself where nothing can be saved.
+    """Returns a faster copy for images of size x size, or the tower itself where none is possible.
 
     tower: in eval mode, on the CPU.
     """
@@ -36,23 +37,23 @@ def lightened(tower: nn.Module, size: int) -> nn.Module:
 
 
 def fold_batch_norms(tower: nn.Module) -> int:
-    """Folds in place every batch norm that alone reads a convolution; returns how many.
+    """Folds batch norms in place into the convolutions that only they read; returns how many.
 
-    tower: in eval mode. Batch norms that also activate (timm's) leave their activation behind.
+    tower: in eval mode. The activation of timm's batch norms is kept.
     """
     pairs = _pairs(tower)
     for convolution_name, norm_name in pairs:
         norm = tower.get_submodule(norm_name)
         _fold(tower.get_submodule(convolution_name), norm)
         parent, _, child = norm_name.rpartition(".")
-        setattr(tower.get_submodule(parent), child, _what_remains(norm))
+        setattr(tower.get_submodule(parent), child, _activation_of(norm))
     return len(pairs)
 
 
 def even_padding(tower: nn.Module, size: int) -> int:
-    """Replaces in place the convolutions that pad their input anew each time; returns how many.
+    """Replaces convolutions with asymmetric padding in place; returns how many.
 
-    tower: in eval mode, on the CPU, for pictures of size x size and of that size only. Such padding
+    tower: in eval mode, on the CPU; it then takes images of size x size only. Asymmetric padding
     copies the whole input, which took a third of the time of the built-in model.
     """
     sides = _input_sides(tower, size)
@@ -64,7 +65,7 @@ def even_padding(tower: nn.Module, size: int) -> int:
 
 
 def _input_sides(tower: nn.Module, size: int) -> dict[str, int]:
-    """The side in pixels of what each convolution with uneven padding reads, by its name."""
+    """Returns the input side in pixels of each convolution with asymmetric padding, by name."""
     sides: dict[str, int] = {}
 
     def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -91,7 +92,7 @@ def _is_square(convolution: nn.Conv2d) -> bool:
 
 
 def _evenly_padded(same: Any, side: int) -> nn.Conv2d:
-    """Padded on both ends by what TensorFlow adds at the end; zeros in the kernel skip the rest."""
+    """Returns an equal convolution with symmetric padding; zeros in its kernel skip the excess."""
     kernel, stride = same.kernel_size[0], same.stride[0]
     padding = max((ceil(side / stride) - 1) * stride + kernel - side, 0)
     before = padding // 2
@@ -112,7 +113,7 @@ def _evenly_padded(same: Any, side: int) -> nn.Conv2d:
 
 
 def _pairs(tower: nn.Module) -> list[tuple[str, str]]:
-    """(convolution, batch norm) by name; none where the tower's flow cannot be traced."""
+    """Returns (convolution, batch norm) pairs by name; none where the tower cannot be traced."""
     if not any(isinstance(m, nn.BatchNorm2d) for m in tower.modules()):
         return []
     try:
@@ -144,7 +145,7 @@ def _foldable(convolution: nn.Module, norm: nn.Module) -> bool:
 
 @torch.no_grad()
 def _fold(convolution: Any, norm: Any) -> None:
-    """In float64: the scale may be far from 1."""
+    """Folds a batch norm into a convolution, in float64, as the scale may be far from 1."""
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     before = 0.0 if convolution.bias is None else convolution.bias.double()
     shift = (before - norm.running_mean.double()) * scale + norm.bias.double()
@@ -154,6 +155,6 @@ def _fold(convolution: Any, norm: Any) -> None:
     convolution.bias = nn.Parameter(shift.to(dtype), requires_grad=False)
 
 
-def _what_remains(norm: nn.Module) -> nn.Module:
+def _activation_of(norm: nn.Module) -> nn.Module:
     activation = getattr(norm, "act", None)
     return activation if isinstance(activation, nn.Module) else nn.Identity().eval()

@@ -1,6 +1,6 @@
-"""Finds a model's files in the Hugging Face cache, and downloads those that are not there.
+"""Finds a model's files in the Hugging Face cache, and downloads those that are missing.
 
-Nothing is asked of the network for a file that the cache holds.
+The network is not used for files that are in the cache.
 """
 
 import json
@@ -21,38 +21,42 @@ from mmsearch.extras import package_folder
 
 
 def hub_model(repo: str, *, name: str) -> ModelFiles:
-    """A repository on the hub that holds an open_clip_config.json, 'org/model'."""
+    """Finds the files of an OpenCLIP model on the hub. repo: 'org/model'."""
     config = read_json(_fetch(repo, [CONFIG_NAME], name))
     if "model_cfg" not in config:
         raise InputError(f"the {CONFIG_NAME} of {repo} has no 'model_cfg'")
     return _assemble(
-        name, config["model_cfg"], config.get("preprocess_cfg", {}), repo, WEIGHT_NAMES
+        name,
+        config["model_cfg"],
+        config.get("preprocess_cfg", {}),
+        repo=repo,
+        weight_names=WEIGHT_NAMES,
     )
 
 
 def pretrained_model(architecture: str, tag: str, *, name: str) -> ModelFiles:
-    """Weights that open_clip knows by a tag. Raises InputError where it does not."""
+    """Finds the files of pretrained weights by open_clip's tag. Raises InputError if unknown."""
     import open_clip
 
     pretrained = open_clip.get_pretrained_cfg(architecture, tag)
     if not pretrained:
         raise InputError(
-            f"open_clip knows no weights '{tag}' for {architecture}; it has "
+            f"open_clip has no weights '{tag}' for {architecture}; it has "
             f"{', '.join(open_clip.list_pretrained_tags_by_model(architecture)) or 'none'}"
         )
     repo, _, file = pretrained["hf_hub"].rpartition("/")
     names = [f"{file.rpartition('.')[0]}.safetensors", file] if file else WEIGHT_NAMES
     config = {**_architecture(architecture), "quick_gelu": pretrained.get("quick_gelu", False)}
-    return _assemble(name, config, pretrained, repo, names)
+    return _assemble(name, config, pretrained, repo=repo, weight_names=names)
 
 
 def architectures() -> list[str]:
-    """The names of open_clip's architectures, without importing it."""
+    """Returns the names of open_clip's architectures, without importing it."""
     return sorted(path.stem for path in _architecture_folder().glob("*.json"))
 
 
 def is_cached(repo: str) -> bool:
-    """Whether the weights of 'org/model' are in the cache."""
+    """Whether the weights of a hub model, 'org/model', are in the cache."""
     from huggingface_hub import try_to_load_from_cache
 
     return any(isinstance(try_to_load_from_cache(repo, name), str) for name in WEIGHT_NAMES)
@@ -62,6 +66,7 @@ def _assemble(
     name: str,
     config: Mapping[str, Any],
     preprocess_cfg: Mapping[str, Any],
+    *,
     repo: str,
     weight_names: Sequence[str],
 ) -> ModelFiles:
@@ -83,7 +88,7 @@ def _assemble(
 
 
 def _fetch(repo: str, names: Sequence[str], model: str) -> Path:
-    """The first of the files that there is, from the cache if possible."""
+    """Returns the first file that exists, from the cache if possible."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 
@@ -110,7 +115,7 @@ def _missing(model: str, repo: str, file: str) -> MissingModel:
     folder = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
     return MissingModel(
         f"model '{model}' is not on this machine, and {file} of {repo} could not be downloaded; "
-        f"run 'mmsearch models --check {model}' with a network, or copy {folder} from a machine "
+        f"run `mmsearch.load_model('{model}')` with a network, or copy {folder} from a machine "
         "that has it"
     )
 

@@ -1,4 +1,4 @@
-"""OpenCLIP models as encoders, on CPU, CUDA or MPS: the adapter around torch and open_clip.
+"""OpenCLIP models as encoders, on CPU, CUDA or MPS.
 
 Pixels or token ids go to the device in batches; unit rows of float32 come back.
 """
@@ -27,19 +27,19 @@ from mmsearch.extras import require
 from mmsearch.media import Preprocessing, prepare
 from mmsearch.records import Floats, Pixels, SpaceId
 
-# Pictures per forward pass. The activations of a convolutional tower are large: beyond 32 MB, glibc
-# takes each from fresh memory, and 32 pictures at a time run a third slower than 4.
-GPU_PICTURES, CPU_PICTURES, CPU_PICTURES_CONVOLUTIONAL = 256, 16, 4
+# Images per forward pass. The activations of convolutional towers are large: beyond 32 MB, glibc
+# maps fresh memory for each, and batches of 32 images run a third slower than batches of 4.
+GPU_IMAGES, CPU_IMAGES, CPU_IMAGES_CONVOLUTIONAL = 256, 16, 4
 TEXTS = 64
 
 
 class OpenClipEncoder:
-    """An Encoder. Half precision on CUDA, float32 elsewhere."""
+    """An Encoder, in half precision on CUDA and float32 elsewhere."""
 
     def __init__(
         self, files: ModelFiles, device: DeviceChoice, *, batch_size: int | None = None
     ) -> None:
-        """batch_size: pictures per forward pass, if not what suits the device."""
+        """Loads the model. batch_size: images per forward pass; by device if None."""
         self.device = device
         self._tokenizer = files.open_tokenizer()
         self._space = files.space(self._tokenizer)
@@ -48,7 +48,7 @@ class OpenClipEncoder:
         # MPS stays in float32: several of its half-precision kernels are slower or inexact.
         self._dtype = torch.float16 if device.name.startswith("cuda") else torch.float32
         model = load_model(files)
-        self._batch_size = batch_size or _pictures_per_pass(model.visual, device)
+        self._batch_size = batch_size or _images_per_pass(model.visual, device)
         self._model = _placed(model, files.preprocessing.size, device, self._dtype)
         mean, std = (
             torch.tensor(v) * 255 for v in (files.preprocessing.mean, files.preprocessing.std)
@@ -58,14 +58,16 @@ class OpenClipEncoder:
 
     @property
     def space(self) -> SpaceId:
+        """The embedding space of its vectors."""
         return self._space
 
     @property
     def preprocessing(self) -> Preprocessing:
+        """How images become its input pixels."""
         return self._preprocessing
 
     def encode_images(self, images: Sequence[Image]) -> Floats:
-        """images: RGB pictures of any size → float32 (n, dim), unit rows."""
+        """Embeds RGB images of any size → float32 (n, dim), unit rows."""
         size = self._preprocessing.size
         squares = [prepare(image, self._preprocessing) for image in images]
         return self.encode_pixels(
@@ -73,7 +75,7 @@ class OpenClipEncoder:
         )
 
     def encode_pixels(self, pixels: Pixels) -> Floats:
-        """pixels: uint8 (n, size, size, 3), as `media.prepare` makes → float32 (n, dim), unit."""
+        """Embeds prepared images, uint8 (n, size, size, 3) → float32 (n, dim), unit rows."""
         size = self._preprocessing.size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
             raise InputError(
@@ -84,7 +86,7 @@ class OpenClipEncoder:
         return self._joined([self._encode_pixels(pixels[batch]) for batch in batches])
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
-        """texts: each cut to the context length if longer → float32 (n, dim), unit rows."""
+        """Embeds texts → float32 (n, dim), unit rows; texts beyond the context length are cut."""
         if not texts:
             return self._joined([])
         tokens = self._tokenizer(texts)
@@ -99,12 +101,12 @@ class OpenClipEncoder:
         return vectors
 
     def overlong(self, texts: Sequence[str]) -> list[int]:
-        """The positions of the texts that `encode_texts` has to cut."""
+        """Returns the positions of the texts that `encode_texts` cuts."""
         return self._tokenizer.overlong(texts) if texts else []
 
     @torch.inference_mode()
     def _encode_pixels(self, pixels: Pixels) -> Tensor:
-        # Height, width, colour in memory is what torch calls channels_last: no copy is needed.
+        # Height, width, channel in memory is torch's channels_last: no copy is needed.
         images = torch.from_numpy(pixels).to(self.device.name).permute(0, 3, 1, 2)
         images = images.float().mul_(self._scale).add_(self._shift)
         return _unit(self._model.encode_image(images.to(self._dtype)))
@@ -124,13 +126,13 @@ class OpenClipEncoder:
 
 
 def load_model(files: ModelFiles) -> Any:
-    """The model in float32 on the CPU, in eval mode; never asks a hub for anything.
+    """Loads the model in float32 on the CPU, in eval mode, without network access.
 
-    Raises InputError where weights and configuration do not go together, or are no tensors.
+    Raises InputError where the weights do not fit the configuration, or are not tensors.
     """
     config = deepcopy(dict(files.config))
     _keep_local(config, files)
-    # Any: torch types every attribute of a module as "Tensor or Module".
+    # Any: torch annotates every attribute of a module as "Tensor or Module".
     model: Any = _build(config)
     try:
         open_clip.load_checkpoint(model, str(files.weights), weights_only=True)
@@ -146,7 +148,7 @@ def load_model(files: ModelFiles) -> Any:
 
 
 def _keep_local(config: dict[str, Any], files: ModelFiles) -> None:
-    """Turns every reference to a hub into a local one, or refuses it."""
+    """Replaces references to a hub by local ones. Raises InputError where that is not possible."""
     vision, text = config["vision_cfg"], config["text_cfg"]
     vision["timm_model_pretrained"] = False
     trunk = vision.get("timm_model_name") or ""
@@ -162,7 +164,7 @@ def _keep_local(config: dict[str, Any], files: ModelFiles) -> None:
 
 
 def _build(config: dict[str, Any]) -> Any:
-    """As open_clip.create_model chooses the class, without its look-ups by name."""
+    """Creates the model as open_clip.create_model does, without its look-ups by name."""
     foreign_text = bool(config["text_cfg"].get("hf_model_name"))
     if foreign_text:
         require("transformers", purpose="this model's text tower")
@@ -172,11 +174,11 @@ def _build(config: dict[str, Any]) -> Any:
     return open_clip.CustomTextCLIP(**config) if custom else open_clip.CLIP(**config)
 
 
-def _pictures_per_pass(tower: nn.Module, device: DeviceChoice) -> int:
+def _images_per_pass(tower: nn.Module, device: DeviceChoice) -> int:
     if device.name != "cpu":
-        return GPU_PICTURES
+        return GPU_IMAGES
     convolutional = any(isinstance(module, nn.BatchNorm2d) for module in tower.modules())
-    return CPU_PICTURES_CONVOLUTIONAL if convolutional else CPU_PICTURES
+    return CPU_IMAGES_CONVOLUTIONAL if convolutional else CPU_IMAGES
 
 
 def _placed(model: Any, size: int, device: DeviceChoice, dtype: torch.dtype) -> Any:

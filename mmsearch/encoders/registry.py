@@ -1,6 +1,6 @@
-"""Turns the name of a model into an encoder: 'builtin', an alias, an architecture, a hub, a folder.
+"""Resolves model names: 'builtin', short names, architectures with tags, hub models and folders.
 
-Imports neither torch nor open_clip until a model that needs them is loaded.
+Neither torch nor open_clip is imported until a model that needs them is loaded.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.encoders.files import CONFIG_NAME, ModelFiles, read_folder
 from mmsearch.encoders.hub import architectures, hub_model, is_cached, pretrained_model
-from mmsearch.encoders.known import MODELS, KnownModel
+from mmsearch.encoders.model_zoo import MODELS, KnownModel
 from mmsearch.errors import InputError, MissingModel
 from mmsearch.records import printable_path, real_path
 
@@ -37,7 +37,10 @@ HUB_PREFIX = "hf-hub:"
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """name: as the store calls the model. location: folder, 'org/model' or 'architecture:tag'."""
+    """A resolved model name.
+
+    name: of the model in a store. location: a folder, 'org/model' or 'architecture:tag'.
+    """
 
     name: str
     kind: Literal["folder", "hub", "pretrained"]
@@ -45,7 +48,7 @@ class ModelRef:
 
 
 def resolve(name: str) -> ModelRef:
-    """What `name` stands for. Raises InputError, with close matches, if it stands for nothing."""
+    """Resolves a name. Raises InputError, with close matches, if there is no such model."""
     known = {model.name: model for model in MODELS}
     if name == BUILTIN:
         return ModelRef(name, "folder", str(BUILTIN_FOLDER))
@@ -68,9 +71,9 @@ def resolve(name: str) -> ModelRef:
 
 
 def load_encoder(name: str, *, device: str = "auto", batch_size: int | None = None) -> Encoder:
-    """Both towers on `device`. Downloads the model if the cache lacks it.
+    """Loads both towers on `device`; downloads the model if it is not in the cache.
 
-    batch_size: pictures per forward pass; by device if None. Raises InputError, MissingModel,
+    batch_size: images per forward pass; by device if None. Raises InputError, MissingModel,
     MissingDependency.
     """
     from mmsearch.encoders.devices import choose_device
@@ -79,7 +82,7 @@ def load_encoder(name: str, *, device: str = "auto", batch_size: int | None = No
 
 
 def load_text_encoder(name: str, *, device: str = "auto") -> TextEncoder:
-    """The text tower, without torch where NumPy can compute it; otherwise the full encoder."""
+    """Loads the text tower, in NumPy where supported; otherwise the full encoder."""
     from mmsearch.encoders.text_numpy import NumpyTextEncoder, supports
 
     files = model_files(name)
@@ -91,7 +94,7 @@ def load_text_encoder(name: str, *, device: str = "auto") -> TextEncoder:
 
 
 def fusion_folder(name: str) -> Path | None:
-    """Where the model may bring a fusion of pictures and texts: its folder, None for other models.
+    """Returns the folder in which a model may provide a fusion, None for models without a folder.
 
     Raises InputError where there is no such model.
     """
@@ -100,7 +103,7 @@ def fusion_folder(name: str) -> Path | None:
 
 
 def is_here(model: KnownModel) -> bool:
-    """Whether it loads without a download."""
+    """Whether the model loads without a download."""
     if model.name == BUILTIN:
         return (BUILTIN_FOLDER / CONFIG_NAME).is_file()
     return is_cached(model.location.removeprefix(HUB_PREFIX))
@@ -113,7 +116,7 @@ def _full(files: ModelFiles, device: "DeviceChoice", batch_size: int | None) -> 
 
 
 def model_files(name: str) -> ModelFiles:
-    """Its configuration, weights and tokenizer; downloads the model if the cache lacks it.
+    """Finds a model's configuration, weights and tokenizer; downloads them if need be.
 
     Raises InputError, MissingModel.
     """
@@ -126,7 +129,7 @@ def model_files(name: str) -> ModelFiles:
     if ref.name == BUILTIN and not (BUILTIN_FOLDER / CONFIG_NAME).is_file():
         raise MissingModel(
             f"the built-in model is missing from {BUILTIN_FOLDER}; install mmsearch again, or name "
-            "another model with --model"
+            "another `model`"
         )
     return read_folder(Path(ref.location), name=ref.name)
 

@@ -1,6 +1,6 @@
-"""OpenCLIP's text tower in NumPy: a query becomes a vector without importing torch.
+"""OpenCLIP's text tower in NumPy, which embeds queries without importing torch.
 
-Reads the same safetensors as the full model, so there is no second file to export or to go stale.
+It reads the same safetensors as the full model, so there is no exported file that could be stale.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from mmsearch.encoders.files import ModelFiles
 from mmsearch.errors import InputError
 from mmsearch.records import Floats, Ids, SpaceId
 
-# What this tower computes; any other key in a text_cfg means another computation.
-_UNDERSTOOD = {
+# The keys of a text_cfg that are implemented here.
+_SUPPORTED = {
     "context_length",
     "vocab_size",
     "width",
@@ -36,7 +36,7 @@ _UNDERSTOOD = {
 _POOLS = {"argmax", "eos", "first", "last"}
 # Texts per pass: bounds the memory of the attention weights.
 _BATCH = 64
-# Multiply-adds below which threads gain a millisecond at most and, on a busy machine, lose a
+# Multiply-adds below which more threads save a millisecond at most and, on a busy machine, cost a
 # hundred by waiting for each other in every product.
 _ONE_THREAD = 2**28
 
@@ -44,11 +44,11 @@ _ONE_THREAD = 2**28
 def supports(files: ModelFiles) -> bool:
     """Whether `NumpyTextEncoder` computes this model's text tower."""
     text_cfg = files.config["text_cfg"]
-    asked = {key for key, value in text_cfg.items() if value not in (None, False)}
+    used = {key for key, value in text_cfg.items() if value not in (None, False)}
     return (
         files.weights.suffix == ".safetensors"
         and "multimodal_cfg" not in files.config
-        and asked <= _UNDERSTOOD
+        and used <= _SUPPORTED
         and text_cfg.get("pool_type", "argmax") in _POOLS
         and set(text_cfg.get("norm_kwargs") or {}) <= {"eps"}
         and set(text_cfg.get("act_kwargs") or {}) <= {"approximate"}
@@ -58,7 +58,7 @@ def supports(files: ModelFiles) -> bool:
 
 
 class NumpyTextEncoder:
-    """A TextEncoder. Raises InputError unless `supports(files)`."""
+    """A TextEncoder in NumPy. Raises InputError unless `supports(files)`."""
 
     def __init__(self, files: ModelFiles) -> None:
         if not supports(files):
@@ -71,12 +71,13 @@ class NumpyTextEncoder:
 
     @property
     def space(self) -> SpaceId:
+        """The embedding space of its vectors."""
         if self._space is None:
             self._space = self._files.space(self._tokenizer)
         return self._space
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
-        """texts: each cut to the context length if longer → float32 (n, dim), unit rows."""
+        """Embeds texts → float32 (n, dim), unit rows; texts beyond the context length are cut."""
         rows = np.zeros((len(texts), self._tower.dim), dtype=np.float32)
         if not texts:
             return rows
@@ -92,20 +93,20 @@ class NumpyTextEncoder:
         return rows
 
     def overlong(self, texts: Sequence[str]) -> list[int]:
-        """The positions of the texts that `encode_texts` has to cut."""
+        """Returns the positions of the texts that `encode_texts` cuts."""
         return self._tokenizer.overlong(texts) if texts else []
 
 
 def shortened(ids: Ids, lengths: Ids, causal: bool) -> Ids:
-    """ids: int64 (n, context) → int64 (n, longest): padding behind the end that nothing looks at.
+    """Cuts the common padding of ids: int64 (n, context) → int64 (n, longest).
 
-    Only under a causal mask, where no token sees what follows it.
+    Only under a causal mask, where no token attends to what follows it.
     """
     return ids[:, : int(lengths.max())] if causal else ids
 
 
 def is_causal(text_cfg: Mapping[str, Any]) -> bool:
-    """Whether the padding behind the last token cannot change the vector."""
+    """Whether padding after the last token does not affect the vector."""
     other_ways = ("no_causal_mask", "embed_cls", "hf_model_name")
     causal = not any(text_cfg.get(way) for way in other_ways)
     return causal and text_cfg.get("pool_type", "argmax") != "last"
@@ -136,27 +137,27 @@ class _Tower:
         self.parameters = sum(tensor.size for layer in self._layers for tensor in layer.values())
 
     def __call__(self, ids: Ids) -> Floats:
-        """ids: int64 (n, length) → float32 (n, dim), not normalised."""
+        """Computes the forward pass: int64 (n, length) → float32 (n, dim), not normalised."""
         length = ids.shape[1]
         x = self._embed(ids) + self._positions[:length]
         mask = np.triu(np.full((length, length), -np.inf, np.float32), 1) if self._masked else None
         for weights in self._layers:
             x = x + self._attend(self._norm(x, weights, "ln_1."), weights, mask)
             x = x + self._feed_forward(self._norm(x, weights, "ln_2."), weights)
-        pooled = self._norm(x[np.arange(len(ids)), self._ends(ids)], self._final, "")
+        pooled = self._norm(x[np.arange(len(ids)), self._pooled_positions(ids)], self._final, "")
         if "" in self._projection:
             return pooled @ self._projection[""]
         return _linear(pooled, self._projection, ".")
 
     def _embed(self, ids: Ids) -> Floats:
-        """Only the rows that the texts use are read: vocabularies reach 250,000 rows."""
+        """Reads only the embeddings that the texts use, of vocabularies of up to 250,000."""
         used, positions = np.unique(ids, return_inverse=True)
         table = self._weights.get_slice(f"{self._prefix}token_embedding.weight")
         rows = np.concatenate([table[int(n) : int(n) + 1] for n in used])
         return rows.astype(np.float32)[positions.reshape(ids.shape)]
 
-    def _ends(self, ids: Ids) -> Ids:
-        """The position whose vector stands for the text: int64 (n,)."""
+    def _pooled_positions(self, ids: Ids) -> Ids:
+        """Returns the position of the pooled token of each text, int64 (n,)."""
         if self._pool == "first":
             return np.zeros(len(ids), np.int64)
         if self._pool == "last":
@@ -188,7 +189,7 @@ class _Tower:
         return _linear(self._activation(_linear(x, weights, "mlp.c_fc.")), weights, "mlp.c_proj.")
 
     def _read_all(self, start: str) -> dict[str, Floats]:
-        """Every tensor whose name begins with `start`, keyed by the rest of its name."""
+        """Reads every tensor whose name begins with `start`, keyed by the rest of its name."""
         full = f"{self._prefix}{start}"
         names = [name for name in self._names if name.startswith(full)]
         if not names:
@@ -203,7 +204,7 @@ class _Tower:
 
 
 def _linear(x: Floats, weights: Mapping[str, Floats], name: str) -> Floats:
-    """x: float32 (…, in) → float32 (…, out)."""
+    """Applies a linear layer: float32 (…, in) → float32 (…, out)."""
     # For a few rows, OpenBLAS is up to twice as fast on W xᵀ as on x Wᵀ.
     product = (weights[f"{name}weight"] @ x.reshape(-1, x.shape[-1]).T).T
     bias = weights.get(f"{name}bias")
@@ -211,26 +212,26 @@ def _linear(x: Floats, weights: Mapping[str, Floats], name: str) -> Floats:
 
 
 def _prefix(names: Sequence[str]) -> str:
-    """Models with a text tower of their own class keep it under 'text.'."""
+    """Returns the prefix of the text tower's tensors, 'text.' in a CustomTextCLIP."""
     return "text." if "text.token_embedding.weight" in names else ""
 
 
 def _blas_threads() -> Any:
-    """Any: threadpoolctl has no annotations."""
+    """Returns threadpoolctl's controller, which has no annotations."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
 
 def _opened(files: ModelFiles) -> Any:
-    """Any: safetensors leaves the methods of its reader without annotations."""
+    """Opens the weights with safetensors' reader, which has no annotations."""
     from safetensors import safe_open
 
     return safe_open(files.weights, framework="numpy")
 
 
 def _stored_as_numpy(files: ModelFiles) -> bool:
-    """NumPy has no bfloat16, so such weights need torch."""
+    """Whether NumPy can read the weights: it has no bfloat16."""
     weights = _opened(files)
     names = weights.keys()
     name = f"{_prefix(names)}token_embedding.weight"
@@ -264,7 +265,7 @@ def _quick_gelu(x: Floats) -> Floats:
 
 
 def _erf(x: Floats) -> Floats:
-    """Abramowitz and Stegun 7.1.26, off by at most 1.5e-7; NumPy has no erf."""
+    """Approximates erf by Abramowitz and Stegun 7.1.26, with an error of at most 1.5e-7."""
     t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
     terms = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
     polynomial = np.zeros_like(t)

@@ -1,7 +1,7 @@
-"""OpenCLIP's own text tower in two steps: token ids are pooled, then projected into the space.
+"""OpenCLIP's text tower in two steps: pooling of token ids, then projection into the space.
 
-Texts may be shorter than the context: OpenCLIP's forward pass always computes the full one, most of
-it padding.
+The sequence may be shorter than the context, while OpenCLIP's own forward pass always computes all
+of it, mostly padding.
 """
 
 from typing import Any
@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 
 def text_tower(model: Any) -> Any:
-    """A CLIP holds its text tower's parts itself, a CustomTextCLIP as `text`."""
+    """Returns the module with the text tower's parts: a CLIP itself, a CustomTextCLIP's `text`."""
     return getattr(model, "text", model)
 
 
 def pool(tower: Any, ids: Tensor) -> Tensor:
-    """ids: int64 (n, length); shorter than the context only under a causal mask → (n, width)."""
+    """Runs the transformer and pools: int64 (n, length) → (n, width).
+
+    The length may be shorter than the context only under a causal mask.
+    """
     length = ids.shape[1]
     x = tower.token_embedding(ids) + tower.positional_embedding[:length]
     mask = None if tower.attn_mask is None else tower.attn_mask[:length, :length]
@@ -30,7 +33,7 @@ def pool(tower: Any, ids: Tensor) -> Tensor:
 
 
 def project(tower: Any, pooled: Tensor) -> Tensor:
-    """pooled: (n, width) → (n, dim), not normalised."""
+    """Projects pooled vectors, (n, width) → (n, dim), not normalised."""
     match tower.text_projection:
         case None:
             return pooled

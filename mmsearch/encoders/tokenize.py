@@ -1,6 +1,6 @@
-"""Texts become token ids, the same ids as OpenCLIP's tokenizers give, without torch.
+"""Tokenizes texts to the same ids as OpenCLIP's tokenizers, without torch.
 
-Runs on the `tokenizers` package: from a model's tokenizer.json, or from OpenCLIP's own BPE.
+Uses the `tokenizers` package, with a model's tokenizer.json or OpenCLIP's own BPE.
 """
 
 import gzip
@@ -34,14 +34,17 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """ids: int64 (n, context), padded. lengths: int64 (n,), tokens before the cut, specials too."""
+    """A batch of token ids.
+
+    ids: int64 (n, context), padded. lengths: int64 (n,), tokens before truncation, with specials.
+    """
 
     ids: Ids
     lengths: Ids
 
 
 class Tokenizer:
-    """identity: changes whenever the same text may get other ids."""
+    """Tokenizes texts. identity: changes whenever the same text may get other ids."""
 
     def __init__(
         self,
@@ -53,7 +56,10 @@ class Tokenizer:
         identity: str,
         dropped_id: int | None = None,
     ) -> None:
-        """dropped_id: a token that is blanked after padding (OpenCLIP's `strip_sep_token`)."""
+        """Wraps a tokenizer.
+
+        dropped_id: a token that is zeroed after padding (OpenCLIP's `strip_sep_token`).
+        """
         self.context, self.pad_id, self.identity = context, pad_id, identity
         self._rust, self._clean, self._dropped_id = rust, clean, dropped_id
         rust.no_padding()
@@ -61,7 +67,10 @@ class Tokenizer:
 
     @classmethod
     def from_config(cls, text_cfg: Mapping[str, Any], file: Path | None) -> "Tokenizer":
-        """text_cfg: OpenCLIP's. file: the model's tokenizer.json, None for OpenCLIP's own BPE."""
+        """Creates the tokenizer of an OpenCLIP `text_cfg`. Raises InputError.
+
+        file: the model's tokenizer.json, None for OpenCLIP's own BPE.
+        """
         context = int(text_cfg.get("context_length", _DEFAULT_CONTEXT))
         options = dict(text_cfg.get("tokenizer_kwargs") or {})
         unknown = sorted(set(options) - {"clean", "strip_sep_token"})
@@ -76,6 +85,7 @@ class Tokenizer:
         return _from_file(file, context, options)
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
+        """Tokenizes texts, truncated to the context length."""
         encodings = self._rust.encode_batch([self._clean(text) for text in texts])
         ids = np.full((len(texts), self.context), self.pad_id, dtype=np.int64)
         for row, encoding in zip(ids, encodings, strict=True):
@@ -86,12 +96,12 @@ class Tokenizer:
         return Tokens(ids, lengths)
 
     def overlong(self, texts: Sequence[str]) -> list[int]:
-        """The positions of the texts that are cut to the context length."""
+        """Returns the positions of the texts that are truncated to the context length."""
         return np.flatnonzero(self(texts).lengths > self.context).tolist()
 
 
 def _full_length(encoding: "Encoding") -> int:
-    """Each overflowing piece repeats the special tokens, which are counted once."""
+    """Returns the length before truncation; each overflowing piece repeats the special tokens."""
     pieces = [encoding, *encoding.overflowing]
     specials = sum(encoding.special_tokens_mask)
     return specials + sum(len(p.ids) - sum(p.special_tokens_mask) for p in pieces)
@@ -128,7 +138,7 @@ def _special_id(rust: "RustTokenizer", about: Mapping[str, Any], name: str) -> i
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The object in the file; {} if there is no such file."""
+    """Reads a JSON object; {} if there is no such file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -171,14 +181,14 @@ def _open_clip_bpe(context: int, options: Mapping[str, Any]) -> Tokenizer:
 
 
 def _open_clip_merges() -> list[tuple[str, str]]:
-    """Read where the installed package lies, since importing it would import torch."""
+    """Reads the merges from the installed package, whose import would import torch."""
     path = package_folder("open_clip", distribution="open_clip_torch") / _BPE_FILE
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
     return [(a, b) for a, b in (line.split() for line in lines[1 : _BPE_MERGES + 1])]
 
 
 def _byte_letters() -> dict[int, str]:
-    """GPT-2's printable letter for each byte, keyed by rank in the vocabulary (0 to 255)."""
+    """Returns GPT-2's printable letter of each byte, keyed by rank in the vocabulary (0 to 255)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     letters = [*map(chr, printable), *(chr(256 + n) for n in range(len(others)))]
@@ -186,7 +196,7 @@ def _byte_letters() -> dict[int, str]:
 
 
 def _cleaner(name: str) -> Callable[[str], str]:
-    """OpenCLIP's cleaning of texts, by its name there."""
+    """Returns OpenCLIP's text cleaning function of that name."""
     known = {"lower": _lower, "whitespace": _plain, "canonicalize": _canonical}
     if name not in known:
         raise InputError(f"this model's tokenizer asks for cleaning {name!r}, which is unknown")
@@ -195,7 +205,7 @@ def _cleaner(name: str) -> Callable[[str], str]:
 
 def _plain(text: str) -> str:
     if text.isascii() and text.isprintable() and "&" not in text:
-        # Nothing to mend, so a usual query is spared the import.
+        # Nothing to fix, so that usual queries do not need the import.
         return " ".join(text.split())
     import ftfy
 

@@ -1,4 +1,4 @@
-"""Searches a store: queries become vectors, vectors and words become candidates, these hits."""
+"""Searches a store: queries become vectors, then ranked candidates, then hits."""
 
 from mmsearch.engine.search import Engine, Page
 

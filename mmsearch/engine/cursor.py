@@ -1,23 +1,27 @@
-"""A cursor marks where a page of hits ended, and what it was a page of.
+"""Cursors: where a page of hits ended, for which query and which state of the store.
 
-It holds while the store stays as it is: the same query over the same rows gives the same order.
+A cursor is valid until the store changes: the same query over the same rows gives the same order.
 """
 
 import base64
 import json
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Self
 
 from mmsearch.errors import BadQuery
+from mmsearch.media import ImageInput
 from mmsearch.query import Query
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """state: names the store's rows and index. offset: hits before the next page.
+    """The position after a page of hits.
 
-    depth: how deep the first page looked, as the order of merged lists depends on it.
+    state: identifies the store's rows and index. query: the query's fingerprint. offset: the
+    number of hits before the next page. depth: the search depth of the first page, on which the
+    order of merged lists depends.
     """
 
     state: str
@@ -31,7 +35,7 @@ class Cursor:
 
     @classmethod
     def read(cls, text: str, query: Query, state: str) -> Self:
-        """Raises BadQuery unless it belongs to this query and this state of the store."""
+        """Parses a cursor. Raises BadQuery unless it belongs to this query and state."""
         try:
             padded = text + "=" * (-len(text) % 4)
             content = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -39,27 +43,35 @@ class Cursor:
             cursor = cls(written_state, written_query, int(offset), int(depth))
         except (ValueError, TypeError) as error:
             raise BadQuery(
-                f"{text!r} is no cursor; take the one that the page before printed as 'next'"
+                f"invalid cursor {text!r}; use the 'next' of the previous page"
             ) from error
         if cursor.query != fingerprint(query):
             raise BadQuery(
-                "the cursor belongs to another query; ask for the first page of this one"
+                "the cursor belongs to another query; request the first page of this one"
             )
         if cursor.state != state:
             raise BadQuery(
-                "the store has changed since the cursor was given; ask for page one again"
+                "the store has changed since the cursor was issued; request the first page again"
             )
         if cursor.offset < 0 or cursor.depth < 1:
-            raise BadQuery(f"{text!r} is no cursor: its numbers are out of range")
+            raise BadQuery(f"invalid cursor {text!r}: its numbers are out of range")
         return cursor
 
 
 def fingerprint(query: Query) -> str:
-    """Tells queries apart that give other orders; k and the cursor itself do not count."""
+    """Returns a hash of what determines the order of hits; k and the cursor are left out."""
     digest = blake2b(digest_size=8)
     for term in query.terms:
         vector = b"" if term.vector is None else term.vector.tobytes()
-        digest.update(repr((term.text, str(term.image), term.key, term.weight)).encode() + vector)
+        digest.update(repr((term.text, term.key, term.weight)).encode() + vector)
+        digest.update(_image_bytes(term.image))
     rest = (query.where, query.target, query.keyword, query.unique, query.diverse, query.threshold)
     digest.update(repr((*rest, query.fuse, query.keyword_weight)).encode())
     return digest.hexdigest()
+
+
+def _image_bytes(image: ImageInput | None) -> bytes:
+    """A path as such, anything else by its content."""
+    if image is None or isinstance(image, Path | str):
+        return str(image).encode("utf-8", "surrogateescape")
+    return image if isinstance(image, bytes) else image.tobytes()

@@ -1,9 +1,9 @@
-"""Merges ranked lists into one: modalities by best rank, vectors and words by reciprocal rank."""
+"""Merges ranked lists: modalities by best rank, vectors and keywords by rank or score fusion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mmsearch.engine.nearest import Ranking
+from mmsearch.engine.nearest import ScoredUids
 from mmsearch.records import Ids, Matched, Target
 
 # Reciprocal rank fusion, Cormack et al. 2009: the constant from the paper.
@@ -12,9 +12,9 @@ RRF_CONSTANT = 60
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row that may become a hit. matched: the modality compared, or 'keyword'.
+    """A row that may become a hit.
 
-    score: what its list is ordered by; comparable within the list alone.
+    matched: the modality compared, or 'keyword'. score: orders its list; comparable only within it.
     """
 
     uid: int
@@ -23,24 +23,25 @@ class Candidate:
     score: float
 
 
-def listed(ranking: Ranking, matched: Matched) -> list[Candidate]:
+def candidates_of(ranking: ScoredUids, matched: Matched) -> list[Candidate]:
+    """Returns ranked rows as candidates."""
     similarities, uids = ranking
     pairs = zip(uids.tolist(), similarities.tolist(), strict=True)
     return [Candidate(uid, similarity, matched, similarity) for uid, similarity in pairs]
 
 
 def interleave(
-    ranked: Mapping[Target, Ranking], typical: Mapping[Target, float]
+    ranked: Mapping[Target, ScoredUids], means: Mapping[Target, float]
 ) -> list[Candidate]:
-    """Merges targets by rank, an item at its best one: similarities are on two scales.
+    """Merges targets by rank, an item at its best one, since their similarities are not comparable.
 
-    typical: the query's similarity to a target's mean vector. Of equal ranks, the hit that stands
-    out more from what is typical of its target comes first.
+    means: the query's mean similarity to each target. Of equal ranks, the hit further above the
+    mean of its target comes first.
     """
     places: dict[int, tuple[int, float, Candidate]] = {}
     for target, ranking in ranked.items():
-        for rank, found in enumerate(listed(ranking, target)):
-            place = (rank, typical[target] - found.similarity, found)
+        for rank, found in enumerate(candidates_of(ranking, target)):
+            place = (rank, means[target] - found.similarity, found)
             if found.uid not in places or place[:2] < places[found.uid][:2]:
                 places[found.uid] = place
     ordered = sorted(places.values(), key=lambda place: (*place[:2], place[2].uid))
@@ -48,21 +49,21 @@ def interleave(
 
 
 def reciprocal(rank: int) -> float:
-    """rank: from 0."""
+    """Returns the reciprocal rank fusion score of a rank, counted from 0."""
     return 1.0 / (RRF_CONSTANT + rank + 1)
 
 
 def reciprocal_rank_fusion(
-    nearest: Sequence[Candidate], worded: Sequence[Candidate]
+    nearest: Sequence[Candidate], keyword_hits: Sequence[Candidate]
 ) -> list[Candidate]:
-    """Candidates by vectors and by words, both best first → one list; each item stands once.
+    """Merges hits by vector and by keyword, both best first, by reciprocal rank fusion.
 
-    An item that words rank better than vectors do is said to be matched by 'keyword'.
+    An item that keywords rank better than vectors is reported as matched by 'keyword'.
     """
     scores: dict[int, float] = {}
     chosen: dict[int, Candidate] = {}
     ranks: dict[int, int] = {}
-    for candidates in (nearest, worded):
+    for candidates in (nearest, keyword_hits):
         for rank, found in enumerate(candidates):
             scores[found.uid] = scores.get(found.uid, 0.0) + reciprocal(rank)
             if found.uid not in ranks:
@@ -75,34 +76,34 @@ def reciprocal_rank_fusion(
 
 def weighted_fusion(
     nearest: Sequence[Candidate],
-    worded: Sequence[Candidate],
-    standing: Mapping[int, float],
+    keyword_hits: Sequence[Candidate],
+    lead: Mapping[int, float],
     *,
-    word_share: float,
+    keyword_share: float,
 ) -> list[Candidate]:
-    """Candidates by vectors and by words, both best first → one list by a mean of two scores.
+    """Merges hits by vector and by keyword, both best first, by a weighted mean of two scores.
 
     The convex combination of Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid
-    Retrieval" (2023, arXiv:2210.11934): each score runs from the least that means anything, 0, to
-    the best that the query finds, 1. For BM25 the least is no word in common; for cosines, which
-    span a narrow band that differs from query to query, it is the query's mean similarity over the
-    catalog, so `standing` holds by uid how far each candidate lies above that.
+    Retrieval" (2023, arXiv:2210.11934): each score is scaled from its least meaningful value, 0, to
+    the query's best, 1. For BM25 the least is no common word; for cosines, which span a narrow
+    range that differs by query, it is the query's mean similarity over the store. lead: by uid, how
+    far each candidate's similarity exceeds that.
     """
-    highest = max((standing[found.uid] for found in nearest), default=0.0)
-    top_score = max((found.score for found in worded), default=0.0)
-    words = {found.uid: found.score / top_score for found in worded if top_score > 0}
-    chosen = {found.uid: found for found in (*worded, *nearest)}
+    highest = max((lead[found.uid] for found in nearest), default=0.0)
+    top_score = max((found.score for found in keyword_hits), default=0.0)
+    words = {found.uid: found.score / top_score for found in keyword_hits if top_score > 0}
+    chosen = {found.uid: found for found in (*keyword_hits, *nearest)}
     merged = []
     for uid, found in chosen.items():
-        alike = max(0.0, standing[uid]) / highest if highest > 0 else 0.0
-        by_words, by_vectors = word_share * words.get(uid, 0.0), (1 - word_share) * alike
+        similarity = max(0.0, lead[uid]) / highest if highest > 0 else 0.0
+        by_words, by_vectors = keyword_share * words.get(uid, 0.0), (1 - keyword_share) * similarity
         matched: Matched = "keyword" if by_words > by_vectors else found.matched
         merged.append(replace(found, score=by_words + by_vectors, matched=matched))
     return sorted(merged, key=lambda found: (-found.score, found.uid))
 
 
 def unseen(candidates: Sequence[Candidate], seen: set[int], excluded: Ids) -> list[Candidate]:
-    """Those not in `seen`, which gets them, and not excluded."""
+    """Returns the candidates that are neither excluded nor in `seen`, and adds them to it."""
     skipped = seen | set(excluded.tolist())
     fresh = [found for found in candidates if found.uid not in skipped]
     seen.update(found.uid for found in fresh)

@@ -1,4 +1,4 @@
-"""The rows nearest to query vectors: by the live index, and exactly where that lags behind."""
+"""Finds the rows nearest to query vectors: by the live index, and by exact search of newer rows."""
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
@@ -11,19 +11,19 @@ from mmsearch.generations import Generation, StoredVectors, estimate_fusion
 from mmsearch.indexes import IdFilter, VectorIndex
 from mmsearch.indexes.lance_index import LanceIndex
 from mmsearch.records import Floats, Ids, Target
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
 # Similarities float32 and uids int64, both (n,), best first.
-Ranking: TypeAlias = tuple[Floats, Ids]
+ScoredUids: TypeAlias = tuple[Floats, Ids]
 
-# Running the SQL of a filter takes longer than the search that it is for, and people page through
-# and refine what they filtered. The ids of one are 8 bytes a row at most.
+# Evaluating a filter takes longer than the search itself, and people page through filtered results
+# and refine them. A cached filter takes at most 8 bytes per row.
 FILTERS_KEPT = 8
 
 
 class Nearest:
-    """Stays at the table version and the generation that it was given.
+    """Nearest-neighbour search at one table version and generation.
 
     generation: opened before the store, so that it is never ahead of the rows.
     """
@@ -35,6 +35,7 @@ class Nearest:
 
     @property
     def fusion(self) -> Fusion:
+        """The fusion of the live generation, or one estimated from the rows."""
         if self._fusion is None:
             live = self._generation
             self._fusion = live.info.fusion if live else estimate_fusion(self._store).fusion
@@ -45,12 +46,13 @@ class Nearest:
         vectors: Floats,
         target: Target,
         k: int,
+        *,
         allowed: Ids | None = None,
         where: str | None = None,
-    ) -> list[Ranking]:
-        """vectors: float32 (q, dim), unit rows → the k nearest to each among the allowed uids.
+    ) -> list[ScoredUids]:
+        """Returns the k rows nearest to each of the vectors, float32 (q, dim), unit rows.
 
-        where: SQL instead of uids. Raises BadFilter.
+        allowed: the only uids that may be returned. where: an SQL filter instead. Raises BadFilter.
         """
         within = IdFilter(allowed) if allowed is not None else None
         if where is not None:
@@ -58,33 +60,34 @@ class Nearest:
         live = self._generation
         if live is not None and target in live.info.counts and live.follows_table(target):
             index = live.index(target, self._store.version)
-            return self._in_table(index, vectors, k, within, where)
+            return self._in_table(index, vectors, k, within=within, where=where)
         found = self._indexed(vectors, target, k, within)
-        late = self._late(vectors, target, k, within)
-        return [best(k, [one, other]) for one, other in zip(found, late, strict=True)]
+        newer = self._newer(vectors, target, k, within)
+        return [best(k, [one, other]) for one, other in zip(found, newer, strict=True)]
 
     def _in_table(
         self,
         index: VectorIndex,
         vectors: Floats,
         k: int,
+        *,
         within: IdFilter | None,
         where: str | None,
-    ) -> list[Ranking]:
+    ) -> list[ScoredUids]:
         assert isinstance(index, LanceIndex)
-        # Lance runs the SQL itself, which costs it less than a list of ids.
+        # Lance evaluates the SQL itself, which is cheaper than a list of ids.
         allowed = within if where is None else None
         similarities, uids = index.search(vectors, k, where=where, allowed=allowed)
         return [(similarities[i][uids[i] >= 0], row[row >= 0]) for i, row in enumerate(uids)]
 
     def _indexed(
         self, vectors: Floats, target: Target, k: int, within: IdFilter | None
-    ) -> list[Ranking]:
+    ) -> list[ScoredUids]:
         live = self._generation
         if live is None or target not in live.info.counts:
             return [nothing()] * len(vectors)
         if self._behind(live):
-            # Rows that left the table since stay in the index until the next run.
+            # Rows deleted since stay in the index until the next run.
             present = self._present
             if within is not None:
                 present = IdFilter(np.intersect1d(within.ids, present.ids))
@@ -92,10 +95,10 @@ class Nearest:
         similarities, uids = live.index(target).search(vectors, k, allowed=within)
         return [(similarities[i][uids[i] >= 0], row[row >= 0]) for i, row in enumerate(uids)]
 
-    def _late(
+    def _newer(
         self, vectors: Floats, target: Target, k: int, within: IdFilter | None
-    ) -> list[Ranking]:
-        """Exact search of the rows that the live generation does not know yet."""
+    ) -> list[ScoredUids]:
+        """Searches the rows exactly that are newer than the live generation."""
         found = [nothing()] * len(vectors)
         live = self._generation
         indexed = live is not None and target in live.info.counts
@@ -120,16 +123,17 @@ class Nearest:
         return IdFilter(self._store.uids())
 
     def _run_filter(self, where: str) -> IdFilter:
-        """`matching` is this, remembered. Raises BadFilter."""
+        """Evaluates a filter; `matching` caches this. Raises BadFilter."""
         return IdFilter(self._store.uids(where))
 
 
-def nothing() -> Ranking:
+def nothing() -> ScoredUids:
+    """Returns an empty ranking."""
     return np.zeros(0, np.float32), np.zeros(0, np.int64)
 
 
-def best(k: int, rankings: Sequence[Ranking]) -> Ranking:
-    """The k best of several, by similarity, then by smaller uid."""
+def best(k: int, rankings: Sequence[ScoredUids]) -> ScoredUids:
+    """Merges rankings and returns the k best, by similarity, then by smaller uid."""
     similarities = np.concatenate([ranking[0] for ranking in rankings])
     uids = np.concatenate([ranking[1] for ranking in rankings])
     order = np.lexsort((uids, -similarities))[:k]

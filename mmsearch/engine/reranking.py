@@ -1,4 +1,4 @@
-"""What makes a result list easier to look through: no near-duplicates, no ten of a kind."""
+"""Re-ranks results for variety: near-duplicates removed, maximal marginal relevance."""
 
 from collections.abc import Sequence
 
@@ -7,31 +7,33 @@ import numpy as np
 from mmsearch.engine.merging import Candidate
 from mmsearch.records import Floats
 
-# Cosine of two pictures' vectors, centred by the mean picture, from which they count as one. In the
-# sample catalog with the built-in model, copies saved as JPEG or at half the size lie at 0.96 and
-# 0.95 in the median, and 3 of 69,000 pairs of other pictures above 0.95 (two guitars, cello and
-# violin).
+# Cosine of centred image vectors from which two images are near-duplicates. In the sample catalog
+# with the built-in model, copies saved as JPEG or at half the size have a median of 0.96 and 0.95,
+# and 3 of 69,000 pairs of different images exceed 0.95 (two guitars, cello and violin).
 NEAR_DUPLICATE = 0.95
 
 
 class Distinct:
-    """Passes candidates whose picture is not nearly that of one passed before."""
+    """Removes candidates whose image is a near-duplicate of an earlier one."""
 
     def __init__(self) -> None:
         self._passed: list[Floats] = []
 
     def __call__(
-        self, candidates: Sequence[Candidate], pictures: dict[int, Floats]
+        self, candidates: Sequence[Candidate], images: dict[int, Floats]
     ) -> list[Candidate]:
-        """pictures: centred image vectors, float32 (dim,), unit, by uid; an item may have none."""
+        """Returns the candidates that stay, in order.
+
+        images: centred image vectors, float32 (dim,), unit, by uid; an item may have none.
+        """
         kept: list[Candidate] = []
         for found in candidates:
-            picture = pictures.get(found.uid)
-            if picture is not None:
-                passed = np.asarray(self._passed, np.float32).reshape(-1, len(picture))
-                if np.any(passed @ picture >= NEAR_DUPLICATE):
+            image = images.get(found.uid)
+            if image is not None:
+                passed = np.asarray(self._passed, np.float32).reshape(-1, len(image))
+                if np.any(passed @ image >= NEAR_DUPLICATE):
                     continue
-                self._passed.append(picture)
+                self._passed.append(image)
             kept.append(found)
         return kept
 
@@ -39,7 +41,7 @@ class Distinct:
 class Diverse:
     """Maximal marginal relevance (Carbonell & Goldstein 1998) over one list after another.
 
-    relevance_share: the paper's lambda; 1 keeps the order, 0 looks at variety alone.
+    relevance_share: the paper's lambda; 1 = relevance only, 0 = diversity only.
     """
 
     def __init__(self, relevance_share: float) -> None:
@@ -49,12 +51,15 @@ class Diverse:
     def __call__(
         self, candidates: Sequence[Candidate], vectors: dict[int, Floats]
     ) -> list[Candidate]:
-        """vectors: product vectors, float32 (dim,), unit rows, by uid, of every candidate."""
+        """Returns the candidates in their new order.
+
+        vectors: product vectors, float32 (dim,), unit, by uid, of every candidate.
+        """
         if not candidates:
             return []
         matrix = np.stack([vectors[found.uid] for found in candidates])
         scores = np.array([found.score for found in candidates])
-        # Cosines of words with pictures differ little, and merged lists have scores of their own.
+        # Text-image cosines span a narrow range, and merged lists have scores on other scales.
         relevance = (scores - scores.min()) / max(float(np.ptp(scores)), 1e-12)
         closest = np.zeros(len(candidates), np.float32)
         for vector in self._chosen:

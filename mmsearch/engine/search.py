@@ -1,6 +1,7 @@
-"""Queries in, pages of hits out: candidates are gathered round by round until each page is full.
+"""The search engine: takes queries, returns pages of hits.
 
-Reads only, and never waits for a writer: it stays at the table version and generation it opened.
+It only reads and never waits for a writer, as it stays at the table version and generation that it
+opened.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,8 +10,8 @@ from functools import cached_property
 from hashlib import blake2b
 
 from mmsearch.encoders.base import Encoder, TextEncoder
+from mmsearch.engine.candidates import CandidateCollector, SearchState
 from mmsearch.engine.cursor import Cursor, fingerprint
-from mmsearch.engine.gathering import Gatherer, Search
 from mmsearch.engine.merging import Candidate
 from mmsearch.engine.nearest import Nearest
 from mmsearch.engine.terms import TermReader
@@ -19,22 +20,26 @@ from mmsearch.generations import Generation
 from mmsearch.media import MediaBounds
 from mmsearch.query import Query
 from mmsearch.records import Hit, Target
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """hits: best first, ranks going on from the page before. next: the cursor, None at the end."""
+    """A page of results.
+
+    hits: best first; ranks continue from the previous page. next: the cursor of the next page, None
+    at the end.
+    """
 
     hits: tuple[Hit, ...]
     next: str | None
 
 
 class Engine:
-    """Searches a store. The encoders are loaded when the first query needs them.
+    """Searches a store. The encoders are loaded when a query first needs them.
 
     generation: opened before the store, so that it is never ahead of the rows.
-    text_encoder: for queries that are words alone (may be lighter); encoder: for pictures.
+    text_encoder: for queries of text only (may be lighter); encoder: for images.
     """
 
     def __init__(
@@ -52,40 +57,51 @@ class Engine:
             store, encoder=encoder, text_encoder=text_encoder, bounds=bounds or MediaBounds()
         )
         self._nearest = Nearest(store, generation)
-        self._gatherer = Gatherer(store, self._nearest)
+        self._collector = CandidateCollector(store, self._nearest)
+
+    @property
+    def store(self) -> Store:
+        """The store that is searched, at the version it was opened."""
+        return self._store
 
     @property
     def generation(self) -> Generation | None:
+        """The live generation, None before the first index run."""
         return self._generation
 
     @property
     def fusion(self) -> Fusion:
+        """How image and text vectors become product vectors."""
         return self._nearest.fusion
 
     def search(self, query: Query) -> list[Hit]:
-        """Raises BadQuery, BadFilter, RecordNotFound, UnreadableMedia, SpaceMismatch."""
+        """Returns the hits of a query, best first.
+
+        Raises BadQuery, BadFilter, RecordNotFound, UnreadableMedia, SpaceMismatch.
+        """
         return list(self.page(query).hits)
 
     def page(self, query: Query) -> Page:
-        """Like `search`, with the cursor of the page that follows."""
+        """Returns the hits of a query with the cursor of the next page."""
         return self.pages([query])[0]
 
     def search_many(self, queries: Sequence[Query]) -> list[list[Hit]]:
-        """The hits of each query, in their order; encoder and index are asked in batches."""
+        """Returns the hits of each query; encoding and search run in batches."""
         return [list(page.hits) for page in self.pages(queries)]
 
     def pages(self, queries: Sequence[Query]) -> list[Page]:
+        """Returns a page of each query; encoding and search run in batches."""
         state = self._state()
         searches = []
         for query, (terms, excluded) in zip(queries, self._terms.read(queries), strict=True):
             targets = self._auto if query.target == "auto" else (query.target,)
             cursor = Cursor.read(query.after, query, state) if query.after is not None else None
-            searches.append(Search(query, terms, targets, excluded, cursor))
-        self._gatherer.fill(searches)
+            searches.append(SearchState(query, terms, targets, excluded=excluded, cursor=cursor))
+        self._collector.fill(searches)
         records = self._records([found for search in searches for found in search.page])
         return [self._page(search, records, state) for search in searches]
 
-    def _page(self, search: Search, records: dict[int, dict[str, object]], state: str) -> Page:
+    def _page(self, search: SearchState, records: dict[int, dict[str, object]], state: str) -> Page:
         hits = tuple(
             self._hit(search.offset + place, found, records[found.uid])
             for place, found in enumerate(search.page, start=1)
@@ -100,15 +116,15 @@ class Engine:
         return Hit(rank, str(row["key"]), str(row["uri"]), found.similarity, found.matched, record)
 
     def _state(self) -> str:
-        """Names what the order of hits depends on: the rows, the index, what is hidden."""
+        """Identifies what the order of hits depends on: the rows, the index, the hidden items."""
         number = self._generation.info.number if self._generation else 0
-        hidden = ",".join(str(uid) for uid in sorted(self._gatherer.hidden))
+        hidden = ",".join(str(uid) for uid in sorted(self._collector.hidden))
         digest = blake2b(hidden.encode(), digest_size=4).hexdigest() if hidden else "0"
         return f"{self._store.version}.{number}.{digest}"
 
     @cached_property
     def _auto(self) -> tuple[Target, ...]:
-        """What 'auto' means: products where most items have both, else each modality there is."""
+        """The targets of 'auto': products where most items have both, else each modality."""
         counts = self._store.counts()
         modalities: tuple[Target, ...] = ("image", "text")
         present = tuple(name for name in modalities if counts[name])

@@ -1,4 +1,4 @@
-"""Reads the terms of queries into vectors: words and pictures through the encoders, in batches."""
+"""Turns the terms of queries into vectors; texts and images are encoded in batches."""
 
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
@@ -10,19 +10,19 @@ from mmsearch.arrays import unit
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.errors import BadQuery, RecordNotFound
 from mmsearch.generations import IMAGE, TEXT
-from mmsearch.media import MediaBounds, decode
+from mmsearch.media import ImageInput, MediaBounds, load_image
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
-# Texts or pictures per forward pass.
+# Texts or images per forward pass.
 BATCH = 64
 
 
 class TermReader:
-    """The encoders are loaded when the first term needs them.
+    """Turns terms into vectors. The encoders are loaded when a term first needs them.
 
-    text_encoder: for words alone (may be lighter); encoder: for pictures, then for words too.
+    text_encoder: for texts only (may be lighter); encoder: for images, and then for texts too.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class TermReader:
         self._text_encoder: TextEncoder | None = None
 
     def read(self, queries: Sequence[Query]) -> list[tuple[tuple[TermVectors, ...], Ids]]:
-        """For each query its terms as vectors, and the uids of the items that it names.
+        """Returns each query's terms as vectors, and the uids of the items that it names.
 
         Raises RecordNotFound, UnreadableMedia, SpaceMismatch, BadQuery.
         """
         terms = [term for query in queries for term in query.terms]
-        images = self._images({term.image for term in terms if term.image is not None})
+        images = self._images([term.image for term in terms if term.image is not None])
         texts = self._texts({term.text for term in terms if term.text is not None})
         items = self._items({term.key for term in terms if term.key is not None})
 
@@ -52,7 +52,7 @@ class TermReader:
             if term.text is not None:
                 return {"text": texts[term.text]}
             if term.image is not None:
-                return {"image": images[term.image]}
+                return {"image": images[_identity(term.image)]}
             if term.key is not None:
                 return stored_vectors(items[term.key])
             return {"image": self._checked(term.vector)}
@@ -65,18 +65,20 @@ class TermReader:
             for query in queries
         ]
 
-    def _images(self, paths: Set[Path]) -> dict[Path, Floats]:
-        if not paths:
+    def _images(self, images: Sequence[ImageInput]) -> dict[Path | int, Floats]:
+        """By `_identity`: what several queries share is encoded once."""
+        distinct = {_identity(image): image for image in images}
+        if not distinct:
             return {}
         if self._encoder is None:
             self._encoder = self._load_encoder()
             self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
-        found: dict[Path, Floats] = {}
-        ordered = sorted(paths)
+        found: dict[Path | int, Floats] = {}
+        ordered = list(distinct)
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
-            pictures = [decode(path, bounds=self._bounds).image for path in batch]
-            found.update(zip(batch, self._encoder.encode_images(pictures), strict=True))
+            decoded = [load_image(distinct[each], bounds=self._bounds) for each in batch]
+            found.update(zip(batch, self._encoder.encode_images(decoded), strict=True))
         return found
 
     def _texts(self, texts: Set[str]) -> dict[str, Floats]:
@@ -87,7 +89,7 @@ class TermReader:
             encoder = self._text_encoder = self._load_text_encoder()
             self._store.manifest.space.require(encoder.space, holder=str(self._store.folder))
         found: dict[str, Floats] = {}
-        # Texts of one length need no padding.
+        # Texts of equal length need no padding.
         ordered = sorted(texts, key=lambda text: (len(text), text))
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
@@ -101,7 +103,7 @@ class TermReader:
             if key not in items:
                 raise RecordNotFound(
                     f"no item '{key}' in {self._store.folder}; keys look like "
-                    f"{self._store.example_key()!r} and stand in the 'key' column of --json"
+                    f"{self._store.example_key()!r} and are listed as 'key' in results"
                 )
         return items
 
@@ -116,7 +118,13 @@ class TermReader:
         return row
 
 
+def _identity(image: ImageInput) -> Path | int:
+    """The path of a file; of an image in memory, the object."""
+    return Path(image) if isinstance(image, Path | str) else id(image)
+
+
 def stored_vectors(row: dict[str, Any]) -> dict[Modality, Floats]:
+    """Returns the unit vectors of a row by modality."""
     named: list[tuple[Modality, str]] = [("image", IMAGE), ("text", TEXT)]
     return {
         modality: unit(np.asarray([row[column]], dtype=np.float32))[0]

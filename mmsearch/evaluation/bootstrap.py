@@ -1,7 +1,7 @@
-"""How sure a number is: values resampled over queries give an interval, and pairs a p-value.
+"""Bootstrap over queries: confidence intervals of metrics, and p-values of paired differences.
 
-A resample is a row of counts, how often each query was drawn. The counts depend only on how many
-queries there are, so two models that answered the same queries are resampled alike.
+A resample is a row of counts, how often each query was drawn. The counts depend only on the number
+of queries, so that models evaluated on the same queries are resampled alike.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mmsearch.metrics import ClassCounts, Doubles, class_counts
+from mmsearch.evaluation.metrics import ClassCounts, Doubles, class_counts
+from mmsearch.evaluation.results import Difference, Estimate
 from mmsearch.records import Ids
-from mmsearch.scores import Difference, Estimate
 
 # counts float64 (r, n) → by name, float64 (r,)
 Statistics: TypeAlias = Callable[[Doubles], Mapping[str, Doubles]]
@@ -25,7 +25,7 @@ _BLOCK_COUNTS = 8_000_000
 
 
 def estimate(statistics: Statistics, queries: int) -> dict[str, Estimate]:
-    """Each statistic over all queries, with its percentile interval."""
+    """Computes each statistic over all queries with its percentile interval."""
     values = statistics(np.ones((1, queries)))
     blocks = [statistics(counts) for counts in _resamples(queries)]
     return {
@@ -35,17 +35,17 @@ def estimate(statistics: Statistics, queries: int) -> dict[str, Estimate]:
 
 
 def together(statistics: Mapping[str, Statistic]) -> Statistics:
-    """Single statistics as one that gives them all."""
+    """Combines statistics into one that returns them by name."""
     return lambda counts: {name: statistic(counts) for name, statistic in statistics.items()}
 
 
 def mean_of(values: Doubles) -> Statistic:
-    """values: float64 (n,)."""
+    """Returns the mean of values, float64 (n,), as a statistic."""
     return lambda counts: (counts @ values) / counts.sum(axis=1)
 
 
 def median_of(values: Doubles) -> Statistic:
-    """values: float64 (n,). The middle one, or halfway between the two in the middle."""
+    """Returns the median of values, float64 (n,), as a statistic."""
     order = np.argsort(values, kind="stable")
     ascending = values[order]
 
@@ -61,7 +61,7 @@ def median_of(values: Doubles) -> Statistic:
 
 
 def of_classes(actual: Ids, predicted: Ids, classes: int) -> Statistics:
-    """actual, predicted: int64 (n,), below `classes`."""
+    """Returns classification metrics as a statistic. actual, predicted: int64 (n,), < `classes`."""
 
     def statistics(counts: Doubles) -> Mapping[str, Doubles]:
         rows = [class_counts(actual, predicted, classes, row) for row in counts]
@@ -84,8 +84,8 @@ def of_classes(actual: Ids, predicted: Ids, classes: int) -> Statistics:
     return statistics
 
 
-def difference(model: str, part: str, metric: str, ours: Estimate, base: Estimate) -> Difference:
-    """ours, base: over the same queries. The p-value is two-sided: how often the sign flips."""
+def difference(model: str, part: str, metric: str, *, ours: Estimate, base: Estimate) -> Difference:
+    """Compares two estimates over the same queries, with a two-sided p-value."""
     draws = ours.draws - base.draws
     low, high = _interval(draws)
     below, above = (draws <= 0).sum(), (draws >= 0).sum()
@@ -105,7 +105,7 @@ def _interval(draws: Doubles) -> tuple[float, float]:
 
 
 def _resamples(queries: int) -> Iterator[Doubles]:
-    """Blocks of counts, float64 (r, queries), together RESAMPLES rows; the same every time."""
+    """Yields blocks of counts, float64 (r, queries), RESAMPLES rows in all; always the same."""
     generator = np.random.default_rng(_SEED)
     rows = max(1, _BLOCK_COUNTS // queries)
     for start in range(0, RESAMPLES, rows):

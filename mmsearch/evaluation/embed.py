@@ -1,6 +1,6 @@
-"""A model meets the catalog: every distinct picture and text becomes a vector, once.
+"""Embeds every distinct image and text of a labelled set once.
 
-Pictures are decoded by threads one batch ahead of the encoder; texts go by length.
+Images are decoded by threads ahead of the encoder; texts are batched by length.
 """
 
 import time
@@ -17,7 +17,7 @@ from mmsearch.arrays import blocks
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.evaluation.labels import Pool
-from mmsearch.media import MediaBounds, PreparedPicture, read_picture
+from mmsearch.media import MediaBounds, PreparedImage, read_image
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, SpaceId
 
@@ -27,14 +27,15 @@ _AHEAD = 64
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """float32 unit rows: pictures (p, dim), texts (t, dim), prompts (c * templates, dim).
+    """The vectors of a labelled set by one model.
 
-    broken: why a picture could not be decoded or encoded, by position; its row is zeros.
+    images (p, dim), texts (t, dim), prompts (c * templates, dim): float32 unit rows. broken: why an
+    image could not be decoded or encoded, by position; its row is zeros.
     """
 
     model: str
     space: SpaceId
-    pictures: Floats
+    images: Floats
     texts: Floats
     prompts: Floats
     broken: dict[int, str]
@@ -52,14 +53,23 @@ def embed(
     batch_size: int,
     progress: ProgressListener,
 ) -> Embedded:
-    """Raises InputError where the encoder gives a text a vector that is not finite."""
+    """Embeds images, texts and prompts. Raises InputError for a text without a finite vector."""
     started = time.monotonic()
-    texts = _embed_texts(encoder, [*pool.texts, *prompts], batch_size, progress, model)
-    pictures, broken = _embed_pictures(encoder, pool.pictures, bounds, batch_size, progress, model)
+    texts = _embed_texts(
+        encoder, [*pool.texts, *prompts], batch_size=batch_size, progress=progress, model=model
+    )
+    images, broken = _embed_images(
+        encoder,
+        pool.images,
+        bounds=bounds,
+        batch_size=batch_size,
+        progress=progress,
+        model=model,
+    )
     return Embedded(
         model,
         encoder.space,
-        pictures,
+        images,
         texts[: len(pool.texts)],
         texts[len(pool.texts) :],
         broken,
@@ -68,9 +78,10 @@ def embed(
     )
 
 
-def _embed_pictures(
+def _embed_images(
     encoder: Encoder,
     paths: Sequence[Path],
+    *,
     bounds: MediaBounds,
     batch_size: int,
     progress: ProgressListener,
@@ -79,8 +90,8 @@ def _embed_pictures(
     vectors = np.zeros((len(paths), encoder.space.dim), np.float32)
     broken: dict[int, str] = {}
     progress.start(f"{model}: pictures", len(paths))
-    outcomes = _decoded(paths, partial(read_picture, bounds=bounds, spec=encoder.preprocessing))
-    batch: list[tuple[int, PreparedPicture]] = []
+    outcomes = _decoded(paths, partial(read_image, bounds=bounds, spec=encoder.preprocessing))
+    batch: list[tuple[int, PreparedImage]] = []
     for position, outcome in enumerate(outcomes):
         if isinstance(outcome, InputError):
             broken[position] = str(outcome)
@@ -95,11 +106,11 @@ def _embed_pictures(
 
 
 def _decoded(
-    paths: Sequence[Path], read: Callable[[Path], PreparedPicture]
-) -> Iterator[PreparedPicture | InputError]:
-    """In order; at most _AHEAD pictures are decoded before they are wanted."""
+    paths: Sequence[Path], read: Callable[[Path], PreparedImage]
+) -> Iterator[PreparedImage | InputError]:
+    """Yields images or their errors in order, decoded at most _AHEAD in advance."""
     with ThreadPoolExecutor(_THREADS) as threads:
-        window: deque[Future[PreparedPicture]] = deque()
+        window: deque[Future[PreparedImage]] = deque()
         for path in paths:
             window.append(threads.submit(read, path))
             if len(window) > _AHEAD:
@@ -108,7 +119,7 @@ def _decoded(
             yield _outcome(window.popleft())
 
 
-def _outcome(future: Future[PreparedPicture]) -> PreparedPicture | InputError:
+def _outcome(future: Future[PreparedImage]) -> PreparedImage | InputError:
     try:
         return future.result()
     except InputError as error:
@@ -117,7 +128,7 @@ def _outcome(future: Future[PreparedPicture]) -> PreparedPicture | InputError:
 
 def _without_infinite(vectors: Floats, broken: dict[int, str]) -> Floats:
     for position in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
-        broken[position] = "the encoder gave a vector that is not finite; try --device cpu"
+        broken[position] = "the encoder gave a vector that is not finite; use another device"
         vectors[position] = 0
     return vectors
 
@@ -125,11 +136,12 @@ def _without_infinite(vectors: Floats, broken: dict[int, str]) -> Floats:
 def _embed_texts(
     encoder: Encoder,
     texts: Sequence[str],
+    *,
     batch_size: int,
     progress: ProgressListener,
     model: str,
 ) -> Floats:
-    """float32 (n, dim). Equal texts are encoded once."""
+    """Embeds texts, float32 (n, dim); equal texts are encoded once."""
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
     vectors = np.zeros((len(distinct), encoder.space.dim), np.float32)
     progress.start(f"{model}: texts", len(distinct))
@@ -140,7 +152,7 @@ def _embed_texts(
     if bad.size:
         raise InputError(
             f"'{model}' gives no finite vector for the text '{distinct[bad[0]][:60]}'; "
-            "try --device cpu, or another model"
+            "try `device='cpu'`, or another model"
         )
     row = {text: position for position, text in enumerate(distinct)}
     return vectors[[row[text] for text in texts]]

@@ -1,29 +1,31 @@
-"""Pictures, texts and products as the report shows them."""
+"""Images, texts and products as examples in the report."""
 
-from mmsearch.evaluation.labels import NONE, LabelledCatalog, Pool
+from mmsearch.evaluation.labels import NONE, LabelledSet, Pool
+from mmsearch.evaluation.results import Example
 from mmsearch.evaluation.tasks import Products
 from mmsearch.records import Target, printable_path
-from mmsearch.scores import Example
 from mmsearch.text import one_line
 
 _TITLE_CHARACTERS = 160
 
 
 class Examples:
-    def __init__(self, catalog: LabelledCatalog) -> None:
+    """Makes examples of a labelled set."""
+
+    def __init__(self, catalog: LabelledSet) -> None:
         self._pool, self._products = catalog.pool, Products.of(catalog.items)
 
     def example(self, target: Target, place: int) -> Example:
-        """place: in the pool, or among the products, which their picture stands for."""
+        """Returns an example. place: in the pool, or among the products, shown by their image."""
         if target == "product":
-            picture = int(self._products.pictures[place])
+            image = int(self._products.images[place])
             text = int(self._products.texts[place])
-            return _text(self._pool, text) if picture == NONE else _picture(self._pool, picture)
-        return _picture(self._pool, place) if target == "image" else _text(self._pool, place)
+            return _text(self._pool, text) if image == NONE else _image(self._pool, image)
+        return _image(self._pool, place) if target == "image" else _text(self._pool, place)
 
 
-def _picture(pool: Pool, place: int) -> Example:
-    return Example(pool.titles[place], printable_path(pool.pictures[place]))
+def _image(pool: Pool, place: int) -> Example:
+    return Example(pool.titles[place], printable_path(pool.images[place]))
 
 
 def _text(pool: Pool, place: int) -> Example:

@@ -1,7 +1,6 @@
-"""What a store's live index loses against an exact search of the very same vectors.
+"""Measures the recall of a store's live index against exact search of the same vectors.
 
-The model's quality is measured elsewhere; here both sides use its vectors, so that what differs is
-the index alone.
+Both use the same model's vectors, so that only the index differs.
 """
 
 from collections.abc import Sequence
@@ -14,15 +13,15 @@ from mmsearch.arrays import unit
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import estimate, mean_of, together
 from mmsearch.evaluation.embed import Embedded
-from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.evaluation.labels import NONE, LabelledItem
+from mmsearch.evaluation.metrics import Doubles
+from mmsearch.evaluation.results import Estimate, IndexScores
 from mmsearch.generations import Generation, StoredVectors, live_generation
 from mmsearch.indexes import IdFilter
-from mmsearch.metrics import Doubles
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, SpaceId, Target, printable_path
-from mmsearch.scores import Estimate, IndexScores
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
 K = 10
 # Queries of each modality; the interval is then within 0.01 for any recall above 0.95.
@@ -32,7 +31,7 @@ _SAME_SIMILARITY = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class LiveStore:
-    """An opened store with its live generation."""
+    """A store with its live generation."""
 
     store: Store
     generation: Generation
@@ -43,17 +42,25 @@ class LiveStore:
 
 
 def open_live(folder: Path, *, device: str) -> LiveStore:
-    """device: as in the settings. Raises StoreNotFound; InputError where there is no index yet."""
+    """Opens a store with its index. Raises StoreNotFound; InputError without an index.
+
+    device: as in the settings.
+    """
     generation = live_generation(folder, on_gpu=not device.startswith(("cpu", "mps")))
     store = Store.open(folder)
     if generation is None:
-        raise InputError(f"{printable_path(folder)} holds no index yet; run 'mmsearch index' first")
+        raise InputError(
+            f"{printable_path(folder)} holds no index yet; run `catalog.index()` first"
+        )
     return LiveStore(store, generation)
 
 
 @dataclass(frozen=True, slots=True)
 class _Queries:
-    """vectors: float32 (q, dim), unit rows. answers: the uids of each one's labelled items."""
+    """Queries of a modality.
+
+    vectors: float32 (q, dim), unit rows. answers: the uids of each query's labelled items.
+    """
 
     modality: Modality
     vectors: Floats
@@ -62,16 +69,19 @@ class _Queries:
 
 @dataclass(frozen=True, slots=True)
 class _Nearest:
-    """similarities float32 (q, k) descending, -inf where absent; uids int64 (q, k), -1 there."""
+    """Nearest neighbours.
+
+    similarities: float32 (q, k) descending, -inf where missing; uids: int64 (q, k), -1 there.
+    """
 
     similarities: Floats
     uids: Ids
 
 
 def index_scores(
-    live: LiveStore, items: Sequence[Item], embedded: Embedded, progress: ProgressListener
+    live: LiveStore, items: Sequence[LabelledItem], embedded: Embedded, progress: ProgressListener
 ) -> list[IndexScores]:
-    """One entry per kind of query and target that the store holds."""
+    """Measures each modality of queries against each target of the store."""
     uids = _uids_by_key(live.store)
     modalities: tuple[Modality, ...] = ("text", "image")
     candidates = [_queries(modality, items, embedded, uids) for modality in modalities]
@@ -92,17 +102,17 @@ def _uids_by_key(store: Store) -> dict[str, int]:
 
 
 def _queries(
-    modality: Modality, items: Sequence[Item], embedded: Embedded, uids: dict[str, int]
+    modality: Modality, items: Sequence[LabelledItem], embedded: Embedded, uids: dict[str, int]
 ) -> _Queries:
-    """The catalog's own distinct pictures or texts, spread over it if there are too many."""
+    """Returns the distinct images or texts, evenly sampled if there are too many."""
     answers: dict[int, list[int]] = {}
     for item in items:
-        place = item.picture if modality == "image" else item.text
+        place = item.image if modality == "image" else item.text
         if place != NONE:
             answers.setdefault(place, []).extend([uids[item.key]] if item.key in uids else [])
     step = max(1, -(-len(answers) // MOST_QUERIES))
     chosen = sorted(answers)[::step]
-    vectors = embedded.pictures if modality == "image" else embedded.texts
+    vectors = embedded.images if modality == "image" else embedded.texts
     return _Queries(
         modality, vectors[chosen], [np.array(answers[place], np.int64) for place in chosen]
     )
@@ -119,7 +129,7 @@ def _score(live: LiveStore, queries: _Queries, target: Target, count: int) -> In
             vectors, min(K, count), allowed=IdFilter(live.store.uids()) if behind else None
         )
     )
-    exact, similarities = _exact(live, target, count, vectors, found.uids)
+    exact, similarities = _exact(live, target, count, vectors, found=found.uids)
     recall = _recall(exact, similarities)
     labelled = [place for place, uids in enumerate(queries.answers) if len(uids)]
     return IndexScores(
@@ -136,15 +146,15 @@ def _score(live: LiveStore, queries: _Queries, target: Target, count: int) -> In
 
 
 def _exact(
-    live: LiveStore, target: Target, count: int, queries: Floats, found: Ids
+    live: LiveStore, target: Target, count: int, queries: Floats, *, found: Ids
 ) -> tuple[_Nearest, Floats]:
-    """The exactly nearest, and the exact similarities of what the index found: float32 (q, k)."""
+    """Returns the exact neighbours, and the exact similarities of those found, float32 (q, k)."""
     info = live.generation.info
     best = _Nearest(
         np.full((len(queries), K), -np.inf, np.float32), np.full((len(queries), K), -1, np.int64)
     )
     similarities = np.full(found.shape, -np.inf, np.float32)
-    # The index knows no younger rows; the engine searches those exactly.
+    # Newer rows are not in the index; the engine searches those exactly.
     where = f"{LIVE} AND _uid < {info.next_uid}"
     for vectors, uids in StoredVectors(live.store, target, info.fusion, count, where):
         block: Floats = queries @ unit(vectors).T
@@ -158,7 +168,7 @@ def _exact(
 
 
 def _merged(best: _Nearest, block: Floats, uids: Ids) -> _Nearest:
-    """block: float32 (q, n) → the K best of both."""
+    """Merges neighbours with a block of similarities, float32 (q, n): the K best of both."""
     similarities = np.concatenate([best.similarities, block], axis=1)
     order = np.argsort(-similarities, axis=1, kind="stable")[:, :K]
     all_uids = np.concatenate([best.uids, np.broadcast_to(uids, block.shape)], axis=1)
@@ -168,7 +178,7 @@ def _merged(best: _Nearest, block: Floats, uids: Ids) -> _Nearest:
 
 
 def _recall(exact: _Nearest, similarities: Floats) -> Doubles:
-    """float64 (q,): the share of the exactly nearest that was found; equally near ones count."""
+    """Returns recall, float64 (q,); equally near neighbours count as found."""
     wanted = (exact.uids >= 0).sum(axis=1)
     last = np.where(exact.uids >= 0, exact.similarities, np.inf).min(axis=1)
     found = (similarities >= last[:, None] - _SAME_SIMILARITY).sum(axis=1)
@@ -177,7 +187,7 @@ def _recall(exact: _Nearest, similarities: Floats) -> Doubles:
 
 
 def _answered(queries: _Queries, nearest: _Nearest, labelled: Sequence[int]) -> Doubles:
-    """float64 (labelled,): 1 where a labelled item is among the nearest."""
+    """Returns 1 where a labelled item is among the nearest, else 0: float64 (labelled,)."""
     hits = (np.isin(nearest.uids[place], queries.answers[place]).any() for place in labelled)
     return np.fromiter(hits, np.float64, len(labelled))
 

@@ -1,7 +1,7 @@
-"""A labelled catalog: its items, and the distinct pictures and texts that they share.
+"""Labelled sets: items, and the distinct images and texts that they share.
 
-Equal captions are one text and files with equal bytes are one picture, so that each counts as right
-wherever its double does. Everything after this speaks of positions in these two pools.
+Equal captions are one text and files with equal bytes are one image, so that a duplicate counts as
+relevant too. All other modules use positions in these two pools.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,19 +15,20 @@ from mmsearch.records import Failure, Record, Scalar, printable_path
 from mmsearch.sources import Source, safe_column_name
 from mmsearch.text import first_line, visible
 
-# A position in a pool where there is no picture or no text.
+# The position of a missing image or text.
 NONE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One labelled item. picture, text: positions in the pools, NONE for none.
+class LabelledItem:
+    """An item with labels.
 
-    label: its class; group: what it is a variant of; None where unknown.
+    image, text: positions in the pools, or NONE. label: its class; group: items of a group are
+    variants of each other; None where unknown.
     """
 
     key: str
-    picture: int
+    image: int
     text: int
     label: str | None
     group: str | None
@@ -35,24 +36,24 @@ class Item:
 
 @dataclass(slots=True)
 class Pool:
-    """The distinct pictures and texts, each encoded once. titles: of the pictures."""
+    """The distinct images and texts of a labelled set. titles: of the images."""
 
-    pictures: list[Path] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     _hashes: dict[str, int] = field(default_factory=dict)
     _words: dict[str, int] = field(default_factory=dict)
 
-    def add_picture(self, path: Path, title: str = "") -> int:
-        """Its position. Raises UnreadableMedia."""
-        position = self._hashes.setdefault(content_hash(path), len(self.pictures))
-        if position == len(self.pictures):
-            self.pictures.append(path)
+    def add_image(self, path: Path, title: str = "") -> int:
+        """Adds an image and returns its position. Raises UnreadableMedia."""
+        position = self._hashes.setdefault(content_hash(path), len(self.images))
+        if position == len(self.images):
+            self.images.append(path)
             self.titles.append(title or visible(printable_path(path.name)))
         return position
 
     def add_text(self, text: str) -> int:
-        """Its position; texts that differ in case and spaces only are one."""
+        """Adds a text and returns its position; case and white space are ignored."""
         position = self._words.setdefault(" ".join(text.casefold().split()), len(self.texts))
         if position == len(self.texts):
             self.texts.append(text)
@@ -60,8 +61,10 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledCatalog:
-    items: Sequence[Item]
+class LabelledSet:
+    """Labelled items with their pool, and what could not be read."""
+
+    items: Sequence[LabelledItem]
     pool: Pool
     failures: Sequence[Failure]
 
@@ -72,12 +75,13 @@ def read_catalog(
     classes: str | None,
     group: str | None,
     progress: ProgressListener,
-) -> LabelledCatalog:
-    """classes, group: columns that hold each item's class and group, by either of their names.
+) -> LabelledSet:
+    """Reads a labelled set from sources.
 
-    Raises InputError if nothing is there, or no item has such a column.
+    classes, group: columns with each item's class and group, by their original name or that in the
+    store. Raises InputError if there are no items, or none has such a column.
     """
-    pool, failures, items = Pool(), list[Failure](), list[Item]()
+    pool, failures, items = Pool(), list[Failure](), list[LabelledItem]()
     columns: dict[str, None] = {}
     for source in sources:
         progress.start(f"reading {source.name}", None)
@@ -89,43 +93,42 @@ def read_catalog(
                 columns.update(dict.fromkeys(record.metadata))
                 items += _items(record, pool, failures, classes=classes, group=group)
     if not items:
-        raise InputError(
-            "nothing to evaluate: the catalog holds no picture or text that can be read"
-        )
-    for flag, column in (("--classes", classes), ("--group", group)):
+        raise InputError("nothing to evaluate: the source holds no readable image or text")
+    for name, column in (("classes", classes), ("group", group)):
         if column is not None:
-            require_column(flag, column, columns)
-    return LabelledCatalog(items, pool, failures)
+            require_column(f"`{name}`", column, columns)
+    return LabelledSet(items, pool, failures)
 
 
 def _items(
     record: Record, pool: Pool, failures: list[Failure], *, classes: str | None, group: str | None
-) -> Iterator[Item]:
-    picture = text = NONE
+) -> Iterator[LabelledItem]:
+    image = text = NONE
     if record.image is not None:
         try:
-            picture = pool.add_picture(record.image, first_line(record.text or ""))
+            image = pool.add_image(record.image, first_line(record.text or ""))
         except InputError as error:
             failures.append(Failure(record.key, record.uri, "read", str(error)))
     if record.text is not None:
         text = pool.add_text(record.text)
-    if picture != NONE or text != NONE:
-        yield Item(record.key, picture, text, cell(record, classes), cell(record, group))
+    if image != NONE or text != NONE:
+        yield LabelledItem(record.key, image, text, cell(record, classes), cell(record, group))
 
 
 def cell(record: Record, column: str | None) -> str | None:
-    """What the record says in this column, named as in the file or as in the store."""
+    """Returns the record's value in a column, by its original name or that in the store."""
     if column is None:
         return None
     value: Scalar = record.metadata.get(column, record.metadata.get(_safe(column)))
     return str(value).strip() or None if value is not None else None
 
 
-def require_column(flag: str, column: str, columns: Collection[str]) -> None:
-    """columns: those that there are, by their names in the store. Raises InputError."""
+def require_column(parameter: str, column: str, columns: Collection[str]) -> None:
+    """Raises InputError unless the column exists. columns: by their names in the store."""
     if not {column, _safe(column)} & set(columns):
         raise InputError(
-            f"{flag}: no item has a column '{column}'; there are {', '.join(columns) or 'none'}"
+            f"{parameter}: no item has a column '{column}'; there are "
+            f"{', '.join(columns) or 'none'}"
         )
 
 

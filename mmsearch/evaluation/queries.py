@@ -1,6 +1,6 @@
-"""A file of queries, each with the keys of the items that answer it, and how well they do.
+"""Reads files of queries with the keys of their relevant items and optional grades.
 
-JSONL, CSV or any other table: `text` or `image`, `relevant`, optionally `grades`.
+JSONL, CSV or any other table with the columns `text` or `image`, `relevant`, optionally `grades`.
 """
 
 from collections import Counter
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch.errors import InputError
-from mmsearch.evaluation.labels import NONE, Item, Pool
+from mmsearch.evaluation.labels import NONE, LabelledItem, Pool
 from mmsearch.records import printable_path
-from mmsearch.sources.picture_paths import find_picture
+from mmsearch.sources.image_paths import find_image
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.table_files import open_rows
 
@@ -21,17 +21,20 @@ _EXAMPLE = '{"text": "red shoes", "relevant": ["shop/17", "shop/23"]}'
 
 @dataclass(frozen=True, slots=True)
 class LabelledQuery:
-    """picture or text: a position in the pools, the other is NONE. grades: by item position."""
+    """A query with its relevant items.
 
-    picture: int
+    image or text: a position in the pools, the other is NONE. grades: by item position.
+    """
+
+    image: int
     text: int
     grades: Mapping[int, float]
 
 
-def read_queries(path: Path, items: Sequence[Item], pool: Pool) -> list[LabelledQuery]:
-    """Adds what is asked for to the pool. Raises InputError that lists the faulty rows."""
+def read_queries(path: Path, items: Sequence[LabelledItem], pool: Pool) -> list[LabelledQuery]:
+    """Reads queries and adds them to the pool. Raises InputError that lists the faulty rows."""
     if not path.is_file():
-        raise InputError(f"--queries: there is no file {printable_path(path)}")
+        raise InputError(f"`queries`: there is no file {printable_path(path)}")
     positions = _positions(items)
     queries: list[LabelledQuery] = []
     faults: list[str] = []
@@ -45,10 +48,10 @@ def read_queries(path: Path, items: Sequence[Item], pool: Pool) -> list[Labelled
             faults.append(f"{row.place}: {error}")
     if faults:
         more = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-        raise InputError(f"--queries: {'; '.join(faults[:_LISTED])}{more}")
+        raise InputError(f"`queries`: {'; '.join(faults[:_LISTED])}{more}")
     if not queries:
         raise InputError(
-            f"--queries: {printable_path(path)} holds no queries; write one a line, as {_EXAMPLE}"
+            f"`queries`: {printable_path(path)} holds no queries; write one a line, as {_EXAMPLE}"
         )
     return queries
 
@@ -65,7 +68,7 @@ def _query(row: Row, folder: Path, positions: Mapping[str, int], pool: Pool) -> 
             f"'{next(iter(positions))}'"
         )
     return LabelledQuery(
-        pool.add_picture(find_picture(image, folder)) if image is not None else NONE,
+        pool.add_image(find_image(image, folder)) if image is not None else NONE,
         pool.add_text(text) if text is not None else NONE,
         {positions[key]: grade for key, grade in grades.items()},
     )
@@ -79,7 +82,7 @@ def _word(row: Row, column: str) -> str | None:
 
 
 def _grades(relevant: object, grades: object) -> dict[str, float]:
-    """relevant: keys as a list, as 'a; b', or with their grades as an object."""
+    """Reads grades by key. relevant: keys as a list, as 'a; b', or an object with their grades."""
     if isinstance(relevant, Mapping):
         keys, values = list(map(str, relevant)), list(relevant.values())
     else:
@@ -114,8 +117,8 @@ def _number(value: object) -> float:
     return grade
 
 
-def _positions(items: Sequence[Item]) -> dict[str, int]:
-    """By full key, and by the key without its source's name where that names one item only."""
+def _positions(items: Sequence[LabelledItem]) -> dict[str, int]:
+    """Returns positions by key, and by unique keys without their source's name."""
     short = Counter(item.key.partition("/")[2] for item in items)
     positions = {item.key: position for position, item in enumerate(items)}
     for position, item in enumerate(items):

@@ -1,4 +1,4 @@
-"""A retrieval task scored by exact search, in blocks of queries so that memory stays bounded."""
+"""Scores retrieval tasks by exact search, in blocks of queries of bounded memory."""
 
 from collections.abc import Callable
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from mmsearch.arrays import blocks
 from mmsearch.evaluation.bootstrap import estimate, mean_of, median_of, together
+from mmsearch.evaluation.metrics import Ranking, join_rankings, rank_answers
+from mmsearch.evaluation.results import Example, HardQuery, RetrievalScores
 from mmsearch.evaluation.tasks import Task
-from mmsearch.metrics import Ranking, join_rankings, rank_answers
 from mmsearch.records import Floats, Ids, Target
-from mmsearch.scores import Example, HardQuery, RetrievalScores
 
 RECALL_AT = (1, 5, 10)
-# Similarities held at once: 16 million float32 are 64 MB, twice that while they are ranked.
+# Similarities per block: 16 million float32 are 64 MB, twice that while they are ranked.
 _BLOCK = 16_000_000
 _CURVE_END = 1_000
 _CURVE_POINTS = 60
 _HARDEST = 12
 _FOUND = 3
 
-# what it is, its position → what the page shows
+# (target, position) → the example in the report
 ShowExample = Callable[[Target, int], Example]
 
 
@@ -31,9 +31,10 @@ def score(
     *,
     base: RetrievalScores | None = None,
 ) -> RetrievalScores:
-    """queries float32 (q, dim), candidates float32 (n, dim): unit rows, as the task lists them.
+    """Scores a task.
 
-    base: another model's scores of the same task, whose hardest queries are followed.
+    queries float32 (q, dim), candidates float32 (n, dim): unit rows in the task's order. base:
+    another model's results of the same task, whose hardest queries are followed up.
     """
     ranking = rank(task, queries, candidates)
     firsts = ranking.first_ranks()
@@ -48,7 +49,7 @@ def score(
     ks = curve_points(len(task.candidates))
 
     def show_query(row: int) -> HardQuery:
-        return _hard_query(task, row, int(firsts[row]), queries, candidates, show)
+        return _hard_query(task, row, queries, candidates, first=int(firsts[row]), show=show)
 
     return RetrievalScores(
         task.direction,
@@ -64,7 +65,7 @@ def score(
 
 
 def rank(task: Task, queries: Floats, candidates: Floats) -> Ranking:
-    """Where each right answer comes among all candidates."""
+    """Ranks each relevant candidate among all candidates."""
     rows = max(1, _BLOCK // len(candidates))
     parts = []
     for block in blocks(len(queries), rows):
@@ -75,14 +76,14 @@ def rank(task: Task, queries: Floats, candidates: Floats) -> Ranking:
 
 
 def curve_points(candidates: int) -> list[int]:
-    """Whole numbers from 1 to the candidates, or to the first thousand, evenly on a log scale."""
+    """Returns log-spaced whole numbers from 1 to the candidates, at most to a thousand."""
     end = min(candidates, _CURVE_END)
     points = np.unique(np.geomspace(1, end, _CURVE_POINTS).round())
     return [int(point) for point in points]
 
 
 def _similarities(task: Task, rows: Ids, queries: Floats, candidates: Floats) -> Floats:
-    """rows: int64 (r,), one after another → float32 (r, n); what is left out is at -inf."""
+    """Computes similarities of consecutive rows, int64 (r,) → float32 (r, n); -inf if excluded."""
     similarities: Floats = queries[rows] @ candidates.T
     start, end = np.searchsorted(task.left_out[:, 0], [rows[0], rows[-1] + 1])
     row, candidate = task.left_out[start:end].T
@@ -91,13 +92,19 @@ def _similarities(task: Task, rows: Ids, queries: Floats, candidates: Floats) ->
 
 
 def _hardest(firsts: Ids) -> Ids:
-    """int64 (≤ _HARDEST,): the queries whose first right answer came latest, worst first."""
+    """Returns the queries with the latest first relevant candidate, int64 (≤ _HARDEST,)."""
     order = np.argsort(-firsts, kind="stable")[:_HARDEST]
     return order[firsts[order] > 1]
 
 
 def _hard_query(
-    task: Task, row: int, first: int, queries: Floats, candidates: Floats, show: ShowExample
+    task: Task,
+    row: int,
+    queries: Floats,
+    candidates: Floats,
+    *,
+    first: int,
+    show: ShowExample,
 ) -> HardQuery:
     similarities = _similarities(task, np.array([row]), queries, candidates)[0]
     right = task.judgements.part(row, row + 1).candidate

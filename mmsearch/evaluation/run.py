@@ -1,4 +1,4 @@
-"""The whole of an evaluation: read the labels, let every model embed them once, score, compare.
+"""Runs an evaluation: reads the labels, embeds them with every model, scores and compares.
 
 All models answer the same queries over the same candidates, so that they can be paired.
 """
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from mmsearch.allocation import reused_memory
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import difference
@@ -16,16 +15,9 @@ from mmsearch.evaluation.embed import Embedded, embed
 from mmsearch.evaluation.examples import Examples
 from mmsearch.evaluation.fused import TaskVectors
 from mmsearch.evaluation.index_loss import LiveStore, index_scores
-from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, Pool, read_catalog
+from mmsearch.evaluation.labels import NONE, LabelledItem, LabelledSet, Pool, read_catalog
 from mmsearch.evaluation.queries import LabelledQuery, read_queries
-from mmsearch.evaluation.retrieval import score
-from mmsearch.evaluation.tasks import Task, tasks_from_pairs, tasks_from_queries
-from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task, classify
-from mmsearch.fusion import Fusion, late_base
-from mmsearch.media import MediaBounds
-from mmsearch.progress import ProgressListener
-from mmsearch.records import Failure, SpaceId, printable_path
-from mmsearch.scores import (
+from mmsearch.evaluation.results import (
     ClassificationScores,
     Difference,
     Evaluation,
@@ -33,23 +25,34 @@ from mmsearch.scores import (
     ModelScores,
     RetrievalScores,
 )
+from mmsearch.evaluation.retrieval import score
+from mmsearch.evaluation.tasks import Task, tasks_from_pairs, tasks_from_queries
+from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task, classify
+from mmsearch.fusion import Fusion, late_base
+from mmsearch.malloc_tuning import reused_memory
+from mmsearch.media import MediaBounds
+from mmsearch.progress import ProgressListener
+from mmsearch.records import Failure, SpaceId, printable_path
 from mmsearch.sources import Source
 
-# A model's name and space → how it makes products, over any means.
+# (model, space) → its fusion, with any means.
 Fuse: TypeAlias = Callable[[str, SpaceId], Fusion]
 
 
 def plain_fusion(model: str, space: SpaceId) -> Fusion:
-    """Picture and text count equally, as with a model that brings no fusion of its own."""
+    """Returns late fusion with equal weights, for models without a fusion of their own."""
     return late_base(space.dim, 0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
-    """queries: a file of them, instead of the catalog's own pairs.
+    """What is evaluated.
 
-    classes, group: columns; the classes stand for groups where no group is named. class_names:
-    all classes to choose from, where the catalog does not have pictures of each.
+    queries: a file of queries, instead of the set's own pairs. classes, group: columns; classes
+    serve as groups where no group is named. class_names: all classes, if some have no images.
+
+    >>> EvaluationOptions(classes="category").queries is None
+    True
     """
 
     queries: Path | None = None
@@ -71,10 +74,11 @@ def evaluate(
     store: LiveStore | None = None,
     fuse: Fuse = plain_fusion,
 ) -> Evaluation:
-    """models: names for `load`; the others are compared with the first. store: to measure too.
-    fuse: how each model makes products.
+    """Evaluates models on labelled sources.
 
-    Raises InputError where the labels leave nothing to measure, SpaceMismatch, MissingModel.
+    models: names for `load`; the others are compared with the first. store: whose index is measured
+    too. fuse: each model's fusion. Raises InputError where there is nothing to measure,
+    SpaceMismatch, MissingModel.
     """
     group = options.group or options.classes
     catalog = read_catalog(sources, classes=options.classes, group=group, progress=progress)
@@ -86,7 +90,7 @@ def evaluate(
 
 @reused_memory()
 def evaluate_labelled(
-    catalog: LabelledCatalog,
+    catalog: LabelledSet,
     models: Sequence[str],
     load: Callable[[str], Encoder],
     options: EvaluationOptions,
@@ -96,7 +100,7 @@ def evaluate_labelled(
     store: LiveStore | None = None,
     fuse: Fuse = plain_fusion,
 ) -> Evaluation:
-    """As `evaluate`, for a catalog that has been read. sources: what the report calls it."""
+    """Evaluates models on a labelled set, as `evaluate`. sources: their names in the report."""
     grouped = (options.group or options.classes) is not None
     queries = read_queries(options.queries, catalog.items, catalog.pool) if options.queries else []
     classes = (
@@ -107,25 +111,33 @@ def evaluate_labelled(
     _require_work(catalog, queries, classes, grouped=grouped)
     embedded = [
         # The store's index is measured with the first model's vectors.
-        _embed(name, load, catalog.pool, classes, options, progress, None if place else store)
+        _embed(
+            name,
+            load,
+            catalog.pool,
+            classes,
+            options=options,
+            progress=progress,
+            store=None if place else store,
+        )
         for place, name in enumerate(models)
     ]
     broken = {place: reason for each in embedded for place, reason in each.broken.items()}
     readable = _without_broken(catalog, broken)
     tasks = (
-        tasks_from_queries(readable.items, [q for q in queries if q.picture not in broken])
+        tasks_from_queries(readable.items, [q for q in queries if q.image not in broken])
         if options.queries
         else tasks_from_pairs(readable.items, grouped=grouped)
     )
     classes = classes.without(broken) if classes else None
     _require_something_left(tasks, classes, broken)
     progress.start("scoring", len(models))
-    scores = list(_scores(embedded, tasks, classes, readable, fuse, progress))
+    scores = list(_scores(embedded, tasks, classes, readable, fuse=fuse, progress=progress))
     index = index_scores(store, readable.items, embedded[0], progress) if store else []
     return Evaluation(
         sources=sources,
-        items=sum(max(item.picture, item.text) != NONE for item in readable.items),
-        pictures=len({item.picture for item in readable.items} - {NONE}),
+        items=sum(max(item.image, item.text) != NONE for item in readable.items),
+        images=len({item.image for item in readable.items} - {NONE}),
         texts=len({item.text for item in readable.items} - {NONE}),
         models=scores,
         differences=list(_differences(scores)),
@@ -136,13 +148,13 @@ def evaluate_labelled(
 
 
 def _require_work(
-    catalog: LabelledCatalog,
+    catalog: LabelledSet,
     queries: Sequence[LabelledQuery],
     classes: ClassTask | None,
     *,
     grouped: bool,
 ) -> None:
-    """Before any model is loaded: encoding may take hours."""
+    """Raises InputError where there is nothing to measure, before any model is loaded."""
     tasks = (
         tasks_from_queries(catalog.items, queries)
         if queries
@@ -151,7 +163,7 @@ def _require_work(
     if not tasks and classes is None:
         raise InputError(
             "nothing to measure: no item has both a picture and a text; name a column of classes "
-            "with --classes, of groups with --group, or a file with --queries"
+            "with `classes`, of groups with `group`, or a file with `queries`"
         )
 
 
@@ -160,6 +172,7 @@ def _embed(
     load: Callable[[str], Encoder],
     pool: Pool,
     classes: ClassTask | None,
+    *,
     options: EvaluationOptions,
     progress: ProgressListener,
     store: LiveStore | None,
@@ -178,25 +191,25 @@ def _embed(
     )
 
 
-def _without_broken(catalog: LabelledCatalog, broken: Mapping[int, str]) -> LabelledCatalog:
-    """The items without the pictures that some model could not take, which become failures."""
+def _without_broken(catalog: LabelledSet, broken: Mapping[int, str]) -> LabelledSet:
+    """Returns the set without the images that some model could not embed, as failures."""
     failures = list(catalog.failures)
     holders: dict[int, str] = {}
-    items: list[Item] = []
+    items: list[LabelledItem] = []
     for item in catalog.items:
-        holders.setdefault(item.picture, item.key)
-        # An item stays in its place even if nothing of it is left: queries name it by position.
-        items.append(replace(item, picture=NONE) if item.picture in broken else item)
+        holders.setdefault(item.image, item.key)
+        # An item stays even if nothing is left of it: queries refer to it by position.
+        items.append(replace(item, image=NONE) if item.image in broken else item)
     for place, reason in broken.items():
-        path = printable_path(catalog.pool.pictures[place])
+        path = printable_path(catalog.pool.images[place])
         failures.append(Failure(holders.get(place, path), path, "decode", reason))
-    return LabelledCatalog(items, catalog.pool, failures)
+    return LabelledSet(items, catalog.pool, failures)
 
 
 def _require_something_left(
     tasks: Sequence[Task], classes: ClassTask | None, broken: Mapping[int, str]
 ) -> None:
-    if not tasks and (classes is None or not len(classes.pictures)):
+    if not tasks and (classes is None or not len(classes.images)):
         raise InputError(
             f"none of the pictures could be used: {next(iter(broken.values()), 'none was given')}"
         )
@@ -206,7 +219,8 @@ def _scores(
     embedded: Sequence[Embedded],
     tasks: Sequence[Task],
     classes: ClassTask | None,
-    catalog: LabelledCatalog,
+    catalog: LabelledSet,
+    *,
     fuse: Fuse,
     progress: ProgressListener,
 ) -> Iterator[ModelScores]:
@@ -231,9 +245,9 @@ def _scores(
 
 
 def _named(classes: ClassTask | None, model: Embedded) -> ClassificationScores | None:
-    if classes is None or not len(classes.pictures):
+    if classes is None or not len(classes.images):
         return None
-    return classify(classes, model.pictures[classes.pictures], model.prompts)
+    return classify(classes, model.images[classes.images], model.prompts)
 
 
 def _differences(scores: Sequence[ModelScores]) -> Iterator[Difference]:
@@ -241,23 +255,29 @@ def _differences(scores: Sequence[ModelScores]) -> Iterator[Difference]:
     for other in others:
         for ours, theirs in zip(other.retrieval, base.retrieval, strict=True):
             for name, value in ours.metrics.items():
-                yield difference(other.model, ours.direction, name, value, theirs.metrics[name])
+                yield difference(
+                    other.model, ours.direction, name, ours=value, base=theirs.metrics[name]
+                )
         if other.classification and base.classification:
             for name, value in other.classification.metrics.items():
                 yield difference(
-                    other.model, "zero-shot", name, value, base.classification.metrics[name]
+                    other.model,
+                    "zero-shot",
+                    name,
+                    ours=value,
+                    base=base.classification.metrics[name],
                 )
 
 
 def _notes(scores: Sequence[ModelScores], index: Sequence[IndexScores]) -> list[str]:
     notes = [
-        f"{model.model}: {model.truncated_texts:,} texts were longer than the model reads: cut"
+        f"{model.model}: {model.truncated_texts:,} texts exceeded the context length and were cut"
         for model in scores
         if model.truncated_texts
     ]
     if index and not any(each.labelled_queries for each in index):
         notes.append(
             "none of the labelled items is in the store under its key: the index is measured by "
-            "what is exactly nearest alone"
+            "the exact neighbours that it finds only"
         )
     return notes

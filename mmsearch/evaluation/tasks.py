@@ -1,6 +1,7 @@
-"""Labels become retrieval tasks: per direction the queries, the candidates, and which are right.
+"""Builds retrieval tasks from labels: queries, candidates and relevance for each direction.
 
-An item's product is its picture and its text together. What a query is part of is no answer to it.
+An item's product is its image and its text together. A product that contains the query is not
+relevant to it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,15 +11,15 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.evaluation.labels import NONE, Item
+from mmsearch.evaluation.labels import NONE, LabelledItem
+from mmsearch.evaluation.metrics import Doubles, Judgements
 from mmsearch.evaluation.queries import LabelledQuery
-from mmsearch.metrics import Doubles, Judgements
+from mmsearch.evaluation.results import DirectionName
 from mmsearch.records import Ids, Modality, Target
-from mmsearch.scores import DirectionName
 
 Flags: TypeAlias = NDArray[np.bool_]
 
-# A group of g items makes g² right pairs; past this many in all, queries are thinned out evenly.
+# A group of g items has g² relevant pairs; beyond this many in all, queries are sampled evenly.
 MOST_PAIRS = 10_000_000
 _BOTH: tuple[tuple[Modality, Modality], ...] = (
     ("text", "image"),
@@ -46,33 +47,34 @@ _NAMES: dict[tuple[Target, Target], DirectionName] = {
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """The distinct pairs of picture and text, int64 (p,) each: positions in the pools, or NONE."""
+    """The distinct pairs of image and text, int64 (p,) each: positions in the pools, or NONE."""
 
-    pictures: Ids
+    images: Ids
     texts: Ids
 
     @classmethod
-    def of(cls, items: Iterable[Item]) -> "Products":
-        """None at all where no item has both: there is nothing to put together."""
-        pairs = sorted({(item.picture, item.text) for item in items} - {(NONE, NONE)})
+    def of(cls, items: Iterable[LabelledItem]) -> "Products":
+        """Returns the products of items; none if no item has both modalities."""
+        pairs = sorted({(item.image, item.text) for item in items} - {(NONE, NONE)})
         if not any(NONE not in pair for pair in pairs):
             pairs = []
         columns = np.array(pairs, np.int64).reshape(-1, 2)
         return cls(columns[:, 0], columns[:, 1])
 
     def parts(self, target: Target) -> Ids:
-        """int64 (p,): what of this kind each product holds."""
+        """Returns the part of each product that is of this kind, int64 (p,)."""
         if target == "product":
-            return np.arange(len(self.pictures))
-        return self.pictures if target == "image" else self.texts
+            return np.arange(len(self.images))
+        return self.images if target == "image" else self.texts
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """queries int64 (q,), candidates int64 (n,): positions in their pools, or of products.
+    """A retrieval task.
 
-    left_out: int64 (m, 2), row of queries and of candidates, ascending: the query itself and the
-    products that hold it are no answers, unless they are labelled so.
+    queries int64 (q,), candidates int64 (n,): positions in their pools, or of products. left_out:
+    int64 (m, 2), row of queries and of candidates, ascending: the query itself and the products
+    that contain it are excluded, unless they are labelled as relevant.
     """
 
     query: Target
@@ -84,73 +86,77 @@ class Task:
 
     @property
     def direction(self) -> DirectionName:
+        """The name of the direction, as 'text-to-image'."""
         return _NAMES[self.query, self.candidate]
 
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Right pairs of pool positions: int64 (m,) twice, and float64 (m,) grades."""
+    """Relevant pairs of pool positions, int64 (m,), with grades, float64 (m,)."""
 
     query: Ids
     candidate: Ids
     grade: Doubles
 
 
-def tasks_from_pairs(items: Sequence[Item], *, grouped: bool) -> list[Task]:
-    """Each item's text and picture answer each other; with groups, so do those of a group, and
-    products are asked for as well.
+def tasks_from_pairs(items: Sequence[LabelledItem], *, grouped: bool) -> list[Task]:
+    """Builds tasks in which each item's text and image are relevant to each other.
+
+    grouped: also tasks in which the items of a group are relevant to each other, with products.
     """
-    both = [item for item in items if NONE not in (item.picture, item.text)]
+    both = [item for item in items if NONE not in (item.image, item.text)]
     texts = np.array([item.text for item in both], dtype=np.int64)
-    pictures = np.array([item.picture for item in both], dtype=np.int64)
+    images = np.array([item.image for item in both], dtype=np.int64)
     ones = np.ones(len(both))
     pools = _Pools(items)
     tasks = [
-        _task("text", "image", _Pairs(texts, pictures, ones), pools),
-        _task("image", "text", _Pairs(pictures, texts, ones), pools),
+        _task("text", "image", _Pairs(texts, images, ones), pools),
+        _task("image", "text", _Pairs(images, texts, ones), pools),
     ]
     if grouped:
         tasks += [_task(*way, _group_pairs(items, *way, pools), pools) for way in _OF_GROUPS]
     return [task for task in tasks if task is not None]
 
 
-def tasks_from_queries(items: Sequence[Item], queries: Sequence[LabelledQuery]) -> list[Task]:
-    """Every query against pictures, texts and products of the items that answer it."""
+def tasks_from_queries(
+    items: Sequence[LabelledItem], queries: Sequence[LabelledQuery]
+) -> list[Task]:
+    """Builds tasks from labelled queries over images, texts and products."""
     pools = _Pools(items)
     ways: tuple[tuple[Modality, Target], ...] = (*_BOTH, ("text", "product"), ("image", "product"))
-    tasks = (_task(*way, _query_pairs(items, queries, *way, pools), pools) for way in ways)
+    tasks = (_task(*way, _query_pairs(items, queries, *way, pools=pools), pools) for way in ways)
     return [task for task in tasks if task is not None]
 
 
 class _Pools:
-    """Where an item's picture, text and product stand."""
+    """The positions of each item's image, text and product."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[LabelledItem]) -> None:
         self.products = Products.of(items)
-        pairs = zip(self.products.pictures.tolist(), self.products.texts.tolist(), strict=True)
+        pairs = zip(self.products.images.tolist(), self.products.texts.tolist(), strict=True)
         places = {pair: place for place, pair in enumerate(pairs)}
         self._places = {
-            "image": [item.picture for item in items],
+            "image": [item.image for item in items],
             "text": [item.text for item in items],
-            "product": [places.get((item.picture, item.text), NONE) for item in items],
+            "product": [places.get((item.image, item.text), NONE) for item in items],
         }
 
     def of_item(self, target: Target, item: int) -> int:
         return self._places[target][item]
 
     def candidates(self, target: Target) -> Ids:
-        """int64 (n,), ascending, distinct."""
+        """Returns all candidates of a target, int64 (n,), ascending, distinct."""
         return np.array(sorted(set(self._places[target]) - {NONE}), dtype=np.int64)
 
     def holds(self, query: Target, candidate: Target, queries: Ids, answers: Ids) -> Flags:
-        """bool (m,): whether each answer is the query, or a product of which it is a part."""
+        """Returns whether each answer is or contains the query, bool (m,)."""
         if query != candidate and candidate != "product":
             return np.zeros(len(queries), np.bool_)
         parts = self.products.parts(query)[answers] if candidate == "product" else answers
         return np.equal(parts, queries)
 
     def holders(self, query: Target, candidate: Target, queries: Ids, candidates: Ids) -> Ids:
-        """int64 (m, 2), ascending: rows of queries and of the candidates that hold them."""
+        """Returns rows of queries and candidates that contain them, int64 (m, 2), ascending."""
         if query != candidate and candidate != "product":
             return np.zeros((0, 2), np.int64)
         parts = self.products.parts(query)[candidates] if candidate == "product" else candidates
@@ -163,17 +169,18 @@ class _Pools:
 
 
 def _query_pairs(
-    items: Sequence[Item],
+    items: Sequence[LabelledItem],
     queries: Sequence[LabelledQuery],
     query: Modality,
     candidate: Target,
+    *,
     pools: _Pools,
 ) -> _Pairs:
-    asked = _position_of(query)
+    position = _position_of(query)
     rows = [
-        (asked(labelled), pools.of_item(candidate, item), grade)
+        (position(labelled), pools.of_item(candidate, item), grade)
         for labelled in queries
-        if asked(labelled) != NONE
+        if position(labelled) != NONE
         for item, grade in labelled.grades.items()
         if pools.of_item(candidate, item) != NONE
     ]
@@ -185,7 +192,9 @@ def _query_pairs(
     )
 
 
-def _group_pairs(items: Sequence[Item], query: Target, candidate: Target, pools: _Pools) -> _Pairs:
+def _group_pairs(
+    items: Sequence[LabelledItem], query: Target, candidate: Target, pools: _Pools
+) -> _Pairs:
     asked, answering = _members(items, query, pools), _members(items, candidate, pools)
     names = [name for name in asked if name in answering]
     total = sum(len(asked[name]) * len(answering[name]) for name in names)
@@ -197,8 +206,8 @@ def _group_pairs(items: Sequence[Item], query: Target, candidate: Target, pools:
     return _Pairs(found[others], answer[others], np.ones(int(others.sum())))
 
 
-def _members(items: Sequence[Item], target: Target, pools: _Pools) -> dict[str, Ids]:
-    """Each group's positions, int64 (g,), ascending, distinct."""
+def _members(items: Sequence[LabelledItem], target: Target, pools: _Pools) -> dict[str, Ids]:
+    """Returns each group's positions, int64 (g,), ascending, distinct."""
     members: dict[str, set[int]] = {}
     for place, item in enumerate(items):
         position = pools.of_item(target, place)
@@ -208,13 +217,13 @@ def _members(items: Sequence[Item], target: Target, pools: _Pools) -> dict[str, 
 
 
 def _task(query: Target, candidate: Target, pairs: _Pairs, pools: _Pools) -> Task | None:
-    """None if there is nothing to ask."""
+    """Builds a task; returns None without relevant pairs."""
     if not len(pairs.query):
         return None
     candidates = pools.candidates(candidate)
     queries, query_at = np.unique(pairs.query, return_inverse=True)
     answer_at = np.searchsorted(candidates, pairs.candidate)
-    # Doubles share positions: each pair counts once, with its best grade.
+    # Duplicates share positions: each pair counts once, with its best grade.
     order = np.lexsort((-pairs.grade, answer_at, query_at))
     first = np.ones(len(order), dtype=bool)
     cells = (query_at * len(candidates) + answer_at)[order]
@@ -227,7 +236,7 @@ def _task(query: Target, candidate: Target, pairs: _Pairs, pools: _Pools) -> Tas
 
 
 def _position_of(modality: Modality) -> Callable[[LabelledQuery], int]:
-    return (lambda query: query.picture) if modality == "image" else (lambda query: query.text)
+    return (lambda query: query.image) if modality == "image" else (lambda query: query.text)
 
 
 def _joined(parts: Sequence[Ids]) -> Ids:

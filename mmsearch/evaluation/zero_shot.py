@@ -1,6 +1,6 @@
-"""Pictures are named by the nearest class: a class is the mean of its prompts' vectors.
+"""Zero-shot classification: each image gets the class whose prompts are nearest on average.
 
-No picture of the class is needed; its name, put into a few sentences, stands for it.
+No image of a class is needed, only its name in a few prompt templates.
 """
 
 import re
@@ -12,10 +12,16 @@ import numpy as np
 from mmsearch.arrays import blocks, unit
 from mmsearch.errors import InputError
 from mmsearch.evaluation.bootstrap import Statistics, estimate, mean_of, of_classes
-from mmsearch.evaluation.labels import NONE, Item
-from mmsearch.metrics import Doubles, Judgements, class_counts, confusion_matrix, rank_answers
+from mmsearch.evaluation.labels import NONE, LabelledItem
+from mmsearch.evaluation.metrics import (
+    Doubles,
+    Judgements,
+    class_counts,
+    confusion_matrix,
+    rank_answers,
+)
+from mmsearch.evaluation.results import ClassificationScores, ClassScore
 from mmsearch.records import Floats, Ids
-from mmsearch.scores import ClassificationScores, ClassScore
 
 TEMPLATES = (
     "{}",
@@ -31,45 +37,46 @@ _SEPARATORS = re.compile(r"[-_\s]+")
 
 @dataclass(frozen=True, slots=True)
 class ClassTask:
-    """names: the classes as labelled; titles: as they stand in prompts.
+    """A classification task.
 
-    pictures int64 (n,): positions in the pool; actual int64 (n,): positions in names.
+    names: the classes as labelled; titles: their names in prompts. images: int64 (n,), positions in
+    the pool; actual: int64 (n,), positions in names.
     """
 
     names: Sequence[str]
     titles: Sequence[str]
     templates: Sequence[str]
-    pictures: Ids
+    images: Ids
     actual: Ids
 
     @property
     def prompts(self) -> list[str]:
-        """Class by class, each in every template."""
+        """The prompts, class by class, each in every template."""
         return [t.replace("{}", title) for title in self.titles for t in self.templates]
 
     def without(self, broken: Collection[int]) -> "ClassTask":
-        """The same classes with fewer pictures."""
-        kept = ~np.isin(self.pictures, list(broken))
-        return replace(self, pictures=self.pictures[kept], actual=self.actual[kept])
+        """Returns the task without some images."""
+        kept = ~np.isin(self.images, list(broken))
+        return replace(self, images=self.images[kept], actual=self.actual[kept])
 
 
 def class_task(
-    items: Iterable[Item], templates: Sequence[str], class_names: Sequence[str] = ()
+    items: Iterable[LabelledItem], templates: Sequence[str], class_names: Sequence[str] = ()
 ) -> ClassTask:
-    """class_names: all there are; where empty, those that pictures have.
+    """Builds a task from labelled items.
 
-    Raises InputError without two classes, for a class that is not among those named, or for a
-    template without a place for the name.
+    class_names: all classes; default: those of the images. Raises InputError for fewer than two
+    classes, for a class that is not among class_names, or for an invalid template.
     """
     for template in templates:
         if template.count("{}") != 1:
             raise InputError(
-                f"a template needs one {{}} where the class's name goes, got '{template}'"
+                f"a template needs one {{}} for the name of the class, got '{template}'"
             )
     labels: dict[int, str] = {}
     for item in items:
-        if item.picture != NONE and item.label is not None:
-            labels.setdefault(item.picture, item.label)
+        if item.image != NONE and item.label is not None:
+            labels.setdefault(item.image, item.label)
     names = sorted(set(class_names) or set(labels.values()))
     if unknown := sorted(set(labels.values()) - set(names)):
         raise InputError(
@@ -79,7 +86,7 @@ def class_task(
     if len(names) < 2:
         raise InputError(
             f"at least two classes are needed, pictures have {len(names)}; name another column "
-            "with --classes"
+            "with `classes`"
         )
     position = {name: place for place, name in enumerate(names)}
     return ClassTask(
@@ -92,21 +99,21 @@ def class_task(
 
 
 def class_title(name: str) -> str:
-    """'fruit/Golden-Delicious' is called 'Golden Delicious'."""
+    """Returns a class's name in prompts: 'fruit/Golden-Delicious' → 'Golden Delicious'."""
     last = name.rstrip("/").rpartition("/")[2]
     return _SEPARATORS.sub(" ", last).strip() or name
 
 
-def classify(task: ClassTask, pictures: Floats, prompts: Floats) -> ClassificationScores:
-    """pictures float32 (n, dim), prompts float32 (c * templates, dim): unit rows, by the task."""
+def classify(task: ClassTask, images: Floats, prompts: Floats) -> ClassificationScores:
+    """Scores a task. images float32 (n, dim), prompts float32 (c * templates, dim): unit rows."""
     classes = len(task.names)
-    ranks, predicted = _nearest(task.actual, pictures, _class_vectors(task, prompts))
+    ranks, predicted = _nearest(task.actual, images, _class_vectors(task, prompts))
     counts = class_counts(task.actual, predicted, classes)
     precision, recall, f1 = counts.precision(), counts.recall(), counts.f1()
     return ClassificationScores(
-        pictures=len(pictures),
+        images=len(images),
         templates=task.templates,
-        metrics=estimate(_statistics(task.actual, predicted, ranks, classes), len(pictures)),
+        metrics=estimate(_statistics(task.actual, predicted, ranks, classes), len(images)),
         classes=[
             ClassScore(
                 task.names[place],
@@ -122,23 +129,23 @@ def classify(task: ClassTask, pictures: Floats, prompts: Floats) -> Classificati
     )
 
 
-def predict(task: ClassTask, pictures: Floats, prompts: Floats) -> Ids:
-    """int64 (n,): the nearest class of each picture; arguments as in `classify`."""
-    return _nearest(task.actual, pictures, _class_vectors(task, prompts))[1]
+def predict(task: ClassTask, images: Floats, prompts: Floats) -> Ids:
+    """Returns the nearest class of each image, int64 (n,); arguments as in `classify`."""
+    return _nearest(task.actual, images, _class_vectors(task, prompts))[1]
 
 
 def _class_vectors(task: ClassTask, prompts: Floats) -> Floats:
-    """float32 (c, dim), unit rows: the mean of each class's prompts."""
+    """Returns the mean of each class's prompts, float32 (c, dim), unit rows."""
     means = prompts.reshape(len(task.names), len(task.templates), -1).mean(axis=1)
     return unit(means.astype(np.float32))
 
 
-def _nearest(actual: Ids, pictures: Floats, classes: Floats) -> tuple[Ids, Ids]:
-    """int64 (n,) each: the rank of the true class, and the nearest class."""
+def _nearest(actual: Ids, images: Floats, classes: Floats) -> tuple[Ids, Ids]:
+    """Returns the rank of the true class, and the nearest class, int64 (n,) each."""
     rows = max(1, _BLOCK // len(classes))
-    ranks, predicted = np.empty(len(pictures), np.int64), np.empty(len(pictures), np.int64)
-    for part in blocks(len(pictures), rows):
-        similarities: Floats = pictures[part] @ classes.T
+    ranks, predicted = np.empty(len(images), np.int64), np.empty(len(images), np.int64)
+    for part in blocks(len(images), rows):
+        similarities: Floats = images[part] @ classes.T
         count = len(similarities)
         judgements = Judgements(np.arange(count), actual[part], np.ones(count), count)
         ranks[part] = rank_answers(similarities, judgements).rank

@@ -15,7 +15,7 @@ from mmsearch.finetuning.towers.image_tower import FrozenTower, split_image_towe
 from mmsearch.finetuning.trainee.trainee import rehearsal_batch
 from mmsearch.finetuning.workspace import default_out
 from mmsearch.media import MediaBounds
-from mmsearch.progress import ProgressListener, Silent
+from mmsearch.progress import NullProgress, ProgressListener
 from mmsearch.sources import Source
 
 # A training step costs about three forward passes: one forward, and a backward pass of two; one
@@ -53,7 +53,7 @@ def plan(
         options,
         split_file=None,
         bounds=bounds or MediaBounds(),
-        progress=progress or Silent(),
+        progress=progress or NullProgress(),
     )
     schedule = prepared.options.schedule
     seconds = _estimated_seconds(prepared)

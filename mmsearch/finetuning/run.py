@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from mmsearch.allocation import reused_memory
 from mmsearch.encoders.devices import choose_device
 from mmsearch.errors import Interrupted
 from mmsearch.extras import require
@@ -26,8 +25,9 @@ from mmsearch.finetuning.trainee.mining import HardNegativeMining
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.finetuning.trials import Report, TrialsReport, search_settings
 from mmsearch.finetuning.workspace import TrainingResult, Workspace
+from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
-from mmsearch.progress import ProgressListener, Silent
+from mmsearch.progress import NullProgress, ProgressListener
 from mmsearch.sources import Source
 from mmsearch.training.distributed import process_group, ranks, wait_for_all
 from mmsearch.training.loop import (
@@ -78,7 +78,7 @@ def finetune(
     Raises InputError for data, a model or a folder that cannot be used; ConfigError if a run is
     resumed with other settings; MissingDependency, MissingModel; Interrupted after Ctrl-C.
     """
-    progress, bounds = progress or Silent(), bounds or MediaBounds()
+    progress, bounds = progress or NullProgress(), bounds or MediaBounds()
     # Before hours of training.
     if options.selection.trials:
         require("optuna", extra="train", purpose="trials")
@@ -125,7 +125,7 @@ class _Training:
 
         def attempt(options: FinetuneOptions, report: Report) -> float:
             trial = prepared.with_options(options)
-            model = trial.trainee(self._cache, Silent())
+            model = trial.trainee(self._cache, NullProgress())
             validations = 0
 
             def validate() -> float:
@@ -136,7 +136,7 @@ class _Training:
                 return score
 
             loop = replace(trial.loop_options(), checkpoint_every=0, tensorboard=False)
-            result = run_loop(_with_mining(trial, model), validate, loop, progress=Silent())
+            result = run_loop(_with_mining(trial, model), validate, loop, progress=NullProgress())
             if result.stopped:
                 raise Interrupted(
                     f"stopped; the finished trials are kept in {self._workspace.out}: run the same "

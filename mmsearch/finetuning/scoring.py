@@ -18,13 +18,13 @@ import torch
 
 import mmsearch.sample
 from mmsearch.errors import InputError
-from mmsearch.evaluation.labels import NONE, Item, LabelledCatalog, Pool
+from mmsearch.evaluation.labels import NONE, LabelledItem, LabelledSet, Pool
 from mmsearch.evaluation.retrieval import rank
 from mmsearch.evaluation.tasks import Task, tasks_from_pairs
 from mmsearch.evaluation.zero_shot import TEMPLATES, ClassTask, class_task, predict
 from mmsearch.finetuning.data.training_set import UNLABELLED, SplitName, TrainingSet
 from mmsearch.finetuning.towers.start_model import NEITHER_TOWER
-from mmsearch.media import MediaBounds, Preprocessing, read_picture
+from mmsearch.media import MediaBounds, Preprocessing, read_image
 from mmsearch.records import Floats, Ids, Pixels, Target
 from mmsearch.text import first_line
 from mmsearch.training.weight_interpolation import Weights
@@ -57,7 +57,7 @@ def score_parts(
         for k in _RECALL_AT:
             parts[f"{direction} recall@{k}"] = float(ranking.recall_at(k).mean())
     if classes is not None:
-        predicted = predict(classes, images[classes.pictures], prompts)
+        predicted = predict(classes, images[classes.images], prompts)
         parts[ACCURACY] = float((predicted == classes.actual).mean())
     return parts
 
@@ -97,7 +97,7 @@ def domain_set(
     labels = labelled(training_set, positions, grouped=False)
     tasks = tasks_from_pairs(labels.items, grouped=False)
     classes = None
-    if any(item.label is not None and item.picture != NONE for item in labels.items):
+    if any(item.label is not None and item.image != NONE for item in labels.items):
         classes = class_task(labels.items, templates, training_set.classes)
     if not tasks and classes is None:
         raise InputError(
@@ -106,32 +106,32 @@ def domain_set(
         )
     shown: dict[int, int] = {}
     for position, item in zip(positions.tolist(), labels.items, strict=True):
-        shown.setdefault(item.picture, position)
+        shown.setdefault(item.image, position)
     return DomainSet(
-        np.array([shown[image] for image in range(len(labels.pool.pictures))], np.int64),
+        np.array([shown[image] for image in range(len(labels.pool.images))], np.int64),
         [*labels.pool.texts, *(classes.prompts if classes else ())],
         tasks,
         classes,
     )
 
 
-def labelled(training_set: TrainingSet, positions: Ids, *, grouped: bool) -> LabelledCatalog:
+def labelled(training_set: TrainingSet, positions: Ids, *, grouped: bool) -> LabelledSet:
     """Returns items as labelled data, in order. grouped: by product; otherwise by class."""
-    pool, items = Pool(), list[Item]()
+    pool, items = Pool(), list[LabelledItem]()
     for position in positions.tolist():
         found = training_set.items[position]
         text = found.texts[0] if found.texts else None
         label = None if found.label == UNLABELLED else training_set.classes[found.label]
         items.append(
-            Item(
+            LabelledItem(
                 found.key,
-                pool.add_picture(found.image, first_line(text or "")) if found.image else NONE,
+                pool.add_image(found.image, first_line(text or "")) if found.image else NONE,
                 pool.add_text(text) if text is not None else NONE,
                 label,
                 str(found.group) if grouped else label,
             )
         )
-    return LabelledCatalog(items, pool, training_set.failures)
+    return LabelledSet(items, pool, training_set.failures)
 
 
 # --- on the general set ---
@@ -179,15 +179,15 @@ class GeneralSet:
 def general_set(preprocessing: Preprocessing) -> GeneralSet:
     """Reads the sample catalog, in about two seconds."""
     data = Path(mmsearch.sample.__file__).parent / "data"
-    pool, items = Pool(), list[Item]()
+    pool, items = Pool(), list[LabelledItem]()
     with (data / mmsearch.sample.TABLE).open(encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table):
-            image = pool.add_picture(data / row["image"], row["title"])
+            image = pool.add_image(data / row["image"], row["title"])
             text = pool.add_text(row["description"])
-            items.append(Item(row["id"], image, text, row["title"], None))
-    read = partial(read_picture, bounds=MediaBounds(), spec=preprocessing)
+            items.append(LabelledItem(row["id"], image, text, row["title"], None))
+    read = partial(read_image, bounds=MediaBounds(), spec=preprocessing)
     with ThreadPoolExecutor(_THREADS) as threads:
-        pixels = np.stack([picture.pixels for picture in threads.map(read, pool.pictures)])
+        pixels = np.stack([picture.pixels for picture in threads.map(read, pool.images)])
     return GeneralSet(
         pixels,
         pool.texts,

@@ -1,8 +1,8 @@
-"""An item's image vector and text vector become its product vector.
+"""Fusion of an item's image and text vectors into its product vector.
 
-Contrastively trained towers put pictures and texts in two separate cones (the modality gap, Liang
-et al. 2022, arXiv:2203.02053), so each modality's mean is subtracted first. Then they are averaged
-(late), projected together (early), or weighed item by item (attention).
+Contrastively trained towers put images and texts in two separate cones (the modality gap, Liang
+et al. 2022, arXiv:2203.02053), so each modality's mean is subtracted first. Then the vectors are
+averaged (late), projected together (early), or weighted per item (attention).
 """
 
 from mmsearch.arrays import unit

@@ -1,4 +1,4 @@
-"""Attention fusion: a trained gate weighs the two modalities item by item."""
+"""Attention fusion: a trained gate weights the two modalities per item."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,14 +13,15 @@ from mmsearch.records import Floats, FusionKind, Modality
 
 @dataclass(frozen=True, slots=True)
 class AttentionFusion:
-    """Scaled dot-product attention (Vaswani et al. 2017, arXiv:1706.03762) of one trained query
-    over two tokens: t_m = unit(v_m - μ_m) of each modality m, or absent_m where m is missing.
+    """Scaled dot-product attention of one trained query over the tokens of the two modalities.
 
+    See Vaswani et al. 2017, arXiv:1706.03762. The token of modality m is t_m = unit(v_m - μ_m), or
+    the trained absent_m where m is missing, which keeps items with one and with both modalities on
+    the same scale of similarity.
     gate = softmax over m of query·(keys·t_m + modality_m) / √h;
     product = unit(Σ_m gate_m·value_m), value_m = t_m + up_m·down_m·t_m, or absent_m.
     query: float32 (h,); keys: (h, dim); image before text in modality: (2, h), down: (2, r, dim),
-    up: (2, dim, r) and absent: (2, dim). What stands for a missing modality keeps items with one
-    and items with both on one scale of similarity.
+    up: (2, dim, r) and absent: (2, dim).
     """
 
     kind: ClassVar[FusionKind] = "attention"
@@ -35,16 +36,20 @@ class AttentionFusion:
 
     @property
     def weights(self) -> Mapping[str, Floats]:
+        """The trained or chosen arrays, float32 by name, without the means."""
         names = ("query", "keys", "modality", "down", "up", "absent")
         return {name: getattr(self, name) for name in names}
 
     def with_means(self, means: Mapping[Modality, Floats]) -> Self:
+        """Returns the same fusion with other means."""
         return replace(self, means=means)
 
     def centre(self, vectors: Floats, modality: Modality) -> Floats:
+        """Subtracts the modality's mean from unit rows, float32 (n, dim), and normalises them."""
         return centre(vectors, self.means[modality])
 
     def products(self, images: Floats, texts: Floats) -> Floats:
+        """Returns product vectors, float32 (n, dim), unit rows; see `Fusion.products`."""
         present_tokens, present = self._tokens(images, texts)
         small = present_tokens @ self.down.transpose(0, 2, 1) @ self.up.transpose(0, 2, 1)
         values = np.where(present[:, :, None], present_tokens + small, self.absent[:, None, :])
@@ -54,7 +59,7 @@ class AttentionFusion:
         return unit(mixed.astype(np.float32))
 
     def _tokens(self, images: Floats, texts: Floats) -> tuple[Floats, Bools]:
-        """float32 (2, n, dim), zeros where missing; bool (2, n), what is there."""
+        """Returns tokens, float32 (2, n, dim), zeros where missing, and presence, bool (2, n)."""
         image_tokens, text_tokens, has_image, has_text = tokens(images, texts, self.means)
         return np.stack([image_tokens, text_tokens]), np.stack([has_image, has_text])
 

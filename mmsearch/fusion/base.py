@@ -1,4 +1,4 @@
-"""What every fusion shares: the protocol, centring, and means that few items cannot bend."""
+"""The interface of fusions, centring, and shrunken means."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -12,57 +12,57 @@ from mmsearch.records import Floats, FusionKind, Modality
 
 Bools: TypeAlias = NDArray[np.bool_]
 
-# A mean over few items says more about those items than about the cone: it is shrunk towards the
-# mean known before, with the weight of this many items, so that one item alone still has a
-# direction.
+# A mean over few items reflects those items more than the cone: it is shrunk towards the prior mean
+# with the weight of this many items, so that a single item still has a direction.
 PRIOR_ITEMS = 32
 
 
 class Fusion(Protocol):
-    """Image and text vectors of items become product vectors, which centred queries search.
-
-    means: float32 (dim,) by modality, subtracted before anything else.
-    """
+    """Computes product vectors from image and text vectors; centred queries search them."""
 
     @property
-    def kind(self) -> FusionKind: ...
+    def kind(self) -> FusionKind:
+        """The kind of fusion."""
+        ...
 
     @property
-    def means(self) -> Mapping[Modality, Floats]: ...
+    def means(self) -> Mapping[Modality, Floats]:
+        """The vectors that are subtracted first, float32 (dim,) by modality."""
+        ...
 
     @property
     def weights(self) -> Mapping[str, Floats]:
-        """What was chosen or trained, float32 by name; the means left out."""
+        """The trained or chosen arrays, float32 by name, without the means."""
         ...
 
     def with_means(self, means: Mapping[Modality, Floats]) -> Self:
-        """The same fusion over another catalog's means."""
+        """Returns the same fusion with other means."""
         ...
 
     def centre(self, vectors: Floats, modality: Modality) -> Floats:
-        """vectors: float32 (n, dim), unit rows of one modality → (n, dim), unit rows, centred.
+        """Subtracts the modality's mean from unit rows, float32 (n, dim), and normalises them.
 
         Queries of one modality are compared with product vectors in this form.
         """
         ...
 
     def products(self, images: Floats, texts: Floats) -> Floats:
-        """images, texts: float32 (n, dim); a row of zeros is a missing modality.
+        """Returns product vectors, float32 (n, dim), unit rows; zeros where both are missing.
 
-        → float32 (n, dim), unit rows; zeros where both are missing.
+        images, texts: float32 (n, dim); a row of zeros is a missing modality.
         """
         ...
 
 
 def centre(vectors: Floats, mean: Floats) -> Floats:
-    """vectors: float32 (n, dim), unit rows; mean: float32 (dim,) → float32 (n, dim), unit rows."""
+    """Subtracts a mean, float32 (dim,), from unit rows, float32 (n, dim), and normalises them."""
     return unit(vectors - mean)
 
 
 def tokens(
     images: Floats, texts: Floats, means: Mapping[Modality, Floats]
 ) -> tuple[Floats, Floats, Bools, Bools]:
-    """Both modalities centred, float32 (n, dim), zeros where missing; what is there, bool (n,)."""
+    """Returns both modalities centred, float32 (n, dim), zeros where missing, and presence."""
     has_image: Bools = np.asarray(images.any(axis=1))
     has_text: Bools = np.asarray(texts.any(axis=1))
     return (
@@ -74,7 +74,7 @@ def tokens(
 
 
 def identity(fusion: Fusion) -> str:
-    """Names kind and weights, not the means: one identity under all catalogs."""
+    """Returns a hash of kind and weights without the means, so the same for all stores."""
     digest = sha256(fusion.kind.encode())
     for name, values in sorted(fusion.weights.items()):
         digest.update(f"{name}{values.shape}".encode())
@@ -83,9 +83,9 @@ def identity(fusion: Fusion) -> str:
 
 
 def shrunken_mean(total: Floats, count: int, prior: Floats | None = None) -> Floats:
-    """total: float32 (dim,), the sum of `count` unit rows → their mean, shrunk for small counts.
+    """Returns the mean of `count` unit rows, shrunk towards a prior mean for small counts.
 
-    prior: float32 (dim,), the mean to shrink towards; zero if None.
+    total: their sum, float32 (dim,). prior: float32 (dim,); zero if None.
     """
     known = total if prior is None else total + np.float32(PRIOR_ITEMS) * prior
     return (known / np.float32(count + PRIOR_ITEMS)).astype(np.float32)

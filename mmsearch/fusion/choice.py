@@ -1,4 +1,4 @@
-"""Which fusion a store's products are made with: what was asked for, and what the model brings."""
+"""Chooses a store's fusion: the requested kind, or what the model provides."""
 
 from collections.abc import Callable
 
@@ -6,33 +6,33 @@ from mmsearch.errors import InputError
 from mmsearch.fusion.base import Fusion
 from mmsearch.fusion.frozen import late_base
 from mmsearch.fusion.late import LateFusion
-from mmsearch.records import FusionWish
+from mmsearch.records import FusionChoice
 
 
 def choose_fusion(
-    wish: FusionWish,
-    brought: Callable[[], Fusion | None],
+    requested: FusionChoice,
+    provided: Callable[[], Fusion | None],
     *,
     image_weight: float | None,
     dim: int,
     model: str,
 ) -> Fusion:
-    """'auto' is what the model brings, else late; 'late' is the plain average and asks no model.
+    """Chooses the fusion: 'auto' is the model's, else late; 'late' is the weighted average.
 
-    brought: reads the model's fusion. image_weight: the picture's share in late fusion; None is the
-    model's choice, else a half. Raises InputError where the model brings no such fusion.
+    provided: reads the model's fusion. image_weight: in late fusion; None: the model's, else 0.5.
+    Raises InputError where the model does not provide the requested fusion.
     """
     plain = late_base(dim, 0.5 if image_weight is None else image_weight)
-    if wish == "late":
+    if requested == "late":
         return plain
-    found = brought()
-    if wish == "auto":
+    found = provided()
+    if requested == "auto":
         weighed = isinstance(found, LateFusion) and image_weight is not None
         return plain if found is None or weighed else found
-    if found is None or found.kind != wish:
+    if found is None or found.kind != requested:
         raise InputError(
-            f"the model '{model}' brings no {wish} fusion but {found.kind if found else 'none'}; "
-            f"train one with 'mmsearch finetune --fusion {wish}' and index with --model FOLDER, or "
-            "leave --fusion out"
+            f"the model '{model}' has no {requested} fusion but {found.kind if found else 'none'}; "
+            f"train one with `catalog.finetune(fusion='{requested}')` and index with it, or "
+            "use `fusion='auto'`"
         )
     return found

@@ -1,4 +1,4 @@
-"""Early fusion: both vectors, laid end to end, go through one trained projection."""
+"""Early fusion: both vectors are concatenated and projected by one trained matrix."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ from mmsearch.records import Floats, FusionKind, Modality
 class EarlyFusion:
     """product = unit(P·[unit(v_img - μ_img); unit(v_txt - μ_txt); has_img; has_txt]).
 
-    projection: P, float32 (dim, 2·dim + 2). A missing modality brings zeros, and its presence flag
-    lets the projection make up for what it would have added on average.
+    projection: P, float32 (dim, 2·dim + 2). A missing modality contributes zeros, and its presence
+    flag lets the projection add its average contribution.
     """
 
     kind: ClassVar[FusionKind] = "early"
@@ -26,15 +26,19 @@ class EarlyFusion:
 
     @property
     def weights(self) -> Mapping[str, Floats]:
+        """The trained or chosen arrays, float32 by name, without the means."""
         return {"projection": self.projection}
 
     def with_means(self, means: Mapping[Modality, Floats]) -> Self:
+        """Returns the same fusion with other means."""
         return replace(self, means=means)
 
     def centre(self, vectors: Floats, modality: Modality) -> Floats:
+        """Subtracts the modality's mean from unit rows, float32 (n, dim), and normalises them."""
         return centre(vectors, self.means[modality])
 
     def products(self, images: Floats, texts: Floats) -> Floats:
+        """Returns product vectors, float32 (n, dim), unit rows; see `Fusion.products`."""
         image_tokens, text_tokens, has_image, has_text = tokens(images, texts, self.means)
         flags = np.stack([has_image, has_text], axis=1).astype(np.float32)
         joined = np.concatenate([image_tokens, text_tokens, flags], axis=1)

@@ -1,7 +1,7 @@
-"""A fusion on disk: fusion.safetensors holds its arrays, fusion.json beside it says what they are.
+"""A fusion on disk: arrays in fusion.safetensors, described by fusion.json.
 
-fusion.json names the encoder that the fusion was trained on: with another one's vectors it would
-give product vectors that mean nothing, so that is an error.
+fusion.json identifies the encoder that the fusion was trained with: with vectors of another one its
+product vectors would be meaningless, so loading it is an error.
 """
 
 import json
@@ -29,9 +29,9 @@ _MODALITIES: tuple[Modality, ...] = ("image", "text")
 def save_fusion(
     fusion: Fusion, folder: Path, space: SpaceId, *, about: Mapping[str, Any] | None = None
 ) -> None:
-    """Writes both files into a model's folder. space: of the encoder that it was trained on.
+    """Writes both files into a model's folder.
 
-    about: what fusion.json should tell of the training, JSON values.
+    space: of the encoder that it was trained with. about: JSON values on the training to store.
     """
     write_arrays(fusion, folder / WEIGHTS_NAME)
     card = {
@@ -47,9 +47,9 @@ def save_fusion(
 
 
 def load_fusion(folder: Path, space: SpaceId) -> Fusion | None:
-    """The fusion that a model brings, None if it brings none. space: of the model's encoder.
+    """Loads a model's fusion, None if it has none. space: of the model's encoder.
 
-    Raises SpaceMismatch where it was trained on another encoder, InputError where it is damaged.
+    Raises SpaceMismatch where it was trained with another encoder, InputError where it is damaged.
     """
     path = folder / CARD_NAME
     if not path.is_file():
@@ -59,7 +59,7 @@ def load_fusion(folder: Path, space: SpaceId) -> Fusion | None:
         if card["format"] != FORMAT:
             raise InputError(
                 f"{path} has format {card['format']}, this mmsearch reads format {FORMAT}; "
-                "install the version that wrote it, or index with --fusion late"
+                "install the version that wrote it, or index with `fusion='late'`"
             )
         trained_on = SpaceId(
             space.model, card["weights_hash"], card["dim"], card["preprocessing_hash"]
@@ -69,20 +69,20 @@ def load_fusion(folder: Path, space: SpaceId) -> Fusion | None:
         if sha256_of_file(weights) != card["sha256"]:
             raise InputError(
                 f"{weights} is not the file that {CARD_NAME} describes; copy both from one model, "
-                "or index with --fusion late"
+                "or index with `fusion='late'`"
             )
         return read_arrays(card["kind"], weights, dim=space.dim)
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"the fusion in {folder} is damaged ({error}); train it again with 'mmsearch finetune "
-            "--fusion', or index with --fusion late"
+            f"the fusion in {folder} is damaged ({error}); train it again, or index with "
+            "`fusion='late'`"
         ) from error
 
 
 def write_arrays(fusion: Fusion, path: Path) -> None:
-    """Means and weights, float32, replaced as a whole."""
+    """Writes means and weights, float32, atomically."""
     from safetensors.numpy import save
 
     means = {f"means.{name}": fusion.means[name] for name in _MODALITIES}
@@ -91,7 +91,7 @@ def write_arrays(fusion: Fusion, path: Path) -> None:
 
 
 def read_arrays(kind: FusionKind, path: Path, *, dim: int) -> Fusion:
-    """What `write_arrays` wrote. Raises OSError, and ValueError where the arrays do not fit."""
+    """Reads what `write_arrays` wrote. Raises OSError, ValueError where the arrays do not fit."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -106,7 +106,7 @@ def read_arrays(kind: FusionKind, path: Path, *, dim: int) -> Fusion:
 def fusion_of(
     kind: FusionKind, means: Mapping[Modality, Floats], weights: Mapping[str, Floats], *, dim: int
 ) -> Fusion:
-    """Raises ValueError where kind, names or shapes do not fit."""
+    """Creates a fusion from arrays. Raises ValueError where kind, names or shapes do not fit."""
     if any(mean.shape != (dim,) for mean in means.values()):
         raise ValueError(f"the means must be of {dim} numbers")
     if not all(np.isfinite(values).all() for values in (*means.values(), *weights.values())):
@@ -126,7 +126,7 @@ def _shapes(
     kind: FusionKind, weights: Mapping[str, Floats], dim: int
 ) -> dict[str, tuple[int, ...]]:
     if kind not in get_args(FusionKind):
-        raise ValueError(f"there is no fusion '{kind}'; there are late, early and attention")
+        raise ValueError(f"unknown fusion '{kind}'; use late, early or attention")
     if kind == "late":
         return {"image_weight": (1,)}
     if kind == "early":
@@ -148,6 +148,5 @@ def _require(trained_on: SpaceId, space: SpaceId, folder: Path) -> None:
         raise SpaceMismatch(
             f"the fusion in {folder} was trained on {trained_on.dim}-dim vectors of weights "
             f"{trained_on.weights_hash[:8]}, the model gives {space.dim}-dim ones of "
-            f"{space.weights_hash[:8]}; train it again with 'mmsearch finetune --fusion', or index "
-            "with --fusion late"
+            f"{space.weights_hash[:8]}; train it again, or index with `fusion='late'`"
         )

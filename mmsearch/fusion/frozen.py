@@ -1,7 +1,7 @@
-"""A generation's own copy of its fusion: an index and its queries never see another one.
+"""A generation's own copy of its fusion, so that an index and its queries use the same one.
 
-Means and late fusion's weight stand in the generation's description; trained arrays lie beside it
-in safetensors, as the model brought them, so that a rebuild can do without the model.
+Means and the weight of late fusion are stored in the generation's description; trained arrays are
+stored beside it in safetensors, so that a rebuild does not need the model.
 """
 
 from collections.abc import Mapping
@@ -20,17 +20,21 @@ from mmsearch.records import Floats, Modality
 
 @dataclass(frozen=True, slots=True)
 class FrozenFusion:
-    """fusion: over the catalog's means, which is what counts. base: as the model brought it."""
+    """A generation's fusion.
+
+    fusion: with the store's means. base: with the means that the model provides.
+    """
 
     fusion: Fusion
     base: Fusion
 
     @classmethod
     def of(cls, base: Fusion, means: Mapping[Modality, Floats]) -> Self:
+        """Combines a fusion with the store's means."""
         return cls(base.with_means(means), base)
 
     def write(self, path: Path) -> dict[str, Any]:
-        """What the description says of it; trained arrays go to `path`."""
+        """Returns its entries in the description; writes trained arrays to `path`."""
         about: dict[str, Any] = {
             "fusion": self.fusion.kind,
             "means": {name: mean.tolist() for name, mean in self.fusion.means.items()},
@@ -42,7 +46,7 @@ class FrozenFusion:
 
     @classmethod
     def read(cls, about: Mapping[str, Any], path: Path) -> Self:
-        """What `write` wrote; a description from before there were kinds is late.
+        """Reads what `write` wrote; a description without a kind is late fusion.
 
         Raises OSError, ValueError, KeyError, TypeError where it is damaged.
         """
@@ -59,6 +63,6 @@ class FrozenFusion:
 
 
 def late_base(dim: int, image_weight: float) -> LateFusion:
-    """Late fusion before a catalog's means are known."""
+    """Returns late fusion with means of zero."""
     zero = np.zeros(dim, np.float32)
     return LateFusion({"image": zero, "text": zero}, image_weight)

@@ -1,4 +1,4 @@
-"""Late fusion: the two centred vectors, averaged with one weight for all items."""
+"""Late fusion: a weighted average of the two centred vectors, with one weight for all items."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ from mmsearch.records import Floats, FusionKind, Modality
 
 @dataclass(frozen=True, slots=True)
 class LateFusion:
-    """product = unit(w·unit(v_img - μ_img) + (1-w)·unit(v_txt - μ_txt)); one alone stands for both.
+    """product = unit(w·unit(v_img - μ_img) + (1-w)·unit(v_txt - μ_txt)).
 
-    means: float32 (dim,) by modality; image_weight: w, in [0, 1].
+    A single modality is the product. means: float32 (dim,) by modality; image_weight: w, in [0, 1].
     """
 
     kind: ClassVar[FusionKind] = "late"
@@ -25,15 +25,19 @@ class LateFusion:
 
     @property
     def weights(self) -> Mapping[str, Floats]:
+        """The trained or chosen arrays, float32 by name, without the means."""
         return {"image_weight": np.array([self.image_weight], np.float32)}
 
     def with_means(self, means: Mapping[Modality, Floats]) -> Self:
+        """Returns the same fusion with other means."""
         return replace(self, means=means)
 
     def centre(self, vectors: Floats, modality: Modality) -> Floats:
+        """Subtracts the modality's mean from unit rows, float32 (n, dim), and normalises them."""
         return centre(vectors, self.means[modality])
 
     def products(self, images: Floats, texts: Floats) -> Floats:
+        """Returns product vectors, float32 (n, dim), unit rows; see `Fusion.products`."""
         image_tokens, text_tokens, has_image, has_text = tokens(images, texts, self.means)
         image_share = np.where(has_text, self.image_weight, 1.0)[:, None]
         text_share = np.where(has_image, 1.0 - self.image_weight, 1.0)[:, None]

@@ -1,13 +1,13 @@
-"""Generations of the FAISS indexes: built from the table, named by CURRENT, completed when behind.
+"""Generations of indexes: built from the items table and made live by the file CURRENT.
 
-faiss/<target>/<generation>/ holds one index and its meta.json, which carries what it was built
-from: the table's version, the uids below which it knows every live row, and how pictures and texts
-are fused, with the modality means (trained weights lie beside it).
-CURRENT is replaced by rename once all targets of a generation are on disk.
+faiss/<target>/<generation>/ holds one index and its meta.json. faiss/<generation>.json records what
+the generation was built from: the table's version, the uid below which it covers every live row,
+and the fusion with its modality means (trained weights lie beside it). CURRENT is replaced
+atomically once all targets of a generation are on disk.
 """
 
 from mmsearch.generations.live import Generation, GenerationInfo, live_generation
-from mmsearch.generations.places import CURRENT, folder_size
+from mmsearch.generations.paths import CURRENT, folder_size
 from mmsearch.generations.refresh import estimate_fusion, is_fused_by, refresh_generation
 from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors
 

@@ -1,4 +1,4 @@
-"""The live generation: what it was built from, and its indexes, opened when first asked for."""
+"""The live generation: what it was built from, and its indexes, opened on first use."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,8 @@ from typing import Any
 from mmsearch.errors import CorruptIndex
 from mmsearch.files import write_atomically
 from mmsearch.fusion import FrozenFusion, Fusion, LateFusion
-from mmsearch.generations.places import (
+from mmsearch.generations.lance_targets import follows_table, open_lance_target
+from mmsearch.generations.paths import (
     CURRENT,
     folder_size,
     fusion_path,
@@ -27,20 +28,19 @@ from mmsearch.indexes import (
     verify_index,
 )
 from mmsearch.indexes.lance_index import KIND as LANCE
-from mmsearch.lance_targets import follows_table, open_lance_target
 from mmsearch.records import Target
 from mmsearch.store.snapshot import Snapshot, read_snapshot
 
-# Below this a CPU answers in a few milliseconds, sooner than vectors get onto a GPU.
+# Below this a CPU search takes a few milliseconds, less than copying the vectors to a GPU.
 GPU_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationInfo:
-    """What a generation was built from. lance_version: of the items table.
+    """What a generation was built from.
 
-    next_uid: every row that was live then has a smaller uid. counts: vectors by target.
-    frozen: how products were fused, and go on being fused under it. options: what was asked for.
+    lance_version: of the items table. next_uid: all rows that were live then have smaller uids.
+    counts: vectors by target. frozen: how product vectors are computed. options: as requested.
     """
 
     number: int
@@ -52,13 +52,14 @@ class GenerationInfo:
 
     @property
     def fusion(self) -> Fusion:
+        """How product vectors are computed, with this generation's means."""
         return self.frozen.fusion
 
 
 class Generation:
-    """A live generation, opened lazily target by target: memory-mapped, or on a GPU.
+    """A generation whose indexes are opened on first use: memory-mapped, or on a GPU.
 
-    devices: what searches each opened target, for the screen.
+    devices: what searches each opened target, for display.
     """
 
     def __init__(self, folder: Path, info: GenerationInfo, *, on_gpu: bool) -> None:
@@ -69,21 +70,24 @@ class Generation:
         self._indexes: dict[Target, VectorIndex] = {}
 
     def index(self, target: Target, version: int | None = None) -> VectorIndex:
-        """version: of the items table, to look at by an index that lies in it."""
+        """Returns the index of a target, opened on first use. Raises CorruptIndex.
+
+        version: of the items table, for an index that searches the table itself.
+        """
         if target not in self._indexes:
             self._indexes[target] = self._open(target, version)
         return self._indexes[target]
 
     def follows_table(self, target: Target) -> bool:
-        """Whether the target's index reads the items themselves, and so is never behind them."""
+        """Whether the target's index searches the items table itself, and so is never behind it."""
         return follows_table(self._meta(target))
 
-    def _place(self, target: Target) -> Path:
+    def _path(self, target: Target) -> Path:
         return target_path(self._folder, target, self.info.number)
 
     def _meta(self, target: Target) -> IndexMeta:
         if target not in self._metas:
-            self._metas[target] = read_meta(self._place(target))
+            self._metas[target] = read_meta(self._path(target))
         return self._metas[target]
 
     def _open(self, target: Target, version: int | None) -> VectorIndex:
@@ -91,7 +95,7 @@ class Generation:
         if meta.kind == LANCE:
             self.devices[target] = "cpu"
             return open_lance_target(self._folder, meta, version)
-        index = load_index(self._place(target))
+        index = load_index(self._path(target))
         if not self._on_gpu or len(index) < GPU_ROWS:
             self.devices[target] = "cpu"
             return index
@@ -100,51 +104,51 @@ class Generation:
         return move.index
 
     def check(self) -> None:
-        """A quick look at every index: there, readable, of its size. Raises CorruptIndex."""
+        """Checks that every index is present and has its length. Raises CorruptIndex."""
         for target in self.info.counts:
-            meta = read_meta(self._place(target))
+            meta = read_meta(self._path(target))
             if meta.kind == LANCE:
                 open_lance_target(self._folder, meta, None)
             else:
-                verify_index(self._place(target), hashed=False)
+                verify_index(self._path(target), hashed=False)
 
     def verify(self) -> None:
-        """Reads every index file and holds it against its checksum. Raises CorruptIndex."""
+        """Checks every index file against its checksum. Raises CorruptIndex."""
         self.check()
         for target in self.info.counts:
             if self._meta(target).kind != LANCE:
-                verify_index(self._place(target))
+                verify_index(self._path(target))
 
     def snapshot(self) -> Snapshot | None:
-        """The rows that it was built from, if they are still the table's."""
+        """Returns the snapshot of the rows it was built from, None where it is out of date."""
         return read_snapshot(rows_path(self._folder, self.info.number), self._folder)
 
     def metas(self) -> dict[Target, IndexMeta]:
-        """By target, what was written beside its index: kind, why, and how it was tuned."""
+        """Returns the metadata of each index: its kind, why it was chosen, how it was tuned."""
         return {target: self._meta(target) for target in self.info.counts}
 
     def describe_fusion(self) -> dict[str, Any]:
-        """The kind, and the picture's share where one weight holds for all items."""
+        """Describes the fusion: its kind, and the image weight of late fusion."""
         fusion = self.info.fusion
         shared = {"image_weight": fusion.image_weight} if isinstance(fusion, LateFusion) else {}
         return {"kind": fusion.kind, **shared}
 
     def describe(self) -> dict[Target, dict[str, Any]]:
-        """By target: kind, count, bytes and the reason for the choice."""
+        """Describes the index of each target: kind, count and bytes."""
         return {
             target: {
                 "kind": self._meta(target).kind,
                 "count": count,
-                "bytes": folder_size(self._place(target)),
+                "bytes": folder_size(self._path(target)),
             }
             for target, count in self.info.counts.items()
         }
 
 
 def live_generation(folder: Path, *, on_gpu: bool = False) -> Generation | None:
-    """The generation that CURRENT names, or None before the first. Raises CorruptIndex.
+    """Opens the generation that CURRENT names, None before the first. Raises CorruptIndex.
 
-    on_gpu: search large targets on a GPU if a real search there proves right.
+    on_gpu: search large targets on a GPU if FAISS works correctly there.
     """
     try:
         number = int((folder / CURRENT).read_text(encoding="utf-8"))
@@ -171,12 +175,13 @@ def live_generation(folder: Path, *, on_gpu: bool = False) -> Generation | None:
 
 def _damaged(folder: Path, error: Exception) -> str:
     return (
-        f"{folder / CURRENT} or what it names is damaged ({error}); run 'mmsearch index "
-        "--rebuild' to build the index again from the table"
+        f"{folder / CURRENT} or its generation is damaged ({error}); run "
+        "`catalog.index(rebuild=True)` to build the index again from the table"
     )
 
 
 def write_info(folder: Path, info: GenerationInfo) -> None:
+    """Writes what a generation was built from. Raises OSError."""
     path = info_path(folder, info.number)
     path.parent.mkdir(exist_ok=True)
     content = {

@@ -1,4 +1,4 @@
-"""Makes a generation of the table as it is: the live one brought up to date, or all built anew."""
+"""Builds a generation from the current table: updates the live one or rebuilds all indexes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +8,14 @@ import numpy as np
 from mmsearch.arrays import unit
 from mmsearch.files import write_atomically
 from mmsearch.fusion import FrozenFusion, Fusion, identity, late_base, shrunken_mean
+from mmsearch.generations.lance_targets import (
+    build_lance_target,
+    drop_lance_indexes,
+    open_lance_target,
+    update_lance_target,
+)
 from mmsearch.generations.live import GenerationInfo, write_info
-from mmsearch.generations.places import (
+from mmsearch.generations.paths import (
     CURRENT,
     last_number,
     remove_old,
@@ -38,20 +44,14 @@ from mmsearch.indexes import (
 )
 from mmsearch.indexes.ids import REMOVED
 from mmsearch.indexes.lance_index import KIND as LANCE
-from mmsearch.lance_targets import (
-    build_lance_target,
-    drop_lance_indexes,
-    open_lance_target,
-    update_lance_target,
-)
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Ids, Modality, Target
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
-# Tuning wants some hundreds of real queries; more only costs time.
+# Tuning needs some hundreds of real queries; more only cost time.
 TUNING_QUERIES = 512
-# Fewer could not confirm a recall of 0.95 if all were answered perfectly.
+# Fewer queries could not confirm a recall of 0.95 even with perfect results.
 FEWEST_QUERIES = 64
 
 
@@ -63,11 +63,11 @@ def refresh_generation(
     *,
     fusion: Fusion | None = None,
 ) -> GenerationInfo:
-    """Makes a generation of the table as it is, and the live one of it.
+    """Builds a generation from the current table and makes it live.
 
-    A live generation that few changes separate from the table is brought up to date under its
-    means; otherwise every index is built anew. fusion: how products are made, as the model brought
-    it; as the live generation does, else late, if None. Call it under the store's write lock.
+    After few changes the live generation is updated and keeps its modality means; otherwise every
+    index is rebuilt. fusion: the model's fusion; None: that of the live generation, else late
+    fusion. Call it under the store's write lock. Raises InputError where the memory is too small.
     """
     counted = store.counts()
     counts = _target_counts(counted)
@@ -81,7 +81,7 @@ def refresh_generation(
     updated = live if few else None
     outgrown = {t for t, count in counts.items() if updated and _outgrown(store, t, count, updated)}
     for target in outgrown if updated else counts:
-        # Too little memory is told before any vector is read.
+        # Reports too little memory before any vector is read.
         choose(counts[target], store.dim, options)
     frozen = updated.frozen if updated else estimate_fusion(store, base)
     present = store.uids() if updated else np.empty(0, np.int64)
@@ -91,7 +91,7 @@ def refresh_generation(
         progress.start(f"{'updating' if updated else 'building'} the {target} index", count)
         place = target_path(store.folder, target, number)
         if updated and target not in outgrown:
-            meta = _update(store, target, updated, place, present)
+            meta = _update(store, target, updated, place, present=present)
         else:
             meta = _build(StoredVectors(store, target, frozen.fusion, count), options, place)
         kinds.add(meta.kind)
@@ -99,7 +99,7 @@ def refresh_generation(
         progress.note(f"{target} index: {meta.kind}, {count:,} vectors; {meta.reason}")
     if LANCE not in kinds:
         drop_lance_indexes(store)
-    # Read last: an index that Lance keeps is a version of the table.
+    # Read last: building a Lance index commits a version of the table.
     info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, frozen, options)
     write_info(store.folder, info)
     store.save_snapshot(rows_path(store.folder, number), counted)
@@ -109,16 +109,16 @@ def refresh_generation(
 
 
 def is_fused_by(live: GenerationInfo, base: Fusion | None) -> bool:
-    """Whether the generation's products are what `base` makes; None stands for what it has."""
+    """Whether the generation computes products with `base`; None stands for its own fusion."""
     return base is None or identity(live.frozen.base) == identity(base)
 
 
 def _few_changes(
     store: Store, live: GenerationInfo, counts: Mapping[Target, int], options: IndexOptions
 ) -> bool:
-    """Whether updating is worth it: the same targets, and few rows of the trained ones changed.
+    """Whether an update suffices: the same targets, and few changed rows in trained indexes.
 
-    Where none is trained, all are built anew, and fresh means come with them.
+    Without a trained index all are rebuilt, with new means.
     """
     trained = [target for target in live.counts if not _is_exact(store, target, live)]
     if counts.keys() != live.counts.keys() or not trained:
@@ -143,33 +143,33 @@ def _is_exact(store: Store, target: Target, live: GenerationInfo) -> bool:
 
 
 def _outgrown(store: Store, target: Target, count: int, live: GenerationInfo) -> bool:
-    """Whether an exact index has become too large to stay one. Raises InputError."""
+    """Whether an exact index has too many rows to stay exact. Raises InputError."""
     exact = _is_exact(store, target, live)
     return exact and choose(count, store.dim, live.options)[0].kind != "flat"
 
 
 def _update(
-    store: Store, target: Target, live: GenerationInfo, place: Path, present: Ids
+    store: Store, target: Target, live: GenerationInfo, place: Path, *, present: Ids
 ) -> IndexMeta:
-    """Saves the live index without the rows that are gone, with those that came since.
+    """Saves the live index without deleted rows and with new ones.
 
-    present: the live uids. A row keeps its uid only while its vectors stay, so whether each still
-    has them need not be asked.
+    present: the live uids. A row keeps its uid only while its vectors do not change, so comparing
+    uids suffices.
     """
     new = f"{LIVE} AND _uid >= {live.next_uid}"
-    late = StoredVectors(store, target, live.fusion, 0, new)
+    appended = StoredVectors(store, target, live.fusion, 0, new)
     before = _live_meta(store, target, live)
     if before.kind == LANCE:
         gone = np.setdiff1d(open_lance_target(store.folder, before, None).ids(), present)
         changes = before.changes + len(gone) + store.count(f"{HAS[target]} AND {new}")
-        meta = update_lance_target(store, before, gone=gone, late=late, changes=changes)
+        meta = update_lance_target(store, before, gone=gone, appended=appended, changes=changes)
         save_meta(meta, place)
         return meta
     index = load_index(target_path(store.folder, target, live.number))
     rows = index.ids_by_row()
     held = rows[rows != REMOVED]
     index.remove(held[~np.isin(held, present, assume_unique=True)])
-    for vectors, uids in late:
+    for vectors, uids in appended:
         index.add(vectors, uids)
     if index.kind == "flat":
         index.reason = choose(len(index), store.dim, live.options)[0].why
@@ -201,7 +201,7 @@ def _build(vectors: StoredVectors, options: IndexOptions, place: Path) -> IndexM
 
 
 def _target_counts(counts: Mapping[str, int]) -> dict[Target, int]:
-    """counts: of the store."""
+    """Returns the number of vectors by target. counts: of the store."""
     targets: dict[Target, int] = {}
     if counts["image"]:
         targets["image"] = counts["image"]
@@ -213,8 +213,10 @@ def _target_counts(counts: Mapping[str, int]) -> dict[Target, int]:
 
 
 def estimate_fusion(store: Store, base: Fusion | None = None) -> FrozenFusion:
-    """`base` over the means of the live image and text vectors, shrunk for small catalogs towards
-    the means that it was trained on. base: late fusion if None.
+    """Combines `base` with the means of the live image and text vectors.
+
+    For few items the means are shrunk towards those that it was trained with. base: late fusion if
+    None.
     """
     share = store.manifest.image_weight
     base = base or late_base(store.dim, 0.5 if share is None else share)

@@ -8,8 +8,8 @@ import numpy as np
 from mmsearch.arrays import unit
 from mmsearch.fusion import Fusion
 from mmsearch.records import Floats, Ids, Modality, Target
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
 IMAGE, TEXT = "_image_vector", "_text_vector"
 COLUMNS: Mapping[Target, tuple[str, ...]] = {
@@ -22,13 +22,13 @@ HAS: Mapping[Target, str] = {
     "text": f"{TEXT} IS NOT NULL",
     "product": f"({IMAGE} IS NOT NULL OR {TEXT} IS NOT NULL)",
 }
-# A rotation that suits both modalities is learned from so many vectors of each.
+# Vectors of each modality from which a rotation that suits both is learned.
 MODALITY_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class StoredVectors:
-    """The live rows' vectors for one target, in batches: re-iterable, float32 unit rows."""
+    """The vectors of a target's live rows, in re-iterable batches of float32 unit rows."""
 
     store: Store
     target: Target
@@ -50,7 +50,7 @@ class StoredVectors:
 
 
 def modality_queries(store: Store, target: Target, fusion: Fusion) -> dict[str, Floats]:
-    """Queries of each modality, the catalog's own, as the target would be asked."""
+    """Returns queries of each modality, sampled from the store and centred as the target needs."""
     queries: dict[str, Floats] = {}
     named: tuple[tuple[Modality, str], ...] = (("image", IMAGE), ("text", TEXT))
     for modality, column in named:
@@ -61,7 +61,7 @@ def modality_queries(store: Store, target: Target, fusion: Fusion) -> dict[str, 
 
 
 def _sampled(store: Store, column: str) -> Floats:
-    """Up to MODALITY_ROWS unit rows from all over the table, float32 (n, dim)."""
+    """Samples up to MODALITY_ROWS unit rows evenly from the table, float32 (n, dim)."""
     step = max(1, store.count(f"{column} IS NOT NULL") // MODALITY_ROWS)
     rows: list[Floats] = [np.zeros((0, store.dim), np.float32)]
     for _, (vectors,) in store.vectors([column], f"{LIVE} AND _uid % {step} = 0"):
@@ -72,5 +72,5 @@ def _sampled(store: Store, column: str) -> Floats:
 
 
 def spread(rows: Floats, most: int) -> Floats:
-    """At most so many of the rows, evenly from all over them."""
+    """Returns at most `most` of the rows, evenly spaced."""
     return rows[:: max(1, -(-len(rows) // most))]

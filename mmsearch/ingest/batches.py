@@ -9,9 +9,9 @@ import numpy as np
 
 from mmsearch.encoders.base import Encoder
 from mmsearch.ingest.changes import Work, row_hash
-from mmsearch.media import PreparedPicture
+from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.rows import vectors_to_numpy
 
 KEPT_COLUMNS = ["_uid", "width", "height", "format", "_image_vector", "_text_vector"]
@@ -22,10 +22,11 @@ class Job:
     """One record's work, with its picture once that has been read."""
 
     work: Work
-    picture: PreparedPicture | None = None
+    picture: PreparedImage | None = None
 
     @property
     def to_be_read(self) -> bool:
+        """Whether its image has to be decoded still."""
         return self.work.read and self.picture is None
 
 
@@ -45,6 +46,7 @@ class BatchEncoder:
         self._encoder, self._store = encoder, store
 
     def encode(self, jobs: Sequence[Job], when: datetime) -> BatchResult:
+        """Encodes what the jobs have; a vector that is not finite becomes a Failure."""
         images = self._encode_pictures(jobs)
         texts, truncated = self._encode_texts(jobs)
         kept = self._fetch_kept(jobs)
@@ -54,7 +56,9 @@ class BatchEncoder:
             if image is not None and not np.isfinite(image).all():
                 failures.append(_not_finite(job.work.record))
                 continue
-            rows.append(_row(job, image, texts.get(job.work.record.text or ""), kept, when))
+            rows.append(
+                _row(job, image, texts.get(job.work.record.text or ""), kept=kept, when=when)
+            )
         return BatchResult(rows, failures, truncated)
 
     def _encode_pictures(self, jobs: Sequence[Job]) -> dict[int, Floats]:
@@ -92,8 +96,9 @@ class BatchEncoder:
 
 
 def without_copies_of_lost_rows(jobs: Sequence[Job], store: Store) -> list[Job]:
-    """Jobs whose vector was to come from a row that this run has replaced meanwhile get their own:
-    the picture is read again, the text encoded.
+    """Returns the jobs, none of which takes its vector from a row that has been replaced.
+
+    Their images are read again and their texts encoded.
     """
     wanted = {job.work.image_from for job in jobs} | {job.work.text_from for job in jobs}
     uids = sorted(uid for uid in wanted if uid is not None)
@@ -120,6 +125,7 @@ def _row(
     job: Job,
     image: Floats | None,
     text: Floats | None,
+    *,
     kept: Mapping[int, Mapping[str, Any]],
     when: datetime,
 ) -> dict[str, Any]:
@@ -158,5 +164,5 @@ def _not_finite(record: Record) -> Failure:
         record.key,
         record.uri,
         "encode",
-        "the encoder gave a vector that is not finite; try --device cpu, or another model",
+        "the encoder gave a vector that is not finite; use another device or model",
     )

@@ -35,6 +35,7 @@ class FileState:
 
     @classmethod
     def of(cls, path: Path) -> "FileState":
+        """Reads the state of a file. Raises OSError."""
         status = path.stat()
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
@@ -95,6 +96,7 @@ class KnownRows:
         self._failed = {row["key"]: row for row in failures}
 
     def find(self, key: str) -> KnownRow | None:
+        """Returns the row of a key and marks it as seen."""
         position = self._by_key.get(key)
         if position is None:
             return None
@@ -102,9 +104,11 @@ class KnownRows:
         return self._row(position)
 
     def with_size(self, size: int) -> bool:
+        """Whether any row's file has this size in bytes."""
         return size in self._sizes
 
     def with_content(self, image_hash: str) -> KnownRow | None:
+        """Returns a row whose file has this content."""
         if self._by_content is None:
             hashes = self._columns["_image_hash"].to_pylist()
             self._by_content = {h: i for i, h in enumerate(hashes) if h is not None}
@@ -147,6 +151,7 @@ class KnownRows:
         self._seen[self._by_key[row.key]] = True
 
     def taken(self, row: KnownRow) -> bool:
+        """Whether a record of this run was found for the row."""
         return bool(self._seen[self._by_key[row.key]])
 
     def unseen(self, source: str) -> list[KnownRow]:
@@ -159,6 +164,7 @@ class KnownRows:
         ]
 
     def count(self, source: str) -> int:
+        """Returns the number of the source's rows."""
         return int(self._columns["source"].to_pylist().count(source))
 
     def stale_failures(self, source: str, failed_now: set[str]) -> list[str]:

@@ -19,9 +19,9 @@ from typing import Self, TypeAlias, TypeVar
 import loky
 
 from mmsearch.errors import InputError, UnreadableMedia
-from mmsearch.media import MediaBounds, PreparedPicture, Preprocessing, read_picture
+from mmsearch.media import MediaBounds, PreparedImage, Preprocessing, read_image
 
-Outcome: TypeAlias = PreparedPicture | InputError
+Outcome: TypeAlias = PreparedImage | InputError
 Item = TypeVar("Item")
 
 PARENT_CHECK_SECONDS = 1.0
@@ -52,7 +52,7 @@ class PictureReader:
 
         At most `look_ahead` items are taken before the first is yielded.
         """
-        window: deque[tuple[Item, Path | None, Future[PreparedPicture] | None]] = deque()
+        window: deque[tuple[Item, Path | None, Future[PreparedImage] | None]] = deque()
         for item in items:
             path = path_of(item)
             window.append((item, path, self._submit(path) if path is not None else None))
@@ -74,7 +74,7 @@ class PictureReader:
             )
 
     def _collect(
-        self, item: Item, path: Path | None, future: Future[PreparedPicture] | None
+        self, item: Item, path: Path | None, future: Future[PreparedImage] | None
     ) -> tuple[Item, Outcome | None]:
         if path is None or future is None:
             return item, None
@@ -86,18 +86,18 @@ class PictureReader:
             self._stop()
             return item, self.read(path)
 
-    def _submit(self, path: Path) -> Future[PreparedPicture]:
+    def _submit(self, path: Path) -> Future[PreparedImage]:
         if self._pool is None:
             self._pool = loky.ProcessPoolExecutor(
                 self._workers, initializer=_start_worker, initargs=(os.getpid(),)
             )
         try:
-            future: Future[PreparedPicture] = self._pool.submit(
-                read_picture, path, bounds=self._bounds, spec=self._spec
+            future: Future[PreparedImage] = self._pool.submit(
+                read_image, path, bounds=self._bounds, spec=self._spec
             )
             return future
         except BrokenProcessPool:
-            broken: Future[PreparedPicture] = Future()
+            broken: Future[PreparedImage] = Future()
             broken.set_exception(BrokenProcessPool())
             return broken
 

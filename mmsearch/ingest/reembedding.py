@@ -18,18 +18,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmsearch.allocation import reused_memory
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.files import replaced_file
 from mmsearch.ingest.changes import FileState
 from mmsearch.ingest.decoding import Outcome, PictureReader
-from mmsearch.media import MediaBounds, PreparedPicture
+from mmsearch.malloc_tuning import reused_memory
+from mmsearch.media import MediaBounds, PreparedImage
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, real_path
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 from mmsearch.store.rewriting import vectors_schema
 from mmsearch.store.rows import rows_to_arrow
 
@@ -105,16 +105,16 @@ def _watched(states: dict[int, FileState], row: _Row) -> Path | None:
 def _encoded(
     batch: Sequence[tuple[_Row, Outcome | None]], encoder: Encoder, states: dict[int, FileState]
 ) -> Iterator[dict[str, Any]]:
-    pictures = [found for _, found in batch if isinstance(found, PreparedPicture)]
+    pictures = [found for _, found in batch if isinstance(found, PreparedImage)]
     images = iter(
         encoder.encode_pixels(np.stack([each.pixels for each in pictures])) if pictures else ()
     )
     words = list(dict.fromkeys(row.text for row, _ in batch if row.text is not None))
     texts = dict(zip(words, encoder.encode_texts(words), strict=True)) if words else {}
     for row, found in batch:
-        image = next(images) if isinstance(found, PreparedPicture) else None
+        image = next(images) if isinstance(found, PreparedImage) else None
         text = texts[row.text] if row.text is not None else None
-        yield _vectors(row, found, image, text, states.pop(row.uid, None))
+        yield _vectors(row, found, image, text, state=states.pop(row.uid, None))
 
 
 def _vectors(
@@ -122,12 +122,13 @@ def _vectors(
     found: Outcome | None,
     image: Floats | None,
     text: Floats | None,
+    *,
     state: FileState | None,
 ) -> dict[str, Any]:
     reason = str(found) if isinstance(found, InputError) else None
     if image is not None and not np.isfinite(image).all():
-        image, reason = None, "the new model gave a vector that is not finite; try --device cpu"
-    picture = found if isinstance(found, PreparedPicture) and image is not None else None
+        image, reason = None, "the new model gave a vector that is not finite; use another device"
+    picture = found if isinstance(found, PreparedImage) and image is not None else None
     return {
         "_uid": row.uid,
         "width": picture.width if picture else None,

@@ -5,44 +5,39 @@ hand; the next one finds the rest unchanged.
 """
 
 import os
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, islice
 
-from mmsearch.allocation import reused_memory
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import InputError
+from mmsearch.indexes import IndexOptions, choose
 from mmsearch.ingest.batches import BatchEncoder, Job, without_copies_of_lost_rows
 from mmsearch.ingest.changes import (
     KNOWN_COLUMNS,
     FileState,
-    KnownRow,
     KnownRows,
     Work,
     plan,
     text_only,
 )
 from mmsearch.ingest.decoding import PictureReader
-from mmsearch.media import MediaBounds, raw_format_of
+from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
+from mmsearch.ingest.writing import RowWriter
+from mmsearch.malloc_tuning import reused_memory
+from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Failure, IngestReport, Record, real_path
+from mmsearch.records import Failure, IngestReport, Record
 from mmsearch.sources.base import Source
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 
-# Lance commits cost the same for one row as for thousands, and each leaves a version behind.
-ROWS_PER_COMMIT = 4096
 # Batches in flight in the decoding workers: enough to keep the encoder fed, bounded in memory.
 BATCHES_AHEAD = 4
-# Catalogs up to this size are listed before decoding starts, so that time left can be told.
-LISTED_AHEAD = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,62 +75,33 @@ class Ingest:
         *,
         progress: ProgressListener,
         device: DeviceChoice,
-        require_room: Callable[[int], None] = lambda vectors: None,
+        index: IndexOptions,
     ) -> None:
-        """require_room: told how many vectors of one kind a source brings at least, before any is
-        made; what it raises ends the run.
-        """
-        self._require_room = require_room
+        """index: a source whose vectors it has no memory for is refused before it is encoded."""
         self._store, self._encoder, self._settings = store, encoder, settings
-        self._progress, self._device = progress, device.name
+        self._progress, self._device, self._index = progress, device.name, index
         self._batch_size = settings.batch_size or device.batch_size
         self._batches = BatchEncoder(encoder, store)
 
     @reused_memory()
-    def run(self, sources: Sequence[Source], options: IngestOptions) -> IngestReport:
-        """Raises SpaceMismatch, InputError; a bad item becomes a Failure."""
+    def run(
+        self, sources: Sequence[Source], options: IngestOptions, *, resumed: int = 0
+    ) -> IngestReport:
+        """Reads, encodes and writes what changed; an item that cannot be read becomes a Failure.
+
+        resumed: rows that an interrupted run had written. Raises SpaceMismatch, InputError.
+        """
         self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
         started = time.monotonic()
-        resumed = self._begin(options)
         tally = _Tally()
         for source in sources:
             self._run_source(source, options, tally)
-        report = self._report(tally, resumed, time.monotonic() - started)
-        if not options.dry_run:
-            self._end(report)
-        return report
-
-    def _begin(self, options: IngestOptions) -> int:
-        """Notes that a run is under way; returns how many rows an interrupted one had written."""
-        previous = self._store.manifest.running
-        resumed = 0
-        if previous is not None:
-            since = f"_indexed >= timestamp '{previous['started']}'"
-            resumed = self._store.scan(["_uid"], since).num_rows
-            self._progress.note(
-                f"resuming: the last run was interrupted; the {resumed} items it wrote are kept"
-            )
-        if not options.dry_run:
-            started = previous["started"] if previous else _now().isoformat(" ")
-            self._store.update_manifest(running={"started": started})
-        return resumed
-
-    def _end(self, report: IngestReport) -> None:
-        summary = {
-            "ended": _now().isoformat(timespec="seconds"),
-            "seconds": round(report.seconds, 2),
-            **{
-                name: getattr(report, name)
-                for name in ("added", "updated", "moved", "restored", "unchanged", "missing")
-            },
-            "failures": len(report.failures),
-        }
-        self._store.update_manifest(running=None, last_run=summary)
+        return self._report(tally, resumed, time.monotonic() - started)
 
     def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
         known = KnownRows(self._store.scan(KNOWN_COLUMNS), self._store.failures())
-        head, rest = _listed(_present(source, known))
-        self._require_room(_most_vectors(head))
+        head, rest = list_ahead(present_records(source, known))
+        choose(most_vectors(head), self._store.dim, self._index)
         total = len(head) if rest is None else None
         records = chain(head, rest or ())
         self._progress.start(f"indexing {source.name}", total, device=self._device)
@@ -172,14 +138,14 @@ class Ingest:
             self._progress.advance(1)
 
     def _write_all(self, works: Iterable[Work], known: KnownRows, tally: _Tally) -> None:
-        writer = _Writer(self._store, self._settings.commit_seconds)
+        writer = RowWriter(self._store, self._settings.commit_seconds)
         bounds = MediaBounds.of(self._settings)
         spec = self._encoder.preprocessing
         with PictureReader(bounds=bounds, spec=spec, workers=self._workers()) as reader:
             jobs = self._read(reader, self._changed(works, tally), known, tally)
             try:
                 while batch := list(islice(jobs, self._batch_size)):
-                    self._encode_batch(batch, reader, writer, known, tally)
+                    self._encode_batch(batch, reader, writer, known=known, tally=tally)
             finally:
                 # Also on Ctrl-C: what is encoded is written, and the next run goes on from there.
                 writer.flush()
@@ -231,7 +197,8 @@ class Ingest:
         self,
         batch: list[Job],
         reader: PictureReader,
-        writer: "_Writer",
+        writer: RowWriter,
+        *,
         known: KnownRows,
         tally: _Tally,
     ) -> None:
@@ -321,85 +288,6 @@ class Ingest:
             decoded=tally.read,
             multi_frame=tally.multi_frame,
         )
-
-
-class _Writer:
-    """Collects rows and commits them in large batches; gives out uids, which are never reused."""
-
-    def __init__(self, store: Store, commit_seconds: float) -> None:
-        self._store, self._commit_seconds = store, commit_seconds
-        self._rows: list[dict[str, object]] = []
-        self._drops: list[int] = []
-        self._last = time.monotonic()
-
-    def add(self, rows: Sequence[dict[str, object]], drops: Sequence[int]) -> None:
-        self._rows += rows
-        self._drops += drops
-        waited = time.monotonic() - self._last
-        if len(self._rows) >= ROWS_PER_COMMIT or waited >= self._commit_seconds:
-            self.flush()
-
-    def flush(self) -> None:
-        with uninterrupted():
-            if self._rows:
-                self._store.write_rows(self._rows, drops=self._drops)
-            self._rows, self._drops, self._last = [], [], time.monotonic()
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block.
-
-    LanceDB goes on with a commit whose caller was interrupted, so writing the rows once more on
-    the way out would write them twice.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is None:
-        yield
-        return
-    pressed = threading.Event()
-    signal.signal(signal.SIGINT, lambda number, frame: pressed.set())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed.is_set():
-        raise KeyboardInterrupt
-
-
-def _present(source: Source, known: KnownRows) -> Iterator[Record | Failure]:
-    """The source's records. An empty catalog that had rows looks like an unmounted drive."""
-    iterator = iter(source)
-    first = next(iterator, None)
-    held = known.count(source.name)
-    if first is None and held and not _all_raw(known.unseen(source.name)):
-        raise InputError(
-            f"{source.root} is empty, but the store holds {held} items of it: is its drive "
-            "mounted? Nothing was changed; take them out with 'mmsearch index --drop "
-            f"{source.name}' if they are really gone"
-        )
-    return chain([] if first is None else [first], iterator)
-
-
-def _all_raw(rows: Sequence[KnownRow]) -> bool:
-    """Whether a store from before raw photos were skipped holds nothing else of a source."""
-    return all(raw_format_of(real_path(row.uri)) is not None for row in rows)
-
-
-def _listed(
-    records: Iterator[Record | Failure],
-) -> tuple[list[Record | Failure], Iterator[Record | Failure] | None]:
-    """The first LISTED_AHEAD records, and the rest if there is any."""
-    head = list(islice(records, LISTED_AHEAD))
-    following = next(records, None)
-    return head, None if following is None else chain([following], records)
-
-
-def _most_vectors(listed: Sequence[Record | Failure]) -> int:
-    """How many pictures the records have, or how many texts if those are more."""
-    records = [record for record in listed if isinstance(record, Record)]
-    pictures = sum(record.image is not None for record in records)
-    return max(pictures, sum(bool(record.text) for record in records))
 
 
 def _now() -> datetime:

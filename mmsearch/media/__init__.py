@@ -1,11 +1,11 @@
-"""Files become pictures and texts here: sniffed by content, bounded, decoded right, or refused.
+"""Reads image and text files: detected by content, within bounds, decoded to upright sRGB.
 
-A path goes in; RGB pixels, a content hash or a text come out. Everything imports light, so that
-worker processes can use it without torch, and every refusal is one clear MMSearchError.
+Imports are light, so that worker processes can use it without torch, and every failure is an
+MMSearchError with a clear message.
 """
 
 from mmsearch.media.bounds import MediaBounds, content_hash
-from mmsearch.media.content import PictureContent
+from mmsearch.media.content import ImageContent
 from mmsearch.media.decode import (
     Decoded,
     Frame,
@@ -15,7 +15,8 @@ from mmsearch.media.decode import (
     read_frames,
 )
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
-from mmsearch.media.pictures import PreparedPicture, read_picture, thumbnail
+from mmsearch.media.image_input import ImageInput, image_from_array, load_image
+from mmsearch.media.images import PreparedImage, read_image, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
 from mmsearch.media.raw import describe_raw, raw_format, raw_format_of
 from mmsearch.media.text import read_text
@@ -25,20 +26,23 @@ __all__ = [
     "SNIFF_BYTES",
     "Decoded",
     "Frame",
+    "ImageContent",
+    "ImageInput",
     "MediaBounds",
-    "PictureContent",
-    "PreparedPicture",
+    "PreparedImage",
     "Preprocessing",
     "content_hash",
     "decode",
     "describe_raw",
+    "image_from_array",
+    "load_image",
     "opened",
     "prepare",
     "raw_format",
     "raw_format_of",
     "read_content",
     "read_frames",
-    "read_picture",
+    "read_image",
     "read_text",
     "sniff",
     "thumbnail",

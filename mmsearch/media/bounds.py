@@ -1,4 +1,4 @@
-"""How much of a file is read: bounds on bytes and pixels, one read, one hash."""
+"""Bounds on the bytes and pixels of files, and bounded reading and hashing."""
 
 import stat
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from mmsearch.digests import digest_of_bytes, digest_of_file
 from mmsearch.errors import ConfigError, MediaTooLarge, UnreadableMedia
 from mmsearch.records import printable_path
+from mmsearch.text import visible
 
 if TYPE_CHECKING:
     from mmsearch.config import Settings
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MediaBounds:
-    """What is refused before it is decoded.
+    """The limits beyond which a file is refused before it is decoded.
 
-    max_pixels: width x height. The default is where Pillow too refuses outright; a picture of
+    max_pixels: width x height. The default is where Pillow refuses too; an image of
         that size takes about 0.7 GB while it is decoded. A higher setting raises Pillow's own
         limit in this process.
-    max_bytes: of a picture's file. max_text_bytes: of a text file; encoders read only its start.
+    max_bytes: of an image's file. max_text_bytes: of a text file; encoders read only its start.
     """
 
     max_pixels: int = 178_956_970
@@ -38,7 +39,7 @@ class MediaBounds:
 
     @classmethod
     def of(cls, settings: "Settings") -> Self:
-        """As the user set them."""
+        """Returns the bounds in the settings."""
         return cls(
             max_pixels=settings.max_pixels,
             max_bytes=settings.max_image_bytes,
@@ -47,10 +48,10 @@ class MediaBounds:
 
 
 def read_bytes(path: Path, *, max_bytes: int, setting: str) -> bytes:
-    """The whole file. Raises UnreadableMedia, or MediaTooLarge that names `setting`."""
-    where = one_line(path)
+    """Reads a whole file. Raises UnreadableMedia, or MediaTooLarge that names `setting`."""
+    where = shown_path(path)
     try:
-        # Opening a pipe would wait for ever for its writer.
+        # Opening a pipe would block until it has a writer.
         if stat.S_ISREG(path.stat().st_mode):
             with path.open("rb") as file:
                 data = file.read(max_bytes + 1)
@@ -61,7 +62,7 @@ def read_bytes(path: Path, *, max_bytes: int, setting: str) -> bytes:
     if len(data) > max_bytes:
         size = max(path.stat().st_size, len(data))
         raise MediaTooLarge(
-            f"{where}: {size:,} bytes, the bound is {max_bytes:,}; raise {setting} to read it"
+            f"{where}: {size:,} bytes, the limit is {max_bytes:,}; raise {setting} to read it"
         )
     if not data:
         raise UnreadableMedia(f"{where}: the file is empty (0 bytes); fetch it again or remove it")
@@ -69,21 +70,23 @@ def read_bytes(path: Path, *, max_bytes: int, setting: str) -> bytes:
 
 
 def content_hash(source: Path | bytes) -> str:
-    """BLAKE2b-128 of the bytes as 32 hex digits. A path is read in pieces, whatever its size."""
+    """Returns the BLAKE2b-128 of bytes or of a file, read in chunks, as 32 hex digits.
+
+    Raises UnreadableMedia.
+    """
     if isinstance(source, bytes):
         return digest_of_bytes(source)
     try:
         if not stat.S_ISREG(source.stat().st_mode):
-            raise UnreadableMedia(f"{one_line(source)}: {_kind(source)}, not a file")
+            raise UnreadableMedia(f"{shown_path(source)}: {_kind(source)}, not a file")
         return digest_of_file(source)
     except (OSError, ValueError) as fault:
         raise _unreadable(source, fault) from fault
 
 
-def one_line(path: Path | str) -> str:
-    """The path as it may stand in a message: valid UTF-8, no line breaks or control characters."""
-    text = printable_path(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def shown_path(path: Path | str) -> str:
+    """Returns a path for messages: valid UTF-8 without line breaks and control characters."""
+    return visible(printable_path(path))
 
 
 def _kind(path: Path) -> str:
@@ -100,4 +103,4 @@ def _unreadable(path: Path, fault: OSError | ValueError) -> UnreadableMedia:
     else:
         reason = fault.strerror if isinstance(fault, OSError) else None
         what = f"cannot be read ({reason or fault}); check the drive and the name"
-    return UnreadableMedia(f"{one_line(path)}: {what}")
+    return UnreadableMedia(f"{shown_path(path)}: {what}")

@@ -1,4 +1,4 @@
-"""Any mode of picture becomes 8-bit sRGB: deep greys scaled, profiles applied, alpha on white.
+"""Converts images of any mode to 8-bit sRGB: deep greys scaled, profiles applied, alpha on white.
 
 The order matters: levels, then palette, then the profile on the colours alone, then the alpha.
 """
@@ -19,17 +19,18 @@ _WHITE = (255, 255, 255)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The loaded picture in mode RGB and the sRGB colour space, on white where transparent."""
+    """Converts a loaded image to sRGB in mode RGB, on white where transparent."""
     return on_white(*to_srgb_and_alpha(image))
 
 
 def to_srgb_and_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colours in mode RGB, as sRGB, and the alpha in mode L if there is one."""
+    """Returns the colours as sRGB in mode RGB, and the alpha in mode L if there is one."""
     colours, alpha = split_alpha(image)
     return _to_srgb(colours, image.info.get("icc_profile")), alpha
 
 
 def on_white(colours: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    """Composites an image on white."""
     if alpha is None:
         return colours
     page = Image.new("RGB", colours.size, _WHITE)
@@ -38,11 +39,11 @@ def on_white(colours: Image.Image, alpha: Image.Image | None) -> Image.Image:
 
 
 def grey_levels(values: NDArray[np.generic]) -> Pixels:
-    """8-bit greys of deep ones. values: integers or floats (h, w) → uint8 (h, w).
+    """Scales deep grey levels to 8 bits: integers or floats (h, w) → uint8 (h, w).
 
     Integers: white is the smallest of 2^8-1, 2^12-1 and 2^16-1 that holds the brightest value,
-    so that 12-bit data in 16-bit files are not near black. Floats within [0, 1]: 1 is white.
-    All else, negative or wider, is stretched from its minimum to its maximum. NaN counts as the
+    so that 12-bit data in 16-bit files are not too dark. Floats within [0, 1]: 1 is white.
+    All other values are stretched from their minimum to their maximum. NaN counts as the
     minimum, infinities as the finite extremes.
     """
     if not np.issubdtype(values.dtype, np.integer):
@@ -64,13 +65,13 @@ def _float_levels(values: NDArray[np.float32]) -> Pixels:
 
 
 def _stretch(values: NDArray[np.floating], low: float, high: float) -> Pixels:
-    """values: float (h, w) from low to high → uint8 (h, w) from 0 to 255; all 0 if low is high."""
+    """Scales float (h, w) from low…high to uint8 0…255; all 0 if low equals high."""
     span = high - low or 1.0
     return ((values - low) * (255.0 / span) + 0.5).astype(np.uint8)
 
 
 def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colours in mode L, RGB, CMYK or LAB, and the alpha in mode L if there is one."""
+    """Returns the colours in mode L, RGB, CMYK or LAB, and the alpha in mode L if there is one."""
     if image.mode in DEEP_MODES:
         return _split_deep(image)
     if image.mode in _PREMULTIPLIED:
@@ -93,7 +94,7 @@ def _split_deep(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _to_srgb(colours: Image.Image, profile: bytes | None) -> Image.Image:
-    """Through the embedded profile; a broken or foreign one is as good as none."""
+    """Applies the embedded profile; a damaged or unfitting one is ignored."""
     try:
         if profile or colours.mode == "LAB":
             mode, transform = _transform(profile, colours.mode)
@@ -108,7 +109,7 @@ def _to_srgb(colours: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def srgb_transform(profile: bytes, mode: str) -> bool:
-    """Whether the profile turns levels of that mode (L, RGB, CMYK or LAB) into other sRGB ones."""
+    """Whether the profile changes levels of that mode (L, RGB, CMYK or LAB) in sRGB."""
     try:
         return _transform(profile, mode)[1] is not None
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
@@ -117,13 +118,13 @@ def srgb_transform(profile: bytes, mode: str) -> bool:
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes | None, mode: str) -> tuple[str, ImageCms.ImageCmsTransform | None]:
-    """The mode that the profile speaks of and the way to sRGB; None where it would change nothing.
+    """Returns the profile's mode and its transform to sRGB; None where it would change nothing.
 
-    Cached, since the pictures of one camera share a profile and building takes milliseconds.
+    Cached, since the images of a camera share a profile and building one takes milliseconds.
     """
     source = _lab() if profile is None else ImageCms.ImageCmsProfile(io.BytesIO(profile))
     space = _PROFILE_SPACES.get(source.profile.xcolor_space.strip(), "")
-    # A grey picture is often saved with the RGB profile that it had in colour.
+    # Grey images are often saved with the RGB profile that they had in colour.
     fits = space == mode or (space, mode) == ("RGB", "L")
     if not fits or _is_srgb(source):
         return mode, None

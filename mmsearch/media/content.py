@@ -1,7 +1,7 @@
-"""The whole content of a picture file in one digest: every frame, its time and its transparency.
+"""Digests of the content of image files: every frame with its duration and transparency.
 
-Two files have equal content if and only if they show the same: neither container, metadata nor the
-hidden colours of transparent pixels count. Colours that 8-bit sRGB cannot hold do count.
+Two files have equal digests if and only if they show the same: container, metadata and the hidden
+colours of transparent pixels do not count, colours beyond 8-bit sRGB do.
 """
 
 import hashlib
@@ -23,10 +23,12 @@ _BITS_PER_SAMPLE = 258
 
 
 @dataclass(frozen=True, slots=True)
-class PictureContent:
-    """frames: how many different ones follow each other. durations: ms, of each; 0 for pages.
+class ImageContent:
+    """The content of an image file.
 
-    digest: 32 hex digits, the same for equal sizes, pixels, transparency, frames and durations.
+    frames: the number of frames or pages, repeated frames counted once. durations: of each in ms, 0
+    for pages. digest: 32 hex digits, equal for equal sizes, pixels, transparency, frames and
+    durations.
     """
 
     frames: int
@@ -35,16 +37,19 @@ class PictureContent:
 
 
 class ContentDigest:
-    """Collects the frames of one file. Frames that repeat the one before them prolong it."""
+    """Computes the digest of a file from its frames; a repeated frame prolongs the one before."""
 
     def __init__(self, data: bytes, name: str) -> None:
-        """data: the whole file. name: a key of FORMATS."""
+        """Starts a digest. data: the whole file. name: a key of FORMATS."""
         self._data, self._name = data, name
         self._frames: list[bytes] = []
         self._durations: list[int] = []
 
     def add(self, frame: Image.Image, *, duration: float = 0, deep: bool | None = None) -> None:
-        """frame: loaded, not yet upright. duration: ms. deep: of more than 8 bits a channel."""
+        """Adds a frame, loaded but not yet upright.
+
+        duration: ms. deep: whether it has more than 8 bits per channel; detected if None.
+        """
         if deep is None:
             deep = _is_deep(frame, self._name, self._data)
         digest = self._digest(frame, deep=deep)
@@ -55,19 +60,20 @@ class ContentDigest:
         self._frames.append(digest)
         self._durations.append(milliseconds)
 
-    def finish(self) -> PictureContent:
-        # A still has no time, whatever its container says.
+    def finish(self) -> ImageContent:
+        """Returns the content of the frames added."""
+        # A single frame has no duration, whatever its container says.
         durations = tuple(self._durations) if len(self._frames) > 1 else (0,)
         whole = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         for frame, duration in zip(self._frames, durations, strict=True):
             whole.update(frame + duration.to_bytes(8, "little"))
-        return PictureContent(len(self._frames), durations, whole.hexdigest())
+        return ImageContent(len(self._frames), durations, whole.hexdigest())
 
     def _digest(self, frame: Image.Image, *, deep: bool) -> bytes:
         turn = orientation_of(frame)
         digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         if deep and frame.mode not in DEEP_MODES:
-            # Pillow gave 8 bits of more: only a file of the same bytes surely holds the same.
+            # Pillow reduced it to 8 bits: only equal bytes are certainly equal content.
             digest.update(b"deep" + self._data)
         levels, alpha = _native(frame, turn)
         digest.update(repr((levels.dtype.kind, levels.shape)).encode())
@@ -80,7 +86,7 @@ class ContentDigest:
 
 
 def _native(frame: Image.Image, turn: int) -> tuple[NDArray[np.generic], Pixels | None]:
-    """Levels (h, w, channels), as RGB where that loses nothing, and the alpha uint8 (h, w)."""
+    """Returns levels (h, w, channels), as RGB where that is lossless, and alpha uint8 (h, w)."""
     colours, mask = split_alpha(frame)
     alpha = None if mask is None else np.asarray(upright(mask, turn))
     if frame.mode in DEEP_MODES:
@@ -92,19 +98,19 @@ def _native(frame: Image.Image, turn: int) -> tuple[NDArray[np.generic], Pixels 
         grey = (values // _SIXTEEN_BITS).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2), alpha
     if colours.mode == "LAB":
-        # Of as many channels as RGB, but not the same colours.
+        # As many channels as RGB, but other colours.
         return np.asarray(upright(colours, turn)).astype(np.int8), alpha
     native = colours if colours.mode == "CMYK" else colours.convert("RGB")
     return np.asarray(upright(native, turn)), alpha
 
 
 def _is_eight_bit(values: NDArray[np.integer]) -> bool:
-    """Whether 16-bit levels only repeat 8-bit ones; dark ones could be 12-bit data as well."""
+    """Whether 16-bit levels are scaled 8-bit ones; dark ones could be 12-bit data."""
     return int(values.max()) > 0xFFF and int(values.min()) >= 0 and not (values % 257).any()
 
 
 def _foreign_profile(frame: Image.Image) -> bytes:
-    """The ICC profile where it makes other colours of the levels than sRGB does, else nothing."""
+    """Returns the ICC profile where it gives other colours than sRGB, else nothing."""
     profile = frame.info.get("icc_profile")
     if not profile:
         return b""
@@ -114,7 +120,7 @@ def _foreign_profile(frame: Image.Image) -> bytes:
 
 
 def _is_deep(frame: Image.Image, name: str, data: bytes) -> bool:
-    """Whether the file holds more than 8 bits a channel."""
+    """Whether the file has more than 8 bits per channel."""
     if name == "png":
         return data[_PNG_DEPTH_AT] > 8
     if name == "tiff":

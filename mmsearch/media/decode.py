@@ -1,4 +1,4 @@
-"""One file's bytes become one upright RGB picture, or one clear error."""
+"""Decodes image files to upright RGB images, or raises one clear error."""
 
 import io
 import struct
@@ -12,9 +12,9 @@ from typing import Final, TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from mmsearch.errors import MediaTooLarge, MMSearchError, UnreadableMedia
-from mmsearch.media.bounds import MediaBounds, one_line, read_bytes
+from mmsearch.media.bounds import MediaBounds, read_bytes, shown_path
 from mmsearch.media.colour import on_white, to_rgb, to_srgb_and_alpha
-from mmsearch.media.content import ContentDigest, PictureContent
+from mmsearch.media.content import ContentDigest, ImageContent
 from mmsearch.media.formats import SNIFF_BYTES, describe, register, sniff
 from mmsearch.media.frames import list_frames, representative_frame
 from mmsearch.media.guard import guarded, let_pillow_open
@@ -23,7 +23,7 @@ from mmsearch.media.orientation import covered_box, orientation_of, upright
 from mmsearch.media.raw import describe_raw, raw_format
 
 DEFAULT_BOUNDS: Final = MediaBounds()
-# What codecs are known to raise on damaged bytes; fuzzing in the tests holds the list complete.
+# What codecs are known to raise on damaged bytes; the fuzzing tests keep the list complete.
 _CODEC_FAULTS = (
     ArithmeticError,
     AssertionError,
@@ -39,22 +39,23 @@ _CODEC_FAULTS = (
     zlib.error,
 )
 _MAX_REASON = 160
-# Frames of an animation are looked at on the way where that costs no more than a photograph does.
+# Pixels up to which all frames of an animation are digested during decoding.
 _FEW_PIXELS = 2**24
-# All frames of a file together may have this many times the pixels of the largest picture.
-_MANY_PICTURES = 4
+# All frames of a file together may have this many times max_pixels.
+_MANY_IMAGES = 4
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """image: mode RGB, sRGB, upright, opaque. width, height: of the upright original, in pixels.
+    """A decoded image.
 
-    The image is smaller than that where draft scaling was asked for. format: a key of FORMATS.
-    frames: frames of an animation or pages of a TIFF (counted up to 1000), else 1. alpha: mode L,
-    of the image's size, None where every pixel is opaque. content: None where it was not asked for
-    or would cost another decoding. covers: which box of `image` (left, top, right, bottom in its
-    pixels) is the picture; draft scaling rounds up, so that the last pixels reach beyond it.
+    image: mode RGB, sRGB, upright, opaque; smaller than the original after draft scaling. width,
+    height: of the upright original, in pixels. format: a key of FORMATS. frames: frames of an
+    animation or pages of a TIFF (counted up to 1000), else 1. alpha: mode L, of the image's size,
+    None where every pixel is opaque. content: None where it was not requested or would need another
+    decoding. covers: the box of `image` that the original covers (left, top, right, bottom in its
+    pixels); draft scaling rounds up, so that the last pixels extend beyond it.
     """
 
     image: Image.Image
@@ -63,15 +64,16 @@ class Decoded:
     format: str
     frames: int
     alpha: Image.Image | None = None
-    content: PictureContent | None = None
+    content: ImageContent | None = None
     covers: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame or page, loaded but not upright. place: counted from 0. duration: ms, 0 for pages.
+    """A frame or page, loaded but not upright.
 
-    more: the file holds more of it than Pillow gives.
+    place: counted from 0. duration: ms, 0 for pages. more: whether the file holds more of it than
+    was decoded, such as more bits per channel.
     """
 
     image: Image.Image
@@ -81,7 +83,7 @@ class Frame:
 
     @property
     def upright(self) -> Image.Image:
-        """In mode RGB, on white where transparent."""
+        """The frame upright in mode RGB, on white where transparent."""
         return upright(to_rgb(self.image), orientation_of(self.image))
 
 
@@ -92,18 +94,18 @@ def decode(
     draft: tuple[int, int] | None = None,
     content: bool = False,
 ) -> Decoded:
-    """Decodes a picture right or raises UnreadableMedia or MediaTooLarge.
+    """Decodes an image. Raises UnreadableMedia, MediaTooLarge.
 
-    draft: width and height that the caller will scale down to; a JPEG is then decoded at 1/2,
-    1/4 or 1/8 of its size where that leaves at least twice as much on both sides. content: look at
-    the whole content where that costs no second decoding and not many frames; see `read_content`.
+    draft: width and height that the caller will scale down to; a JPEG is then decoded at 1/2, 1/4
+    or 1/8 of its size where that leaves at least twice as much on both sides. content: digest the
+    content too, where that needs no second decoding nor many frames; see `read_content`.
     """
     data, where = _bytes_of(source, bounds)
     return decode_bytes(data, where=where, bounds=bounds, draft=draft, content=content)
 
 
-def read_content(source: Path | bytes, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> PictureContent:
-    """All frames or pages at full size, in one digest. Raises UnreadableMedia, MediaTooLarge."""
+def read_content(source: Path | bytes, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> ImageContent:
+    """Digests all frames or pages at full size. Raises UnreadableMedia, MediaTooLarge."""
     data, where = _bytes_of(source, bounds)
     digest: ContentDigest | None = None
 
@@ -125,7 +127,7 @@ def read_frames(
     where: str = "",
     bounds: MediaBounds = DEFAULT_BOUNDS,
 ) -> None:
-    """Shows every frame or page in order, with the name of the file's format.
+    """Calls `see` with every frame or page in order, and the name of the file's format.
 
     Raises UnreadableMedia, and MediaTooLarge where all frames together have too many pixels.
     """
@@ -153,7 +155,7 @@ def decode_bytes(
     draft: tuple[int, int] | None,
     content: bool = False,
 ) -> Decoded:
-    """As `decode`; `where` opens the error message."""
+    """Decodes the bytes of a file as `decode` does; `where` names it in messages."""
     return _named_faults(
         data,
         lambda name: _decode(data, name, bounds, draft, content=content),
@@ -163,20 +165,20 @@ def decode_bytes(
 
 
 def _bytes_of(source: Path | bytes, bounds: MediaBounds) -> tuple[bytes, str]:
-    """The content, and what to call it in a message."""
+    """Returns the bytes, and their name for messages."""
     if isinstance(source, Path):
         data = read_bytes(source, max_bytes=bounds.max_bytes, setting="max_image_bytes")
-        return data, one_line(source)
+        return data, shown_path(source)
     where = f"the picture given as {len(source):,} bytes"
     if len(source) > bounds.max_bytes:
-        raise MediaTooLarge(f"{where}: the bound is {bounds.max_bytes:,}; raise max_image_bytes")
+        raise MediaTooLarge(f"{where}: the limit is {bounds.max_bytes:,}; raise max_image_bytes")
     return source, where
 
 
 def _named_faults(
     data: bytes, use: Callable[[str], _Result], *, where: str, bounds: MediaBounds
 ) -> _Result:
-    """What `use` makes of the file's format, with any fault of a codec as an error that says so."""
+    """Calls `use` with the file's format; errors of codecs become UnreadableMedia."""
     name = _format_of(data, where)
     with _clear_errors(name, where=where, bounds=bounds):
         return use(name)
@@ -184,12 +186,12 @@ def _named_faults(
 
 @contextmanager
 def opened(path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> Iterator[Image.Image]:
-    """Opens an image file within the bounds and leaves its mode, size and orientation alone.
+    """Opens an image file within the bounds, with its own mode, size and orientation.
 
-    For callers that need the alpha channel, or a draft size of their own; `decode` is for all
-    others. Raises UnreadableMedia or MediaTooLarge, also for what Pillow raises inside the block.
+    For callers that need the alpha channel, or a draft size of their own; others use `decode`.
+    Raises UnreadableMedia, MediaTooLarge, also for what Pillow raises inside the block.
     """
-    where = one_line(path)
+    where = shown_path(path)
     data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
     name = _format_of(data, where)
     with _clear_errors(name, where=where, bounds=bounds):
@@ -221,7 +223,7 @@ def _format_of(data: bytes, where: str) -> str:
 
 @contextmanager
 def _clear_errors(name: str, *, where: str, bounds: MediaBounds) -> Iterator[None]:
-    """Turns whatever a codec raises into an MMSearchError that names the file."""
+    """Converts the errors of codecs to an MMSearchError that names the file."""
     try:
         with guarded(name):
             yield
@@ -229,12 +231,12 @@ def _clear_errors(name: str, *, where: str, bounds: MediaBounds) -> Iterator[Non
         raise type(fault)(f"{where}: {fault}") from fault
     except Image.DecompressionBombError as fault:
         raise MediaTooLarge(
-            f"{where}: more pixels than the bound of {bounds.max_pixels:,}; raise max_pixels"
+            f"{where}: more pixels than the limit of {bounds.max_pixels:,}; raise max_pixels"
         ) from fault
     except MemoryError as fault:
         raise MediaTooLarge(
-            f"{where}: decoding needs more memory than there is; lower max_pixels to refuse such "
-            "pictures early"
+            f"{where}: not enough memory to decode it; lower max_pixels to refuse such pictures "
+            "early"
         ) from fault
     except _CODEC_FAULTS as fault:
         raise UnreadableMedia(
@@ -290,23 +292,23 @@ def _decode_jpeg(
     return replace(_decoded(image, "jpeg", 1, whole), width=width, height=height, covers=covers)
 
 
-def _decoded(frame: Image.Image, name: str, frames: int, content: PictureContent | None) -> Decoded:
-    # Read only now: a PNG may tell it after its pixels, and TIFF frames come upright.
+def _decoded(frame: Image.Image, name: str, frames: int, content: ImageContent | None) -> Decoded:
+    # Read only now: a PNG may state it after its pixels, and TIFF frames come upright.
     orientation = orientation_of(frame)
     colours, alpha = to_srgb_and_alpha(frame)
     image = upright(on_white(colours, alpha), orientation)
-    seen_through = alpha is not None and alpha.getextrema()[0] != 255
+    translucent = alpha is not None and alpha.getextrema()[0] != 255
     return Decoded(
         image,
         *image.size,
         name,
         frames,
-        alpha=upright(alpha, orientation) if alpha is not None and seen_through else None,
+        alpha=upright(alpha, orientation) if alpha is not None and translucent else None,
         content=content,
     )
 
 
-def _content(frames: Iterable[Frame], data: bytes, name: str) -> PictureContent:
+def _content(frames: Iterable[Frame], data: bytes, name: str) -> ImageContent:
     digest = ContentDigest(data, name)
     for frame in frames:
         digest.add(frame.image, duration=frame.duration, deep=frame.more)
@@ -320,9 +322,9 @@ def _walk(image: Image.Image, frames: Sequence[int], bounds: MediaBounds) -> Ite
             image.seek(place)
         _check_size(*image.size, bounds)
         pixels += image.width * image.height
-        if pixels > _MANY_PICTURES * bounds.max_pixels:
+        if pixels > _MANY_IMAGES * bounds.max_pixels:
             raise MediaTooLarge(
-                f"its {len(frames):,} frames or pages have more than {_MANY_PICTURES} times the "
+                f"its {len(frames):,} frames or pages have more than {_MANY_IMAGES} times the "
                 f"{bounds.max_pixels:,} pixels that one may have; raise max_pixels to compare them"
             )
         image.load()
@@ -332,15 +334,17 @@ def _walk(image: Image.Image, frames: Sequence[int], bounds: MediaBounds) -> Ite
 
 def _check_size(width: int, height: int, bounds: MediaBounds) -> None:
     if width < 1 or height < 1:
-        raise UnreadableMedia(f"its header says {width} x {height} pixels; replace the file")
+        raise UnreadableMedia(
+            f"invalid size of {width} x {height} pixels in its header; replace the file"
+        )
     if width * height > bounds.max_pixels:
         raise MediaTooLarge(
-            f"{width} x {height} pixels, the bound is {bounds.max_pixels:,} in all; "
+            f"{width} x {height} pixels, the limit is {bounds.max_pixels:,} in all; "
             "raise max_pixels to read it"
         )
 
 
 def _reason(fault: BaseException) -> str:
     if isinstance(fault, UnidentifiedImageError):
-        return "its header makes no sense"
+        return "invalid header"
     return " ".join(str(fault).split())[:_MAX_REASON] or type(fault).__name__

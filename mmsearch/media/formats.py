@@ -1,4 +1,4 @@
-"""Which pictures are opened, told by their first bytes and never by their names."""
+"""The supported image formats, detected by the first bytes of a file."""
 
 import importlib
 from types import MappingProxyType
@@ -36,7 +36,7 @@ _MAGIC = (
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _HEIF_BRANDS = {b"mif1", b"mif2", b"msf1"}
-# Sizes of the header that follows the 14 bytes 'BM…': many texts begin with those two letters.
+# Valid sizes of the second header of a BMP, since texts may begin with 'BM' too.
 _BMP_HEADER_BYTES = {12, 16, 40, 52, 56, 64, 108, 124}
 _REFUSED = (
     (b"%PDF", "a PDF document"),
@@ -51,7 +51,7 @@ _REFUSED = (
 
 
 def sniff(head: bytes) -> str | None:
-    """The picture format that a file's first SNIFF_BYTES announce, or None if it is no picture."""
+    """Detects the image format from a file's first SNIFF_BYTES; None if it is not an image."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
@@ -63,7 +63,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def _sniff_brands(head: bytes) -> str | None:
-    """AVIF, HEIC and MP4 share a container: its list of brands tells them apart."""
+    """Detects AVIF and HEIC by the brands of their container, which MP4 uses too."""
     end = min(int.from_bytes(head[:4], "big"), len(head), SNIFF_BYTES)
     brands = {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
     if brands & _AVIF_BRANDS:
@@ -74,7 +74,7 @@ def _sniff_brands(head: bytes) -> str | None:
 
 
 def describe(head: bytes) -> str:
-    """What a file that is no picture seems to be, for a message."""
+    """Describes a file that is not an image, for messages."""
     for magic, name in _REFUSED:
         if head.lstrip().startswith(magic) or head.startswith(magic):
             return name
@@ -82,10 +82,10 @@ def describe(head: bytes) -> str:
 
 
 def register(name: str) -> str:
-    """Loads the plug-in of format `name` and returns Pillow's name for it."""
+    """Loads Pillow's plug-in for a format and returns its name in Pillow."""
     pillow_name, module = FORMATS[name]
     plugin = importlib.import_module(module)
     if name == "heic":
-        # Previews, depth maps and gain maps inside the file are never looked at.
+        # Previews, depth maps and gain maps inside the file are not used.
         plugin.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
     return pillow_name

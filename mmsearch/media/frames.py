@@ -1,4 +1,4 @@
-"""An animation or a stack of pages becomes the one frame that says most for its cost."""
+"""Frames of animations and pages: lists them and chooses a representative one."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,17 +9,17 @@ from mmsearch.media.colour import to_rgb
 # Grey levels (standard deviation): fades, blank pages and black first frames lie below.
 _BLANK_CONTRAST = 3.0
 _PROBE_SIDE = 32
-# Each page of a TIFF must be walked to be counted; a crafted file holds millions.
+# Counting the pages of a TIFF reads each of them, and a crafted file may have millions.
 _MAX_PAGES = 1000
 _ANIMATED = {"gif", "png", "webp", "avif", "tiff"}
-# NewSubfileType of TIFF 6.0 and the bits that say: a smaller copy, a mask.
+# NewSubfileType of TIFF 6.0 and its bits for reduced-resolution copies and masks.
 _SUBFILE_TYPE, _REDUCED_OR_MASK = 254, 1 | 4
 
 
 def list_frames(image: Image.Image, name: str) -> tuple[int, ...]:
-    """The places to seek to, of each frame or page: `(0,)` where all else belongs to the first.
+    """Returns the positions to seek to of all frames or pages.
 
-    Reduced-resolution copies and masks in a TIFF are no pages.
+    Reduced-resolution copies and masks in a TIFF are not pages.
     """
     if name not in _ANIMATED:
         return (0,)
@@ -49,10 +49,10 @@ def representative_frame(
     reach: int,
     check: Callable[[Image.Image], None],
 ) -> Image.Image:
-    """The first frame that is not blank, out of five spread over the first `reach`, loaded.
+    """Returns the first frame that is not blank, loaded, out of five among the first `reach`.
 
-    frames: as `list_frames` gives them. If all are blank, the one of most contrast. `check` sees
-    each frame before it is decoded.
+    frames: as `list_frames` returns them. If all are blank, returns the one of highest contrast.
+    check: is called with each frame before it is decoded.
     """
     if len(frames) == 1:
         check(image)
@@ -73,6 +73,6 @@ def representative_frame(
 
 
 def _contrast(image: Image.Image) -> float:
-    """Standard deviation of the grey levels (0 to 128) over a coarse grid of the frame."""
+    """Returns the standard deviation of the grey levels over a coarse grid of the frame."""
     probe = image.resize((_PROBE_SIDE, _PROBE_SIDE), Image.Resampling.NEAREST)
     return float(ImageStat.Stat(to_rgb(probe).convert("L")).stddev[0])

@@ -1,6 +1,6 @@
-"""Keeps codecs strict, and out of the progress bar: no half pictures, no warnings, no stray lines.
+"""Keeps codecs strict and silent: no truncated images, no warnings, no output on stderr.
 
-All of it is state of the whole process, so it is changed only while a picture is decoded.
+This is process-wide state, so it is changed only while an image is decoded.
 """
 
 import logging
@@ -17,9 +17,9 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class _Shared:
-    """A change to the whole process, made by the first thread that needs it, undone by the last.
+    """A process-wide change that the first thread to need it makes and the last one undoes.
 
-    Entered and left by each thread on its own, such a change would end in whatever order.
+    If each thread made and undid it, the order would be arbitrary.
     """
 
     def __init__(self, change: Callable[[], AbstractContextManager[None]]) -> None:
@@ -45,7 +45,7 @@ class _Shared:
 
 @contextmanager
 def _strict_without_warnings() -> Iterator[None]:
-    # Other libraries in the process may have told Pillow to fill cut pictures with grey.
+    # Another library in the process may have set Pillow to accept truncated images.
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():
@@ -60,7 +60,7 @@ def _strict_without_warnings() -> Iterator[None]:
 def _no_native_stderr() -> Iterator[None]:
     try:
         kept = os.dup(2)
-    except OSError:  # a process without a stderr has nothing to keep quiet
+    except OSError:  # the process has no stderr
         yield
         return
     null = os.open(os.devnull, os.O_WRONLY)
@@ -79,13 +79,16 @@ _native_stderr = _Shared(_no_native_stderr)
 
 @contextmanager
 def guarded(name: str) -> Iterator[None]:
-    """While format `name` is decoded; only libtiff writes to the process's stderr by itself."""
+    """Keeps codecs strict and silent while format `name` is decoded.
+
+    Only libtiff writes to the process's stderr.
+    """
     with _strict.hold(), _native_stderr.hold() if name == "tiff" else ExitStack():
         yield
 
 
 def let_pillow_open(max_pixels: int) -> None:
-    """Pillow refuses at twice its limit, for the whole process: only ever raised, never lowered."""
+    """Raises Pillow's process-wide limit if need be; Pillow refuses at twice its limit."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and 2 * limit < max_pixels:
         Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2

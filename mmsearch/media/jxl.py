@@ -1,6 +1,6 @@
-"""JPEG XL through imagecodecs; the size is read from the header, since the codec decodes at once.
+"""Decodes JPEG XL with imagecodecs, and reads the size from the header beforehand.
 
-The bits are laid out as in ISO/IEC 18181-1 (SizeHeader), the boxes as in 18181-2.
+The bits are as in ISO/IEC 18181-1 (SizeHeader), the boxes as in 18181-2.
 """
 
 from fractions import Fraction
@@ -20,8 +20,10 @@ _SIZE_BITS = (9, 13, 18, 30)
 
 
 def decode_jxl(data: bytes) -> tuple[Image.Image, bool]:
-    """The first frame, upright, in mode L, LA, RGB or RGBA; whether the file holds more than that:
-    further frames, or more than 8 bits a channel."""
+    """Decodes the first frame, upright, in mode L, LA, RGB or RGBA.
+
+    Also returns whether the file holds more: further frames, or more than 8 bits per channel.
+    """
     try:
         import imagecodecs
     except ImportError as fault:
@@ -34,12 +36,12 @@ def decode_jxl(data: bytes) -> tuple[Image.Image, bool]:
 
 
 def jxl_size(data: bytes) -> tuple[int, int]:
-    """Width and height as the header states them, before any rotation. Raises ValueError."""
+    """Returns width and height in the header, before any rotation. Raises ValueError."""
     return _size(_header(data))
 
 
 def jxl_is_animated(data: bytes) -> bool:
-    """Whether the header announces frames; also where a preview hides what it announces."""
+    """Whether the header declares an animation, or has a preview, behind which it is not read."""
     bits = _header(data)
     _size(bits)
     all_default = bits.take(1)
@@ -66,7 +68,7 @@ def _size(bits: "_Bits") -> tuple[int, int]:
 
 
 class _Bits:
-    """A bit stream, least significant bit first."""
+    """Reads a bit stream, least significant bit first."""
 
     def __init__(self, value: int) -> None:
         self._value = value
@@ -84,7 +86,7 @@ def _side(bits: _Bits, small: int) -> int:
 
 
 def _codestream(data: bytes) -> bytes:
-    """The start of the codestream inside the container's boxes."""
+    """Returns the start of the codestream inside the container's boxes."""
     at = 0
     while at + 16 <= len(data):
         size, kind, body = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], at + 8
@@ -100,7 +102,7 @@ def _codestream(data: bytes) -> bytes:
 
 
 def _eight_bits(values: NDArray[np.generic]) -> Pixels:
-    """values: uint8, uint16 or float (h, w) or (h, w, 2 to 4) → uint8 of the same shape."""
+    """Converts uint8, uint16 or float (h, w) or (h, w, 2 to 4) to uint8 of the same shape."""
     if values.dtype == np.uint8:
         return values.astype(np.uint8, copy=False)
     white = 65535.0 if values.dtype == np.uint16 else 1.0

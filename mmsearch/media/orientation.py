@@ -1,4 +1,4 @@
-"""EXIF and XMP orientation: pictures are turned upright before anything looks at them."""
+"""Applies EXIF and XMP orientation."""
 
 import struct
 
@@ -30,7 +30,7 @@ _EXIF_FAULTS = (
 
 
 def orientation_of(image: Image.Image) -> int:
-    """1 to 8 as in EXIF; 1 (upright) where there is none or it is damaged."""
+    """Returns the EXIF orientation, 1 to 8; 1 (upright) where it is missing or damaged."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except _EXIF_FAULTS:
@@ -39,16 +39,17 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Turns an image upright."""
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
 def covered_box(
     scaled: tuple[int, int], size: tuple[int, int], orientation: int
 ) -> tuple[float, float, float, float]:
-    """Where a picture of that size lies in its image, scaled and then turned upright.
+    """Returns the box that the original covers in its scaled, upright image.
 
-    scaled: size divided by a whole number, rounded up; the rest is at the right and the bottom, and
-    turned with the picture. Returns left, top, right, bottom, in pixels of the upright image.
+    scaled: size divided by a whole number, rounded up; the excess is at the right and the bottom,
+    and turned with the image. Returns left, top, right, bottom, in pixels of the upright image.
     """
     scale = round(size[0] / scaled[0]) if size[0] >= size[1] else round(size[1] / scaled[1])
     width, height = (side / max(scale, 1) for side in size)

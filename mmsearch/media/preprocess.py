@@ -1,6 +1,6 @@
-"""A picture of any shape becomes the square of pixels that a model was trained on.
+"""Prepares images of any shape as the square input of a model.
 
-The arithmetic is that of OpenCLIP's evaluation transform before normalisation, without torch.
+Equal to OpenCLIP's evaluation transform before normalisation, without torch.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,11 @@ _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """size: side in pixels. fill: grey level of the padding (0 to 255). mean, std: of RGB / 255.
+    """How images become a model's input.
 
-    mode 'shortest' scales the short side to size and crops the middle, 'longest' scales the long
-    side and pads, 'squash' ignores the aspect ratio.
+    size: side in pixels. mode: 'shortest' scales the short side to size and crops the centre,
+    'longest' scales the long side and pads, 'squash' ignores the aspect ratio. fill: grey level of
+    the padding, 0 to 255. mean, std: of RGB / 255.
     """
 
     size: int = 224
@@ -49,7 +50,7 @@ class Preprocessing:
 
     @classmethod
     def from_open_clip(cls, config: Mapping[str, Any]) -> Self:
-        """Reads a `preprocess_cfg`; raises ConfigError where it asks for what is not built."""
+        """Reads a `preprocess_cfg`. Raises ConfigError where it is not supported."""
         size = config.get("size", 224)
         sides = {size} if isinstance(size, int) else set(size)
         if len(sides) != 1:
@@ -57,7 +58,7 @@ class Preprocessing:
         return cls(
             size=int(sides.pop()),
             mode=config.get("resize_mode") or "shortest",
-            # As in OpenCLIP: its 'random' concerns training, evaluation is then bicubic.
+            # As in OpenCLIP: 'random' is for training, and bicubic in evaluation.
             interpolation="bilinear" if config.get("interpolation") == "bilinear" else "bicubic",
             fill=int(config.get("fill_color") or 0),
             mean=_triple(config.get("mean") or _CLIP_MEAN),
@@ -66,9 +67,9 @@ class Preprocessing:
 
 
 def prepare(image: Image.Image, spec: Preprocessing) -> Pixels:
-    """image: RGB of any size → uint8 (size, size, 3), not yet normalised."""
+    """Prepares an RGB image of any size: uint8 (size, size, 3), not normalised."""
     if spec.mode == "shortest":
-        square = _crop_middle(image, spec)
+        square = _centre_crop(image, spec)
     elif spec.mode == "longest":
         square = _pad(image, spec)
     else:
@@ -76,8 +77,8 @@ def prepare(image: Image.Image, spec: Preprocessing) -> Pixels:
     return np.array(square, dtype=np.uint8)
 
 
-def _crop_middle(image: Image.Image, spec: Preprocessing) -> Image.Image:
-    """Scales and crops in one step: of a 1 x 100,000 strip only the middle is ever enlarged."""
+def _centre_crop(image: Image.Image, spec: Preprocessing) -> Image.Image:
+    """Scales and crops in one step: of a 1 x 100,000 strip only the centre is enlarged."""
     size, short = spec.size, min(image.size)
     scaled = [size if side == short else int(size * side / short) for side in image.size]
     starts = [round((side - size) / 2.0) for side in scaled]

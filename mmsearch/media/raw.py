@@ -1,7 +1,7 @@
-"""Camera raw photos are recognised by content, so that their small preview is not taken for them.
+"""Detects camera raw photos by content, so that their small preview is not indexed instead.
 
 Most raw formats are TIFF files whose first image is a preview and whose sensor data lies in a
-sub-image. Ordinary TIFFs, also with several pages, tiles or reduced-resolution copies, are not raw.
+sub-image. Ordinary TIFFs, also with pages, tiles or reduced-resolution copies, are not raw.
 """
 
 import io
@@ -23,7 +23,7 @@ _CR2_MARK = b"CR\x02\0"
 _IIQ_MARKS = (b"IIII", b"MMMM")
 _CR3_BRAND = b"crx "
 _TIFF_BYTE_ORDERS = {b"II*\0": "<", b"II+\0": "<", b"MM\0*": ">", b"MM\0+": ">"}
-# By the maker's name in the file, since TIFF-based raw formats differ in little else.
+# By the maker's name in the file, since TIFF-based raw formats hardly differ otherwise.
 _MAKERS = (
     ("NIKON", "NEF"),
     ("SONY", "ARW"),
@@ -45,13 +45,13 @@ _SENSOR_DATA = {32803, 34892}  # colour filter array, linear raw
 _REDUCED = 1
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 9: 4, 13: 4, 16: 8, 18: 8}
 _UNPACKED = {1: "B", 3: "H", 4: "I", 9: "i", 13: "I", 16: "Q", 18: "Q"}
-_WANTED = {_SUBFILE_TYPE, _PHOTOMETRIC, _MAKE, _SUB_IFDS, _DNG_VERSION}
+_NEEDED = {_SUBFILE_TYPE, _PHOTOMETRIC, _MAKE, _SUB_IFDS, _DNG_VERSION}
 # A directory of a real file has some dozens of entries; a crafted one claims millions.
 _MAX_ENTRIES, _MAX_SUB_IFDS, _MAX_VALUE_BYTES = 1024, 32, 256
 
 
 def raw_format(source: BinaryIO | bytes) -> str | None:
-    """The name of a camera raw format ('NEF', 'DNG'; 'raw' if unknown), or None for other files.
+    """Detects a camera raw format ('NEF', 'DNG'; 'raw' if unknown); None for other files.
 
     source: the file's content, or the file opened in binary mode. Raises OSError.
     """
@@ -72,12 +72,12 @@ def raw_format(source: BinaryIO | bytes) -> str | None:
     try:
         return _tiff_raw(_Directories(file, head))
     except struct.error:
-        # Cut short: what remains is for the TIFF decoder to refuse.
+        # Truncated: the TIFF decoder will report it.
         return None
 
 
 def raw_format_of(path: Path | str) -> str | None:
-    """As `raw_format`; None for a file that cannot be read."""
+    """Detects a camera raw format in a file; None for a file that cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return raw_format(file)
@@ -86,7 +86,7 @@ def raw_format_of(path: Path | str) -> str | None:
 
 
 def describe_raw(name: str) -> str:
-    """For messages: 'a camera raw photo (NEF)'."""
+    """Describes a raw format for messages: 'a camera raw photo (NEF)'."""
     return "a camera raw photo" if name == "raw" else f"a camera raw photo ({name})"
 
 
@@ -96,7 +96,7 @@ def _tiff_raw(directories: "_Directories") -> str | None:
         return "DNG"
     subs = [directories.read(at) for at in _numbers(first, _SUB_IFDS)[:_MAX_SUB_IFDS]]
     sensor = any(_SENSOR_DATA & {*_numbers(each, _PHOTOMETRIC)} for each in (first, *subs))
-    # A raw photo of reduced size has no sensor data; a pyramid has its full image first.
+    # A raw photo of reduced size has no sensor data; an image pyramid begins with its full image.
     preview = _is_reduced(first) and any(not _is_reduced(each) for each in subs)
     if not sensor and not preview:
         return None
@@ -117,7 +117,7 @@ def _is_reduced(directory: Mapping[int, _Values]) -> bool:
 
 
 class _Directories:
-    """The image file directories of a TIFF or BigTIFF file."""
+    """Reads the image file directories of a TIFF or BigTIFF file."""
 
     def __init__(self, file: BinaryIO, head: bytes) -> None:
         self._file = file
@@ -128,7 +128,7 @@ class _Directories:
         (self.start,) = struct.unpack_from(self._order + place, head, at)
 
     def read(self, at: int) -> dict[int, _Values]:
-        """The values of the wanted tags of the directory at that byte."""
+        """Returns the values of the needed tags of the directory at a byte offset."""
         count_format = "Q" if self._big else "H"
         (count,) = self._unpack(at, count_format)
         size = 20 if self._big else 12
@@ -142,7 +142,7 @@ class _Directories:
         inline = 8 if self._big else 4
         for at in range(0, len(block) - size + 1, size):
             tag, kind, count = struct.unpack_from(layout, block, at)
-            if tag not in _WANTED or kind not in _TYPE_BYTES:
+            if tag not in _NEEDED or kind not in _TYPE_BYTES:
                 continue
             length = _TYPE_BYTES[kind] * count
             raw = block[at + size - inline : at + size]

@@ -1,9 +1,9 @@
-"""Text files: captions and documents, in UTF-8 or in what older systems wrote."""
+"""Reads text files, captions and documents, in UTF-8 and older encodings."""
 
 from pathlib import Path
 
 from mmsearch.errors import UnreadableMedia
-from mmsearch.media.bounds import MediaBounds, one_line, read_bytes
+from mmsearch.media.bounds import MediaBounds, read_bytes, shown_path
 from mmsearch.media.decode import DEFAULT_BOUNDS
 from mmsearch.media.encodings import legacy_text, marked_encoding
 
@@ -11,14 +11,14 @@ _PRINTABLE_CONTROLS = "\t\n\r\f\v\x1a\x1b\x85"
 
 
 def read_text(path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> str:
-    """The file's text with '\\n' line ends.
+    r"""Reads a text file, with '\n' as line ends.
 
     UTF-8, UTF-16 and UTF-32 by their byte order mark, UTF-8 without one, else Windows-1252 where
     that is plausible. Raises UnreadableMedia for an empty file, binary content or any other
     encoding, and MediaTooLarge over `bounds.max_text_bytes`.
     """
     data = read_bytes(path, max_bytes=bounds.max_text_bytes, setting="max_text_bytes")
-    text = _decode(data, one_line(path))
+    text = _decode(data, shown_path(path))
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,96 +1,106 @@
-"""Measures a model on pictures whose concepts it never saw in training."""
+"""Measures a model on the held-out images: concepts that training never saw."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from mmsearch.pretraining import model
-from mmsearch.pretraining.card import Measures
-from mmsearch.pretraining.pictures.data import Picture
-from mmsearch.pretraining.text import vocabulary
-from mmsearch.pretraining.text.corpus import ClassNames
-from mmsearch.pretraining.text.scenes import article
+from mmsearch.pretraining.images.image_set import ImageSet
+from mmsearch.pretraining.model import pool_all
+from mmsearch.pretraining.text.captions import indefinite
+from mmsearch.pretraining.text.tokenizer import token_ids
 
 if TYPE_CHECKING:
     from open_clip import CLIP
     from tokenizers import Tokenizer
 
-# Pictures of which the classifier is at least this sure stand in for photos of a known class.
-SURE = 0.6
+# Images on which the classifier is at least this sure stand for photographs of a known class.
+SURE_PROBABILITY = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutMetrics:
+    """Metrics on held-out images; 0 images where nothing was held out.
+
+    Retrieval is by title, among one image of each concept. class_agreement: how often class-name
+    texts choose the class of the trunk's own classifier, on the images that it is sure of;
+    weighted_agreement: on all, weighted by how sure it is.
+    """
+
+    held_out: int = 0
+    recall_at_1: float = 0.0
+    recall_at_10: float = 0.0
+    median_rank: float = 0.0
+    ndcg: float = 0.0
+    sure_images: int = 0
+    class_agreement: float = 0.0
+    weighted_agreement: float = 0.0
 
 
 class HeldOut:
-    """Held-out pictures with their titles and the frozen classifier's answers.
+    """The held-out images with their titles and the frozen classifier's answers.
 
-    Text vectors are computed anew for each measure from what the text projection is given, which
-    must not change in between.
+    The text tower below the projection must not change between construction and `measure`.
     """
 
-    def __init__(
-        self,
-        clip: "CLIP",
-        tokenizer: "Tokenizer",
-        held: Sequence[Picture],
-        features: NDArray[np.float16],
-        classifier: "torch.nn.Linear | None",
-        classes: ClassNames | None,
-    ) -> None:
-        """features: float16 (held, width), the frozen trunk's, of the plain views."""
-        self._clip = clip
-        one_each = {p.concept: i for i, p in reversed(list(enumerate(held))) if p.weight >= 1}
-        self._chosen = torch.tensor(list(one_each.values()), dtype=torch.int64)
-        self._titles = _pooled(clip, tokenizer, [held[i].captions[0] for i in one_each.values()])
-        self._chances: Tensor | None = None
-        if classifier is not None and classes is not None and held:
-            names = [f"a photo of {article(n[0])}" for n in classes.names]
-            self._names = _pooled(clip, tokenizer, names)
+    def __init__(self, model: "CLIP", tokenizer: "Tokenizer", images: ImageSet) -> None:
+        self._model = model
+        held_out = images.select(images.held_out)
+        # The first image of each concept with its full weight.
+        queries = {
+            image.concept: position
+            for position, image in reversed(list(enumerate(held_out)))
+            if image.weight >= 1
+        }
+        self._queries = torch.tensor(list(queries.values()), dtype=torch.int64)
+        titles = [held_out[position].captions[0] for position in queries.values()]
+        self._titles = _pool(model, tokenizer, titles)
+        self._probabilities: Tensor | None = None
+        if images.classifier is not None and images.class_names is not None and held_out:
+            prompts = [f"a photo of {indefinite(name)}" for name in images.class_names.first()]
+            self._class_names = _pool(model, tokenizer, prompts)
+            features = images.features[images.held_out, 0].astype(np.float32)
             with torch.no_grad():
-                known = classifier(torch.from_numpy(features.astype(np.float32)))
-            self._chances, self._answers = known.softmax(dim=1).max(dim=1)
+                logits = images.classifier(torch.from_numpy(features))
+            self._probabilities, self._classes = logits.softmax(dim=1).max(dim=1)
 
-    def measures(self, images: Tensor) -> Measures:
-        """images: float32 (held, dim) unit rows, of every held-out picture.
-
-        Text-to-image retrieval among one picture of each held-out concept, its title as the query;
-        and how often class-name texts choose the classifier's own class.
-        """
-        if not len(self._chosen):
-            return Measures()
-        similarities = self._project(self._titles) @ images[self._chosen].T
+    def measure(self, vectors: Tensor) -> HeldOutMetrics:
+        """Measures the model by its vectors of all held-out images: float32 (n, dim), unit rows."""
+        if not len(self._queries):
+            return HeldOutMetrics()
+        similarities = self._project(self._titles) @ vectors[self._queries].T
         ranks = (similarities > similarities.diagonal()[:, None]).sum(dim=1)
-        sure, agreement, weighted = self._agreement(images)
-        return Measures(
-            held_out=len(self._chosen),
+        sure, agreement, weighted = self._agreement(vectors)
+        return HeldOutMetrics(
+            held_out=len(self._queries),
             recall_at_1=float((ranks < 1).float().mean()),
             recall_at_10=float((ranks < 10).float().mean()),
             median_rank=float(ranks.float().median()) + 1,
             ndcg=float((1 / torch.log2(2.0 + ranks)).mean()),
-            sure_pictures=sure,
+            sure_images=sure,
             class_agreement=agreement,
             weighted_agreement=weighted,
         )
 
-    def _agreement(self, images: Tensor) -> tuple[int, float, float]:
-        """Pictures the classifier is sure of, the agreement on them, and that on all pictures, each
-        weighted by how sure the classifier is."""
-        if self._chances is None:
+    def _agreement(self, vectors: Tensor) -> tuple[int, float, float]:
+        """Returns `sure_images`, `class_agreement` and `weighted_agreement`."""
+        if self._probabilities is None:
             return 0, 0.0, 0.0
-        agreed = ((images @ self._project(self._names).T).argmax(dim=1) == self._answers).float()
-        sure = self._chances > SURE
-        weighted = float((agreed * self._chances).sum() / self._chances.sum())
-        return int(sure.sum()), float(agreed[sure].mean()) if sure.any() else 0.0, weighted
+        similarities = vectors @ self._project(self._class_names).T
+        agrees = (similarities.argmax(dim=1) == self._classes).float()
+        sure = self._probabilities > SURE_PROBABILITY
+        weighted = float((agrees * self._probabilities).sum() / self._probabilities.sum())
+        return int(sure.sum()), float(agrees[sure].mean()) if sure.any() else 0.0, weighted
 
     def _project(self, pooled: Tensor) -> Tensor:
         with torch.no_grad():
-            return F.normalize(pooled @ self._clip.text_projection, dim=-1)
+            return F.normalize(pooled @ self._model.text_projection, dim=-1)
 
 
-def _pooled(clip: "CLIP", tokenizer: "Tokenizer", texts: list[str]) -> Tensor:
+def _pool(model: "CLIP", tokenizer: "Tokenizer", texts: list[str]) -> Tensor:
     if not texts:
-        return torch.empty(0, clip.text_projection.shape[0])
-    return model.pool_all(clip, torch.from_numpy(vocabulary.token_ids(tokenizer, texts)))
+        return torch.empty(0, model.text_projection.shape[0])
+    return pool_all(model, torch.from_numpy(token_ids(tokenizer, texts)))

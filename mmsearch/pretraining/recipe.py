@@ -1,272 +1,282 @@
-"""A recipe: everything that decides the weights, read from TOML, checked, then never changed.
+"""A recipe: everything that decides the weights of a model, read from TOML and never changed.
 
-All faults are reported at once, each with its place. Empty names switch a teacher off: without
-`image.weights` the trunk starts at random and no class is remembered; without `text.teacher` the
-vocabulary is learned from the captions and the text tower only from pairs.
+A recipe is a folder with recipe.toml, and beside it the Python files that read its data. All faults
+of the file are reported at once. An empty name switches a teacher off: without `image.weights` the
+trunk starts at random and there are no classes; without `text.teacher` the vocabulary is learned
+from the captions and the text tower from pairs alone.
 """
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import warnings
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mmsearch.errors import ConfigError, InputError
+from mmsearch.training.validated import Count, PositiveFloat, PositiveInt, Share, Weight
 
-Section = TypeVar("Section")
+RECIPE_FILE = "recipe.toml"
+# The source that needs no reader: a folder or table that `mmsearch index` can read.
+CATALOG = "catalog"
+# Old key → new key. The old ones are read for one more version.
+RENAMED = {
+    "bag": "word_vectors",
+    "align.average": "align.ema_decay",
+    "align.texts_per_picture": "align.texts_per_image",
+    "backbone.average": "backbone.ema_decay",
+}
+
+# A share below 1.
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+# FILE:FUNCTION in the recipe's folder.
+FunctionName = Annotated[str, Field(pattern=r"^\w[\w-]*\.py:[A-Za-z_]\w*$")]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageTower:
-    """trunk: a timm name; weights: the package that holds its pretrained tensors, or ''."""
+class Section(BaseModel):
+    """A table of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ImageTower(Section):
+    """The image tower.
+
+    trunk: a model of timm. weights: the package with its pretrained weights, or ''. size: pixels.
+    views: of each image, the plain one included.
+    """
 
     trunk: str = "tf_efficientnet_lite0"
     weights: str = ""
-    size: int = 224
-    views: int = 1
+    size: Annotated[int, Field(ge=32)] = 224
+    views: PositiveInt = 1
 
 
-@dataclass(frozen=True, slots=True)
-class TextTower:
-    """teacher: the package that holds a sentence encoder, or ''."""
+class TextTower(Section):
+    """The text tower. teacher: the package with a sentence encoder, or ''. context: tokens."""
 
     teacher: str = ""
-    context: int = 32
-    width: int = 384
-    heads: int = 6
-    layers: int = 3
-    vocabulary: int = 12_000
+    context: Annotated[int, Field(ge=4)] = 32
+    width: PositiveInt = 384
+    heads: PositiveInt = 6
+    layers: PositiveInt = 3
+    # Single letters need a place.
+    vocabulary: Annotated[int, Field(ge=300)] = 12_000
 
 
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """How many texts of each kind the text tower is taught, besides captions and class names.
+class Corpus(Section):
+    """The texts that the text tower is distilled on, besides captions and class names.
 
-    lexical: from WordNet; composed: noun phrases; scenes: sentences as under photographs.
+    function: makes them from `CorpusInputs` and `arguments`; None for no further texts.
     """
 
-    lexical: int = 0
-    composed: int = 0
-    scenes: int = 0
+    function: FunctionName | None = None
+    arguments: dict[str, int | float | str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Bag:
-    """Stage zero: token vectors."""
+class WordVectorStage(Section):
+    """Stage 0: word vectors."""
 
-    steps: int = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Distill:
-    """Stage one: the text tower learns from the sentence encoder."""
-
-    steps: int = 400
-    batch: int = 256
-    learning_rate: float = 5e-4
-    relational_weight: float = 0.3
-    temperature: float = 0.05
+    steps: PositiveInt = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Align:
-    """Stage two: contrastive steps. A weight of 0 switches a loss off."""
+class DistillStage(Section):
+    """Stage 1: the text tower is distilled from the sentence encoder."""
+
+    steps: PositiveInt = 400
+    batch: Annotated[int, Field(ge=2)] = 256
+    learning_rate: PositiveFloat = 5e-4
+    relational_weight: Weight = 0.3
+    temperature: PositiveFloat = 0.05
+
+
+class ContrastiveStage(Section):
+    """What both contrastive stages need. A weight of 0 switches its loss off.
+
+    plain_share: of the images that a step shows in the plain view. class_weight: of the
+    classifier's answers. teacher_weight: of the sentence encoder's vectors.
+    """
+
+    batch: Annotated[int, Field(ge=2)] = 384
+    learning_rate: PositiveFloat = 1e-3
+    text_learning_rate: PositiveFloat = 3e-4
+    weight_decay: Weight = 0.05
+    dropout: Fraction = 0.1
+    ema_decay: Fraction = 0.99
+    plain_share: Share = 0.6
+    class_weight: Weight = 1.0
+    teacher_weight: Weight = 1.0
+
+
+class AlignStage(ContrastiveStage):
+    """Stage 2: image head and text tower are aligned over frozen features.
+
+    text: what is trained of the text tower. class_texts: class names that are encoded again in each
+    step. texts_per_image: sampled once, for the whole stage.
+    """
 
     text: Literal["projection", "all"] = "projection"
-    steps: int = 500
-    batch: int = 384
-    learning_rate: float = 1e-3
-    text_learning_rate: float = 3e-4
-    weight_decay: float = 0.05
-    dropout: float = 0.1
-    average: float = 0.99
-    plain_share: float = 0.6
-    class_weight: float = 1.0
-    teacher_weight: float = 1.0
-    class_texts: int = 200
-    texts_per_picture: int = 8
+    steps: PositiveInt = 500
+    class_texts: PositiveInt = 200
+    texts_per_image: PositiveInt = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Backbone:
-    """Stage three: the trunk's last blocks, the head and the text projection together.
+class BackboneStage(ContrastiveStage):
+    """Stage 3: the trunk's last blocks are tuned together with head and text projection.
 
-    blocks: how many of the last ones; 0 leaves the stage out. photos: further photos in each step,
-    from which only what the start knew is learned. negatives: further texts that each picture is
-    told from. features_weight: holds the photos' features where they were.
+    blocks: how many of the last ones; 0 leaves the stage out. photos: added to each step without
+    their captions. negatives: further texts for the images of a step. features_weight: of the
+    drift of the photos' features.
     """
 
-    blocks: int = 0
-    steps: int = 400
-    batch: int = 192
-    photos: int = 48
-    negatives: int = 1024
-    learning_rate: float = 5e-5
-    head_learning_rate: float = 3e-4
-    text_learning_rate: float = 1e-4
-    weight_decay: float = 0.05
-    dropout: float = 0.1
-    average: float = 0.99
-    plain_share: float = 0.5
-    class_weight: float = 1.0
-    teacher_weight: float = 1.0
-    features_weight: float = 5.0
-    validate_every: int = 50
+    blocks: Count = 0
+    steps: PositiveInt = 400
+    batch: Annotated[int, Field(ge=2)] = 192
+    photos: Count = 48
+    negatives: Count = 1024
+    learning_rate: PositiveFloat = 5e-5
+    head_learning_rate: PositiveFloat = 3e-4
+    text_learning_rate: PositiveFloat = 1e-4
+    plain_share: Share = 0.5
+    features_weight: Weight = 5.0
+    validate_every: PositiveInt = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """hold_out: share of the concepts kept for measuring; limits: lines for the model's card."""
+class Recipe(Section):
+    """A whole recipe.
+
+    sources: names of the data that training needs. readers: the functions that read the images of
+    sources; 'catalog' needs none, other sources without one are read by the functions of others.
+    hold_out: share of the concepts that are held out. license, limits, origins: for the model card,
+    where origins describe the sources. folder: of recipe.toml, None for a recipe made in Python.
+    """
 
     name: str
-    sources: tuple[str, ...]
+    sources: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    readers: dict[str, FunctionName] = {}
+    origins: dict[str, str] = {}
     seed: int = 0
-    embed_dim: int = 512
-    hold_out: float = 0.05
-    limits: tuple[str, ...] = ()
+    embed_dim: Annotated[int, Field(ge=8)] = 512
+    hold_out: Fraction = 0.05
+    license: str = "other"
+    limits: Annotated[tuple[str, ...], Field(strict=False)] = ()
     image: ImageTower = ImageTower()
     text: TextTower = TextTower()
     corpus: Corpus = Corpus()
-    bag: Bag = Bag()
-    distill: Distill = Distill()
-    align: Align = Align()
-    backbone: Backbone = Backbone()
+    word_vectors: WordVectorStage = WordVectorStage()
+    distill: DistillStage = DistillStage()
+    align: AlignStage = AlignStage()
+    backbone: BackboneStage = BackboneStage()
+    folder: Annotated[Path | None, Field(exclude=True)] = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        text = self.text
+        unread = [s for s in self.sources if s != CATALOG and s not in self.readers]
+        # A function of the recipe may read the sources that have no reader of their own.
+        has_code = self.readers or self.corpus.function
+        checks: list[tuple[object, str]] = [
+            (
+                text.width % text.heads == 0,
+                f"text.width must be a multiple of text.heads, got {text.width} and {text.heads}",
+            ),
+            (
+                not text.teacher or text.width <= self.embed_dim,
+                f"text.width {text.width} does not fit into embed_dim {self.embed_dim}",
+            ),
+            (
+                has_code or not unread,
+                f"sources: no reader for {', '.join(unread)}; name one under [readers]",
+            ),
+        ]
+        if self.backbone.blocks:
+            checks += [
+                (
+                    self.image.weights,
+                    "backbone.blocks needs image.weights: a random trunk is not worth tuning",
+                ),
+                (
+                    self.align.text == "projection",
+                    "backbone.blocks needs align.text = 'projection'",
+                ),
+                (
+                    self.hold_out,
+                    "backbone.blocks needs hold_out above 0, to choose the weights",
+                ),
+            ]
+        found = [fault for passed, fault in checks if not passed]
+        if found:
+            raise ValueError("\n".join(found))
+        return self
 
 
 def read_recipe(path: Path) -> Recipe:
+    """Reads a recipe: a folder with recipe.toml, or the file.
+
+    Raises InputError if there is none, ConfigError with all of its faults.
+    """
+    file = _recipe_file(path)
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise InputError(f"cannot read the recipe {path}: {error.strerror}") from None
+        raise InputError(f"cannot read the recipe {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the recipe {path} is not TOML: {error}") from None
-    faults: list[str] = []
-    recipe = _section(Recipe, content, "", faults)
-    if recipe is not None:
-        faults += _range_faults(recipe)
-    if recipe is None or faults:
-        raise ConfigError(f"the recipe {path} has faults:\n" + "\n".join(f"- {f}" for f in faults))
-    return recipe
+        raise ConfigError(f"the recipe {file} is not TOML: {error}") from None
+    _rename_keys(content)
+    try:
+        return Recipe.model_validate({**content, "folder": file.parent})
+    except ValidationError as error:
+        faults = [line for fault in error.errors() for line in _messages(fault)]
+        raise ConfigError(
+            f"the recipe {file} has faults:\n" + "\n".join(f"- {line}" for line in faults)
+        ) from None
 
 
-def _section(
-    kind: type[Section], content: Mapping[str, Any], where: str, faults: list[str]
-) -> Section | None:
-    """`kind` made of `content`; faults are added to the list, and None returned if any is here."""
-    types = get_type_hints(kind)
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    before = len(faults)
-    faults += [f"{where}{key} is not a setting of a recipe" for key in content if key not in known]
-    values: dict[str, Any] = {}
-    for key in known & content.keys():
-        wanted, got = types[key], content[key]
-        if isinstance(wanted, type) and hasattr(wanted, "__dataclass_fields__"):
-            if isinstance(got, dict):
-                values[key] = _section(wanted, got, f"{where}{key}.", faults)
-            else:
-                faults.append(f"{where}{key} must be a table, got {got!r}")
-        else:
-            fault = _type_fault(wanted, got)
-            values[key] = tuple(got) if isinstance(got, list) else got
-            if fault:
-                faults.append(f"{where}{key} must be {fault}, got {got!r}")
-    if not where:
-        faults += [f"{key} is missing" for key in ("name", "sources") if key not in content]
-    return kind(**values) if len(faults) == before else None
+def _recipe_file(path: Path) -> Path:
+    if path.is_dir():
+        return path / RECIPE_FILE
+    # recipes/builtin.toml has become recipes/builtin/recipe.toml.
+    moved = path.with_suffix("") / RECIPE_FILE
+    if path.suffix == ".toml" and not path.exists() and moved.exists():
+        warnings.warn(f"{path} is now {moved.parent}", FutureWarning, stacklevel=3)
+        return moved
+    return path
 
 
-def _type_fault(wanted: Any, got: Any) -> str | None:
-    """What a value should have been, or None if it is that."""
-    if get_origin(wanted) is Literal:
-        choices = get_args(wanted)
-        return None if got in choices else f"one of {', '.join(map(repr, choices))}"
-    if get_origin(wanted) is tuple:
-        good = isinstance(got, list) and all(isinstance(item, str) for item in got)
-        return None if good else "a list of names"
-    if wanted is float:
-        number = isinstance(got, int | float) and not isinstance(got, bool)
-        return None if number else "a number"
-    if wanted is int:
-        return None if isinstance(got, int) and not isinstance(got, bool) else "a whole number"
-    return None if isinstance(got, str) else "a text"
+def _rename_keys(content: dict[str, Any]) -> None:
+    """Replaces keys of the version before, in place."""
+    for old, new in RENAMED.items():
+        *tables, key = old.split(".")
+        table: Any = content
+        for name in tables:
+            table = table.get(name, {}) if isinstance(table, dict) else {}
+        if isinstance(table, dict) and key in table:
+            table.setdefault(new.rpartition(".")[2], table.pop(key))
+            warnings.warn(f"recipe: '{old}' is now '{new}'", FutureWarning, stacklevel=3)
 
 
-def _range_faults(recipe: Recipe) -> list[str]:
-    image, text, align = recipe.image, recipe.text, recipe.align
-    rules = [
-        (bool(recipe.sources), "sources names no data"),
-        (0 <= recipe.hold_out < 1, f"hold_out must be in [0, 1), got {recipe.hold_out}"),
-        (recipe.embed_dim >= 8, f"embed_dim must be at least 8, got {recipe.embed_dim}"),
-        (image.size >= 32, f"image.size must be at least 32 pixels, got {image.size}"),
-        (image.views >= 1, f"image.views must be at least 1, got {image.views}"),
-        (text.layers >= 1, f"text.layers must be at least 1, got {text.layers}"),
-        (
-            text.heads >= 1 and text.width % max(1, text.heads) == 0,
-            f"text.width must be a multiple of text.heads, got {text.width} and {text.heads}",
-        ),
-        (text.context >= 4, f"text.context must be at least 4 tokens, got {text.context}"),
-        (
-            text.vocabulary >= 300,
-            f"text.vocabulary must be at least 300, got {text.vocabulary}: letters need a place",
-        ),
-        (align.batch >= 2, f"align.batch must be at least 2, got {align.batch}"),
-        (align.steps >= 1, f"align.steps must be at least 1, got {align.steps}"),
-        (
-            align.learning_rate > 0,
-            f"align.learning_rate must be above 0, got {align.learning_rate}",
-        ),
-        (0 <= align.dropout < 1, f"align.dropout must be in [0, 1), got {align.dropout}"),
-        (
-            0 <= align.plain_share <= 1,
-            f"align.plain_share must be in [0, 1], got {align.plain_share}",
-        ),
-        (0 <= align.average < 1, f"align.average must be in [0, 1), got {align.average}"),
-        (
-            align.texts_per_picture >= 1,
-            f"align.texts_per_picture must be at least 1, got {align.texts_per_picture}",
-        ),
-        (
-            not text.teacher or text.width <= recipe.embed_dim,
-            f"text.width {text.width} does not fit into embed_dim {recipe.embed_dim}",
-        ),
-    ]
-    faults = [fault for fine, fault in rules if not fine]
-    return faults + _backbone_faults(recipe)
+def _messages(fault: Any) -> list[str]:
+    """Returns what is wrong in the words of a recipe, a fault a line."""
+    place = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "missing":
+        return [f"{place} is missing"]
+    if fault["type"] == "extra_forbidden":
+        return [f"{place} is not a setting of a recipe{_suggestion(fault['loc'])}"]
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"]).splitlines()
+    if fault["type"] == "string_pattern_mismatch":
+        return [f"{place} must be FILE.py:FUNCTION, got {fault['input']!r}"]
+    message = fault["msg"].removeprefix("Input ")
+    # TOML's words for Python's types.
+    message = message.replace("tuple", "list").replace("dictionary", "table")
+    return [f"{place}: {message}, got {fault['input']!r}"]
 
 
-def _backbone_faults(recipe: Recipe) -> list[str]:
-    part = recipe.backbone
-    if not part.blocks:
-        return []
-    least = {"blocks": 1, "steps": 1, "batch": 2, "photos": 0, "negatives": 0, "validate_every": 1}
-    faults = [
-        f"backbone.{name} must be at least {bound}, got {getattr(part, name)}"
-        for name, bound in least.items()
-        if getattr(part, name) < bound
-    ]
-    rates = ("learning_rate", "head_learning_rate", "text_learning_rate")
-    faults += [
-        f"backbone.{name} must be above 0, got {getattr(part, name)}"
-        for name in rates
-        if getattr(part, name) <= 0
-    ]
-    weights = ("class_weight", "teacher_weight", "features_weight", "weight_decay")
-    faults += [
-        f"backbone.{name} must not be negative, got {getattr(part, name)}"
-        for name in weights
-        if getattr(part, name) < 0
-    ]
-    faults += [
-        f"backbone.{name} must be in [0, 1), got {getattr(part, name)}"
-        for name in ("dropout", "average")
-        if not 0 <= getattr(part, name) < 1
-    ]
-    if not 0 <= part.plain_share <= 1:
-        faults.append(f"backbone.plain_share must be in [0, 1], got {part.plain_share}")
-    if not recipe.image.weights:
-        faults.append("backbone.blocks needs image.weights: a random trunk has nothing to keep")
-    if recipe.align.text != "projection":
-        faults.append("backbone.blocks needs align.text = 'projection', which it goes on training")
-    if not recipe.hold_out:
-        faults.append("backbone.blocks needs hold_out above 0: held-out pictures choose the mix")
-    return faults
+def _suggestion(location: tuple[str, ...]) -> str:
+    """Returns the nearest setting of the same table, as a question."""
+    table: Any = Recipe
+    for name in location[:-1]:
+        table = table.model_fields[name].annotation
+    near = get_close_matches(location[-1], table.model_fields, 1)
+    return f"; did you mean '{near[0]}'?" if near else ""

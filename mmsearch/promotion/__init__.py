@@ -1,26 +1,27 @@
-"""A store moves to another model: embedded anew beside the live space, verified, then swapped in.
+"""Changes a store's model: embeds it again beside the live space, verifies, and swaps atomically.
 
-Readers see the old space or the new one, never a part; a run that was killed goes on where it was;
-the former space stays, so that a rollback is one rename away.
+Readers see the old space or the new one; an interrupted run is resumed; the former space is kept,
+so that a rollback is one rename.
 """
 
 import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mmsearch.catalog import Catalog
+from mmsearch.config import Settings
+from mmsearch.deprecation import warn_renamed
 from mmsearch.encoders.registry import load_encoder, resolve
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.generations import folder_size, live_generation
-from mmsearch.progress import ProgressListener, Silent
+from mmsearch.progress import ProgressListener
 from mmsearch.promotion.building import replace_space
 from mmsearch.records import Failure, SpaceId
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest, write_manifest
-from mmsearch.store.spaces import Spaces, read_spaces, write_spaces
+from mmsearch.store.spaces import Spaces, live_folder, read_spaces, write_spaces
 
 if TYPE_CHECKING:
     from mmsearch.encoders.base import Encoder
@@ -30,10 +31,11 @@ _BYTES = 2  # of a float16
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What was done, or with dry_run would be. former, model: the models, old and new.
+    """What was done, or would be with dry_run.
 
-    pictures, texts: embedded. resumed: items that an interrupted run had embedded. failures:
-    pictures that could not be read any more. overruled: the regressions that --force passed over.
+    former, model: the old and the new model. pictures, texts: embedded. resumed: items that an
+    interrupted run had embedded. failures: images that can no longer be read. overruled: the
+    regressions that `force` ignored.
     """
 
     former: str
@@ -52,9 +54,10 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """What was done, or with dry_run would be. items: in the space that is gone back to.
+    """What was done, or would be with dry_run.
 
-    lacking: live items that it does not have; gone: its live items that the other no longer has.
+    items: in the restored space. lacking: current items that are missing from it; gone: its items
+    that no longer exist.
     """
 
     former: str
@@ -65,44 +68,45 @@ class Rollback:
     dry_run: bool
 
 
-def promote(
-    catalog: Catalog,
+def promote_store(
+    root: Path,
     model: str,
+    settings: Settings,
+    progress: ProgressListener,
     *,
     force: bool = False,
     dry_run: bool = False,
-    progress: ProgressListener | None = None,
 ) -> Promotion:
-    """Embeds the whole store with `model` beside the live space, verifies, and swaps.
+    """Embeds the whole store with `model` beside the live space, verifies it, and makes it live.
 
-    model: as --model takes it, a fine-tuned folder for one. force: also where its own measurements
-    say that it got worse, or where many pictures cannot be read. The rows, their uids and metadata,
-    failures, hidden and pruned rows go over. Raises InputError, StoreLocked, StoreNotFound,
-    MissingModel, CorruptIndex.
+    root: the store's folder. model: a model's name, such as a fine-tuned folder. force: also if its
+    own evaluation shows a regression, or many images cannot be read. Rows with their uids and
+    metadata, failures, hidden and pruned rows are copied. Raises InputError, StoreLocked,
+    StoreNotFound, MissingModel, CorruptIndex.
     """
     started = time.monotonic()
-    listener = progress or Silent()
-    store = Store.open(catalog.folder)
+    store = Store.open(live_folder(root))
     former = store.manifest.model
-    overruled = _require_no_regression(model, store.manifest.space, listener, force=force)
-    encoder = _load(catalog, model, store.manifest.space)
-    needed, free = _disk_space(catalog, store, encoder.space.dim)
+    overruled = _require_no_regression(model, store.manifest.space, progress, force=force)
+    encoder = _load(root, model, settings, store.manifest.space)
+    needed, free = _disk_space(root, store, encoder.space.dim)
     counts = store.counts()
-    listener.note(
+    progress.note(
         f"'{former}' → '{encoder.space.model}': {counts['image']:,} pictures and "
-        f"{counts['text']:,} texts are embedded anew; needs about {needed / 1e6:,.1f} MB on disk, "
+        f"{counts['text']:,} texts are embedded again; needs about {needed / 1e6:,.1f} MB on disk, "
         f"{free / 1e6:,.1f} MB are free"
     )
     if needed > free:
         raise InputError(
-            f"the new space needs about {needed / 1e6:,.1f} MB in {catalog.root}, only "
+            f"the new space needs about {needed / 1e6:,.1f} MB in {root}, only "
             f"{free / 1e6:,.1f} MB are free; make room, or move the store"
         )
     resumed, failures = 0, tuple[Failure, ...]()
     if not dry_run:
         with store.writing():
-            resumed, failures = replace_space(catalog, store, encoder, listener, force=force)
-        catalog.reload()
+            resumed, failures = replace_space(
+                root, store, encoder, settings, progress=progress, force=force
+            )
     return Promotion(
         former=former,
         model=encoder.space.model,
@@ -119,30 +123,28 @@ def promote(
     )
 
 
-def rollback(catalog: Catalog, *, dry_run: bool = False) -> Rollback:
-    """Back to the space before the last change of model; once more goes forward again.
+def rollback_store(root: Path, *, dry_run: bool = False) -> Rollback:
+    """Restores the space before the last change of model; a second call undoes that.
 
     Raises InputError where there is none, MissingModel, StoreLocked, CorruptIndex.
     """
-    store = Store.open(catalog.folder)
-    spaces = read_spaces(catalog.root)
+    store = Store.open(live_folder(root))
+    spaces = read_spaces(root)
     if spaces.previous is None:
         raise InputError(
-            f"{catalog.root} has known no model but '{store.manifest.model}'; there is nothing to "
-            "go back to"
+            f"{root} has had no model but '{store.manifest.model}'; there is nothing to go back to"
         )
-    other = Store.open(catalog.root / spaces.previous)
+    other = Store.open(root / spaces.previous)
     resolve(other.manifest.model)
     generation = live_generation(other.folder)
     if generation is None:
-        raise CorruptIndex(f"{other.folder} holds no index any more; it cannot be gone back to")
+        raise CorruptIndex(f"{other.folder} no longer has an index; it cannot be restored")
     generation.check()
     ours, theirs = _keys(store), _keys(other)
     if not dry_run:
         with store.writing():
             _keep_sources(other, store.manifest)
-            write_spaces(catalog.root, Spaces(live=spaces.previous, previous=spaces.live))
-        catalog.reload()
+            write_spaces(root, Spaces(live=spaces.previous, previous=spaces.live))
     return Rollback(
         former=store.manifest.model,
         model=other.manifest.model,
@@ -151,6 +153,20 @@ def rollback(catalog: Catalog, *, dry_run: bool = False) -> Rollback:
         gone=len(theirs - ours),
         dry_run=dry_run,
     )
+
+
+def promote(catalog: Any, model: str, **options: Any) -> Promotion:
+    """Deprecated: the same as `catalog.promote(model, ...)`."""
+    warn_renamed("mmsearch.promotion.promote(catalog, model)", "catalog.promote(model)")
+    done: Promotion = catalog.promote(model, **options)
+    return done
+
+
+def rollback(catalog: Any, *, dry_run: bool = False) -> Rollback:
+    """Deprecated: the same as `catalog.rollback()`."""
+    warn_renamed("mmsearch.promotion.rollback(catalog)", "catalog.rollback()")
+    done: Rollback = catalog.rollback(dry_run=dry_run)
+    return done
 
 
 def _require_no_regression(
@@ -170,29 +186,28 @@ def _require_no_regression(
     faults = tuple(comparison.regressions())
     if faults and not force:
         raise InputError(
-            f"'{model}' is a regression: {'; '.join(faults)}; nothing was changed, --force "
-            "promotes it all the same"
+            f"'{model}' is a regression: {'; '.join(faults)}; nothing was changed, "
+            "`force=True` promotes it all the same"
         )
     return faults
 
 
-def _load(catalog: Catalog, model: str, live: SpaceId) -> "Encoder":
-    settings = catalog.settings
+def _load(root: Path, model: str, settings: Settings, live: SpaceId) -> "Encoder":
     encoder = load_encoder(model, device=settings.device, batch_size=settings.batch_size)
     if replace(encoder.space, model=live.model) == live:
-        raise InputError(f"{catalog.root} uses '{model}' already; nothing to do")
+        raise InputError(f"{root} uses '{model}' already; nothing to do")
     return encoder
 
 
-def _disk_space(catalog: Catalog, store: Store, dim: int) -> tuple[int, int]:
-    """Bytes: what the new space takes at most while it is built, and what is free."""
+def _disk_space(root: Path, store: Store, dim: int) -> tuple[int, int]:
+    """Returns the bytes that the new space needs at most while it is built, and the free bytes."""
     counts = store.counts()
     old = (counts["image"] + counts["text"]) * store.dim * _BYTES
     new = (counts["image"] + counts["text"]) * dim * _BYTES
     tables = folder_size(store.folder / "lance")
     indexes = folder_size(store.folder / "faiss") * dim // store.dim
-    # The vectors lie in files first, then in the table as well.
-    return 2 * new + max(0, tables - old) + indexes, shutil.disk_usage(catalog.root).free
+    # The vectors are first in files, then in the table too.
+    return 2 * new + max(0, tables - old) + indexes, shutil.disk_usage(root).free
 
 
 def _keys(store: Store) -> set[str]:
@@ -200,7 +215,7 @@ def _keys(store: Store) -> set[str]:
 
 
 def _keep_sources(other: Store, live: Manifest) -> None:
-    """What was indexed since is known to the other space too, so that `index` brings it in."""
+    """Adds sources that were indexed since to the other space, so that `index` adds their items."""
     names = {source.name for source in live.sources}
     kept = (source for source in other.manifest.sources if source.name not in names)
     write_manifest(replace(other.manifest, sources=(*live.sources, *kept)), other.folder)

@@ -1,6 +1,6 @@
-"""A new space is built in a folder of its own: vectors, rows, indexes; then it goes live.
+"""Builds a new space in its own folder (vectors, rows, indexes) and makes it live.
 
-What an interrupted run left there is used if it was for the very same space.
+What an interrupted run left there is reused if it was for the same space.
 """
 
 import json
@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmsearch.catalog import Catalog
+from mmsearch.config import Settings
 from mmsearch.errors import InputError
 from mmsearch.files import write_atomically
+from mmsearch.ingest.index_update import update_indexes
 from mmsearch.ingest.reembedding import embed_rows
 from mmsearch.progress import ProgressListener
 from mmsearch.promotion.verification import verify
 from mmsearch.records import Failure, SpaceId
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rewriting import rewrite
 from mmsearch.store.spaces import (
@@ -39,29 +40,36 @@ if TYPE_CHECKING:
 
 _BUILD = "build"
 _JOURNAL = "space.json"
-# Above this share of pictures that cannot be read, a drive is not mounted rather than files bad.
+# Above this share of unreadable images, a drive is probably not mounted.
 _MOST_UNREADABLE = 0.05
 
 
 def replace_space(
-    catalog: Catalog, store: Store, encoder: "Encoder", progress: ProgressListener, *, force: bool
+    root: Path,
+    store: Store,
+    encoder: "Encoder",
+    settings: Settings,
+    *,
+    progress: ProgressListener,
+    force: bool,
 ) -> tuple[int, tuple[Failure, ...]]:
-    """Under the live space's write lock: items that were embedded before, and what failed now.
+    """Builds a space and makes it live; returns the number of resumed items, and the failures.
 
-    Raises InputError, CorruptIndex; the live space is then as it was.
+    Call it under the live space's write lock. Raises InputError, CorruptIndex; the live space is
+    then unchanged.
     """
     from mmsearch.encoders.devices import choose_device
 
-    name = _begin(catalog.root, encoder.space, progress)
-    folder = catalog.root / name
-    device = choose_device(catalog.settings.device)
+    name = _begin(root, encoder.space, progress)
+    folder = root / name
+    device = choose_device(settings.device)
     resumed = _embedded(folder / _BUILD)
     vectors = embed_rows(
         store,
         encoder,
         folder / _BUILD,
-        catalog.settings,
-        batch_size=catalog.settings.batch_size or device.batch_size,
+        settings,
+        batch_size=settings.batch_size or device.batch_size,
         device=device.name,
         progress=progress,
     )
@@ -70,24 +78,26 @@ def replace_space(
         raise InputError(
             f"{len(failures):,} pictures cannot be read, first: {failures[0].reason}; is a drive "
             "not mounted? The store was not changed. Promote again when they are there, run "
-            "'mmsearch index' if they are gone, or give --force"
+            "`catalog.index()` if they are gone, or use `force=True`"
         )
     progress.start("writing the new space", len(store))
     manifest = _manifest_of(store.manifest, encoder.space)
     now = datetime.now(UTC)
-    written = rewrite(store, folder, manifest, vectors, now)
+    written = rewrite(store, folder, manifest, vectors, when=now)
     written.record_failures(_ledger(store, failures, now))
-    catalog.build_generation(folder, progress)
+    # The new space has a model of its own, whatever is set.
+    own = settings.model_copy(update={"model": None})
+    update_indexes(Store.open(folder), own, progress, rebuild=True)
     verify(store, Store.open(folder), vectors)
-    spaces = read_spaces(catalog.root)
-    write_spaces(catalog.root, Spaces(live=name, previous=spaces.live))
+    spaces = read_spaces(root)
+    write_spaces(root, Spaces(live=name, previous=spaces.live))
     shutil.rmtree(folder / _BUILD)
-    remove_others(catalog.root)
+    remove_others(root)
     return resumed, failures
 
 
 def _begin(root: Path, space: SpaceId, progress: ProgressListener) -> str:
-    """The folder to build in: the one that an interrupted run for this very space left, or new."""
+    """Returns the folder of an interrupted run for the same space, or a new one."""
     kept = read_spaces(root)
     for number in space_numbers(root):
         name = space_name(number)
@@ -95,7 +105,7 @@ def _begin(root: Path, space: SpaceId, progress: ProgressListener) -> str:
             continue
         with suppress(FileNotFoundError):
             if json.loads((root / name / _BUILD / _JOURNAL).read_text("utf-8")) == asdict(space):
-                progress.note("going on with an interrupted promotion of this model")
+                progress.note("resuming an interrupted promotion to this model")
                 return name
         shutil.rmtree(root / name)
     name = space_name(max(space_numbers(root), default=0) + 1)
@@ -105,7 +115,7 @@ def _begin(root: Path, space: SpaceId, progress: ProgressListener) -> str:
 
 
 def _embedded(build: Path) -> int:
-    """Items that an interrupted run left embedded."""
+    """Counts the items that an interrupted run has embedded."""
     files = (pa.ipc.open_file(pa.memory_map(str(path))) for path in build.glob("*.arrow"))
     return sum(file.read_all().column("reason").null_count for file in files)
 
@@ -125,7 +135,7 @@ def _failures(store: Store, vectors: pa.Table) -> tuple[Failure, ...]:
 
 
 def _ledger(store: Store, failures: Sequence[Failure], when: datetime) -> list[dict[str, object]]:
-    """As `index` writes them, without the file's state: `index` reads the file again."""
+    """Returns ledger rows without facts about the files, so that `index` reads those again."""
     return [
         {
             "key": failure.key,

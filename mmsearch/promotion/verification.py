@@ -1,4 +1,4 @@
-"""A new space is held against the old one, row by row and file by file, before it may go live."""
+"""Verifies a new space against the old one before it goes live."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ import pyarrow.compute as pc
 from mmsearch.errors import CorruptIndex
 from mmsearch.generations import live_generation
 from mmsearch.records import Target
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.rewriting import VECTORS
 
 _SAMPLE = 256
 
 
 def verify(store: Store, written: Store, vectors: pa.Table) -> None:
-    """Holds the new space against the old one before anything points to it. Raises CorruptIndex."""
+    """Compares the new space with the old one. Raises CorruptIndex."""
     faults = []
     ours, theirs = (
         set(each.scan(["_uid"]).column("_uid").to_pylist()) for each in (store, written)
@@ -25,7 +25,7 @@ def verify(store: Store, written: Store, vectors: pa.Table) -> None:
     lost = pc.and_(*(pc.is_null(vectors.column(name)) for name in VECTORS))
     embedded = vectors.num_rows - int(pc.sum(lost).as_py() or 0)
     if len(written) != embedded:
-        faults.append(f"{len(written):,} of {embedded:,} items can be found in it")
+        faults.append(f"{len(written):,} of {embedded:,} items are live in it")
     generation = live_generation(written.folder)
     if generation is None:
         faults.append("it has no index")
@@ -35,8 +35,8 @@ def verify(store: Store, written: Store, vectors: pa.Table) -> None:
         faults += _vector_faults(written, vectors)
     if faults:
         raise CorruptIndex(
-            f"the new space in {written.folder} is not what it should be: {'; '.join(faults)}; the "
-            "store was not changed. Promote again; if it stays so, report it"
+            f"the new space in {written.folder} is invalid: {'; '.join(faults)}; the store was "
+            "not changed. Promote again; if that fails too, report it"
         )
 
 
@@ -51,7 +51,7 @@ def _index_faults(written: Store, indexed: Mapping[Target, int]) -> list[str]:
 
 
 def _vector_faults(written: Store, vectors: pa.Table) -> list[str]:
-    """Whether rows have the vectors that were computed for them, by a sample from all over."""
+    """Compares the vectors of sampled rows with those computed for them."""
     step = max(1, vectors.num_rows // _SAMPLE)
     sample = vectors.take(pa.array(range(0, vectors.num_rows, step))).sort_by("_uid")
     names = ["_uid", *VECTORS]

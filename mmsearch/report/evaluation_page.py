@@ -1,4 +1,4 @@
-"""An evaluation as one self-contained HTML page: numbers with intervals, plots, hardest queries."""
+"""An evaluation as a self-contained HTML page: numbers with intervals, plots, hardest queries."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from mmsearch.records import real_path
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
-from mmsearch.report.pictures import InlinePicture, inline_pictures
-from mmsearch.report.plots import (
-    Plot,
-    confusion_plot,
-    rank_histogram,
-    recall_curves,
-    require_matplotlib,
-)
-from mmsearch.scores import (
+from mmsearch.evaluation.results import (
     ClassScore,
     Estimate,
     Evaluation,
@@ -26,9 +16,19 @@ from mmsearch.scores import (
     RetrievalScores,
     metric_text,
 )
+from mmsearch.records import real_path
+from mmsearch.report.images import InlineImage, inline_images
+from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.plots import (
+    Plot,
+    confusion_plot,
+    rank_histogram,
+    recall_curves,
+    require_matplotlib,
+)
 from mmsearch.text import one_line
 
-# A difference is called one below this; the page says that many metrics are looked at.
+# The significance level; the page notes that many metrics are compared.
 LEVEL = 0.05
 _HARD_QUERIES = 8
 _WEAKEST_CLASSES = 15
@@ -39,7 +39,7 @@ _PAGE_BYTES = 12 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """low, high: the interval as text and, in percent of the bar, as places; None for ranks."""
+    """A value with its interval, as text and as positions in percent of a bar; None for ranks."""
 
     value: str
     low: str
@@ -64,11 +64,11 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """An example with its picture, where it has one that still opens."""
+    """An example with its image, if that can still be read."""
 
     title: str
-    picture: InlinePicture | None
-    is_picture: bool
+    image: InlineImage | None
+    is_image: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class _Hard:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """One direction. hard: of the model that was asked for."""
+    """The results of one direction. hard: the hardest queries of the chosen model."""
 
     title: str
     queries: int
@@ -93,7 +93,7 @@ class _Section:
 
 @dataclass(frozen=True, slots=True)
 class _Classes:
-    pictures: int
+    images: int
     count: int
     templates: Sequence[str]
     rows: Sequence[_Row]
@@ -110,11 +110,12 @@ class _Index:
 
 
 def write_evaluation(evaluation: Evaluation, path: Path) -> None:
-    """Raises InputError if it cannot be written, MissingDependency without Matplotlib."""
+    """Writes the page atomically. Raises InputError, MissingDependency without Matplotlib."""
     write_page(render_evaluation(evaluation), path, what="report")
 
 
 def render_evaluation(evaluation: Evaluation) -> str:
+    """Renders the page. Raises MissingDependency without Matplotlib."""
     require_matplotlib()
     style = template_file("gallery.css") + template_file("evaluation.css")
     names = [one_line(model.model) for model in evaluation.models]
@@ -138,7 +139,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
 
 
 def _headlines(evaluation: Evaluation) -> Iterator[tuple[str, str, _Cell]]:
-    """part, metric and value of what is looked at first, for the first model."""
+    """Yields part, metric and value of the first model's main results."""
     base = evaluation.models[0]
     for scores in base.retrieval:
         for name, value in scores.metrics.items():
@@ -151,9 +152,9 @@ def _headlines(evaluation: Evaluation) -> Iterator[tuple[str, str, _Cell]]:
 
 
 def sections(evaluation: Evaluation, *, hardest_of: int = 0) -> Iterator[_Section]:
-    """One for each direction, as `measures.html.jinja` shows it. hardest_of: a model's place."""
+    """Yields a section per direction for `measures.html.jinja`. hardest_of: a model's position."""
     shown = evaluation.models[hardest_of]
-    pictures = inline_examples(query for each in shown.retrieval for query in _hardest(each))
+    images = inline_examples(query for each in shown.retrieval for query in _hardest(each))
     for place, scores in enumerate(shown.retrieval):
         by_model = {one_line(m.model): m.retrieval[place] for m in evaluation.models}
         yield _Section(
@@ -165,7 +166,7 @@ def sections(evaluation: Evaluation, *, hardest_of: int = 0) -> Iterator[_Sectio
                 recall_curves({name: (each.ks, each.curve) for name, each in by_model.items()}),
                 rank_histogram({name: each.first_ranks for name, each in by_model.items()}),
             ],
-            [shown_query(query, pictures) for query in _hardest(scores)],
+            [shown_query(query, images) for query in _hardest(scores)],
         )
 
 
@@ -173,21 +174,21 @@ def _hardest(scores: RetrievalScores) -> Sequence[HardQuery]:
     return scores.hardest[:_HARD_QUERIES]
 
 
-def inline_examples(queries: Iterable[HardQuery]) -> dict[str, InlinePicture | None]:
-    """By uri; each picture stands in the page once per place, within a bound together."""
+def inline_examples(queries: Iterable[HardQuery]) -> dict[str, InlineImage | None]:
+    """Returns the examples' images by uri, within a bound on their total size."""
     shown = [e.uri for q in queries for e in (q.query, q.expected, *q.found) if e.uri]
     distinct = list(dict.fromkeys(shown))
     share = _PAGE_BYTES * len(distinct) // max(len(shown), 1)
-    pictures = inline_pictures([real_path(uri) for uri in distinct], max_bytes=share, edge=192)
-    return dict(zip(distinct, pictures, strict=True))
+    images = inline_images([real_path(uri) for uri in distinct], max_bytes=share, edge=192)
+    return dict(zip(distinct, images, strict=True))
 
 
-def shown_query(query: HardQuery, pictures: Mapping[str, InlinePicture | None]) -> _Hard:
-    """pictures: as `inline_examples` gave them."""
+def shown_query(query: HardQuery, images: Mapping[str, InlineImage | None]) -> _Hard:
+    """Prepares a query for the page. images: as `inline_examples` returns them."""
 
     def shown(example: Example) -> _Shown:
         title = one_line(example.title)
-        return _Shown(title, pictures.get(example.uri), bool(example.uri))
+        return _Shown(title, images.get(example.uri), bool(example.uri))
 
     return _Hard(
         shown(query.query), query.rank, shown(query.expected), [shown(e) for e in query.found]
@@ -195,7 +196,10 @@ def shown_query(query: HardQuery, pictures: Mapping[str, InlinePicture | None]) 
 
 
 def class_panel(evaluation: Evaluation, *, weakest_of: int = 0) -> _Classes | None:
-    """None without classes. weakest_of: the place of the model whose errors are listed."""
+    """Prepares the classification panel, None without one.
+
+    weakest_of: the position of the model whose errors are listed.
+    """
     named = {
         one_line(model.model): model.classification
         for model in evaluation.models
@@ -205,9 +209,9 @@ def class_panel(evaluation: Evaluation, *, weakest_of: int = 0) -> _Classes | No
         return None
     base = list(named.values())[weakest_of]
     titles = [one_line(each.title) for each in base.classes]
-    present = [each for each in base.classes if each.pictures]
+    present = [each for each in base.classes if each.images]
     return _Classes(
-        base.pictures,
+        base.images,
         len(base.classes),
         [one_line(template) for template in base.templates],
         _rows(evaluation, "zero-shot", [each.metrics for each in named.values()]),
@@ -237,7 +241,7 @@ def _rows(
 
 
 def cell_of(metric: str, value: Estimate) -> _Cell:
-    """A value and its interval as text, and as places on a bar from 0 to 1."""
+    """Formats a value and its interval as text, and as positions on a bar from 0 to 1."""
     value_text, low, high = (
         metric_text(metric, each) for each in (value.value, value.low, value.high)
     )

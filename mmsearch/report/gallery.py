@@ -1,4 +1,4 @@
-"""Hits as one self-contained HTML page: pictures inside, no request to anywhere, safe to share.
+"""Hits as a self-contained HTML page: with inline images and without requests, safe to share.
 
 Hits become cards, cards become a page through the templates, the page replaces the file at once.
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from mmsearch.records import Hit, Scalar, real_path
+from mmsearch.report.images import InlineImage, inline_image, inline_images
 from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
-from mmsearch.report.pictures import InlinePicture, inline_picture, inline_pictures
 from mmsearch.report.titles import TITLE_COLUMNS, text_of, title_of, value_text
 from mmsearch.text import one_line, visible
 
@@ -21,24 +21,24 @@ _MOST_CHIPS = 3
 _CHIP_CHARACTERS = 28
 _TEXT_CHARACTERS = 4_000
 _VALUE_CHARACTERS = 400
-# A filter box helps where the hits do not fit on a screen or two.
+# The number of hits from which the page has a filter box.
 _FILTER_FROM_HITS = 24
-# What every row carries for the machine; the path is shown by itself.
+# Columns that are not shown as metadata; the path is shown separately.
 _NOT_METADATA = {*TITLE_COLUMNS, "text", "key", "uri"}
-# Facts about the file: worth a line when the hit is opened, not a chip on every card.
+# Facts about the file: shown in the details of a hit, not on its card.
 _FILE_FACTS = {"source", "format", "width", "height"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Card:
-    """A hit as the template shows it. share: similarity over the best one's, in percent."""
+    """A hit for the template. share: its similarity in percent of the best one's."""
 
     rank: int
     title: str
     similarity: str
     share: int
     matched: str
-    picture: InlinePicture | None
+    image: InlineImage | None
     text: str
     excerpt: str
     chips: Sequence[tuple[str, str]]
@@ -56,7 +56,7 @@ def write_gallery(
     query_image: Path | None,
     details: Mapping[str, str],
 ) -> None:
-    """Writes the page to `path`, whole or not at all. Raises InputError if it cannot.
+    """Writes the page to `path` atomically. Raises InputError.
 
     details: what the reader should know about the search, by name, as 'model': 'builtin'.
     """
@@ -74,7 +74,7 @@ def render_gallery(
     query_image: Path | None,
     details: Mapping[str, str],
 ) -> str:
-    """The page as text; pictures that do not open any more are left out, their hits are not."""
+    """Renders the page; hits whose image can no longer be read are shown without it."""
     style, script = template_file("gallery.css"), template_file("gallery.js")
     return (
         page_environment()
@@ -82,7 +82,7 @@ def render_gallery(
         .render(
             title=one_line(title),
             query_text=one_line(query_text) if query_text else "",
-            query_picture=query_image and inline_picture(query_image, _QUERY_EDGE, _QUERY_BYTES),
+            query_image=query_image and inline_image(query_image, _QUERY_EDGE, _QUERY_BYTES),
             details={one_line(name): one_line(value) for name, value in details.items()},
             cards=_cards(hits),
             with_filter=len(hits) >= _FILTER_FROM_HITS,
@@ -95,12 +95,12 @@ def render_gallery(
 
 
 def _cards(hits: Sequence[Hit]) -> list[_Card]:
-    pictures = inline_pictures([real_path(hit.uri) if hit.uri else None for hit in hits])
+    images = inline_images([real_path(hit.uri) if hit.uri else None for hit in hits])
     best = max((hit.similarity for hit in hits), default=0.0)
-    return [_card(hit, picture, best) for hit, picture in zip(hits, pictures, strict=True)]
+    return [_card(hit, image, best) for hit, image in zip(hits, images, strict=True)]
 
 
-def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
+def _card(hit: Hit, image: InlineImage | None, best: float) -> _Card:
     metadata = {
         visible(name): value
         for name, value in sorted(hit.record.items(), key=lambda item: item[0] in _FILE_FACTS)
@@ -118,7 +118,7 @@ def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
         similarity=f"{hit.similarity:.3f}",
         share=round(100 * max(hit.similarity, 0.0) / best) if best > 0 else 0,
         matched=hit.matched,
-        picture=picture,
+        image=image,
         text=text,
         excerpt=_excerpt(text),
         chips=chips[:_MOST_CHIPS],
@@ -129,13 +129,13 @@ def _card(hit: Hit, picture: InlinePicture | None, best: float) -> _Card:
 
 
 def _is_said(hit: Hit, value: Scalar) -> bool:
-    """Whether the value is the row's id or the picture's path, or stands above as the title."""
+    """Whether the value is the row's id, the image's path or the title."""
     said = value_text(value)
     return said in (hit.key.rpartition("/")[2], title_of(hit)) or hit.uri.endswith(f"/{said}")
 
 
 def _chip(name: str, value: Scalar) -> str:
-    """Words speak for themselves, numbers and dates need their name; '' if too long or empty."""
+    """Formats a value for a card, numbers and dates with their name; '' if empty or too long."""
     if isinstance(value, bool):
         shown = name if value else ""
     elif isinstance(value, str):
@@ -150,7 +150,7 @@ def _shown(value: Scalar) -> str:
 
 
 def _excerpt(text: str) -> str:
-    """The beginning of a document; without the heading, which stands below it as the title."""
+    """Returns the beginning of a document without its heading, which is shown as the title."""
     heading, _, rest = text.partition("\n")
     return _cut(rest.strip() if heading.startswith("#") and rest.strip() else text, 420)
 

@@ -1,4 +1,4 @@
-"""What all pages share: templates that escape, a content security policy, files replaced whole."""
+"""Shared by all pages: escaping templates, a content security policy, atomic writes."""
 
 import base64
 import hashlib
@@ -13,6 +13,7 @@ from mmsearch.text import visible
 
 
 def page_environment() -> Environment:
+    """Returns the Jinja environment of the templates, with escaping."""
     return Environment(
         loader=PackageLoader("mmsearch.report"),
         autoescape=True,
@@ -23,17 +24,18 @@ def page_environment() -> Environment:
 
 
 def template_file(name: str) -> str:
+    """Reads a style sheet or script of the templates."""
     return (resources.files("mmsearch.report") / "templates" / name).read_text("utf-8")
 
 
 def csp_hash(content: str) -> str:
-    """What the content security policy must name for the browser to take this content."""
+    """Returns the hash by which the content security policy allows this inline content."""
     digest = hashlib.sha256(content.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
 def write_page(page: str, path: Path, *, what: str) -> None:
-    """Writes the page, whole or not at all. Raises InputError.
+    """Writes a page atomically. Raises InputError.
 
     what: name of the page in the message, such as 'gallery'.
     """

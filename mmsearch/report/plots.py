@@ -1,4 +1,4 @@
-"""Plots for pages: SVG in data URIs, drawn once for light pages and once for dark ones.
+"""Plots for pages: SVG in data URIs, for light and for dark pages.
 
 Matplotlib is an extra; it is imported when the first plot is drawn.
 """
@@ -18,7 +18,7 @@ from mmsearch.records import Ids
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Class names along the axes are readable up to so many classes.
+# Class names on the axes are readable up to this many classes.
 _NAMED_CLASSES = 40
 _NAME_CHARACTERS = 22
 SIZE = (5.4, 3.1)
@@ -27,7 +27,10 @@ _RANK_EDGES = (1, 2, 3, 6, 11, 21, 51, 101, 201, 501, 1_001, 10_001, 100_001)
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """light, dark: data URIs of the same plot. width, height: CSS pixels. alt: what it shows."""
+    """A plot for a page.
+
+    light, dark: data URIs. width, height: CSS pixels. alt: alternative text.
+    """
 
     light: str
     dark: str
@@ -38,7 +41,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours of the page that the plot stands in. lines: of the curves, in order."""
+    """The colours of a page. lines: of the curves, in order."""
 
     ink: str
     soft: str
@@ -48,7 +51,7 @@ class Theme:
     surface: str
 
 
-# The gallery's colours; lines told apart by people who see red and green alike.
+# The gallery's colours; the lines are distinguishable with red-green colour blindness.
 _LIGHT = Theme(
     "#1b1b1f", "#66666e", "#e4e4df", ("#4b46c9", "#d9822b", "#138a7e", "#b8386b"), "#4b46c9", "#fff"
 )
@@ -59,12 +62,12 @@ _DARK = Theme(
 
 
 def require_matplotlib() -> None:
-    """Raises MissingDependency; call it before work that would end in a plot."""
+    """Raises MissingDependency without Matplotlib; call it before work that ends in a plot."""
     require("matplotlib", extra="evaluate", purpose="a plot")
 
 
 def recall_curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Plot:
-    """By model: ks, and the share of queries answered within each k."""
+    """Plots recall at k. curves: ks and recalls by model."""
 
     def draw(axes: "Axes", theme: Theme) -> None:
         for (name, (ks, recall)), colour in zip(curves.items(), colours(theme), strict=False):
@@ -78,15 +81,15 @@ def recall_curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -
         axes.minorticks_off()
         axes.set_xlim(1, max(last, 2))
         axes.set_ylim(0, 1)
-        axes.set_xlabel("answers looked at (k)")
+        axes.set_xlabel("results considered (k)")
         axes.set_ylabel("recall@k")
         legend(axes, theme, len(curves))
 
-    return draw_plot(draw, "Recall over the number of answers looked at", SIZE)
+    return draw_plot(draw, "Recall by the number of results considered", SIZE)
 
 
 def rank_histogram(ranks: Mapping[str, Ids]) -> Plot:
-    """By model: int64 (q,), the rank of each query's first right answer."""
+    """Plots the ranks of first right answers, int64 (q,), by model."""
     top = max(int(each.max()) for each in ranks.values())
     edges = [edge for edge in _RANK_EDGES if edge <= top] + [top + 1]
 
@@ -110,7 +113,7 @@ def rank_histogram(ranks: Mapping[str, Ids]) -> Plot:
 
 
 def confusion_plot(confusion: Ids, titles: Sequence[str]) -> Plot:
-    """confusion: int64 (c, c), row = true class; drawn as shares of each row."""
+    """Plots a confusion matrix, int64 (c, c), row = true class, as shares of each row."""
     counts = confusion.sum(axis=1, keepdims=True)
     shares = np.divide(confusion, counts, out=np.zeros(confusion.shape), where=counts > 0)
     named = len(titles) <= _NAMED_CLASSES
@@ -140,7 +143,7 @@ def confusion_plot(confusion: Ids, titles: Sequence[str]) -> Plot:
 
 
 def draw_plot(draw: Callable[["Axes", Theme], None], alt: str, inches: tuple[float, float]) -> Plot:
-    """`draw` is called once for each theme."""
+    """Draws a plot in both themes. draw: is called once per theme."""
     light, dark = (_svg(draw, theme, inches) for theme in (_LIGHT, _DARK))
     return Plot(light, dark, round(inches[0] * 96), round(inches[1] * 96), alt)
 
@@ -154,13 +157,13 @@ def _svg(draw: Callable[["Axes", Theme], None], theme: Theme, inches: tuple[floa
         figure = Figure(figsize=inches, layout="constrained")
         draw(figure.subplots(), theme)
         file = io.BytesIO()
-        # Without a date the same numbers give the same file.
+        # Without a date, so that equal numbers give equal files.
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def draw_png(draw: Callable[["Axes", Theme], None], inches: tuple[float, float]) -> bytes:
-    """The light plot as a picture of its own, at twice the pixels of a page."""
+    """Draws the light plot as a PNG, at twice the pixels of a page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -197,10 +200,12 @@ def _style(theme: Theme) -> dict[str, Any]:
 
 
 def colours(theme: Theme) -> list[str]:
+    """Returns line colours for any number of curves."""
     return [*theme.lines] * 8
 
 
 def legend(axes: "Axes", theme: Theme, models: int) -> None:
+    """Adds a legend if there are several models."""
     if models > 1:
         axes.legend(labelcolor=theme.ink)
 

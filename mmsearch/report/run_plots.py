@@ -1,4 +1,4 @@
-"""Plots of a fine-tuning: how it went, and what each mix of start and tuned weights knows."""
+"""Plots of a fine-tuning: loss, validation score, and the sweep of interpolated weights."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,12 +10,12 @@ from mmsearch.report.plots import SIZE, Plot, Theme, draw_plot, legend
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# A step's loss is that of one batch; the line shows the mean of about a fiftieth of the run.
+# The line shows the moving average over about a fiftieth of the run.
 _SMOOTHED = 50
 
 
 def loss_curve(losses: Sequence[tuple[int, float]]) -> Plot:
-    """losses: (step, loss)."""
+    """Plots the training loss. losses: (step, loss)."""
     steps, values = (np.array(column, dtype=float) for column in zip(*losses, strict=True))
     width = max(1, len(values) // _SMOOTHED)
     sums = np.convolve(values, np.ones(width), mode="valid") / width
@@ -33,7 +33,7 @@ def loss_curve(losses: Sequence[tuple[int, float]]) -> Plot:
 
 
 def score_curve(scores: Sequence[tuple[int, float]], name: str) -> Plot:
-    """scores: (step, score) at each validation, the start's at step 0. name: what it is."""
+    """Plots the validation score. scores: (step, score), step 0 before training. name: of it."""
     steps, values = zip(*scores, strict=True)
     best = int(np.argmax(values))
 
@@ -58,7 +58,9 @@ def score_curve(scores: Sequence[tuple[int, float]], name: str) -> Plot:
 def sweep_plot(
     points: Sequence[tuple[float, float, float]], chosen: int, kept_share: float
 ) -> Plot:
-    """points: (alpha, score in the domain, general score), the first at alpha 0.
+    """Plots scores over the weight of the tuned model.
+
+    points: (alpha, score in the domain, general score), the first at alpha 0.
 
     chosen: a place in points. kept_share: what a point needs of the first one's general score.
     """

@@ -1,4 +1,4 @@
-"""What a hit is called and how its values read, in tables, galleries and alt texts alike."""
+"""Titles of hits and formatting of their values, for tables, galleries and alt texts."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ TITLE_COLUMNS = ("title", "name")
 
 
 def title_of(hit: Hit) -> str:
-    """record['title'] or ['name'], else the first line of ['text'], else the file's name or key."""
+    """Returns a hit's title or name, else its first line of text, else its file name or key."""
     lowered = {name.lower(): value for name, value in hit.record.items()}
     for column in TITLE_COLUMNS:
         if title := one_line(str(lowered.get(column) or "")):
@@ -26,13 +26,13 @@ def title_of(hit: Hit) -> str:
 
 
 def text_of(record: Mapping[str, Scalar]) -> str:
-    """The document, the caption or the joined text columns; '' where there are none."""
+    """Returns the document, the caption or the joined text columns; '' without any."""
     text = record.get("text")
     return text if isinstance(text, str) else ""
 
 
 def value_text(value: Scalar) -> str:
-    """A metadata value as people read it: 4.5, yes, 2026-03-01; '' for None and NaN."""
+    """Formats a metadata value for display: 4.5, yes, 2026-03-01; '' for None and NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):

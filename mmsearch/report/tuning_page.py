@@ -1,4 +1,4 @@
-"""The tuning curve of each index: recall at every effort that was tried, as a page or a picture."""
+"""The tuning curves of indexes, recall by effort, as a page or an image."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,17 +23,17 @@ from mmsearch.report.plots import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PICTURE = ".png"
+IMAGE = ".png"
 _PAGES = (".html", ".htm")
 
 
 def write_tuning(indexes: Mapping[Target, IndexMeta], path: Path) -> None:
-    """A page with the curve of every tuned index, or the first one's as a PNG, by the file's name.
+    """Writes a page with the curves of all tuned indexes, or that of the first as a PNG.
 
     Raises InputError for another name, where nothing was tuned or the file cannot be written,
     MissingDependency without Matplotlib.
     """
-    if path.suffix.lower() not in (*_PAGES, PICTURE):
+    if path.suffix.lower() not in (*_PAGES, IMAGE):
         raise InputError(f"a plot is a .html page or a .png picture, got {path.name!r}")
     require_matplotlib()
     tuned = {target: meta.tuning for target, meta in indexes.items() if meta.tuning is not None}
@@ -51,6 +51,7 @@ def write_tuning(indexes: Mapping[Target, IndexMeta], path: Path) -> None:
 
 
 def render_tuning(indexes: Mapping[Target, IndexMeta]) -> str:
+    """Renders the page. Raises MissingDependency without Matplotlib."""
     style = template_file("gallery.css") + template_file("evaluation.css")
     panels = [
         (target, meta, draw_plot(_drawn(meta.tuning), f"Recall by effort, {target}", SIZE))
@@ -94,7 +95,7 @@ def _drawn(tuning: Tuning) -> Callable[["Axes", Theme], None]:
 
 
 def _apart(efforts: list[int]) -> list[int]:
-    """Those whose numbers do not run into one another on a logarithmic axis."""
+    """Returns the efforts whose labels do not overlap on a logarithmic axis."""
     kept: list[int] = []
     for effort in efforts:
         if not kept or effort >= 1.25 * kept[-1]:

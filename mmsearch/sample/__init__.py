@@ -1,7 +1,7 @@
-"""The sample catalog: public-domain drawings and a product table, written into a folder.
+"""The sample catalog: public-domain drawings and a product table.
 
-The pictures and the table ship in the package, beside this file; `tools/build_sample.py` in the
-repository draws them anew. A write that was cut off is completed by the next one.
+Its files ship in the package; `tools/build_sample.py` in the repository generates them. An
+interrupted write is completed by the next one.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ IMAGES = "images"
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What lies in the folder now: bytes of all files; written counts those that were not there."""
+    """What is in the folder. bytes: of all files. written: how many files were missing."""
 
     folder: Path
     table: Path
@@ -30,10 +30,10 @@ class SampleReport:
 
 
 def write_sample(folder: Path, *, overwrite: bool = False) -> SampleReport:
-    """Writes the sample catalog into `folder`, which is made if need be.
+    """Writes the sample catalog into `folder`, which is created if need be. Raises InputError.
 
-    A folder with other content is refused; `overwrite` replaces files of the sample's names there
-    and leaves all others alone. Where the sample already lies, nothing is written.
+    A folder with other files is refused; with `overwrite`, files with the sample's names are
+    replaced and others left alone. A complete sample is not written again.
     """
     sample = {name: source.read_bytes() for name, source in _shipped_files()}
     try:
@@ -61,17 +61,17 @@ def write_sample(folder: Path, *, overwrite: bool = False) -> SampleReport:
 
 
 def _shipped_files() -> Iterator[tuple[str, Traversable]]:
-    """Path in the catalog, in POSIX form, and the file in the package."""
+    """Yields the POSIX path in the catalog and the file in the package."""
     data = files("mmsearch.sample") / "data"
     for name in (TABLE, LICENSE):
         yield name, data / name
-    for picture in (data / IMAGES).iterdir():
-        if picture.name.endswith(".webp"):
-            yield f"{IMAGES}/{picture.name}", picture
+    for image in (data / IMAGES).iterdir():
+        if image.name.endswith(".webp"):
+            yield f"{IMAGES}/{image.name}", image
 
 
 def _visible_files(folder: Path) -> dict[str, Path]:
-    """Path in `folder`, in POSIX form → path; hidden ones, such as a store, are not counted."""
+    """Returns the files in `folder` by POSIX path, without hidden ones such as a store."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder for the sample catalog")
     found = ((path.relative_to(folder), path) for path in folder.rglob("*") if not path.is_dir())
@@ -90,7 +90,7 @@ def _refusal(folder: Path, foreign: list[str]) -> str:
     shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
     return (
         f"{folder} holds files that are not the sample catalog's: {shown}; "
-        "name a new folder, or give --overwrite to write among them"
+        "name a new folder, or use `overwrite=True` to write among them"
     )
 
 

@@ -1,4 +1,4 @@
-"""Catalogs become records: folders of pictures and texts, and tables that name pictures."""
+"""Sources of records: folders of images and texts, and tables that name images."""
 
 from mmsearch.sources.base import Source
 from mmsearch.sources.columns import TableColumns

@@ -1,4 +1,4 @@
-"""What every source promises: the records of one catalog, lazily, and what could not be read."""
+"""The interface of sources: an iterator of records, and of what could not be read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,25 +8,27 @@ from mmsearch.records import Failure, Record
 
 
 class Source(Protocol):
-    """A catalog under a name; record keys start with 'name/'."""
+    """A named source of records, whose keys start with 'name/'."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name, the first part of its records' keys."""
+        ...
 
     @property
     def root(self) -> Path:
-        """The folder or file that must exist for the catalog to count as present."""
+        """The folder or file that must exist for the source to count as present."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know: what was recognised, and what the last iteration skipped."""
+        """What was recognised, and what the last iteration skipped, for the user."""
         ...
 
     def __iter__(self) -> Iterator[Record | Failure]:
-        """In an order that does not change between runs over the same files.
+        """Yields records and failures, in the same order in every run over the same files.
 
-        Records have unique keys. A failure may share its key with a record that comes after it:
-        then a part of the item could not be read. Raises InputError if the root has vanished.
+        Records have unique keys. A failure may share its key with a later record: then a part of
+        the item could not be read. Raises InputError if the root no longer exists.
         """
         ...

@@ -1,4 +1,4 @@
-"""Captions beside pictures: 'photo.jpg.txt', 'photo.txt' and the same as '.json'."""
+"""Caption files beside images: 'photo.jpg.txt', 'photo.txt' and the same with '.json'."""
 
 import json
 import os
@@ -25,13 +25,13 @@ IMAGE_SUFFIXES = frozenset(
         ".jpeg", ".jpg", ".jxl", ".png", ".tif", ".tiff", ".webp",
     }
 )  # fmt: skip
-# The fields of a JSON caption that say what the picture shows, in the order in which they are read.
+# The text fields of a JSON caption, in the order in which they are joined.
 TEXT_FIELDS = ("title", "caption", "description", "text")
 
 
 @dataclass(slots=True)
 class Caption:
-    """What lies beside a picture. problems: files that are captions by name and cannot be read."""
+    """The caption of an image. problems: caption files that cannot be read."""
 
     texts: list[str] = field(default_factory=list)
     metadata: dict[str, Scalar] = field(default_factory=dict)
@@ -39,21 +39,23 @@ class Caption:
 
     @property
     def text(self) -> str | None:
+        """The texts as one."""
         return join_texts(self.texts)
 
 
 def suffix(name: str) -> str:
+    """Returns the extension of a file name in lower case, with its dot."""
     return os.path.splitext(name)[1].lower()  # noqa: PTH122  names with surrogates, and speed
 
 
 def read_head(path: str) -> bytes:
-    """As many bytes as `sniff` wants. Raises OSError."""
+    """Reads the bytes that `sniff` needs. Raises OSError."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123  100,000 times per folder
         return file.read(SNIFF_BYTES)
 
 
 def is_caption(file: FoundFile) -> bool:
-    """Whether the file belongs to a picture beside it, even to one that turns out to be broken."""
+    """Whether the file is the caption of an image beside it, even of a damaged one."""
     kind = suffix(file.name)
     if kind not in CAPTION_SUFFIXES:
         return False
@@ -62,14 +64,14 @@ def is_caption(file: FoundFile) -> bool:
     candidates = [name for name in others if suffix(name) not in (*CAPTION_SUFFIXES, ".md")]
     if base in file.folder.names:
         candidates.append(base)
-    return any(_is_picture(file.folder.path, name) for name in candidates)
+    return any(_is_image(file.folder.path, name) for name in candidates)
 
 
-def read_caption(picture: FoundFile, *, taken: set[str], bounds: MediaBounds) -> Caption:
-    """All captions of the picture, texts before JSON. taken: metadata names in use already."""
+def read_caption(image: FoundFile, *, taken: set[str], bounds: MediaBounds) -> Caption:
+    """Reads all captions of an image, texts before JSON. taken: metadata names already in use."""
     caption = Caption()
-    for name in _caption_names(picture):
-        path = Path(picture.folder.path, name)
+    for name in _caption_names(image):
+        path = Path(image.folder.path, name)
         try:
             text = read_text(path, bounds=bounds)
             if suffix(name) == ".json":
@@ -78,22 +80,22 @@ def read_caption(picture: FoundFile, *, taken: set[str], bounds: MediaBounds) ->
                 caption.texts.append(text)
         except (ValueError, RecursionError) as error:
             if not _is_empty(path):
-                relative = picture.folder.relative + name
+                relative = image.folder.relative + name
                 caption.problems.append(Unreadable(relative, str(path), _reason(error)))
     return caption
 
 
-def _caption_names(picture: FoundFile) -> Iterator[str]:
-    names = picture.folder.names
-    stem = os.path.splitext(picture.name)[0]  # noqa: PTH122
+def _caption_names(image: FoundFile) -> Iterator[str]:
+    names = image.folder.names
+    stem = os.path.splitext(image.name)[0]  # noqa: PTH122
     for kind in CAPTION_SUFFIXES:
-        for base in dict.fromkeys((picture.name, stem)):
+        for base in dict.fromkeys((image.name, stem)):
             for name in (base + kind, base + kind.upper()):
-                if name in names and name != picture.name:
+                if name in names and name != image.name:
                     yield name
 
 
-def _is_picture(folder: str, name: str) -> bool:
+def _is_image(folder: str, name: str) -> bool:
     if suffix(name) in IMAGE_SUFFIXES:
         return True
     try:
@@ -103,7 +105,7 @@ def _is_picture(folder: str, name: str) -> bool:
 
 
 def _add_json(content: object, caption: Caption, taken: set[str]) -> None:
-    """Raises ValueError if the JSON is neither a string nor an object."""
+    """Adds a JSON caption. Raises ValueError if it is neither a string nor an object."""
     if isinstance(content, str):
         caption.texts.append(content)
         return
@@ -124,7 +126,7 @@ def _add_json(content: object, caption: Caption, taken: set[str]) -> None:
 
 
 def _is_empty(path: Path) -> bool:
-    """An empty caption says nothing, which is no fault."""
+    """Whether a caption file is empty, which is not an error."""
     try:
         return path.stat().st_size == 0
     except OSError:

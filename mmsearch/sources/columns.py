@@ -1,6 +1,6 @@
-"""Which column of a table is the picture, which are texts, which is the id; the rest is metadata.
+"""Assigns roles to a table's columns: image, texts, id and metadata.
 
-What the user says counts; what is left open is guessed by `roles`.
+Options take precedence; roles that they leave open are guessed by `roles`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,16 +13,16 @@ from mmsearch.sources.roles import find_id, find_image, find_texts, words_of
 from mmsearch.sources.survey import Survey
 from mmsearch.sources.values import Kind
 
-# Digits that nobody counts with, and that lose their meaning as numbers.
+# Columns of digits that are codes, not numbers.
 _CODES = frozenset({"sku", "asin", "gtin", "ean", "upc", "isbn", "barcode", "zip", "postcode"})
 
 
 @dataclass(frozen=True, slots=True)
 class TableColumns:
-    """The columns' roles, by their original names.
+    """The roles of a table's columns, by their original names.
 
-    texts: in the order in which they are joined. metadata: original → name in the store, texts
-    and id included unless they are too long to filter by. kinds: of the metadata columns.
+    texts: in the order in which they are joined. metadata: original name → name in the store, with
+    texts and id unless they are too long for filters. kinds: of the metadata columns.
     """
 
     image: str | None
@@ -32,7 +32,7 @@ class TableColumns:
     kinds: Mapping[str, Kind] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """One line for the screen."""
+        """Describes the roles in one line."""
         shown = {*self.texts, self.id}
         filters = [safe for name, safe in self.metadata.items() if name not in shown]
         parts = (
@@ -47,9 +47,10 @@ class TableColumns:
 def recognise(
     survey: Survey, options: SourceOptions, *, exists: Callable[[str], bool], table: str
 ) -> TableColumns:
-    """exists: whether a cell names an existing picture. table: its name, for messages.
+    """Assigns roles to the columns of a table.
 
-    Raises InputError for columns that are not there, and for a table with neither images nor text.
+    exists: whether a cell names an existing image. table: its name, for messages. Raises InputError
+    for missing columns, and for a table with neither images nor texts.
     """
     _require_columns(survey, options, table)
     image = options.image_column or find_image(survey, exists)
@@ -58,23 +59,23 @@ def recognise(
     texts = options.text_columns or tuple(find_texts(survey, others))
     if survey.rows and image is None and not texts:
         raise InputError(
-            f"{table} has no column of pictures or texts; say which it is with --image-column or "
-            f"--text-columns, its columns are {_quoted(survey.columns)}"
+            f"{table} has no column of pictures or texts; say which it is with `image_column` or "
+            f"`text_columns`, its columns are {_quoted(survey.columns)}"
         )
     return _with_metadata(survey, image, texts, identity)
 
 
 def _require_columns(survey: Survey, options: SourceOptions, table: str) -> None:
     asked = {
-        "--image-column": [options.image_column] if options.image_column else [],
-        "--text-columns": options.text_columns,
-        "--id-column": [options.id_column] if options.id_column else [],
+        "image_column": [options.image_column] if options.image_column else [],
+        "text_columns": options.text_columns,
+        "id_column": [options.id_column] if options.id_column else [],
     }
-    for flag, names in asked.items():
+    for parameter, names in asked.items():
         for name in names:
             if name not in survey.columns:
                 raise InputError(
-                    f"{flag}: {table} has no column '{name}'; its columns are "
+                    f"`{parameter}`: {table} has no column '{name}'; its columns are "
                     f"{_quoted(survey.columns)}"
                 )
 

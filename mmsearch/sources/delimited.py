@@ -1,7 +1,7 @@
-"""CSV and TSV, row by row: a ragged row or one bad byte costs that row alone.
+"""Reads CSV and TSV row by row, so that a ragged row or a bad byte loses only that row.
 
-Python's reader rather than pyarrow's: pyarrow decides a column's type on the first block and gives
-up on the file where a later one differs, and it would turn the code '00123' into a number.
+Uses Python's reader instead of pyarrow's, which infers a column's type from the first block, fails
+where a later one differs, and would turn the code '00123' into a number.
 """
 
 import csv
@@ -22,7 +22,7 @@ _DELIMITERS = ",;\t|"
 
 
 class DelimitedRows:
-    """A CSV or TSV file. The delimiter of a .csv is the one that its header has most of."""
+    """A CSV or TSV file. The delimiter of a .csv is the most frequent one in its header."""
 
     kinds = None
     count = None
@@ -35,6 +35,7 @@ class DelimitedRows:
         self.notes = self._notes(header)
 
     def kind_of(self, value: object) -> Kind | None:
+        """Returns the kind of a cell; None if it is empty."""
         return kind_of_cell(value) if isinstance(value, str) else None
 
     def __iter__(self) -> Iterator[Row | BadRow]:
@@ -63,7 +64,7 @@ class DelimitedRows:
         return Row(number, place, dict(zip(self.columns, cells, strict=True)))
 
     def _text(self, file: io.BufferedIOBase | object) -> io.TextIOWrapper:
-        # Bytes that are not UTF-8 pass as surrogates, so that their row is told apart.
+        # Bytes that are not UTF-8 become surrogates, by which their row is recognised.
         errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
         return io.TextIOWrapper(
             file,  # type: ignore[arg-type]
@@ -101,8 +102,10 @@ class DelimitedRows:
 
 
 def _rows(lines: Iterator[list[str]]) -> Iterator[list[str] | str]:
-    """Each row's cells, or the fault of a row that the parser refuses; blank rows, which
-    spreadsheets leave at the end, are none."""
+    """Yields the cells of each row, or the error of a row that cannot be parsed.
+
+    Blank rows, which spreadsheets leave at the end, are skipped.
+    """
     while True:
         try:
             cells = next(lines)

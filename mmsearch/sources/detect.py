@@ -1,4 +1,4 @@
-"""What lies at a location: a folder of files, a table, a folder that is a table, or one file."""
+"""Opens the source at a location: a folder of files, a table, or a single file."""
 
 import os
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ from mmsearch.sources.table import TableSource
 from mmsearch.sources.table_files import TABLE_SUFFIXES, is_table
 from mmsearch.sources.walk import FoundFile, reason_of, walk
 
-# A table stands for its folder if it has rows for at least half of the pictures there.
-_PICTURES_PER_ROW = 2
+# A folder is read as its table if that has rows for at least half of the images there.
+_IMAGES_PER_ROW = 2
 _LOOKED_AT = 50
 
 
 def open_source(location: Path, *, name: str, options: SourceOptions) -> Source:
-    """The catalog at `location` under `name`; what was recognised is in its notes.
+    """Opens the source at `location` under `name`; its notes say what was recognised.
 
-    Raises InputError if there is nothing that mmsearch reads, or options do not fit it.
+    Raises InputError if there is nothing that mmsearch reads, or the options do not fit it.
     """
     if not name or "/" in name:
-        raise InputError(f"a source's name must have a letter and no '/', got '{name}'")
+        raise InputError(f"a source's name must be non-empty and without '/', got '{name}'")
     if not location.exists():
         raise InputError(
             f"{printable_path(location)} does not exist; give a folder, a table "
@@ -54,20 +54,20 @@ def _open_folder(folder: Path, name: str, options: SourceOptions) -> Source:
             raise InputError(f"{shown} should hold one table, it holds {found}; name the file")
         return TableSource(tables[0], name=name, options=options)
     if len(tables) == 1 and not (options.include or options.exclude):
-        table = _open_if_it_stands_for(folder, tables[0], name, options)
+        table = _open_if_covering(folder, tables[0], name, options)
         if table is not None:
             return table
     notes = _beside(tables, folder) if tables else ()
     return FolderSource(folder, name=name, options=_without_columns(folder, options), notes=notes)
 
 
-def _open_if_it_stands_for(
+def _open_if_covering(
     folder: Path, table: Path, name: str, options: SourceOptions
 ) -> TableSource | None:
-    """The table as a source if its pictures lie in the folder and are most of those there."""
+    """Opens the table if its images are in the folder and are most of those there."""
     notes = (
         f"{printable_path(folder)} is read as the table {printable_path(table.name)} with its "
-        "pictures; --kind folder reads every file in it instead",
+        "pictures; `kind='folder'` reads every file in it instead",
     )
     try:
         source = TableSource(table, name=name, options=options, notes=notes)
@@ -81,13 +81,13 @@ def _open_if_it_stands_for(
         for item in islice(source, _LOOKED_AT)
     ):
         return None
-    limit = _PICTURES_PER_ROW * source.row_count
-    pictures = sum(1 for _ in islice(_pictures(folder), limit + 1))
-    return source if pictures <= limit else None
+    limit = _IMAGES_PER_ROW * source.row_count
+    images = sum(1 for _ in islice(_images(folder), limit + 1))
+    return source if images <= limit else None
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    """Raises InputError if the folder cannot be listed."""
+    """Lists the tables in a folder. Raises InputError if it cannot be listed."""
     try:
         paths = sorted(folder.iterdir(), key=os.fsencode)
     except OSError as error:
@@ -97,8 +97,8 @@ def _tables_in(folder: Path) -> list[Path]:
     ]
 
 
-def _pictures(folder: Path) -> Iterator[FoundFile]:
-    """Files that are pictures by name: to weigh a table against its folder, names will do."""
+def _images(folder: Path) -> Iterator[FoundFile]:
+    """Yields the files that are images by name, which is enough to count them."""
     for step in walk(folder, Globs(SourceOptions())):
         if isinstance(step, FoundFile) and suffix(step.name) in IMAGE_SUFFIXES:
             yield step
@@ -116,21 +116,21 @@ def _without_columns(location: Path, options: SourceOptions) -> SourceOptions:
     if options.names_columns:
         raise InputError(
             f"{printable_path(location)} is not read as a table, so it has no columns; leave out "
-            "--image-column, --text-columns and --id-column, or name the table's file"
+            "`image_column`, `text_columns` and `id_column`, or name the table's file"
         )
     return options
 
 
 def _require_readable(file: Path) -> None:
-    """Raises InputError unless the single file is a picture or a text."""
+    """Raises InputError unless a single file is an image or a text."""
     shown = printable_path(file)
     if not file.is_file():
         raise InputError(f"{shown} is neither a file nor a folder; give one of them")
     try:
-        is_picture = sniff(read_head(str(file))) is not None
+        is_image = sniff(read_head(str(file))) is not None
     except OSError as error:
         raise InputError(f"{shown} {reason_of(error)}") from error
-    if not is_picture and suffix(file.name) not in DOCUMENT_SUFFIXES:
+    if not is_image and suffix(file.name) not in DOCUMENT_SUFFIXES:
         raise InputError(
             f"{shown} is neither a picture, a text ({', '.join(DOCUMENT_SUFFIXES)}) nor a table "
             f"({', '.join(kind for kind in TABLE_SUFFIXES if kind.count('.') == 1)})"

@@ -1,4 +1,4 @@
-"""Names and values on their way into the store: columns that SQL can filter by, clean texts."""
+"""Cleans names and values for the store: column names for SQL filters, texts, JSON scalars."""
 
 import re
 import unicodedata
@@ -8,14 +8,14 @@ from mmsearch.records import Scalar
 
 # The store's own columns, which metadata must not shadow.
 RESERVED_NAMES = frozenset({"key", "source", "uri", "text", "width", "height", "format"})
-# Column names that Lance's filter parser takes for something else (tried on lancedb 0.40).
+# Column names that Lance's filter parser misreads (tested with lancedb 0.40).
 SQL_WORDS = frozenset(
     {
         "all", "any", "current_date", "current_time", "current_timestamp", "exists", "false",
         "interval", "null", "some", "trim", "true",
     }
 )  # fmt: skip
-# A text this long is for reading, not for filtering or for a column on the screen.
+# Texts longer than this are not useful in filters or in table columns.
 MAX_METADATA_TEXT = 1_000
 
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
@@ -24,7 +24,7 @@ _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 def safe_column_name(name: str, taken: Collection[str]) -> str:
-    """A name that works unquoted in a filter and is in neither `taken` nor the store's columns."""
+    """Returns a name that works unquoted in filters and is neither taken nor reserved."""
     words = _NOT_ALPHANUMERIC.sub("_", unicodedata.normalize("NFC", name).lower()).strip("_")
     safe = words or "column"
     if safe in RESERVED_NAMES or safe in SQL_WORDS or not safe[0].isalpha():
@@ -37,7 +37,7 @@ def safe_column_name(name: str, taken: Collection[str]) -> str:
 
 
 def join_texts(texts: Iterable[str]) -> str | None:
-    """Title, caption, description… as one text, each said once; None if there is nothing."""
+    """Joins distinct texts such as title and description into one; None if there are none."""
     joined = ""
     for text in dict.fromkeys(clean_text(text) for text in texts):
         if not joined:
@@ -48,19 +48,19 @@ def join_texts(texts: Iterable[str]) -> str | None:
 
 
 def clean_text(text: str) -> str:
-    """Trimmed, and free of lone surrogates, which JSON can hold and UTF-8 cannot."""
+    """Strips a text and replaces lone surrogates, which JSON can hold and UTF-8 cannot."""
     whole = text if text.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
     return whole.strip()
 
 
 def join_list(values: Iterable[object]) -> str | None:
-    """A list of tags as one text; what is nested in it is left out."""
+    """Joins a list such as tags into one text, without nested values."""
     parts = (scalar_text(value) for value in values)
     return "; ".join(part for part in parts if part) or None
 
 
 def scalar_text(value: object) -> str | None:
-    """A scalar as a person would write it; None for nothing and for anything nested."""
+    """Formats a scalar; None for empty and nested values."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
@@ -69,12 +69,12 @@ def scalar_text(value: object) -> str | None:
 
 
 def json_scalar(value: object) -> Scalar:
-    """A JSON field as metadata; None if it is null or an object."""
+    """Converts a JSON value to metadata; None for null and objects."""
     if isinstance(value, list):
         return join_list(value)
     if isinstance(value, str):
         return clean_text(value) or None
     if isinstance(value, float):
-        # NaN and infinity cannot be compared, so no filter could mean them.
+        # NaN and infinity cannot be compared in filters.
         return value if abs(value) < float("inf") else None
     return value if isinstance(value, int) else None

@@ -1,4 +1,4 @@
-"""A folder becomes records: pictures with their captions, and texts as documents of their own."""
+"""The source of a folder: images with their captions, and text files as documents."""
 
 import os
 from collections import Counter
@@ -23,7 +23,7 @@ DOCUMENT_SUFFIXES = (".txt", ".md")
 
 
 class FolderSource:
-    """The pictures and texts under a folder, or a single file; keys are relative paths."""
+    """The images and texts under a folder, or a single file; keys are relative paths."""
 
     def __init__(
         self, root: Path, *, name: str, options: SourceOptions, notes: tuple[str, ...] = ()
@@ -36,15 +36,17 @@ class FolderSource:
 
     @property
     def name(self) -> str:
+        """The name, the first part of its records' keys."""
         return self._name
 
     @property
     def root(self) -> Path:
+        """The folder, or the single file."""
         return self._root
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """After an iteration also the files that it skipped, by extension."""
+        """What was recognised, and after an iteration the skipped files by extension."""
         return (*self._opening_notes, *self._raw_notes(), *self._skipped_notes())
 
     def _raw_notes(self) -> Iterator[str]:
@@ -84,7 +86,7 @@ class FolderSource:
 
     def _require_root(self) -> None:
         if not os.access(self._root, os.R_OK):
-            state = "cannot be read" if self._root.exists() else "is not there any more"
+            state = "cannot be read" if self._root.exists() else "no longer exists"
             raise InputError(
                 f"{printable_path(self._root)} {state}; check its permissions and that its drive "
                 "is mounted"
@@ -103,21 +105,21 @@ class FolderSource:
         except OSError as error:
             yield self._failure(file.relative, file.path, reason_of(error))
             return
-        picture = sniff(head)
-        # The directory that tells a raw photo from another TIFF may lie anywhere in the file.
-        raw_name = raw_format_of(file.path) if picture == "tiff" else raw_format(head)
+        image = sniff(head)
+        # The directory that distinguishes a raw photo from other TIFFs may be anywhere in the file.
+        raw_name = raw_format_of(file.path) if image == "tiff" else raw_format(head)
         if raw_name is not None:
             raw[raw_name] += 1
-        elif picture is not None:
-            yield from self._picture(file)
+        elif image is not None:
+            yield from self._image(file)
         elif kind in DOCUMENT_SUFFIXES:
             yield self._document(file)
         elif kind in IMAGE_SUFFIXES:
-            yield self._failure(file.relative, file.path, _no_picture(head))
+            yield self._failure(file.relative, file.path, _no_image(head))
         else:
             skipped[kind or "no extension"] += 1
 
-    def _picture(self, file: FoundFile) -> Iterator[Record | Failure]:
+    def _image(self, file: FoundFile) -> Iterator[Record | Failure]:
         metadata = _metadata(file)
         caption = read_caption(file, taken=set(metadata), bounds=self._options.bounds)
         for problem in caption.problems:
@@ -136,7 +138,7 @@ class FolderSource:
         except InputError as error:
             return self._failure(file.relative, file.path, str(error))
         if not text:
-            return self._failure(file.relative, file.path, "holds no text, only blanks")
+            return self._failure(file.relative, file.path, "holds only blanks")
         return Record(
             key=self._key(file.relative),
             uri=printable_path(file.path),
@@ -160,9 +162,9 @@ def _metadata(file: FoundFile) -> dict[str, Scalar]:
     }
 
 
-def _no_picture(head: bytes) -> str:
+def _no_image(head: bytes) -> str:
     if not head:
-        return "is empty (0 bytes) where its name promises a picture; fetch it again or remove it"
+        return "is empty (0 bytes) but named like a picture; fetch it again or remove it"
     start = " ".join(head.decode("utf-8", "backslashreplace").split())
     if start.isprintable() and "\\x" not in start:
         return f"is named like a picture but holds text: '{start[:30]}…'"

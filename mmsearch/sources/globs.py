@@ -1,4 +1,4 @@
-"""--include and --exclude, and the hidden and system files that no catalog means."""
+"""Include and exclude patterns, and the hidden and system files that are always skipped."""
 
 from pathspec import GitIgnoreSpec
 
@@ -20,29 +20,32 @@ SYSTEM_NAMES = frozenset(
 
 
 def is_hidden(name: str) -> bool:
-    """Dot files (so also '.git', '.mmsearch', '.DS_Store', '._*') and what systems leave behind."""
+    """Whether a file is hidden ('.git', '.mmsearch', '.DS_Store', '._*') or a system file."""
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
 class Globs:
-    """Gitignore-style patterns, compared without regard to case."""
+    """Gitignore-style patterns, matched case-insensitively."""
 
     def __init__(self, options: SourceOptions) -> None:
-        self._include = _compile(options.include, "--include")
-        self._exclude = _compile(options.exclude, "--exclude")
+        self._include = _compile(options.include, "include")
+        self._exclude = _compile(options.exclude, "exclude")
 
     def excludes(self, relative: str) -> bool:
-        """relative: POSIX path, with '/' at the end for a folder."""
+        """Whether a POSIX path is excluded; that of a folder ends with '/'."""
         return self._exclude is not None and self._exclude.match_file(relative.lower())
 
     def includes(self, relative: str) -> bool:
+        """Whether a POSIX path is included."""
         return self._include is None or self._include.match_file(relative.lower())
 
 
-def _compile(patterns: tuple[str, ...], flag: str) -> GitIgnoreSpec | None:
+def _compile(patterns: tuple[str, ...], parameter: str) -> GitIgnoreSpec | None:
     if not patterns:
         return None
     try:
         return GitIgnoreSpec.from_lines(pattern.lower() for pattern in patterns)
     except ValueError as error:
-        raise InputError(f"{flag}: {error}; write it as in a .gitignore, '**/drafts/*'") from error
+        raise InputError(
+            f"`{parameter}`: {error}; write it as in a .gitignore, '**/drafts/*'"
+        ) from error

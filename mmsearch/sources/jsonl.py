@@ -1,4 +1,4 @@
-"""JSON lines: each line an object; a line that is none costs that line alone."""
+"""Reads JSON lines, one object per line; an invalid line loses only that line."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from mmsearch.sources.values import Kind, kind_of_value
 
 
 class JsonRows:
-    """A JSONL file. Its columns are the keys that its objects have."""
+    """A JSONL file. Its columns are the keys of its objects."""
 
     columns: tuple[str, ...] = ()
     kinds = None
@@ -23,6 +23,7 @@ class JsonRows:
         self._file_name = printable_path(path.name)
 
     def kind_of(self, value: object) -> Kind | None:
+        """Returns the kind of a value; None if it is empty."""
         return kind_of_value(value)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
@@ -40,9 +41,9 @@ class JsonRows:
         except json.JSONDecodeError as error:
             return BadRow(number, f"{place}: not valid JSON at column {error.colno}: {error.msg}")
         except (RecursionError, ValueError) as error:
-            # Nested thousands deep, or a number of thousands of digits.
+            # Nesting thousands deep, or a number with thousands of digits.
             return BadRow(number, f"{place}: {error}")
         if not isinstance(value, dict):
             kind = type(value).__name__
-            return BadRow(number, f"{place}: a JSON object is expected, this is a {kind}")
+            return BadRow(number, f"{place}: expected a JSON object, got a {kind}")
         return Row(number, place, {name.strip() or "column": cell for name, cell in value.items()})

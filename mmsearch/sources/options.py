@@ -1,4 +1,4 @@
-"""What the user may say about a source; everything left out is recognised."""
+"""Options of a source; what they leave open is detected."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -12,10 +12,13 @@ SourceKind: TypeAlias = Literal["auto", "folder", "table"]
 class SourceOptions:
     """How a location is read.
 
-    kind: 'auto' looks at the location; the others insist.
+    kind: 'auto' detects it from the location.
     include, exclude: gitignore-style globs over the path relative to a folder's root, in any case.
     image_column, text_columns, id_column: of a table, by their original names.
     max_text_bytes: of a caption, a document or a table row's text.
+
+    >>> SourceOptions(image_column="photo", text_columns=("title", "details")).names_columns
+    True
     """
 
     kind: SourceKind = "auto"
@@ -28,8 +31,10 @@ class SourceOptions:
 
     @property
     def names_columns(self) -> bool:
+        """Whether any column of a table is named."""
         return bool(self.image_column or self.text_columns or self.id_column)
 
     @property
     def bounds(self) -> MediaBounds:
+        """The bounds for text files."""
         return MediaBounds(max_text_bytes=self.max_text_bytes)

@@ -1,4 +1,4 @@
-"""Sources that lie inside one another: their common files are indexed under two keys."""
+"""Detects sources inside one another, whose common files are indexed under two keys."""
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
@@ -6,10 +6,9 @@ from pathlib import Path
 
 
 def overlap_notes(folders: Mapping[str, Path], concerned: set[str]) -> Iterator[str]:
-    """What to tell of each pair of overlapping folders.
+    """Yields a note on each pair of overlapping folders.
 
-    folders: by the source's name; what is not a folder is ignored. concerned: the names that this
-    run is about.
+    folders: by the source's name; other paths are ignored. concerned: the sources of this run.
     """
     places = {name: place.resolve() for name, place in folders.items() if place.is_dir()}
     for one, other in combinations(places, 2):
@@ -25,6 +24,6 @@ def overlap_notes(folders: Mapping[str, Path], concerned: set[str]) -> Iterator[
 
 def _note(name: str, how: str) -> str:
     return (
-        f"source '{name}' {how}: files of both are indexed twice, and count once in 'mmsearch "
-        f"dedup'; 'mmsearch index --drop {name}' takes one out"
+        f"source '{name}' {how}: files of both are indexed twice, and count once as duplicates; "
+        f"`catalog.drop_source('{name}')` removes one of them"
     )

@@ -1,4 +1,4 @@
-"""Parquet, batch by batch, with the types that the file declares."""
+"""Reads Parquet in batches, with the types that the file declares."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ ROWS_PER_BATCH = 1_024
 
 
 class ParquetRows:
-    """A Parquet file. Columns of objects or bytes are left out."""
+    """A Parquet file. Columns of objects or bytes are skipped."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -39,6 +39,7 @@ class ParquetRows:
         )
 
     def kind_of(self, value: object) -> Kind | None:
+        """Returns the kind of a value; None if it is empty."""
         return kind_of_value(value)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
@@ -54,7 +55,7 @@ class ParquetRows:
             return pq.ParquetFile(self._path)
         except FileNotFoundError as error:
             raise InputError(
-                f"{printable_path(self._path)} is not there; check its path"
+                f"{printable_path(self._path)} does not exist; check its path"
             ) from error
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(error) from error

@@ -1,10 +1,9 @@
-"""Guesses the roles of a table's columns: names decide what they can, contents veto them and find
-the rest."""
+"""Guesses the roles of a table's columns, from their names and contents."""
 
 import re
 from collections.abc import Callable
 
-from mmsearch.sources.picture_paths import is_url, looks_like_picture
+from mmsearch.sources.image_paths import is_url, looks_like_image
 from mmsearch.sources.survey import Survey
 from mmsearch.sources.values import Kind
 
@@ -17,7 +16,7 @@ _BODIES = (
     "caption", "description", "desc", "text", "summary", "abstract", "body", "content", "details",
     "overview", "prompt", "alt", "comment", "review",
 )  # fmt: skip
-# What comes before 'name' where it does not name the item itself.
+# Words before 'name' where the column does not name the item itself.
 _NOT_THE_ITEMS = frozenset(
     {"author", "brand", "category", "city", "color", "colour", "country", "file", "first", "folder",
      "last", "manufacturer", "parent", "seller", "store", "supplier", "user", "vendor"}
@@ -26,16 +25,16 @@ _IDS = ("id", "key", "uid", "uuid", "guid", "sku", "asin", "gtin", "ean", "upc",
 _TYPE_WORDS = frozenset({"str", "string", "int", "integer", "float", "bool"})
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 
-# A column of which most cells are of a kind is of that kind; the rest are gaps and slips.
+# The share of cells of a kind from which a column is of that kind.
 _MOST = 0.5
-# Categories repeat and are short; from so many rows on, that shows.
+# Categories repeat and are short, which shows from this many rows on.
 _ENOUGH_ROWS = 20
 _CATEGORY_WORDS = 4.0
 _LOOKED_AT = 200
 
 
 def find_image(survey: Survey, exists: Callable[[str], bool]) -> str | None:
-    """The column that leads to most pictures, else the one that looks as if it should."""
+    """Returns the column with the most existing images, else the one that looks most like it."""
     best, best_rank = None, (0.0, 0.0, 0)
     for column in survey.columns:
         named = len(_IMAGE_WORDS.intersection(words_of(column)))
@@ -43,9 +42,9 @@ def find_image(survey: Survey, exists: Callable[[str], bool]) -> str | None:
         if not survey.rows and named and words_of(column) != ["url"]:
             return column
         there = _share(exists, cells)
-        like = _share(looks_like_picture, cells)
+        like = _share(looks_like_image, cells)
         addressed = like if like > _MOST else 0.0
-        if not addressed and _names_picture(column):
+        if not addressed and _names_image(column):
             addressed = _share(is_url, cells)
         if (there > 0 or addressed > _MOST) and (there, addressed, named) > best_rank:
             best, best_rank = column, (there, addressed, named)
@@ -53,7 +52,7 @@ def find_image(survey: Survey, exists: Callable[[str], bool]) -> str | None:
 
 
 def find_id(survey: Survey, taken: set[str | None]) -> str | None:
-    """The best-named column whose sample has a value in each row, and each only once."""
+    """Returns the best-named column whose sample has a distinct value in each row."""
     named = [
         (rank, position, column)
         for position, column in enumerate(survey.columns)
@@ -63,7 +62,7 @@ def find_id(survey: Survey, taken: set[str | None]) -> str | None:
 
 
 def find_texts(survey: Survey, columns: list[str]) -> list[str]:
-    """Titles first, then descriptions by name, then what reads like one."""
+    """Returns the text columns: titles, then descriptions by name, then by content."""
     prose = [name for name in columns if _is_text(survey, name)]
     titles = _named(prose, _TITLES)
     if not titles:
@@ -79,12 +78,12 @@ def find_texts(survey: Survey, columns: list[str]) -> list[str]:
 
 
 def words_of(name: str) -> list[str]:
-    """'Iconic Image Path (str)' and 'iconicImagePath' both give iconic, image, path."""
+    """Splits a name: 'Iconic Image Path (str)' or 'iconicImagePath' → iconic, image, path."""
     words = [word.lower() for word in _WORD.findall(name)]
     return [word for word in words if word not in _TYPE_WORDS] or words
 
 
-def _names_picture(column: str) -> bool:
+def _names_image(column: str) -> bool:
     return bool({"image", "images", "img", "picture", "photo"}.intersection(words_of(column)))
 
 
@@ -116,7 +115,7 @@ def _is_path(cell: str) -> bool:
 
 
 def _named(columns: list[str], names: tuple[str, ...]) -> list[str]:
-    """The columns called exactly so, in the order of `names`."""
+    """Returns the columns with exactly these names, in their order."""
     ranked = [(names.index(words[0]), name) for name in columns if (words := words_of(name))
               and len(words) == 1 and words[0] in names]  # fmt: skip
     return [name for _, name in sorted(ranked, key=lambda pair: pair[0])]
@@ -128,13 +127,13 @@ def _ends_as_title(column: str) -> bool:
 
 
 def _is_natural(survey: Survey, column: str) -> bool:
-    """Long strings of words that hardly repeat: what people write about one item."""
+    """Whether a column holds prose: long texts of words that rarely repeat."""
     cells = survey.texts(column)[:_LOOKED_AT]
     if not cells or _repeats(survey, column):
         return False
     letters = sum(sum(c.isalpha() or c.isspace() for c in cell) for cell in cells)
     spoken = letters > 0.8 * sum(map(len, cells))
-    # A list of tags is for filtering: it is words with separators and no sentence.
+    # Lists of tags, words with separators, are for filters.
     listed = _share(lambda cell: len(re.split(r"[;,|]", cell)) > len(cell.split()) / 2, cells)
     return spoken and _mean_words(cells) >= _CATEGORY_WORDS and listed <= _MOST
 

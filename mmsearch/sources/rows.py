@@ -1,4 +1,4 @@
-"""What every table format gives: its rows one at a time, and which of them cannot be read."""
+"""The interface of table files: an iterator of rows, and of those that cannot be read."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ from mmsearch.sources.values import Kind
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """number counts the data rows from 1 (lines, in JSONL); place says where, for a message."""
+    """A row of a table.
+
+    number: counts the data rows from 1, in JSONL the lines. place: where it is, for messages.
+    """
 
     number: int
     place: str
@@ -18,14 +21,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be read; the others can."""
+    """A row that cannot be read."""
 
     number: int
     reason: str
 
 
 class Rows(Protocol):
-    """A table file that can be gone through again and again."""
+    """A table file that can be iterated repeatedly."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -34,26 +37,30 @@ class Rows(Protocol):
 
     @property
     def kinds(self) -> Mapping[str, Kind] | None:
-        """The columns' types where the file declares them; None where its cells decide."""
+        """The columns' kinds if the file declares them; None if they follow from its cells."""
         ...
 
     @property
     def count(self) -> int | None:
-        """The number of rows, where the file says it."""
+        """The number of rows if the file declares it."""
         ...
 
     @property
-    def notes(self) -> tuple[str, ...]: ...
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about how the file is read."""
+        ...
 
-    def kind_of(self, value: object) -> Kind | None: ...
+    def kind_of(self, value: object) -> Kind | None:
+        """Returns the kind of a cell's value; None if it is empty."""
+        ...
 
     def __iter__(self) -> Iterator[Row | BadRow]:
-        """Raises InputError if the file has vanished or is damaged as a whole."""
+        """Yields the rows. Raises InputError if the file no longer exists or is damaged."""
         ...
 
 
 def unique_names(names: Iterable[str]) -> tuple[str, ...]:
-    """The header as names to ask for: blanks become 'column 3', repeats 'price (2)'."""
+    """Makes the names of a header unique: blanks become 'column 3', repeats 'price (2)'."""
     seen: list[str] = []
     for position, name in enumerate(names, 1):
         base = name.strip() or f"column {position}"

@@ -1,4 +1,4 @@
-"""A first look through a table: its columns, their types, and some rows to recognise roles by."""
+"""A first pass over a table: its columns, their kinds, and a sample of rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,11 @@ SAMPLE_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """kinds: of the columns that hold anything. sample: the first good rows. rows: good ones."""
+    """What a first pass found.
+
+    kinds: of the columns that are not empty. sample: the first readable rows. rows: the number of
+    readable rows.
+    """
 
     columns: tuple[str, ...]
     kinds: Mapping[str, Kind]
@@ -20,13 +24,13 @@ class Survey:
     rows: int
 
     def texts(self, column: str) -> list[str]:
-        """The sample's cells of a column that hold anything, as texts."""
+        """Returns the non-empty cells of a column in the sample, as texts."""
         texts = (as_text(row.get(column)) for row in self.sample)
         return [text for text in texts if text]
 
 
 def survey(rows: Rows) -> Survey:
-    """Goes through the whole file once, unless the file itself declares its types."""
+    """Reads the whole file once, or only a sample where the file declares its types."""
     if rows.kinds is not None and rows.count is not None:
         head = [row.cells for row in islice(rows, SAMPLE_ROWS) if isinstance(row, Row)]
         return Survey(rows.columns, rows.kinds, head, rows.count)
@@ -45,7 +49,7 @@ def _look_through(rows: Rows) -> Survey:
         if len(sample) < SAMPLE_ROWS:
             sample.append(row.cells)
         for column, value in row.cells.items():
-            # Once a text is among its cells, the others decide nothing any more.
+            # With a text among its cells, a column is text.
             if column in texts:
                 continue
             kinds = seen.setdefault(column, set())

@@ -1,4 +1,4 @@
-"""A table becomes records: one per row, with its picture, its joined texts and typed metadata."""
+"""The source of a table: a record per row, with its image, joined texts and typed metadata."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,8 +7,8 @@ from mmsearch.errors import InputError
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.columns import TableColumns, recognise
 from mmsearch.sources.fields import join_texts
+from mmsearch.sources.image_paths import find_image, is_image, refuse_raw
 from mmsearch.sources.options import SourceOptions
-from mmsearch.sources.picture_paths import find_picture, is_picture, refuse_raw
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
 from mmsearch.sources.table_files import open_rows
@@ -18,8 +18,8 @@ from mmsearch.sources.values import as_text, convert
 class TableSource:
     """The rows of a CSV, TSV, JSONL or Parquet file; keys are the id column or the row number.
 
-    Opening it looks through the file for its columns and types. Raises InputError if the file
-    cannot be read or its columns are not what the options say.
+    Opening it reads the file once for its columns and types. Raises InputError if the file cannot
+    be read or lacks columns that the options name.
     """
 
     def __init__(
@@ -35,23 +35,27 @@ class TableSource:
 
     @property
     def name(self) -> str:
+        """The name, the first part of its records' keys."""
         return self._name
 
     @property
     def root(self) -> Path:
+        """The table's file."""
         return self._path
 
     @property
     def columns(self) -> TableColumns:
+        """The roles of the columns."""
         return self._columns
 
     @property
     def row_count(self) -> int:
-        """The rows that can be read, as counted when the table was opened."""
+        """The number of readable rows when the table was opened."""
         return self._survey.rows
 
     @property
     def notes(self) -> tuple[str, ...]:
+        """What was recognised, for the user."""
         return self._opening_notes
 
     def __iter__(self) -> Iterator[Record | Failure]:
@@ -72,7 +76,7 @@ class TableSource:
         cell, image, whole = self._cell(row), None, True
         if cell:
             try:
-                found = find_picture(cell, self._path.parent)
+                found = find_image(cell, self._path.parent)
                 refuse_raw(cell, found)
                 image = found
             except InputError as error:
@@ -90,7 +94,7 @@ class TableSource:
             yield self._failure(identity, f"has neither a picture nor a text ({row.place})")
 
     def _identity(self, row: Row, seen: dict[str, int]) -> str:
-        """The row's id, or its number where the table has no ids. Raises InputError."""
+        """Returns the row's id, or its number in a table without ids. Raises InputError."""
         if self._columns.id is None:
             return str(row.number)
         identity = as_text(row.cells.get(self._columns.id))
@@ -120,13 +124,13 @@ class TableSource:
 
     def _exists(self, cell: str) -> bool:
         try:
-            return is_picture(str(find_picture(cell, self._path.parent)))
+            return is_image(str(find_image(cell, self._path.parent)))
         except InputError:
             return False
 
     def _too_long(self, text: str) -> str:
         return (
-            f"its text has {len(text.encode()):,} bytes, the bound is "
+            f"its text has {len(text.encode()):,} bytes, the limit is "
             f"{self._options.max_text_bytes:,}; raise max_text_bytes to read it"
         )
 
@@ -145,8 +149,8 @@ class TableSource:
             return
         if self._columns.id is None:
             yield (
-                f"{file}: no column of unique ids, so rows are known by their number; name one "
-                "with --id-column if rows may be inserted"
+                f"{file}: no column of unique ids, so rows are identified by number; name one with "
+                "`id_column` if rows may be inserted"
             )
         left_out = [
             f"'{name}'"
@@ -155,6 +159,6 @@ class TableSource:
             and name not in (*self._columns.texts, self._columns.image)
         ]
         if left_out:
-            yield f"{file}: not kept, being empty, nested or long: {', '.join(left_out)}"
+            yield f"{file}: not stored, as empty, nested or too long: {', '.join(left_out)}"
         if self._options.include or self._options.exclude:
-            yield f"{file}: --include and --exclude choose files in folders, not rows of a table"
+            yield f"{file}: `include` and `exclude` choose files in folders, not rows of a table"

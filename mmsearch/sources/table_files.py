@@ -1,4 +1,4 @@
-"""The reader for a table file, by its name; all readers hold one batch in memory at most."""
+"""Chooses the reader of a table file by its name; all readers hold at most a batch in memory."""
 
 from pathlib import Path
 
@@ -15,11 +15,12 @@ TABLE_SUFFIXES = (*_DELIMITED, *_JSON_LINES, *_PARQUET)
 
 
 def is_table(path: Path) -> bool:
+    """Whether a file is a table by its name."""
     return path.name.lower().endswith(TABLE_SUFFIXES)
 
 
 def open_rows(path: Path) -> Rows:
-    """Raises InputError if the file is none of the table formats, or damaged from the start."""
+    """Opens a table file. Raises InputError if it has no table format or a damaged start."""
     name = path.name.lower()
     if name.endswith(_DELIMITED):
         return DelimitedRows(path)

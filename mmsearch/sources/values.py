@@ -1,6 +1,6 @@
-"""The type of a table's column, from all of its cells, and each cell as that type.
+"""Infers the type of a table's column from all its cells, and converts cells to it.
 
-A column is bool, int, float or date if every cell that holds something is; else it is text.
+A column is bool, int, float or date if every non-empty cell is; else it is text.
 """
 
 import re
@@ -14,6 +14,8 @@ from mmsearch.sources.fields import clean_text, join_list, scalar_text
 
 
 class Kind(Enum):
+    """The type of a column."""
+
     BOOL = "bool"
     INT = "int"
     FLOAT = "float"
@@ -22,13 +24,13 @@ class Kind(Enum):
     NESTED = "nested"
 
 
-# Spellings of 'nothing' in columns of numbers, dates and booleans; in texts they stay as written.
-NOTHING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "nil", "none", "null", "\\n"})
+# Spellings of empty cells in columns of numbers, dates and booleans; in texts they stay.
+EMPTY_WORDS = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "nil", "none", "null", "\\n"})
 
 _BOOLS = {"true": True, "false": False}
 # No leading zero: '00123' is a code, not a number. At most 18 digits fit into 64 bits.
 _INT = re.compile(r"[+-]?(0|[1-9]\d{0,17})", re.ASCII)
-# A point or an exponent is a must: 19 digits without are a code, and a float would lose some.
+# A point or an exponent is required: 19 digits without are a code, and a float would lose some.
 _FLOAT = re.compile(r"(?=.*[.eE])[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
@@ -37,9 +39,9 @@ _MAX_INT = 2**63
 
 
 def kind_of_cell(cell: str) -> Kind | None:
-    """What a cell of a CSV file looks like; None if it holds nothing."""
+    """Returns the kind that a cell of a CSV file looks like; None if it is empty."""
     text = cell.strip()
-    if text.lower() in NOTHING:
+    if text.lower() in EMPTY_WORDS:
         return None
     if text.lower() in _BOOLS:
         return Kind.BOOL
@@ -51,7 +53,7 @@ def kind_of_cell(cell: str) -> Kind | None:
 
 
 def kind_of_text(text: str) -> Kind | None:
-    """What a text looks like that is no number for sure: a date, a text or nothing."""
+    """Returns the kind of a text that is not a number: date or text; None if it is empty."""
     stripped = text.strip()
     if not stripped:
         return None
@@ -59,7 +61,7 @@ def kind_of_text(text: str) -> Kind | None:
 
 
 def kind_of_value(value: object) -> Kind | None:
-    """What a JSON or Parquet value is; None for null, NaN and empty texts."""
+    """Returns the kind of a JSON or Parquet value; None for null, NaN and empty texts."""
     if isinstance(value, bool):
         return Kind.BOOL
     if isinstance(value, int):
@@ -76,7 +78,7 @@ def kind_of_value(value: object) -> Kind | None:
 
 
 def common_kind(kinds: Set[Kind]) -> Kind | None:
-    """The type that holds them all; None for a column without any value."""
+    """Returns the kind that includes all others; None for a column without values."""
     if len(kinds) <= 1:
         return next(iter(kinds), None)
     if kinds == {Kind.INT, Kind.FLOAT}:
@@ -85,7 +87,7 @@ def common_kind(kinds: Set[Kind]) -> Kind | None:
 
 
 def convert(value: object, kind: Kind) -> Scalar:
-    """The value as its column's type; None if it holds nothing. Raises ValueError if it is not."""
+    """Converts a value to its column's kind; None if it is empty. Raises ValueError."""
     if value is None or kind is Kind.NESTED:
         return None
     if kind is Kind.TEXT:
@@ -98,11 +100,11 @@ def convert(value: object, kind: Kind) -> Scalar:
         return _finite(float(value))
     if isinstance(value, bool | int):
         return value
-    raise ValueError(f"{value!r} is no {kind.value}")
+    raise ValueError(f"{value!r} is not a {kind.value}")
 
 
 def as_text(value: object) -> str | None:
-    """What a person would read in the cell; lists are joined, nested values left out."""
+    """Formats a value as text; lists are joined, nested values left out."""
     if isinstance(value, str):
         return clean_text(value) or None
     if isinstance(value, list):
@@ -115,7 +117,7 @@ def as_text(value: object) -> str | None:
 
 
 def _parse(text: str, kind: Kind) -> Scalar:
-    if text.lower() in NOTHING:
+    if text.lower() in EMPTY_WORDS:
         return None
     if kind is Kind.BOOL:
         if text.lower() not in _BOOLS:
@@ -124,7 +126,7 @@ def _parse(text: str, kind: Kind) -> Scalar:
     if kind is Kind.DATE:
         parsed = _parse_date(text)
         if parsed is None:
-            raise ValueError(f"'{text}' is no date")
+            raise ValueError(f"'{text}' is not a date")
         return parsed
     return int(text) if kind is Kind.INT else _finite(float(text))
 

@@ -1,4 +1,4 @@
-"""A folder tree becomes files in the byte order of their relative paths, links followed once."""
+"""Walks a folder tree in the byte order of relative paths, following each link once."""
 
 import os
 import stat
@@ -17,10 +17,11 @@ Identity: TypeAlias = tuple[int, int]
 
 @dataclass(slots=True, eq=False)
 class Folder:
-    """One folder. relative: POSIX path from the root with '/' at the end, '' for the root.
+    """A folder.
 
-    names: of its files that are neither hidden nor excluded, known once it has been listed.
-    by_stem: the same names under their part before the last dot.
+    relative: its POSIX path from the root with '/' at the end, '' for the root. names: of its files
+    that are neither hidden nor excluded, once it has been listed. by_stem: the same names by their
+    part before the last dot.
     """
 
     path: str
@@ -30,12 +31,14 @@ class Folder:
     names: frozenset[str] = frozenset()
     by_stem: dict[str, list[str]] = field(default_factory=dict)
 
-    def know(self, names: Iterable[str]) -> None:
+    def set_names(self, names: Iterable[str]) -> None:
+        """Sets the names of its files."""
         self.names = frozenset(names)
         for name in sorted(self.names):
             self.by_stem.setdefault(os.path.splitext(name)[0], []).append(name)  # noqa: PTH122
 
     def is_within(self, identity: Identity) -> bool:
+        """Whether it is, or is inside, the folder with that device and inode."""
         folder: Folder | None = self
         while folder is not None:
             if folder.identity == identity:
@@ -46,7 +49,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file. size in bytes; modified in UTC, None if the file system's time is absurd."""
+    """A regular file. size: bytes; modified: in UTC, None if it is out of range."""
 
     folder: Folder
     name: str
@@ -55,16 +58,18 @@ class FoundFile:
 
     @property
     def path(self) -> str:
+        """The path of the file."""
         return os.path.join(self.folder.path, self.name)  # noqa: PTH118  surrogates, and speed
 
     @property
     def relative(self) -> str:
+        """The POSIX path from the root."""
         return self.folder.relative + self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file, a link or a folder that the system does not let us read."""
+    """A file, link or folder that cannot be read."""
 
     relative: str
     path: str
@@ -73,7 +78,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """A pipe, socket or device: opening one could block for ever, so nobody does."""
+    """A pipe, socket or device, which is never opened, as that could block."""
 
     relative: str
 
@@ -82,8 +87,11 @@ Step: TypeAlias = FoundFile | Unreadable | Special
 
 
 def walk(root: Path, globs: Globs) -> Iterator[Step]:
-    """Every file under `root`. A link to a folder is followed unless it leads back to where the
-    walk is, or another link has led there before; so the walk ends on any tree."""
+    """Yields every file under `root`.
+
+    A link to a folder is followed unless it leads to a parent of the current folder, or another
+    link has led there before; so the walk ends on any tree.
+    """
     status = root.stat()
     linked: set[Identity] = set()
     top = Folder(str(root), "", (status.st_dev, status.st_ino))
@@ -99,15 +107,16 @@ def walk(root: Path, globs: Globs) -> Iterator[Step]:
 
 
 def find_file(path: Path) -> FoundFile:
-    """One file as the walk would find it, with its neighbours known. Raises OSError."""
+    """Returns a single file as the walk would, with the names beside it. Raises OSError."""
     status, parent = path.stat(), path.parent.stat()
     folder = Folder(str(path.parent), "", (parent.st_dev, parent.st_ino))
     with os.scandir(path.parent) as listing:
-        folder.know(entry.name for entry in listing if entry.is_file())
+        folder.set_names(entry.name for entry in listing if entry.is_file())
     return FoundFile(folder, path.name, status.st_size, _utc(status.st_mtime))
 
 
 def reason_of(error: OSError) -> str:
+    """Describes an error for a failure's reason."""
     return f"cannot be read: {(error.strerror or str(error)).lower()}"
 
 
@@ -124,7 +133,7 @@ def _steps(folder: Folder, globs: Globs, linked: set[Identity]) -> Iterator[Step
         for order, entry in ordered
         if not globs.excludes(folder.relative + entry.name + "/" * order.endswith(b"/"))
     ]
-    folder.know(entry.name for is_folder, entry in kept if not is_folder)
+    folder.set_names(entry.name for is_folder, entry in kept if not is_folder)
     for is_folder, entry in kept:
         step = _enter(folder, entry, linked) if is_folder else _find(folder, entry)
         if step is not None:
@@ -132,11 +141,11 @@ def _steps(folder: Folder, globs: Globs, linked: set[Identity]) -> Iterator[Step
 
 
 def _byte_order(entry: os.DirEntry[str]) -> bytes:
-    """Sorts as the whole relative path does: a folder's files follow its name and a slash."""
+    """Returns a sort key equal to the order of whole relative paths: folders end with a slash."""
     try:
         is_folder = entry.is_dir()
     except OSError:
-        # A link that leads to itself; `_find` says so.
+        # A link that leads to itself, which `_find` reports.
         is_folder = False
     return os.fsencode(entry.name) + (b"/" if is_folder else b"")
 
@@ -146,7 +155,7 @@ def _enter(
 ) -> Folder | Unreadable | None:
     relative = parent.relative + entry.name
     try:
-        # Not entry.stat(), which knows no identities on Windows.
+        # Not entry.stat(), which has no inode on Windows.
         status = os.stat(entry.path)  # noqa: PTH116
     except OSError as error:
         return Unreadable(relative, entry.path, reason_of(error))

@@ -1,7 +1,7 @@
 """Rows that a user has hidden: they stay in the store, and searches leave them out.
 
-A small file of uids beside the table, replaced whole; a row that gets a new uid, because its
-picture or text has changed, is seen again.
+A small file of uids beside the table, replaced atomically. A row that gets a new uid, because its
+image or text has changed, is visible again.
 """
 
 import json
@@ -15,7 +15,7 @@ FILE_NAME = "hidden.json"
 
 
 def read_hidden(folder: Path) -> set[int]:
-    """folder: the store's. The uids of its hidden rows. Raises CorruptIndex."""
+    """Reads the uids of a store's hidden rows. Raises CorruptIndex."""
     path = folder / FILE_NAME
     try:
         return {int(uid) for uid in json.loads(path.read_text(encoding="utf-8"))}
@@ -28,6 +28,6 @@ def read_hidden(folder: Path) -> set[int]:
 
 
 def change_hidden(folder: Path, *, hide: Iterable[int] = (), show: Iterable[int] = ()) -> None:
-    """Call it under the store's write lock."""
+    """Hides and shows rows by uid. Call it under the store's write lock."""
     changed = (read_hidden(folder) | set(hide)) - set(show)
     write_atomically(folder / FILE_NAME, json.dumps(sorted(changed)))

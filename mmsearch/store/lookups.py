@@ -1,6 +1,6 @@
-"""Lance's own indexes on the table: words for keyword search, values for filters of large tables.
+"""Lance's own indexes on the items table: full text for keyword search, scalars for filters.
 
-They are kept up under the write lock; rows that came since are searched without them, by Lance.
+They are updated under the write lock; Lance scans rows that are not indexed yet.
 """
 
 import re
@@ -9,31 +9,32 @@ from typing import Any
 
 import pyarrow as pa
 
-# What a person would search for by its name or number; descriptions are part of 'text' already.
+# Columns of names and numbers that people search for; descriptions are already part of 'text'.
 _WORD_COLUMN = re.compile(
     r"(^|_)(title|name|headline|brand|maker|manufacturer|model|sku|mpn|ean|gtin|isbn|code|tags?|"
     r"keywords?|category|categories|author|artist|designer|collection)(_|$)"
 )
-# Below this many rows a scan is quicker than a lookup in an index that must itself be kept up.
+# Below this many rows a scan is faster than an index that must itself be updated.
 SCALAR_INDEX_ROWS = 50_000
-# A bitmap holds one set of rows for each value.
+# A bitmap index stores one set of rows per value.
 BITMAP_VALUES = 1_000
-# Lance reads rows that an index lacks one by one: a share of them that costs a search nothing.
+# The unindexed rows that Lance can scan without slowing a search.
 UNINDEXED_SHARE, UNINDEXED_ROWS = 0.05, 2_000
 
 
 def word_columns(metadata: Mapping[str, pa.DataType]) -> list[str]:
-    """The columns that keywords are looked for in: keys hold the files' names."""
+    """Returns the columns that keyword search covers; keys contain the file names."""
     named = [name for name, kind in metadata.items() if pa.types.is_string(kind)]
     return ["key", "text", *(name for name in named if _WORD_COLUMN.search(name))]
 
 
 def has_word_index(table: Any) -> bool:
+    """Whether the table has a full-text index."""
     return any(kind == "FTS" for _, kind in _present(table))
 
 
 def add_word_indexes(table: Any, metadata: Mapping[str, pa.DataType]) -> None:
-    """Gives each word column that has none its index; Lance searches no column without one."""
+    """Adds the missing full-text indexes; Lance searches no column without one."""
     from lancedb.index import FTS
 
     present = _present(table)
@@ -47,9 +48,9 @@ def add_word_indexes(table: Any, metadata: Mapping[str, pa.DataType]) -> None:
 def keep_up_indexes(
     table: Any, metadata: Mapping[str, pa.DataType], *, scalar_rows: int = SCALAR_INDEX_ROWS
 ) -> None:
-    """Adds the indexes that are missing, and takes new rows into those that lag far behind.
+    """Adds missing indexes, and updates those with many unindexed rows.
 
-    scalar_rows: filters get indexes from this many rows on.
+    scalar_rows: the number of rows from which filters get indexes.
     """
     add_word_indexes(table, metadata)
     if len(table) >= scalar_rows:
@@ -61,7 +62,7 @@ def keep_up_indexes(
 
 
 def _present(table: Any) -> set[tuple[str, str]]:
-    """(column, kind) of the indexes there are."""
+    """Returns the (column, kind) of the existing indexes."""
     return {
         (name, str(index.index_type)) for index in table.list_indices() for name in index.columns
     }
@@ -80,6 +81,6 @@ def _scalar_config(table: Any, name: str) -> Any:
 
 
 def _unindexed(table: Any) -> int:
-    """The most rows that any index lacks."""
+    """Returns the largest number of unindexed rows of any index."""
     found = [table.index_stats(index.name) for index in table.list_indices()]
     return max((stats.num_unindexed_rows for stats in found if stats is not None), default=0)

@@ -1,6 +1,6 @@
-"""The store's manifest: which space its vectors lie in, where they came from, what was last done.
+"""The store's manifest: its embedding space, its sources, its settings and its last run.
 
-A small JSON file, replaced whole by rename, so that a reader sees the old one or the new one.
+A small JSON file, replaced atomically.
 """
 
 import json
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import CorruptIndex, StoreNotFound
-
-# mmsearch.dedup imports it from here.
-from mmsearch.files import write_atomically as write_atomically
-from mmsearch.records import FusionWish, SpaceId
+from mmsearch.files import write_atomically
+from mmsearch.records import FusionChoice, SpaceId
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
@@ -20,7 +18,7 @@ FILE_NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """A catalog that was indexed: its name (the first part of its keys), place and options."""
+    """A source that was indexed: its name (the first part of its keys), location and options."""
 
     name: str
     location: str
@@ -29,18 +27,19 @@ class SourceEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """model: what to load the encoder by. next_uid: uids below it are taken for ever.
+    """The content of manifest.json.
 
-    fusion: what makes products, 'auto' for what the model brings; image_weight: the picture's share
-    in late fusion, None where nobody has said.
-    index, recall, memory: the kind, recall@10 and bytes asked for; 0 bytes: half of the machine's.
-    running: what an index run noted at its start; None once it ended.
+    model: the name by which to load the encoder. fusion: how product vectors are computed, 'auto':
+    by the model's own fusion; image_weight: the image's weight in late fusion, None if not set.
+    index, recall, memory: the requested kind, recall@10 and bytes; 0 bytes: half of the machine's.
+    next_uid: uids below it are never assigned again. running: what an index run recorded at its
+    start; None once it has ended.
     """
 
     model: str
     space: SpaceId
     image_weight: float | None = None
-    fusion: FusionWish = "auto"
+    fusion: FusionChoice = "auto"
     index: str = "auto"
     recall: float = 0.95
     memory: int = 0
@@ -50,17 +49,19 @@ class Manifest:
     last_run: dict[str, Any] | None = None
 
     def with_source(self, entry: SourceEntry) -> "Manifest":
+        """Returns a manifest with this source added or replaced."""
         others = tuple(source for source in self.sources if source.name != entry.name)
         return replace(self, sources=(*others, entry))
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Writes the manifest atomically. Raises OSError."""
     content = {"format": FORMAT, **asdict(manifest)}
     write_atomically(folder / FILE_NAME, json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises StoreNotFound without a manifest, CorruptIndex for one that cannot be used."""
+    """Reads the manifest. Raises StoreNotFound if there is none, CorruptIndex if it is unusable."""
     path = folder / FILE_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -68,15 +69,15 @@ def read_manifest(folder: Path) -> Manifest:
         if version != FORMAT:
             raise CorruptIndex(
                 f"{path} has format {version}, this mmsearch reads format {FORMAT}; "
-                "install the version that wrote it, or index into another folder with --store"
+                "install the version that wrote it, or index into another `path`"
             )
         content["space"] = SpaceId(**content["space"])
         content["sources"] = tuple(SourceEntry(**entry) for entry in content["sources"])
         return Manifest(**content)
     except FileNotFoundError:
         raise StoreNotFound(
-            f"no store in {folder}; run 'mmsearch index FOLDER' to create one, "
-            "or name one with --store"
+            f"no store in {folder}; run `catalog.index(FOLDER)` to create one, or open another "
+            "`path`"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, CorruptIndex):

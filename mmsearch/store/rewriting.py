@@ -1,6 +1,6 @@
-"""A store's rows under another model: everything is kept but the vectors, which are given.
+"""Copies a store with the vectors of another model.
 
-Rows stream from one table into another in batches; what is written is complete or begun anew.
+Rows are streamed from one table to another in batches; an interrupted copy is started again.
 """
 
 import shutil
@@ -15,31 +15,32 @@ import pyarrow.compute as pc
 
 from mmsearch.records import Ids
 from mmsearch.store.hidden import change_hidden, read_hidden
-from mmsearch.store.lance import FAILURES, ITEMS, PRUNED, Store
 from mmsearch.store.manifest import Manifest
+from mmsearch.store.opening import FAILURES, ITEMS, PRUNED
 from mmsearch.store.rows import TIME, items_schema
+from mmsearch.store.writing import Store
 
 # Each batch is a commit and a fragment of the table.
 _ROWS = 32_768
 VECTORS = ("_image_vector", "_text_vector")
-# What reading a picture tells of it; the vector is that of these very bytes.
+# The facts about an image file that its vector was computed from.
 FACTS = ("width", "height", "format", "_size", "_mtime", "_ctime", "_image_hash")
 
 
 def vectors_schema(dim: int) -> pa.Schema:
-    """The columns of new vectors: whose they are, the picture's facts, and why there is none."""
+    """Returns the schema of new vectors: uid, facts about the image, and why one is missing."""
     items = items_schema(dim)
     names = ("_uid", *FACTS, *VECTORS)
     return pa.schema([*(items.field(name) for name in names), pa.field("reason", pa.string())])
 
 
 def rewrite(
-    store: Store, folder: Path, manifest: Manifest, vectors: pa.Table, when: datetime
+    store: Store, folder: Path, manifest: Manifest, vectors: pa.Table, *, when: datetime
 ) -> Store:
-    """A new store in `folder` with the rows, ledger, pruned rows and hidden uids of `store`.
+    """Creates a store in `folder` with the rows, ledger, pruned rows and hidden uids of `store`.
 
-    vectors: by `vectors_schema`, one row for each live row. A live row that got no vector is marked
-    missing since `when`; rows that were missing or pruned keep all but vector and hashes, so that
+    vectors: by `vectors_schema`, one row per live row. A live row without a new vector is marked
+    missing since `when`; rows that were missing or pruned lose their vectors and hashes, so that
     `index` encodes them when they come back.
     """
     shutil.rmtree(folder / "lance", ignore_errors=True)
@@ -61,7 +62,7 @@ def rewrite(
 
 
 class _Joiner:
-    """vectors: sorted by _uid."""
+    """Joins new vectors, sorted by _uid, to batches of rows."""
 
     def __init__(self, vectors: pa.Table, when: datetime) -> None:
         self._vectors, self._when = vectors, when
@@ -89,7 +90,7 @@ class _Joiner:
 
 
 def _bare(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The rows without vectors, and without the hashes that say what the vectors were made from."""
+    """Returns the rows without vectors and without the hashes of their inputs."""
     emptied = (*VECTORS, "_image_hash", "_text_hash")
     columns = [
         pa.nulls(len(batch), field.type) if field.name in emptied else batch.column(field.name)
@@ -99,7 +100,7 @@ def _bare(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _one(table: pa.Table, name: str) -> pa.Array:
-    """A column as one array, also of an empty table."""
+    """Returns a column as one array, also of an empty table."""
     column = table.column(name)
     return column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
 
@@ -111,9 +112,9 @@ def _with_dim(schema: pa.Schema, dim: int) -> pa.Schema:
 
 def _write(db: Any, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
     table = db.create_table(name, schema=schema, mode="overwrite")
-    # Not as one stream: LanceDB waits for itself where a stream is read from another table of it.
+    # Not as one stream: LanceDB deadlocks where the stream is read from another of its tables.
     for batch in batches:
-        # LanceDB takes a missing vector for a bad one; 'null' leaves it missing.
+        # LanceDB treats a missing vector as a bad one; 'null' keeps it missing.
         table.add(pa.Table.from_batches([batch]), on_bad_vectors="null")
 
 

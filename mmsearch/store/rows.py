@@ -1,4 +1,4 @@
-"""Rows as Arrow: the schema every store has, and the way of vectors and scalars into it and out."""
+"""Rows as Arrow: the schema of the items table, and conversion of vectors and scalars."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -28,10 +28,10 @@ FAILURES_SCHEMA = pa.schema(
 
 
 def items_schema(dim: int) -> pa.Schema:
-    """The columns that every store has; metadata columns come beside them.
+    """Returns the columns of every store; metadata columns are added to them.
 
-    _uid: the id in FAISS. _size (bytes), _mtime, _ctime (ns): the picture's file as last read.
-    _image_hash, _text_hash, _row_hash: what the vectors and the metadata were made from.
+    _uid: the id in FAISS. _size (bytes), _mtime, _ctime (ns): of the image file when last read.
+    _image_hash, _text_hash, _row_hash: of what the vectors and the metadata were computed from.
     """
     vector = pa.list_(pa.float16(), dim)
     columns: list[tuple[str, pa.DataType]] = [
@@ -58,6 +58,7 @@ def items_schema(dim: int) -> pa.Schema:
 
 
 def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Converts rows to a table of the given schema; their metadata is under 'metadata'."""
     columns = {}
     for field in schema:
         if pa.types.is_fixed_size_list(field.type):
@@ -74,7 +75,7 @@ def rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Ta
 
 
 def numpy_to_vectors(vectors: Sequence[Floats | None], kind: pa.DataType) -> pa.Array:
-    """vectors: float (dim,) or None → a float16 FixedSizeListArray with nulls, one copy."""
+    """Converts vectors, float (dim,) or None, to a float16 FixedSizeListArray, with one copy."""
     flat = np.zeros((len(vectors), kind.list_size), dtype=np.float16)
     present = np.zeros(len(vectors), dtype=bool)
     for position, vector in enumerate(vectors):
@@ -86,7 +87,7 @@ def numpy_to_vectors(vectors: Sequence[Floats | None], kind: pa.DataType) -> pa.
 
 
 def vectors_to_numpy(column: pa.Array, dim: int) -> Floats:
-    """A float16 FixedSizeListArray → float32 (n, dim); nulls become rows of zeros."""
+    """Converts a float16 FixedSizeListArray to float32 (n, dim); nulls become zeros."""
     flat = np.zeros((len(column), dim), dtype=np.float32)
     present = column.is_valid().to_numpy(zero_copy_only=False)
     flat[present] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
@@ -94,6 +95,7 @@ def vectors_to_numpy(column: pa.Array, dim: int) -> Floats:
 
 
 def scalar_types(metadata: Mapping[str, Scalar]) -> dict[str, pa.DataType]:
+    """Returns the column type of each value that is not None."""
     return {name: _scalar_type(value) for name, value in metadata.items() if value is not None}
 
 
@@ -108,6 +110,7 @@ def _scalar_type(value: Scalar) -> pa.DataType:
 
 
 def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """Returns the type that both can be widened to: float64 for numbers, else string."""
     if one == other:
         return one
     numbers = {pa.int64(), pa.float64()}

@@ -1,9 +1,8 @@
-"""The rows as people see them, in one Arrow file beside the index: most stores answer from it.
+"""A copy of the public columns in one Arrow file beside the index, for searches without LanceDB.
 
-Importing LanceDB takes longer than all else that a cold search does, and asking it for ten rows
-longer than finding them does. The file is written under the
-write lock and serves only while the table's folder lists the very versions that it listed then;
-any commit adds one, and then LanceDB is asked.
+Importing LanceDB takes longer than the rest of a cold search, and reading ten rows from it longer
+than finding them. The file is written under the write lock, and is valid only while the table's
+folder lists the versions that it listed then: any commit adds one.
 """
 
 import json
@@ -17,21 +16,24 @@ import pyarrow as pa
 from mmsearch.files import replaced_file
 
 VERSIONS = Path("lance") / "items.lance" / "_versions"
-# Beyond, the file would take longer to write than changes to the index do.
+# Beyond this, writing the file would take longer than updating the index.
 MAX_ROWS, MAX_BYTES = 2_000_000, 2**29
 _META = b"mmsearch"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The live rows at a table version, ascending by _uid, memory-mapped. counts: as Store's."""
+    """The live rows at a table version, by ascending _uid, memory-mapped.
+
+    counts: as `Store.counts`.
+    """
 
     version: int
     counts: Mapping[str, int]
     rows: pa.Table
 
     def rows_of(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        """The rows of those uids that are live."""
+        """Returns the live rows among these uids."""
         known = self.rows.column("_uid").to_numpy()
         wanted = np.unique(np.asarray(uids, dtype=np.int64))
         places = np.searchsorted(known, wanted)
@@ -40,13 +42,13 @@ class Snapshot:
 
 
 def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
-    """Call it under the write lock, after the last commit of the run."""
+    """Writes a snapshot. Call it under the write lock, after the last commit of the run."""
     about = {
         "version": snapshot.version,
         "counts": dict(snapshot.counts),
         "versions": _versions(folder),
     }
-    # In one piece, since rows taken from several make Arrow join the pieces first.
+    # As one chunk, since taking rows from several makes Arrow concatenate them first.
     rows = snapshot.rows.sort_by("_uid").combine_chunks()
     rows = rows.replace_schema_metadata({_META: json.dumps(about)})
     with replaced_file(path) as stream, pa.ipc.new_file(stream, rows.schema) as writer:
@@ -54,7 +56,7 @@ def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
 
 
 def read_snapshot(path: Path, folder: Path) -> Snapshot | None:
-    """None where there is none, where it cannot be read, or where the table has moved on."""
+    """Reads a snapshot; returns None where it is missing, unreadable or out of date."""
     try:
         rows = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         about = json.loads(rows.schema.metadata[_META])

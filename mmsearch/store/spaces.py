@@ -1,8 +1,8 @@
-"""One store, several embedding spaces: which of them is live, and where the others lie.
+"""The embedding spaces of a store: which one is live, and where the others are.
 
-A store's first space lies in its own folder. Another model's is built complete in `spaces/<number>`
-beside it, then `spaces.json`, replaced by rename, names it the live one and the former the
-previous one: a reader opens either in full, and who has opened one keeps it.
+A store's first space is in its own folder. Another model's is built completely in `spaces/<number>`
+beside it; then `spaces.json`, replaced atomically, makes it the live one and the former the
+previous one. A reader that has opened one keeps it.
 """
 
 import json
@@ -15,23 +15,26 @@ from mmsearch.files import write_atomically
 
 FILE_NAME = "spaces.json"
 FOLDER = "spaces"
-# The store's own folder, as spaces.json calls it.
+# The store's own folder in spaces.json.
 FIRST = "."
-# What a space consists of; the manifest stays where a store is looked for.
+# The parts of a space; the manifest stays, since it identifies the store.
 _PARTS = ("lance", "faiss")
 _FILES = ("CURRENT", "hidden.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Spaces:
-    """live, previous: folders relative to the store's; previous: None before the first change."""
+    """The live and the previous space: folders relative to the store's.
+
+    previous: None before the first change of model.
+    """
 
     live: str = FIRST
     previous: str | None = None
 
 
 def read_spaces(root: Path) -> Spaces:
-    """root: the store's folder. Raises CorruptIndex."""
+    """Reads spaces.json in a store's folder. Raises CorruptIndex."""
     path = root / FILE_NAME
     try:
         return Spaces(**json.loads(path.read_text(encoding="utf-8")))
@@ -39,43 +42,44 @@ def read_spaces(root: Path) -> Spaces:
         return Spaces()
     except (ValueError, TypeError) as error:
         raise CorruptIndex(
-            f"{path} is damaged ({error}); restore it from a copy, or delete it to go on with the "
-            "space of the store's first model"
+            f"{path} is damaged ({error}); restore it from a copy, or delete it to use "
+            "the space of the store's first model"
         ) from error
 
 
 def write_spaces(root: Path, spaces: Spaces) -> None:
-    """Call it under the live space's write lock: at once, readers open the new one."""
+    """Changes the live space, atomically. Call it under the live space's write lock."""
     write_atomically(root / FILE_NAME, json.dumps(asdict(spaces)))
 
 
 def live_folder(root: Path) -> Path:
-    """Where the live space's manifest, tables and indexes lie. Raises CorruptIndex."""
+    """Returns the folder of the live space. Raises CorruptIndex."""
     return root / read_spaces(root).live
 
 
 def root_of(folder: Path) -> Path:
-    """The store that a space's folder belongs to."""
+    """Returns the store's folder that a space's folder belongs to."""
     return folder.parent.parent if folder.parent.name == FOLDER else folder
 
 
 def is_live(folder: Path) -> bool:
-    """folder: a space's."""
+    """Whether a space's folder is that of the live one."""
     return live_folder(root_of(folder)) == folder
 
 
 def space_numbers(root: Path) -> list[int]:
-    """Of the folders beside the first space, ascending."""
+    """Returns the numbers of the spaces beside the first, ascending."""
     names = [path.name for path in (root / FOLDER).glob("*")]
     return sorted(int(name) for name in names if name.isdigit())
 
 
 def space_name(number: int) -> str:
+    """Returns the folder of a space relative to the store's."""
     return f"{FOLDER}/{number:06d}"
 
 
 def remove_others(root: Path) -> None:
-    """Takes out every space that is neither live nor the previous one."""
+    """Deletes every space but the live and the previous one."""
     kept = read_spaces(root)
     for number in space_numbers(root):
         if space_name(number) not in (kept.live, kept.previous):

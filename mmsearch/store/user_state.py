@@ -1,9 +1,9 @@
-"""What a user has said about a store, kept for good: items that are not duplicates, for now.
+"""What a user has recorded about a store, such as items that are not duplicates.
 
-One JSON file in the store's folder, unlike caches never derived from anything else, so it outlives
-re-indexing and a change of model. It is replaced as a whole under a lock of its own: a note from
-the user does not wait for an index run. Each kind of note is a section, a list of objects; sections
-that this version does not know are kept as they are.
+One JSON file in the store's folder that outlives re-indexing and a change of model, as it cannot be
+derived from anything else. It is replaced atomically under a lock of its own, so that a change does
+not wait for an index run. Each kind of record is a section, a list of objects; unknown sections are
+preserved.
 """
 
 import json
@@ -15,18 +15,18 @@ from typing import Any
 import filelock
 
 from mmsearch.errors import CorruptIndex, StoreError, StoreLocked
+from mmsearch.files import write_atomically
 from mmsearch.records import printable_path
-from mmsearch.store.manifest import write_atomically
 from mmsearch.store.spaces import root_of
 
 FILE_NAME = "user_state.json"
 FORMAT = 1
-# A change takes milliseconds; who holds the lock for so long hangs.
+# A change takes milliseconds; a process that holds the lock for longer hangs.
 _LOCK_SECONDS = 10.0
 
 
 def read_section(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The objects of one section, [] where there are none. Raises CorruptIndex.
+    """Reads the objects of a section, [] if there are none. Raises CorruptIndex.
 
     folder: the store's, or that of one of its spaces.
     """
@@ -35,7 +35,7 @@ def read_section(folder: Path, name: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def changing_section(folder: Path, name: str) -> Iterator[list[dict[str, Any]]]:
-    """Yields the objects of one section as a list to change; it is saved when the block ends.
+    """Yields the objects of a section as a list to change; it is saved at the end of the block.
 
     Raises CorruptIndex, StoreLocked, StoreError.
     """
@@ -71,7 +71,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as fault:
         raise CorruptIndex(
             f"{printable_path(path)} is damaged ({fault}); restore it from a backup, or delete it "
-            "to start without what it remembers"
+            "to start without it"
         ) from fault
     if version != FORMAT:
         raise CorruptIndex(

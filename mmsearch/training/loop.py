@@ -147,7 +147,7 @@ class LoopResult:
 
 def run_loop(
     trainee: Trainee,
-    validate: Callable[[], float],
+    validate: Callable[[], float] | None,
     options: LoopOptions,
     *,
     progress: ProgressListener,
@@ -185,6 +185,8 @@ def run_loop(
 
     def judge() -> None:
         nonlocal best
+        if validate is None:
+            return
         with average.in_use():
             trainee.eval()
             score = from_first(validate() if here.first else 0.0, options.device)
@@ -251,7 +253,7 @@ def run_loop(
                 save()
             if result.stopped:
                 break
-    load(weights, best)
+    load(weights, best if validate else average.tensors)
     trainee.eval()
     return result
 

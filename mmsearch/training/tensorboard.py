@@ -18,7 +18,7 @@ def board(folder: Path, step: int, wanted: bool) -> Iterator[Show]:
     if not wanted:
         yield lambda step, values: None
         return
-    require("tensorboard", extra="train", purpose="--tensorboard")
+    require("tensorboard", extra="train", purpose="`tensorboard`")
     from torch.utils.tensorboard import SummaryWriter
 
     # Hides what a killed run logged after its last checkpoint.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mmsearch.indexes import FaissIndex, IdFilter, IndexKind, IndexOptions, build_index
 from mmsearch.records import Floats, Ids
-from tests.index_kinds import (
+from tests.support.index_kinds import (
     DIM,
     EXACT,
     KINDS,

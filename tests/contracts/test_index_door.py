@@ -6,7 +6,7 @@ import pytest
 from mmsearch.errors import InputError, SpaceMismatch
 from mmsearch.indexes import IdFilter, IndexKind, build_index
 from mmsearch.records import Floats, Ids
-from tests.index_kinds import DIM, KINDS, Batches, ids_for, mixture, shared
+from tests.support.index_kinds import DIM, KINDS, Batches, ids_for, mixture, shared
 
 
 def spoiled(value: float) -> Floats:
@@ -44,12 +44,12 @@ def test_bad_vectors_are_turned_away(
     ("ids", "says"),
     [
         (np.array([1, -4, 2], np.int64), "negative, got -4"),
-        (np.array([8, 9, 8], np.int64) + 10**6, "1000008 comes twice"),
+        (np.array([8, 9, 8], np.int64) + 10**6, "1000008 occurs twice"),
         (np.array([1, 2, 3], np.int32), "int32"),
         (np.array([1.0, 2.0, 3.0]), "float64"),
         (np.array([[1, 2, 3]], np.int64), r"\(1, 3\)"),
-        (np.array([1, 2], np.int64), "3 vectors came with 2 ids"),
-        (np.append(ids_for(700)[5:6], [10**6, 10**6 + 1]), "is in the index already"),
+        (np.array([1, 2], np.int64), "got 3 vectors and 2 ids"),
+        (np.append(ids_for(700)[5:6], [10**6, 10**6 + 1]), "is already in the index"),
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
@@ -87,12 +87,12 @@ def test_duplicate_ids_and_wrong_counts_fail_the_build() -> None:
     vectors = mixture(1_000)
     ids = np.arange(1_000, dtype=np.int64)
     ids[900] = 3
-    with pytest.raises(InputError, match="id 3 comes twice"):
+    with pytest.raises(InputError, match="id 3 occurs twice"):
         build_index(Batches(vectors, ids), dim=DIM)
 
     class Miscounted(Batches):
         def __len__(self) -> int:
             return 1_001
 
-    with pytest.raises(InputError, match="promised 1,001 vectors and gave 1,000"):
+    with pytest.raises(InputError, match="announced 1,001 vectors and held 1,000"):
         build_index(Miscounted(vectors, np.arange(1_000)), dim=DIM)

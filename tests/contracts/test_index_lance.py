@@ -74,7 +74,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[LanceIndex, Floats,
     build_lance(
         index,
         Batches(vectors[there], ids[there]),
-        why="asked for",
+        why="requested",
         options=IndexOptions(kind="lance", recall=0.9),
         queries={"text": mixture(150, seed=5), "image": mixture(150, seed=6)},
     )
@@ -179,7 +179,7 @@ def test_what_was_saved_opens_again_and_answers_alike(
         index.refinement,
         index.tuning,
     )
-    with pytest.raises(CorruptIndex, match="--rebuild"):
+    with pytest.raises(CorruptIndex, match="rebuild=True"):
         open_lance(tmp_path / "elsewhere", meta)
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
@@ -203,14 +203,14 @@ def test_rows_come_and_go_without_ghosts(tmp_path: Path) -> None:
     build_lance(
         index,
         Batches(vectors, ids),
-        why="asked for",
+        why="requested",
         options=IndexOptions(kind="lance", recall=0.9),
         queries={"row": vectors[:100]},
     )
     new = mixture(40, seed=9)
     index.add(new, np.arange(40, dtype=np.int64) + 5_000)
     assert (index.search(new, 1)[1][:, 0] == np.arange(40) + 5_000).all()
-    with pytest.raises(InputError, match="is in the index already"):
+    with pytest.raises(InputError, match="is already in the index"):
         index.add(new[:1], np.array([5_000]))
     index.optimize()
     stats = table.index_stats(index.name)

@@ -9,7 +9,7 @@ import pytest
 
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.indexes import IndexKind, load_index, save_index, verify_index
-from tests.index_kinds import DIM, KINDS, built, mixture, shared
+from tests.support.index_kinds import DIM, KINDS, built, mixture, shared
 
 WRITERS = 4
 
@@ -54,7 +54,7 @@ def test_a_damaged_file_is_refused_and_says_what_to_do(kind: IndexKind, tmp_path
     flipped[len(whole) // 2] ^= 4
     for damaged in (whole[:-1], whole[: len(whole) // 2], b"", bytes(flipped), whole + b"x"):
         path.write_bytes(damaged)
-        with pytest.raises(CorruptIndex, match="run 'mmsearch index' to rebuild"):
+        with pytest.raises(CorruptIndex, match=r"run `catalog\.index\(\)` to rebuild"):
             load_index(tmp_path / "index")
     path.unlink()
     with pytest.raises(CorruptIndex, match="rebuild"):
@@ -70,7 +70,9 @@ def test_a_file_of_another_format_version_is_refused_and_says_what_to_do(
     path = tmp_path / "index" / "meta.json"
     meta = json.loads(path.read_text())
     path.write_text(json.dumps({**meta, "format_version": version}))
-    with pytest.raises(CorruptIndex, match=f"version {version}, .* reads 1; run 'mmsearch index'"):
+    with pytest.raises(
+        CorruptIndex, match=rf"version {version}, .* reads 1; run `catalog\.index\(\)`"
+    ):
         load_index(tmp_path / "index")
 
 
@@ -89,7 +91,7 @@ def test_of_writers_of_one_index_at_once_the_first_wins_whole(
 
     with ThreadPoolExecutor(WRITERS) as pool:
         faults = list(pool.map(write, range(WRITERS)))
-    assert sorted("exists already" in fault for fault in faults) == [False] + [True] * 3
+    assert sorted("already exists" in fault for fault in faults) == [False] + [True] * 3
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
     verify_index(tmp_path / "index")
     loaded = load_index(tmp_path / "index")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsearch.indexes import IdFilter, IndexKind, IndexOptions, build_index
-from tests.index_kinds import (
+from tests.support.index_kinds import (
     DIM,
     EXACT,
     KINDS,

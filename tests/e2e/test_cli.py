@@ -1,74 +1,75 @@
-"""The command line in a subprocess: what it prints where, and every exit code."""
+"""The command line: what it prints where, and every exit code; signals and kills."""
 
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+import mmsearch
+from mmsearch.errors import StoreNotFound
+from tests.support.command_line import TIMEOUT_SECONDS, Call, environment_of, run_here, run_process
 
 
 @pytest.fixture(scope="module")
 def environment(tiny_model: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MMSEARCH_")}
-    return {**kept, "MMSEARCH_MODEL": str(tiny_model), "MMSEARCH_DEVICE": "cpu", "COLUMNS": "100"}
+    return environment_of(tiny_model, COLUMNS="100")
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
     """A working folder with the sample catalog, a broken picture in it, indexed once."""
     folder = tmp_path_factory.mktemp("shop")
-    assert call(folder, environment, "sample", "goods").returncode == 0
+    assert run_process(folder, environment, "sample", "goods").returncode == 0
     (folder / "loose").mkdir()
     (folder / "loose" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
     (folder / "loose" / "note.txt").write_text("a note about red apples")
-    done = call(folder, environment, "index", "goods", "loose")
+    done = run_here(folder, environment, "index", "goods", "loose")
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def call(
-    folder: Path, environment: dict[str, str], *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mmsearch", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+@pytest.fixture
+def run(shop: Path, environment: dict[str, str]) -> Call:
+    """run(*arguments, cwd=…, NAME=value): a command in this process, in the shop."""
+
+    def run_in(
+        *arguments: str, cwd: Path = shop, **changes: str
+    ) -> subprocess.CompletedProcess[str]:
+        return run_here(cwd, {**environment, **changes}, *arguments)
+
+    return run_in
 
 
 @pytest.fixture
-def run(shop: Path, environment: dict[str, str]) -> Run:
-    def run_here(
+def run_alone(shop: Path, environment: dict[str, str]) -> Call:
+    """The same as a process of its own."""
+
+    def run_in(
         *arguments: str, cwd: Path = shop, **changes: str
     ) -> subprocess.CompletedProcess[str]:
-        return call(cwd, {**environment, **changes}, *arguments)
+        return run_process(cwd, {**environment, **changes}, *arguments)
 
-    return run_here
+    return run_in
 
 
-def test_a_search_prints_a_table_on_stdout_and_nothing_else(run: Run) -> None:
-    done = run("search", "red apple", "-k", "3")
+def test_a_search_prints_a_table_on_stdout_and_nothing_else(run_alone: Call) -> None:
+    done = run_alone("search", "red apple", "-k", "3", COLUMNS="200")
     assert done.returncode == 0
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["rank", "similarity", "matched", "title", "path"]
+    shown = ["rank", "similarity", "title", "price", "category", "key", "path"]
+    assert lines[0].split() == shown
     assert len(lines) == 5
 
 
 def test_too_little_memory_is_told_before_anything_is_encoded(
-    run: Run, shop: Path, tmp_path: Path
+    run: Call, shop: Path, tmp_path: Path
 ) -> None:
     wanted = ("--index", "hnsw", "--memory", "100")
     done = run("index", str(shop / "loose"), *wanted, cwd=tmp_path)
@@ -84,7 +85,7 @@ def test_too_little_memory_is_told_before_anything_is_encoded(
         assert run("index", str(shop / "loose"), cwd=where).returncode == 0
 
 
-def test_json_csv_and_paths_carry_the_same_hits(run: Run, shop: Path) -> None:
+def test_json_csv_and_paths_carry_the_same_hits(run: Call, shop: Path) -> None:
     asked = ("search", "a note", "--where", "category = 'food' AND price < 1", "-k", "4")
     document = json.loads(run(*asked, "--json").stdout)
     keys = [hit["key"] for hit in document["hits"]]
@@ -98,26 +99,62 @@ def test_json_csv_and_paths_carry_the_same_hits(run: Run, shop: Path) -> None:
     assert paths == [hit["uri"] for hit in document["hits"]]
 
 
-def test_a_picture_finds_itself_and_like_leaves_itself_out(run: Run) -> None:
+def test_a_picture_finds_itself_and_like_leaves_itself_out(run: Call) -> None:
     asked = ("search", "--image", "goods/images/red-apple.webp", "--target", "image", "--json")
     assert json.loads(run(*asked).stdout)["hits"][0]["key"] == "goods/red-apple"
     alike = json.loads(run("search", "--like", "goods/red-apple", "--json").stdout)["hits"]
     assert "goods/red-apple" not in [hit["key"] for hit in alike]
 
 
-def test_documents_are_found_by_their_text(run: Run) -> None:
+def test_documents_are_found_by_their_text(run: Call) -> None:
     hits = json.loads(run("search", "a note about red apples", "--target", "text", "--json").stdout)
     assert hits["hits"][0]["key"] == "loose/note.txt"
 
 
-def test_a_gallery_is_written(run: Run, tmp_path: Path) -> None:
+def test_a_gallery_is_written(run: Call, tmp_path: Path) -> None:
     page = tmp_path / "hits.html"
     done = run("search", "red apple", "--gallery", str(page))
     assert (done.returncode, done.stdout) == (0, "")
     assert "red apple" in page.read_text(encoding="utf-8")
 
 
-def test_info_and_its_ledger(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--threshold", "0.999"), "no hits above 0.999; the best is 0."),
+        (
+            ("--where", "category = 'food' AND price > 1000000"),
+            "no item matches price > 1000000",
+        ),
+        (
+            ("--where", "price BETWEEN 1000000 AND 2000000"),
+            "no item matches price BETWEEN 1000000 AND 2000000",
+        ),
+    ],
+)
+def test_a_search_without_hits_says_why(run: Call, arguments: tuple[str, ...], says: str) -> None:
+    done = run("search", "red apple", *arguments)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert says in " ".join(done.stderr.split())
+    assert run("search", "red apple", *arguments, "--quiet").stderr == ""
+
+
+def test_limit_and_top_k_are_other_names_of_k(run: Call) -> None:
+    tables = {
+        run("search", "red apple", name, "3", COLUMNS="200").stdout
+        for name in ("-k", "--limit", "--top-k")
+    }
+    assert len(tables) == 1
+    assert len(tables.pop().splitlines()) == 5
+
+
+def test_columns_are_shown_as_named(run: Call) -> None:
+    lines = run("search", "red apple", "--columns", "color,price", "-k", "2").stdout.splitlines()
+    assert {"color", "price"} < set(lines[0].split())
+    assert "category" not in lines[0]
+
+
+def test_info_and_its_ledger(run: Call) -> None:
     state = json.loads(run("info", "--json").stdout)["store"]
     assert state["counts"]["items"] == state["counts"]["text"] == 373
     assert state["counts"]["failures"] == 1
@@ -126,7 +163,7 @@ def test_info_and_its_ledger(run: Run) -> None:
     assert "torn.png" in run("info", "--failures").stdout
 
 
-def test_strict_turns_failures_into_code_6(run: Run) -> None:
+def test_strict_turns_failures_into_code_6(run: Call) -> None:
     done = run("index", "loose", "--strict")
     assert done.returncode == 6
     assert "mmsearch info --failures" in done.stderr
@@ -138,6 +175,8 @@ def test_strict_turns_failures_into_code_6(run: Run) -> None:
         (("search",), 2, "nothing to search for"),
         (("search", "  "), 2, "empty"),
         (("search", "x", "--where", "pricee < 3"), 2, "columns: bytes, category"),
+        (("search", "x", "--columns", "pricee"), 2, "did you mean 'price'?"),
+        (("search", "goods/images/red-apple.webp"), 2, "--image goods/images/red-apple.webp"),
         (("search", "x", "--target", "sound"), 2, "--target"),
         (("search", "--image", "gone.jpg"), 2, "gone.jpg"),
         (("search", "--image", "loose/note.txt"), 2, "note.txt"),
@@ -151,7 +190,7 @@ def test_strict_turns_failures_into_code_6(run: Run) -> None:
     ],
 )
 def test_errors_say_what_and_exit_with_their_code(
-    run: Run, arguments: tuple[str, ...], code: int, says: str
+    run: Call, arguments: tuple[str, ...], code: int, says: str
 ) -> None:
     done = run(*arguments)
     assert done.returncode == code, done.stderr
@@ -160,13 +199,13 @@ def test_errors_say_what_and_exit_with_their_code(
     assert "Traceback" not in done.stderr
 
 
-def test_no_store_is_code_3(run: Run, tmp_path: Path) -> None:
+def test_no_store_is_code_3(run: Call, tmp_path: Path) -> None:
     done = run("search", "x", cwd=tmp_path)
     assert done.returncode == 3
     assert "mmsearch index" in done.stderr
 
 
-def test_wrong_settings_are_code_2_and_listed_together(run: Run, tmp_path: Path) -> None:
+def test_wrong_settings_are_code_2_and_listed_together(run: Call, tmp_path: Path) -> None:
     (tmp_path / "mmsearch.toml").write_text("batch_size = 0\nimage_weight = 7\n")
     done = run("search", "x", cwd=tmp_path)
     assert done.returncode == 2
@@ -174,20 +213,20 @@ def test_wrong_settings_are_code_2_and_listed_together(run: Run, tmp_path: Path)
     assert "image_weight" in done.stderr
 
 
-def test_another_model_is_code_4(run: Run) -> None:
+def test_another_model_is_code_4(run: Call) -> None:
     done = run("search", "x", "--model", "builtin")
     assert done.returncode == 4
     assert "--store" in done.stderr
 
 
-def test_a_damaged_manifest_is_code_4(run: Run, tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_code_4(run: Call, tmp_path: Path) -> None:
     (tmp_path / ".mmsearch").mkdir()
     (tmp_path / ".mmsearch" / "manifest.json").write_text("{")
     assert run("info", cwd=tmp_path).returncode == 4
 
 
-def test_a_model_that_is_not_there_is_code_5(run: Run, tmp_path: Path) -> None:
-    done = run(
+def test_a_model_that_is_not_there_is_code_5(run_alone: Call, tmp_path: Path) -> None:
+    done = run_alone(
         "index", str(tmp_path), "--store", str(tmp_path / "s"), "--model", "base",
         HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"),
     )  # fmt: skip
@@ -195,14 +234,14 @@ def test_a_model_that_is_not_there_is_code_5(run: Run, tmp_path: Path) -> None:
     assert str(tmp_path / "hub") in done.stderr.replace("\n", "")
 
 
-def test_verbose_shows_the_traceback(run: Run) -> None:
+def test_verbose_shows_the_traceback(run: Call) -> None:
     done = run("--verbose", "search", "--like", "goods/none")
     assert done.returncode == 3
     assert "Traceback" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["index", "search", "info", "sample", "models", "doctor"])
-def test_every_command_has_help(run: Run, command: str) -> None:
+def test_every_command_has_help(run: Call, command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
     assert "Usage" in done.stdout
@@ -233,69 +272,69 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     slow = {**environment, "MMSEARCH_COMMIT_SECONDS": "0.01", "MMSEARCH_BATCH_SIZE": "4"}
-    call(tmp_path, environment, "sample", "goods")
+    run_here(tmp_path, environment, "sample", "goods")
     running = subprocess.Popen(
         [sys.executable, "-m", "mmsearch", "index", "goods"],
         cwd=tmp_path, env=slow, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     wait_for_rows(tmp_path / ".mmsearch", running)
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate(timeout=TIMEOUT_SECONDS)
     assert running.returncode == 130
-    assert "run the same command to go on" in errors
-    again = call(tmp_path, environment, "index", "goods")
+    assert "run the same command to resume" in errors
+    again = run_here(tmp_path, environment, "index", "goods")
     assert "resuming" in again.stderr
-    counts = json.loads(call(tmp_path, environment, "info", "--json").stdout)["store"]["counts"]
-    assert counts["items"] == 372
+    assert count(tmp_path) == 372
 
 
 def wait_for_rows(store: Path, running: "subprocess.Popen[str]") -> None:
     data = store / "lance" / "items.lance" / "data"
-    for _ in range(600):
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
         if data.is_dir() and any(data.iterdir()):
             return
         assert running.poll() is None, running.stderr and running.stderr.read()
         time.sleep(0.05)
-    raise AssertionError("no rows were written in 30 s")
+    raise AssertionError("no rows were written")
 
 
 def test_kills_lose_nothing_that_was_written(environment: dict[str, str], tmp_path: Path) -> None:
     hasty = {**environment, "MMSEARCH_COMMIT_SECONDS": "0.01", "MMSEARCH_BATCH_SIZE": "4"}
-    call(tmp_path, environment, "sample", "goods")
+    run_here(tmp_path, environment, "sample", "goods")
     items = 0
     for _ in range(3):
         running = subprocess.Popen(
             [sys.executable, "-m", "mmsearch", "index", "goods"],
             cwd=tmp_path, env=hasty, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        wait_for_more(tmp_path, environment, items, running)
+        wait_for_more(tmp_path, items, running)
         running.kill()
         running.communicate()
-        now = count(tmp_path, environment)
+        now = count(tmp_path)
         assert now >= items
         items = now
-    call(tmp_path, environment, "index", "goods")
-    straight = call(tmp_path, environment, "index", "goods", "--store", "straight")
+    run_here(tmp_path, environment, "index", "goods")
+    straight = run_here(tmp_path, environment, "index", "goods", "--store", "straight")
     assert straight.returncode == 0
-    asked = ("search", "red apple", "-k", "30", "--json")
-    killed = json.loads(call(tmp_path, environment, *asked).stdout)["hits"]
-    whole = json.loads(call(tmp_path, environment, *asked, "--store", "straight").stdout)["hits"]
-    assert [(hit["key"], hit["record"]) for hit in killed] == [
-        (hit["key"], hit["record"]) for hit in whole
-    ]
-    assert count(tmp_path, environment) == 372
+    killed, whole = (
+        [(hit.key, hit.record) for hit in mmsearch.open(tmp_path / store).search("red apple", k=30)]
+        for store in (".mmsearch", "straight")
+    )
+    assert killed == whole
+    assert count(tmp_path) == 372
 
 
-def count(folder: Path, environment: dict[str, str]) -> int:
-    done = call(folder, environment, "info", "--json")
-    return int(json.loads(done.stdout)["store"]["counts"]["items"]) if done.stdout else 0
+def count(folder: Path) -> int:
+    try:
+        return mmsearch.open(folder / ".mmsearch").info().counts["items"]
+    except StoreNotFound:
+        return 0
 
 
-def wait_for_more(
-    folder: Path, environment: dict[str, str], items: int, running: "subprocess.Popen[str]"
-) -> None:
-    for _ in range(60):
-        if running.poll() is not None or count(folder, environment) > items:
+def wait_for_more(folder: Path, items: int, running: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if running.poll() is not None or count(folder) > items:
             return
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError("no further rows were written")

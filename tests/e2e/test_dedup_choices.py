@@ -5,26 +5,12 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
 from PIL import ImageOps
 
-from tests.dedup_stores import Call, command_line, fill, scene
+from tests.support.command_line import Call
+from tests.support.dedup_stores import scene
 
 TIERS = ("--tiers", "bytes,pixels,edited,text-same,text-near")
-
-
-@pytest.fixture(scope="module")
-def call(tiny_model: Path) -> Call:
-    return command_line(tiny_model)
-
-
-@pytest.fixture(scope="module")
-def stocked(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Path:
-    folder = tmp_path_factory.mktemp("choices")
-    fill(folder)
-    done = call(folder, "index", "shop", "copies")
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 def test_edited_versions_are_planned_only_on_request(
@@ -42,13 +28,11 @@ def test_edited_versions_are_planned_only_on_request(
     exact = {"copies/same bytes.png": "exact", "copies/deep er/it's.bmp": "exact"}
     steps, said = plan()
     assert steps == exact
-    assert re.search(r"2 files \(\d+ kB\) are copies and can go; 1 edited version stays", said), (
-        said
-    )
+    assert re.search(r"2 files \(\d+ kB\) can be removed; 1 edited version is kept", said), said
     steps, said = plan("--versions")
     # The small one's text says something else.
     assert steps == {**exact, "copies/crop.png": "edited version"}
-    assert "can go: 2 copies, 1 edited version; 1 further copy stays" in said
+    assert "can be removed: 2 duplicates and 1 edited version; 1 more duplicate is kept" in said
 
 
 def test_similar_pictures_are_shown_only_on_request(call: Call, stocked: Path) -> None:
@@ -108,13 +92,13 @@ def test_what_are_not_duplicates_is_remembered_through_moves(call: Call, tmp_pat
     assert len(everything) == 3
 
 
-def test_a_whole_group_is_ignored_by_its_id(call: Call, stocked: Path) -> None:
+def test_a_whole_group_is_ignored_by_its_id(call: Call, process: Call, stocked: Path) -> None:
     def groups() -> list[str]:
         done = call(stocked, "dedup", "--json", "--tiers", "bytes,pixels")
         return [group["id"] for group in json.loads(done.stdout)["dedup"]["groups"]]
 
     first, second = groups()
-    assert call(stocked, "dedup", "ignore", first).returncode == 0
+    assert process(stocked, "dedup", "ignore", first).returncode == 0
     assert groups() == [second]
     assert call(stocked, "dedup", "ignore", "--undo", first).returncode == 0
     assert groups() == [first, second]
@@ -122,7 +106,7 @@ def test_a_whole_group_is_ignored_by_its_id(call: Call, stocked: Path) -> None:
     assert (unknown.returncode, "no group '0000000000'" in unknown.stderr) == (3, True)
 
 
-def test_same_answers_by_exit_code(call: Call, stocked: Path) -> None:
+def test_same_answers_by_exit_code(call: Call, process: Call, stocked: Path) -> None:
     same = call(stocked, "same", "shop/2.png", "copies/small.jpg", "--json")
     assert same.returncode == 0
     assert json.loads(same.stdout)["comparison"]["orientation"] == "mirrored"
@@ -132,6 +116,6 @@ def test_same_answers_by_exit_code(call: Call, stocked: Path) -> None:
     assert (
         call(stocked, "same", "--strict", "shop/1.png", "copies/deep er/it's.bmp").returncode == 0
     )
-    other = call(stocked, "same", "shop/2.png", "shop/3.png")
+    other = process(stocked, "same", "shop/2.png", "shop/3.png")
     assert (other.returncode, other.stdout.split(":")[0]) == (10, "different")
     assert call(stocked, "same", "shop/2.png", "shop/2.txt").returncode == 2

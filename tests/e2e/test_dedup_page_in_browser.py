@@ -9,7 +9,7 @@ from PIL import Image
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.page import write_dedup_page
 from mmsearch.dedup.results import Box, DedupReport, Finding, Group, Member, Thresholds, Tier
-from tests.browser import NEEDS_CHROMIUM, Browser, chromium
+from tests.support.browser import NEEDS_CHROMIUM, Browser, chromium
 
 pytestmark = NEEDS_CHROMIUM
 HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=\"alert(1)\">"

@@ -3,16 +3,11 @@
 import json
 from pathlib import Path
 
-import pytest
 from PIL import Image, ImageDraw
 
-from tests.dedup_stores import Call, command_line, scene
-from tests.raw_files import raw_photo
-
-
-@pytest.fixture(scope="module")
-def call(tiny_model: Path) -> Call:
-    return command_line(tiny_model)
+from tests.support.command_line import Call
+from tests.support.dedup_stores import scene
+from tests.support.raw_files import raw_photo
 
 
 def test_equal_pixels_frames_raw_photos_and_overlapping_sources(call: Call, tmp_path: Path) -> None:
@@ -35,7 +30,7 @@ def test_equal_pixels_frames_raw_photos_and_overlapping_sources(call: Call, tmp_
     assert done.returncode == 0, done.stderr
     assert "source 'inner' lies inside 'library'" in done.stderr
     assert "1 camera raw photo skipped: NEF 1" in done.stderr
-    assert "1 file holds several pages or frames" in done.stderr
+    assert "1 file with several pages or frames" in done.stderr
     for _ in range(2):
         found = call(tmp_path, "dedup", "--json", "--tiers", "bytes,pixels")
         groups = json.loads(found.stdout)["dedup"]["groups"]

@@ -4,13 +4,21 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
+from mmsearch.cli.parameters import SETTINGS
 from mmsearch.config import Settings
-from mmsearch.finetuning.options import SETTINGS
+from mmsearch.finetuning.options import FinetuneOptions
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
 
 
 def test_the_commands_page_is_what_help_says() -> None:
@@ -39,10 +47,54 @@ def test_links_lead_somewhere() -> None:
     links = [
         (page, link)
         for page in PAGES
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+        for link in re.findall(r"\]\((?!https?:)([^)]+)", page.read_text(encoding="utf-8"))
     ]
-    assert len(links) > 20
-    assert not [(page.name, link) for page, link in links if not (page.parent / link).exists()]
+    assert len(links) > 40
+    assert not [(page.name, link) for page, link in links if not _leads_somewhere(page, link)]
+
+
+def _leads_somewhere(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings}
+
+
+def test_the_architecture_lists_every_package() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    for parent in ("", "dedup"):
+        folder = ROOT / "mmsearch" / parent
+        packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+        assert len(packages) > 5
+        assert packages <= listed
+
+
+def test_decisions_have_one_form_and_are_listed() -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    assert len(DECISIONS) >= 10
+    for page in DECISIONS:
+        text = page.read_text(encoding="utf-8")
+        head = re.match(r"# (.+)\n\nDate: (\d{4}-\d\d-\d\d)\. Status: (accepted|superseded)", text)
+        assert head is not None, page.name
+        title, date, _ = head.groups()
+        assert f"| [{page.name[:4]}]({page.name}) | {title} | {date} |" in index
+        headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+        assert headings == ["Context", "Decision", "Alternatives", "Consequences"]
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", each) for each in versions[1:])
+    kinds = set(re.findall(r"^### (.+)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_every_option_that_a_message_names_exists() -> None:
@@ -61,14 +113,8 @@ def test_every_option_that_a_message_names_exists() -> None:
 
 
 def test_every_setting_that_a_message_names_exists() -> None:
-    named = [
-        name
-        for file in sorted((ROOT / "mmsearch" / "finetuning").rglob("*.py"))
-        for text in _texts(file)
-        for name in re.findall(r"with (\w+)=N", text)
-    ]
-    assert named
-    assert set(named) <= set(SETTINGS)
+    assert SETTINGS
+    assert set(SETTINGS) <= {field.name for field in fields(FinetuneOptions)}
 
 
 def _texts(file: Path) -> list[str]:

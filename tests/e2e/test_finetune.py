@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.run import finetune, plan
 from mmsearch.sources import Source, SourceOptions, open_source
 from mmsearch.training.weight_interpolation import ALPHAS, MAX_EVALUATIONS, REFINEMENT
+from tests.support.command_line import Call, run_here, run_process
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
 SHAPES = ("square", "circle", "stripe", "corner")
@@ -80,6 +82,11 @@ def run(*arguments: object, torchrun: bool = False) -> subprocess.CompletedProce
     return subprocess.run(whole, capture_output=True, text=True, check=False, env=environment())
 
 
+def run_quickly(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which has imported torch already."""
+    return run_here(Path.cwd(), environment(), "finetune", *map(str, arguments))
+
+
 def metrics(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
@@ -116,6 +123,7 @@ def test_it_writes_a_model_and_how_it_came_about(
     names = {file.name for file in out.iterdir()}
     assert {WEIGHTS, "README.md", "report.html", "outcome.json", "metrics.jsonl"} <= names
     assert "mmsearch models --promote" in done.stderr
+    assert re.search(r"kept \d+% of what was learned: your catalog|no improvement:", done.stderr)
 
 
 def test_the_loss_falls(straight: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
@@ -150,7 +158,7 @@ def kill_at(arguments: list[object], out: Path, stage: str, steps: int) -> None:
 
 def resume_to(arguments: list[object], out: Path, undisturbed: Path) -> None:
     """Resumes, and asserts that the weights are those of the run that nothing disturbed."""
-    resumed = run(*arguments, "--resume")
+    resumed = run_quickly(*arguments, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     ours, theirs = (load_file(folder / WEIGHTS) for folder in (out, undisturbed))
     assert ours.keys() == theirs.keys()
@@ -187,7 +195,9 @@ def deep(
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """Towers first, twice, then the projections once more, three times."""
     out = tmp_path_factory.mktemp("deep") / "tuned"
-    done = run(*(catalog, "--model", tiny_model, "--classes", "colour", "--out", out), *DEEP)
+    done = run_quickly(
+        *(catalog, "--model", tiny_model, "--classes", "colour", "--out", out), *DEEP
+    )
     assert done.returncode == 0, done.stderr
     return out, done
 
@@ -215,6 +225,7 @@ def test_projections_are_refitted_on_trained_towers(
     assert torch.equal(before.to(after.dtype), after)
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_it_refits_resumes_to_the_same_weights(
     catalog: Path,
     tiny_model: Path,
@@ -231,6 +242,7 @@ def test_a_run_killed_while_it_refits_resumes_to_the_same_weights(
     resume_to(arguments, out, deep[0])
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(
     catalog: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -243,7 +255,7 @@ def test_two_processes_learn_what_one_learns(
         *(catalog, "--model", tiny_model, "--classes", "colour", "--method", "last-n", "--quiet"),
         *(part for setting in settings for part in ("--set", setting)),
     ]
-    alone = run(*arguments, "--out", tmp_path / "one")
+    alone = run_quickly(*arguments, "--out", tmp_path / "one")
     assert alone.returncode == 0, alone.stderr
     both = run(*arguments, "--out", tmp_path / "two", torchrun=True)
     assert both.returncode == 0, both.stderr
@@ -273,13 +285,10 @@ def test_promoting_moves_the_store_to_the_new_model_and_back(
 ) -> None:
     store, out = tmp_path / "store", tmp_path / "tuned"
 
-    def mmsearch(*arguments: object) -> str:
-        whole = [sys.executable, "-m", "mmsearch", *map(str, arguments), "--store", str(store)]
-        done = subprocess.run(
-            whole, capture_output=True, text=True, check=False, env=environment(), cwd=tmp_path
-        )
+    def mmsearch(*arguments: object, run: Call = run_here) -> str:
+        done = run(tmp_path, environment(), *map(str, arguments), "--store", str(store))
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return str(done.stdout)
 
     mmsearch("index", catalog, "--model", tiny_model, "--quiet")
     mmsearch(
@@ -289,7 +298,7 @@ def test_promoting_moves_the_store_to_the_new_model_and_back(
     found = mmsearch("search", "a red circle", "--json", "-k", 3)
     assert json.loads(mmsearch("info", "--json"))["store"]["model"] == str(out)
     assert len(json.loads(found)["hits"]) == 3
-    mmsearch("models", "--rollback")
+    mmsearch("models", "--rollback", run=run_process)
     assert json.loads(mmsearch("info", "--json"))["store"]["model"] == str(tiny_model)
 
 
@@ -306,8 +315,8 @@ def test_a_split_that_parts_a_product_is_refused_or_taken_as_it_is(
             path = catalog / row["image"]
             writer.writerow([row["id"], row["title"], row["colour"], path, part])
     error = refused(table, tmp_path / "out", tiny_model, split_column="part", group="colour")
-    assert "split_column splits 8 groups" in str(error)
-    assert "allow_straddling=true" in str(error)
+    assert "`split_column` splits 8 groups" in str(error)
+    assert "`allow_straddling=True`" in str(error)
     options = FinetuneOptions.of(
         model=str(tiny_model),
         out=tmp_path / "plan",
@@ -341,7 +350,7 @@ def test_fewer_items_than_a_batch(catalog: Path, tiny_model: Path, tmp_path: Pat
 
 def test_a_column_that_is_not_there(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
     error = refused(catalog, tmp_path / "out", tiny_model, classes="brand")
-    assert "classes: no item has a column 'brand'" in str(error)
+    assert "`classes`: no item has a column 'brand'" in str(error)
 
 
 def test_a_folder_that_is_taken(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
 """A model folder that brings a fusion, from `index` to `search`: products are made with it."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from mmsearch.encoders.registry import load_text_encoder
 from mmsearch.errors import InputError, SpaceMismatch
 from mmsearch.fusion import AttentionFusion, identity, save_fusion
 from mmsearch.records import Floats
+from tests.support.command_line import environment_of, run_here
 
 COUNT = 12
 
@@ -56,7 +56,7 @@ def goods(tmp_path: Path) -> Path:
     return folder
 
 
-def opened(store: Path, model: Path | None, **settings: object) -> Catalog:
+def opened(store: Path, model: Path | None, **settings: Any) -> Catalog:
     name = str(model) if model else None
     return mmsearch.open(store, model=name, device="cpu", workers=1, batch_size=4, **settings)
 
@@ -125,14 +125,10 @@ def test_a_fusion_of_other_weights_is_refused(goods: Path, model: Path, tmp_path
 
 
 def test_on_the_command_line(goods: Path, model: Path, tmp_path: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MMSEARCH_")}
+    environment = environment_of(COLUMNS="100")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mmsearch", *arguments],
-            cwd=tmp_path, env={**kept, "MMSEARCH_DEVICE": "cpu", "COLUMNS": "100"},
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        return run_here(tmp_path, environment, *arguments)
 
     done = run("index", "goods", "--model", str(model), "--fusion", "attention", "--workers", "1")
     assert done.returncode == 0, done.stderr
@@ -145,4 +141,4 @@ def test_on_the_command_line(goods: Path, model: Path, tmp_path: Path) -> None:
     assert {hit["matched"] for hit in json.loads(found.stdout)["hits"]} == {"product"}
     refused = run("index", "--fusion", "early")
     assert refused.returncode == 2
-    assert "brings no early fusion but attention" in " ".join(refused.stderr.split())
+    assert "has no early fusion but attention" in " ".join(refused.stderr.split())

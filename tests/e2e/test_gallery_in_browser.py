@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmsearch.records import Hit
 from mmsearch.report.gallery import write_gallery
-from tests.browser import NEEDS_CHROMIUM, Browser, chromium
+from tests.support.browser import NEEDS_CHROMIUM, Browser, chromium
 
 HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
 

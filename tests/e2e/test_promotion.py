@@ -21,11 +21,10 @@ from mmsearch.catalog import Catalog
 from mmsearch.cli.app import app
 from mmsearch.errors import InputError, StoreLocked
 from mmsearch.finetuning.report.results import Change, Comparison
-from mmsearch.promotion import promote, rollback
 from mmsearch.records import Hit
 from mmsearch.sample import write_sample
+from mmsearch.store import Store
 from mmsearch.store.hidden import change_hidden, read_hidden
-from mmsearch.store.lance import Store
 from mmsearch.store.spaces import read_spaces
 from tests.conftest import MakeModel
 
@@ -90,7 +89,7 @@ def test_everything_but_the_vectors_goes_over_and_back(shop: Path, other_model: 
     catalog = _open(shop)
     before, rows = _hits(catalog), _rows(Store.open(catalog.folder))
     ledger = catalog.failures()
-    done = promote(catalog, str(other_model))
+    done = catalog.promote(str(other_model))
     assert (done.items, done.pictures, done.texts) == (ITEMS + 1, ITEMS, ITEMS + 1)
     assert done.failures == ()
 
@@ -108,17 +107,17 @@ def test_everything_but_the_vectors_goes_over_and_back(shop: Path, other_model: 
     assert catalog.index().unchanged == ITEMS + 1, "nothing is encoded again"
     assert catalog.undo_prune() == 1, "what was pruned before can still be brought back"
 
-    back = rollback(catalog)
+    back = catalog.rollback()
     assert (back.model, back.items) == (rows and Store.open(catalog.folder).manifest.model, 25)
     assert _hits(catalog) == before, "bit by bit"
-    assert rollback(catalog).model == str(other_model)
+    assert catalog.rollback().model == str(other_model)
     assert [hit.key for hit in _hits(catalog)] == [hit.key for hit in after]
 
 
 def test_a_reader_keeps_the_space_that_it_opened(shop: Path, other_model: Path) -> None:
     reader, writer = _open(shop), _open(shop)
     before = _hits(reader)
-    promote(writer, str(other_model))
+    writer.promote(str(other_model))
     assert _hits(reader) == before
     assert _hits(writer) != before
     reader.reload()
@@ -128,8 +127,8 @@ def test_a_reader_keeps_the_space_that_it_opened(shop: Path, other_model: Path) 
 def test_nobody_writes_into_a_space_that_is_no_longer_live(shop: Path, other_model: Path) -> None:
     catalog = _open(shop)
     late = Store.open(catalog.folder)
-    promote(catalog, str(other_model))
-    changed = pytest.raises(StoreLocked, match=r"the model of .* was changed meanwhile")
+    catalog.promote(str(other_model))
+    changed = pytest.raises(StoreLocked, match=r"the model of .* has changed")
     with changed, late.writing():
         pass
 
@@ -138,13 +137,13 @@ def test_the_space_before_the_last_one_is_taken_out(
     shop: Path, other_model: Path, make_model: MakeModel
 ) -> None:
     catalog = _open(shop)
-    promote(catalog, str(other_model))
-    promote(catalog, str(make_model(embed_dim=16)))
+    catalog.promote(str(other_model))
+    catalog.promote(str(make_model(embed_dim=16)))
     spaces = read_spaces(catalog.root)
     assert (spaces.live, spaces.previous) == ("spaces/000002", "spaces/000001")
     assert not (catalog.root / "lance").exists()
     assert len(_hits(_open(shop))) == 12
-    rollback(catalog)
+    catalog.rollback()
     assert Store.open(catalog.folder).manifest.model == str(other_model)
 
 
@@ -152,15 +151,15 @@ def test_what_came_since_is_indexed_after_going_back(
     shop: Path, other_model: Path, tmp_path: Path
 ) -> None:
     catalog = _open(shop)
-    promote(catalog, str(other_model))
+    catalog.promote(str(other_model))
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "note.txt").write_text("something new")
     catalog.index(tmp_path / "new")
-    back = rollback(catalog, dry_run=True)
+    back = catalog.rollback(dry_run=True)
     assert (back.lacking, back.gone, back.dry_run) == (1, 0, True)
     assert catalog.search("x", k=30)[0].similarity, "a dry run changes nothing"
     assert Store.open(catalog.folder).dim == 32
-    rollback(catalog)
+    catalog.rollback()
     assert catalog.index().added == 1
 
 
@@ -188,16 +187,16 @@ def test_a_run_that_was_killed_goes_on(shop: Path, other_model: Path) -> None:
     run.wait()
     catalog = _open(shop)
     assert _hits(catalog) == before, "readers see the old space"
-    done = promote(catalog, str(other_model))
+    done = catalog.promote(str(other_model))
     assert 5 <= done.resumed <= done.items
     assert done.failures == ()
     assert not build.exists()
 
     resumed = _hits(catalog)
-    rollback(catalog)
+    catalog.rollback()
     shutil.rmtree(shop / "store" / "spaces")
     (shop / "store" / "spaces.json").unlink()
-    promote(catalog, str(other_model))
+    catalog.promote(str(other_model))
     straight = _hits(catalog)
     assert [hit.key for hit in resumed] == [hit.key for hit in straight], "as if never killed"
     assert [hit.similarity for hit in resumed] == pytest.approx(
@@ -215,11 +214,11 @@ def test_a_full_disk_is_said_and_nothing_is_lost(shop: Path, other_model: Path) 
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
     try:
         with pytest.raises(InputError, match=r"cannot write vectors to .*; make room, and run"):
-            promote(catalog, str(other_model))
+            catalog.promote(str(other_model))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert _hits(catalog) == before
-    assert promote(catalog, str(other_model)).failures == ()
+    assert catalog.promote(str(other_model)).failures == ()
 
 
 def _comparison(**changes: Any) -> Comparison:
@@ -250,9 +249,9 @@ def test_a_regression_is_refused_unless_forced(
     comparison.save(worse)
     catalog = _open(shop)
     with pytest.raises(InputError, match=reason):
-        promote(catalog, str(worse))
+        catalog.promote(str(worse))
     assert not (catalog.root / "spaces").exists()
-    assert len(promote(catalog, str(worse), force=True, dry_run=True).overruled) == 1
+    assert len(catalog.promote(str(worse), force=True, dry_run=True).overruled) == 1
 
 
 def test_pictures_that_are_gone_stop_it_unless_forced(
@@ -265,9 +264,9 @@ def test_pictures_that_are_gone_stop_it_unless_forced(
     catalog = _open(tmp_path)
     (tmp_path / "red.png").unlink()
     with pytest.raises(InputError, match=r"1 pictures cannot be read, first: .*is a drive not"):
-        promote(catalog, str(other_model))
+        catalog.promote(str(other_model))
     assert Store.open(catalog.folder).dim == 24
-    done = promote(catalog, str(other_model), force=True)
+    done = catalog.promote(str(other_model), force=True)
     key = f"{tmp_path.name}/red.png"
     assert (done.resumed, [f.key for f in done.failures]) == (2, [key])
     assert Store.open(catalog.folder).counts()["items"] == 2
@@ -293,7 +292,7 @@ def test_the_command_says_what_it_does(
     assert not (shop / "store" / "spaces").exists()
     done = run("--promote", str(other_model))
     assert done.exit_code == 0, done.stderr
-    assert done.stdout == f"25 items are searched with '{other_model}' now\n"
+    assert done.stdout == f"the store now uses '{other_model}' for 25 items\n"
     assert "MB on disk" in done.stderr
     assert "already; nothing to do" in str(run("--promote", str(other_model)).exception)
     back = run("--rollback", "--json")

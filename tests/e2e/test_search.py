@@ -1,27 +1,21 @@
-"""mmsearch search in a subprocess: keywords, pages, near-duplicates, files of queries."""
+"""mmsearch search: keywords, pages, near-duplicates, files of queries."""
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from tests.support.command_line import Call, environment_of, run_here
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Call:
     """Runs mmsearch beside a store of 40 products, two of them with the same picture."""
     folder = tmp_path_factory.mktemp("shop")
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("MMSEARCH_")},
-        "MMSEARCH_MODEL": str(tiny_model), "MMSEARCH_DEVICE": "cpu", "COLUMNS": "100",
-    }  # fmt: skip
+    environment = environment_of(tiny_model, COLUMNS="100")
     lines = ["id,title,description,brand,price,image"]
     for i in range(40):
         shade = (i % 39) * 6
@@ -31,18 +25,15 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Run:
         )
     (folder / "goods.csv").write_text("\n".join(lines))
 
-    def run_here(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mmsearch", *arguments],
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=120, input=stdin,
-        )  # fmt: skip
+    def run_in(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return run_here(folder, environment, *arguments, stdin=stdin)
 
-    done = run_here("index", "goods.csv")
+    done = run_in("index", "goods.csv")
     assert done.returncode == 0, done.stderr
-    return run_here
+    return run_in
 
 
-def found(run: Run, *arguments: str) -> dict[str, Any]:
+def found(run: Call, *arguments: str) -> dict[str, Any]:
     done = run("search", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
@@ -53,7 +44,7 @@ def keys(document: dict[str, Any]) -> list[str]:
     return [hit["key"] for hit in document["hits"]]
 
 
-def test_keywords_alone_and_beside_words(run: Run) -> None:
+def test_keywords_alone_and_beside_words(run: Call) -> None:
     alone = found(run, "--keyword", "acme x17", "-k", "3", "--where", "price < 30")
     assert keys(alone)[0] == "goods/p17"
     assert {hit["matched"] for hit in alone["hits"]} == {"keyword"}
@@ -62,7 +53,7 @@ def test_keywords_alone_and_beside_words(run: Run) -> None:
     assert keys(hybrid) != keys(found(run, "x17", "-k", "3"))
 
 
-def test_pages_by_cursor(run: Run) -> None:
+def test_pages_by_cursor(run: Call) -> None:
     first = found(run, "a thing", "-k", "25")
     second = found(run, "a thing", "-k", "25", "--after", first["next"])
     assert len(set(keys(first) + keys(second))) == 40
@@ -73,7 +64,7 @@ def test_pages_by_cursor(run: Run) -> None:
     assert "another query" in other.stderr
 
 
-def test_unique_diverse_and_threshold(run: Run) -> None:
+def test_unique_diverse_and_threshold(run: Call) -> None:
     plain = ("--like", "goods/p7", "--target", "image", "-k", "40")
     everything = found(run, *plain)
     assert {"goods/p0", "goods/p39"} <= set(keys(everything))
@@ -84,7 +75,7 @@ def test_unique_diverse_and_threshold(run: Run) -> None:
     assert all(hit["similarity"] >= least for hit in hits)
 
 
-def test_a_file_of_queries_is_answered_line_by_line(run: Run) -> None:
+def test_a_file_of_queries_is_answered_line_by_line(run: Call) -> None:
     lines = [
         {"id": "a", "text": "a thing of shade 3"},
         "a thing of shade 3",
@@ -103,10 +94,10 @@ def test_a_file_of_queries_is_answered_line_by_line(run: Run) -> None:
     assert keys(answers[3])[0] == "goods/p31"
 
 
-def test_queries_go_with_nothing_else(run: Run) -> None:
+def test_queries_go_with_nothing_else(run: Call) -> None:
     bad = run("search", "--queries", "-", stdin='{"text": "x"}\n{"txt": "y"}')
     assert (bad.returncode, bad.stdout) == (2, "")
-    assert "line 2: no field 'txt'" in " ".join(bad.stderr.split())
+    assert "line 2: unknown field 'txt'" in " ".join(bad.stderr.split())
     missing = run("search", "--queries", "gone.jsonl")
     assert missing.returncode == 2
     assert "gone.jsonl" in missing.stderr

@@ -32,6 +32,14 @@ def test_every_package_is_listed() -> None:
     assert set(listed) == expected
 
 
+def test_recipes_stay_out_of_the_wheel() -> None:
+    setuptools = project()["tool"]["setuptools"]
+    assert not [name for name in setuptools["packages"] if "recipe" in name]
+    files = [file.name for file in (ROOT / "recipes").rglob("*.txt")]
+    assert len(files) == 20
+    assert not [name for name in files if list((ROOT / "mmsearch").rglob(name))]
+
+
 def test_every_data_file_is_matched() -> None:
     patterns: dict[str, list[str]] = project()["tool"]["setuptools"]["package-data"]  # type: ignore[assignment]
     folders = {name: ROOT / Path(*name.split(".")) for name in patterns}

@@ -23,6 +23,8 @@ def run(display: ProgressDisplay, clock: Clock) -> None:
             clock.seconds += 4
             progress.advance(100)
         progress.note("a\x1b[2J note [bold]")
+        progress.start("check", 3)
+        clock.seconds += 0.5
         progress.start("build index", None)
         clock.seconds += 80
         progress.advance(7)
@@ -35,7 +37,7 @@ def written(*, quiet: bool = False, terminal: bool = False) -> str:
     return file.getvalue()
 
 
-def test_a_log_gets_a_line_every_ten_seconds_and_one_per_finished_stage() -> None:
+def test_a_log_gets_a_line_every_ten_seconds_and_one_per_stage_of_a_second() -> None:
     assert written().splitlines() == [
         "encode: 300 of 1,200 · 25.0/s · cuda:0 · 0:36 left",
         "encode: 600 of 1,200 · 25.0/s · cuda:0 · 0:24 left",

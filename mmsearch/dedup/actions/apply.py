@@ -15,11 +15,12 @@ from mmsearch.dedup.actions.plan import PlanEntry
 from mmsearch.dedup.find import FOLDER
 from mmsearch.dedup.not_duplicates import MarkedItem, ruled_out_pairs
 from mmsearch.dedup.results import RELATIONS
+from mmsearch.deprecation import moved_names
 from mmsearch.errors import InputError
 from mmsearch.media import content_hash
 from mmsearch.records import printable_path, real_path
+from mmsearch.store import Store
 from mmsearch.store.hidden import change_hidden
-from mmsearch.store.lance import Store
 from mmsearch.store.spaces import root_of
 
 Action: TypeAlias = Literal["hide", "move", "hardlink", "symlink", "trash"]
@@ -28,7 +29,7 @@ _LINKS = ("hardlink", "symlink")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ApplyReport:
     """done: keys of the steps taken (or taken back). skipped: key and reason of the others.
 
     action: what was done, or taken back.
@@ -47,7 +48,7 @@ def apply_plan(
     *,
     to: Path | None = None,
     references: Sequence[Path] = (),
-) -> Outcome:
+) -> ApplyReport:
     """folder: the store's. to: where `move` puts the files. references: never touched.
 
     A step whose files are no longer as planned is skipped, as is one that keeps and removes what a
@@ -83,7 +84,7 @@ def apply_plan(
             change_hidden(folder, hide=hidden)
             if action in ("move", "trash"):
                 store.mark_missing(done, datetime.now(UTC))
-    return Outcome(tuple(done), tuple(skipped), printable_path(journal.path), action)
+    return ApplyReport(tuple(done), tuple(skipped), printable_path(journal.path), action)
 
 
 def require_own(folder: Path, entries: Sequence[PlanEntry]) -> None:
@@ -94,11 +95,11 @@ def require_own(folder: Path, entries: Sequence[PlanEntry]) -> None:
         if (entry.remove.uid, entry.remove.key) not in known:
             raise InputError(
                 f"the plan names {entry.remove.key!r}, which {printable_path(folder)} does not "
-                "hold as planned; name its store with --store, or plan again"
+                "hold as planned; open its store by `path`, or plan again"
             )
 
 
-def undo_last(folder: Path) -> Outcome:
+def undo_last(folder: Path) -> ApplyReport:
     """Takes back the last apply of this store. Raises NotFound where there is nothing to undo."""
     store = Store.open(folder)
     done: list[str] = []
@@ -120,7 +121,7 @@ def undo_last(folder: Path) -> Outcome:
                     shown.append(facts["uid"])
         change_hidden(folder, show=shown)
         store.mark_missing(done, None)
-    return Outcome(tuple(done), tuple(skipped), printable_path(path), steps[0]["action"])
+    return ApplyReport(tuple(done), tuple(skipped), printable_path(path), steps[0]["action"])
 
 
 def _ignored(entries: Sequence[PlanEntry], store: Store) -> list[bool]:
@@ -132,13 +133,15 @@ def _ignored(entries: Sequence[PlanEntry], store: Store) -> list[bool]:
 
 
 def _target(action: Action, to: Path | None) -> Path | None:
+    if action not in ACTIONS:
+        raise InputError(f"no action '{action}'; there are {', '.join(ACTIONS)}")
     if action == "move":
         if to is None:
-            raise InputError("where shall the copies be moved to? name a folder with --to DIR")
+            raise InputError("'move' needs a folder to move the copies to; name it with `to`")
         return to.absolute()
     if action == "trash":
         if sys.platform in ("win32", "darwin"):
-            raise InputError("'trash' knows the trash of Linux desktops only; use move --to DIR")
+            raise InputError("'trash' works on Linux desktops only; use 'move' with a folder `to`")
         data = os.environ.get("XDG_DATA_HOME")
         return (Path(data) if data else Path.home() / ".local" / "share") / "Trash"
     return None
@@ -265,3 +268,8 @@ def summary_lines(entries: Sequence[PlanEntry]) -> Iterator[str]:
         if chosen:
             files = "file" if len(chosen) == 1 else "files"
             yield f"{relation}: {len(chosen):,} {files}, {megabytes:,.1f} MB"
+
+
+__getattr__ = moved_names(
+    "mmsearch.dedup.actions.apply", {"Outcome": "mmsearch.dedup.actions.apply.ApplyReport"}
+)

@@ -16,11 +16,11 @@ from mmsearch.dedup.items import Item
 from mmsearch.dedup.results import SAME_PICTURE, Group, Relation
 from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import InputError
+from mmsearch.files import write_atomically
 from mmsearch.media import raw_format_of
 from mmsearch.records import printable_path, real_path
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
-from mmsearch.store.manifest import write_atomically
 
 VERSION = 2
 
@@ -136,7 +136,7 @@ def _parsed(line: str, number: int, path: Path) -> PlanEntry:
             known = "an earlier" if version < VERSION else "a later"
             raise InputError(
                 f"{path} was written by {known} mmsearch (plan version {version}, not {VERSION}); "
-                "write it again with 'mmsearch dedup --plan'"
+                "write it again with `catalog.plan(report)`"
             )
         fields["remove"] = PlannedFile(**fields["remove"])
         fields["keep"] = PlannedFile(**fields["keep"])
@@ -146,5 +146,5 @@ def _parsed(line: str, number: int, path: Path) -> PlanEntry:
             raise
         raise InputError(
             f"line {number} of {path} is not a step of a plan; write the plan again with "
-            "'mmsearch dedup --plan'"
+            "`catalog.plan(report)`"
         ) from fault

@@ -53,7 +53,7 @@ def read_indexed(file: FileOf, bounds: MediaBounds) -> bytes:
     path = real_path(file.uri)
     data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
     if content_hash(data) != file.image_hash:
-        raise InputError(f"{file.uri} has changed since it was indexed; run 'mmsearch index'")
+        raise InputError(f"{file.uri} has changed since it was indexed; run `catalog.index()`")
     return data
 
 

@@ -158,7 +158,7 @@ def _silence(wrong_share: float, chances: Floats) -> str:
     wrong = len(chances) - round(float(chances.sum()))
     return (
         f"in this catalog about {wrong:,} of {len(chances):,} suspicions would be false; "
-        "--suspicions lists them"
+        "`suspicions=True` lists them"
     )
 
 

@@ -25,8 +25,8 @@ from mmsearch.engine.nearest import Nearest
 from mmsearch.fusion import unit
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids
+from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.lance import Store
 
 SIMILAR_NAME, NEAREST_NAME = "similar.npz", "nearest.npz"
 _ASKED = 12
@@ -97,7 +97,7 @@ class VectorFinder:
             here = np.flatnonzero((place >= 0) & asked[place] & vectors.any(axis=1))
             if not here.size:
                 continue
-            found = self.nearest.search(unit(vectors[here]), "image", k, wanted)
+            found = self.nearest.search(unit(vectors[here]), "image", k, allowed=wanted)
             asker = np.repeat(np.arange(len(here)), [len(others) for _, others in found])
             cosines, others = (np.concatenate(column) for column in zip(*found, strict=True))
             other = places_of(others, own)
@@ -117,7 +117,7 @@ class VectorFinder:
             asked = np.flatnonzero(np.isin(uids, wanted) & vectors.any(axis=1))
             if not asked.size:
                 continue
-            rankings = self.nearest.search(unit(vectors[asked]), "image", _ASKED, allowed)
+            rankings = self.nearest.search(unit(vectors[asked]), "image", _ASKED, allowed=allowed)
             for uid, (cosines, others) in zip(uids[asked].tolist(), rankings, strict=True):
                 found = zip(cosines.tolist(), others.tolist(), strict=True)
                 yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]

@@ -112,7 +112,7 @@ class Sampler:
         if len(positions) < self.options.batch_size:
             raise InputError(
                 f"the {len(positions)} items to train on are fewer than a batch of "
-                f"{self.options.batch_size}; set a smaller batch_size, or add items"
+                f"{self.options.batch_size}; set a smaller `batch_size`, or add items"
             )
         self._items = [training_set.items[place] for place in positions.tolist()]
         self._labels = np.array([item.label for item in self._items], np.int64)
@@ -142,7 +142,7 @@ class Sampler:
         size = self.options.batch_size
         if size % world:
             raise InputError(
-                f"batch size {size} is not divisible by {world} processes; set batch_size to a "
+                f"batch size {size} is not divisible by {world} processes; set `batch_size` to a "
                 f"multiple of {world}"
             )
         return self._batch(step).part(rank, world)

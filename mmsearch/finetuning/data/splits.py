@@ -118,7 +118,7 @@ def _allowed(
             result.append(frozenset({saved[item.key]}))
         else:
             raise InputError(
-                f"split_column has {item.key} in {item.split}, but {_shown(file)} has it in "
+                f"`split_column` has {item.key} in {item.split}, but {_shown(file)} has it in "
                 f"{saved[item.key]}; delete that file to split again"
             )
     return result
@@ -172,7 +172,7 @@ def _place_separated(
     if leaks and not allow:
         first = " and ".join(items[place].key for place in sorted(leaks[0].settled)[:2])
         named = any(item.split for item in items)
-        source = "split_column" if named else _shown(file)
+        source = "`split_column`" if named else _shown(file)
         remedy = "correct the column" if named else "delete it to split again"
         raise InputError(
             f"{source} splits {len(leaks)} groups of one product or image across train and test "

@@ -91,8 +91,8 @@ class _Columns:
     def named(self) -> Iterator[tuple[str, str]]:
         """Yields each column with the parameter that names it."""
         one = (("classes", self.classes), ("group", self.group), ("split_column", self.split))
-        yield from ((parameter, name) for parameter, name in one if name is not None)
-        yield from (("text_columns", name) for name in self.texts)
+        yield from ((f"`{parameter}`", name) for parameter, name in one if name is not None)
+        yield from (("`FinetuneOptions.text_columns`", name) for name in self.texts)
 
 
 @dataclass(slots=True)
@@ -183,16 +183,16 @@ def _require_enough(items: Sequence[RawItem], columns: _Columns) -> None:
             f"and test need at least {FEWEST_ITEMS}"
         )
     if not any(item.image for item in items):
-        raise InputError("no item has an image to fine-tune on; set image_column")
+        raise InputError("no item has an image to fine-tune on; set `image_column`")
     labels = {item.label for item in items if item.image and item.label}
     if columns.classes and len(labels) == 1:
         raise InputError(
-            f"classes: all images are of class '{min(filter(None, labels))}'; name a column with "
+            f"`classes`: all images are of class '{min(filter(None, labels))}'; name a column with "
             "at least two classes, or none"
         )
     if not labels and not any(item.image and item.texts for item in items):
         raise InputError(
-            "no image has a text or a class to fine-tune on; set text_columns or classes"
+            "no image has a text or a class to fine-tune on; set `text_columns` or `classes`"
         )
 
 
@@ -225,7 +225,7 @@ def _split_name(raw: RawItem) -> SplitName | None:
         return None
     name = _SPLIT_WORDS.get(raw.split.casefold())
     if name is None:
-        raise InputError(f"split_column: {raw.key} has '{raw.split}'; use train, val or test")
+        raise InputError(f"`split_column`: {raw.key} has '{raw.split}'; use train, val or test")
     return name
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmsearch.errors import InputError
-from mmsearch.metrics import Judgements
+from mmsearch.evaluation.metrics import Judgements
 from mmsearch.records import Floats, Ids, Modality
 
 # A query that is not an item's own text or image.

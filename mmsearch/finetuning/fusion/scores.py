@@ -12,11 +12,11 @@ import numpy as np
 
 from mmsearch.arrays import blocks
 from mmsearch.evaluation.bootstrap import difference, estimate, mean_of, together
+from mmsearch.evaluation.metrics import Doubles, Ranking, join_rankings, rank_answers
+from mmsearch.evaluation.results import Difference, Estimate
 from mmsearch.finetuning.fusion.data import MODALITIES, NO_ITEM, FusionData, judge
 from mmsearch.fusion import Fusion, LateFusion
-from mmsearch.metrics import Doubles, Ranking, join_rankings, rank_answers
 from mmsearch.records import Floats, FusionKind, Modality
-from mmsearch.scores import Difference, Estimate
 
 # Share of texts that are dropped in the second half of the table.
 MISSING = 0.3
@@ -165,4 +165,4 @@ def _estimates(rankings: Sequence[Ranking], shares: Doubles) -> dict[str, Estima
 
 def _difference(ours: FusionScore, base: FusionScore, metric: str) -> Difference:
     part = base.name if not ours.missing else f"{base.name}, {ours.missing:.0%} of texts missing"
-    return difference(ours.name, part, metric, ours.metrics[metric], base.metrics[metric])
+    return difference(ours.name, part, metric, ours=ours.metrics[metric], base=base.metrics[metric])

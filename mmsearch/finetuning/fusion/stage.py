@@ -15,7 +15,7 @@ from mmsearch.finetuning.preparation import Preparation
 from mmsearch.finetuning.workspace import Workspace
 from mmsearch.fusion.files import save_fusion
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Floats, FusionWish, Ids, printable_path
+from mmsearch.records import Floats, FusionChoice, Ids, printable_path
 
 _BATCH = 32
 # The random view that is the query for an item whose product has no other image.
@@ -23,7 +23,7 @@ _QUERY_VIEW = 0
 
 
 def learn_fusion(
-    choice: FusionWish, prepared: Preparation, space: Workspace, progress: ProgressListener
+    choice: FusionChoice, prepared: Preparation, space: Workspace, progress: ProgressListener
 ) -> FusionTable:
     """Trains all kinds and saves the chosen one. Raises InputError if no query has an answer."""
     encoder = load_encoder(printable_path(space.out), device=prepared.device.name)

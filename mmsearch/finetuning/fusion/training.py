@@ -20,8 +20,8 @@ from mmsearch.finetuning.fusion.data import FusionData
 from mmsearch.finetuning.fusion.modules import AttentionModule, EarlyModule, FusionModule
 from mmsearch.finetuning.fusion.scores import MISSING, FusionTable, fusion_table, retrieval_score
 from mmsearch.fusion import Fusion, LateFusion, shrunken_mean, tokens
-from mmsearch.progress import ProgressListener, Silent
-from mmsearch.records import Floats, FusionKind, FusionWish, Modality
+from mmsearch.progress import NullProgress, ProgressListener
+from mmsearch.records import Floats, FusionChoice, FusionKind, Modality
 from mmsearch.training.loop import LoopNames, LoopOptions, run_loop
 from mmsearch.training.losses import info_nce
 from mmsearch.training.weight_interpolation import interpolate
@@ -77,7 +77,7 @@ class FusionRun:
 
 
 def train_fusion(
-    choice: FusionWish,
+    choice: FusionChoice,
     train: FusionData,
     val: FusionData,
     *,
@@ -89,7 +89,7 @@ def train_fusion(
         raise InputError(
             f"train has {train.dim}-dim embeddings, val {val.dim}-dim; use one encoder for both"
         )
-    options, progress = options or FusionOptions(), progress or Silent()
+    options, progress = options or FusionOptions(), progress or NullProgress()
     thinned = val.thinned(VALIDATION_QUERIES)
     late = tune_late(estimate_means(train), thinned)
     weight = late.image_weight
@@ -236,7 +236,7 @@ def _trained(
             seed=options.seed,
             constant_rate=True,
         ),
-        progress=Silent(),
+        progress=NullProgress(),
         names=LoopNames(score="MRR"),
     )
     if result.stopped:

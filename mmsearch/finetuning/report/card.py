@@ -6,10 +6,10 @@ from pathlib import Path
 
 from huggingface_hub import ModelCardData
 
+from mmsearch.evaluation.results import Estimate, metric_text
 from mmsearch.finetuning.fusion.scores import MISSING
 from mmsearch.finetuning.report.results import FinetuneReport
 from mmsearch.report.titles import value_text
-from mmsearch.scores import Estimate, metric_text
 from mmsearch.text import one_line
 from mmsearch.training.model_card import render_card
 from mmsearch.training.model_folder import CARD_NAME

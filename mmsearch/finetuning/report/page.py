@@ -6,6 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from mmsearch.evaluation.results import Evaluation, HardQuery
 from mmsearch.finetuning.fusion.scores import IMAGE_ONLY, MISSING, TEXT_ONLY, FusionTable
 from mmsearch.finetuning.report.results import (
     HEADLINES,
@@ -24,7 +25,6 @@ from mmsearch.report.page import csp_hash, page_environment, template_file, writ
 from mmsearch.report.plots import Plot, require_matplotlib
 from mmsearch.report.run_plots import loss_curve, score_curve, sweep_plot
 from mmsearch.report.titles import value_text
-from mmsearch.scores import Evaluation, HardQuery
 from mmsearch.text import one_line
 
 _EXAMPLES = 6

@@ -13,11 +13,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mmsearch.errors import InputError
+from mmsearch.evaluation.results import Estimate, Evaluation, ModelScores
 from mmsearch.files import write_atomically
 from mmsearch.finetuning.fusion.scores import FusionTable
 from mmsearch.finetuning.scoring import GeneralScore
 from mmsearch.records import Scalar
-from mmsearch.scores import Estimate, Evaluation, ModelScores
 from mmsearch.training.weight_interpolation import KEPT_SHARE, Sweep
 
 FILE_NAME = "outcome.json"

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmsearch.encoders.known import MODELS
+from mmsearch.encoders.model_zoo import MODELS
 from mmsearch.encoders.registry import load_encoder
+from mmsearch.evaluation.results import Evaluation
 from mmsearch.evaluation.run import EvaluationOptions, evaluate_labelled
 from mmsearch.finetuning.data.training_set import SplitName
 from mmsearch.finetuning.fusion.scores import FusionTable
@@ -21,7 +22,6 @@ from mmsearch.finetuning.scoring import SCORE_NAME, labelled
 from mmsearch.finetuning.workspace import TrainingResult, Workspace
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Scalar, printable_path
-from mmsearch.scores import Evaluation
 from mmsearch.training.loop import STAGE, VALIDATION
 from mmsearch.training.metrics_log import read_metrics
 

@@ -1,1 +1,1 @@
-"""The stages of a recipe: distillation of the text tower, alignment, and tuning of the trunk."""
+"""The stages of training: word vectors, distillation of the text tower, alignment, backbone."""

@@ -1,1 +1,1 @@
-"""Texts to learn from: vocabulary, word lists, generated captions, and word vectors."""
+"""The texts of a recipe: captions, class names, the distillation corpus, and their tokenizer."""

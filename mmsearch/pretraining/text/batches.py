@@ -1,25 +1,27 @@
-"""Batches of texts of like length."""
-
-from collections.abc import Iterator
+"""Batches of texts of similar length, which saves padding."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+# Batches that are sorted by length together.
+SORTED_BATCHES = 32
 
-def batches(
-    ids: NDArray[np.int32], steps: int, batch: int, seed: int
-) -> Iterator[NDArray[np.int64]]:
-    """Row numbers, epoch after epoch; texts of like length share a batch, which saves padding."""
+
+def length_batches(
+    ids: NDArray[np.int32], *, steps: int, batch: int, seed: int
+) -> list[NDArray[np.int64]]:
+    """Draws the row numbers of each step, epoch after epoch.
+
+    ids: token ids (n, context), 0 where padded. Batches have at least 2 rows, so n must be above 1.
+    """
     rng = np.random.default_rng(seed)
     lengths = (ids != 0).sum(axis=1)
-    given = 0
-    while given < steps:
+    drawn: list[NDArray[np.int64]] = []
+    while len(drawn) < steps:
         order = rng.permutation(len(ids))
-        for start in range(0, len(order), batch * 32):
-            chunk = order[start : start + batch * 32]
+        for start in range(0, len(order), batch * SORTED_BATCHES):
+            chunk = order[start : start + batch * SORTED_BATCHES]
             chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
             parts = [chunk[i : i + batch] for i in range(0, len(chunk), batch)]
-            for index in rng.permutation(len(parts)):
-                if given < steps and len(parts[index]) > 1:
-                    given += 1
-                    yield parts[index]
+            drawn += [parts[i] for i in rng.permutation(len(parts)) if len(parts[i]) > 1]
+    return drawn[:steps]

@@ -1,106 +1,62 @@
-"""Words for the text tower: WordNet's lemmas, glosses and examples; ImageNet's class names.
+"""The texts that the text tower is distilled on: captions, class names, and the recipe's own."""
 
-Everything here is text alone; what is said about pictures comes from their readers.
-"""
-
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmsearch.errors import InputError
+import numpy as np
 
-# WordNet's lexicographer files whose nouns can be seen in a picture.
-_VISIBLE = {
-    5: "animal",
-    6: "artifact",
-    8: "body",
-    13: "food",
-    17: "object",
-    18: "person",
-    20: "plant",
-}
+from mmsearch.pretraining.images.captioned import CaptionedImage
+from mmsearch.pretraining.teachers import ClassNames
+from mmsearch.pretraining.text.captions import indefinite, unique_captions
 
-
-@dataclass(frozen=True, slots=True)
-class Synset:
-    """One WordNet noun, verb or adjective sense."""
-
-    words: tuple[str, ...]
-    visible: bool
-    definition: str
-    examples: tuple[str, ...]
-
-
-def read_wordnet(path: Path) -> list[Synset]:
-    """The data files of WordNet 3.0, with empty senses left out."""
-    synsets: list[Synset] = []
-    for name in ("data.noun", "data.verb", "data.adj", "data.adv"):
-        file = path / name
-        if not file.exists():
-            raise InputError(f"no {name} in {path}; give WordNet's folder of data files")
-        for line in file.read_text("utf-8", errors="replace").splitlines():
-            if not line.startswith("  ") and "|" in line:
-                synsets.append(_synset(line, noun=name == "data.noun"))  # noqa: PERF401
-    return synsets
-
-
-def _synset(line: str, *, noun: bool) -> Synset:
-    left, gloss = line.split("|", 1)
-    fields = left.split()
-    count = int(fields[3], 16)
-    # A word may carry its place in a phrase: "galore(ip)".
-    words = [re.sub(r"\(.*\)$", "", fields[4 + 2 * i]).replace("_", " ") for i in range(count)]
-    examples = re.findall(r'"([^"]+)"', gloss)
-    definition = re.sub(r'"[^"]*"', "", gloss)
-    definition = re.sub(r"\([^)]*\)", "", definition).strip(" ;")
-    return Synset(tuple(words), noun and int(fields[1]) in _VISIBLE, definition, tuple(examples))
+# Applied to every name of every class: {n} is the name, {a} the name with its article.
+CLASS_TEMPLATES = (
+    "{n}",
+    "a photo of {a}",
+    "a photo of a {n}.",
+    "a drawing of {a}",
+    "{n} in a photo",
+    "a close-up photo of {a}",
+    "a picture of {a}",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class ClassNames:
-    """ImageNet's classes in the order of the classifier's outputs."""
+class CorpusInputs:
+    """What a recipe's corpus function is called with.
 
-    names: tuple[tuple[str, ...], ...]  # for each class its names, the commonest first
-    definitions: tuple[str, ...]
+    images: those to train on. class_names: the most common name of each class of the trunk's
+    classifier, empty without one. data: the folder of each source, by name. word_pieces: what the
+    text teacher's tokenizer keeps whole, empty without a teacher. rng: the only source of chance.
+    """
 
-    def texts(self) -> list[str]:
-        return [name for names in self.names for name in names]
-
-
-def imagenet_names() -> ClassNames:
-    """OpenAI's short name first, then WordNet's synonyms, as timm and open_clip carry them."""
-    from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
-    from timm.data.imagenet_info import ImageNetInfo
-
-    info = ImageNetInfo()
-    names, definitions = [], []
-    for index, short in enumerate(IMAGENET_CLASSNAMES):
-        detailed = info.index_to_description(index, detailed=True)
-        synonyms, _, definition = detailed.partition(": ")
-        names.append(tuple(dict.fromkeys([short, *synonyms.split(", ")])))
-        definitions.append(definition)
-    return ClassNames(tuple(names), tuple(definitions))
+    images: Sequence[CaptionedImage]
+    class_names: Sequence[str]
+    data: Mapping[str, Path]
+    word_pieces: Collection[str]
+    rng: np.random.Generator
 
 
-def lexical_texts(synsets: Sequence[Synset]) -> list[str]:
-    """Lemmas, glosses and examples of WordNet, each once; proper names of people left out."""
-    texts: dict[str, None] = {}
-    for synset in synsets:
-        for word in synset.words:
-            texts.setdefault(word)
-        for text in (synset.definition, *synset.examples):
-            if 2 <= len(text.split()) <= 24:
-                texts.setdefault(text)
-    return list(texts)
+CorpusFunction = Callable[[CorpusInputs], Sequence[str]]
 
 
-def visible_nouns(synsets: Sequence[Synset]) -> list[str]:
-    """Lower-case nouns of things that can be seen, of at most two words."""
-    nouns: dict[str, None] = {}
-    for synset in synsets:
-        if synset.visible:
-            for word in synset.words[:2]:
-                if word == word.lower() and len(word.split()) <= 2:
-                    nouns.setdefault(word)
-    return list(nouns)
+def corpus_texts(
+    inputs: CorpusInputs, classes: ClassNames | None, further: CorpusFunction | None
+) -> list[str]:
+    """Lists the texts of the distillation corpus, each once.
+
+    further: the recipe's function for texts beside captions and class names.
+    """
+    texts = unique_captions(inputs.images)
+    if classes is not None:
+        texts += classes.definitions
+        texts += [
+            template.format(n=name, a=indefinite(name))
+            for names in classes.names
+            for name in names
+            for template in CLASS_TEMPLATES
+        ]
+    if further is not None:
+        texts += further(inputs)
+    return list(dict.fromkeys(texts))

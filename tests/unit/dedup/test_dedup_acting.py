@@ -18,10 +18,10 @@ from mmsearch.dedup.actions.plan import PlanEntry, PlannedFile, read_plan, write
 from mmsearch.errors import CorruptIndex, InputError, NotFound
 from mmsearch.media import content_hash
 from mmsearch.records import SpaceId, printable_path
+from mmsearch.store import Store
 from mmsearch.store.hidden import read_hidden
-from mmsearch.store.lance import Store
 from mmsearch.store.manifest import Manifest
-from tests.raw_files import raw_photo
+from tests.support.raw_files import raw_photo
 
 NOBODY = 65534
 NAMES = ("plain.png", "with space.png", 'it\'s "quoted".png', os.fsdecode(b"not-utf8-\xff.png"))
@@ -219,7 +219,7 @@ def test_a_plan_that_keeps_what_it_removes_is_refused(root: Path) -> None:
 
 
 def test_moving_asks_where_to_and_takes_no_name_that_is_taken(root: Path, store: Path) -> None:
-    with pytest.raises(InputError, match="--to DIR"):
+    with pytest.raises(InputError, match="with `to`"):
         apply_plan(store, entries(root), "move")
     taken = root / "aside" / "shop" / "sub" / NAMES[0]
     taken.parent.mkdir(parents=True)

@@ -14,7 +14,7 @@ from mmsearch.dedup.comparison import PairComparison, compare_examined
 from mmsearch.dedup.comparison.turns import turn_matrix
 from mmsearch.dedup.grouping.verification import reversed_comparison
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
-from tests.pictures_made import examined, page, photo, recompressed
+from tests.support.generated_images import examined, page, photo, recompressed
 
 Edit = Callable[[Image.Image], Image.Image]
 

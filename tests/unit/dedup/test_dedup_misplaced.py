@@ -56,7 +56,7 @@ def test_two_in_few_are_suspicions_alone() -> None:
     found = find_misplaced(pictures, texts)
     assert found.reported == 0
     assert set(wrong.tolist()) & set(found.rows.tolist())
-    assert "--suspicions" in found.silence
+    assert "`suspicions=True`" in found.silence
 
 
 def test_texts_that_do_not_describe_the_pictures_are_not_called_wrong() -> None:

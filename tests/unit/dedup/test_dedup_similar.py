@@ -19,9 +19,9 @@ from mmsearch.fusion import unit
 from mmsearch.generations import refresh_generation
 from mmsearch.indexes import IndexOptions
 from mmsearch.media import MediaBounds
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.records import Floats, SpaceId
-from mmsearch.store.lance import Store
+from mmsearch.store import Store
 from mmsearch.store.manifest import Manifest
 from mmsearch.store.rows import items_schema
 
@@ -53,12 +53,12 @@ def add(folder: Path, vectors: Floats, start: int) -> None:
     ]
     with store.writing():
         store.write_rows(rows)
-        refresh_generation(store, None, IndexOptions(), Silent())
+        refresh_generation(store, None, IndexOptions(), NullProgress())
 
 
 def groups(folder: Path, **chosen: Any) -> list[list[str]]:
     options = DedupOptions(tiers=("similar",), similar=THRESHOLD, **chosen)
-    report = find_duplicates(folder, options, MediaBounds(), Silent())
+    report = find_duplicates(folder, options, MediaBounds(), NullProgress())
     return sorted(sorted(item.key for item in group.items) for group in report.groups)
 
 

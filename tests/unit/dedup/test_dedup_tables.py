@@ -8,7 +8,8 @@ from rich.console import Console
 
 from mmsearch.cli.dedup_csv import groups_csv
 from mmsearch.cli.dedup_planning import plan_line
-from mmsearch.cli.dedup_tables import findings_lines, group_lines, size_text, summary_lines
+from mmsearch.cli.dedup_tables import findings_lines, group_lines, summary_lines
+from mmsearch.cli.render import size_text
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.results import (
     Box,
@@ -101,11 +102,11 @@ def test_a_pair_takes_two_lines_at_80_columns_and_one_where_there_is_room() -> N
 
 def test_the_summary_comes_first_and_counts_each_file_once() -> None:
     lines = printed(MANY, 80)
-    assert lines[0] == "2,936 items; groups: 13 of one picture"
-    assert lines[1] == "45 files (106 MB) beside the kept ones"
+    assert lines[0] == "2,936 items; groups: 13 of duplicate images"
+    assert lines[1] == "45 files (106 MB) besides the kept ones"
     assert [" ".join(line.split()) for line in lines[2:5]] == [
         "certain 33 files (77.4 MB)",
-        "needs a look 12 files (28.1 MB)",
+        "to review 12 files (28.1 MB)",
         "exact 21, same image 12, edited version 12",
     ]
     twice = report(group(1, ["exact"]), group(1, ["exact"]))
@@ -115,7 +116,7 @@ def test_the_summary_comes_first_and_counts_each_file_once() -> None:
 
 
 def test_the_ten_largest_groups_are_shown_and_all_on_request() -> None:
-    assert "(10 largest of 13)" in " ".join(printed(MANY, 80))
+    assert "(10 largest of 13 groups)" in " ".join(printed(MANY, 80))
     assert largest(MANY.groups)[0].id == f"{12:010x}"
     assert sum(line.startswith("00000") for line in printed(MANY, 80)) == 10
     assert any(line.strip() == "… 4 more" for line in printed(MANY, 80))
@@ -143,9 +144,7 @@ def test_csv_has_relations_changes_and_reasons() -> None:
 
 def test_a_plan_says_what_goes_and_what_stays() -> None:
     nothing = plan_line([], report(group(1, ["edited version"])), versions=False)
-    assert nothing == (
-        "0 files are copies and can go; 1 edited version stays (--versions plans it too)"
-    )
+    assert nothing == ("0 files can be removed; 1 edited version is kept (--versions plans it too)")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from mmsearch.engine.merging import Candidate, weighted_fusion
 
 def test_each_score_is_calibrated_and_their_mean_orders() -> None:
     nearest = [Candidate(1, 0.30, "image", 0.30), Candidate(2, 0.25, "image", 0.25)]
-    worded = [Candidate(3, 0.18, "keyword", 8.0), Candidate(2, 0.25, "keyword", 4.0)]
-    standing = {1: 0.10, 2: 0.05, 3: -0.02}
-    merged = weighted_fusion(nearest, worded, standing, word_share=0.4)
+    keyword_hits = [Candidate(3, 0.18, "keyword", 8.0), Candidate(2, 0.25, "keyword", 4.0)]
+    lead = {1: 0.10, 2: 0.05, 3: -0.02}
+    merged = weighted_fusion(nearest, keyword_hits, lead, keyword_share=0.4)
     expected = {1: 0.6, 2: 0.6 * 0.5 + 0.4 * 0.5, 3: 0.4}
     assert {found.uid: found.score for found in merged} == pytest.approx(expected)
     assert [found.uid for found in merged] == [1, 2, 3]
@@ -19,5 +19,5 @@ def test_each_score_is_calibrated_and_their_mean_orders() -> None:
 
 def test_a_list_without_anything_above_the_typical_leaves_it_to_the_other() -> None:
     nearest = [Candidate(1, 0.1, "image", 0.1), Candidate(2, 0.1, "image", 0.1)]
-    merged = weighted_fusion(nearest, [], {1: -0.1, 2: -0.1}, word_share=0.5)
+    merged = weighted_fusion(nearest, [], {1: -0.1, 2: -0.1}, keyword_share=0.5)
     assert [(found.uid, found.score) for found in merged] == [(1, 0.0), (2, 0.0)]

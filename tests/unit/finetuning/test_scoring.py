@@ -48,9 +48,9 @@ def test_a_model_that_knows_everything_scores_one_and_one_that_knows_nothing_zer
     # Texts, titles and pictures are in the order of the pictures' positions or of the names.
     right = np.eye(count, dtype=np.float32)
     prompts = np.repeat(np.eye(count, dtype=np.float32), templates, axis=0)
-    by_name = np.argsort(general.classes.pictures)[np.argsort(general.classes.actual)]
+    by_name = np.argsort(general.classes.images)[np.argsort(general.classes.actual)]
     knowing = np.zeros_like(right)
-    knowing[general.classes.pictures] = right[general.classes.actual]
+    knowing[general.classes.images] = right[general.classes.actual]
     assert sorted(by_name) == list(range(count))
     texts = knowing[np.arange(count)]
     perfect = general.score(knowing, texts, prompts)

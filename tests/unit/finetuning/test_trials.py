@@ -6,7 +6,7 @@ import pytest
 
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.trials import Report, search_settings
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.training.loop import LossNotFinite
 
 ASKED = FinetuneOptions.of(method="head", learning_rate=1e-3, temperature=0.05, trials=10)
@@ -33,7 +33,7 @@ class Bowl:
 def test_the_first_trial_is_what_was_asked_for(tmp_path: Path) -> None:
     bowl = Bowl()
     found = search_settings(
-        ASKED, bowl, tmp_path / "trials.log", methods=("head",), scale=20.0, progress=Silent()
+        ASKED, bowl, tmp_path / "trials.log", methods=("head",), scale=20.0, progress=NullProgress()
     )
     first = bowl.seen[0]
     assert first.schedule.learning_rate == pytest.approx(1e-3)
@@ -49,7 +49,12 @@ def test_the_first_trial_is_what_was_asked_for(tmp_path: Path) -> None:
 
 def test_bad_trials_are_pruned(tmp_path: Path) -> None:
     found = search_settings(
-        ASKED, Bowl(), tmp_path / "trials.log", methods=("head",), scale=20.0, progress=Silent()
+        ASKED,
+        Bowl(),
+        tmp_path / "trials.log",
+        methods=("head",),
+        scale=20.0,
+        progress=NullProgress(),
     )
     states = [trial.state for trial in found.trials]
     assert len(states) == 10
@@ -66,8 +71,12 @@ def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
         return bowl(options, report)
 
     with pytest.raises(KeyboardInterrupt):
-        search_settings(ASKED, ended, journal, methods=("head",), scale=20.0, progress=Silent())
-    found = search_settings(ASKED, bowl, journal, methods=("head",), scale=20.0, progress=Silent())
+        search_settings(
+            ASKED, ended, journal, methods=("head",), scale=20.0, progress=NullProgress()
+        )
+    found = search_settings(
+        ASKED, bowl, journal, methods=("head",), scale=20.0, progress=NullProgress()
+    )
     assert len(bowl.seen) == 10
     assert len(found.trials) == 10
 
@@ -81,7 +90,7 @@ def test_a_trial_that_diverges_costs_only_itself(tmp_path: Path) -> None:
         return bowl(options, report)
 
     found = search_settings(
-        ASKED, sometimes, tmp_path / "t.log", methods=("head",), scale=20.0, progress=Silent()
+        ASKED, sometimes, tmp_path / "t.log", methods=("head",), scale=20.0, progress=NullProgress()
     )
     assert {"fail", "complete"} <= {trial.state for trial in found.trials}
     assert found.best.settings["loss"] == "infonce"
@@ -91,7 +100,12 @@ def test_each_method_has_a_rate_and_rank_of_its_own(tmp_path: Path) -> None:
     asked = FinetuneOptions.of(trials=12, rank=8, seed=1)
     bowl = Bowl()
     search_settings(
-        asked, bowl, tmp_path / "t.log", methods=("head", "lora"), scale=20.0, progress=Silent()
+        asked,
+        bowl,
+        tmp_path / "t.log",
+        methods=("head", "lora"),
+        scale=20.0,
+        progress=NullProgress(),
     )
     assert {each.model.method for each in bowl.seen} == {"head", "lora"}
     ranks = {each.model.rank for each in bowl.seen if each.model.method == "lora"}

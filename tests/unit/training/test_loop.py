@@ -18,13 +18,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mmsearch.errors import InputError
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from mmsearch.training.ema import WeightAverage
 from mmsearch.training.loop import LoopOptions, run_loop
 from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.schedule import warmup_cosine_factor
-from tests.towers import OPTIONS, Towers, train
+from tests.support.tiny_towers import OPTIONS, Towers, train
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,7 +47,7 @@ def run(*arguments: object, torchrun: bool = False) -> subprocess.CompletedProce
     start = [sys.executable]
     if torchrun:
         start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*start, "-m", "tests.towers", *map(str, arguments)]
+    command = [*start, "-m", "tests.support.tiny_towers", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment
@@ -165,7 +165,7 @@ def test_a_loss_that_is_not_a_number_stops_it_and_keeps_what_was_good(tmp_path: 
             OPTIONS,
             folder=tmp_path,
             log=log,
-            progress=Silent(),
+            progress=NullProgress(),
             describe=lambda step: f"pair {step}",
         )
     assert str(tmp_path / "checkpoints") in str(caught.value)
@@ -185,7 +185,7 @@ def test_patience_ends_it_with_the_best_weights(tmp_path: Path) -> None:
         return next(scores)
 
     options = replace(OPTIONS, validate_every=4, patience=2)
-    result = run_loop(towers, validate, options, progress=Silent())
+    result = run_loop(towers, validate, options, progress=NullProgress())
     assert not list(tmp_path.iterdir()), "without a folder nothing is written"
     assert result.ended_early
     assert result.step == 12

@@ -139,7 +139,7 @@ def test_items_that_the_column_leaves_blank_join_their_group() -> None:
 def test_a_column_that_parts_groups_is_refused_unless_allowed() -> None:
     items = [item(n, n // 2 if n < 4 else n, 0, SPLIT_NAMES[n % 3]) for n in range(12)]
     catalog = TrainingSet(items, ("a",))
-    with pytest.raises(InputError, match=r"split_column splits 2 groups.*goods/0 and goods/1"):
+    with pytest.raises(InputError, match=r"`split_column` splits 2 groups.*goods/0 and goods/1"):
         split_items(catalog)
     split = split_items(catalog, allow_straddling=True)
     assert len(parted(catalog, split)) == 2

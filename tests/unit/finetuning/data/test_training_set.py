@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmsearch.errors import InputError
 from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet, read_training_set
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.sources import SourceOptions, open_source
 
 HEADER = "id,image,title,description,kind,product,fold"
@@ -42,7 +42,7 @@ def read(tmp_path: Path) -> Callable[..., TrainingSet]:
         (tmp_path / "goods.csv").write_text("\n".join(lines), encoding="utf-8")
         options = SourceOptions(image_column="image", text_columns=tuple(texts), id_column="id")
         source = open_source(tmp_path / "goods.csv", name="goods", options=options)
-        return read_training_set([source], progress=Silent(), **said)
+        return read_training_set([source], progress=NullProgress(), **said)
 
     return read
 
@@ -181,10 +181,14 @@ def without(column: int) -> Rows:
     ("table", "said", "says"),
     [
         (rows(4), {}, "4 can be read, but .* at least 10"),
-        (rows(), {"classes": "colour"}, "classes: no item has a column 'colour'.*kind"),
-        (rows(), {"group": "colour"}, "group: no item has a column 'colour'.*kind"),
-        (rows(), {"split_column": "colour"}, "split_column: no item has a column 'colour'"),
-        (rows(), {"text_columns": ["colour"]}, "text_columns: no item has a column 'colour'"),
+        (rows(), {"classes": "colour"}, "`classes`: no item has a column 'colour'.*kind"),
+        (rows(), {"group": "colour"}, "`group`: no item has a column 'colour'.*kind"),
+        (rows(), {"split_column": "colour"}, "`split_column`: no item has a column 'colour'"),
+        (
+            rows(),
+            {"text_columns": ["colour"]},
+            "`FinetuneOptions.text_columns`: no item has a column 'colour'",
+        ),
         (
             [[*row[:4], "a", *row[5:]] for row in rows()],
             {"classes": "kind"},

@@ -11,7 +11,7 @@ from mmsearch.errors import ConfigError, UnreadableMedia
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW
 from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingItem, TrainingSet
 from mmsearch.finetuning.data.views import ImageViews, PlainViewCache
-from mmsearch.media import MediaBounds, Preprocessing, decode, prepare, read_picture
+from mmsearch.media import MediaBounds, Preprocessing, decode, prepare, read_image
 from mmsearch.training.augment import AugmentOptions
 
 SPEC = Preprocessing(size=32)
@@ -41,7 +41,7 @@ def test_the_plain_view_is_what_the_encoder_sees(catalog: TrainingSet, mode: Any
     path = catalog.items[0].image
     assert path is not None
     found = ImageViews(catalog, spec).pixels(0, PLAIN_VIEW)
-    assert np.array_equal(found, read_picture(path, spec=spec).pixels)
+    assert np.array_equal(found, read_image(path, spec=spec).pixels)
 
 
 def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainingSet) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from mmsearch.finetuning.report.card import write_card
 from mmsearch.finetuning.report.results import FinetuneReport
-from tests.runs import outcome_of
+from tests.support.finetuning_outcome import outcome_of
 
 
 @pytest.fixture(scope="module")

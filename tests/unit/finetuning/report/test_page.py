@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
+from mmsearch.evaluation.results import metric_text
 from mmsearch.finetuning.report.page import render_run, write_run_page
 from mmsearch.finetuning.report.results import (
     Change,
@@ -16,8 +17,7 @@ from mmsearch.finetuning.report.results import (
     read_comparison,
 )
 from mmsearch.finetuning.scoring import GeneralScore
-from mmsearch.scores import metric_text
-from tests.runs import outcome_of
+from tests.support.finetuning_outcome import outcome_of
 
 
 @pytest.fixture(scope="module")

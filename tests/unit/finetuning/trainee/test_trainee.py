@@ -22,7 +22,7 @@ from mmsearch.finetuning.resolved import resolve
 from mmsearch.finetuning.towers.image_inputs import CachedInputs, ImageCache
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
-from mmsearch.progress import Silent
+from mmsearch.progress import NullProgress
 from mmsearch.training.loop import LoopOptions
 from mmsearch.training.weight_interpolation import interpolate
 from tests.unit.finetuning.whole_model import WholeModel
@@ -97,7 +97,7 @@ def trainee(catalog: TrainingSet, start: StartModel, tmp_path: Path) -> MakeTrai
             Sampler(items, TRAIN, sampling_options(options, items)),
             options,
             cache=ImageCache(ImageViews(items, model.preprocessing), OTHERS, "views", cache),
-            progress=Silent(),
+            progress=NullProgress(),
             teacher=teacher,
         )
 

@@ -1,0 +1,116 @@
+"""Indexes sources: they are read, changes are encoded and written, and the indexes follow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmsearch.catalog.opening import manifest_of, open_or_create
+from mmsearch.catalog.resolve import Encoders, model_name
+from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
+from mmsearch.config import Settings
+from mmsearch.errors import InputError, RecordNotFound
+from mmsearch.progress import ProgressListener
+from mmsearch.records import IngestReport
+from mmsearch.sources import SourceOptions
+from mmsearch.store import Store
+from mmsearch.store.spaces import live_folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRun:
+    """How a run of `index` goes; its fields are parameters of `Catalog.index`."""
+
+    options: SourceOptions | None = None
+    retry: bool = False
+    prune: bool = False
+    rebuild: bool = False
+    dry_run: bool = False
+
+
+def index_sources(
+    root: Path,
+    locations: Sequence[Path | str],
+    run: IndexRun,
+    settings: Settings,
+    *,
+    progress: ProgressListener,
+) -> IngestReport:
+    """Reads the sources, encodes and writes what changed, and updates the indexes.
+
+    Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
+    """
+    from mmsearch.encoders.devices import choose_device
+    from mmsearch.indexes import choose
+    from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes
+    from mmsearch.ingest.run import Ingest, IngestOptions
+    from mmsearch.ingest.run_manifest import (
+        begin_run,
+        end_run,
+        refuse_request,
+        remembered_settings,
+        requested_manifest,
+    )
+
+    manifest = manifest_of(root)
+    plans = plan_sources(locations, manifest, run.options, settings)
+    notes = source_notes(plans)
+    for note in [*notes, *overlaps(plans, manifest)]:
+        progress.note(note)
+    model, device = model_name(settings, manifest), choose_device(settings.device)
+    progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
+    encoder = Encoders(settings).full(model)
+    with (
+        open_or_create(root, settings, encoder.space, dry_run=run.dry_run) as store,
+        store.writing(),
+    ):
+        # What cannot be done is refused before anything is encoded or remembered.
+        store.manifest.space.require(encoder.space, holder=str(store.folder))
+        requested = requested_manifest(store.manifest, settings)
+        fusion = requested_fusion(requested, model, encoder.space)
+        index = index_options(requested)
+        if remembered_settings(settings):
+            counts = store.counts()
+            choose(max(counts["image"], counts["text"]), store.dim, index)
+        ingest = Ingest(store, encoder, settings, progress=progress, device=device, index=index)
+        options = IngestOptions(retry=run.retry, prune=run.prune, dry_run=run.dry_run)
+        sources = [plan.source for plan in plans]
+        if run.dry_run:
+            report = ingest.run(sources, options)
+        else:
+            entries = tuple(plan.entry for plan in plans)
+            resumed = begin_run(store, requested, entries, progress)
+            try:
+                report = replace(ingest.run(sources, options), resumed=resumed)
+            except InputError:
+                refuse_request(store)
+                raise
+            update_indexes(store, settings, progress, fusion=fusion, rebuild=run.rebuild)
+            end_run(store, requested, report)
+        _note_skipped(plans, notes, progress)
+    return report
+
+
+def drop_source(root: Path, name: str, settings: Settings, progress: ProgressListener) -> int:
+    """Moves all rows of a source out of the store; returns how many. Raises RecordNotFound."""
+    from mmsearch.ingest.index_update import update_indexes
+
+    store = Store.open(live_folder(root))
+    with store.writing():
+        names = [entry.name for entry in store.manifest.sources]
+        if name not in names:
+            raise RecordNotFound(f"no source '{name}'; there are: {', '.join(names) or 'none'}")
+        store.mark_source_missing(name)
+        dropped = store.prune(name)
+        kept = tuple(entry for entry in store.manifest.sources if entry.name != name)
+        store.update_manifest(sources=kept)
+        update_indexes(store, settings, progress)
+    return dropped
+
+
+def _note_skipped(
+    plans: Sequence[SourcePlan], notes: Sequence[str], progress: ProgressListener
+) -> None:
+    """What was left out of a folder is known only once it has been walked."""
+    for note in source_notes(plans):
+        if note not in notes:
+            progress.note(note)

@@ -1,0 +1,132 @@
+"""What is in a store: its model, rows, sources, columns and indexes."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmsearch.errors import RecordNotFound
+from mmsearch.records import Failure, Record, printable_path, real_path
+from mmsearch.store import Store
+from mmsearch.store.filters import LIVE, quoted
+from mmsearch.store.manifest import read_manifest
+from mmsearch.store.spaces import live_folder
+
+if TYPE_CHECKING:
+    from mmsearch.indexes import IndexMeta
+    from mmsearch.records import Target
+
+_RECORD_FIELDS = ("key", "uri", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """The state of a store, as `Catalog.info` returns it.
+
+    counts: rows by modality. columns: names and types to filter by. indexes: kind, count and bytes
+    by target. fusion: the kind that products are made with, and late fusion's weight; None before
+    an index. index_behind: rows were written since the index was built; they are searched exactly.
+    bytes, free_bytes: of the store, and left on its disk.
+
+    >>> info = catalog.info()
+    >>> info.model, info.counts["items"], info.columns["price"]
+    ('builtin', 372, 'double')
+    """
+
+    folder: str
+    model: str
+    space: Mapping[str, Any]
+    counts: Mapping[str, int]
+    sources: tuple[Mapping[str, Any], ...]
+    columns: Mapping[str, str]
+    indexes: Mapping[str, Mapping[str, Any]]
+    fusion: Mapping[str, Any] | None
+    index_behind: bool
+    bytes: int
+    free_bytes: int
+    last_run: Mapping[str, Any] | None
+    interrupted: bool
+
+
+def store_info(root: Path) -> StoreInfo:
+    """Collects the state of the store. Raises StoreNotFound, CorruptIndex."""
+    from mmsearch.generations import folder_size, live_generation
+
+    folder = live_folder(root)
+    generation = live_generation(folder)
+    store = Store.open(folder)
+    manifest = store.manifest
+    return StoreInfo(
+        folder=printable_path(root),
+        model=manifest.model,
+        space=asdict(manifest.space),
+        counts=store.counts(),
+        sources=tuple(
+            {"name": e.name, "location": e.location, "items": store.count_source(e.name)}
+            for e in manifest.sources
+        ),
+        columns={name: str(kind) for name, kind in store.column_types().items()},
+        indexes={str(t): d for t, d in generation.describe().items()} if generation else {},
+        fusion=generation.describe_fusion() if generation else None,
+        index_behind=generation is not None and generation.info.lance_version != store.version,
+        bytes=folder_size(root),
+        free_bytes=shutil.disk_usage(root).free,
+        last_run=manifest.last_run,
+        interrupted=manifest.running is not None,
+    )
+
+
+def verify_indexes(root: Path) -> None:
+    """Reads every index file against its checksum. Raises CorruptIndex."""
+    from mmsearch.generations import live_generation
+
+    generation = live_generation(live_folder(root))
+    if generation is not None:
+        generation.verify()
+
+
+def index_details(root: Path) -> "dict[Target, IndexMeta]":
+    """Returns the metadata of each live index. Raises StoreNotFound, CorruptIndex."""
+    from mmsearch.generations import live_generation
+
+    folder = live_folder(root)
+    read_manifest(folder)
+    generation = live_generation(folder)
+    return generation.metas() if generation is not None else {}
+
+
+def recorded_failures(root: Path) -> list[Failure]:
+    """Returns what the store knows of skipped items. Raises StoreNotFound, CorruptIndex."""
+    return [
+        Failure(row["key"], row["uri"], row["stage"], row["reason"], seen=row["seen"])
+        for row in Store.open(live_folder(root)).failures()
+    ]
+
+
+def has_item(store: Store, key: str) -> bool:
+    """Whether the store has an item with this key whose file is there."""
+    return store.count(f"key = {quoted([key])}") > 0
+
+
+def find_record(store: Store, key: str) -> Record:
+    """Returns the record of an item whose file is there. Raises RecordNotFound."""
+    rows = store.scan(store.public_columns, f"{LIVE} AND key = {quoted([key])}").to_pylist()
+    if not rows:
+        raise RecordNotFound(
+            f"no item {key!r} in {store.folder}; keys look like {store.example_key()!r}"
+        )
+    row = store.public_record(rows[0])
+    uri = str(row.get("uri", ""))
+    return Record(
+        key=key,
+        uri=uri,
+        image=real_path(uri) if uri and "format" in row else None,
+        text=str(row["text"]) if "text" in row else None,
+        metadata={name: value for name, value in row.items() if name not in _RECORD_FIELDS},
+    )
+
+
+def item_keys(store: Store) -> Iterator[str]:
+    """The keys of all items, in no particular order."""
+    return iter(store.scan(["key"], LIVE).column("key").to_pylist())

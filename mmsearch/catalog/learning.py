@@ -1,0 +1,83 @@
+"""Evaluates models on sources, and fine-tunes the model of a catalog on them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmsearch.catalog.opening import manifest_of
+from mmsearch.catalog.resolve import Encoders, evaluated_fusion, model_name
+from mmsearch.catalog.sources import plan_sources, source_notes
+from mmsearch.config import Settings
+from mmsearch.media import MediaBounds
+from mmsearch.progress import ProgressListener
+from mmsearch.sources import Source, SourceOptions
+from mmsearch.store.spaces import live_folder
+
+if TYPE_CHECKING:
+    from mmsearch.evaluation.results import Evaluation
+    from mmsearch.evaluation.run import EvaluationOptions
+    from mmsearch.finetuning.options import FinetuneOptions
+
+
+def evaluate_models(
+    root: Path,
+    sources: Sequence[Source],
+    labels: "EvaluationOptions | None",
+    settings: Settings,
+    *,
+    compare: Sequence[str],
+    index: bool,
+    progress: ProgressListener,
+) -> "Evaluation":
+    """Evaluates the catalog's model and those to compare it with on the same queries.
+
+    Raises InputError, StoreNotFound, SpaceMismatch, MissingModel.
+    """
+    from mmsearch.encoders.devices import choose_device
+    from mmsearch.evaluation.index_loss import open_live
+    from mmsearch.evaluation.run import EvaluationOptions, evaluate
+
+    live = open_live(live_folder(root), device=settings.device) if index else None
+    device = choose_device(settings.device)
+    progress.note(f"encoding on {device.name} ({device.reason})")
+    options = replace(
+        labels or EvaluationOptions(),
+        batch_size=settings.batch_size or device.batch_size,
+        bounds=MediaBounds.of(settings),
+    )
+    return evaluate(
+        sources,
+        [model_name(settings, manifest_of(root)), *compare],
+        Encoders(settings).full,
+        options,
+        progress=progress,
+        store=live,
+        fuse=lambda model, space: evaluated_fusion(model, space, settings),
+    )
+
+
+def own_training(
+    root: Path, training: "FinetuneOptions | None", settings: Settings
+) -> "FinetuneOptions":
+    """Returns the options with the catalog's model and device."""
+    from mmsearch.finetuning.options import FinetuneOptions
+
+    model = model_name(settings, manifest_of(root))
+    return (training or FinetuneOptions()).with_settings(model=model, device=settings.device)
+
+
+def labelled_sources(
+    root: Path,
+    locations: Sequence[Path | str],
+    options: SourceOptions | None,
+    settings: Settings,
+    *,
+    purpose: str,
+    progress: ProgressListener,
+) -> list[Source]:
+    """Returns the sources to learn from or to evaluate on: all of the store's by default."""
+    plans = plan_sources(locations, manifest_of(root), options, settings, purpose=purpose)
+    for note in source_notes(plans):
+        progress.note(note)
+    return [plan.source for plan in plans]

@@ -1,0 +1,79 @@
+"""Which model, device and fusion hold: those of this run's settings, else those of the store."""
+
+from typing import TYPE_CHECKING
+
+from mmsearch.config import Settings
+from mmsearch.records import SpaceId
+from mmsearch.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    from mmsearch.encoders.base import Encoder, TextEncoder
+    from mmsearch.fusion import Fusion
+
+DEFAULT_MODEL = "builtin"
+
+
+def model_name(settings: Settings, manifest: Manifest | None) -> str:
+    """Returns the model that is set, else the store's, else the built-in one."""
+    return settings.model or (manifest.model if manifest else DEFAULT_MODEL)
+
+
+def load_model(name: str, *, device: str = "auto", batch_size: int | None = None) -> "Encoder":
+    """Loads a model to embed texts and images with, without a catalog.
+
+    name: 'builtin', an alias that 'mmsearch models' lists, 'architecture:pretrained',
+    'hf-hub:org/model' or a folder; downloaded if the cache lacks it. device: 'auto', 'cpu', 'cuda',
+    'cuda:1' or 'mps'. batch_size: images per forward pass; None: by device. `encode_texts` and
+    `encode_images` (Pillow images in mode RGB) return float32 (n, dim), unit rows.
+    Raises InputError, MissingModel, MissingDependency.
+
+    >>> model = mmsearch.load_model("builtin")
+    >>> model.encode_texts(["red apple", "guitar"]).shape
+    (2, 512)
+    >>> model.space.model
+    'builtin'
+    """
+    from mmsearch.encoders.registry import load_encoder
+
+    return load_encoder(name, device=device, batch_size=batch_size)
+
+
+class Encoders:
+    """Loads each encoder of a catalog once, when it is first needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._full: dict[str, Encoder] = {}
+        self._text: dict[str, TextEncoder] = {}
+
+    def full(self, model: str) -> "Encoder":
+        """Returns both towers of a model. Raises InputError, MissingModel."""
+        if model not in self._full:
+            self._full[model] = load_model(
+                model, device=self._settings.device, batch_size=self._settings.batch_size
+            )
+        return self._full[model]
+
+    def text(self, model: str) -> "TextEncoder":
+        """Returns the text tower alone, which may be lighter, unless both are loaded already."""
+        from mmsearch.encoders.registry import load_text_encoder
+
+        if model in self._full:
+            return self._full[model]
+        if model not in self._text:
+            self._text[model] = load_text_encoder(model, device=self._settings.device)
+        return self._text[model]
+
+
+def evaluated_fusion(model: str, space: SpaceId, settings: Settings) -> "Fusion":
+    """Returns the fusion to evaluate a model with: late if set so, else the model's own."""
+    from mmsearch.fusion import choose_fusion
+    from mmsearch.ingest.index_update import model_fusion
+
+    return choose_fusion(
+        "late" if settings.fusion == "late" else "auto",
+        lambda: model_fusion(model, space),
+        image_weight=settings.image_weight,
+        dim=space.dim,
+        model=model,
+    )

@@ -1,0 +1,90 @@
+"""Locations that a user names become sources: with a name, and options that the store remembers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mmsearch.config import Settings
+from mmsearch.errors import InputError
+from mmsearch.records import printable_path, real_path
+from mmsearch.sources import Source, SourceOptions, open_source
+from mmsearch.sources.overlaps import overlap_notes
+from mmsearch.store.manifest import Manifest, SourceEntry
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePlan:
+    """A source that is about to be read: its entry in the manifest, and the source itself."""
+
+    entry: SourceEntry
+    source: Source
+
+
+def plan_sources(
+    locations: Sequence[Path | str],
+    manifest: Manifest | None,
+    options: SourceOptions | None,
+    settings: Settings,
+    *,
+    purpose: str = "index",
+) -> list[SourcePlan]:
+    """Opens the sources at `locations`, or every source of the store if there are none.
+
+    options: how to read them; None: as the store remembers. purpose: verb of the error message.
+    Raises InputError.
+    """
+    known = manifest.sources if manifest else ()
+    if not locations and not known:
+        raise InputError(f"nothing to {purpose}; name a folder or a table")
+    if not locations:
+        return [
+            SourcePlan(entry, _open(real_path(entry.location), entry, settings)) for entry in known
+        ]
+    plans: list[SourcePlan] = []
+    for location in locations:
+        place = Path(location).absolute()
+        taken = [*known, *(plan.entry for plan in plans)]
+        entry = next((each for each in known if each.location == printable_path(place)), None)
+        if entry is None:
+            name = unused_name(place, [each.name for each in taken])
+            entry = SourceEntry(name, printable_path(place), kept_options(SourceOptions()))
+        if options is not None:
+            entry = replace(entry, options=kept_options(options))
+        plans.append(SourcePlan(entry, _open(place, entry, settings)))
+    return plans
+
+
+def source_notes(plans: Sequence[SourcePlan]) -> list[str]:
+    """What was recognised in each source, and what its last iteration skipped."""
+    return [f"{plan.entry.name}: {note}" for plan in plans for note in plan.source.notes]
+
+
+def overlaps(plans: Sequence[SourcePlan], manifest: Manifest | None) -> Iterator[str]:
+    """A note for each of these sources that shares files with another one of the store."""
+    known = [*(manifest.sources if manifest else ()), *(plan.entry for plan in plans)]
+    folders = {entry.name: real_path(entry.location) for entry in known}
+    return overlap_notes(folders, {plan.entry.name for plan in plans})
+
+
+def _open(place: Path, entry: SourceEntry, settings: Settings) -> Source:
+    options = replace(restored_options(entry.options), max_text_bytes=settings.max_text_bytes)
+    return open_source(place, name=entry.name, options=options)
+
+
+def unused_name(place: Path, taken: Sequence[str]) -> str:
+    """Returns a source's name from its file or folder name: 'catalog', then 'catalog-2'."""
+    base = printable_path(place.stem if place.is_file() else place.name).replace("/", "-") or "root"
+    names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
+
+
+def kept_options(options: SourceOptions) -> dict[str, Any]:
+    """The options as the manifest keeps them: bounds are settings of the run, not of the source."""
+    return {name: value for name, value in asdict(options).items() if name != "max_text_bytes"}
+
+
+def restored_options(kept: Mapping[str, Any]) -> SourceOptions:
+    """Returns the options that `kept_options` gave."""
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in kept.items()}
+    return SourceOptions(**values)

@@ -1,0 +1,238 @@
+"""Collects candidates for many searches at once, in rounds of doubling depth.
+
+New candidates of a round are appended to those of earlier rounds, so the order never changes: the
+first hits are the same for every k, and pages do not overlap.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmsearch.arrays import unit
+from mmsearch.engine.cursor import Cursor
+from mmsearch.engine.merging import (
+    Candidate,
+    candidates_of,
+    interleave,
+    reciprocal_rank_fusion,
+    unseen,
+    weighted_fusion,
+)
+from mmsearch.engine.nearest import Nearest, ScoredUids
+from mmsearch.engine.reranking import Distinct, Diverse
+from mmsearch.generations import IMAGE, TEXT
+from mmsearch.query import Query, TermVectors, query_vector
+from mmsearch.records import Floats, Ids, Target
+from mmsearch.store import Store
+from mmsearch.store.hidden import read_hidden
+from mmsearch.store.rows import vectors_to_numpy
+
+# Lists that are merged or filtered are read to at least this depth, whatever k is: a candidate at
+# place 11 of two lists may belong before the first of one.
+POOL = 100
+
+
+class SearchState:
+    """The state of one search. results: candidates in their final order, appended each round."""
+
+    def __init__(
+        self,
+        query: Query,
+        terms: tuple[TermVectors, ...],
+        targets: tuple[Target, ...],
+        *,
+        excluded: Ids,
+        cursor: Cursor | None,
+    ) -> None:
+        self.query, self.terms, self.excluded = query, terms, excluded
+        self.targets = targets if terms else ()
+        self.offset = cursor.offset if cursor else 0
+        self.first_depth = cursor.depth if cursor else self._depth()
+        self.depth = self.first_depth
+        self.results: list[Candidate] = []
+        self.exhausted = False
+        self.seen: set[int] = set()
+        self.distinct = Distinct() if query.unique else None
+        self.diverse = Diverse(query.diverse) if query.diverse is not None else None
+
+    def _depth(self) -> int:
+        plain = self.query.keyword is None and not self.query.unique and self.query.diverse is None
+        # One more than is shown tells whether there is a next page.
+        return self.query.k + 1 if plain else POOL
+
+    @property
+    def complete(self) -> bool:
+        """Whether the page is full, or there are no further hits."""
+        return self.exhausted or len(self.results) > self.offset + self.query.k
+
+    @property
+    def page(self) -> list[Candidate]:
+        """The candidates of the requested page."""
+        return self.results[self.offset : self.offset + self.query.k]
+
+
+class CandidateCollector:
+    """Collects candidates from a store's index and its keywords."""
+
+    def __init__(self, store: Store, nearest: Nearest) -> None:
+        self._store, self._nearest = store, nearest
+        self.hidden = read_hidden(store.folder)
+
+    def fill(self, searches: Sequence[SearchState]) -> None:
+        """Collects candidates until every search is complete. Raises BadFilter."""
+        pending = list(searches)
+        for search in searches:
+            search.seen |= self.hidden
+            if search.query.where is not None:
+                # Reports an invalid filter before anything is searched.
+                self._nearest.matching(search.query.where)
+        while pending:
+            ranked = self._ranked(pending)
+            for search, rankings in zip(pending, ranked, strict=True):
+                self._extend(search, rankings)
+                search.depth *= 2
+            pending = [search for search in pending if not search.complete]
+
+    def _ranked(self, searches: Sequence[SearchState]) -> list[dict[Target, ScoredUids]]:
+        """Returns each search's nearest neighbours by target, to its depth, in batches."""
+        groups: dict[tuple[Target, int, str | None], list[int]] = defaultdict(list)
+        for place, search in enumerate(searches):
+            for target in search.targets:
+                # The items that a query names are found first and excluded later.
+                groups[target, search.depth + len(search.excluded), search.query.where].append(
+                    place
+                )
+        ranked: list[dict[Target, ScoredUids]] = [{} for _ in searches]
+        for (target, depth, where), places in groups.items():
+            vectors = np.concatenate([self._vector(searches[place], target) for place in places])
+            found = self._nearest.search(vectors, target, depth, where=where)
+            for place, ranking in zip(places, found, strict=True):
+                ranked[place][target] = ranking
+        return ranked
+
+    def _vector(self, search: SearchState, target: Target) -> Floats:
+        return query_vector(search.terms, target, self._nearest.fusion)
+
+    def _extend(self, search: SearchState, ranked: dict[Target, ScoredUids]) -> None:
+        """Merges the lists of a round and appends the new candidates to the results."""
+        query = search.query
+        ended = [self._ended(search, ranking) for ranking in ranked.values()]
+        if len(ranked) > 1:
+            means = {target: self._mean_similarity(search, target) for target in ranked}
+            candidates = interleave(ranked, means)
+        else:
+            candidates = [
+                found
+                for target, ranking in ranked.items()
+                for found in candidates_of(ranking, target)
+            ]
+        if query.keyword is not None:
+            keyword_hits, lead = self._keyword_hits(search, candidates)
+            ended.append(
+                len(keyword_hits) < search.depth or (query.threshold is not None and all(ended))
+            )
+            if not ranked:
+                candidates = keyword_hits
+            elif query.fuse == "weighted":
+                share = query.keyword_weight
+                candidates = weighted_fusion(candidates, keyword_hits, lead, keyword_share=share)
+            else:
+                candidates = reciprocal_rank_fusion(candidates, keyword_hits)
+        if query.threshold is not None:
+            candidates = [found for found in candidates if found.similarity >= query.threshold]
+        fresh = unseen(candidates, search.seen, search.excluded)
+        search.results += self._reranked(search, fresh)
+        search.exhausted = all(ended)
+
+    def _ended(self, search: SearchState, ranking: ScoredUids) -> bool:
+        """Whether a deeper search could not give more hits."""
+        similarities, _ = ranking
+        least = search.query.threshold
+        below = least is not None and len(similarities) > 0 and similarities[-1] < least
+        return bool(below) or len(similarities) < search.depth + len(search.excluded)
+
+    def _mean_similarity(self, search: SearchState, target: Target) -> float:
+        """Returns the query's mean similarity to a target: that to the target's mean vector."""
+        if target == "product":
+            # Product vectors are centred.
+            return 0.0
+        mean = self._nearest.fusion.means.get("text" if target == "text" else "image")
+        return 0.0 if mean is None else float(self._vector(search, target)[0] @ mean)
+
+    def _keyword_hits(
+        self, search: SearchState, nearest: Sequence[Candidate]
+    ) -> tuple[list[Candidate], dict[int, float]]:
+        """Returns the keyword hits, best first, with their similarities if the query has terms.
+
+        Also, by uid, how far the similarity of these and of the nearest exceeds the mean.
+        """
+        query = search.query
+        ranking = self._store.keyword_matches(str(query.keyword), search.depth, query.where)
+        found = candidates_of(ranking, "keyword")
+        if not search.targets:
+            return found, {}
+        means: dict[str, float] = {
+            target: self._mean_similarity(search, target) for target in search.targets
+        }
+        known = {
+            candidate.uid: (
+                candidate.similarity - means[candidate.matched],
+                candidate.similarity,
+            )
+            for candidate in nearest
+        }
+        missing = [candidate.uid for candidate in found if candidate.uid not in known]
+        known |= self._similarities(search, missing)
+        hits = [
+            Candidate(candidate.uid, known[candidate.uid][1], "keyword", candidate.score)
+            for candidate in found
+            if candidate.uid in known
+        ]
+        return hits, {uid: lead for uid, (lead, _) in known.items()}
+
+    def _similarities(
+        self, search: SearchState, uids: Sequence[int]
+    ) -> dict[int, tuple[float, float]]:
+        """Returns by uid the target most above its mean: by how much, and the similarity.
+
+        Rows without any of the targets are left out.
+        """
+        found: dict[int, tuple[float, float]] = {}
+        images, texts, order = self._stored(uids)
+        for target in search.targets:
+            vectors = {
+                "image": images,
+                "text": texts,
+                "product": self._nearest.fusion.products(images, texts),
+            }[target]
+            means = self._mean_similarity(search, target)
+            similarities = (vectors @ self._vector(search, target)[0]).tolist()
+            for uid, vector, similarity in zip(order, vectors, similarities, strict=True):
+                if vector.any():
+                    place = (similarity - means, similarity)
+                    found[uid] = max(found.get(uid, place), place)
+        return found
+
+    def _reranked(self, search: SearchState, candidates: list[Candidate]) -> list[Candidate]:
+        if not candidates or (search.distinct is None and search.diverse is None):
+            return candidates
+        images, texts, uids = self._stored([found.uid for found in candidates])
+        fusion = self._nearest.fusion
+        if search.distinct is not None:
+            centred = fusion.centre(images, "image")
+            by_uid = {uids[row]: centred[row] for row in np.flatnonzero(images.any(axis=1))}
+            candidates = search.distinct(candidates, by_uid)
+        if search.diverse is not None:
+            products = dict(zip(uids, fusion.products(images, texts), strict=True))
+            candidates = search.diverse(candidates, products)
+        return candidates
+
+    def _stored(self, uids: Sequence[int]) -> tuple[Floats, Floats, list[int]]:
+        """Returns image and text vectors, float32 (n, dim), unit or zero, and their uids."""
+        rows = self._store.rows(uids, ["_uid", IMAGE, TEXT]).combine_chunks()
+        images, texts = (
+            unit(vectors_to_numpy(rows.column(name).combine_chunks(), self._store.dim))
+            for name in (IMAGE, TEXT)
+        )
+        return images, texts, rows.column("_uid").to_pylist()

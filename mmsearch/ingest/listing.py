@@ -1,0 +1,48 @@
+"""The records of a source, listed in advance where there are few enough."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+
+from mmsearch.errors import InputError
+from mmsearch.ingest.changes import KnownRow, KnownRows
+from mmsearch.media import raw_format_of
+from mmsearch.records import Failure, Record, real_path
+from mmsearch.sources.base import Source
+
+# Sources up to this size are listed before decoding starts, so that time left can be reported.
+LISTED_AHEAD = 50_000
+
+
+def present_records(source: Source, known: KnownRows) -> Iterator[Record | Failure]:
+    """The source's records. An empty catalog that had rows looks like an unmounted drive."""
+    iterator = iter(source)
+    first = next(iterator, None)
+    held = known.count(source.name)
+    if first is None and held and not _all_raw(known.unseen(source.name)):
+        raise InputError(
+            f"{source.root} is empty, but the store holds {held} items of it: is its drive "
+            "mounted? Nothing was changed; remove them with "
+            f"`catalog.drop_source('{source.name}')` if they are really gone"
+        )
+    return chain([] if first is None else [first], iterator)
+
+
+def _all_raw(rows: Sequence[KnownRow]) -> bool:
+    """Whether a store from before raw photos were skipped holds nothing else of a source."""
+    return all(raw_format_of(real_path(row.uri)) is not None for row in rows)
+
+
+def list_ahead(
+    records: Iterator[Record | Failure],
+) -> tuple[list[Record | Failure], Iterator[Record | Failure] | None]:
+    """The first LISTED_AHEAD records, and the rest if there is any."""
+    head = list(islice(records, LISTED_AHEAD))
+    following = next(records, None)
+    return head, None if following is None else chain([following], records)
+
+
+def most_vectors(listed: Sequence[Record | Failure]) -> int:
+    """How many pictures the records have, or how many texts if those are more."""
+    records = [record for record in listed if isinstance(record, Record)]
+    pictures = sum(record.image is not None for record in records)
+    return max(pictures, sum(bool(record.text) for record in records))

@@ -1,0 +1,125 @@
+"""Opens a store: its folder, its manifest and its LanceDB tables, one row per item.
+
+LanceDB is the source of truth. An object that only reads stays at the version it opened.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+
+from mmsearch.errors import CorruptIndex
+from mmsearch.store.manifest import Manifest, read_manifest, write_manifest
+from mmsearch.store.rows import FAILURES_SCHEMA, PUBLIC_COLUMNS, items_schema
+from mmsearch.store.snapshot import Snapshot
+
+FOLDER_NAME = ".mmsearch"
+ITEMS, FAILURES, PRUNED = "items", "failures", "pruned"
+
+
+class StoreTables:
+    """The manifest and tables of a `.mmsearch` folder, opened when first needed."""
+
+    def __init__(self, folder: Path, manifest: Manifest, snapshot: Snapshot | None = None) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._snapshot = snapshot
+        if snapshot is None:
+            self._items, self._failures = self.open_table(ITEMS), self.open_table(FAILURES)
+
+    @classmethod
+    def create(cls, folder: Path, manifest: Manifest) -> Self:
+        """Creates an empty store, or completes one whose creation was interrupted."""
+        folder.mkdir(parents=True, exist_ok=True)
+        db = _connect(folder)
+        dim = manifest.space.dim
+        db.create_table(ITEMS, schema=items_schema(dim), exist_ok=True)
+        db.create_table(FAILURES, schema=FAILURES_SCHEMA, exist_ok=True)
+        write_manifest(manifest, folder)
+        return cls(folder, manifest)
+
+    @classmethod
+    def open(cls, folder: Path, *, snapshot: Snapshot | None = None) -> Self:
+        """Opens an existing store.
+
+        snapshot: answers what it can; LanceDB is opened, at its version, for the rest.
+        Raises StoreNotFound, CorruptIndex.
+        """
+        return cls(folder, read_manifest(folder), snapshot)
+
+    @cached_property
+    def _db(self) -> Any:
+        return _connect(self.folder)
+
+    @cached_property
+    def _items(self) -> Any:
+        table = self.open_table(ITEMS)
+        if self._snapshot is not None:
+            table.checkout(self._snapshot.version)
+        return table
+
+    @cached_property
+    def _failures(self) -> Any:
+        return self.open_table(FAILURES)
+
+    @property
+    def items(self) -> Any:
+        """The LanceDB table of the items, for an index that Lance itself maintains."""
+        return self._items
+
+    def open_table(self, name: str) -> Any:
+        """Opens a table of this store by name. Raises CorruptIndex."""
+        try:
+            return self._db.open_table(name)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise CorruptIndex(
+                f"{self.folder} has a manifest but its table cannot be opened "
+                f"({_first_line(error)}); restore the folder from a copy, or move it away and "
+                "index again"
+            ) from error
+
+    def replace_table(self, name: str, schema: pa.Schema) -> Any:
+        """Creates an empty table for data derived from the items, replacing any of that name."""
+        return self._db.create_table(name, schema=schema, mode="overwrite")
+
+    @property
+    def _schema(self) -> pa.Schema:
+        """The schema of the public and metadata columns at least."""
+        return self._snapshot.rows.schema if self._snapshot else self._items.schema
+
+    @property
+    def dim(self) -> int:
+        """The number of dimensions of its vectors."""
+        return self.manifest.space.dim
+
+    @property
+    def version(self) -> int:
+        """The Lance version that this object reads."""
+        return self._snapshot.version if self._snapshot else int(self._items.version)
+
+    @property
+    def metadata_columns(self) -> dict[str, pa.DataType]:
+        """The columns that come from the sources, with their types."""
+        fixed = set(items_schema(self.dim).names)
+        return {f.name: f.type for f in self._schema if f.name not in fixed}
+
+    @property
+    def public_columns(self) -> list[str]:
+        """The columns that a user may see and filter by."""
+        return [*PUBLIC_COLUMNS, *self.metadata_columns]
+
+    def column_types(self) -> dict[str, pa.DataType]:
+        """The types of the public columns."""
+        return {name: self._schema.field(name).type for name in self.public_columns}
+
+
+def _connect(folder: Path) -> Any:
+    # Takes a second to import, which a search that a snapshot answers does without.
+    import lancedb
+
+    return lancedb.connect(str(folder / "lance"))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

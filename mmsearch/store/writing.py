@@ -1,0 +1,198 @@
+"""Writes a store: each batch of rows is one atomic commit, under the store's only write lock."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pyarrow as pa
+
+from mmsearch.arrays import blocks
+from mmsearch.errors import StoreLocked
+from mmsearch.store.filters import LIVE, quoted
+from mmsearch.store.lookups import add_word_indexes, has_word_index, keep_up_indexes
+from mmsearch.store.manifest import read_manifest, write_manifest
+from mmsearch.store.opening import FAILURES, ITEMS, PRUNED
+from mmsearch.store.reading import READ_ROWS, SCAN_ROWS, StoreReader
+from mmsearch.store.rows import FAILURES_SCHEMA, common_type, rows_to_arrow, scalar_types
+from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_snapshot
+from mmsearch.store.spaces import is_live, root_of
+
+CONVERTED = "_converted_"
+# A version may be pinned by a reader that started before a write; none runs for a day.
+VERSIONS_KEPT = timedelta(days=1)
+# Each commit leaves a fragment; a few cost nothing, hundreds slow every scan.
+FRAGMENTS_KEPT = 16
+
+
+class Store(StoreReader):
+    """A `.mmsearch` folder. Open one with `Store.open`, create one with `Store.create`."""
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the write lock. Raises StoreLocked where another process holds it."""
+        lock = filelock.FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise StoreLocked(
+                f"another process is writing to {self.folder}; wait for it to finish (reading "
+                "is possible meanwhile)"
+            ) from None
+        try:
+            if not is_live(self.folder):
+                raise StoreLocked(
+                    f"the model of {root_of(self.folder)} has changed; run the command again"
+                )
+            self.manifest = read_manifest(self.folder)
+            self._snapshot = None
+            self._items, self._failures = self.open_table(ITEMS), self.open_table(FAILURES)
+            self._finish_conversions()
+            yield
+        finally:
+            lock.release()
+
+    def update_manifest(self, **changes: Any) -> None:
+        """Changes fields of the manifest and writes it."""
+        self.manifest = replace(self.manifest, **changes)
+        write_manifest(self.manifest, self.folder)
+
+    def ensure_columns(self, wanted: Mapping[str, pa.DataType]) -> None:
+        """Adds metadata columns; a column of another type is widened, if need be to text."""
+        present = self.metadata_columns
+        new = [pa.field(name, kind) for name, kind in wanted.items() if name not in present]
+        if new:
+            self._items.add_columns(new)
+        for name in wanted.keys() & present.keys():
+            kind = common_type(present[name], wanted[name])
+            if kind != present[name]:
+                self._convert_column(name, kind)
+        if has_word_index(self._items):
+            add_word_indexes(self._items, self.metadata_columns)
+
+    def _convert_column(self, name: str, kind: pa.DataType) -> None:
+        sql_type = "DOUBLE" if pa.types.is_floating(kind) else "STRING"
+        self._items.add_columns({f"{CONVERTED}{name}": f"CAST(`{name}` AS {sql_type})"})
+        self._finish_conversions(replaced={name})
+
+    def _finish_conversions(self, replaced: AbstractSet[str] = frozenset()) -> None:
+        """Completes or reverts column conversions, also those interrupted by a crash."""
+        for column in [name for name in self._items.schema.names if name.startswith(CONVERTED)]:
+            name = column.removeprefix(CONVERTED)
+            if name in replaced:
+                self._items.drop_columns([name])
+            if name in self._items.schema.names:
+                self._items.drop_columns([column])
+            else:
+                renamed: Any = {"path": column, "rename": name}
+                self._items.alter_columns(renamed)
+
+    def write_rows(self, rows: Sequence[dict[str, Any]], *, drops: Sequence[int] = ()) -> None:
+        """Writes rows for `rows.items_schema`, their metadata under 'metadata'.
+
+        A row with a uid replaces the row of that uid (and may rename it); one without replaces
+        the row of its key under a new uid. Each kind is one atomic commit. drops: uids of rows that
+        others replace.
+        """
+        metadata: dict[str, pa.DataType] = {}
+        for row in rows:
+            for name, kind in scalar_types(row["metadata"]).items():
+                metadata[name] = common_type(metadata.get(name, kind), kind)
+        self.ensure_columns(metadata)
+        kept = [row for row in rows if row["_uid"] is not None]
+        new = [row for row in rows if row["_uid"] is None]
+        self._merge(kept, on="_uid")
+        first = self.manifest.next_uid
+        # Reserved before they are used: after a crash they are skipped, never assigned twice.
+        self.update_manifest(next_uid=first + len(new))
+        self._merge([{**row, "_uid": first + i} for i, row in enumerate(new)], on="key")
+        if drops:
+            self._items.delete(f"_uid IN ({', '.join(str(uid) for uid in drops)})")
+
+    def _merge(self, rows: Sequence[Mapping[str, Any]], *, on: str) -> None:
+        if rows:
+            merge = self._items.merge_insert(on).when_matched_update_all()
+            table = rows_to_arrow(rows, self._items.schema)
+            # LanceDB treats a missing vector as a bad one; 'null' keeps it missing.
+            merge.when_not_matched_insert_all().execute(table, on_bad_vectors="null")
+
+    def mark_missing(self, keys: Sequence[str], when: datetime | None) -> None:
+        """Marks rows as missing since `when`, or, with None, as present again."""
+        for block in blocks(len(keys), SCAN_ROWS):
+            where = f"key IN ({quoted(keys[block])})"
+            values: dict[str, Any] = {"_missing": when}
+            self._items.update(where=where, values=values)
+
+    def mark_source_missing(self, source: str) -> None:
+        """Marks all live rows of a source as missing."""
+        where = f"source = {quoted([source])} AND {LIVE}"
+        values: dict[str, Any] = {"_missing": datetime.now(UTC)}
+        self._items.update(where=where, values=values)
+
+    def prune(self, source: str) -> int:
+        """Moves the source's missing rows to a separate table; `undo_prune` restores them."""
+        where = f"source = {quoted([source])} AND _missing IS NOT NULL"
+        rows = self._items.search().where(where).to_arrow()
+        if rows.num_rows:
+            # Copied first, deleted second: a crash between the two loses nothing.
+            self._db.create_table(PRUNED, rows, mode="overwrite", on_bad_vectors="null")
+            self._items.delete(where)
+        return int(rows.num_rows)
+
+    def undo_prune(self) -> int:
+        """Restores the rows of the last prune, marked as missing."""
+        if PRUNED not in self._db.list_tables().tables:
+            return 0
+        rows = self._db.open_table(PRUNED).to_arrow()
+        merge = self._items.merge_insert("key").when_not_matched_insert_all()
+        names = [name for name in self._items.schema.names if name in rows.schema.names]
+        merge.execute(rows.select(names), on_bad_vectors="null")
+        self._db.drop_table(PRUNED)
+        return int(rows.num_rows)
+
+    def tidy(self) -> None:
+        """Compacts fragments, drops old versions and updates indexes, where it pays off."""
+        if _small_fragments(self._items) >= FRAGMENTS_KEPT:
+            self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
+            self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
+        keep_up_indexes(self._items, self.metadata_columns)
+
+    def save_snapshot(self, path: Path, counts: Mapping[str, int]) -> None:
+        """Writes the current rows, unless too large, for `Store.open(snapshot=…)`.
+
+        counts: of the current rows.
+        """
+        if counts["items"] > MAX_ROWS:
+            return
+        names = ["_uid", *self.public_columns]
+        query = self._items.search().where(LIVE).select(names)
+        batches, size_bytes = [], 0
+        for batch in query.to_batches(batch_size=READ_ROWS):
+            batches.append(batch)
+            size_bytes += batch.nbytes
+            if size_bytes > MAX_BYTES:
+                return
+        schema = pa.schema([self._schema.field(name) for name in names])
+        rows = pa.Table.from_batches(batches, schema)
+        write_snapshot(path, self.folder, Snapshot(self.version, counts, rows))
+
+    def record_failures(self, failures: Sequence[Mapping[str, Any]]) -> None:
+        """Adds failures to the ledger, one per key."""
+        if failures:
+            table = pa.Table.from_pylist(list(failures), schema=FAILURES_SCHEMA)
+            merge = self._failures.merge_insert("key").when_matched_update_all()
+            merge.when_not_matched_insert_all().execute(table)
+
+    def forget_failures(self, keys: Sequence[str]) -> None:
+        """Removes keys from the failure ledger."""
+        if keys:
+            self._failures.delete(f"key IN ({quoted(keys)})")
+
+
+def _small_fragments(table: Any) -> int:
+    stats: Any = table.stats()
+    return int(stats["fragment_stats"]["num_small_fragments"])
