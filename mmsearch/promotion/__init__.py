@@ -176,12 +176,12 @@ def _require_no_regression(
 
     comparison = read_comparison(Path(model).expanduser())
     if comparison is None:
-        progress.note(f"'{model}' brings no measurements of its own: nothing to compare it by")
+        progress.note(f"'{model}' has no evaluation of its own to check for regressions")
         return ()
     if comparison.start_hash != live.weights_hash:
         progress.note(
-            f"'{model}' was measured against '{comparison.start}', not against '{live.model}', "
-            "which the store uses now"
+            f"'{model}' was measured against '{comparison.start}', not against '{live.model}', which "
+            "the store uses now"
         )
     faults = tuple(comparison.regressions())
     if faults and not force:
