@@ -180,8 +180,8 @@ def _require_no_regression(
         return ()
     if comparison.start_hash != live.weights_hash:
         progress.note(
-            f"'{model}' was measured against '{comparison.start}', not against '{live.model}', which "
-            "the store uses now"
+            f"'{model}' was measured against '{comparison.start}', not against '{live.model}', "
+            "which the store uses now"
         )
     faults = tuple(comparison.regressions())
     if faults and not force:
