@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,7 +26,7 @@ import torch
 
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW
 from mmsearch.finetuning.options import FinetuneOptions
-from mmsearch.finetuning.preparation import Preparation, loop_options, prepare
+from mmsearch.finetuning.preparation import Preparation, prepare
 from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
 from mmsearch.progress import NullProgress
@@ -53,7 +54,7 @@ def main() -> None:
         write_sample(folder / "sample")
         prepared = prepare(
             [open_source(folder / "sample", name="sample", options=SourceOptions())],
-            FinetuneOptions(
+            FinetuneOptions.of(
                 model=given.model,
                 device=given.device,
                 method="full",
@@ -90,7 +91,7 @@ def compare(prepared: Preparation, folder: Path, repeats: int) -> None:
             shown = ", ".join(f"{ratio:.3f}" for ratio in ratios)
             middle = statistics.median(ratios)
             print(f"against {other}, {name}: ratio {middle:.3f} ({shown}); the bar is {BAR}")
-    size = prepared.options.batch_size or 0
+    size = prepared.options.schedule.batch_size
     for name in loops:
         step = statistics.median(run[name][0] for run in times)
         print(f"{name}: {size / step:.1f} items/s")
@@ -131,9 +132,9 @@ def our_loop(prepared: Preparation, folder: Path) -> Callable[[], tuple[float, f
             return step_of(step, micro)
 
         model.backward = backward  # type: ignore[method-assign]
-        wanted = loop_options(prepared, validate=False)
+        wanted = replace(prepared.loop_options(), validate_every=0, checkpoint_every=0)
         with tempfile.TemporaryDirectory() as name, MetricsLog(Path(name) / "m.jsonl") as log:
-            run_loop(model, lambda: 0.0, wanted, Path(name), log, NullProgress())
+            run_loop(model, lambda: 0.0, wanted, log=log, progress=NullProgress())
         return clock.median()
 
     return train
@@ -149,7 +150,7 @@ def bare_loop(prepared: Preparation) -> Callable[[], tuple[float, float]]:
     sampler = prepared.sampler()
     looks = prepared.views()
     batches = []
-    for step in range(options.steps or 0):
+    for step in range(options.schedule.steps):
         draw = sampler.draw(step)
         pixels, _ = looks.batch(draw.items, np.full(len(draw.items), PLAIN_VIEW))
         ids = torch.from_numpy(start.tokenizer(draw.texts).ids).to(start.device)

@@ -29,7 +29,7 @@ def finetuned_tables(found: "Finetuned") -> Iterator[Text | Table]:
 
 def summary(found: "Finetuned") -> str:
     """Returns what the fine-tuning gained and lost, as a sentence."""
-    sweep, worse = found.outcome.sweep, found.outcome.verdict.regressions()
+    sweep, worse = found.outcome.sweep, found.outcome.comparison.regressions()
     if sweep is None:
         return f"worse than the original model: {worse[0]}" if worse else "fine-tuning is done"
     start, chosen = sweep.points[0].score, sweep.chosen.score
@@ -71,9 +71,9 @@ def finetuned_document(found: "Finetuned") -> dict[str, Any]:
                 "high": change.high,
                 "p_value": change.p_value,
             }
-            for change in outcome.verdict.changes
+            for change in outcome.comparison.changes
         ],
-        "regressions": outcome.verdict.regressions(),
+        "regressions": outcome.comparison.regressions(),
         "trials": found.trials,
         "notes": outcome.notes,
     }

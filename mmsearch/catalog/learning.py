@@ -64,7 +64,7 @@ def own_training(
     from mmsearch.finetuning.options import FinetuneOptions
 
     model = model_name(settings, manifest_of(root))
-    return replace(training or FinetuneOptions(), model=model, device=settings.device)
+    return (training or FinetuneOptions()).with_settings(model=model, device=settings.device)
 
 
 def labelled_sources(

@@ -1,43 +1,37 @@
-"""What is known before anything is trained: the catalog, its split, the model, the settings."""
+"""Prepares a fine-tuning: reads and splits the training set, loads the model, resolves options."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from mmsearch.encoders.devices import DeviceChoice, choose_device
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.finetuning.data.augment import AugmentOptions, Views
 from mmsearch.finetuning.data.sampling import Sampler, SamplingOptions
 from mmsearch.finetuning.data.splits import Split, split_items
-from mmsearch.finetuning.data.training_set import SPLIT_NAMES, TrainCatalog, read_train_catalog
-from mmsearch.finetuning.options import FinetuneOptions, Lock, SettledOptions, settled
-from mmsearch.finetuning.scoring.domain import DomainSet, domain_set
-from mmsearch.finetuning.towers.image_inputs import Activations, cut_for, frozen_part
+from mmsearch.finetuning.data.training_set import SPLIT_NAMES, TrainingSet, read_training_set
+from mmsearch.finetuning.data.views import ImageViews
+from mmsearch.finetuning.options import FinetuneOptions
+from mmsearch.finetuning.resolved import ResolvedOptions, resolve
+from mmsearch.finetuning.scoring import DomainSet, domain_set
+from mmsearch.finetuning.towers.image_inputs import ImageCache
+from mmsearch.finetuning.towers.image_tower import split_image_tower
 from mmsearch.finetuning.towers.parameters import projections, trains_text_blocks
 from mmsearch.finetuning.towers.start_model import NEITHER_TOWER, StartModel, load_start
-from mmsearch.finetuning.trainee.mining import Mining
-from mmsearch.finetuning.trainee.trainee import FineTuneModel, rehearsed_in_a_step
+from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 from mmsearch.sources import Source
+from mmsearch.training.augment import AugmentOptions
 from mmsearch.training.distributed import local_device
-from mmsearch.training.loop import LoopOptions, Trainee
+from mmsearch.training.loop import LoopOptions
 from mmsearch.training.tower_split import block_count
 from mmsearch.training.weight_interpolation import Weights
 
-# Of the weight of staying near the start, once the towers have learned their part.
-REFIT_KEEP = 2.0
-# Trainings of projections on towers that stand still, at the least; on how many views of a picture.
-REFIT_RUNS, REFIT_VIEWS = 3, 4
-# How often pictures are mixed, and what share of a vector is dropped, if nothing else is asked for:
-# so that projections do not learn the training split by heart.
-REFIT_MIXUP = 0.5
-REFIT_DROPOUT = 0.3
-_LOOKS = {
+# When only projections are retrained on trained towers: factor of keep_weight, the least number of
+# runs, and defaults against memorising the training split.
+_REFIT_KEEP_FACTOR, _REFIT_RUNS = 2.0, 3
+_REFIT_VIEWS, _REFIT_MIXUP, _REFIT_DROPOUT = 4, 0.5, 0.3
+_AUGMENTATIONS = {
     "mild": AugmentOptions(),
     "strong": AugmentOptions(
         least_area=0.3, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03
@@ -47,207 +41,151 @@ _LOOKS = {
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """asked: settings as given; options: with nothing left open. start: the model, loaded, as it
-    was. known: whose knowledge is to be kept, if it is not the start's. turn: which of several runs
-    on the same views, from 0.
+    """Everything that is known before training.
+
+    requested: options as given; options: resolved. reference: the model to stay close to, if it is
+    not the start. run_index: which of several runs on the same views, from 0.
     """
 
-    asked: FinetuneOptions
-    options: SettledOptions
+    requested: FinetuneOptions
+    options: ResolvedOptions
     device: DeviceChoice
-    catalog: TrainCatalog
+    training_set: TrainingSet
     split: Split
     start: StartModel
     bounds: MediaBounds
-    known: StartModel | None = None
-    turn: int = 0
+    reference: StartModel | None = None
+    run_index: int = 0
 
-    def with_turn(self, turn: int) -> "Preparation":
-        """Other batches, drawings and dropout, of the same views."""
-        seed = self.options.seed - self.turn + turn
-        return replace(self.with_options(replace(self.asked, seed=seed)), turn=turn)
+    def with_options(self, options: FinetuneOptions) -> "Preparation":
+        """Returns the same data with other options, resolved again."""
+        resolved = resolve(options, train_items=len(self.split.train), device=self.device)
+        return replace(self, requested=options, options=resolved)
+
+    def for_run(self, index: int) -> "Preparation":
+        """Returns another of several runs: the same views, but another seed for the rest."""
+        options = self.requested.with_settings(seed=self._view_seed + index)
+        return replace(self.with_options(options), run_index=index)
 
     @property
     def refits(self) -> bool:
-        """Whether projections are trained once more when towers have been."""
+        """Whether projections are retrained after the towers."""
         options = self.options
-        wanted = options.method != "head" and options.refit_epochs > 0 and options.rehearses
-        known = options.lock == "image" or block_count(self.start.model.visual) is not None
-        return wanted and known and self.known is None
+        if self.reference is not None or options.model.method == "head":
+            return False
+        supported = options.model.lock == "image" or block_count(self.start.model.visual)
+        return bool(options.schedule.refit_epochs and options.loss.rehearses and supported)
 
     def for_refit(self, tuned: Weights) -> "Preparation":
-        """The towers of `tuned` under the start's projections, of which these alone are trained.
+        """Returns the training of the start's projections on top of the towers of `tuned`.
 
-        The rest of the start's knowledge is in the towers still: what a projection forgets with few
-        rehearsed drawings a step, it keeps with many, which cost little once towers stand still.
-        A text tower that was not trained keeps the start's projection too: pictures come to what it
-        says as well as both would come to each other, and all that it said of other things stays.
+        Towers keep the start's general knowledge. Projections forget it with the few rehearsed
+        drawings that fit into a step through the towers, but keep it with many, which are cheap on
+        frozen towers. The projection of an untrained text tower stays the start's, so that images
+        are fitted to its embeddings.
         """
-        weights = self.start.weights()
-        parts = cut_for(self.options, self.start.model.visual)
+        requested, options = self.requested, self.options
+        parts = split_image_tower(options.model, self.start.model.visual)
         kept = {*projections(self.start.model, parts), *NEITHER_TOWER}
+        weights = self.start.weights()
         weights |= {name: value for name, value in tuned.items() if name not in kept}
-        alone = self.options.lock == "none" and not trains_text_blocks(self.options)
-        lock: Lock = "text" if alone else self.options.lock
-        asked = self.asked
-        mixup = 0.0 if asked.consistency_weight else REFIT_MIXUP
-        wanted = replace(
-            asked,
+        data, model = requested.data, requested.model
+        text_only_projection = model.lock == "none" and not trains_text_blocks(options.model)
+        no_mixup = requested.loss.consistency_weight > 0
+        refit = requested.with_settings(
             method="head",
-            lock=lock,
-            views=REFIT_VIEWS if asked.views is None else asked.views,
-            # What is learned from strong views is in the tower; a projection is to fit plain ones.
+            lock="text" if text_only_projection else model.lock,
+            views=_REFIT_VIEWS if data.views is None else data.views,
+            # Towers learned from strong augmentation; projections are to fit the plain views.
             augmentation="mild",
-            keep_weight=REFIT_KEEP * self.options.keep_weight,
-            runs=max(REFIT_RUNS, self.options.runs),
-            epochs=asked.refit_epochs,
-            steps=None,
-            batch_size=None,
-            micro_batch=None,
-            mixup=mixup if asked.mixup is None else asked.mixup,
-            dropout=REFIT_DROPOUT if asked.dropout is None else asked.dropout,
-            learning_rate=None,
-            validate_every=None,
+            keep_weight=_REFIT_KEEP_FACTOR * options.loss.keep_weight,
+            runs=max(_REFIT_RUNS, options.schedule.runs),
+            epochs=requested.schedule.refit_epochs,
+            mixup=data.mixup if data.mixup is not None else 0.0 if no_mixup else _REFIT_MIXUP,
+            dropout=_REFIT_DROPOUT if model.dropout is None else model.dropout,
+            **dict.fromkeys(
+                ("steps", "batch_size", "micro_batch", "learning_rate", "validate_every")
+            ),
             checkpoint_every=None,
         )
-        towers = replace(self, start=self.start.under(weights), known=self.start)
-        return towers.with_options(wanted)
-
-    def with_options(self, options: FinetuneOptions) -> "Preparation":
-        """The same data with other settings; what they leave open is decided anew."""
-        chosen = settled(options, train_items=len(self.split.train), device=self.device)
-        return replace(self, asked=options, options=chosen)
+        towers = replace(self, start=self.start.under(weights), reference=self.start)
+        return towers.with_options(refit)
 
     def sampler(self) -> Sampler:
-        return Sampler(self.catalog, self.split.train, sampling(self.options, self.catalog))
+        """Samples the batches of the training split. Raises InputError if there is not even one."""
+        options = sampling_options(self.options, self.training_set)
+        return Sampler(self.training_set, self.split.train, options)
 
     def validation_set(self) -> DomainSet:
-        return domain_set(self.catalog, self.split.val, self.options.templates, "val")
+        """Returns the validation split, prepared to be scored."""
+        templates = self.options.data.templates
+        return domain_set(self.training_set, self.split.val, templates, "val")
 
-    def views(self) -> Views:
-        return Views(
-            self.catalog,
+    def views(self) -> ImageViews:
+        """Returns the views that are trained on."""
+        return ImageViews(
+            self.training_set,
             self.start.preprocessing,
-            self._look,
+            _AUGMENTATIONS[self.options.data.augmentation],
             seed=self._view_seed,
             bounds=self.bounds,
         )
 
     @property
     def _view_seed(self) -> int:
-        return self.options.seed - self.turn
-
-    @property
-    def _look(self) -> AugmentOptions:
-        return _LOOKS[self.options.augmentation]
+        return self.options.run.seed - self.run_index
 
     def trainee(
-        self, cache: Path, progress: ProgressListener, *, like: FineTuneModel | None = None
+        self, folder: Path, progress: ProgressListener, *, sibling: FineTuneModel | None = None
     ) -> FineTuneModel:
-        """A model to train; activations of its frozen part are kept in `cache`. like: that of
-        another turn."""
-        options = self.options
-        teacher = options.teacher and load_encoder(options.teacher, device=self.device.name)
+        """Returns a model to train. folder: of cached activations. sibling: of another run."""
+        name = self.options.loss.teacher
+        augmentation = _AUGMENTATIONS[self.options.data.augmentation]
         return FineTuneModel(
             self.start,
             self.sampler(),
-            self.views(),
-            options,
-            others=self.split.val,
-            view_key=f"{self._view_seed} {self._look}",
-            cache=cache,
+            self.options,
+            cache=ImageCache(
+                self.views(), self.split.val, f"{self._view_seed} {augmentation}", folder
+            ),
             progress=progress,
-            teacher=teacher or None,
-            known=self.known,
-            like=like,
+            teacher=load_encoder(name, device=self.device.name) if name else None,
+            reference=self.reference,
+            sibling=sibling,
         )
 
-    def mining(self, model: FineTuneModel) -> Trainee:
-        """The model, with hard negatives in its batches if they were asked for."""
-        count = self.options.hard_negatives
-        return Mining(model, model.sampler, count) if count else model
+    def loop_options(self) -> LoopOptions:
+        """Returns the options of the training loop."""
+        schedule, run = self.options.schedule, self.options.run
+        return LoopOptions(
+            steps=schedule.steps,
+            learning_rate=schedule.learning_rate,
+            weight_decay=schedule.weight_decay,
+            clip=schedule.clip,
+            average=schedule.average,
+            validate_every=schedule.validate_every,
+            patience=schedule.patience,
+            checkpoint_every=schedule.checkpoint_every,
+            seed=run.seed,
+            device=self.device.name,
+            resume=run.resume,
+            tensorboard=run.tensorboard,
+        )
 
     def counts(self) -> dict[str, int]:
-        """Of all that was read, by name."""
-        items = self.catalog.items
+        """Returns numbers of items, images, texts, classes and groups."""
+        items = self.training_set.items
         return {
             "items": len(items),
-            "pictures": sum(item.picture is not None for item in items),
+            "pictures": sum(item.image is not None for item in items),
             "texts": sum(bool(item.texts) for item in items),
-            "classes": len(self.catalog.classes),
+            "classes": len(self.training_set.classes),
             "groups": len({item.group for item in items}),
         }
 
     def split_sizes(self) -> dict[str, int]:
+        """Returns the number of items by split."""
         return {name: len(self.split.of(name)) for name in SPLIT_NAMES}
-
-
-# A step through a tower costs about three passes without gradients: one, and back, which is two;
-# one more where the batch goes through in chunks (GradCache).
-_STEP_PASSES = 3
-_TIMED_PICTURES, _TIMED_PASSES = 32, 3
-
-
-def estimated_seconds(prepared: Preparation) -> float:
-    """Of training on this machine: a few pictures' time in the image tower, times the passes."""
-    if prepared.refits:
-        again = prepared.for_refit(prepared.start.weights())
-        return _seconds_of(prepared) + _seconds_of(again)
-    return _seconds_of(prepared)
-
-
-def _seconds_of(prepared: Preparation) -> float:
-    options = prepared.options
-    frozen, trained = _seconds_a_picture(prepared)
-    kept = 1 + (options.views if options.augment else 0)
-    cached = 0 if options.method == "full" else len(prepared.split.train) * kept
-    rehearsed = rehearsed_in_a_step(options) if options.rehearses else 0
-    passed = options.runs * options.steps * (options.batch_size + rehearsed)
-    measured = (frozen + trained) * len(prepared.split.val)
-    passes = _STEP_PASSES + (options.batch_size > options.micro_batch)
-    return frozen * cached + trained * passes * passed + measured
-
-
-def _seconds_a_picture(prepared: Preparation) -> tuple[float, float]:
-    """In the part of the image tower that stands still, decoding included, and in the trained."""
-    start, chance = prepared.start, np.arange(_TIMED_PICTURES)
-    shown = [at for at in prepared.split.train.tolist() if prepared.catalog.items[at].picture]
-    items = np.resize(np.array(shown, np.int64), _TIMED_PICTURES)
-    looks = Views(prepared.catalog, start.preprocessing, bounds=prepared.bounds)
-    parts = cut_for(prepared.options, start.model.visual)
-    activations = Activations(start, frozen_part(prepared.options, start))
-    times = []
-    # The first pass of all is slower than any that follows.
-    for _ in range(_TIMED_PASSES):
-        began = time.monotonic()
-        pixels, _ = looks.batch(items, chance)
-        with torch.inference_mode():
-            found = activations.once(pixels).float()
-            cut = time.monotonic()
-            parts.head(parts.features(found))
-        times.append((cut - began, time.monotonic() - cut))
-    frozen, trained = np.min(times, axis=0) / _TIMED_PICTURES
-    return float(frozen), float(trained)
-
-
-def loop_options(
-    prepared: Preparation, *, resume: bool = False, validate: bool = True
-) -> LoopOptions:
-    options = prepared.options
-    return LoopOptions(
-        steps=options.steps,
-        learning_rate=options.learning_rate,
-        weight_decay=options.weight_decay,
-        clip=options.clip,
-        average=options.average,
-        validate_every=options.validate_every if validate else 0,
-        patience=options.patience,
-        checkpoint_every=options.checkpoint_every if validate else 0,
-        seed=options.seed,
-        device=prepared.device.name,
-        resume=resume,
-        tensorboard=options.tensorboard,
-    )
 
 
 def prepare(
@@ -258,51 +196,60 @@ def prepare(
     bounds: MediaBounds,
     progress: ProgressListener,
 ) -> Preparation:
-    """split_file: where the split is kept; None saves it nowhere.
+    """Reads, splits and loads. split_file: where the split is saved and reused, None for nowhere.
 
-    Raises InputError where there is too little to train on; ConfigError, MissingModel.
+    Raises InputError if there is too little to train on; ConfigError, MissingModel.
     """
-    device = choose_device(options.device)
+    device = choose_device(options.run.device)
     device = replace(device, name=local_device(device.name))
     progress.note(f"training on {device.name} ({device.reason})")
-    catalog = read_train_catalog(
+    data = options.data
+    training_set = read_training_set(
         sources,
-        classes=options.classes,
-        group=options.group,
-        split_column=options.split_column,
-        text_columns=options.text_columns,
+        classes=data.classes,
+        group=data.group,
+        split_column=data.split_column,
+        text_columns=data.text_columns,
         bounds=bounds,
         progress=progress,
     )
     split = split_items(
-        catalog,
-        shares=options.shares,
-        seed=options.seed,
+        training_set,
+        shares=data.shares,
+        seed=options.run.seed,
         file=split_file,
-        allow_straddling=options.allow_straddling,
+        allow_straddling=data.allow_straddling,
     )
-    for note in (*catalog.notes, *split.notes):
+    for note in (*training_set.notes, *split.notes):
         progress.note(note)
-    start = load_start(options.model, device)
-    chosen = settled(options, train_items=len(split.train), device=device)
-    prepared = Preparation(options, chosen, device, catalog, split, start, bounds)
-    # Raises where there are fewer items than a batch has, before anything is computed.
+    prepared = Preparation(
+        options,
+        resolve(options, train_items=len(split.train), device=device),
+        device,
+        training_set,
+        split,
+        load_start(options.model.name, device),
+        bounds,
+    )
+    # Fails early if there is less than a batch.
     prepared.sampler()
     return prepared
 
 
-def sampling(options: SettledOptions, catalog: TrainCatalog) -> SamplingOptions:
-    # Where the whole tower is trained nothing is kept, so that each view may be a new one.
-    views = None if options.method == "full" else options.views
+def sampling_options(options: ResolvedOptions, training_set: TrainingSet) -> SamplingOptions:
+    """Returns the options of the sampler."""
+    data = options.data
+    # If the whole tower is trained nothing is cached, so that each view can be a new one.
+    views = None if options.model.method == "full" else data.views
     return SamplingOptions(
-        batch_size=options.batch_size,
-        seed=options.seed,
-        class_balanced=options.class_balanced and len(catalog.classes) > 1,
-        templates=options.templates,
-        text_templates=options.text_templates,
-        class_prompts=options.class_prompts,
-        word_dropout=options.word_dropout,
-        modality_dropout=options.modality_dropout,
-        views=views if options.augment else 0,
-        second_views=options.consistency_weight > 0,
+        batch_size=options.schedule.batch_size,
+        seed=options.run.seed,
+        class_balanced=data.class_balanced and len(training_set.classes) > 1,
+        templates=data.templates,
+        text_templates=data.text_templates,
+        class_prompts=data.class_prompts,
+        word_dropout=data.word_dropout,
+        modality_dropout=data.modality_dropout,
+        views=views if data.augment else 0,
+        second_views=options.loss.consistency_weight > 0,
     )

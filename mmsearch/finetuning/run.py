@@ -1,15 +1,14 @@
-"""`mmsearch finetune` from beginning to end, in the order in which it happens.
+"""Runs a fine-tuning from beginning to end, in the order in which it happens.
 
-read → split → train → interpolate, as far as general knowledge allows → write the model → measure
-start and tuned model on the test split → report and card. What a stage has finished is on disk, so
-that a run which was stopped goes on from there.
+read and split → hyperparameter trials → train → retrain projections → interpolate with the original
+weights → write the model → evaluate on the test split → report. Every finished stage is on disk, so
+that a stopped run can be resumed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from mmsearch.encoders.devices import choose_device
@@ -17,30 +16,39 @@ from mmsearch.errors import Interrupted
 from mmsearch.extras import require
 from mmsearch.finetuning.fusion.stage import learn_fusion
 from mmsearch.finetuning.options import FinetuneOptions, Method
-from mmsearch.finetuning.preparation import Preparation, estimated_seconds, loop_options, prepare
-from mmsearch.finetuning.report.outcome import Outcome
+from mmsearch.finetuning.plan import FinetunePlan, plan
+from mmsearch.finetuning.preparation import Preparation, prepare
+from mmsearch.finetuning.report.results import FinetuneReport
 from mmsearch.finetuning.report.writing import REFIT_STAGES, report_on
-from mmsearch.finetuning.scoring.domain import SCORE_NAME, DomainSet
-from mmsearch.finetuning.scoring.in_memory import GeneralProbe
-from mmsearch.finetuning.towers.export import export_model
+from mmsearch.finetuning.scoring import SCORE_NAME, DomainSet, GeneralScorer, general_set
+from mmsearch.finetuning.trainee.mining import HardNegativeMining
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.finetuning.trials import Report, TrialsReport, search_settings
-from mmsearch.finetuning.workspace import Tuned, Workspace, default_out
+from mmsearch.finetuning.workspace import TrainingResult, Workspace
 from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
 from mmsearch.progress import NullProgress, ProgressListener
 from mmsearch.sources import Source
 from mmsearch.training.distributed import process_group, ranks, wait_for_all
-from mmsearch.training.loop import STAGE, VALIDATION, LoopResult, run_loop
+from mmsearch.training.loop import (
+    STAGE,
+    VALIDATION,
+    LoopNames,
+    LoopResult,
+    Trainee,
+    run_loop,
+)
 from mmsearch.training.metrics_log import MetricsLog
 from mmsearch.training.weight_interpolation import (
-    MOST_MIXES,
+    MAX_EVALUATIONS,
     SweepScore,
     Weights,
+    average,
     interpolate,
-    mean,
     sweep,
 )
+
+__all__ = ["FinetunePlan", "Finetuned", "finetune", "plan"]
 
 T = TypeVar("T")
 
@@ -50,10 +58,10 @@ _AUTO_METHODS: tuple[Method, ...] = ("head", "lora")
 
 @dataclass(frozen=True, slots=True)
 class Finetuned:
-    """folder: the model's, which `--model FOLDER` takes. trials: None if none were asked for."""
+    """A finished fine-tuning: the model folder, what was measured, and trials if there were any."""
 
     folder: Path
-    outcome: Outcome
+    outcome: FinetuneReport
     trials: TrialsReport | None
 
 
@@ -65,152 +73,184 @@ def finetune(
     bounds: MediaBounds | None = None,
     progress: ProgressListener | None = None,
 ) -> Finetuned | None:
-    """None in every process but the first of those that torchrun started.
+    """Fine-tunes a model; under torchrun all processes but the first return None.
 
-    Raises InputError for data, a model or a folder that cannot be used; ConfigError where a run is
+    Raises InputError for data, a model or a folder that cannot be used; ConfigError if a run is
     resumed with other settings; MissingDependency, MissingModel; Interrupted after Ctrl-C.
     """
-    listener, bounds = progress or NullProgress(), bounds or MediaBounds()
-    _require_extras(options)
-    with process_group(choose_device(options.device).name):
+    progress, bounds = progress or NullProgress(), bounds or MediaBounds()
+    # Before hours of training.
+    if options.selection.trials:
+        require("optuna", extra="train", purpose="trials")
+    if options.run.tensorboard:
+        require("tensorboard", extra="train", purpose="tensorboard")
+    with process_group(choose_device(options.run.device).name):
         roots = [source.root for source in sources]
-        space = _in_turn(
+        workspace = _first_rank_first(
             lambda: Workspace.claim(options, roots),
-            lambda: Workspace.claim(replace(options, resume=True), roots),
+            lambda: Workspace.claim(options.with_settings(resume=True), roots),
         )
-        prepared = _in_turn(
-            lambda: prepare(
-                sources, options, split_file=space.split, bounds=bounds, progress=listener
+        split = workspace.split
+        prepared = _first_rank_first(
+            lambda: prepare(sources, options, split_file=split, bounds=bounds, progress=progress)
+        )
+        training = _Training(workspace, progress, prepared.validation_set())
+        trials = training.search(prepared) if options.selection.trials else None
+        if trials:
+            prepared = prepared.with_options(trials.apply(options))
+        result = workspace.result() if options.run.resume else None
+        if result is None:
+            model, trained, weights = training.train(prepared)
+            if not ranks().first:
+                return None
+            result = training.interpolate(prepared, model, trained, weights)
+        elif not ranks().first:
+            return None
+        choice = options.model.fusion
+        fusion = None if choice == "none" else learn_fusion(choice, prepared, workspace, progress)
+        outcome = report_on(prepared, result, workspace, progress, roots=roots, fusion=fusion)
+        return Finetuned(workspace.out, outcome, trials)
+
+
+class _Training:
+    """The stages that train: trials, towers, projections, and the choice of weights."""
+
+    def __init__(self, workspace: Workspace, progress: ProgressListener, domain: DomainSet) -> None:
+        self._workspace, self._progress, self._domain = workspace, progress, domain
+        self._cache = workspace.work / "activations"
+
+    def search(self, prepared: Preparation) -> TrialsReport:
+        """Searches for hyperparameters; each trial is a full training whose weights are dropped."""
+        requested = prepared.requested
+
+        def attempt(options: FinetuneOptions, report: Report) -> float:
+            trial = prepared.with_options(options)
+            model = trial.trainee(self._cache, NullProgress())
+            validations = 0
+
+            def validate() -> float:
+                nonlocal validations
+                score = self._score(model)
+                report(validations, score)
+                validations += 1
+                return score
+
+            loop = replace(trial.loop_options(), checkpoint_every=0, tensorboard=False)
+            result = run_loop(_with_mining(trial, model), validate, loop, progress=NullProgress())
+            if result.stopped:
+                raise Interrupted(
+                    f"stopped; the finished trials are kept in {self._workspace.out}: run the same "
+                    "command with this output folder and resume"
+                )
+            return result.best_score
+
+        method = requested.model.method
+        return search_settings(
+            requested,
+            attempt,
+            self._workspace.work / "trials.log",
+            methods=_AUTO_METHODS if method == "auto" else (method,),
+            scale=prepared.start.scale,
+            progress=self._progress,
+        )
+
+    def train(self, prepared: Preparation) -> tuple[FineTuneModel, LoopResult, Weights]:
+        """Trains, and retrains the projections where the towers were trained.
+
+        Returns a model to score weights with, the state after the last run, and the tuned weights.
+        """
+        with MetricsLog(self._workspace.metrics, resume=prepared.options.run.resume) as log:
+            model, result, tuned = self._runs(prepared, self._workspace.work, log)
+            if prepared.refits:
+                self._progress.note("retraining the projections on the trained towers")
+                refit = prepared.for_refit(tuned)
+                folder = self._workspace.work / "projections"
+                _, last, tuned = self._runs(refit, folder, log)
+                result = _after(result, last)
+        return model, result, tuned
+
+    def _runs(
+        self, prepared: Preparation, folder: Path, log: MetricsLog
+    ) -> tuple[FineTuneModel, LoopResult, Weights]:
+        """Trains several times; returns the first model, the last state and the mean weights."""
+        models: list[FineTuneModel] = []
+        weights: list[Weights] = []
+        result, runs = LoopResult(), prepared.options.schedule.runs
+        for index in range(runs):
+            part = prepared.for_run(index)
+            sibling = models[0] if models else None
+            model = _first_rank_first(
+                partial(part.trainee, self._cache, self._progress, sibling=sibling)
+            )
+            if runs > 1:
+                self._progress.note(f"run {index + 1} of {runs}")
+            stages = REFIT_STAGES if prepared.reference else (STAGE, VALIDATION)
+            suffix = f"-{index + 1}" if index else ""
+            trained = run_loop(
+                _with_mining(part, model),
+                partial(self._score, model),
+                part.loop_options(),
+                progress=self._progress,
+                folder=folder / f"run-{index + 1}" if index else folder,
+                log=log,
+                names=LoopNames(stages[0] + suffix, stages[1] + suffix, SCORE_NAME),
+                describe=partial(_batch_of, model),
+            )
+            if trained.stopped:
+                raise Interrupted(
+                    f"stopped after step {trained.step:,} of {part.options.schedule.steps:,}; its "
+                    f"checkpoint is in {self._workspace.out}: run the same command with this "
+                    "output folder and resume"
+                )
+            result = _after(result, trained)
+            weights.append(model.tuned_weights())
+            # Later runs are only needed for their weights.
+            models = models or [model]
+        return models[0], result, average(weights)
+
+    def interpolate(
+        self, prepared: Preparation, model: FineTuneModel, trained: LoopResult, tuned: Weights
+    ) -> TrainingResult:
+        """Chooses an interpolation with the original weights, and writes it as the model."""
+        original, start = prepared.start, model.start_weights()
+        self._progress.start("interpolating original and tuned weights", MAX_EVALUATIONS)
+        general = GeneralScorer(general_set(original.preprocessing), model.towers, start)
+
+        def evaluate(weights: Weights) -> SweepScore:
+            score = SweepScore(self._score(model, weights), general.score(weights).score)
+            self._progress.advance(1)
+            return score
+
+        kept_share = prepared.options.selection.kept_share
+        found = sweep(start, tuned, evaluate, kept_share=kept_share)
+        self._progress.note(found.reason)
+        weights = interpolate(start, tuned, found.chosen.alpha)
+        original.save(weights, self._workspace.out)
+        result = TrainingResult(
+            steps=trained.step,
+            best_step=trained.best_step,
+            seconds=trained.seconds,
+            sweep=found,
+            general_start=general.start,
+            general_tuned=general.score(weights),
+        )
+        # Last: it marks the model as complete.
+        self._workspace.save(result)
+        return result
+
+    def _score(self, model: FineTuneModel, weights: Weights | None = None) -> float:
+        """Scores weights on the validation split, by default the current ones."""
+        return self._domain.score(
+            lambda items, texts: (
+                model.encode_items("image", items, weights),
+                model.encode_texts(texts, weights),
             )
         )
-        trials = None
-        if options.trials:
-            trials = _search(prepared, options, space, listener)
-            prepared = prepared.with_options(trials.apply(options))
-        tuned = space.tuned() if options.resume else None
-        tuned = tuned or _train(prepared, space, listener)
-        if tuned is None:
-            return None
-        wish = options.fusion
-        fusion = None if wish == "none" else learn_fusion(wish, prepared, space, listener)
-        outcome = report_on(prepared, tuned, space, listener, roots=roots, fusion=fusion)
-        return Finetuned(space.out, outcome, trials)
 
 
-@dataclass(frozen=True, slots=True)
-class FinetunePlan:
-    """What a fine-tuning would do. counts, split: as read. seconds: an estimate, from a few steps'
-    worth of pictures through the model on this machine."""
-
-    folder: Path
-    counts: Mapping[str, int]
-    split: Mapping[str, int]
-    method: Method
-    steps: int
-    batch_size: int
-    learning_rate: float
-    device: str
-    seconds: float
-    notes: Sequence[str]
-
-
-def plan(
-    sources: Sequence[Source],
-    options: FinetuneOptions,
-    *,
-    bounds: MediaBounds | None = None,
-    progress: ProgressListener | None = None,
-) -> FinetunePlan:
-    """Reads, splits and loads as `finetune` does; writes nothing. Raises what `finetune` does."""
-    prepared = prepare(
-        sources,
-        options,
-        split_file=None,
-        bounds=bounds or MediaBounds(),
-        progress=progress or NullProgress(),
-    )
-    chosen = prepared.options
-    return FinetunePlan(
-        options.out or default_out(sources[0].root),
-        prepared.counts(),
-        prepared.split_sizes(),
-        chosen.method,
-        chosen.steps,
-        chosen.batch_size,
-        chosen.learning_rate,
-        prepared.device.name,
-        estimated_seconds(prepared),
-        (*prepared.catalog.notes, *prepared.split.notes),
-    )
-
-
-def _train(prepared: Preparation, space: Workspace, progress: ProgressListener) -> Tuned | None:
-    """Trains, interpolates and writes the model folder; only the first process does the latter."""
-    domain = prepared.validation_set()
-    with MetricsLog(space.metrics, resume=prepared.options.resume) as log:
-        stage = partial(_stage, domain=domain, space=space, log=log, progress=progress)
-        model, result, tuned = stage(prepared, space.work)
-        if prepared.refits:
-            progress.note("now the projections once more, on the trained towers")
-            _, last, tuned = stage(prepared.for_refit(tuned), space.work / "projections")
-            result = _after(result, last)
-    return _write_best_mix(prepared, model, domain, tuned, result, space, progress)
-
-
-def _stage(
-    prepared: Preparation,
-    folder: Path,
-    *,
-    domain: DomainSet,
-    space: Workspace,
-    log: MetricsLog,
-    progress: ProgressListener,
-) -> tuple[FineTuneModel, LoopResult, Weights]:
-    """The first run's model, the standing after the last run, the mean of all runs' weights."""
-    models: list[FineTuneModel] = []
-    found: list[Weights] = []
-    result, runs = LoopResult(), prepared.options.runs
-    for turn in range(runs):
-        part = prepared.with_turn(turn)
-        like = models[0] if models else None
-        model = _in_turn(partial(part.trainee, space.work / "activations", progress, like=like))
-        place = folder if turn == 0 else folder / f"run-{turn + 1}"
-        if runs > 1:
-            progress.note(f"run {turn + 1} of {runs}")
-        result = _after(result, _loop(part, model, domain, place, log, space, progress))
-        found.append(model.tuned_weights())
-        models = models or [model]
-    return models[0], result, mean(found)
-
-
-def _loop(
-    prepared: Preparation,
-    model: FineTuneModel,
-    domain: DomainSet,
-    folder: Path,
-    log: MetricsLog,
-    space: Workspace,
-    progress: ProgressListener,
-) -> LoopResult:
-    names = REFIT_STAGES if prepared.known else (STAGE, VALIDATION)
-    again = f"-{prepared.turn + 1}" if prepared.turn else ""
-    result = run_loop(
-        prepared.mining(model),
-        lambda: _score(model, domain, None),
-        loop_options(prepared, resume=prepared.options.resume),
-        folder,
-        log,
-        progress,
-        score_name=SCORE_NAME,
-        describe=lambda step: _batch_of(model, step),
-        stages=(names[0] + again, names[1] + again),
-    )
-    if result.stopped:
-        raise Interrupted(
-            f"stopped after step {result.step:,} of {prepared.options.steps:,}; its checkpoint is "
-            f"kept: run it again with `out='{space.out}'` and `resume=True` to go on"
-        )
-    return result
+def _with_mining(prepared: Preparation, model: FineTuneModel) -> Trainee:
+    count = prepared.options.loss.hard_negatives
+    return HardNegativeMining(model, count) if count else model
 
 
 def _after(first: LoopResult, second: LoopResult) -> LoopResult:
@@ -222,120 +262,18 @@ def _after(first: LoopResult, second: LoopResult) -> LoopResult:
     )
 
 
-def _write_best_mix(
-    prepared: Preparation,
-    model: FineTuneModel,
-    domain: DomainSet,
-    tuned: Weights,
-    result: LoopResult,
-    space: Workspace,
-    progress: ProgressListener,
-) -> Tuned | None:
-    """model: measures any mix of the start's and the tuned weights."""
-    if not ranks().first:
-        return None
-    start = model.start_weights()
-    progress.start("interpolating start and tuned weights", MOST_MIXES)
-    probe = GeneralProbe(
-        prepared.start.model,
-        start,
-        prepared.start.tokenizer,
-        prepared.start.preprocessing,
-        towers=model.towers,
-    )
-
-    def evaluate(weights: Weights) -> SweepScore:
-        score = SweepScore(_score(model, domain, weights), probe.measure(weights).score)
-        progress.advance(1)
-        return score
-
-    found = sweep(start, tuned, evaluate, kept_share=prepared.options.kept_share)
-    progress.note(found.reason)
-    mixed = interpolate(start, tuned, found.chosen.alpha)
-    export_model(prepared.start, mixed, space.out)
-    written = Tuned(
-        steps=result.step,
-        best_step=result.best_step,
-        seconds=result.seconds,
-        sweep=found,
-        general_start=probe.start,
-        general_tuned=probe.measure(mixed),
-    )
-    space.save(written)
-    return written
-
-
-def _score(model: FineTuneModel, domain: DomainSet, weights: Weights | None) -> float:
-    """On the validation split, under these weights; None: those that are being trained."""
-    return domain.score(
-        lambda items, texts: (
-            model.encode_items("image", items, weights),
-            model.encode_texts(texts, weights),
-        )
-    )
-
-
-def _search(
-    prepared: Preparation, asked: FinetuneOptions, space: Workspace, progress: ProgressListener
-) -> TrialsReport:
-    """Each trial is a training of full length, unless it is pruned, whose weights are not kept."""
-    domain = prepared.validation_set()
-
-    def attempt(options: FinetuneOptions, report: Report) -> float:
-        trial = prepared.with_options(options)
-        model = trial.trainee(space.work / "activations", NullProgress())
-        looks = 0
-
-        def validate() -> float:
-            nonlocal looks
-            score = _score(model, domain, None)
-            report(looks, score)
-            looks += 1
-            return score
-
-        with TemporaryDirectory() as name, MetricsLog(Path(name) / "metrics.jsonl") as log:
-            wanted = replace(loop_options(trial), checkpoint_every=0, tensorboard=False)
-            result = run_loop(
-                trial.mining(model), validate, wanted, Path(name), log, NullProgress()
-            )
-        if result.stopped:
-            raise Interrupted(
-                "stopped; the trials that were finished are kept: run it again with "
-                f"`out='{space.out}'` and `resume=True` to go on"
-            )
-        return result.best_score
-
-    methods = _AUTO_METHODS if asked.method == "auto" else (asked.method,)
-    return search_settings(
-        asked,
-        attempt,
-        space.work / "trials.log",
-        methods=methods,
-        scale=prepared.start.scale,
-        progress=progress,
-    )
-
-
-def _in_turn(first: Callable[[], T], then: Callable[[], T] | None = None) -> T:
-    """The first process does it, then the others: they find the files that it wrote."""
+def _first_rank_first(first: Callable[[], T], others: Callable[[], T] | None = None) -> T:
+    """Runs a function in the first process, then in the others, which find the files it wrote."""
     if ranks().first:
         made = first()
         wait_for_all()
         return made
     wait_for_all()
-    return (then or first)()
+    return (others or first)()
 
 
 def _batch_of(model: FineTuneModel, step: int) -> str:
     items = model.sampler.draw(step).items.tolist()
-    keys = [model.sampler.catalog.items[place].key for place in items[:_SHOWN_KEYS]]
+    keys = [model.sampler.training_set.items[place].key for place in items[:_SHOWN_KEYS]]
     more = len(items) - len(keys)
     return f"batch of {', '.join(keys)}" + (f" and {more} more" if more > 0 else "")
-
-
-def _require_extras(options: FinetuneOptions) -> None:
-    """Before hours of training."""
-    if options.trials:
-        require("optuna", extra="train", purpose="`trials`")
-    if options.tensorboard:
-        require("tensorboard", extra="train", purpose="`tensorboard`")

@@ -1,37 +1,41 @@
-"""A search over settings with Optuna: short trainings, the bad ones stopped early.
+"""Hyperparameter search with Optuna; unpromising trials are pruned.
 
-The first trial has the settings as given, so that the best is never worse than those. Trials lie in
-a journal beside the model: what a killed search had finished counts when it goes on.
+The first trial has the settings as given, so that the best one is never worse. Trials are kept in a
+journal, from which a stopped search resumes.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from mmsearch.finetuning.options import FinetuneOptions, Loss, Method, default_rate
+from mmsearch.finetuning.options import FinetuneOptions, Loss, Method
+from mmsearch.finetuning.resolved import default_rate
 from mmsearch.progress import ProgressListener
 from mmsearch.training.loop import LossNotFinite
 
 if TYPE_CHECKING:
     import optuna
 
-# A report of (step, score) while a trial trains; it raises to end the trial.
+# Reports the score of a step of the trial; raises if the trial is pruned.
 Report = Callable[[int, float], None]
-# Trains with these options and returns the best validation score.
+# Trains with the given options and returns the best validation score.
 Attempt = Callable[[FinetuneOptions, Report], float]
 
-# How far from the given rate the search goes, and which inverse temperatures it starts from.
+# Range of the learning rate, as a factor, and of the initial inverse temperature.
 _RATE_FACTOR = 8.0
 _SCALES = (5.0, 100.0)
 _RANKS = (4, 8, 16, 32)
-# Medians of fewer trials, or of the first looks, say little.
-_TRIALS_BEFORE_PRUNING, _LOOKS_BEFORE_PRUNING = 3, 2
+# Trials, and validations of a trial, before any is pruned.
+_TRIALS_BEFORE_PRUNING, _VALIDATIONS_BEFORE_PRUNING = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """state: 'complete', 'pruned' or 'fail'. score: the best on the validation split, or None."""
+    """A finished trial.
+
+    state: 'complete', 'pruned' or 'fail'. score: the best on the validation split, or None.
+    """
 
     number: int
     settings: dict[str, Any]
@@ -41,12 +45,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class TrialsReport:
+    """All finished trials, and the best one."""
+
     trials: Sequence[Trial]
     best: Trial
 
     def apply(self, options: FinetuneOptions) -> FinetuneOptions:
-        """The options with the best trial's settings."""
-        return replace(options, **self.best.settings)
+        """Returns the options with the settings of the best trial."""
+        return options.with_settings(**self.best.settings)
 
 
 def search_settings(
@@ -58,26 +64,26 @@ def search_settings(
     scale: float,
     progress: ProgressListener,
 ) -> TrialsReport:
-    """options.trials in all, those in the journal included. methods: those to choose from. scale:
-    the inverse temperature that the model has.
+    """Runs trials until the journal has the requested number.
 
-    A learning rate of None is each method's own. A trial whose loss is not finite fails
-    and the search goes on.
+    methods: to choose from. scale: the model's inverse temperature. A trial whose loss is not
+    finite fails, and the search continues. Raises LossNotFinite if all failed.
     """
     import optuna
 
-    study = _study(journal, options.seed)
+    wanted = options.selection.trials
+    study = _study(journal, options.run.seed)
     if not study.trials:
         study.enqueue_trial(_given(options, methods, scale))
-    progress.start("trials", options.trials)
+    progress.start("trials", wanted)
     done = sum(trial.state.is_finished() for trial in study.trials)
-    progress.advance(min(done, options.trials))
-    for _ in range(done, options.trials):
+    progress.advance(min(done, wanted))
+    for _ in range(done, wanted):
         trial = study.ask()
         settings = _suggested(trial, options, methods)
         trial.set_user_attr("settings", settings)
         try:
-            score = attempt(replace(options, **settings), _reporter(trial))
+            score = attempt(options.with_settings(**settings), _reporter(trial))
         except optuna.TrialPruned:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         except LossNotFinite as error:
@@ -101,42 +107,44 @@ def _study(journal: Path, seed: int) -> "optuna.Study":
         study_name="finetune",
         storage=JournalStorage(JournalFileBackend(str(journal))),
         sampler=optuna.samplers.TPESampler(seed=seed, multivariate=False),
-        pruner=optuna.pruners.MedianPruner(_TRIALS_BEFORE_PRUNING, _LOOKS_BEFORE_PRUNING),
+        pruner=optuna.pruners.MedianPruner(_TRIALS_BEFORE_PRUNING, _VALIDATIONS_BEFORE_PRUNING),
         direction="maximize",
         load_if_exists=True,
     )
 
 
 def _given(options: FinetuneOptions, methods: Sequence[Method], scale: float) -> dict[str, Any]:
-    """What was asked for, as a trial's parameters."""
-    method = options.method if options.method != "auto" else methods[0]
-    asked = scale if options.temperature is None else 1 / options.temperature
+    """Returns the settings as given, as the parameters of a trial."""
+    model = options.model
+    method = model.method if model.method != "auto" else methods[0]
+    given_scale = scale if model.temperature is None else 1 / model.temperature
     given: dict[str, Any] = {
         "method": method,
-        "loss": options.loss,
+        "loss": options.loss.kind,
         "learning_rate_factor": 1.0,
-        "scale": min(max(asked, _SCALES[0]), _SCALES[1]),
+        "scale": min(max(given_scale, _SCALES[0]), _SCALES[1]),
     }
     if method == "lora":
-        given["rank"] = options.rank
+        given["rank"] = model.rank
     return given
 
 
 def _suggested(
     trial: "optuna.Trial", options: FinetuneOptions, methods: Sequence[Method]
 ) -> dict[str, Any]:
-    """Fields of FinetuneOptions."""
+    """Returns the settings of a trial."""
     method = cast(Method, trial.suggest_categorical("method", methods))
     factor = trial.suggest_float("learning_rate_factor", 1 / _RATE_FACTOR, _RATE_FACTOR, log=True)
-    chosen: dict[str, Any] = {
+    rate = options.schedule.learning_rate or default_rate(method)
+    suggested: dict[str, Any] = {
         "method": method,
-        "learning_rate": factor * (options.learning_rate or default_rate(method)),
+        "learning_rate": factor * rate,
         "loss": trial.suggest_categorical("loss", get_args(Loss)),
         "temperature": 1 / trial.suggest_float("scale", *_SCALES, log=True),
     }
     if method == "lora":
-        chosen["rank"] = trial.suggest_categorical("rank", _RANKS)
-    return chosen
+        suggested["rank"] = trial.suggest_categorical("rank", _RANKS)
+    return suggested
 
 
 def _reporter(trial: "optuna.Trial") -> Report:
@@ -151,11 +159,10 @@ def _reporter(trial: "optuna.Trial") -> Report:
 
 
 def _report(study: "optuna.Study") -> TrialsReport:
-    """Raises LossNotFinite where no trial came to an end."""
     trials = [_trial(each) for each in study.trials if each.state.is_finished()]
     scored = [each for each in trials if each.state == "complete"]
     if not scored:
-        raise LossNotFinite("no trial came to an end; try a lower learning rate")
+        raise LossNotFinite("no trial finished; try a lower learning rate")
     return TrialsReport(trials, max(scored, key=lambda trial: trial.score or 0.0))
 
 

@@ -1,10 +1,10 @@
-"""The folder that a fine-tuning makes: the model itself, and beside it how it came about.
+"""The output folder of a fine-tuning: the model, and how it was trained.
 
     OUT/  open_clip_config.json, open_clip_model.safetensors, tokenizer files, README.md (the card)
           report.html, outcome.json, metrics.jsonl, split.json
-          work/  settings.json, checkpoints/, activations, trials: may be removed once it is done
+          work/  settings.json, checkpoints/, activations, trials: may be deleted afterwards
 
-A run that was stopped resumes in its folder with `resume`, which needs the same settings.
+A stopped run is resumed in its folder, with the same settings.
 """
 
 import json
@@ -13,20 +13,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from mmsearch.errors import ConfigError, InputError
 from mmsearch.files import write_atomically
-from mmsearch.finetuning.data import split_file
+from mmsearch.finetuning.data import splits
 from mmsearch.finetuning.options import FinetuneOptions
-from mmsearch.finetuning.scoring.general import GeneralScore
+from mmsearch.finetuning.scoring import GeneralScore
 from mmsearch.records import printable_path
-from mmsearch.training.weight_interpolation import Sweep, SweepPoint, SweepScore
+from mmsearch.training.weight_interpolation import Sweep
 
-# What may differ from the run that is resumed: it changes no weight.
-_NO_MATTER = ("resume", "tensorboard", "device", "out", "trials", "checkpoint_every", "micro_batch")
+# Settings that do not affect the weights, and may differ in a resumed run.
+_RESUMABLE_CHANGES = {
+    *("resume", "tensorboard", "device", "out", "trials", "checkpoint_every", "micro_batch")
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TrainingResult:
     """What is known once the model has been written. seconds: of training."""
 
     steps: int
@@ -38,45 +42,54 @@ class Tuned:
 
 
 class Workspace:
-    """`Workspace.claim(options, …)` makes the folder or finds the one to resume."""
+    """Paths in an output folder; `Workspace.claim` creates it, or finds the one to resume."""
 
     def __init__(self, out: Path) -> None:
         self.out, self.work = out, out / "work"
 
     @classmethod
     def claim(cls, options: FinetuneOptions, locations: Sequence[Path]) -> "Workspace":
-        """Raises InputError if the folder is taken, cannot be made, or holds nothing to resume;
-        ConfigError if it was begun with other settings."""
-        space = cls(options.out or default_out(locations[0], resume=options.resume))
+        """Creates the folder, or finds the one to resume.
+
+        Raises InputError if it already exists, cannot be created, or has nothing to resume;
+        ConfigError if it was started with other settings.
+        """
+        run = options.run
+        workspace = cls(run.out or default_out(locations[0], resume=run.resume))
         settings = {
-            **_plain(options),
-            "sources": [printable_path(each.absolute()) for each in locations],
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in options.settings().items()
         }
-        if options.resume:
-            space._require_same(settings)
-            return space
-        if space.out.exists() and (not space.out.is_dir() or any(space.out.iterdir())):
+        settings["sources"] = [printable_path(each.absolute()) for each in locations]
+        if run.resume:
+            workspace._require_same(settings)
+            return workspace
+        out = workspace.out
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(
-                f"{space.out} is there already; use `resume=True` if a fine-tuning was stopped in "
-                "it, or name another `out`"
+                f"{out} already exists; resume if a fine-tuning was stopped in it, or choose "
+                "another output folder"
             )
         try:
-            space.work.mkdir(parents=True)
-            write_atomically(space._settings, json.dumps(settings, indent=2) + "\n")
+            workspace.work.mkdir(parents=True)
+            write_atomically(workspace._settings, json.dumps(settings, indent=2) + "\n")
         except OSError as error:
-            raise InputError(f"{space.out} cannot be made: {error.strerror or error}") from error
-        return space
+            raise InputError(f"cannot create {out}: {error.strerror or error}") from error
+        return workspace
 
     @property
     def split(self) -> Path:
-        return self.out / split_file.FILE_NAME
+        """The saved split."""
+        return self.out / splits.FILE_NAME
 
     @property
     def report(self) -> Path:
+        """The HTML report."""
         return self.out / "report.html"
 
     @property
     def metrics(self) -> Path:
+        """The training metrics, as JSON Lines."""
         return self.out / "metrics.jsonl"
 
     @property
@@ -84,53 +97,43 @@ class Workspace:
         return self.work / "settings.json"
 
     @property
-    def _tuned(self) -> Path:
+    def _result(self) -> Path:
         return self.work / "tuned.json"
 
-    def save(self, tuned: Tuned) -> None:
-        """After the weights, whose presence it vouches for."""
-        write_atomically(self._tuned, json.dumps(asdict(tuned), indent=2) + "\n")
+    def save(self, result: TrainingResult) -> None:
+        """Saves the result of the training."""
+        write_atomically(self._result, json.dumps(asdict(result), indent=2))
 
-    def tuned(self) -> Tuned | None:
-        """What an interrupted run had come to, if it had written its model."""
-        if not self._tuned.exists():
+    def result(self) -> TrainingResult | None:
+        """Returns the saved result, None if the training has not finished."""
+        if not self._result.exists():
             return None
-        found = json.loads(self._tuned.read_text("utf-8"))
-        sweep = found.pop("sweep")
-        return Tuned(
-            sweep=Sweep(
-                [_point(each) for each in sweep["points"]],
-                _point(sweep["chosen"]),
-                sweep["kept_share"],
-            ),
-            general_start=GeneralScore(**found.pop("general_start")),
-            general_tuned=GeneralScore(**found.pop("general_tuned")),
-            **found,
-        )
+        return TypeAdapter(TrainingResult).validate_json(self._result.read_bytes())
 
     def _require_same(self, settings: dict[str, Any]) -> None:
         if not self._settings.exists():
             raise InputError(
-                f"{self.out} holds no fine-tuning to resume; leave `resume` out, or name the `out` "
-                "of the one that was stopped"
+                f"{self.out} has no fine-tuning to resume; start without resume, or use the output "
+                "folder of the one that was stopped"
             )
-        then = json.loads(self._settings.read_text("utf-8"))
-        now = json.loads(json.dumps(settings))
+        before = json.loads(self._settings.read_text("utf-8"))
         changed = [
-            f"{name} was {then.get(name)!r}, is {value!r}"
-            for name, value in now.items()
-            if name not in _NO_MATTER and then.get(name) != value
+            f"{name} was {before.get(name)!r}, is {value!r}"
+            for name, value in json.loads(json.dumps(settings)).items()
+            if name not in _RESUMABLE_CHANGES and before.get(name) != value
         ]
         if changed:
             raise ConfigError(
                 f"the run in {self.out} had other settings: {'; '.join(changed)}; resume with the "
-                "same ones, or name another `out`"
+                "same ones, or use another output folder"
             )
 
 
 def default_out(location: Path, *, resume: bool = False) -> Path:
-    """'catalog-model' in the working directory, with a number if that is taken; to resume, the
-    last one."""
+    """Returns 'catalog-model' in the working directory, numbered if it exists; to resume, the last.
+
+    location: the source, after which the folder is named.
+    """
     name = f"{location.absolute().stem or 'catalog'}-model"
     tried, number = Path(name), 1
     last = tried
@@ -138,14 +141,3 @@ def default_out(location: Path, *, resume: bool = False) -> Path:
         number += 1
         last, tried = tried, Path(f"{name}-{number}")
     return last if resume else tried
-
-
-def _point(found: dict[str, Any]) -> SweepPoint:
-    return SweepPoint(found["alpha"], SweepScore(**found["score"]))
-
-
-def _plain(options: FinetuneOptions) -> dict[str, Any]:
-    values = asdict(options)
-    return {
-        name: str(value) if isinstance(value, Path) else value for name, value in values.items()
-    }

@@ -172,18 +172,18 @@ def rollback(catalog: Any, *, dry_run: bool = False) -> Rollback:
 def _require_no_regression(
     model: str, live: SpaceId, progress: ProgressListener, *, force: bool
 ) -> tuple[str, ...]:
-    from mmsearch.finetuning.report.outcome import read_verdict
+    from mmsearch.finetuning.report.results import read_comparison
 
-    verdict = read_verdict(Path(model).expanduser())
-    if verdict is None:
+    comparison = read_comparison(Path(model).expanduser())
+    if comparison is None:
         progress.note(f"'{model}' has no evaluation of its own to check for regressions")
         return ()
-    if verdict.start_hash != live.weights_hash:
+    if comparison.start_hash != live.weights_hash:
         progress.note(
-            f"'{model}' was measured against '{verdict.start}', not against '{live.model}', which "
-            "the store uses now"
+            f"'{model}' was measured against '{comparison.start}', not against '{live.model}', "
+            "which the store uses now"
         )
-    faults = tuple(verdict.regressions())
+    faults = tuple(comparison.regressions())
     if faults and not force:
         raise InputError(
             f"'{model}' is a regression: {'; '.join(faults)}; nothing was changed, "

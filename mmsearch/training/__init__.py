@@ -1,1 +1,1 @@
-"""The parts of every training: loop, losses, checkpoints, schedule, averages, activations."""
+"""Training toolkit: loop, losses, checkpoints, EMA, activations, augmentation, weights, cards."""

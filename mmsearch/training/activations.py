@@ -1,7 +1,7 @@
-"""Frozen trunk features, computed once for each view and kept on disk.
+"""Activations of frozen modules, computed once for each view and cached on disk.
 
-On a CPU the trunk runs in ONNX Runtime where that is installed (several times torch's rate), in
-torch otherwise; both give the same features to within rounding.
+On a CPU the module runs in ONNX Runtime if that is installed (several times faster than torch), in
+torch otherwise; the results are equal to within rounding.
 """
 
 import hashlib
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Forward = Callable[[Floats], Floats]
 Advance = Callable[[int], None]
-# Pictures per pass in torch: small pieces stay in a CPU's caches.
+# Images per pass in torch; small passes fit into a CPU's caches.
 _PIECE, _GPU_PIECE = 8, 256
 
 
 def forward_of(module: "torch.nn.Module", size: int) -> Forward:
-    """images float32 (b, 3, size, size) → what the module makes of them, float32 (b, …)."""
+    """Returns a function that runs the module in the fastest runtime available.
+
+    It maps images, float32 (b, 3, size, size), to the module's output, float32 (b, …).
+    """
     on_cpu = all(each.device.type == "cpu" for each in module.parameters())
     if on_cpu and find_spec("onnxruntime") and find_spec("onnx"):
         return _onnx_forward(module, size)
@@ -38,6 +41,7 @@ def forward_of(module: "torch.nn.Module", size: int) -> Forward:
 
 
 def torch_forward(module: "torch.nn.Module") -> Forward:
+    """Returns a function that runs the module in torch, without gradients."""
     import torch
 
     module = module.eval().to(memory_format=torch.channels_last)
@@ -82,7 +86,7 @@ def _onnx_forward(module: "torch.nn.Module", size: int) -> Forward:
 
 @contextmanager
 def _plain_attention() -> Iterator[None]:
-    """Frozen attention runs as one fused operation, which ONNX has no word for."""
+    """Disables fused attention, which has no ONNX operator."""
     import torch
 
     fused = torch.backends.mha.get_fastpath_enabled()
@@ -94,6 +98,7 @@ def _plain_attention() -> Iterator[None]:
 
 
 def weights_digest(module: "torch.nn.Module") -> str:
+    """Returns a hash of the module's state dict."""
     digest = hashlib.blake2b(digest_size=8)
     for tensor in module.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -103,43 +108,40 @@ def weights_digest(module: "torch.nn.Module") -> str:
 def write_views(
     file: Path,
     forward: Forward,
-    look: Callable[[int], Floats],
-    sizes: tuple[int, int, int],
+    load: Callable[[int], Floats],
+    *,
+    count: int,
+    views: int,
+    size: int,
     batch: int,
     advance: Advance,
 ) -> None:
-    """Writes float16 (count, views, …), an item's views as `forward` gives them, to `file` (.npy).
+    """Writes the output of `forward` for every view to a .npy file, float16 (count, views, …).
 
-    look: item number → float32 (views, 3, size, size); sizes: count, views, size. The file appears
-    only when it is whole. InputError if it cannot be written, on a full disk for example.
+    load: item number → float32 (views, 3, size, size); called from two threads, one batch ahead.
+    batch: items per pass. The file appears only once it is complete. Raises InputError if it cannot
+    be written, on a full disk for example.
     """
-    count, views, size = sizes
     shape = (count, views, *forward(np.zeros((1, 3, size, size), np.float32)).shape[1:])
     header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-    with _written(file):
+    try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Written, not mapped: on a full disk a write fails, a mapped page kills the process.
+        # Written, not memory-mapped: on a full disk a write fails, but a mapped page crashes.
         with replaced_file(file, flush=False) as stream:
             np.lib.format.write_array_header_1_0(stream, header)
-            for ready in _batches(look, count, batch):
+            for ready in _batches(load, count, batch):
                 stream.write(forward(np.concatenate(ready)).astype("<f2").tobytes())
                 advance(len(ready))
-
-
-@contextmanager
-def _written(file: Path) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
         raise InputError(f"cannot write {file}: {error.strerror}; free some space there") from error
 
 
-def _batches(look: Callable[[int], Floats], count: int, size: int) -> Iterator[list[Floats]]:
-    """Decodes one batch ahead of the one in use."""
+def _batches(load: Callable[[int], Floats], count: int, size: int) -> Iterator[list[Floats]]:
+    """Yields batches of loaded items while the next one is being loaded."""
     starts = range(0, count, size)
     with ThreadPoolExecutor(2) as pool:
-        ahead = [pool.submit(look, i) for i in range(min(size, count))]
+        ahead = [pool.submit(load, i) for i in range(min(size, count))]
         for start in starts:
             ready, following = ahead, range(start + size, min(start + 2 * size, count))
-            ahead = [pool.submit(look, i) for i in following]
+            ahead = [pool.submit(load, i) for i in following]
             yield [future.result() for future in ready]

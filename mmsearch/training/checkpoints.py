@@ -1,12 +1,14 @@
-"""Checkpoints of a training loop: a folder each, complete or not there at all.
+"""Checkpoints of a training loop, each a folder that is either complete or absent.
 
-    checkpoints/step-00000120/weights.safetensors    what is trained
-                              average.safetensors    its moving average
-                              best.safetensors       the weights that scored best so far
+    checkpoints/step-00000120/weights.safetensors    trained weights
+                              average.safetensors    their moving average
+                              best.safetensors       the weights with the best score so far
+                              memory.safetensors     other state of what is trained, if any
                               optimizer.pt           tensors and numbers, read with weights_only
                               state.json             step, scores, settings
 
-Written beside and renamed; the last two are kept, so that a damaged one has a predecessor.
+They are written to a temporary folder and renamed. The last two are kept, so that there is one to
+fall back on.
 """
 
 import io
@@ -32,7 +34,10 @@ _PARTS = ("weights", "average", "best", "memory")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """tensors: by part, 'weights', 'average', 'best' and 'memory'; state: what JSON can hold."""
+    """A saved training state.
+
+    tensors: by part, 'weights', 'average', 'best' and 'memory'. state: serialisable as JSON.
+    """
 
     step: int
     tensors: Mapping[str, Mapping[str, Tensor]]
@@ -41,14 +46,17 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Raises InputError if it cannot be written, on a full disk for example; older ones stay."""
+    """Writes a checkpoint and deletes all but the last KEPT.
+
+    Raises InputError if it cannot be written, on a full disk for example; older ones are kept.
+    """
     final = folder / f"step-{checkpoint.step:08}"
     part = folder / f".{final.name}.part"
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         for name, tensors in checkpoint.tensors.items():
-            # Bytes first: Python's own write tells of a full disk, safetensors' may only crash.
+            # Python's own write reports a full disk; safetensors' may crash.
             whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
             (part / f"{name}.safetensors").write_bytes(to_bytes(whole))
         memory = io.BytesIO()
@@ -62,19 +70,22 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         shutil.rmtree(part, ignore_errors=True)
         raise InputError(
             f"the checkpoint of step {checkpoint.step} cannot be written to {folder}: "
-            f"{error.strerror or error}; make room, then resume with `resume=True`"
+            f"{error.strerror or error}; free some space, then resume"
         ) from error
     for old in checkpoint_folders(folder)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def checkpoint_folders(folder: Path) -> list[Path]:
-    """Oldest first."""
+    """Returns the complete checkpoints in `folder`, oldest first."""
     return sorted(folder.glob("step-*"))
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest that can be read; None if there is none. Raises InputError if none can be."""
+    """Returns the newest readable checkpoint, None if there are no checkpoints.
+
+    Raises InputError if there are some but none is readable.
+    """
     faults = []
     for place in reversed(checkpoint_folders(folder)):
         try:
@@ -83,11 +94,11 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             faults.append(f"{place}: {str(error).splitlines()[0]}")
         except pickle.UnpicklingError as error:
             raise InputError(
-                f"{place / 'optimizer.pt'} holds more than tensors and numbers, which may run "
-                "code; it was not read"
+                f"{place / 'optimizer.pt'} contains objects other than tensors and numbers, which "
+                "could execute code; it was not read"
             ) from error
     if faults:
-        raise InputError(f"no checkpoint can be read: {'; '.join(faults)}; start without `resume`")
+        raise InputError(f"no checkpoint can be read: {'; '.join(faults)}; start without resume")
     return None
 
 
@@ -105,14 +116,14 @@ def _read(place: Path) -> Checkpoint:
 def require_same_shapes(
     weights: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path
 ) -> None:
-    """Raises InputError if the checkpoint is of another architecture or another method."""
+    """Raises InputError if `found`, a checkpoint's weights, differ in names or shapes."""
     here = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     there = {name: tuple(tensor.shape) for name, tensor in found.items()}
     if here == there:
         return
     name = min(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
     raise InputError(
-        f"the checkpoint in {folder} is of another model: '{name}' is "
-        f"{there.get(name, 'not in it')}, here {here.get(name, 'not trained')}; "
-        "resume with the same model and method, or name another `out`"
+        f"the checkpoint in {folder} belongs to another model: '{name}' is "
+        f"{there.get(name, 'missing')} there and {here.get(name, 'not trained')} here; "
+        "resume with the same model and method, or use another output folder"
     )

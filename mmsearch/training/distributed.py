@@ -1,9 +1,8 @@
-"""Data-parallel training under torchrun: who this process is, and what the processes tell each
-other. In a process of its own every function gives back what it was given.
+"""Data-parallel training under torchrun; with a single process every function is a no-op.
 
-Each rank computes the loss of the whole batch from gathered vectors. `gather_rows` therefore sums
-the ranks' gradients on the way back and `average_gradients` divides by their number, so that
-parameters before and after the gathering get exactly one process's gradient.
+Each rank computes the loss of the global batch from gathered embeddings. `gather_rows` therefore
+sums the ranks' gradients in its backward pass and `average_gradients` divides by their number, so
+that parameters before and after the gathering get exactly the gradient of a single process.
 """
 
 import importlib
@@ -20,17 +19,19 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """rank: this process's number of `world`. The first writes files and speaks."""
+    """This process's rank among `world` processes; the first writes files and reports."""
 
     rank: int
     world: int
 
     @property
     def first(self) -> bool:
+        """Whether this is the first process."""
         return self.rank == 0
 
 
 def ranks() -> Ranks:
+    """Returns this process's rank, 0 of 1 outside a process group."""
     if dist.is_available() and dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size())
     return Ranks(0, 1)
@@ -38,13 +39,13 @@ def ranks() -> Ranks:
 
 @contextmanager
 def process_group(device: str) -> Iterator[Ranks]:
-    """Joins the processes that torchrun started, if it did; nccl between GPUs, gloo elsewhere."""
+    """Joins the process group if torchrun started this process: NCCL on GPUs, Gloo elsewhere."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield ranks()
         return
-    # Its default arguments keep whatever group there is when it is first imported, as the first
-    # optimizer does. The workers of a group so kept outlive destroy_process_group, and one that
-    # lets go of a tensor while the interpreter shuts down aborts the process.
+    # Its default arguments capture the group that exists on first import, which the first optimizer
+    # triggers. Worker threads of a captured group outlive destroy_process_group, and one that frees
+    # a tensor during interpreter shutdown aborts the process.
     importlib.import_module("torch.distributed.nn.functional")
     if device.startswith("cuda"):
         torch.cuda.set_device(local_device(device))
@@ -56,16 +57,13 @@ def process_group(device: str) -> Iterator[Ranks]:
 
 
 def local_device(device: str) -> str:
-    """Under torchrun each process has a GPU of its own."""
+    """Returns the device of this process: under torchrun each has a GPU of its own."""
     own = os.environ.get("LOCAL_RANK")
     return f"cuda:{own}" if device.startswith("cuda") and own is not None else device
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """rows: (n, …) of each rank, equally many → (world · n, …) of all, in the ranks' order.
-
-    Gradients flow back to every rank.
-    """
+    """Concatenates the rows of all ranks, (n, …) each → (world · n, …), with gradients."""
     if ranks().world == 1:
         return rows
     gathered: Tensor = _GatherRows.apply(rows)
@@ -89,7 +87,7 @@ class _GatherRows(torch.autograd.Function):
 
 
 def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """The mean over the ranks, in place; a parameter that this rank did not use counts as 0."""
+    """Averages gradients over the ranks in place; a missing gradient counts as 0."""
     here = ranks()
     if here.world == 1:
         return
@@ -107,14 +105,14 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def share_weights(tensors: Iterable[Tensor]) -> None:
-    """Every rank gets the first one's, in place."""
+    """Broadcasts the first rank's tensors to all, in place."""
     if ranks().world > 1:
         for tensor in tensors:
             dist.broadcast(tensor.data, 0)
 
 
 def mean_of_ranks(values: Mapping[str, float], device: str) -> dict[str, float]:
-    """The mean of each value over the ranks; all must have the same names."""
+    """Returns the mean of each value over the ranks, which must use the same names."""
     here = ranks()
     if here.world == 1:
         return dict(values)
@@ -125,14 +123,15 @@ def mean_of_ranks(values: Mapping[str, float], device: str) -> dict[str, float]:
 
 
 def from_first(value: float, device: str) -> float:
-    """The first rank's value, on all."""
+    """Returns the first rank's value on every rank."""
     if ranks().world == 1:
         return value
-    told = torch.tensor([value], dtype=torch.float64, device=device)
-    dist.broadcast(told, 0)
-    return float(told.item())
+    shared = torch.tensor([value], dtype=torch.float64, device=device)
+    dist.broadcast(shared, 0)
+    return float(shared.item())
 
 
 def wait_for_all() -> None:
+    """Blocks until every rank has arrived here."""
     if ranks().world > 1:
         dist.barrier()

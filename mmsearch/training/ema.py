@@ -1,4 +1,4 @@
-"""An exponential moving average of weights: the model that is measured and kept."""
+"""Exponential moving average (EMA) of weights: the model that is validated and kept."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,29 +8,31 @@ from torch import Tensor
 
 
 class WeightAverage:
-    """`average` ← keep · average + (1 − keep) · weights after each step; keep = 0 follows them.
+    """Moving average of live weights: average ← decay · average + (1 − decay) · weights.
 
-    Early on `keep` is at most (1 + step) / (10 + step), so that the start is soon forgotten.
+    Early on the decay is at most (1 + step) / (10 + step), so that the average soon leaves the
+    initial weights behind. A decay of 0 disables the average.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor], keep: float) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
         self._weights = weights
-        self._keep = keep
-        self.keeps = keep > 0
-        self.tensors = copies(weights) if self.keeps else dict(weights)
+        self._decay = decay
+        self.enabled = decay > 0
+        self.tensors = copies(weights) if self.enabled else dict(weights)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        if not self.keeps:
+        """Averages in the weights after `step`, which counts from 0."""
+        if not self.enabled:
             return
-        keep = min(self._keep, (1 + step) / (10 + step))
+        decay = min(self._decay, (1 + step) / (10 + step))
         for name, average in self.tensors.items():
-            average.lerp_(self._weights[name].to(average.dtype), 1 - keep)
+            average.lerp_(self._weights[name].to(average.dtype), 1 - decay)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """The model has the averaged weights inside, its own again after."""
-        if not self.keeps:
+        """Swaps the averaged weights into the model for the duration of the block."""
+        if not self.enabled:
             yield
             return
         own = copies(self._weights)
@@ -42,7 +44,7 @@ class WeightAverage:
 
 
 def copies(tensors: Mapping[str, Tensor], device: str | None = None) -> dict[str, Tensor]:
-    """Clones that no later step changes."""
+    """Returns detached clones, on `device` if one is given."""
     return {
         name: tensor.detach().to(device or tensor.device, copy=True)
         for name, tensor in tensors.items()
@@ -51,6 +53,6 @@ def copies(tensors: Mapping[str, Tensor], device: str | None = None) -> dict[str
 
 @torch.no_grad()
 def load(weights: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    """Copies `values` into `weights`, name by name."""
+    """Copies `values` into `weights` in place, by name."""
     for name, tensor in weights.items():
         tensor.copy_(values[name])

@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish: the work ends where it is safe; a second Ctrl-C ends it at once."""
+"""Graceful stop on Ctrl-C: work ends at the next safe point, at once on a second Ctrl-C."""
 
 import signal
 import threading
@@ -12,12 +12,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(slots=True)
 class StopRequest:
+    """Whether the process has been asked to stop."""
+
     made: bool = False
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside, SIGINT and SIGTERM only set `made`; other threads than the main one get none."""
+    """Turns SIGINT and SIGTERM into a StopRequest within the block, in the main thread only."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -1,9 +1,9 @@
-"""Large batches in small memory: the gradients of a contrastive loss, chunk by chunk.
+"""Gradient caching: large contrastive batches in the memory of one chunk.
 
 Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup": encode
-every chunk without a graph, take the loss's gradient with respect to the vectors, then encode each
-chunk again with a graph and push its share of that gradient through. The sum is the plain batch's
-gradient, for twice the forward passes and one chunk's memory.
+every chunk without a graph, compute the gradient of the loss with respect to the embeddings, then
+encode each chunk again with a graph and backpropagate its part of that gradient. The sum equals the
+gradient of the whole batch, at the cost of a second forward pass.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,16 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """One side of the loss. encode: rows start to stop → float (stop − start, dim), with a graph
-    where gradients are on; count: how many rows there are."""
+    """One input of a contrastive loss, encoded in chunks.
+
+    encode: rows start to stop → float (stop − start, dim). count: number of rows.
+    """
 
     encode: Callable[[slice], Tensor]
     count: int
 
     def chunks(self, size: int) -> list[slice]:
-        """At least one, which may be empty: its vectors have the right dimension all the same."""
+        """Returns at least one slice; an empty one still yields the right dimension."""
         starts = range(0, max(1, self.count), size)
         return [slice(at, min(at + size, self.count)) for at in starts]
 
@@ -30,13 +32,12 @@ class Encoding:
 def cached_backward(
     encodings: Sequence[Encoding], loss: Callable[..., Tensor], *, chunk: int
 ) -> Tensor:
-    """Adds the gradient of loss(*vectors) to .grad of whatever took part; returns the loss.
+    """Adds the gradient of loss(*embeddings) to the parameters' .grad and returns the loss.
 
-    loss: gets the (count, dim) vectors of each encoding in order; what it holds of its own (a
-    temperature, a classifier) gets its gradient too, and it may gather vectors from other
-    processes, since they come to it as leaves. chunk: rows encoded at once with a graph; an
-    encoding that it covers is encoded once, and where it covers all, the plain backward pass is
-    done.
+    loss: takes the (count, dim) embeddings of each encoding in order. Its own parameters (a
+    temperature, a classifier) receive gradients too, and it may gather embeddings from other
+    processes, since they are leaves. chunk: rows encoded at once with a graph; an encoding of at
+    most that many rows is encoded once, and if all are, this is a plain backward pass.
     """
     if all(each.count <= chunk for each in encodings):
         total = loss(*[each.encode(slice(0, each.count)) for each in encodings])
@@ -52,7 +53,7 @@ def cached_backward(
         if leaf.grad is None:
             continue
         for done in made:
-            vectors = _again(each, done) if len(made) > 1 else done.vectors
+            vectors = done.vectors if len(made) == 1 else _encoded_again(each, done)
             if vectors.requires_grad:
                 torch.autograd.backward(vectors, leaf.grad[done.rows])
     return total.detach()
@@ -66,7 +67,7 @@ class _Pass:
 
 
 class _RandomState:
-    """Dropout must fall alike in both passes over a chunk."""
+    """State of the random generators, so that dropout is the same in both passes over a chunk."""
 
     def __init__(self) -> None:
         self._cpu = torch.get_rng_state()
@@ -79,7 +80,7 @@ class _RandomState:
 
 
 def _passes(encoding: Encoding, chunk: int) -> list[_Pass]:
-    """A single chunk keeps its graph; of several each would hold its own."""
+    """Encodes all chunks; the graph is kept if there is only one."""
     chunks = encoding.chunks(chunk)
     made = []
     for rows in chunks:
@@ -89,7 +90,7 @@ def _passes(encoding: Encoding, chunk: int) -> list[_Pass]:
     return made
 
 
-def _again(encoding: Encoding, done: _Pass) -> Tensor:
+def _encoded_again(encoding: Encoding, done: _Pass) -> Tensor:
     after = _RandomState()
     done.random.restore()
     vectors = encoding.encode(done.rows)

@@ -1,8 +1,8 @@
-"""The training loop: draw, forward, backward, step, average, measure, save; top to bottom.
+"""The training loop: forward, backward, step, average, validate, checkpoint; read top to bottom.
 
-What is trained, on which batches and by which losses, is the Trainee's. Each step is a pure
-function of the weights, the optimizer and the step's number, which is why a run that was killed
-and resumed ends with the same weights, bit for bit.
+What is trained, on which batches and with which losses, is up to the Trainee. Each step is a pure
+function of the weights, the optimizer state and the step number, so that a run that was killed and
+resumed ends with the same weights, bit for bit.
 """
 
 import math
@@ -38,55 +38,65 @@ from mmsearch.training.tensorboard import board
 
 STAGE, VALIDATION = "train", "validation"
 # What a resumed run may change.
-_NO_MATTER = ("resume", "tensorboard", "device", "checkpoint_every")
-# A step's seed is seed · stride + step, and the ranks lie a large prime apart.
+_RESUMABLE_CHANGES = ("resume", "tensorboard", "device", "checkpoint_every")
+# A step's seed is seed · stride + step; the ranks are a large prime apart.
 _SEED_STRIDE, _RANK_STRIDE = 1_000_003, 15_485_863
 
 
 class LossNotFinite(InputError):
-    """Training cannot go on; its last good state is kept."""
+    """Training cannot continue; its last good state was saved."""
 
 
 class Trainee(Protocol):
     """What the loop trains."""
 
     def parameter_groups(self, options: "LoopOptions") -> list[dict[str, Any]]:
-        """For AdamW: params with their lr and weight_decay; exemptions are made here."""
+        """Returns AdamW's parameter groups, with learning rate and weight decay."""
         ...
 
     def backward(self, step: int, micro: int) -> dict[str, float]:
-        """Forward and backward of one micro-batch of a step, added to the gradients.
+        """Adds the gradient of one micro-batch of a step.
 
-        Returns the parts of the loss, 'loss' among them. Under torchrun the loss is the whole
-        batch's, of vectors gathered with `distributed.gather_rows`.
+        Returns the parts of the loss, 'loss' among them. Under torchrun the loss is that of the
+        global batch, computed from embeddings gathered with `distributed.gather_rows`.
         """
         ...
 
     def trained(self) -> dict[str, Tensor]:
-        """The live tensors that training changes, by name."""
+        """Returns the live tensors that training changes, by name."""
         ...
 
-    def train(self) -> object: ...
+    def train(self) -> object:
+        """Enables dropout."""
+        ...
 
-    def eval(self) -> object: ...
+    def eval(self) -> object:
+        """Disables dropout."""
+        ...
 
 
 @runtime_checkable
 class Remembers(Protocol):
-    """A Trainee with more to keep over a kill than its weights: mined negatives, for example."""
+    """A Trainee with state beyond its weights to checkpoint, such as mined hard negatives."""
 
-    def memory(self) -> dict[str, Tensor]: ...
+    def memory(self) -> dict[str, Tensor]:
+        """Returns the state to save."""
+        ...
 
-    def recall_memory(self, tensors: Mapping[str, Tensor]) -> None: ...
+    def recall_memory(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restores saved state."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class LoopOptions:
-    """How long, how fast, and what is kept. A value of 0 switches its part off.
+    """Length, rates and bookkeeping of a training. A value of 0 disables its part.
 
-    warmup: share of the steps over which the rates rise. accumulate: micro-batches per step.
-    clip: largest norm of all gradients together. average: how much of the moving average each
-    step keeps. patience: validations without a better score before training ends.
+    warmup: share of the steps over which the learning rates rise. accumulate: micro-batches a step.
+    clip: largest norm of the gradient. average: decay of the moving average (EMA).
+    patience: validations without improvement before early stopping.
+    constant_rate: no warm-up and no decay of the learning rates.
+    half: bfloat16 autocast on GPUs.
     """
 
     steps: int
@@ -104,14 +114,25 @@ class LoopOptions:
     half: bool = True
     resume: bool = False
     tensorboard: bool = False
+    constant_rate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoopNames:
+    """How a training is named in the log and in messages: its steps, validations and score."""
+
+    steps: str = STAGE
+    validations: str = VALIDATION
+    score: str = "score"
 
 
 @dataclass(slots=True)
 class LoopResult:
-    """Where training stands: after it, and in every checkpoint.
+    """State of a training, at its end and in every checkpoint.
 
-    step: steps done. best_step: 0 if nothing was better than the start. scores: (step, validation
-    score). waited: validations since the best. stopped: by Ctrl-C. ended_early: patience ran out.
+    step: steps done. best_step: 0 if nothing was better than the initial weights.
+    scores: (step, validation score). waited: validations since the best one.
+    stopped: by Ctrl-C. ended_early: by early stopping.
     """
 
     step: int = 0
@@ -128,37 +149,38 @@ def run_loop(
     trainee: Trainee,
     validate: Callable[[], float] | None,
     options: LoopOptions,
-    folder: Path,
-    log: MetricsLog,
-    progress: ProgressListener,
     *,
-    score_name: str = "score",
+    progress: ProgressListener,
+    folder: Path | None = None,
+    log: MetricsLog | None = None,
+    names: LoopNames | None = None,
     describe: Callable[[int], str] = lambda step: "",
-    stages: tuple[str, str] = (STAGE, VALIDATION),
 ) -> LoopResult:
-    """Trains, and leaves the weights that scored best in the trainee, averaged ones if so asked.
+    """Trains and leaves the weights with the best score in the trainee, averaged if so configured.
 
-    validate: the score of the weights as they are, higher is better; only the first rank is asked.
-    None leaves the last weights in the trainee.
-    folder: where 'checkpoints' lie. describe: names a step's batch for the message about a loss
-    that is not a number. stages: what its steps and its validations are called in the log. Ctrl-C
-    ends it after the step with a checkpoint: `stopped` is then set.
-    Raises LossNotFinite; InputError if a checkpoint cannot be written, or if the one to resume from
-    is of another model or other settings; MissingDependency for TensorBoard.
+    validate: returns the score of the current weights, higher is better; called on the first rank
+    only. folder: holds 'checkpoints'; None keeps none. log: None logs nothing.
+    describe: describes the batch of a step, for the message about a loss that is not finite.
+    Ctrl-C ends training after the current step, with a checkpoint; `stopped` is then set.
+    Raises LossNotFinite; InputError if a checkpoint cannot be written or does not match the model
+    and options; MissingDependency for TensorBoard.
     """
-    here, saves = ranks(), folder / "checkpoints"
+    here, names = ranks(), names or LoopNames()
+    saves = folder / "checkpoints" if folder else None
     optimizer = torch.optim.AdamW(trainee.parameter_groups(options), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
     weights = trainee.trained()
     share_weights(weights.values())
     average = WeightAverage(weights, options.average)
-    best, result = copies(weights, "cpu") if validate else {}, LoopResult()
-    if options.resume and (saved := load_checkpoint(saves)):
-        best, result = _restore(saved, trainee, average, optimizer, options, saves)
-    trains, validates = stages
-    log.forget(trains, result.step)
-    log.forget(validates, result.step + 1)
+    best, result = copies(weights, "cpu"), LoopResult()
+    if options.resume and saves and (saved := load_checkpoint(saves)):
+        require_same_shapes(weights, saved.tensors["weights"], saves)
+        _require_same_settings(options, saved.state["settings"], saves)
+        best, result = _restore(saved, trainee, average, optimizer)
+    if log:
+        log.forget(names.steps, result.step)
+        log.forget(names.validations, result.step + 1)
     began = time.monotonic() - result.seconds
 
     def judge() -> None:
@@ -175,18 +197,20 @@ def run_loop(
             best = copies(average.tensors, "cpu")
             result.best_step, result.best_score, result.waited = result.step, score, 0
         result.ended_early = 0 < options.patience <= result.waited
-        log.write(validates, {"step": result.step, score_name: round(score, 5)})
-        show(result.step, {score_name: score})
-        progress.note(_standing(result, score_name, options.steps))
+        if log:
+            log.write(names.validations, {"step": result.step, names.score: round(score, 5)})
+        show(result.step, {names.score: score})
+        progress.note(_standing(result, names.score, options.steps))
 
     def save() -> None:
         result.seconds = time.monotonic() - began
-        if here.first:
+        if here.first and saves:
             state = {"result": asdict(result), "settings": _settings(options)}
             parts = _tensors(trainee, average, best)
             save_checkpoint(saves, Checkpoint(result.step, parts, optimizer.state_dict(), state))
 
-    with stop_requests() as request, board(folder, result.step, options.tensorboard) as show:
+    plots = options.tensorboard and folder is not None
+    with stop_requests() as request, board(folder or Path(), result.step, plots) as show:
         progress.start("training", options.steps, device=options.device)
         progress.advance(result.step)
         if result.step == 0:
@@ -194,9 +218,11 @@ def run_loop(
         trainee.train()
         while result.step < options.steps and not result.ended_early:
             step = result.step
-            # Dropout depends on the step alone, whatever ran before it.
+            # Dropout depends on the step alone, not on what ran before it.
             torch.manual_seed(options.seed * _SEED_STRIDE + step + here.rank * _RANK_STRIDE)
-            factor = warmup_cosine_factor(step, steps=options.steps, warmup=_warmup(options))
+            warmup = round(options.steps * options.warmup)
+            factor = warmup_cosine_factor(step, steps=options.steps, warmup=warmup)
+            factor = 1.0 if options.constant_rate else factor
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
 
@@ -213,11 +239,12 @@ def run_loop(
             average.update(step)
 
             result.step += 1
-            log.step(trains, step, {**shared, "norm": norm, "rate": factor})
+            if log:
+                log.step(names.steps, step, {**shared, "norm": norm, "rate": factor})
             show(result.step, {**shared, "norm": norm, "rate": factor})
             progress.advance(1)
-            score = f" · {score_name} {result.scores[-1][1]:.3f}" if result.scores else ""
-            progress.status(f"loss {shared['loss']:.3f}{score}")
+            score = result.scores[-1][1]
+            progress.status(f"loss {shared['loss']:.3f} · {names.score} {score:.3f}")
             last = result.step == options.steps
             if last or _due(result.step, options.validate_every):
                 judge()
@@ -232,7 +259,7 @@ def run_loop(
 
 
 def _backward(trainee: Trainee, step: int, options: LoopOptions) -> dict[str, float]:
-    """The gradients of one step, averaged over its micro-batches, and the mean loss parts."""
+    """Computes a step's gradients, averaged over its micro-batches; returns the mean loss parts."""
     on_gpu = options.device.startswith("cuda")
     sums: dict[str, float] = {}
     for micro in range(options.accumulate):
@@ -251,7 +278,7 @@ def _tensors(
     trainee: Trainee, average: WeightAverage, best: Mapping[str, Tensor]
 ) -> dict[str, Mapping[str, Tensor]]:
     parts: dict[str, Mapping[str, Tensor]] = {"weights": trainee.trained(), "best": best}
-    if average.keeps:
+    if average.enabled:
         parts["average"] = average.tensors
     if isinstance(trainee, Remembers):
         parts["memory"] = trainee.memory()
@@ -263,15 +290,10 @@ def _restore(
     trainee: Trainee,
     average: WeightAverage,
     optimizer: torch.optim.Optimizer,
-    options: LoopOptions,
-    folder: Path,
 ) -> tuple[dict[str, Tensor], LoopResult]:
-    """Puts everything back as it was; returns the best weights and the standing."""
-    weights = trainee.trained()
-    require_same_shapes(weights, saved.tensors["weights"], folder)
-    _require_same_settings(options, saved.state["settings"], folder)
-    load(weights, saved.tensors["weights"])
-    if average.keeps:
+    """Restores weights, average and optimizer; returns the best weights and the state."""
+    load(trainee.trained(), saved.tensors["weights"])
+    if average.enabled:
         load(average.tensors, saved.tensors["average"])
     if isinstance(trainee, Remembers):
         trainee.recall_memory(saved.tensors["memory"])
@@ -283,25 +305,24 @@ def _restore(
 
 
 def _settings(options: LoopOptions) -> dict[str, Any]:
-    """Those that decide the weights."""
-    return {name: value for name, value in asdict(options).items() if name not in _NO_MATTER}
+    """Returns the options that affect the weights."""
+    return {
+        name: value for name, value in asdict(options).items() if name not in _RESUMABLE_CHANGES
+    }
 
 
 def _require_same_settings(options: LoopOptions, then: Mapping[str, Any], folder: Path) -> None:
+    # Checkpoints of earlier versions lack newer options.
     changed = [
-        f"{name} was {then.get(name)}, is {value}"
+        f"{name} was {then[name]}, is {value}"
         for name, value in _settings(options).items()
-        if value != then.get(name)
+        if value != then.get(name, value)
     ]
     if changed:
         raise InputError(
             f"the run in {folder.parent} had other settings: {'; '.join(changed)}; "
-            "resume with the same ones, or name another `out`"
+            "resume with the same ones, or use another output folder"
         )
-
-
-def _warmup(options: LoopOptions) -> int:
-    return round(options.steps * options.warmup)
 
 
 def _due(step: int, every: int) -> bool:
@@ -316,10 +337,8 @@ def _standing(result: LoopResult, name: str, steps: int) -> str:
     return f"step {step:,} of {steps:,}: {name} {score:.3f} ({best})"
 
 
-def _not_finite(loss: float, step: int, batch: str, folder: Path) -> str:
+def _not_finite(loss: float, step: int, batch: str, folder: Path | None) -> str:
     of = f" ({batch})" if batch else ""
     what = "the gradient is not finite" if math.isfinite(loss) else f"the loss is {loss}"
-    return (
-        f"{what} in step {step + 1}{of}; training stopped before it and its last good state is "
-        f"kept in {folder}; try a lower learning rate with another `out`"
-    )
+    saved = f"; the state before it was saved in {folder}" if folder else ""
+    return f"{what} in step {step + 1}{of}{saved}; try a lower learning rate"

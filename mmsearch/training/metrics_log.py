@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line for each step of each stage, and one for the final measures."""
+"""Training metrics as JSON Lines: a line for each step of each stage and each validation."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,10 +11,10 @@ Report = Callable[[int, dict[str, float]], None]
 
 
 class MetricsLog:
-    """`with MetricsLog(file) as log:`; `losses` keeps every stage's losses for the report."""
+    """A metrics file that is open for writing; `losses` holds the loss of each step by stage."""
 
     def __init__(self, file: Path, *, resume: bool = False) -> None:
-        """resume: goes on with what an interrupted run wrote."""
+        """resume: append to what an interrupted run wrote."""
         self.losses: dict[str, list[float]] = {}
         self._file = file
         self._stream = file.open("a" if resume else "w", encoding="utf-8")
@@ -28,16 +28,17 @@ class MetricsLog:
         self._stream.close()
 
     def write(self, stage: str, values: Mapping[str, Any]) -> None:
+        """Appends a line."""
         self._stream.write(json.dumps({"stage": stage, **values}) + "\n")
         self._stream.flush()
 
     def step(self, stage: str, step: int, values: Mapping[str, float]) -> None:
-        """values: the parts of the loss, 'loss' among them."""
+        """Appends a training step. values: the parts of the loss, 'loss' among them."""
         self.write(stage, {"step": step, **{k: round(v, 5) for k, v in values.items()}})
         self.losses.setdefault(stage, []).append(values["loss"])
 
     def stage(self, name: str, advance: Callable[[int], None]) -> Report:
-        """What a training loop calls after each step."""
+        """Returns a callback for a training loop that logs a step and advances the progress."""
 
         def report(step: int, values: dict[str, float]) -> None:
             self.step(name, step, values)
@@ -46,7 +47,7 @@ class MetricsLog:
         return report
 
     def forget(self, stage: str, step: int) -> None:
-        """Takes out what a stage wrote at `step` and after: it will be done again."""
+        """Removes the lines of a stage from `step` on, which is about to be repeated."""
         lines = read_metrics(self._file)
         kept = [line for line in lines if line["stage"] != stage or line.get("step", -1) < step]
         if len(kept) < len(lines):
@@ -63,7 +64,7 @@ class MetricsLog:
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """What was written; a kill may have cut the last line."""
+    """Returns the lines of a metrics file, without a last line that was cut short."""
     lines: list[dict[str, Any]] = []
     for text in file.read_text("utf-8").splitlines():
         try:

@@ -1,4 +1,4 @@
-"""The learning-rate schedule that all training shares."""
+"""Learning-rate schedule: linear warm-up, then cosine decay."""
 
 import math
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def warmup_cosine_factor(step: int, *, steps: int, warmup: int) -> float:
-    """By how much the rates are multiplied at `step`, which counts from 0."""
+    """Returns the factor on the learning rates at `step`, which counts from 0."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
@@ -17,7 +17,7 @@ def warmup_cosine_factor(step: int, *, steps: int, warmup: int) -> float:
 def warmup_cosine(
     optimizer: "torch.optim.Optimizer", *, steps: int, warmup: int
 ) -> "torch.optim.lr_scheduler.LambdaLR":
-    """Rises linearly over `warmup` steps, then falls along a cosine to nothing at `steps`."""
+    """Returns a scheduler that rises over `warmup` steps and falls to 0 at `steps`."""
     from torch.optim.lr_scheduler import LambdaLR
 
     return LambdaLR(optimizer, lambda step: warmup_cosine_factor(step, steps=steps, warmup=warmup))

@@ -1,4 +1,4 @@
-"""TensorBoard's curves, for who asks for them: the extra `train` brings the package."""
+"""Optional TensorBoard logging; the extra `train` installs the package."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,14 +11,17 @@ Show = Callable[[int, Mapping[str, float]], None]
 
 @contextmanager
 def board(folder: Path, step: int, wanted: bool) -> Iterator[Show]:
-    """Writes under FOLDER/tensorboard from `step` on. Raises MissingDependency if it is wanted."""
+    """Yields a function that logs scalars to FOLDER/tensorboard, or does nothing if not `wanted`.
+
+    step: the first to be logged. Raises MissingDependency if TensorBoard is wanted but missing.
+    """
     if not wanted:
         yield lambda step, values: None
         return
     require("tensorboard", extra="train", purpose="`tensorboard`")
     from torch.utils.tensorboard import SummaryWriter
 
-    # What a killed run wrote beyond its checkpoint is hidden.
+    # Hides what a killed run logged after its last checkpoint.
     writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)
 
     def show(step: int, values: Mapping[str, float]) -> None:

@@ -1,7 +1,7 @@
-"""An image tower cut in two: what stands still is computed once, what is trained every step.
+"""Splits an image tower into a frozen prefix, computed once, and a suffix to be trained.
 
 pixels → prefix → activations → suffix → embedding. Both halves hold the tower's own modules, so
-training the suffix trains the tower. Activations of every picture and view are kept on disk.
+training the suffix trains the tower. Activations of every image and view are cached on disk.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ Step = Callable[[Tensor], Tensor]
 
 
 class Half(nn.Module):
-    """One side of a cut tower. Its parameters are the tower's own; `run` is what it computes."""
+    """One half of a split tower, with the tower's own parameters; `run` computes it."""
 
     def __init__(self, run: Step, owned: Iterable[nn.Module | nn.Parameter | None]) -> None:
         super().__init__()
@@ -31,11 +31,12 @@ class Half(nn.Module):
         self._run = run
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Runs this half."""
         return self._run(inputs)
 
 
 class Suffix(Half):
-    """The side that embeds, in two steps: `features` pools the activations, `head` projects."""
+    """The half that embeds, in two steps: `features` pools activations, `head` projects them."""
 
     def __init__(
         self, features: Step, head: Step, owned: Iterable[nn.Module | nn.Parameter | None]
@@ -46,8 +47,12 @@ class Suffix(Half):
 
 @dataclass(frozen=True, slots=True)
 class _Tower:
-    """enter: pixels → what the first block reads; leave: what the last block gives → pooled
-    features; head: these → embedding. before, after: the modules and parameters that they use."""
+    """A tower as stages that can be run one by one.
+
+    enter: pixels → input of the first block. leave: output of the last block → pooled features.
+    head: pooled features → embedding. before, after: modules and parameters of `enter`, and of
+    `leave` and `head`.
+    """
 
     blocks: Any
     enter: Step
@@ -58,19 +63,19 @@ class _Tower:
 
 
 def split_tower(visual: nn.Module, blocks: int) -> tuple[Half, Suffix] | None:
-    """(prefix, suffix) with the last `blocks` blocks in the suffix; None for an unknown tower.
+    """Returns prefix and suffix, the latter with the last `blocks` blocks; None if not supported.
 
-    Known are OpenCLIP's own vision transformer and, through timm, EfficientNets (whose blocks here
-    are their stages) and vision transformers. prefix: pixels float32 (n, 3, size, size) →
-    activations (n, …); suffix: activations → embeddings (n, embed_dim), not normalised. InputError
-    for more blocks than there are.
+    Supported are OpenCLIP's vision transformer and, through timm, vision transformers and
+    EfficientNets, whose stages are the blocks here. prefix: pixels float32 (n, 3, size, size) →
+    activations (n, …). suffix: activations → embeddings (n, embed_dim), not normalised. Raises
+    InputError for more blocks than the tower has.
     """
     tower = _known(visual)
     if tower is None:
         return None
     stack = list(tower.blocks)
     if not 0 <= blocks <= len(stack):
-        raise InputError(f"the image tower has {len(stack)} blocks, got {blocks} to cut off")
+        raise InputError(f"the image tower has {len(stack)} blocks, got blocks={blocks}")
     cut = len(stack) - blocks
 
     def prefix(pixels: Tensor) -> Tensor:
@@ -84,7 +89,7 @@ def split_tower(visual: nn.Module, blocks: int) -> tuple[Half, Suffix] | None:
 
 
 def block_count(visual: nn.Module) -> int | None:
-    """How many blocks `split_tower` can cut off; None for an unknown tower."""
+    """Returns the number of blocks of a tower, None if `split_tower` does not support it."""
     tower = _known(visual)
     return None if tower is None else len(list(tower.blocks))
 
@@ -101,18 +106,26 @@ def cached_prefix(
     advance: Advance,
     batch: int = 16,
 ) -> NDArray[np.float16]:
-    """float16 (count, views, *activation shape), mapped from a file in the folder `cache`.
+    """Returns activations, float16 (count, views, *activation shape), mapped from a cache file.
 
     load_pixels: item number → float32 (views, 3, size, size); called from two threads, `batch`
-    items ahead. key: names all that the pixels hang on (the items and how views are made); with the
-    prefix's weights it names the file, so a second call reads what the first wrote. A file that was
-    not finished is never read. InputError if it cannot be written.
+    items ahead. key: identifies the pixels (the items and how views are made); with the prefix's
+    weights it names the file in the folder `cache`, so that a second call reads what the first one
+    wrote. An incomplete file is never read. Raises InputError if it cannot be written.
     """
     identity = [key, count, views, size, weights_digest(prefix)]
     file = cache / f"activations-{digest_of_json(identity)}.npy"
     if not file.exists():
-        forward = forward_of(prefix.eval(), size)
-        write_views(file, forward, load_pixels, (count, views, size), batch, advance)
+        write_views(
+            file,
+            forward_of(prefix.eval(), size),
+            load_pixels,
+            count=count,
+            views=views,
+            size=size,
+            batch=batch,
+            advance=advance,
+        )
     activations: NDArray[np.float16] = np.load(file, mmap_mode="r")
     return activations
 
@@ -124,7 +137,7 @@ def _through(blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
 
 
 def _known(visual: Any) -> _Tower | None:
-    """Exact types only: a subclass may compute something else."""
+    """Returns the stages of a supported tower; a subclass may compute something else."""
     from open_clip.timm_model import TimmModel
     from open_clip.transformer import VisionTransformer
     from timm.models import efficientnet, vision_transformer

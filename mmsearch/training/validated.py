@@ -8,7 +8,6 @@ Values are coerced as pydantic does, so that text from a command line may be pas
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Annotated, Any, TypeAlias, get_type_hints
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
@@ -44,7 +43,7 @@ class Validated:
 
     def __post_init__(self) -> None:
         faults = []
-        for name, adapter in _adapters(type(self)).items():  # type: ignore[arg-type]
+        for name, adapter in _adapters(type(self)).items():
             try:
                 object.__setattr__(self, name, adapter.validate_python(getattr(self, name)))
             except ValidationError as error:
@@ -57,11 +56,15 @@ class Validated:
         return []
 
 
-@lru_cache
+_ADAPTERS: dict[type, dict[str, TypeAdapter[Any]]] = {}
+
+
 def _adapters(options: type) -> dict[str, TypeAdapter[Any]]:
-    hints = get_type_hints(options, include_extras=True)
-    # Underscored annotations are not fields.
-    return {name: TypeAdapter(hint) for name, hint in hints.items() if not name.startswith("_")}
+    """Returns the validators of a class's fields, which are built once."""
+    if options not in _ADAPTERS:
+        hints = get_type_hints(options, include_extras=True)
+        _ADAPTERS[options] = {name: TypeAdapter(hint) for name, hint in hints.items()}
+    return _ADAPTERS[options]
 
 
 def _message(name: str, fault: Mapping[str, Any]) -> str:
@@ -71,6 +74,7 @@ def _message(name: str, fault: Mapping[str, Any]) -> str:
         "greater_than_equal": "must be at least {ge:g}",
         "less_than": "must be less than {lt:g}",
         "less_than_equal": "must be at most {le:g}",
+        "too_short": "must have at least {min_length} value",
         "literal_error": "must be {expected}",
         "value_error": "{error}",
     }

@@ -21,7 +21,7 @@ from mmsearch.errors import ConfigError, InputError, MMSearchError
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.run import finetune, plan
 from mmsearch.sources import Source, SourceOptions, open_source
-from mmsearch.training.weight_interpolation import ALPHAS, BETWEEN, MOST_MIXES
+from mmsearch.training.weight_interpolation import ALPHAS, MAX_EVALUATIONS, REFINEMENT
 from tests.support.command_line import Call, run_here, run_process
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "orange", "purple", "pink")
@@ -115,7 +115,7 @@ def test_it_writes_a_model_and_how_it_came_about(
     assert document["counts"]["classes"] == len(COLOURS)
     points = document["sweep"]["points"]
     assert set(ALPHAS) < {point["alpha"] for point in points}
-    assert len(points) in (len(ALPHAS) + BETWEEN, MOST_MIXES)
+    assert len(points) in (len(ALPHAS) + REFINEMENT, MAX_EVALUATIONS)
     chosen = next(point for point in points if point["alpha"] == document["alpha"])
     assert chosen["score"]["in_domain"] >= points[0]["score"]["in_domain"]
     assert chosen["score"]["general"] >= 0.99 * points[0]["score"]["general"] - 1e-9
@@ -206,7 +206,7 @@ def test_projections_are_refitted_on_trained_towers(
     deep: tuple[Path, subprocess.CompletedProcess[str]], tiny_model: Path
 ) -> None:
     out, done = deep
-    assert "now the projections once more" in done.stderr
+    assert "retraining the projections" in done.stderr
     lines = metrics(out)
     stages = [line["stage"] for line in lines]
     counts = {stage: stages.count(stage) for stage in DEEP_STAGES}
@@ -315,9 +315,9 @@ def test_a_split_that_parts_a_product_is_refused_or_taken_as_it_is(
             path = catalog / row["image"]
             writer.writerow([row["id"], row["title"], row["colour"], path, part])
     error = refused(table, tmp_path / "out", tiny_model, split_column="part", group="colour")
-    assert "`split_column` parts 8 groups" in str(error)
+    assert "`split_column` splits 8 groups" in str(error)
     assert "`allow_straddling=True`" in str(error)
-    options = FinetuneOptions(
+    options = FinetuneOptions.of(
         model=str(tiny_model),
         out=tmp_path / "plan",
         split_column="part",
@@ -335,7 +335,7 @@ def source(folder: Path) -> list[Source]:
 
 
 def refused(folder: Path, out: Path, model: Path, **options: object) -> MMSearchError:
-    wanted = FinetuneOptions(model=str(model), out=out, **options)  # type: ignore[arg-type]
+    wanted = FinetuneOptions.of(model=str(model), out=out, **options)
     with pytest.raises(MMSearchError) as caught:
         finetune(source(folder), wanted)
     assert "\n" not in str(caught.value)
@@ -357,13 +357,13 @@ def test_a_folder_that_is_taken(catalog: Path, tiny_model: Path, tmp_path: Path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("precious")
     error = refused(catalog, tmp_path / "out", tiny_model)
-    assert "is there already" in str(error)
+    assert "already exists" in str(error)
     assert (tmp_path / "out" / "thesis.tex").read_text() == "precious"
 
 
 def test_nothing_to_resume(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
     error = refused(catalog, tmp_path / "out", tiny_model, resume=True)
-    assert "holds no fine-tuning to resume" in str(error)
+    assert "has no fine-tuning to resume" in str(error)
 
 
 def test_resuming_with_other_settings(
@@ -382,4 +382,4 @@ def test_pictures_without_words(tiny_model: Path, tmp_path: Path) -> None:
         for shape in SHAPES:
             draw(colour, shape, 0).save(tmp_path / "bare" / f"{colour}-{shape}.png")
     error = refused(tmp_path / "bare", tmp_path / "out", tiny_model)
-    assert "no picture has a text" in str(error)
+    assert "no image has a text" in str(error)

@@ -20,7 +20,7 @@ import mmsearch
 from mmsearch.catalog import Catalog
 from mmsearch.cli.app import app
 from mmsearch.errors import InputError, StoreLocked
-from mmsearch.finetuning.report.outcome import Change, Verdict
+from mmsearch.finetuning.report.results import Change, Comparison
 from mmsearch.records import Hit
 from mmsearch.sample import write_sample
 from mmsearch.store import Store
@@ -221,32 +221,32 @@ def test_a_full_disk_is_said_and_nothing_is_lost(shop: Path, other_model: Path) 
     assert catalog.promote(str(other_model)).failures == ()
 
 
-def _verdict(**changes: Any) -> Verdict:
+def _comparison(**changes: Any) -> Comparison:
     fine = Change("text-to-image", "recall@10", 0.5, 0.6, 0.05, 0.15, 0.001)
     general = {"accuracy by title": 0.4}
-    made = Verdict("tiny", "a", "b", (fine,), general, dict(general), 0.5)
+    made = Comparison("tiny", "a", "b", (fine,), general, dict(general), 0.5)
     return replace(made, **changes)
 
 
 @pytest.mark.parametrize(
-    ("verdict", "reason"),
+    ("comparison", "reason"),
     [
         (
-            _verdict(changes=(Change("zero-shot", "accuracy", 0.5, 0.4, -0.2, -0.02, 0.01),)),
+            _comparison(changes=(Change("zero-shot", "accuracy", 0.5, 0.4, -0.2, -0.02, 0.01),)),
             r"zero-shot accuracy fell from 0\.500 to 0\.400",
         ),
         (
-            _verdict(general_after={"accuracy by title": 0.39}),
+            _comparison(general_after={"accuracy by title": 0.39}),
             r"the general set fell from 0\.400 to 0\.390, which is 97\.5% of before",
         ),
     ],
 )
 def test_a_regression_is_refused_unless_forced(
-    shop: Path, other_model: Path, tmp_path: Path, verdict: Verdict, reason: str
+    shop: Path, other_model: Path, tmp_path: Path, comparison: Comparison, reason: str
 ) -> None:
     worse = tmp_path / "worse"
     shutil.copytree(other_model, worse)
-    verdict.save(worse)
+    comparison.save(worse)
     catalog = _open(shop)
     with pytest.raises(InputError, match=reason):
         catalog.promote(str(worse))

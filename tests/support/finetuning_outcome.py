@@ -11,8 +11,8 @@ from mmsearch.evaluation.results import Evaluation
 from mmsearch.evaluation.run import EvaluationOptions, evaluate_labelled
 from mmsearch.finetuning.fusion.data import NO_ITEM, FusionData, FusionQueries
 from mmsearch.finetuning.fusion.scores import fusion_table
-from mmsearch.finetuning.report.outcome import Curves, Outcome
-from mmsearch.finetuning.scoring.general import GeneralScore
+from mmsearch.finetuning.report.results import FinetuneReport, TrainingCurves
+from mmsearch.finetuning.scoring import GeneralScore
 from mmsearch.fusion import late_base
 from mmsearch.progress import NullProgress
 from mmsearch.sample import write_sample
@@ -21,13 +21,13 @@ from mmsearch.training.weight_interpolation import SweepPoint, SweepScore, choos
 KINDS = ("fruit", "animal <b>wild", "tool")
 
 
-def outcome_of(folder: Path, start: Path, tuned: Path) -> Outcome:
+def outcome_of(folder: Path, start: Path, tuned: Path) -> FinetuneReport:
     """folder: for pictures. start, tuned: model folders, measured on part of the sample."""
     points = [
         SweepPoint(alpha / 4, SweepScore(0.3 + 0.1 * alpha, 0.5 - 0.002 * alpha**2))
         for alpha in range(5)
     ]
-    return Outcome(
+    return FinetuneReport(
         name="shop-model",
         start="builtin",
         licence="Apache-2.0",
@@ -39,7 +39,7 @@ def outcome_of(folder: Path, start: Path, tuned: Path) -> Outcome:
         device="cpu",
         steps=200,
         seconds=754.0,
-        curves=Curves(
+        curves=TrainingCurves(
             [(step, 3 * np.exp(-step / 80) + 0.4) for step in range(1, 201)],
             [(step, 0.7 - 0.4 * np.exp(-step / 60)) for step in range(0, 201, 20)],
         ),

@@ -101,7 +101,9 @@ def _tower(made: torch.Generator) -> nn.Sequential:
 def train(towers: Towers, folder: Path, options: LoopOptions) -> LoopResult:
     folder.mkdir(parents=True, exist_ok=True)
     with MetricsLog(folder / "metrics.jsonl", resume=options.resume) as log:
-        return run_loop(towers, towers.recall_at_1, options, folder, log, NullProgress())
+        return run_loop(
+            towers, towers.recall_at_1, options, folder=folder, log=log, progress=NullProgress()
+        )
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""What a catalog is trained on: items with groups and labels, splits, and batches of items."""
+"""The training set: reading, grouping, splitting, sampling and image views."""

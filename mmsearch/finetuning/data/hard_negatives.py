@@ -1,61 +1,51 @@
-"""Hard negatives: what the model confuses an item with, found by our own index between epochs.
+"""Mines hard negatives: items that the model confuses, found with our own index between epochs.
 
-Neighbours of the same product, class or text are right answers, not hard negatives; in a batch, a
-text that says nearly the same as the right one is neither right nor wrong, and is ignored.
+Neighbours of the same product, class or text are correct answers, not hard negatives. A text that
+is nearly equal to the correct one is neither and is ignored.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from mmsearch.dedup.tiers.texts import normalised
-from mmsearch.files import replaced_file
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet
 from mmsearch.indexes import build_index
 from mmsearch.records import Floats, Ids
 
-# Cosine of two texts' vectors from which they may mean the same.
+# Texts of at least this cosine may mean the same.
 SAME_MEANING = 0.9
-# Neighbours looked at per item and direction; most of the nearest are of its own class.
-_ASKED = 100
+# Neighbours retrieved per item and direction; most of the nearest are of the item's own class.
+_NEIGHBOURS = 100
 _BLOCK = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class HardNegatives:
-    """items: int64 (n,), places in the catalog. neighbours: int64 (n, h), the same, nearest first;
-    -1 where there are fewer.
+    """Mined neighbours of items.
+
+    items: int64 (n,), positions in the training set. neighbours: int64 (n, h), positions, nearest
+    first, padded with -1.
     """
 
     items: Ids
     neighbours: Ids
 
     def rows_of(self, positions: Ids) -> Ids:
-        """positions: int64 (m,), places in the catalog → int64 (m, h), rows of positions, or -1."""
+        """Returns the neighbours of `positions`, int64 (m,), as their rows, int64 (m, h), or -1."""
         size = int(max(positions.max(), self.items.max(), self.neighbours.max())) + 1
         row_of = np.full(size + 1, -1, np.int64)
         row_of[positions] = np.arange(len(positions))
         rows = np.full((len(positions), self.neighbours.shape[1]), -1, np.int64)
         mined = row_of[self.items]
-        # The last entry answers for -1, which stays -1.
+        # The last entry maps -1 to -1.
         rows[mined[mined >= 0]] = row_of[self.neighbours][mined >= 0]
         return rows
 
-    def save(self, path: Path) -> None:
-        """Beside the checkpoint: a resumed epoch must see the same neighbours. Raises OSError."""
-        with replaced_file(path) as stream:
-            np.savez(stream, items=self.items, neighbours=self.neighbours)
-
-    @classmethod
-    def load(cls, path: Path) -> "HardNegatives":
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(arrays["items"], arrays["neighbours"])
-
 
 def mine(
-    catalog: TrainCatalog,
+    training_set: TrainingSet,
     items: Ids,
     images: Floats,
     texts: Floats,
@@ -63,18 +53,17 @@ def mine(
     per_item: int = 2,
     same_meaning: float = SAME_MEANING,
 ) -> HardNegatives:
-    """items: int64 (n,), places in the catalog. images, texts: float32 (n, dim), unit rows, of
-    their pictures and first texts; rows of zeros where there is none.
+    """Returns the texts nearest to each item's image and the images nearest to its text.
 
-    An item's hard negatives are the texts nearest to its picture and the pictures nearest to its
-    text, but none of its group or class, none that shares a text, and none whose text's cosine with
-    its own is same_meaning or more.
+    Items of the same group or class, with an equal text, or with a text of at least `same_meaning`
+    cosine are excluded. items: int64 (n,), positions in the training set. images, texts: float32
+    (n, dim), unit rows of their images and first texts, zeros where there is none.
     """
-    forbidden = _Right(catalog, items, texts, same_meaning)
+    correct = _CorrectAnswers(training_set, items, texts, same_meaning)
     best: list[dict[int, float]] = [{} for _ in items]
     for queries, answers in ((images, texts), (texts, images)):
         for row, other, similarity in _nearest(queries, answers):
-            if not forbidden.has(row, other):
+            if not correct.includes(row, other):
                 best[row][other] = max(similarity, best[row].get(other, -1.0))
     neighbours = np.full((len(items), per_item), -1, np.int64)
     for row, found in enumerate(best):
@@ -83,19 +72,19 @@ def mine(
     return HardNegatives(items, neighbours)
 
 
-class _Right:
-    """Which items answer each other, so that neither is a negative of the other."""
+class _CorrectAnswers:
+    """Pairs of items that are correct answers to each other."""
 
     def __init__(
-        self, catalog: TrainCatalog, items: Ids, texts: Floats, same_meaning: float
+        self, training_set: TrainingSet, items: Ids, texts: Floats, same_meaning: float
     ) -> None:
-        known = [catalog.items[place] for place in items.tolist()]
+        known = [training_set.items[place] for place in items.tolist()]
         self._groups = [item.group for item in known]
         self._labels = [item.label for item in known]
         self._words = [frozenset(map(normalised, item.texts)) for item in known]
         self._texts, self._same_meaning = texts, same_meaning
 
-    def has(self, row: int, other: int) -> bool:
+    def includes(self, row: int, other: int) -> bool:
         label = self._labels[row]
         return (
             self._groups[row] == self._groups[other]
@@ -106,14 +95,14 @@ class _Right:
 
 
 def _nearest(queries: Floats, answers: Floats) -> Iterator[tuple[int, int, float]]:
-    """Row of queries, row of answers, cosine: the nearest that there are, itself left out."""
-    asked, held = (np.flatnonzero(each.any(axis=1)) for each in (queries, answers))
+    """Yields row of `queries`, row of `answers` and cosine of the nearest neighbours."""
+    queried, held = (np.flatnonzero(each.any(axis=1)) for each in (queries, answers))
     if not len(held):
         return
     index = build_index(_Rows(answers[held], held), dim=answers.shape[1])
-    for start in range(0, len(asked), _BLOCK):
-        rows = asked[start : start + _BLOCK]
-        similarities, ids = index.search(queries[rows], min(_ASKED, len(held)))
+    for start in range(0, len(queried), _BLOCK):
+        rows = queried[start : start + _BLOCK]
+        similarities, ids = index.search(queries[rows], min(_NEIGHBOURS, len(held)))
         found = zip(rows.tolist(), similarities.tolist(), ids.tolist(), strict=True)
         for row, cosines, others in found:
             pairs = zip(others, cosines, strict=True)
@@ -122,7 +111,7 @@ def _nearest(queries: Floats, answers: Floats) -> Iterator[tuple[int, int, float
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """float32 (n, dim) and int64 (n,), as one batch."""
+    """Vectors, float32 (n, dim), and ids, int64 (n,), as a single batch."""
 
     vectors: Floats
     ids: Ids

@@ -1,85 +1,73 @@
-"""What each training step sees: items, their views, one text each, and what is hidden of them.
+"""Samples the batch of each training step: items, their views, and one text each.
 
-A draw is a pure function of the options and the step, so that a resumed run goes on exactly as it
-would have. The steps read one endless stream of epochs; an epoch holds every item once, or as many
-items by class in turn. Ranks get parts of one global batch.
+A batch is a pure function of the options and the step, so that a resumed run is exactly the one
+that was stopped. Steps read one endless stream of epochs; an epoch has every item once, or as many
+items balanced by class. Ranks get parts of one global batch.
 """
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from mmsearch.dedup.tiers.texts import normalised
-from mmsearch.errors import ConfigError, InputError
+from mmsearch.errors import InputError
 from mmsearch.evaluation.zero_shot import TEMPLATES
 from mmsearch.finetuning.data.hard_negatives import HardNegatives
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet
 from mmsearch.records import Ids
+from mmsearch.training.validated import Count, Share, Templates, Validated
 
-# The view that a model sees when it encodes, without chance.
+# The view without augmentation, as the encoder sees an image.
 PLAIN_VIEW = -1
-# Streams of chance that must not be the same one.
+# Random streams that must be independent.
 _ORDER, _STEP, _WORDS, _TURN, _ROUND = 1, 2, 3, 4, 5
 _NO_TEXT = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingOptions:
-    """batch_size: of all ranks together. seed: of everything that is drawn.
+class SamplingOptions(Validated):
+    """How batches are sampled. batch_size: of all ranks together.
 
-    class_balanced: all classes equally often, items of rare ones again and again.
-    class_prompts: how often an item's text is its class's name in one of the templates; always
-        where it has no text of its own. text_templates: for its own texts.
-    word_dropout: chance of each word to be left out, all but one. modality_dropout: chance of an
-        item to lose its picture or its text, never both.
-    views: how many random views of a picture there are, None: a new one each time, 0: the plain one
-        alone. second_views: draw two views of each picture.
+    class_balanced: sample all classes equally often, repeating items of rare ones.
+    class_prompts: how often an item's text is its class name in one of the templates; always if it
+    has no text of its own. text_templates: for its own texts.
+    word_dropout: probability of dropping each word; one is always kept.
+    modality_dropout: probability of dropping an item's image or text; one is always kept.
+    views: number of random views of an image, None: a new one each time, 0: the plain one only.
+    second_views: sample two views of each image.
     """
 
-    batch_size: int = 64
+    batch_size: Annotated[int, Field(ge=2)] = 64
     seed: int = 0
     class_balanced: bool = False
-    templates: tuple[str, ...] = TEMPLATES
-    text_templates: tuple[str, ...] = ("{}",)
-    class_prompts: float = 0.5
-    word_dropout: float = 0.0
-    modality_dropout: float = 0.0
-    views: int | None = None
+    templates: Templates = TEMPLATES
+    text_templates: Templates = ("{}",)
+    class_prompts: Share = 0.5
+    word_dropout: Share = 0.0
+    modality_dropout: Share = 0.0
+    views: Count | None = None
     second_views: bool = False
 
-    def __post_init__(self) -> None:
-        faults = [
-            f"{name} must lie between 0 and 1, got {getattr(self, name)}"
-            for name in ("class_prompts", "word_dropout", "modality_dropout")
-            if not 0 <= getattr(self, name) <= 1
-        ]
-        if self.batch_size < 2:
-            faults.append(f"batch_size must be 2 or more, got {self.batch_size}")
-        if self.views is not None and self.views < (2 if self.second_views else 0):
-            faults.append(f"views must be 2 or more for second views, got {self.views}")
-        faults += [
-            f"a template needs one {{}} where the text goes, got '{template}'"
-            for template in (*self.templates, *self.text_templates)
-            if template.count("{}") != 1
-        ]
-        if not self.templates or not self.text_templates:
-            faults.append("there must be at least one template")
-        if faults:
-            raise ConfigError("sampling: " + "; ".join(faults))
+    def _conflicts(self) -> list[str]:
+        if self.second_views and self.views in (0, 1):
+            return [f"views: must be at least 2 for second views, got {self.views}"]
+        return []
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """b items of one step. items: int64 (b,), places in the catalog; groups, labels: theirs.
+    """A sampled batch of b items.
 
-    views, second_views: int64 (b,), which random view of the picture, PLAIN_VIEW for none.
-    texts: b, '' where has_text is False. has_image, has_text: bool (b,), after modality dropout.
-    text_ids: int64 (b,), equal for one text whatever its template; -1 without.
-    own_text_ids: b, all texts that are right for the item, its class's name among them.
+    items: int64 (b,), positions in the training set. groups, labels: int64 (b,), theirs.
+    views, second_views: int64 (b,), numbers of random views, or PLAIN_VIEW.
+    texts: b texts, '' where has_text is False. has_image, has_text: bool (b,), after modality
+    dropout. text_ids: int64 (b,), equal for equal texts whatever the template; -1 without a text.
+    own_text_ids: ids of all texts that are correct for the item, its class name included.
     """
 
     items: Ids
@@ -94,7 +82,7 @@ class Draw:
     own_text_ids: list[tuple[int, ...]]
 
     def part(self, rank: int, world: int) -> "Draw":
-        """The rank's share of the batch. world: how many ranks, a divisor of b."""
+        """Returns a rank's part of the batch. world: number of ranks, a divisor of b."""
         size = len(self.items) // world
         rows = slice(rank * size, (rank + 1) * size)
         mine: dict[str, Any] = {
@@ -106,30 +94,30 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class _Epoch:
-    """int64 (n,) each: rows of the sampler's items in order, how often each came before."""
+    """Order of an epoch: rows of the sampler's items, and their earlier occurrences; int64 (n,)."""
 
     rows: Ids
     repeats: Ids
 
 
 class Sampler:
-    """Draws batches of some of a catalog's items, such as those of the training split."""
+    """Samples batches of some of the items, such as those of the training split."""
 
     def __init__(
-        self, catalog: TrainCatalog, positions: Ids, options: SamplingOptions | None = None
+        self, training_set: TrainingSet, positions: Ids, options: SamplingOptions | None = None
     ) -> None:
-        """positions: int64 (n,), places in catalog.items. Raises InputError if n is too few."""
-        self.catalog, self.positions = catalog, positions
+        """positions: int64 (n,), of the items. Raises InputError if there is less than a batch."""
+        self.training_set, self.positions = training_set, positions
         self.options = options or SamplingOptions()
         if len(positions) < self.options.batch_size:
             raise InputError(
-                f"{len(positions)} items to train on are fewer than a batch of "
+                f"the {len(positions)} items to train on are fewer than a batch of "
                 f"{self.options.batch_size}; set a smaller `batch_size`, or add items"
             )
-        self._items = [catalog.items[place] for place in positions.tolist()]
+        self._items = [training_set.items[place] for place in positions.tolist()]
         self._labels = np.array([item.label for item in self._items], np.int64)
         self._groups = np.array([item.group for item in self._items], np.int64)
-        self._titles = catalog.class_titles
+        self._titles = training_set.class_titles
         ids: dict[str, int] = {}
         self._title_ids = [ids.setdefault(normalised(title), len(ids)) for title in self._titles]
         self._text_ids = [
@@ -140,17 +128,17 @@ class Sampler:
         self._epoch = lru_cache(maxsize=2)(self._make_epoch)
 
     def epochs_of(self, step: int) -> tuple[int, int]:
-        """The epochs that the step's first and last item belong to, from 0."""
+        """Returns the epochs of a step's first and last item, which count from 0."""
         size, count = self.options.batch_size, len(self.positions)
         return step * size // count, ((step + 1) * size - 1) // count
 
     def use_hard(self, hard: HardNegatives, *, from_epoch: int) -> None:
-        """From this epoch on, items are followed by their hard negatives in the batch."""
+        """Places hard negatives right after their items in the batches from an epoch on."""
         self._hard[from_epoch] = hard
         self._epoch.cache_clear()
 
     def draw(self, step: int, *, rank: int = 0, world: int = 1) -> Draw:
-        """The rank's part of the step's batch. Raises InputError if ranks cannot share it."""
+        """Samples a rank's part of a step. Raises InputError if ranks cannot share the batch."""
         size = self.options.batch_size
         if size % world:
             raise InputError(
@@ -160,17 +148,17 @@ class Sampler:
         return self._batch(step).part(rank, world)
 
     def _batch(self, step: int) -> Draw:
-        options, chance = self.options, np.random.default_rng([self.options.seed, _STEP, step])
+        options, rng = self.options, np.random.default_rng([self.options.seed, _STEP, step])
         rows, views = self._stream(step)
         items = [self._items[row] for row in rows.tolist()]
-        chosen = [self._text(row, chance) for row in rows.tolist()]
-        has_image = np.array([item.picture is not None for item in items], np.bool_)
+        chosen = [self._text(row, rng) for row in rows.tolist()]
+        has_image = np.array([item.image is not None for item in items], np.bool_)
         text_ids = np.array([text_id for _, text_id in chosen], np.int64)
         has_text = text_ids != _NO_TEXT
-        lose = has_image & has_text & (chance.random(len(rows)) < options.modality_dropout)
-        picture_goes = chance.random(len(rows)) < 0.5
-        has_image &= ~(lose & picture_goes)
-        has_text &= ~(lose & ~picture_goes)
+        dropped = has_image & has_text & (rng.random(len(rows)) < options.modality_dropout)
+        drop_image = rng.random(len(rows)) < 0.5
+        has_image &= ~(dropped & drop_image)
+        has_text &= ~(dropped & ~drop_image)
         return Draw(
             items=self.positions[rows],
             views=views,
@@ -187,7 +175,7 @@ class Sampler:
     # --- order ---
 
     def _stream(self, step: int) -> tuple[Ids, Ids]:
-        """Rows and views of the step's items, int64 (batch_size,) each."""
+        """Returns rows and views of the step's items, int64 (batch_size,) each."""
         size, count = self.options.batch_size, len(self.positions)
         places = np.arange(step * size, (step + 1) * size)
         rows, views = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -196,15 +184,10 @@ class Sampler:
             found = self._epoch(epoch)
             rows[here] = found.rows[places[here] % count]
             views[here] = epoch + found.repeats[places[here] % count]
-        return rows, self._numbered(views, places)
-
-    def _numbered(self, turns: Ids, places: Ids) -> Ids:
-        """turns: how often each item was drawn about before → which view it shows, int64."""
-        views = self.options.views
-        if views == 0:
-            return np.full_like(turns, PLAIN_VIEW)
-        # An even number leaves the odd ones to the second views.
-        return 2 * places if views is None else turns % views
+        if self.options.views == 0:
+            return rows, np.full_like(views, PLAIN_VIEW)
+        # Even numbers leave the odd ones to the second views.
+        return rows, 2 * places if self.options.views is None else views % self.options.views
 
     def _second_views(self, views: Ids) -> Ids:
         count = self.options.views
@@ -217,21 +200,16 @@ class Sampler:
             rows = _by_class_in_turn(self._labels, places, seed)
         else:
             rows = _shuffled(count, seed, _ORDER, epoch)
-        hard = self._hard_in(epoch)
-        if hard is not None:
-            rows = _followed(rows, hard.rows_of(self.positions))
+        if mined := [start for start in self._hard if start <= epoch]:
+            rows = _followed(rows, self._hard[max(mined)].rows_of(self.positions))
         return _Epoch(rows, _repeats(rows))
-
-    def _hard_in(self, epoch: int) -> HardNegatives | None:
-        known = [start for start in self._hard if start <= epoch]
-        return self._hard[max(known)] if known else None
 
     # --- texts ---
 
-    def _text(self, row: int, chance: np.random.Generator) -> tuple[str, int]:
-        """One text of the item, and its id. Draws the same amount of chance for every item."""
+    def _text(self, row: int, rng: np.random.Generator) -> tuple[str, int]:
+        """Samples a text of an item, with its id; consumes as many random numbers for each item."""
         item, label = self._items[row], int(self._labels[row])
-        by_class, which, template, words = chance.random(4)
+        by_class, which, template, words = rng.random(4)
         if label != UNLABELLED and (not item.texts or by_class < self.options.class_prompts):
             text, text_id = self._titles[label], self._title_ids[label]
             templates = self.options.templates
@@ -260,10 +238,10 @@ class Sampler:
 
 
 def _by_class_in_turn(labels: Ids, places: Ids, seed: int) -> Ids:
-    """The rows at these places, int64, ascending, of one endless stream.
+    """Returns the rows at `places`, int64, ascending, of an endless class-balanced stream.
 
-    Each turn holds every class once, in another order; a class gives its rows in turn, and then
-    again in another order. Rows without a label are one more class.
+    Each turn has every class once, shuffled; a class yields its rows in turn and is then
+    reshuffled. Unlabelled rows are one more class.
     """
     classes, members = np.unique(labels, return_inverse=True)
     turns = places // len(classes)
@@ -286,7 +264,7 @@ def _shuffled(count: int, *seeds: int) -> Ids:
 
 
 def _followed(rows: Ids, hard: Ids) -> Ids:
-    """The same rows, each followed by those of its hard ones, int64 (n, h), that are left."""
+    """Reorders rows so that each is followed by its remaining hard negatives, int64 (n, h)."""
     waiting: dict[int, deque[int]] = defaultdict(deque)
     for place, row in enumerate(rows.tolist()):
         waiting[row].append(place)
@@ -303,7 +281,7 @@ def _followed(rows: Ids, hard: Ids) -> Ids:
 
 
 def _repeats(rows: Ids) -> Ids:
-    """How often each row came before in the same epoch, int64 (n,)."""
+    """Returns the number of earlier occurrences of each row, int64 (n,)."""
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

@@ -1,7 +1,7 @@
-"""A catalog becomes items to train on: pictures, texts, classes, and groups that stay together.
+"""Reads a training set: items with images, texts, classes, and groups that must stay together.
 
-What `index` reads can be trained on. Items need not have both modalities; a class's name is a text
-for its pictures. A picture that cannot be read costs its item that picture, never the run.
+Everything that `index` reads can be trained on. An item may lack a modality; a class name is a text
+for the class's images. An item whose image cannot be read keeps its texts.
 """
 
 from collections import Counter
@@ -13,8 +13,12 @@ from typing import Literal, TypeAlias, get_args
 from mmsearch.errors import InputError
 from mmsearch.evaluation.labels import cell, require_column
 from mmsearch.evaluation.zero_shot import class_title
-from mmsearch.finetuning.data.fingerprints import Prints, read_prints
-from mmsearch.finetuning.data.groups import RawItem, group_items
+from mmsearch.finetuning.data.groups import (
+    Fingerprints,
+    RawItem,
+    group_items,
+    read_fingerprints,
+)
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, Record
@@ -24,9 +28,9 @@ from mmsearch.sources.captions import TEXT_FIELDS
 SplitName: TypeAlias = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
-# No class.
+# Label of items without a class.
 UNLABELLED = -1
-# Fewer leave nothing to validate and to test with.
+# Minima that leave something to validate and to test on.
 FEWEST_ITEMS = 10
 FEWEST_GROUPS = 3
 _SPLIT_WORDS: dict[str, SplitName] = {
@@ -43,15 +47,16 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class TrainItem:
-    """texts: all its own texts, the one that `index` encodes first; one is drawn per use.
+class TrainingItem:
+    """An item to train on.
 
-    group: items of one product, of equal bytes or of nearly the same picture share it, and no split
-    parts them. label: a place in TrainCatalog.classes, or UNLABELLED. split: what a column says.
+    texts: its own texts, first the one that `index` encodes; training samples one at a time.
+    group: shared by items that no split may separate. label: index into TrainingSet.classes, or
+    UNLABELLED. split: as given by a column.
     """
 
     key: str
-    picture: Path | None
+    image: Path | None
     texts: tuple[str, ...]
     group: int
     label: int
@@ -59,20 +64,20 @@ class TrainItem:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainCatalog:
-    """classes: as labelled, in alphabetical order. failures: what could not be read.
+class TrainingSet:
+    """Items to train on; classes are in alphabetical order.
 
-    notes: what the user should know of how the items were understood.
+    failures: what could not be read. notes: for the user, on how the items were interpreted.
     """
 
-    items: Sequence[TrainItem]
+    items: Sequence[TrainingItem]
     classes: tuple[str, ...] = ()
     failures: Sequence[Failure] = ()
     notes: Sequence[str] = ()
 
     @property
     def class_titles(self) -> tuple[str, ...]:
-        """The classes as they stand in prompts."""
+        """The class names as used in prompts."""
         return tuple(class_title(name) for name in self.classes)
 
 
@@ -84,7 +89,7 @@ class _Columns:
     texts: tuple[str, ...]
 
     def named(self) -> Iterator[tuple[str, str]]:
-        """Each with the parameter that names it."""
+        """Yields each column with the parameter that names it."""
         one = (("classes", self.classes), ("group", self.group), ("split_column", self.split))
         yield from ((f"`{parameter}`", name) for parameter, name in one if name is not None)
         yield from (("`FinetuneOptions.text_columns`", name) for name in self.texts)
@@ -97,7 +102,7 @@ class _Reading:
     names: dict[str, None] = field(default_factory=dict)
 
 
-def read_train_catalog(
+def read_training_set(
     sources: Sequence[Source],
     *,
     progress: ProgressListener,
@@ -107,13 +112,14 @@ def read_train_catalog(
     text_columns: Sequence[str] = (),
     near_duplicates: bool = True,
     bounds: MediaBounds | None = None,
-) -> TrainCatalog:
-    """classes, group, split_column: of each item's class, product and split, by either name.
+) -> TrainingSet:
+    """Reads all sources into one training set.
 
-    text_columns: each of them is a text of its own, beside the one that `index` encodes. Where none
-    is named, those that the source joins into that one are. near_duplicates: look for pictures that
-    are nearly the same, which takes up to a minute for 3,000 of them.
-    Raises InputError, in one line, if there is too little to train on or a column is missing.
+    classes, group, split_column: columns of an item's class, product and split.
+    text_columns: each is a text of its own, beside the one that `index` encodes; by default those
+    that the source joins into that one. near_duplicates: whether to group near-duplicate images,
+    which takes up to a minute for 3,000 of them.
+    Raises InputError if there is too little to train on or a column is missing.
     """
     columns = _Columns(classes, group, split_column, tuple(text_columns))
     reading = _Reading()
@@ -127,19 +133,18 @@ def read_train_catalog(
             else:
                 reading.names.update(dict.fromkeys(record.metadata))
                 reading.items.append(_raw(record, columns, own))
-    for flag, name in columns.named():
-        require_column(flag, name, reading.names)
-    prints = read_prints(
-        [item.picture for item in reading.items], bounds or MediaBounds(), progress
-    )
-    items, prints = _without_broken(reading, prints)
+    for parameter, name in columns.named():
+        require_column(parameter, name, reading.names)
+    images = [item.image for item in reading.items]
+    fingerprints = read_fingerprints(images, bounds or MediaBounds(), progress)
+    items, fingerprints = _without_unreadable(reading, fingerprints)
     _require_enough(items, columns)
-    groups = group_items(items, prints, near_duplicates=near_duplicates, progress=progress)
-    return _catalog(items, groups, reading.failures)
+    groups = group_items(items, fingerprints, near_duplicates=near_duplicates, progress=progress)
+    return _training_set(items, groups, reading.failures)
 
 
 def _joined_columns(source: Source) -> tuple[str, ...]:
-    """The columns whose cells the source joins into an item's text."""
+    """Returns the columns that the source joins into an item's text."""
     return source.columns.texts if isinstance(source, TableSource) else TEXT_FIELDS
 
 
@@ -156,62 +161,63 @@ def _raw(record: Record, columns: _Columns, text_columns: Sequence[str]) -> RawI
     )
 
 
-def _without_broken(reading: _Reading, prints: Prints) -> tuple[list[RawItem], Prints]:
-    """The items that still have something to train on, and their fingerprints."""
+def _without_unreadable(
+    reading: _Reading, fingerprints: Fingerprints
+) -> tuple[list[RawItem], Fingerprints]:
+    """Returns the items that have something to train on, and their fingerprints."""
     items, kept = [], []
-    for place, item in enumerate(reading.items):
-        if (reason := prints.broken.get(place)) is not None:
-            reading.failures.append(Failure(item.key, item.uri, "decode", reason))
-            item = replace(item, picture=None)
-        if item.picture is not None or item.texts:
+    for number, item in enumerate(reading.items):
+        if (reason := fingerprints.failures.get(number)) is not None:
+            reading.failures.append(Failure(item.key, item.path, "decode", reason))
+            item = replace(item, image=None)
+        if item.image is not None or item.texts:
             items.append(item)
-            kept.append(place)
-    return items, prints.of(kept)
+            kept.append(number)
+    return items, fingerprints.of(kept)
 
 
 def _require_enough(items: Sequence[RawItem], columns: _Columns) -> None:
     if len(items) < FEWEST_ITEMS:
         raise InputError(
-            f"too little to fine-tune on: {len(items)} items can be read, at least "
-            f"{FEWEST_ITEMS} are needed to train, validate and test; add more"
+            f"too few items to fine-tune on: {len(items)} can be read, but training, validation "
+            f"and test need at least {FEWEST_ITEMS}"
         )
-    if not any(item.picture for item in items):
-        raise InputError("nothing to fine-tune on: no item has a picture; name `image_column`")
-    labels = {item.label for item in items if item.picture and item.label}
+    if not any(item.image for item in items):
+        raise InputError("no item has an image to fine-tune on; set `image_column`")
+    labels = {item.label for item in items if item.image and item.label}
     if columns.classes and len(labels) == 1:
         raise InputError(
-            f"`classes`: all pictures have the one class '{min(filter(None, labels))}'; a column "
-            "with at least two classes is needed, or none"
+            f"`classes`: all images are of class '{min(filter(None, labels))}'; name a column with "
+            "at least two classes, or none"
         )
-    if not labels and not any(item.picture and item.texts for item in items):
+    if not labels and not any(item.image and item.texts for item in items):
         raise InputError(
-            "nothing to fine-tune on: no picture has a text; name the columns of texts with "
-            "`text_columns`, or the column of class names with `classes`"
+            "no image has a text or a class to fine-tune on; set `text_columns` or `classes`"
         )
 
 
-def _catalog(
+def _training_set(
     raws: Sequence[RawItem], groups: Sequence[int], failures: Sequence[Failure]
-) -> TrainCatalog:
+) -> TrainingSet:
     if len(set(groups)) < FEWEST_GROUPS:
         raise InputError(
-            f"the {len(raws)} items are {len(set(groups))} groups of one product or picture; at "
-            f"least {FEWEST_GROUPS} are needed, since no group may be in two splits"
+            f"the {len(raws)} items form {len(set(groups))} groups of one product or image; at "
+            f"least {FEWEST_GROUPS} are needed, because no group may be in two splits"
         )
     classes = tuple(sorted({raw.label for raw in raws if raw.label is not None}))
-    label = {name: place for place, name in enumerate(classes)}
+    labels = {name: label for label, name in enumerate(classes)}
     items = [
-        TrainItem(
+        TrainingItem(
             raw.key,
-            raw.picture,
+            raw.image,
             raw.texts,
             group,
-            UNLABELLED if raw.label is None else label[raw.label],
+            UNLABELLED if raw.label is None else labels[raw.label],
             _split_name(raw),
         )
         for raw, group in zip(raws, groups, strict=True)
     ]
-    return TrainCatalog(items, classes, tuple(failures), tuple(_notes(items, classes)))
+    return TrainingSet(items, classes, tuple(failures), tuple(_notes(items, classes)))
 
 
 def _split_name(raw: RawItem) -> SplitName | None:
@@ -219,22 +225,20 @@ def _split_name(raw: RawItem) -> SplitName | None:
         return None
     name = _SPLIT_WORDS.get(raw.split.casefold())
     if name is None:
-        raise InputError(
-            f"`split_column`: {raw.key} says '{raw.split}'; the column must say train, val or test"
-        )
+        raise InputError(f"`split_column`: {raw.key} has '{raw.split}'; use train, val or test")
     return name
 
 
-def _notes(items: Sequence[TrainItem], classes: Sequence[str]) -> Iterator[str]:
+def _notes(items: Sequence[TrainingItem], classes: Sequence[str]) -> Iterator[str]:
     groups = len({item.group for item in items})
-    pictures = sum(item.picture is not None for item in items)
+    images = sum(item.image is not None for item in items)
     texts = sum(bool(item.texts) for item in items)
-    yield f"{len(items):,} items in {groups:,} groups: {pictures:,} pictures, {texts:,} with texts"
+    yield f"{len(items):,} items in {groups:,} groups: {images:,} images, {texts:,} with texts"
     counts = Counter(item.label for item in items)
-    single = [name for place, name in enumerate(classes) if counts[place] == 1]
+    single = [name for label, name in enumerate(classes) if counts[label] == 1]
     if single:
         shown = ", ".join(single[:_SHOWN]) + (", …" if len(single) > _SHOWN else "")
         yield (
-            f"{len(single)} of {len(classes)} classes have one item, which is trained on and not "
-            f"measured: {shown}"
+            f"{len(single)} of {len(classes)} classes have a single item, which is not evaluated: "
+            f"{shown}"
         )

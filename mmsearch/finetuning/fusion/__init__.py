@@ -1,1 +1,1 @@
-"""Training of the fusion that makes product vectors from the tuned model's embeddings."""
+"""Training and scoring of fusions, which combine image and text into product vectors."""

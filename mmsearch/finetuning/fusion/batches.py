@@ -1,4 +1,4 @@
-"""Batches for training a fusion: items that lose some modalities, and a query for each."""
+"""Samples batches for training a fusion: items with modality dropout, and a query for each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +16,12 @@ from mmsearch.records import Floats, Ids, Modality
 
 @dataclass(frozen=True, slots=True)
 class FusionBatch:
-    """tokens: float (2, b, dim), centred unit rows, image first, zeros where missing; present:
-    bool (2, b). queries: float (q, dim), centred unit rows, at most one an item; same, own: bool
-    (q, b), where a query means an item's product, and where it was taken from that very item.
+    """Items and queries of one step.
+
+    tokens: float (2, b, dim), centred unit rows, image first, zeros where missing.
+    present: bool (2, b). queries: float (q, dim), centred unit rows, at most one per item.
+    same, own: bool (q, b), whether a query means the item's product, and whether it is the item's
+    own text or image.
     """
 
     tokens: Tensor
@@ -29,9 +32,9 @@ class FusionBatch:
 
 
 class FusionSampler:
-    """Draws items at random, and for each a query of its product: a text or a picture by the toss.
+    """Samples items, and for each a query for its product, a text or an image with equal chance.
 
-    text_dropout, image_dropout: the share of the items with both that lose the one or the other.
+    text_dropout, image_dropout: shares of the items with both whose text or image is dropped.
     """
 
     def __init__(
@@ -55,17 +58,18 @@ class FusionSampler:
         ]
 
     def draw(self, rng: np.random.Generator) -> FusionBatch:
-        # Of few items each is drawn several times, each time with another query.
+        """Returns a random batch."""
+        # With few items each is drawn several times, with different queries.
         few = len(self._items) < self._batch
         items = rng.choice(self._items, self._batch, replace=few)
         toss = rng.integers(len(self._pools), size=len(items))
-        asked = [
-            _asking(pool, self._groups, items[toss == number], rng)
+        sampled = [
+            _sampled_queries(pool, self._groups, items[toss == number], rng)
             for number, pool in enumerate(self._pools)
         ]
-        vectors = np.concatenate([queries.vectors for queries in asked])
-        groups = np.concatenate([queries.groups for queries in asked])
-        owns = np.concatenate([queries.own for queries in asked])
+        vectors = np.concatenate([queries.vectors for queries in sampled])
+        groups = np.concatenate([queries.groups for queries in sampled])
+        owns = np.concatenate([queries.own for queries in sampled])
         present = self._dropped(self._present[:, items], rng)
         own = owns[:, None] == items
         same = (groups[:, None] == self._groups[items]) & ~own
@@ -73,28 +77,28 @@ class FusionSampler:
         return FusionBatch(*(torch.from_numpy(array) for array in arrays))
 
     def _dropped(self, present: Bools, rng: np.random.Generator) -> Bools:
-        """bool (2, b) → the same without some modalities; no item loses both."""
-        luck = rng.random(present.shape[1])
+        """Drops modalities from bool (2, b); no item loses both."""
+        uniform = rng.random(present.shape[1])
         both = present.all(axis=0)
         kept = present.copy()
-        kept[1] &= ~(both & (luck < self._text_dropout))
-        kept[0] &= ~(both & (luck > 1 - self._image_dropout))
+        kept[1] &= ~(both & (uniform < self._text_dropout))
+        kept[0] &= ~(both & (uniform > 1 - self._image_dropout))
         return kept
 
 
 def _sorted(
     queries: FusionQueries, means: Mapping[Modality, Floats], modality: Modality
 ) -> FusionQueries:
-    """By group, and centred."""
+    """Returns the queries centred and sorted by group."""
     order = np.argsort(queries.groups, kind="stable")
     centred = LateFusion(means).centre(queries.vectors[order], modality)
     return FusionQueries(centred, queries.groups[order], queries.own[order])
 
 
-def _asking(
+def _sampled_queries(
     pool: FusionQueries, groups: Ids, items: Ids, rng: np.random.Generator
 ) -> FusionQueries:
-    """One of the pool's queries for each item that has one; not the one taken from the item."""
+    """Samples one query for each item that has one, other than the item's own text or image."""
     first = np.searchsorted(pool.groups, groups[items], side="left")
     last = np.searchsorted(pool.groups, groups[items], side="right")
     items, first, last = (each[last > first] for each in (items, first, last))

@@ -1,6 +1,6 @@
-"""The trained fusions as torch modules; both start as late fusion, and decay pulls them back to it.
+"""Trainable fusions as torch modules, initialised as late fusion, to which weight decay pulls.
 
-Each gives back a NumPy fusion that computes the same.
+Each converts to a NumPy fusion that computes the same.
 """
 
 from abc import ABC, abstractmethod
@@ -13,29 +13,34 @@ from torch import Tensor, nn
 from mmsearch.fusion import AttentionFusion, EarlyFusion, Fusion
 from mmsearch.records import Floats, Modality
 
-# Width of the attention's query and keys, and rank of its value path.
+# Width of the attention's query and keys, and rank of its value projection.
 WIDTH = 32
 RANK = 32
 
 
 class FusionModule(nn.Module, ABC):
-    """A module over tokens: float (2, n, dim), centred unit rows, zeros where missing, image first;
-    present: bool (2, n) → float (n, dim), unit rows."""
+    """A fusion of image and text embeddings."""
 
     @abstractmethod
-    def forward(self, tokens: Tensor, present: Tensor) -> Tensor: ...
+    def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """Returns product vectors, float (n, dim), unit rows.
+
+        tokens: float (2, n, dim), centred unit rows, image first, zeros where missing.
+        present: bool (2, n).
+        """
 
     @abstractmethod
-    def frozen(self, means: Mapping[Modality, Floats]) -> Fusion: ...
+    def frozen(self, means: Mapping[Modality, Floats]) -> Fusion:
+        """Returns the NumPy fusion that computes the same."""
 
 
 def _share(image_weight: float) -> float:
-    """Where to start from: at 0 or 1 an item with the other modality alone would be nothing."""
+    """Keeps off 0 and 1, at which an item with only the other modality would have no vector."""
     return min(max(image_weight, 0.05), 0.95)
 
 
 class EarlyModule(FusionModule):
-    """See EarlyFusion. What is trained is the projection's difference from late fusion's."""
+    """Trainable EarlyFusion: the projection's difference from late fusion is trained."""
 
     start: Tensor
 
@@ -47,17 +52,19 @@ class EarlyModule(FusionModule):
         self.change = nn.Parameter(torch.zeros(dim, 2 * dim + 2))
 
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """See FusionModule."""
         joined = torch.cat([tokens[0], tokens[1], present.T.to(tokens.dtype)], dim=1)
         return F.normalize(joined @ (self.start + self.change).T, dim=1)
 
     def frozen(self, means: Mapping[Modality, Floats]) -> EarlyFusion:
+        """See FusionModule."""
         return EarlyFusion(means, _numpy(self.start + self.change))
 
 
 class AttentionModule(FusionModule):
-    """See AttentionFusion. It starts with the gate at late fusion's weight and no value path.
+    """Trainable AttentionFusion: the gate starts at late fusion's weight, the value path at 0.
 
-    absent: float (2, dim), what stands for a missing picture and a missing text at the start.
+    absent: float (2, dim), initial stand-ins for a missing image and a missing text.
     """
 
     def __init__(self, image_weight: float, absent: Tensor, generator: torch.Generator) -> None:
@@ -74,6 +81,7 @@ class AttentionModule(FusionModule):
         self.absent = nn.Parameter(absent.clone())
 
     def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """See FusionModule."""
         absent = self.absent[:, None, :]
         seen = torch.where(present[:, :, None], tokens, absent)
         keys = seen @ self.keys.T + self.modality[:, None, :]
@@ -83,6 +91,7 @@ class AttentionModule(FusionModule):
         return F.normalize((gate[:, :, None] * values).sum(dim=0), dim=1)
 
     def frozen(self, means: Mapping[Modality, Floats]) -> AttentionFusion:
+        """See FusionModule."""
         names = ("query", "keys", "modality", "down", "up", "absent")
         return AttentionFusion(means, *(_numpy(getattr(self, name)) for name in names))
 

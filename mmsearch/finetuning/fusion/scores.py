@@ -1,7 +1,7 @@
-"""How well products are found, by pictures alone, by texts alone, and by each fusion.
+"""Scores retrieval of products by image only, by text only, and by each fusion.
 
-Text and picture queries count equally, however many there are of each. What cannot be found at all,
-an item without the one modality that is looked at, comes last.
+Text and image queries have equal weight, however many there are of each. Items that lack the only
+modality that is searched rank last.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from mmsearch.finetuning.fusion.data import MODALITIES, NO_ITEM, FusionData, jud
 from mmsearch.fusion import Fusion, LateFusion
 from mmsearch.records import Floats, FusionKind, Modality
 
-# The share of texts that the second half of the table does without.
+# Share of texts that are dropped in the second half of the table.
 MISSING = 0.3
 IMAGE_ONLY, TEXT_ONLY = "image only", "text only"
 QueryKind: TypeAlias = Literal["text", "image", "both"]
@@ -30,10 +30,10 @@ _BLOCK = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class FusionScore:
-    """name: 'image only', 'text only' or a kind of fusion. missing: the share of texts left out.
+    """Metrics of one way to search: recall@1, recall@5, recall@10 and MRR.
 
-    queries: which ones, 'both' at equal weight; count: how many. metrics: recall@1, recall@5,
-    recall@10 and MRR.
+    name: 'image only', 'text only' or a kind of fusion. missing: share of texts dropped.
+    queries: modality of the queries, 'both' at equal weight. count: number of queries.
     """
 
     name: str
@@ -45,16 +45,16 @@ class FusionScore:
 
 @dataclass(frozen=True, slots=True)
 class FusionTable:
-    """differences: each fusion against image only and text only, paired, over both kinds of query.
+    """Scores, and paired differences of each fusion from image only and from text only.
 
-    Their `model` is the fusion, their `part` what it is compared with.
+    `model` of a difference is the fusion, `part` what it is compared with.
     """
 
     scores: Sequence[FusionScore]
     differences: Sequence[Difference]
 
     def score(self, name: str, *, missing: float = 0.0, queries: QueryKind = "both") -> FusionScore:
-        """Raises KeyError where it was not measured."""
+        """Returns one score; raises KeyError if there is none."""
         for score in self.scores:
             if (score.name, score.missing, score.queries) == (name, missing, queries):
                 return score
@@ -64,12 +64,15 @@ class FusionTable:
 def fusion_table(
     fusions: Mapping[FusionKind, Fusion], data: FusionData, *, seed: int = 0
 ) -> FusionTable:
-    """Image only, text only and each fusion by name, complete and with MISSING of the texts."""
+    """Scores image only, text only and each fusion, with all texts and without MISSING of them."""
     scores: list[FusionScore] = []
     differences: list[Difference] = []
     for missing in (0.0, MISSING):
         part = data.without_texts(missing, seed=seed)
-        found = {name: _scores(name, missing, part, *way) for name, way in _ways(fusions, part)}
+        found = {
+            name: _scores(part, *way, name=name, missing=missing)
+            for name, way in _ways(fusions, part)
+        }
         scores += [score for each in found.values() for score in each]
         differences += [
             _difference(found[kind][-1], found[base][-1], metric)
@@ -83,7 +86,7 @@ def fusion_table(
 def _ways(
     fusions: Mapping[FusionKind, Fusion], data: FusionData
 ) -> Iterator[tuple[str, tuple[Floats, Fusion]]]:
-    """By name: what the items are looked for by, and the fusion that centres the queries."""
+    """Yields product vectors by name, with the fusion that centres the queries."""
     centring = next(iter(fusions.values()))
     nothing = np.zeros_like(data.images)
     alone = LateFusion(centring.means)
@@ -94,7 +97,7 @@ def _ways(
 
 
 def retrieval_score(fusion: Fusion, data: FusionData) -> float:
-    """What fusions are chosen by: MRR, text and picture queries at equal weight."""
+    """Returns the score that fusions are chosen by: MRR, both kinds of query at equal weight."""
     products = fusion.products(data.images, data.texts)
     means = [
         ranking.reciprocal_ranks().mean()
@@ -107,16 +110,16 @@ def retrieval_score(fusion: Fusion, data: FusionData) -> float:
 def rank_products(
     data: FusionData, products: Floats, fusion: Fusion, modality: Modality
 ) -> Ranking | None:
-    """Where the answers of that modality's queries come among the products; None if none has any.
+    """Ranks the products for the queries of a modality, None if no query has an answer.
 
-    products: float32 (n, dim), unit rows, zeros for what cannot be found at all.
+    products: float32 (n, dim), unit rows, zeros for items that cannot be found.
     """
     judged = judge(data, modality)
-    if not len(judged.asked):
+    if not len(judged.answerable):
         return None
     queries = data.queries(modality)
-    centred = fusion.centre(queries.vectors[judged.asked], modality)
-    own = queries.own[judged.asked]
+    centred = fusion.centre(queries.vectors[judged.answerable], modality)
+    own = queries.own[judged.answerable]
     absent = np.flatnonzero(~products.any(axis=1))
     rows = max(1, _BLOCK // len(products))
     parts = []
@@ -130,9 +133,9 @@ def rank_products(
 
 
 def _scores(
-    name: str, missing: float, data: FusionData, products: Floats, fusion: Fusion
+    data: FusionData, products: Floats, fusion: Fusion, *, name: str, missing: float
 ) -> list[FusionScore]:
-    """One entry per kind of query there is, then one over both."""
+    """Returns a score for each kind of query, then one over both."""
     found = {
         modality: ranking
         for modality in MODALITIES
@@ -151,7 +154,7 @@ def _scores(
 
 
 def _estimates(rankings: Sequence[Ranking], shares: Doubles) -> dict[str, Estimate]:
-    """shares: float64 (queries,), of mean 1, how far each query counts."""
+    """Estimates all metrics. shares: float64 (queries,), weights with mean 1."""
     values = {
         **{f"recall@{k}": [r.recall_at(k) for r in rankings] for k in _RECALL_AT},
         "MRR": [r.reciprocal_ranks() for r in rankings],

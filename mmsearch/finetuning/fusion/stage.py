@@ -1,14 +1,13 @@
-"""The fusion stage: the tuned model's vectors of train and val, a fusion learned on them, saved
-beside the model."""
+"""Trains a fusion on the tuned model's embeddings of train and val, and saves it with the model."""
 
 import numpy as np
 
 from mmsearch.arrays import blocks
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.finetuning.data.augment import Views
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW
-from mmsearch.finetuning.data.training_set import SplitName, TrainCatalog
+from mmsearch.finetuning.data.training_set import UNLABELLED, SplitName
+from mmsearch.finetuning.data.views import ImageViews
 from mmsearch.finetuning.fusion.data import FusionData, fusion_data, fusion_texts
 from mmsearch.finetuning.fusion.scores import FusionTable
 from mmsearch.finetuning.fusion.training import FusionOptions, train_fusion
@@ -19,18 +18,18 @@ from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, FusionChoice, Ids, printable_path
 
 _BATCH = 32
-# The random view that asks for an item whose product has no other picture.
-_ASKING_VIEW = 0
+# The random view that is the query for an item whose product has no other image.
+_QUERY_VIEW = 0
 
 
 def learn_fusion(
-    wish: FusionChoice, prepared: Preparation, space: Workspace, progress: ProgressListener
+    choice: FusionChoice, prepared: Preparation, space: Workspace, progress: ProgressListener
 ) -> FusionTable:
-    """Trains every kind, saves the one asked for. Raises InputError if no query has an answer."""
+    """Trains all kinds and saves the chosen one. Raises InputError if no query has an answer."""
     encoder = load_encoder(printable_path(space.out), device=prepared.device.name)
     train, val = (_data(encoder, prepared, name, progress) for name in ("train", "val"))
-    options = FusionOptions(seed=prepared.options.seed)
-    run = train_fusion(wish, train, val, options=options, progress=progress)
+    options = FusionOptions(seed=prepared.options.run.seed)
+    run = train_fusion(choice, train, val, options=options, progress=progress)
     progress.note(f"fusion: {run.kind}, " + ", ".join(
         f"{kind} {score:.3f}" for kind, score in run.val_scores.items()
     ))  # fmt: skip
@@ -41,49 +40,43 @@ def learn_fusion(
 def _data(
     encoder: Encoder, prepared: Preparation, split: SplitName, progress: ProgressListener
 ) -> FusionData:
-    catalog, items = prepared.catalog, prepared.split.of(split)
-    looks = Views(
-        catalog, encoder.preprocessing, seed=prepared.options.seed, bounds=prepared.bounds
+    training_set, items = prepared.training_set, prepared.split.of(split)
+    seed = prepared.options.run.seed
+    views = ImageViews(training_set, encoder.preprocessing, seed=seed, bounds=prepared.bounds)
+    progress.start(f"embeddings of {split}", 2 * len(items), device=prepared.device.name)
+    images, query_views = (
+        _image_vectors(encoder, views, items, view=view, progress=progress)
+        for view in (PLAIN_VIEW, _QUERY_VIEW)
     )
-    progress.start(f"vectors of {split}", 2 * len(items), device=prepared.device.name)
-    images, views = (
-        _pictures(encoder, looks, items, view, progress) for view in (PLAIN_VIEW, _ASKING_VIEW)
-    )
-    words = fusion_texts([_texts(catalog, at) for at in items.tolist()], seed=prepared.options.seed)
-    texts = encoder.encode_texts(words.own)
-    texts[[not text for text in words.own]] = 0
+    texts, products = [], []
+    for position in items.tolist():
+        item = training_set.items[position]
+        has_class = item.label != UNLABELLED
+        # An item without texts has its class title; classes, where there are any, are products.
+        title = (training_set.class_titles[item.label],) if has_class else ()
+        texts.append(item.texts or title)
+        products.append(len(training_set.items) + item.label if has_class else item.group)
+    divided = fusion_texts(texts, seed=seed)
+    text_vectors = encoder.encode_texts(divided.own)
+    text_vectors[[not text for text in divided.own]] = 0
     return fusion_data(
         images,
-        texts,
-        np.array([_product(catalog, at) for at in items.tolist()], np.int64),
-        text_queries=encoder.encode_texts(words.queries),
-        query_items=words.items,
-        views=views,
+        text_vectors,
+        np.array(products, np.int64),
+        text_queries=encoder.encode_texts(divided.queries),
+        query_items=divided.items,
+        views=query_views,
     )
 
 
-def _texts(catalog: TrainCatalog, place: int) -> tuple[str, ...]:
-    """Its own, or, where it has none, its class's title."""
-    item = catalog.items[place]
-    if item.texts or item.label < 0:
-        return item.texts
-    return (catalog.class_titles[item.label],)
-
-
-def _product(catalog: TrainCatalog, place: int) -> int:
-    """The group, or the class where that is what the catalog is divided by."""
-    item = catalog.items[place]
-    return item.group if item.label < 0 else len(catalog.items) + item.label
-
-
-def _pictures(
-    encoder: Encoder, looks: Views, items: Ids, view: int, progress: ProgressListener
+def _image_vectors(
+    encoder: Encoder, views: ImageViews, items: Ids, *, view: int, progress: ProgressListener
 ) -> Floats:
-    """float32 (n, dim), zeros where there is no picture."""
+    """Returns float32 (n, dim), zeros for missing images."""
     vectors = np.zeros((len(items), encoder.space.dim), np.float32)
     for block in blocks(len(items), _BATCH):
         batch = items[block]
-        pixels, readable = looks.batch(batch, np.full(len(batch), view))
+        pixels, readable = views.batch(batch, np.full(len(batch), view))
         vectors[block] = encoder.encode_pixels(pixels)
         vectors[block][~readable] = 0
         progress.advance(len(batch))

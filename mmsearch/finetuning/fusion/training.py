@@ -1,19 +1,20 @@
-"""Trains the fusions on stored vectors, in seconds: text and picture queries must find the product.
+"""Trains fusions on embeddings, in seconds: text and image queries should find the product.
 
-The towers stay as they are. Late fusion's weight is chosen on the validation part; early and
-attention fusion start from it and learn contrastively on the training part, losing texts and
-pictures on purpose. Each look at the validation part also tries what lies between start and trained
-weights (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903), as few products teach a fusion by heart.
+The towers are frozen. Late fusion's weight is chosen on the validation split; early and attention
+fusion start from it and are trained contrastively on the training split, with modality dropout.
+Each validation also tries interpolations of initial and trained weights (WiSE-FT, Wortsman et al.
+2022, arXiv:2109.01903), because a fusion can memorise a small number of products.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmsearch.errors import InputError
+from mmsearch.errors import InputError, Interrupted
 from mmsearch.finetuning.fusion.batches import FusionSampler
 from mmsearch.finetuning.fusion.data import FusionData
 from mmsearch.finetuning.fusion.modules import AttentionModule, EarlyModule, FusionModule
@@ -21,23 +22,26 @@ from mmsearch.finetuning.fusion.scores import MISSING, FusionTable, fusion_table
 from mmsearch.fusion import Fusion, LateFusion, shrunken_mean, tokens
 from mmsearch.progress import NullProgress, ProgressListener
 from mmsearch.records import Floats, FusionChoice, FusionKind, Modality
+from mmsearch.training.loop import LoopNames, LoopOptions, run_loop
 from mmsearch.training.losses import info_nce
+from mmsearch.training.weight_interpolation import interpolate
 
-# The picture's weights that late fusion tries.
+# Image weights that late fusion tries.
 WEIGHTS = tuple(step / 20 for step in range(21))
-# How far from the start towards the trained weights each look goes.
+# Interpolations that each validation tries; 1 is the trained weights.
 ALPHAS = (0.25, 0.5, 0.75, 1.0)
-# Validation queries of each modality that weights and stopping are chosen by.
-CHOOSING_QUERIES = 1_000
+# Validation queries of each modality.
+VALIDATION_QUERIES = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionOptions:
-    """batch: items a step, if there are so many. early_rate, attention_rate: of learning.
+    """How a fusion is trained.
 
-    text_dropout, image_dropout: shares of the items with both that lose the one or the other.
-    patience: looks at the validation part without a better one that end the training. scale: the
-    inverse temperature at the start.
+    batch: items a step. early_rate, attention_rate: learning rates. text_dropout, image_dropout:
+    shares of the items with both whose text or image is dropped. look_every: steps between
+    validations. patience: validations without improvement before early stopping.
+    scale: initial inverse temperature.
     """
 
     steps: int = 400
@@ -55,10 +59,10 @@ class FusionOptions:
 
 @dataclass(frozen=True, slots=True)
 class FusionRun:
-    """fusion: of the kind that was asked for, or, for 'auto', of the one that was found best.
+    """Trained fusions of all kinds.
 
-    fusions: all kinds. val_scores: what they were chosen by, see `validation_score`. table: on the
-    validation part; `fusion_table(run.fusions, test)` measures another.
+    fusion: of the requested kind, for 'auto' the best. val_scores: see `validation_score`.
+    table: on the validation split; `fusion_table(run.fusions, test)` scores another.
     """
 
     fusion: Fusion
@@ -68,36 +72,46 @@ class FusionRun:
 
     @property
     def kind(self) -> FusionKind:
+        """The kind of the chosen fusion."""
         return self.fusion.kind
 
 
 def train_fusion(
-    wish: FusionChoice,
+    choice: FusionChoice,
     train: FusionData,
     val: FusionData,
     *,
     options: FusionOptions | None = None,
     progress: ProgressListener | None = None,
 ) -> FusionRun:
-    """All kinds are trained whatever the wish, since the table compares them. Raises InputError."""
+    """Trains fusions of all kinds, because the table compares them. Raises InputError."""
     if train.dim != val.dim:
-        raise InputError(f"train has {train.dim}-dim vectors, val {val.dim}; encode both alike")
-    chosen_by = val.thinned(CHOOSING_QUERIES)
-    trainer = _Trainer(train, chosen_by, options or FusionOptions(), progress or NullProgress())
-    late = tune_late(estimate_means(train), chosen_by)
-    fusions: dict[FusionKind, Fusion] = {
-        "late": late,
-        "early": trainer.early(late),
-        "attention": trainer.attention(late),
+        raise InputError(
+            f"train has {train.dim}-dim embeddings, val {val.dim}-dim; use one encoder for both"
+        )
+    options, progress = options or FusionOptions(), progress or NullProgress()
+    thinned = val.thinned(VALIDATION_QUERIES)
+    late = tune_late(estimate_means(train), thinned)
+    weight = late.image_weight
+    absent = torch.from_numpy(silent_directions(train, late))
+    generator = torch.Generator().manual_seed(options.seed)
+    modules: dict[FusionKind, tuple[FusionModule, float]] = {
+        "early": (EarlyModule(train.dim, weight), options.early_rate),
+        "attention": (AttentionModule(weight, absent, generator), options.attention_rate),
     }
-    scores = {kind: validation_score(fusion, chosen_by) for kind, fusion in fusions.items()}
-    # Of equals the first, which is the simplest.
+    fusions: dict[FusionKind, Fusion] = {"late": late}
+    for kind, (module, rate) in modules.items():
+        trainee = _FusionTrainee(module, train, late, options=options, progress=progress)
+        fusions[kind] = _trained(trainee, thinned, rate, options=options, progress=progress)
+    scores = {kind: validation_score(fusion, thinned) for kind, fusion in fusions.items()}
+    # The simplest of equal ones is the first.
     best = max(scores, key=lambda kind: scores[kind])
-    fusion = fusions[best if wish == "auto" else wish]
+    fusion = fusions[best if choice == "auto" else choice]
     return FusionRun(fusion, fusions, scores, fusion_table(fusions, val))
 
 
 def estimate_means(data: FusionData) -> dict[Modality, Floats]:
+    """Returns the mean embedding of each modality, shrunken towards 0 for few items."""
     return {
         "image": shrunken_mean(data.images.sum(axis=0), int(data.images.any(axis=1).sum())),
         "text": shrunken_mean(data.texts.sum(axis=0), int(data.texts.any(axis=1).sum())),
@@ -105,10 +119,10 @@ def estimate_means(data: FusionData) -> dict[Modality, Floats]:
 
 
 def silent_directions(data: FusionData, late: LateFusion) -> Floats:
-    """float32 (2, dim): two unit rows along which centred pictures and texts vary least.
+    """Returns two unit rows, float32 (2, dim), along which centred embeddings vary least.
 
-    What stands for a missing modality says nothing there, but takes its share of the length: items
-    with one modality and items with both are then compared on one scale from the start.
+    As stand-ins for a missing modality they carry no information but contribute to the norm, so
+    that items with one and with both modalities are initially on the same scale.
     """
     image, text, has_image, has_text = tokens(data.images, data.texts, late.means)
     present = np.concatenate([image[has_image], text[has_text]]).astype(np.float64)
@@ -117,96 +131,114 @@ def silent_directions(data: FusionData, late: LateFusion) -> Floats:
 
 
 def validation_score(fusion: Fusion, val: FusionData) -> float:
-    """MRR with all texts and with MISSING of them, averaged."""
+    """Returns the mean of the MRR with all texts and without MISSING of them."""
     some = val.without_texts(MISSING, seed=1)
     return (retrieval_score(fusion, val) + retrieval_score(fusion, some)) / 2
 
 
 def tune_late(means: Mapping[Modality, Floats], val: FusionData) -> LateFusion:
-    """With the weight by which the validation part is found best; of equals the one nearest 0.5."""
+    """Returns late fusion with the best weight on the validation split, of equals nearest 0.5."""
     tried = [LateFusion(means, weight) for weight in WEIGHTS]
     return max(tried, key=lambda f: (validation_score(f, val), -abs(f.image_weight - 0.5)))
 
 
-class _Trainer:
+class _FusionTrainee:
+    """Trains a fusion module from late fusion on."""
+
     def __init__(
         self,
+        module: FusionModule,
         train: FusionData,
-        val: FusionData,
+        late: LateFusion,
+        *,
         options: FusionOptions,
         progress: ProgressListener,
     ) -> None:
-        self._train, self._val, self._options = train, val, options
-        self._progress = progress
-
-    def early(self, late: LateFusion) -> Fusion:
-        module = EarlyModule(self._train.dim, late.image_weight)
-        return self._best(module, late, self._options.early_rate)
-
-    def attention(self, late: LateFusion) -> Fusion:
-        generator = torch.Generator().manual_seed(self._options.seed)
-        absent = torch.from_numpy(silent_directions(self._train, late))
-        module = AttentionModule(late.image_weight, absent, generator)
-        return self._best(module, late, self._options.attention_rate)
-
-    def _best(self, module: FusionModule, late: LateFusion, rate: float) -> Fusion:
-        """The best on the validation part of all that training passes; the start among them."""
-        options = self._options
-        rng = np.random.default_rng(options.seed)
-        sampler = FusionSampler(
-            self._train,
+        self.module, self.means = module, late.means
+        self.start = {name: value.clone() for name, value in module.state_dict().items()}
+        self._rng, self._progress = np.random.default_rng(options.seed), progress
+        self._log_scale = torch.nn.Parameter(torch.tensor(options.scale).log())
+        self._sampler = FusionSampler(
+            train,
             late.means,
             batch=options.batch,
             text_dropout=options.text_dropout,
             image_dropout=options.image_dropout,
         )
-        log_scale = torch.nn.Parameter(torch.tensor(options.scale).log())
-        optimizer = _optimizer(module, log_scale, rate, options.weight_decay)
-        start = {name: value.clone() for name, value in module.state_dict().items()}
-        best = module.frozen(late.means)
-        best_score, best_step = validation_score(best, self._val), 0
-        self._progress.start(f"training the {best.kind} fusion", options.steps)
-        for step in range(1, options.steps + 1):
-            batch = sampler.draw(rng)
-            products = module(batch.tokens, batch.present)
-            loss = info_nce(batch.queries, products, log_scale.exp(), batch.same, batch.own)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-            self._progress.advance(1)
-            if step % options.look_every:
-                continue
-            for fusion in _between(module, start, late.means):
-                score = validation_score(fusion, self._val)
-                if score > best_score:
-                    best, best_score, best_step = fusion, score, step
-            self._progress.status(f"loss {loss.item():.3f}, validation MRR {best_score:.3f}")
-            if step - best_step >= options.patience * options.look_every:
-                break
-        return best
+
+    def parameter_groups(self, options: LoopOptions) -> list[dict[str, Any]]:
+        """Weight decay pulls matrices towards late fusion; other parameters are exempt."""
+        rate, parameters = options.learning_rate, list(self.module.parameters())
+        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+        vectors = [parameter for parameter in parameters if parameter.ndim < 2]
+        return [
+            {"params": matrices, "lr": rate, "weight_decay": options.weight_decay},
+            {"params": [*vectors, self._log_scale], "lr": rate, "weight_decay": 0.0},
+        ]
+
+    def backward(self, step: int, micro: int) -> dict[str, float]:
+        """See Trainee."""
+        batch = self._sampler.draw(self._rng)
+        products = self.module(batch.tokens, batch.present)
+        scale = self._log_scale.exp()
+        loss = info_nce(batch.queries, products, scale, batch.same, ignored=batch.own)
+        torch.autograd.backward(loss)
+        self._progress.advance(1)
+        return {"loss": loss.item()}
+
+    def trained(self) -> dict[str, Tensor]:
+        """See Trainee."""
+        return {**dict(self.module.named_parameters()), "log_scale": self._log_scale}
+
+    def train(self) -> None:
+        """Does nothing: a fusion has no dropout of its own."""
+
+    def eval(self) -> None:
+        """Does nothing."""
 
 
-def _between(
-    module: FusionModule, start: Mapping[str, Tensor], means: Mapping[Modality, Floats]
-) -> list[Fusion]:
-    """The fusions at ALPHAS of the way from the start to what the module is now."""
-    now = {name: value.clone() for name, value in module.state_dict().items()}
-    found: list[Fusion] = []
-    for alpha in ALPHAS:
-        module.load_state_dict({name: start[name].lerp(now[name], alpha) for name in now})
-        found.append(module.frozen(means))
-    return found
+def _trained(
+    trainee: _FusionTrainee,
+    val: FusionData,
+    rate: float,
+    *,
+    options: FusionOptions,
+    progress: ProgressListener,
+) -> Fusion:
+    """Returns the best fusion on the validation split that training passes, the start included."""
+    best = trainee.module.frozen(trainee.means)
+    best_score = validation_score(best, val)
 
+    def validate() -> float:
+        nonlocal best, best_score
+        now = {name: value.clone() for name, value in trainee.module.state_dict().items()}
+        for alpha in ALPHAS:
+            trainee.module.load_state_dict(interpolate(trainee.start, now, alpha))
+            fusion = trainee.module.frozen(trainee.means)
+            if (score := validation_score(fusion, val)) > best_score:
+                best, best_score = fusion, score
+        progress.status(f"validation MRR {best_score:.3f}")
+        return best_score
 
-def _optimizer(
-    module: FusionModule, log_scale: torch.nn.Parameter, rate: float, weight_decay: float
-) -> torch.optim.AdamW:
-    """The decay pulls matrices back to late fusion; biases, the query and the scale are exempt."""
-    parameters = list(module.parameters())
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": [*vectors, log_scale], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=rate)
+    progress.start(f"training the {best.kind} fusion", options.steps)
+    result = run_loop(
+        trainee,
+        validate,
+        LoopOptions(
+            steps=options.steps,
+            learning_rate=rate,
+            weight_decay=options.weight_decay,
+            clip=0,
+            average=0,
+            validate_every=options.look_every,
+            patience=options.patience,
+            checkpoint_every=0,
+            seed=options.seed,
+            constant_rate=True,
+        ),
+        progress=NullProgress(),
+        names=LoopNames(score="MRR"),
+    )
+    if result.stopped:
+        raise Interrupted("stopped while training a fusion")
+    return best

@@ -1,1 +1,1 @@
-"""What a fine-tuning leaves to read: the outcome, the model card and the HTML page."""
+"""Reports of a fine-tuning: results, model card and HTML page."""

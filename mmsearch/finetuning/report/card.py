@@ -1,97 +1,79 @@
-"""The card of a fine-tuned model, written from the run: Markdown with a hub's front matter."""
+"""The model card of a fine-tuned model, README.md in its folder."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from huggingface_hub import ModelCardData
 
 from mmsearch.evaluation.results import Estimate, metric_text
 from mmsearch.finetuning.fusion.scores import MISSING
-from mmsearch.finetuning.report.outcome import Outcome
+from mmsearch.finetuning.report.results import FinetuneReport
 from mmsearch.report.titles import value_text
 from mmsearch.text import one_line
+from mmsearch.training.model_card import render_card
+from mmsearch.training.model_folder import CARD_NAME
 
 _METRICS = ("recall@1", "recall@5", "recall@10", "MRR", "accuracy", "macro F1")
-# A licence's identifier, as 'Apache-2.0'; a folder's licence is not known by one.
+# A licence's SPDX identifier, such as 'Apache-2.0'; that of a folder is unknown.
 _SPDX = re.compile(r"[\w.+-]+")
 _METHODS = {
-    "head": "a projection on frozen towers",
-    "lora": "low-rank adapters, merged into the weights",
+    "head": "projections on frozen towers",
+    "lora": "low-rank adapters (LoRA), merged into the weights",
     "last-n": "the last blocks of the towers",
     "full": "all weights",
 }
+Row = tuple[str, ...]
 
 
-def write_card(outcome: Outcome) -> str:
-    """The card as Markdown. All numbers are the run's own; nothing is claimed beyond them."""
-    licence = outcome.licence if _SPDX.fullmatch(outcome.licence) else None
-    lines = [
-        "---",
-        "library_name: open_clip",
-        "pipeline_tag: zero-shot-image-classification",
-        f"license: {licence.lower() if licence else 'other'}",
-        "tags:",
-        "- fine-tuned",
-        "---",
-        f"# {one_line(outcome.name)}",
-        "",
-        f"`{outcome.start}`, fine-tuned with mmsearch on the user's own catalog: "
-        f"{_METHODS.get(outcome.method, outcome.method)}. A dual encoder in OpenCLIP's format: "
-        "`open_clip.create_model_and_transforms('local-dir:FOLDER')` or "
-        "`mmsearch index --model FOLDER`.",
-        "",
-        "## Licence and data",
-        "",
-        f"The licence of `{outcome.start}`{f', {licence},' if licence else ''} holds on. The data "
-        "are the user's, who answers for the right to train on them:",
-        "",
-        *(f"- `{one_line(source)}`" for source in outcome.data),
-        "",
-        *_table(("read", "count"), _counts(outcome)),
-        "",
-        "Items of one product and nearly equal pictures stand in one split.",
-        "",
-        "## Training",
-        "",
-        f"{outcome.steps:,} steps on {outcome.device}, {outcome.seconds / 60:,.1f} minutes.",
-        "",
-        *_table(
-            ("setting", "value"),
-            ((name, value_text(value) or "–") for name, value in outcome.settings.items()),
-        ),
-        "",
-        "## Measured on the test split",
-        "",
-        "Never trained on; 95% bootstrap intervals; differences are paired by query.",
-        "",
-        *_measured(outcome),
-        "",
-        "## General knowledge",
-        "",
-        *_general(outcome),
-        "",
-        *_fusion(outcome),
-        "## Limits",
-        "",
-        *(f"- {line}" for line in _limits(outcome)),
-        "",
-    ]
-    return "\n".join(lines)
+def write_card(report: FinetuneReport) -> str:
+    """Returns the model card as Markdown; all numbers are those of the run."""
+    licence = report.licence if _SPDX.fullmatch(report.licence) else None
+    data = ModelCardData(
+        library_name="open_clip",
+        pipeline_tag="zero-shot-image-classification",
+        license=licence.lower() if licence else "other",
+        tags=["fine-tuned"],
+    )
+    before, after = report.general_start, report.general_tuned
+    return render_card(
+        data,
+        "mmsearch.finetuning.report",
+        "model_card.md.jinja",
+        report=report,
+        licence=licence,
+        method=_METHODS.get(report.method, report.method),
+        models=[one_line(report.start), one_line(report.name)],
+        counts=[
+            *((name, f"{count:,}") for name, count in report.counts.items()),
+            *((f"{name} split", f"{count:,}") for name, count in report.split.items()),
+        ],
+        settings=[(name, value_text(value) or "–") for name, value in report.settings.items()],
+        metrics=list(_metric_rows(report)),
+        general=[
+            *((name, f"{v:.3f}", f"{after.parts[name]:.3f}") for name, v in before.parts.items()),
+            ("mean", f"{before.score:.3f}", f"{after.score:.3f}"),
+        ],
+        fusion=list(_fusion_rows(report)),
+        missing=f"{MISSING:.0%}",
+        limits=[
+            "The numbers hold for catalogs like the one it was tuned on "
+            f"({report.test.items:,} items were tested); for others, use "
+            "`mmsearch evaluate --compare`.",
+            f"The limits of `{report.start}` apply as well: see its model card.",
+            *report.comparison.regressions(),
+            *(one_line(note) for note in report.notes),
+        ],
+    )
 
 
-def write_card_file(outcome: Outcome, folder: Path) -> None:
-    """Writes README.md into the model's folder."""
-    (folder / "README.md").write_text(write_card(outcome), encoding="utf-8")
+def write_card_file(report: FinetuneReport, folder: Path) -> None:
+    """Writes the model card into the model's folder."""
+    (folder / CARD_NAME).write_text(write_card(report), encoding="utf-8")
 
 
-def _counts(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    for name, count in outcome.counts.items():
-        yield name, f"{count:,}"
-    for name, count in outcome.split.items():
-        yield f"{name} split", f"{count:,}"
-
-
-def _measured(outcome: Outcome) -> list[str]:
-    start, tuned = outcome.test.models
+def _metric_rows(report: FinetuneReport) -> Iterator[Row]:
+    start, tuned = report.test.models
     parts: list[tuple[str, str, Mapping[str, Estimate], Mapping[str, Estimate]]] = [
         (before.title, before.direction, before.metrics, after.metrics)
         for before, after in zip(start.retrieval, tuned.retrieval, strict=True)
@@ -99,78 +81,23 @@ def _measured(outcome: Outcome) -> list[str]:
     if start.classification and tuned.classification:
         metrics = (start.classification.metrics, tuned.classification.metrics)
         parts.append(("class by name", "zero-shot", *metrics))
-    found = {(d.part, d.metric): d for d in outcome.test.differences}
-    rows = []
+    differences = {(each.part, each.metric): each for each in report.test.differences}
     for title, part, before, after in parts:
-        for name in _METRICS:
-            if name in before:
-                d = found[part, name]
-                change = " to ".join(metric_text(name, v, signed=True) for v in (d.low, d.high))
-                rows.append(
-                    (
-                        f"{title} {name}",
-                        _interval(name, before[name]),
-                        _interval(name, after[name]),
-                        f"{metric_text(name, d.value, signed=True)} ({change})",
-                    )
-                )
-    head = ("measure", one_line(outcome.start), one_line(outcome.name), "change")
-    return _table(head, rows)
+        for name in filter(before.__contains__, _METRICS):
+            found = differences[part, name]
+            numbers = (found.value, found.low, found.high)
+            value, low, high = (metric_text(name, each, signed=True) for each in numbers)
+            change = f"{value} ({low} to {high})"
+            yield f"{title} {name}", _cell(name, before[name]), _cell(name, after[name]), change
 
 
-def _general(outcome: Outcome) -> list[str]:
-    before, after = outcome.general_start, outcome.general_tuned
-    rows = [
-        *((name, f"{v:.3f}", f"{after.parts[name]:.3f}") for name, v in before.parts.items()),
-        ("mean", f"{before.score:.3f}", f"{after.score:.3f}"),
-    ]
-    table = _table(("on the sample catalog", one_line(outcome.start), one_line(outcome.name)), rows)
-    if outcome.sweep is None:
-        return [*table, "", "Nothing was interpolated: these are the weights as trained."]
-    return [
-        *table,
-        "",
-        "Start and tuned weights were interpolated (WiSE-FT, Wortsman et al. 2022) and chosen on "
-        f"the validation split: {outcome.sweep.reason}.",
-    ]
+def _fusion_rows(report: FinetuneReport) -> Iterator[Row]:
+    if (table := report.fusion) is not None:
+        for name in dict.fromkeys(score.name for score in table.scores):
+            complete, missing = (table.score(name, missing=each) for each in (0.0, MISSING))
+            yield name, _cell("MRR", complete.metrics["MRR"]), _cell("MRR", missing.metrics["MRR"])
 
 
-def _fusion(outcome: Outcome) -> list[str]:
-    if outcome.fusion is None:
-        return []
-    table = outcome.fusion
-    rows = []
-    for name in dict.fromkeys(score.name for score in table.scores):
-        cells = (
-            _interval("MRR", table.score(name, missing=missing).metrics["MRR"])
-            for missing in (0.0, MISSING)
-        )
-        rows.append((name, *cells))
-    return [
-        "## Products by picture and text",
-        "",
-        *_table(("MRR", "all texts there", f"{MISSING:.0%} of texts missing"), rows),
-        "",
-    ]
-
-
-def _limits(outcome: Outcome) -> Iterator[str]:
-    yield (
-        f"The numbers hold for catalogs like the one it was tuned on ({outcome.test.items:,} items "
-        "were tested); on others, measure with `mmsearch evaluate --compare`."
-    )
-    yield f"What `{outcome.start}` cannot do, it cannot do either: see that model's card."
-    yield from outcome.verdict.regressions()
-    yield from (one_line(note) for note in outcome.notes)
-
-
-def _interval(name: str, value: Estimate) -> str:
+def _cell(name: str, value: Estimate) -> str:
     low, high = (metric_text(name, each) for each in (value.low, value.high))
     return f"{metric_text(name, value.value)} ({low}–{high})"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table; the first column is words, the others figures."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
-    return [f"| {' | '.join(line)} |" for line in escaped]

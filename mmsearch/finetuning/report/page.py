@@ -1,14 +1,19 @@
-"""A fine-tuning as one self-contained HTML page: what changed, for whom, and at what cost."""
+"""The report of a fine-tuning as one self-contained HTML page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markupsafe import Markup
 
-from mmsearch.evaluation.results import Estimate, Evaluation, HardQuery
+from mmsearch.evaluation.results import Evaluation, HardQuery
 from mmsearch.finetuning.fusion.scores import IMAGE_ONLY, MISSING, TEXT_ONLY, FusionTable
-from mmsearch.finetuning.report.outcome import HEADLINES, JUDGED_PARTS, Outcome
+from mmsearch.finetuning.report.results import (
+    HEADLINES,
+    JUDGED_PARTS,
+    FinetuneReport,
+    metrics_by_part,
+)
 from mmsearch.report.evaluation_page import (
     cell_of,
     class_panel,
@@ -28,7 +33,7 @@ _FUSION_METRICS = ("recall@1", "recall@10", "MRR")
 
 @dataclass(frozen=True, slots=True)
 class _Headline:
-    """before, after: as `cell_of` makes; kind: better, worse or even, by the paired interval."""
+    """A main metric. before, after: from `cell_of`. kind: better, worse or even."""
 
     part: str
     metric: str
@@ -40,7 +45,7 @@ class _Headline:
 
 @dataclass(frozen=True, slots=True)
 class _Example:
-    """A query that was hard for the start. before, after: as `shown_query` makes."""
+    """A query that was hard for the original model. before, after: from `shown_query`."""
 
     before: object
     after: object
@@ -48,22 +53,22 @@ class _Example:
 
 @dataclass(frozen=True, slots=True)
 class _FusionRow:
-    """cells: by metric, complete and then with texts missing."""
+    """A row of the fusion table. cells: by metric, with all texts and then with some missing."""
 
     name: str
     cells: Sequence[object]
 
 
-def write_run_page(outcome: Outcome, path: Path) -> None:
-    """Raises InputError if it cannot be written, MissingDependency without Matplotlib."""
-    write_page(render_run(outcome), path, what="report")
+def write_run_page(report: FinetuneReport, path: Path) -> None:
+    """Writes the page. Raises InputError, or MissingDependency without Matplotlib."""
+    write_page(render_run(report), path, what="report")
 
 
-def render_run(outcome: Outcome) -> str:
-    """The page as text. Raises MissingDependency without Matplotlib."""
+def render_run(report: FinetuneReport) -> str:
+    """Returns the page. Raises MissingDependency without Matplotlib."""
     require_matplotlib()
-    names = [one_line(outcome.start), one_line(outcome.name)]
-    test = _named(outcome.test, names)
+    names = [one_line(report.start), one_line(report.name)]
+    test = _named(report.test, names)
     style = "".join(
         template_file(f"{name}.css") for name in ("gallery", "evaluation", "finetuning")
     )
@@ -71,28 +76,28 @@ def render_run(outcome: Outcome) -> str:
         page_environment()
         .get_template("finetuning.html.jinja")
         .render(
-            outcome=outcome,
+            outcome=report,
             title=names[1],
             models=names,
-            data=[one_line(Path(source).name or source) for source in outcome.data],
-            minutes=_duration(outcome.seconds),
+            data=[one_line(Path(source).name or source) for source in report.data],
+            minutes=_duration(report.seconds),
             headlines=_headlines(test),
-            faults=outcome.verdict.regressions(),
-            training=_training_plots(outcome),
-            sweep=_sweep(outcome),
+            faults=report.comparison.regressions(),
+            training=_training_plots(report),
+            sweep=_sweep(report),
             general=[
-                (name, value, outcome.general_tuned.parts[name])
-                for name, value in outcome.general_start.parts.items()
+                (name, value, report.general_tuned.parts[name])
+                for name, value in report.general_start.parts.items()
             ],
             sections=list(sections(test, hardest_of=1)),
             examples=_examples(test),
             classes=class_panel(test, weakest_of=1),
-            fusion=_fusion_rows(outcome.fusion),
+            fusion=_fusion_rows(report.fusion),
             fusion_metrics=_FUSION_METRICS,
-            fusion_changes=outcome.fusion.differences if outcome.fusion else (),
+            fusion_changes=report.fusion.differences if report.fusion else (),
             missing=MISSING,
-            settings=[(name, value_text(value)) for name, value in outcome.settings.items()],
-            notes=[one_line(note) for note in outcome.notes],
+            settings=[(name, value_text(value)) for name, value in report.settings.items()],
+            notes=[one_line(note) for note in report.notes],
             style=Markup(style),  # noqa: S704 - our own files, not data
             style_hash=csp_hash(style),
         )
@@ -100,7 +105,7 @@ def render_run(outcome: Outcome) -> str:
 
 
 def _named(test: Evaluation, names: Sequence[str]) -> Evaluation:
-    """The test under the names that the page uses instead of the places of models."""
+    """Returns the evaluation under the names that the page uses for the models."""
     return replace(
         test,
         models=[replace(model, model=name) for model, name in zip(test.models, names, strict=True)],
@@ -109,7 +114,7 @@ def _named(test: Evaluation, names: Sequence[str]) -> Evaluation:
 
 
 def _headlines(test: Evaluation) -> list[_Headline]:
-    before, after = (_metrics(test, place) for place in (0, 1))
+    before, after = (metrics_by_part(model) for model in test.models)
     return [
         _Headline(
             d.part.replace("-to-", " → "),
@@ -124,17 +129,8 @@ def _headlines(test: Evaluation) -> list[_Headline]:
     ]
 
 
-def _metrics(test: Evaluation, place: int) -> Mapping[str, Mapping[str, Estimate]]:
-    model = test.models[place]
-    found: dict[str, Mapping[str, Estimate]] = {
-        scores.direction: scores.metrics for scores in model.retrieval
-    }
-    named = {"zero-shot": model.classification.metrics} if model.classification else {}
-    return {**found, **named}
-
-
-def _training_plots(outcome: Outcome) -> list[tuple[str, Plot]]:
-    curves = outcome.curves
+def _training_plots(report: FinetuneReport) -> list[tuple[str, Plot]]:
+    curves = report.curves
     plots = []
     if curves.losses:
         plots.append(("Training loss", loss_curve(curves.losses)))
@@ -144,8 +140,8 @@ def _training_plots(outcome: Outcome) -> list[tuple[str, Plot]]:
     return plots
 
 
-def _sweep(outcome: Outcome) -> Plot | None:
-    found = outcome.sweep
+def _sweep(report: FinetuneReport) -> Plot | None:
+    found = report.sweep
     if found is None:
         return None
     points = [(p.alpha, p.score.in_domain, p.score.general) for p in found.points]
@@ -153,15 +149,15 @@ def _sweep(outcome: Outcome) -> Plot | None:
 
 
 def _examples(test: Evaluation) -> list[tuple[str, list[_Example]]]:
-    """By direction: the start's hardest queries, before and after."""
+    """Returns the original model's hardest queries by direction, before and after."""
     pairs = [
         (before.title, list(zip(before.hardest, after.same, strict=True))[:_EXAMPLES])
         for before, after in zip(test.models[0].retrieval, test.models[1].retrieval, strict=True)
     ]
     every: list[HardQuery] = [query for _, found in pairs for pair in found for query in pair]
-    pictures = inline_examples(every)
+    images = inline_examples(every)
     return [
-        (title, [_Example(*(shown_query(query, pictures) for query in pair)) for pair in found])
+        (title, [_Example(*(shown_query(query, images) for query in pair)) for pair in found])
         for title, found in pairs
         if found
     ]

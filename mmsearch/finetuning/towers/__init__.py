@@ -1,1 +1,1 @@
-"""The start model's towers: their inputs, which part is trained, and how they are saved."""
+"""The towers of the start model: their inputs, what is trained of them, and saving."""

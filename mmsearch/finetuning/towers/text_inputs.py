@@ -1,7 +1,7 @@
-"""The text side of a fine-tuning: texts in, unit rows out, with gradients where it is trained.
+"""The text tower in training: texts → unit rows, with gradients for what is trained.
 
-What stands still is computed once for each text: the whole vector of a locked tower, or what a
-trained projection is given.
+What is frozen is computed once for each text: the embedding of a locked tower, or the input of a
+trained projection.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,32 +21,33 @@ from mmsearch.records import Floats
 Depth: TypeAlias = Literal["none", "head", "blocks"]
 # Texts per pass without gradients.
 _BATCH = 64
-# Texts per pass whose rows are kept, and tokens of which a text's length is a multiple: always, see
-# _Memo.
+# Texts per cached pass, and the unit of its length in tokens: see _Memo.
 _ROWS, _TOKENS = 32, 8
-# Rows kept: 200 MB at a width of 512. Words left out by chance make new texts without end.
-_KEPT = 100_000
+# Cached rows: 200 MB at a width of 512. Word dropout makes new texts without end.
+_MAX_CACHED = 100_000
 
 
-class TextSide:
-    """depth: what of the tower of `model` is trained. `start` gives what is not."""
+class TextEncoder:
+    """Encodes texts by the text tower of `model`; depth is the part that is trained."""
 
-    def __init__(self, start: StartModel, model: Any, depth: Depth, still: "StartTexts") -> None:
-        """still: of the same start.
-
-        Raises InputError for a tower whose parts are not known, unless it is locked.
-        """
+    def __init__(
+        self, start: StartModel, model: Any, depth: Depth, frozen: "FrozenTextTower"
+    ) -> None:
+        """frozen: the tower of `start`. Raises InputError for an unsupported, unlocked tower."""
         self._start, self._model, self._depth = start, model, depth
-        if depth != "none":
-            require_known(start)
-        self._still = still
+        if depth != "none" and not is_supported(start):
+            raise InputError(
+                f"the text tower of '{start.name}' is not OpenCLIP's own text transformer and "
+                "cannot be trained; use lock=text"
+            )
+        self._frozen = frozen
 
-    def beside(self, model: Any) -> "TextSide":
-        """The same tower under the weights of `model`; what stands still is shared."""
-        return TextSide(self._start, model, self._depth, self._still)
+    def with_weights_of(self, model: Any) -> "TextEncoder":
+        """Returns an encoder by another model of the same architecture."""
+        return TextEncoder(self._start, model, self._depth, self._frozen)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """→ float32 (n, dim), unit rows; equal texts are computed once."""
+        """Returns float32 (n, dim), unit rows; equal texts are computed once."""
         if not texts:
             return torch.zeros(0, self._start.dim, device=self._start.device)
         distinct = list(dict.fromkeys(texts))
@@ -56,15 +57,15 @@ class TextSide:
 
     def _encode(self, texts: list[str]) -> Tensor:
         if self._depth == "none":
-            return self._still.encode(texts)
+            return self._frozen.encode(texts)
         tower = text_tower(self._model)
         if self._depth == "head":
-            return _embedded(tower, self._still.pooled(texts))
+            return _embedded(tower, self._frozen.pooled(texts))
         return _embedded(tower, pool(tower, self._start.token_ids(texts)))
 
 
 def encode_all(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str]) -> Floats:
-    """Without gradients, by length → float32 (n, dim)."""
+    """Returns float32 (n, dim), without gradients; texts are batched by length."""
     order = sorted(range(len(texts)), key=lambda at: (len(texts[at]), texts[at]))
     with torch.no_grad():
         parts = [
@@ -78,67 +79,58 @@ def encode_all(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str]) 
     return vectors
 
 
-class StartTexts:
-    """What the start model makes of texts, each computed once."""
+class FrozenTextTower:
+    """The start model's text tower, which computes each text once."""
 
     def __init__(self, start: StartModel) -> None:
         tower = text_tower(start.model)
-        self._tower = tower if is_known(start) else None
+        self._tower = tower if is_supported(start) else None
         self._memo = _Memo(
             start, start.model.encode_text if self._tower is None else partial(pool, tower)
         )
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """→ float32 (n, dim), unit rows, without gradients."""
+        """Returns float32 (n, dim), unit rows, without gradients."""
         found = self._memo(texts)
         if self._tower is None:
             return F.normalize(found.float(), dim=-1)
         return _embedded(self._tower, found)
 
     def pooled(self, texts: Sequence[str]) -> Tensor:
-        """Of a known tower: what its projection is given, float32 (n, width)."""
+        """Returns the input of a supported tower's projection, float32 (n, width)."""
         return self._memo(texts)
 
 
 def _embedded(tower: Any, pooled: Tensor) -> Tensor:
-    """(n, width) → float32 (n, dim), unit rows."""
+    """Projects pooled features, (n, width) → float32 (n, dim), unit rows."""
     return F.normalize(project(tower, pooled).float(), dim=-1)
 
 
-def is_known(start: StartModel) -> bool:
-    """Whether the tower is OpenCLIP's own, pooled without a class token."""
+def is_supported(start: StartModel) -> bool:
+    """Returns whether the tower is OpenCLIP's own, pooled without a class token."""
     tower = text_tower(start.model)
     blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
     special = getattr(tower, "cls_emb", None) is not None or getattr(tower, "use_pad_mask", False)
     return blocks is not None and not special
 
 
-def require_known(start: StartModel) -> None:
-    if not is_known(start):
-        raise InputError(
-            f"the text tower of '{start.name}' is not OpenCLIP's own text transformer and cannot "
-            "be trained here; use `lock='text'`"
-        )
-
-
 class _Memo:
-    """Rows by text, the latest _KEPT of them.
+    """Cached rows by text.
 
-    A text is always computed in a pass of one shape, whatever came with it, so that its row does
-    not hang on its company: a run that was resumed meets it in another one, and must end with the
-    same weights.
+    A text is always computed in a pass of the same shape, so that its row does not depend on the
+    other texts: a resumed run meets it in another batch and must end with the same weights.
     """
 
     def __init__(self, start: StartModel, compute: Callable[[Tensor], Tensor]) -> None:
-        """compute: token ids, int64 (_ROWS, length) → a row each."""
+        """compute: token ids, int64 (_ROWS, length) → one row each."""
         self._start, self._compute = start, compute
         self._rows: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Tensor:
         missing = [text for text in dict.fromkeys(texts) if text not in self._rows]
-        if len(self._rows) + len(missing) > _KEPT:
+        if len(self._rows) + len(missing) > _MAX_CACHED:
             self._rows.clear()
             missing = list(dict.fromkeys(texts))
         for places, ids in self._passes(missing):
@@ -147,9 +139,9 @@ class _Memo:
         return torch.stack([self._rows[text] for text in texts])
 
     def _passes(self, texts: list[str]) -> Iterator[tuple[list[int], Tensor]]:
-        """Places of up to _ROWS texts of one length, and their ids, some again to make them _ROWS.
+        """Yields positions of up to _ROWS texts of one length, and _ROWS rows of their token ids.
 
-        Where padding changes nothing, texts are as short as they are; elsewhere all are whole.
+        Rows are repeated to fill a pass. Texts are shortened only if padding does not matter.
         """
         if not texts:
             return

@@ -1,1 +1,1 @@
-"""What the training loop trains: batches, losses, mixup, rehearsal and hard negatives."""
+"""The trainee of the training loop: batches, losses, rehearsal and hard negatives."""

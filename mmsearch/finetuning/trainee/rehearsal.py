@@ -1,16 +1,15 @@
-"""What a model knows beyond the catalog, held in place while it learns the catalog.
+"""Rehearsal: keeps the model close to the original one on data beyond the training set.
 
-Some 3,500 captioned drawings of all kinds of things ship for it (rehearsal/, drawn by
-tools/build_rehearsal.py); with the names of ImageNet's classes they stand for everything: on them
-the trained model is to go on saying what the start model says (learning without forgetting, Li and
-Hoiem 2016; for CLIP over a foreign reference set, ZSCL, Zheng et al. 2023). None of them is among
-the pictures by which forgetting is measured.
+Some 3,500 captioned drawings of all kinds ship for it (rehearsal/, built by
+tools/build_rehearsal.py); with the names of ImageNet's classes they stand for everything. On them
+the trained model is to reproduce the original one (learning without forgetting, Li and Hoiem 2016;
+for CLIP over a reference set, ZSCL, Zheng et al. 2023). None of them is in the general set.
 """
 
 import csv
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
@@ -23,141 +22,149 @@ from PIL import Image
 from torch import Tensor
 
 from mmsearch.evaluation.zero_shot import TEMPLATES
-from mmsearch.finetuning.towers.image_inputs import Activations, ImageSide
-from mmsearch.finetuning.towers.start_model import StartModel
-from mmsearch.finetuning.trainee.mixup import between
+from mmsearch.finetuning.towers.image_tower import FrozenTower, ImageEncoder
+from mmsearch.finetuning.trainee.batches import EncodeTexts, mixed
 from mmsearch.media import Preprocessing, prepare
 from mmsearch.records import Floats, Ids, Pixels
 from mmsearch.training.losses import similarity_kl
 
 _CLASSES = 1000
-# Of a step.
+# Texts of a step, and the share of its drawings that are mixed.
 _TEXTS_DRAWN, _MIXED = 128, 0.7
 _STEP = 5
-# Largest share of holes in what a projection is given. On towers that were trained several are
-# averaged, which forget less and may learn more.
-HOLES, HOLES_ON_TRAINED = 0.7, 0.6
+# Largest share of feature dropout. Projections on trained towers are averaged over several runs,
+# which forget less and may learn more.
+FEATURE_DROPOUT, FEATURE_DROPOUT_ON_TRAINED = 0.7, 0.6
 _VECTORS = 2
 _THREADS = 4
-# Of drawings' activations; where whole towers are trained these are pixels.
-MOST_BYTES = 2**30
+# Memory for the drawings' activations, which are pixels if whole towers are trained.
+MAX_BYTES = 2**30
 _FOLDER = files("mmsearch.finetuning") / "rehearsal"
-
-EncodeTexts = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsed:
-    """One step's share. inputs: (p, …), as the trained part of the image tower takes them; texts: t
-    of them; images, words: (p, dim) and (t, dim), the start model's unit rows for both."""
+class RehearsalBatch:
+    """Rehearsed drawings and texts of one step.
+
+    inputs: activations, (p, …). texts: t of them. image_targets, text_targets: (p, dim) and
+    (t, dim), the original model's unit rows.
+    """
 
     inputs: Tensor
     texts: list[str]
-    images: Tensor
-    words: Tensor
+    image_targets: Tensor
+    text_targets: Tensor
 
-    def strayed(self, images: Tensor, words: Tensor, scale: float) -> Tensor:
-        """How far the trained model's vectors are from the start's, and what they say of each
-        other: 1 − cosine of either, and the KL of their similarities."""
-        told = similarity_kl(
+    def drift(self, images: Tensor, texts: Tensor, scale: float) -> Tensor:
+        """Returns how far embeddings are from the original model's.
+
+        The sum of 1 − cosine of images and of texts, and of the KL divergence of similarities.
+        """
+        similarities = similarity_kl(
             images,
-            words,
+            texts,
             torch.tensor(scale, device=images.device),
-            self.images,
-            self.words,
-            scale,
+            teacher_images=self.image_targets,
+            teacher_texts=self.text_targets,
+            teacher_scale=scale,
         )
-        apart = [
+        distances = [
             1 - (new.float() * old).sum(dim=1).mean()
-            for new, old in ((images, self.images), (words, self.words))
+            for new, old in ((images, self.image_targets), (texts, self.text_targets))
         ]
-        return told + apart[0] + apart[1]
+        return similarities + distances[0] + distances[1]
 
 
-class Replay:
-    """Everything that is rehearsed, as the model whose knowledge is to be kept sees it; steps draw
-    from it."""
+@dataclass(frozen=True, slots=True)
+class ReferenceModel:
+    """The model to stay close to: its frozen tower, the encoder on top of it, and its texts."""
+
+    frozen: FrozenTower
+    encoder: ImageEncoder
+    encode_texts: EncodeTexts
+
+
+class Rehearsal:
+    """All rehearsed drawings and texts, as encoded by the reference model."""
 
     def __init__(
         self,
-        known: StartModel,
-        side: ImageSide,
-        activations: Activations,
-        encode_texts: EncodeTexts,
+        reference: ReferenceModel,
         *,
-        trained: Activations | None = None,
-        most: int,
-        pictures: int,
-        most_gone: float,
+        trained: FrozenTower | None = None,
+        drawings: int,
+        batch: int,
+        feature_dropout: float,
         seed: int,
     ) -> None:
-        """known: whose knowledge is kept, and its side, texts, and activations of the frozen part.
-        trained: the trained model's activations, where its frozen part is another. most: drawings
-        in all; pictures: of them in a step. most_gone: largest share of holes in a vector.
-        """
-        shown = rehearsed_pictures(known.preprocessing, most)
-        shown = shown[: max(pictures, MOST_BYTES // activations.once(shown[:1]).nbytes)]
-        self._side = side
-        self._known = activations.once(shown)
-        self._inputs = self._known if trained is None else trained.once(shown)
-        self._texts = list(dict.fromkeys([*class_names(), *rehearsed_captions(most)]))
-        self._words = encode_texts(self._texts)
-        self._seed, self._drawn = seed, min(pictures, len(self._inputs))
-        self._most_gone = most_gone
+        """trained: the trained model's frozen part, if it differs from the reference's.
 
-    def reseeded(self, seed: int) -> "Replay":
-        """Another order of the same, which is not computed again."""
+        drawings: number in all. batch: drawings a step. feature_dropout: largest share.
+        """
+        pixels = rehearsed_images(reference.frozen.start.preprocessing, drawings)
+        one = reference.frozen.half_activations(pixels[:1])
+        pixels = pixels[: max(batch, MAX_BYTES // one.nbytes)]
+        self._encoder = reference.encoder
+        self._reference_inputs = reference.frozen.half_activations(pixels)
+        self._inputs = trained.half_activations(pixels) if trained else self._reference_inputs
+        self._texts = list(dict.fromkeys([*class_prompts(), *rehearsed_captions(drawings)]))
+        self._text_targets = reference.encode_texts(self._texts)
+        self._seed, self._batch = seed, min(batch, len(self._inputs))
+        self._feature_dropout = feature_dropout
+
+    def with_seed(self, seed: int) -> "Rehearsal":
+        """Returns the same data in another order, without computing it again."""
         other = copy(self)
         other._seed = seed
         return other
 
-    def draw(self, step: int) -> Rehearsed:
-        chance = np.random.default_rng([self._seed, _STEP, step])
-        mixture = self._mixture(chance)
-        inputs = known = _mixed(self._inputs, *mixture)
-        if self._known is not self._inputs:
-            known = _mixed(self._known, *mixture)
+    def draw(self, step: int) -> RehearsalBatch:
+        """Returns the batch of a step."""
+        rng = np.random.default_rng([self._seed, _STEP, step])
+        pairs = self._pairs(rng)
+        inputs = reference = _mixed(self._inputs, *pairs)
+        if self._reference_inputs is not self._inputs:
+            reference = _mixed(self._reference_inputs, *pairs)
         if inputs.ndim == _VECTORS:
-            holes = _holes(inputs, self._most_gone, chance)
-            inputs, known = inputs * holes, known * holes
+            factors = _dropout_factors(inputs, self._feature_dropout, rng)
+            inputs, reference = inputs * factors, reference * factors
         with torch.no_grad():
-            images = self._side.encode(known)
-        words = chance.choice(len(self._texts), _TEXTS_DRAWN, replace=False)
-        return Rehearsed(
+            image_targets = self._encoder.encode(reference)
+        texts = rng.choice(len(self._texts), _TEXTS_DRAWN, replace=False)
+        return RehearsalBatch(
             inputs,
-            [self._texts[at] for at in words],
-            images,
-            self._words[torch.from_numpy(words).to(self._words.device)],
+            [self._texts[at] for at in texts],
+            image_targets,
+            self._text_targets[torch.from_numpy(texts).to(self._text_targets.device)],
         )
 
-    def _mixture(self, chance: np.random.Generator) -> tuple[Ids, Ids, Floats]:
-        """Which pictures, which others, int64 (p,) each, and the share of the former, (p,)."""
-        count, drawn = len(self._inputs), self._drawn
-        ones, others = (chance.choice(count, drawn, replace=False) for _ in range(2))
-        shares = np.where(chance.random(drawn) < _MIXED, chance.random(drawn), 1.0)
+    def _pairs(self, rng: np.random.Generator) -> tuple[Ids, Ids, Floats]:
+        """Returns pairs of drawings to mix, int64 (p,) each, and the weight of the first."""
+        count, drawn = len(self._inputs), self._batch
+        ones, others = (rng.choice(count, drawn, replace=False) for _ in range(2))
+        shares = np.where(rng.random(drawn) < _MIXED, rng.random(drawn), 1.0)
         return ones, others, shares.astype(np.float32)
 
 
-def _holes(vectors: Tensor, most_gone: float, chance: np.random.Generator) -> Tensor:
-    """float32 (p, width), factors as dropout's, of another strength for each row, up to most_gone.
+def _dropout_factors(vectors: Tensor, largest: float, rng: np.random.Generator) -> Tensor:
+    """Returns dropout factors, float32 (p, width), of a random strength for each row.
 
-    A projection can learn a few thousand vectors by heart and say something else of all others: on
-    pictures that were not rehearsed it strayed five times as far. With a share of their numbers
-    gone, other ones in every step, no two are alike.
+    A projection can memorise a few thousand vectors and change all others: on drawings that were
+    not rehearsed the drift was five times as large. With random dropout no two steps are alike.
     """
-    gone = chance.uniform(0, most_gone, (len(vectors), 1)).astype(np.float32)
-    left = chance.random(vectors.shape, dtype=np.float32) >= gone
-    return torch.from_numpy(left / (1 - gone)).to(vectors.device)
+    dropped = rng.uniform(0, largest, (len(vectors), 1)).astype(np.float32)
+    kept = rng.random(vectors.shape, dtype=np.float32) >= dropped
+    return torch.from_numpy(kept / (1 - dropped)).to(vectors.device)
 
 
 def _mixed(activations: Tensor, ones: Ids, others: Ids, shares: Floats) -> Tensor:
-    """float32 (p, …), each on the line between two pictures' activations, or at its end."""
+    """Returns interpolated activations of pairs, float32 (p, …)."""
     one, other = (activations[torch.from_numpy(rows)].float() for rows in (ones, others))
-    return between(one, other, torch.from_numpy(shares).to(one.device))
+    return mixed(one, other, torch.from_numpy(shares).to(one.device))
 
 
-def class_names() -> list[str]:
-    """The first name of each of ImageNet's classes, in the evaluation's templates in turn."""
+def class_prompts() -> list[str]:
+    """Returns the first name of each ImageNet class, in the evaluation's templates in turn."""
     from timm.data.imagenet_info import ImageNetInfo
 
     info = ImageNetInfo()
@@ -165,25 +172,26 @@ def class_names() -> list[str]:
     return [TEMPLATES[at % len(TEMPLATES)].replace("{}", name) for at, name in enumerate(names)]
 
 
-def rehearsed_captions(most: int | None = None) -> list[str]:
-    return [row["caption"] for row in _rows()[:most]]
+def rehearsed_captions(count: int | None = None) -> list[str]:
+    """Returns the captions of the first `count` drawings."""
+    return [row["caption"] for row in _rows()[:count]]
 
 
 @lru_cache(maxsize=1)
-def rehearsed_pictures(preprocessing: Preprocessing, most: int | None = None) -> Pixels:
-    """uint8 (p, size, size, 3), in the captions' order, which is one of chance."""
-    names = [row["file"] for row in _rows()[:most]]
+def rehearsed_images(preprocessing: Preprocessing, count: int | None = None) -> Pixels:
+    """Returns the drawings, uint8 (p, size, size, 3), in the random order of their captions."""
+    names = [row["file"] for row in _rows()[:count]]
     with (_FOLDER / "drawings.zip").open("rb") as file, zipfile.ZipFile(file) as archive:
         drawings = [archive.read(name) for name in names]
 
-    def square(drawing: bytes) -> Pixels:
-        with Image.open(io.BytesIO(drawing)) as picture:
-            return prepare(picture.convert("RGB"), preprocessing)
+    def decoded(drawing: bytes) -> Pixels:
+        with Image.open(io.BytesIO(drawing)) as image:
+            return prepare(image.convert("RGB"), preprocessing)
 
     with ThreadPoolExecutor(_THREADS) as threads:
-        return np.stack(list(threads.map(square, drawings)))
+        return np.stack(list(threads.map(decoded, drawings)))
 
 
-def _rows() -> list[dict[str, str]]:
+def _rows() -> Sequence[dict[str, str]]:
     text = (_FOLDER / "captions.csv").read_text("utf-8")
     return list(csv.DictReader(text.splitlines()))

@@ -14,7 +14,7 @@ from mmsearch.digests import digest_of_json
 from mmsearch.pretraining.recipe import Recipe
 from mmsearch.progress import ProgressListener
 from mmsearch.training.checkpoints import checkpoint_folders
-from mmsearch.training.loop import VALIDATION, LoopOptions, Trainee, run_loop
+from mmsearch.training.loop import VALIDATION, LoopNames, LoopOptions, Trainee, run_loop
 from mmsearch.training.metrics_log import MetricsLog, read_metrics
 
 if TYPE_CHECKING:
@@ -65,11 +65,10 @@ def run_stage(
             trainee,
             validate,
             options,
-            folder,
-            log,
-            run.progress,
-            score_name=score_name,
-            stages=(name, VALIDATION),
+            folder=folder,
+            log=log,
+            progress=run.progress,
+            names=LoopNames(name, VALIDATION, score_name),
         )
         losses = log.losses[name]
     if result.stopped:

@@ -9,7 +9,7 @@ from mmsearch.finetuning.trials import Report, search_settings
 from mmsearch.progress import NullProgress
 from mmsearch.training.loop import LossNotFinite
 
-ASKED = FinetuneOptions(method="head", learning_rate=1e-3, temperature=0.05, trials=10)
+ASKED = FinetuneOptions.of(method="head", learning_rate=1e-3, temperature=0.05, trials=10)
 
 
 class Bowl:
@@ -22,9 +22,9 @@ class Bowl:
         import math
 
         self.seen.append(options)
-        assert options.learning_rate is not None
-        score = 1 - abs(math.log10(options.learning_rate / 4e-3)) / 2
-        score -= 0.5 * (options.loss == "infonce")
+        assert options.schedule.learning_rate is not None
+        score = 1 - abs(math.log10(options.schedule.learning_rate / 4e-3)) / 2
+        score -= 0.5 * (options.loss.kind == "infonce")
         for step in range(1, 6):
             report(step, score * step / 5)
         return score
@@ -36,15 +36,15 @@ def test_the_first_trial_is_what_was_asked_for(tmp_path: Path) -> None:
         ASKED, bowl, tmp_path / "trials.log", methods=("head",), scale=20.0, progress=NullProgress()
     )
     first = bowl.seen[0]
-    assert first.learning_rate == pytest.approx(1e-3)
-    assert (first.loss, first.method) == ("infonce", "head")
-    assert first.temperature == pytest.approx(0.05)
+    assert first.schedule.learning_rate == pytest.approx(1e-3)
+    assert (first.loss.kind, first.model.method) == ("infonce", "head")
+    assert first.model.temperature == pytest.approx(0.05)
     assert found.best.score is not None
     assert found.trials[0].score is not None
     assert found.best.score > found.trials[0].score
     applied = found.apply(ASKED)
-    assert applied.learning_rate == found.best.settings["learning_rate"]
-    assert applied.trials == ASKED.trials
+    assert applied.schedule.learning_rate == found.best.settings["learning_rate"]
+    assert applied.selection == ASKED.selection
 
 
 def test_bad_trials_are_pruned(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_trial_that_diverges_costs_only_itself(tmp_path: Path) -> None:
     bowl = Bowl()
 
     def sometimes(options: FinetuneOptions, report: Report) -> float:
-        if options.loss == "sigmoid":
+        if options.loss.kind == "sigmoid":
             raise LossNotFinite("the loss is nan")
         return bowl(options, report)
 
@@ -97,7 +97,7 @@ def test_a_trial_that_diverges_costs_only_itself(tmp_path: Path) -> None:
 
 
 def test_each_method_has_a_rate_and_rank_of_its_own(tmp_path: Path) -> None:
-    asked = FinetuneOptions(trials=12, rank=8, seed=1)
+    asked = FinetuneOptions.of(trials=12, rank=8, seed=1)
     bowl = Bowl()
     search_settings(
         asked,
@@ -107,6 +107,6 @@ def test_each_method_has_a_rate_and_rank_of_its_own(tmp_path: Path) -> None:
         scale=20.0,
         progress=NullProgress(),
     )
-    assert {each.method for each in bowl.seen} == {"head", "lora"}
-    ranks = {each.rank for each in bowl.seen if each.method == "lora"}
+    assert {each.model.method for each in bowl.seen} == {"head", "lora"}
+    ranks = {each.model.rank for each in bowl.seen if each.model.method == "lora"}
     assert len(ranks) > 1

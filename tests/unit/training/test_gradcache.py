@@ -55,9 +55,11 @@ def gradients(n: int, chunk: int, *, dropout: float = 0.0) -> tuple[Tensor, dict
     def loss(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         scale = towers.log_scale.exp()
         return (
-            info_nce(a, t, scale, same, ignored)
-            + sigmoid(a, t, scale, towers.bias, same, ignored)
-            + similarity_kl(a, t, scale, old, old.flip(0), 5.0)
+            info_nce(a, t, scale, same, ignored=ignored)
+            + sigmoid(a, t, scale, towers.bias, same=same, ignored=ignored)
+            + similarity_kl(
+                a, t, scale, teacher_images=old, teacher_texts=old.flip(0), teacher_scale=5.0
+            )
             + class_cross_entropy(towers.classifier(a), groups % 3)
             + view_consistency(a, b)
         )

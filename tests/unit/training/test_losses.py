@@ -114,7 +114,7 @@ def test_info_nce_is_the_papers_sum(n: int, m: int, seed: int) -> None:
     logits = 9.0 * (images @ texts.T).double().numpy()
     wanted = naive_one_way(logits, same.numpy(), ignored.numpy())
     wanted += naive_one_way(logits.T, same.numpy().T, ignored.numpy().T)
-    got = info_nce(images, texts, torch.tensor(9.0), same, ignored)
+    got = info_nce(images, texts, torch.tensor(9.0), same, ignored=ignored)
     assert got.item() == pytest.approx(wanted / 2, abs=1e-5)
 
 
@@ -129,14 +129,14 @@ def test_sigmoid_asks_of_each_pair(n: int, m: int, seed: int) -> None:
         for j in range(m):
             if same[i, j] or not ignored[i, j]:
                 total += np.log1p(np.exp(-logits[i, j] if same[i, j] else logits[i, j]))
-    got = sigmoid(images, texts, torch.tensor(7.0), torch.tensor(-3.0), same, ignored)
+    got = sigmoid(images, texts, torch.tensor(7.0), torch.tensor(-3.0), same=same, ignored=ignored)
     assert got.item() == pytest.approx(total / n, rel=1e-4)
 
 
 def test_sigmoid_with_one_positive_is_siglips_loss() -> None:
     images, texts = unit(6, 8, seed=0), unit(6, 8, seed=1)
     scale, bias = torch.tensor(10.0), torch.tensor(-10.0)
-    ours = sigmoid(images, texts, scale, bias, torch.eye(6, dtype=torch.bool))
+    ours = sigmoid(images, texts, scale, bias, same=torch.eye(6, dtype=torch.bool))
     torch.testing.assert_close(ours, SigLipLoss()(images, texts, scale, bias))
 
 
@@ -146,7 +146,7 @@ def test_an_ignored_negative_weighs_nothing() -> None:
     ignored = torch.zeros(4, 4, dtype=torch.bool)
     ignored[0, 1] = ignored[1, 0] = True
     moved = texts.clone().requires_grad_(True)
-    loss = info_nce(images[:1], moved, scale, eye[:1], ignored[:1])
+    loss = info_nce(images[:1], moved, scale, eye[:1], ignored=ignored[:1])
     # One image: only its row is asked, and the columns of texts that have no positive are not.
     torch.autograd.backward(loss)
     assert moved.grad is not None
@@ -161,8 +161,8 @@ def test_extremes_stay_finite(n: int, same_all: bool) -> None:
     texts = unit(n, 4, seed=1).requires_grad_(True)
     same = torch.ones(n, n, dtype=torch.bool) if same_all else torch.zeros(n, n, dtype=torch.bool)
     scale, bias, everything = torch.tensor(100.0), torch.tensor(-10.0), ~same
-    nce = info_nce(images, texts, scale, same, everything)
-    total = nce + sigmoid(images, texts, scale, bias, same, everything)
+    nce = info_nce(images, texts, scale, same, ignored=everything)
+    total = nce + sigmoid(images, texts, scale, bias, same=same, ignored=everything)
     torch.autograd.backward(total)
     assert torch.isfinite(total)
     assert images.grad is not None
@@ -178,8 +178,13 @@ def test_empty_sides_ask_nothing() -> None:
     scale, bias = torch.tensor(5.0), torch.tensor(0.0)
     same = torch.zeros(0, 3, dtype=torch.bool)
     assert info_nce(none, some, scale, same).item() == 0
-    assert sigmoid(none, some, scale, bias, same).item() == 0
-    assert similarity_kl(none, some, scale, none, some, 5.0).item() == 0
+    assert sigmoid(none, some, scale, bias, same=same).item() == 0
+    assert (
+        similarity_kl(
+            none, some, scale, teacher_images=none, teacher_texts=some, teacher_scale=5.0
+        ).item()
+        == 0
+    )
     assert view_consistency(none, none).item() == 0
     assert class_cross_entropy(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)).item() == 0
 
@@ -189,7 +194,14 @@ def test_empty_sides_ask_nothing() -> None:
 def test_similarity_kl_is_both_ways_kl(n: int, m: int, seed: int) -> None:
     images, texts = unit(n, 5, seed=seed), unit(m, 5, seed=seed + 1)
     old_images, old_texts = unit(n, 3, seed=seed + 2), unit(m, 3, seed=seed + 3)
-    got = similarity_kl(images, texts, torch.tensor(4.0), old_images, old_texts, 6.0)
+    got = similarity_kl(
+        images,
+        texts,
+        torch.tensor(4.0),
+        teacher_images=old_images,
+        teacher_texts=old_texts,
+        teacher_scale=6.0,
+    )
     student = 4.0 * (images @ texts.T).double().numpy()
     teacher = 6.0 * (old_images @ old_texts.T).double().numpy()
     ways = []
@@ -205,7 +217,17 @@ def test_similarity_kl_is_both_ways_kl(n: int, m: int, seed: int) -> None:
 
 def test_similarity_kl_of_the_teacher_itself_is_nothing() -> None:
     images, texts = unit(5, 6, seed=0), unit(4, 6, seed=1)
-    assert similarity_kl(images, texts, torch.tensor(8.0), images, texts, 8.0).item() < 1e-6
+    assert (
+        similarity_kl(
+            images,
+            texts,
+            torch.tensor(8.0),
+            teacher_images=images,
+            teacher_texts=texts,
+            teacher_scale=8.0,
+        ).item()
+        < 1e-6
+    )
 
 
 def test_class_cross_entropy_counts_labelled_items_only() -> None:
@@ -232,9 +254,11 @@ OLD = F.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(9)),
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda i, t, s: info_nce(i, t, s, SAME, IGNORED),
-        lambda i, t, s: sigmoid(i, t, s, s / 3, SAME, IGNORED),
-        lambda i, t, s: similarity_kl(i, t, s, OLD, OLD.flip(0), 5.0),
+        lambda i, t, s: info_nce(i, t, s, SAME, ignored=IGNORED),
+        lambda i, t, s: sigmoid(i, t, s, s / 3, same=SAME, ignored=IGNORED),
+        lambda i, t, s: similarity_kl(
+            i, t, s, teacher_images=OLD, teacher_texts=OLD.flip(0), teacher_scale=5.0
+        ),
         lambda i, t, s: class_cross_entropy(title_logits(i, t, s), torch.tensor([0, -1, 2])),
         lambda i, t, s: view_consistency(i, t) * s,
     ],

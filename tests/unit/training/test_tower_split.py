@@ -103,7 +103,7 @@ def test_an_unknown_tower_is_not_cut() -> None:
 
 
 def test_more_blocks_than_there_are() -> None:
-    with pytest.raises(InputError, match="has 4 blocks, got 5"):
+    with pytest.raises(InputError, match="has 4 blocks, got blocks=5"):
         split_tower(tiny(), 5)
 
 
@@ -175,7 +175,16 @@ def test_a_file_that_cannot_grow_is_one_clear_error(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
     try:
         with pytest.raises(InputError, match=r"cannot write .*full\.npy: .*free some space"):
-            write_views(tmp_path / "full.npy", np.abs, views_of, (5, 2, 32), 2, lambda n: None)
+            write_views(
+                tmp_path / "full.npy",
+                np.abs,
+                views_of,
+                count=5,
+                views=2,
+                size=32,
+                batch=2,
+                advance=lambda n: None,
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)

@@ -14,9 +14,9 @@ from mmsearch.training.weight_interpolation import (
     SweepPoint,
     SweepScore,
     Weights,
+    average,
     choose,
     interpolate,
-    mean,
     sweep,
 )
 
@@ -67,7 +67,7 @@ def test_mixing_from_the_other_end_gives_the_same(alpha: float) -> None:
 @given(st.lists(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_the_mean_of_runs_is_theirs_in_any_order(rows: list[list[float]]) -> None:
     runs = [{"w": torch.tensor(row), "count": torch.tensor(at)} for at, row in enumerate(rows)]
-    found, turned = mean(runs), mean(runs[::-1])
+    found, turned = average(runs), average(runs[::-1])
     expected = np.array(rows).mean(axis=0)
     np.testing.assert_allclose(found["w"].numpy(), expected, rtol=1e-5, atol=1e-3)
     torch.testing.assert_close(turned["w"], found["w"])
@@ -75,13 +75,13 @@ def test_the_mean_of_runs_is_theirs_in_any_order(rows: list[list[float]]) -> Non
 
 
 def test_the_mean_of_one_run_is_that_run() -> None:
-    assert all(torch.equal(value, TUNED[name]) for name, value in mean([TUNED]).items())
+    assert all(torch.equal(value, TUNED[name]) for name, value in average([TUNED]).items())
 
 
 @pytest.mark.parametrize(
     ("tuned", "message"),
     [
-        ({"weight": START["weight"]}, "differ in 2 names, first 'batches'"),
+        ({"weight": START["weight"]}, "2 names differ, the first is 'batches'"),
         ({**START, "half": torch.ones(3)}, r"'half' is \(2,\) in one and \(3,\)"),
     ],
 )
@@ -102,22 +102,22 @@ def forgetting(seen: list[float]) -> Callable[[Weights], SweepScore]:
 
 def test_a_sweep_measures_each_mix_once_from_the_start_on() -> None:
     seen: list[float] = []
-    found = sweep(START, TUNED, forgetting(seen), alphas=(0.5, 1.0, 0.25, 0.5), between=0)
+    found = sweep(START, TUNED, forgetting(seen), alphas=(0.5, 1.0, 0.25, 0.5), refinement=0)
     assert seen == pytest.approx([0, 0.25, 0.5, 1.0])
     assert found.chosen.alpha == 0.5
     assert found.reason == (
-        "alpha 0.5: in the domain 0.000 → 0.500, on the general set 1.000 → 0.990 "
-        "(99.0% of the start's); alpha 1 reaches 1.000 but keeps only 98.0%"
+        "kept 50% of what was learned: your catalog 0.000 → 0.500, general 1.000 → 0.990 (99.0%); "
+        "100% would reach 1.000 but keep only 98.0%"
     )
 
 
 def test_between_the_best_and_its_neighbours_it_takes_smaller_steps() -> None:
     seen: list[float] = []
-    found = sweep(START, TUNED, forgetting(seen), alphas=(0.4, 0.8, 1.0), between=1)
+    found = sweep(START, TUNED, forgetting(seen), alphas=(0.4, 0.8, 1.0), refinement=1)
     assert seen == pytest.approx([0, 0.4, 0.8, 1.0, 0.2, 0.6])
     assert [point.alpha for point in found.points] == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert found.chosen.alpha == 0.4
-    finer = sweep(START, TUNED, forgetting([]), alphas=(0.4, 0.8, 1.0), between=3)
+    finer = sweep(START, TUNED, forgetting([]), alphas=(0.4, 0.8, 1.0), refinement=3)
     assert finer.chosen.alpha == 0.5
 
 
@@ -130,7 +130,7 @@ def test_smaller_steps_never_choose_worse(
         return SweepScore(*known.get(place, (0.5, 0.5)))
 
     ends = {"w": torch.zeros(())}, {"w": torch.ones(())}
-    rough, fine = (sweep(*ends, evaluate, between=count) for count in (0, between))
+    rough, fine = (sweep(*ends, evaluate, refinement=count) for count in (0, between))
     assert fine.chosen.score.in_domain >= rough.chosen.score.in_domain
     assert fine.allows(fine.chosen) or fine.chosen.alpha == 0
     alphas = [point.alpha for point in fine.points]
@@ -171,6 +171,6 @@ def test_without_gain_the_start_is_kept_and_that_is_said() -> None:
     found = choose(points)
     assert found.chosen is points[0]
     assert found.reason == (
-        "the start is kept: no mix of weights is better in the domain than 0.500 and keeps 99% of "
-        "the general score 0.800"
+        "kept the original weights: no interpolation improves on your catalog's 0.500 and keeps "
+        "99% of the general score 0.800"
     )

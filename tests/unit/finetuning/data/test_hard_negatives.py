@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mmsearch.arrays import unit
-from mmsearch.finetuning.data.hard_negatives import HardNegatives, mine
+from mmsearch.finetuning.data.hard_negatives import mine
 from mmsearch.finetuning.data.sampling import Draw, Sampler, SamplingOptions
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog, TrainItem
-from mmsearch.finetuning.trainee.positives import positives_and_ignored
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingItem, TrainingSet
+from mmsearch.finetuning.trainee.batches import positives_and_ignored
 from mmsearch.records import Floats
 
 DIM = 16
@@ -22,8 +22,8 @@ def near(centre: int, count: int, seed: int, spread: float = 0.2) -> Floats:
     return unit(rows.astype(np.float32))
 
 
-def item(number: int, text: str, group: int, label: int = UNLABELLED) -> TrainItem:
-    return TrainItem(f"goods/{number}", Path("x"), (text,), group, label)
+def item(number: int, text: str, group: int, label: int = UNLABELLED) -> TrainingItem:
+    return TrainingItem(f"goods/{number}", Path("x"), (text,), group, label)
 
 
 def test_the_nearest_wrong_answer_is_found() -> None:
@@ -32,7 +32,7 @@ def test_the_nearest_wrong_answer_is_found() -> None:
     corners = [0, 0, 1, 1, *range(2, 10)]
     images = np.concatenate([near(corner, 1, n) for n, corner in enumerate(corners)])
     texts = np.concatenate([near(corner, 1, 50 + n) for n, corner in enumerate(corners)])
-    found = mine(TrainCatalog(items), np.arange(12), images, texts, per_item=1, same_meaning=2)
+    found = mine(TrainingSet(items), np.arange(12), images, texts, per_item=1, same_meaning=2)
     assert found.neighbours[:4, 0].tolist() == [1, 0, 3, 2]
     assert (found.neighbours != np.arange(12)[:, None]).all()
 
@@ -41,7 +41,7 @@ def test_places_in_the_catalog_are_kept() -> None:
     items = [item(n, f"text {n}", n) for n in range(20)]
     places = np.array([3, 5, 9, 17])
     vectors = near(0, 4, 1)
-    found = mine(TrainCatalog(items), places, vectors, near(0, 4, 2), per_item=3, same_meaning=2)
+    found = mine(TrainingSet(items), places, vectors, near(0, 4, 2), per_item=3, same_meaning=2)
     for place, neighbours in zip(places.tolist(), found.neighbours.tolist(), strict=True):
         assert sorted(neighbours) == sorted(set(places.tolist()) - {place})
     rows = found.rows_of(np.array([9, 3, 4]))
@@ -63,7 +63,7 @@ def test_right_answers_are_no_negatives(why: str) -> None:
     images, texts = near(0, 4, 1), near(0, 4, 2, spread=1.0)
     if why == "meaning":
         texts[1] = texts[0]
-    found = mine(TrainCatalog(items), np.arange(4), images, texts, per_item=3)
+    found = mine(TrainingSet(items), np.arange(4), images, texts, per_item=3)
     assert sorted(found.neighbours[0].tolist()) == [-1, 2, 3]
     assert sorted(found.neighbours[2].tolist()) == [0, 1, 3]
 
@@ -73,28 +73,21 @@ def test_items_of_one_modality_take_part_as_far_as_they_can() -> None:
     images, texts = near(0, 4, 1), near(0, 4, 2)
     images[0] = 0
     texts[1] = 0
-    found = mine(TrainCatalog(items), np.arange(4), images, texts, per_item=3, same_meaning=2)
+    found = mine(TrainingSet(items), np.arange(4), images, texts, per_item=3, same_meaning=2)
     assert sorted(found.neighbours[0].tolist()) == [1, 2, 3]
     # Its picture finds the texts of the others, of which 1 has none to be found by.
     assert sorted(found.neighbours[1].tolist()) == [0, 2, 3]
-    nothing = mine(TrainCatalog(items), np.arange(4), images, np.zeros_like(texts), per_item=3)
+    nothing = mine(TrainingSet(items), np.arange(4), images, np.zeros_like(texts), per_item=3)
     assert (nothing.neighbours == -1).all()
 
 
-def test_what_was_mined_is_kept_on_disk(tmp_path: Path) -> None:
-    mined = HardNegatives(np.arange(5), np.arange(10).reshape(5, 2))
-    mined.save(tmp_path / "hard.npz")
-    again = HardNegatives.load(tmp_path / "hard.npz")
-    assert np.array_equal(again.items, mined.items)
-    assert np.array_equal(again.neighbours, mined.neighbours)
-    assert [path.name for path in tmp_path.iterdir()] == ["hard.npz"]
-
-
-def ordered_draw(items: list[TrainItem], classes: tuple[str, ...] = (), prompts: float = 0) -> Draw:
+def ordered_draw(
+    items: list[TrainingItem], classes: tuple[str, ...] = (), prompts: float = 0
+) -> Draw:
     """All items in their own order."""
     size = len(items)
     options = SamplingOptions(batch_size=size, class_prompts=prompts, templates=("{}", "a {}"))
-    draw = Sampler(TrainCatalog(items, classes), np.arange(size), options).draw(0)
+    draw = Sampler(TrainingSet(items, classes), np.arange(size), options).draw(0)
     order = np.argsort(draw.items)
     return Draw(
         items=draw.items[order],
@@ -128,8 +121,8 @@ def test_a_class_name_is_right_for_all_pictures_of_the_class() -> None:
 
 
 def test_texts_of_one_meaning_are_ignored_and_what_is_missing_too() -> None:
-    lacking = TrainItem("goods/3", None, ("d",), 3, UNLABELLED)
-    silent = TrainItem("goods/4", Path("x"), (), 4, UNLABELLED)
+    lacking = TrainingItem("goods/3", None, ("d",), 3, UNLABELLED)
+    silent = TrainingItem("goods/4", Path("x"), (), 4, UNLABELLED)
     draw = ordered_draw([item(0, "a", 0), item(1, "b", 1), item(2, "c", 2), lacking, silent])
     similarity = np.eye(5, dtype=np.float32)
     similarity[0, 1] = similarity[1, 0] = 0.95

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from mmsearch.errors import ConfigError, InputError
 from mmsearch.finetuning.data.hard_negatives import HardNegatives
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW, Draw, Sampler, SamplingOptions
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog, TrainItem
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingItem, TrainingSet
 from mmsearch.records import Ids
 
 CLASSES = ("fruit/red-apple", "pear", "plum")
 
 
-def catalog_of(count: int) -> TrainCatalog:
+def catalog_of(count: int) -> TrainingSet:
     """Half of the first class, the rest of the others; own texts, several for every third."""
     items = [
-        TrainItem(
+        TrainingItem(
             f"goods/{n}",
             Path(f"{n}.jpg"),
             (f"one two three item{n}", *((f"other {n}",) if n % 3 == 0 else ())),
@@ -31,7 +31,7 @@ def catalog_of(count: int) -> TrainCatalog:
         )
         for n in range(count)
     ]
-    return TrainCatalog(items, CLASSES)
+    return TrainingSet(items, CLASSES)
 
 
 def sampler(count: int = 30, **options: Any) -> Sampler:
@@ -110,10 +110,10 @@ def test_items_without_a_class_are_one_more() -> None:
     catalog = catalog_of(20)
     items = [
         *catalog.items,
-        *(TrainItem(f"x/{n}", Path("x"), ("x",), 100 + n, UNLABELLED) for n in range(4)),
+        *(TrainingItem(f"x/{n}", Path("x"), ("x",), 100 + n, UNLABELLED) for n in range(4)),
     ]
     source = Sampler(
-        TrainCatalog(items, CLASSES),
+        TrainingSet(items, CLASSES),
         np.arange(24),
         SamplingOptions(batch_size=8, class_balanced=True),
     )
@@ -162,9 +162,9 @@ def test_own_texts_and_class_names_take_turns() -> None:
 
 
 def test_items_without_a_text_are_named_by_their_class_or_have_none() -> None:
-    items = [TrainItem(f"x/{n}", Path("x"), (), n, n % 2 - 1) for n in range(10)]
+    items = [TrainingItem(f"x/{n}", Path("x"), (), n, n % 2 - 1) for n in range(10)]
     source = Sampler(
-        TrainCatalog(items, ("pear",)),
+        TrainingSet(items, ("pear",)),
         np.arange(10),
         SamplingOptions(batch_size=10, class_prompts=0.0, templates=("{}",)),
     )
@@ -205,10 +205,10 @@ def test_one_modality_is_hidden_never_both() -> None:
 
 
 def test_what_an_item_lacks_stays_hidden_and_the_rest_is_never_dropped() -> None:
-    items = [TrainItem(f"x/{n}", None, (f"text {n}",), n, UNLABELLED) for n in range(8)]
-    items += [TrainItem(f"x/{n}", Path("x"), (), n, UNLABELLED) for n in range(8, 16)]
+    items = [TrainingItem(f"x/{n}", None, (f"text {n}",), n, UNLABELLED) for n in range(8)]
+    items += [TrainingItem(f"x/{n}", Path("x"), (), n, UNLABELLED) for n in range(8, 16)]
     source = Sampler(
-        TrainCatalog(items), np.arange(16), SamplingOptions(batch_size=16, modality_dropout=1.0)
+        TrainingSet(items), np.arange(16), SamplingOptions(batch_size=16, modality_dropout=1.0)
     )
     draw = source.draw(0)
     assert np.array_equal(draw.has_text, draw.items < 8)
@@ -240,18 +240,18 @@ def test_a_class_balanced_epoch_takes_hard_negatives_too() -> None:
 def test_too_few_items_or_an_uneven_batch_are_refused() -> None:
     with pytest.raises(InputError, match=r"5 items to train on are fewer than a batch of 6"):
         sampler(5)
-    with pytest.raises(InputError, match="batch size 6 is not divisible by 4"):
+    with pytest.raises(InputError, match=r"batch size 6 is not divisible by 4 processes"):
         sampler(30).draw(0, world=4)
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"word_dropout": 1.5}, "word_dropout must lie between 0 and 1, got 1.5"),
-        ({"batch_size": 1}, "batch_size must be 2 or more"),
-        ({"views": 1, "second_views": True}, "views must be 2 or more"),
+        ({"word_dropout": 1.5}, "word_dropout: must be at most 1, got 1.5"),
+        ({"batch_size": 1}, "batch_size: must be at least 2"),
+        ({"views": 1, "second_views": True}, "views: must be at least 2"),
         ({"templates": ("a photo",)}, "got 'a photo'"),
-        ({"text_templates": ()}, "at least one template"),
+        ({"text_templates": ()}, "text_templates: must have at least 1"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:

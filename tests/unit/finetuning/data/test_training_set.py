@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mmsearch.errors import InputError
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog, read_train_catalog
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet, read_training_set
 from mmsearch.progress import NullProgress
 from mmsearch.sources import SourceOptions, open_source
 
@@ -32,7 +32,7 @@ def rows(count: int = 12) -> Rows:
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., TrainCatalog]:
+def read(tmp_path: Path) -> Callable[..., TrainingSet]:
     """Reads a table of these rows; pictures named N.jpg exist for N below 20."""
     for n in range(20):
         picture(tmp_path / f"{n}.jpg", n)
@@ -42,12 +42,12 @@ def read(tmp_path: Path) -> Callable[..., TrainCatalog]:
         (tmp_path / "goods.csv").write_text("\n".join(lines), encoding="utf-8")
         options = SourceOptions(image_column="image", text_columns=tuple(texts), id_column="id")
         source = open_source(tmp_path / "goods.csv", name="goods", options=options)
-        return read_train_catalog([source], progress=NullProgress(), **said)
+        return read_training_set([source], progress=NullProgress(), **said)
 
     return read
 
 
-def groups(catalog: TrainCatalog) -> list[int]:
+def groups(catalog: TrainingSet) -> list[int]:
     return [item.group for item in catalog.items]
 
 
@@ -55,12 +55,12 @@ def test_items_have_their_texts_one_by_one_and_their_class(read: Callable[..., A
     catalog = read(rows(), classes="kind")
     first = catalog.items[0]
     assert first.key == "goods/i0"
-    assert first.picture.name == "0.jpg"
+    assert first.image.name == "0.jpg"
     assert first.texts == ("Thing 0. A thing of number 0", "Thing 0", "A thing of number 0")
     assert catalog.classes == catalog.class_titles == ("a", "b")
     assert [item.label for item in catalog.items[:3]] == [0, 1, 0]
     assert groups(catalog) == list(range(12))
-    assert catalog.notes == ("12 items in 12 groups: 12 pictures, 12 with texts",)
+    assert catalog.notes == ("12 items in 12 groups: 12 images, 12 with texts",)
 
 
 def test_named_columns_replace_those_that_are_joined(read: Callable[..., Any]) -> None:
@@ -75,9 +75,9 @@ def test_one_modality_is_enough(read: Callable[..., Any]) -> None:
     table[0][1] = ""
     table[1][2] = table[1][3] = ""
     catalog = read(table)
-    assert catalog.items[0].picture is None
+    assert catalog.items[0].image is None
     assert catalog.items[0].texts
-    assert catalog.items[1].picture is not None
+    assert catalog.items[1].image is not None
     assert catalog.items[1].texts == ()
 
 
@@ -152,7 +152,7 @@ def test_a_broken_picture_is_a_failure_and_its_text_stays(
     assert [failure.key for failure in catalog.failures] == ["goods/i3", "goods/i4"]
     assert "3.jpg" in catalog.failures[0].reason
     assert len(catalog.items) == 11
-    assert catalog.items[3].picture is None
+    assert catalog.items[3].image is None
     assert catalog.items[4].key == "goods/i5"
 
 
@@ -163,14 +163,14 @@ def test_a_column_names_the_split(read: Callable[..., Any]) -> None:
     catalog = read(table, split_column="fold")
     assert [item.split for item in catalog.items[:5]] == ["train", "val", "val", "test", None]
     table[2][6] = "holdout"
-    with pytest.raises(InputError, match="goods/i2 says 'holdout'"):
+    with pytest.raises(InputError, match="goods/i2 has 'holdout'"):
         read(table, split_column="fold")
 
 
 def test_a_class_of_one_item_is_told(read: Callable[..., Any]) -> None:
     table = rows()
     table[0][4] = "rare"
-    assert "1 of 3 classes have one item" in read(table, classes="kind").notes[-1]
+    assert "1 of 3 classes have a single item" in read(table, classes="kind").notes[-1]
 
 
 def without(column: int) -> Rows:
@@ -180,7 +180,7 @@ def without(column: int) -> Rows:
 @pytest.mark.parametrize(
     ("table", "said", "says"),
     [
-        (rows(4), {}, "4 items can be read, at least 10"),
+        (rows(4), {}, "4 can be read, but .* at least 10"),
         (rows(), {"classes": "colour"}, "`classes`: no item has a column 'colour'.*kind"),
         (rows(), {"group": "colour"}, "`group`: no item has a column 'colour'.*kind"),
         (rows(), {"split_column": "colour"}, "`split_column`: no item has a column 'colour'"),
@@ -189,10 +189,14 @@ def without(column: int) -> Rows:
             {"text_columns": ["colour"]},
             "`FinetuneOptions.text_columns`: no item has a column 'colour'",
         ),
-        ([[*row[:4], "a", *row[5:]] for row in rows()], {"classes": "kind"}, "one class 'a'"),
-        ([[*row[:2], "", "", *row[4:]] for row in rows()], {}, "no picture has a text"),
-        (without(1), {}, "no item has a picture"),
-        ([[*row[:5], "same", ""] for row in rows()], {"group": "product"}, "are 1 groups"),
+        (
+            [[*row[:4], "a", *row[5:]] for row in rows()],
+            {"classes": "kind"},
+            "all images are of class 'a'",
+        ),
+        ([[*row[:2], "", "", *row[4:]] for row in rows()], {}, "no image has a text"),
+        (without(1), {}, "no item has an image"),
+        ([[*row[:5], "same", ""] for row in rows()], {"group": "product"}, "form 1 groups"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused_in_one_line(

@@ -92,7 +92,7 @@ def test_a_query_without_an_answer_is_not_asked() -> None:
     queries = FusionQueries(rows(1, 1, 1), ids(1, 9, 2), ids(0, NO_ITEM, NO_ITEM))
     data = FusionData(rows(1, 1), rows(1, 1), ids(1, 2), queries, queries.thinned(0))
     judged = judge(data, "text")
-    assert judged.asked.tolist() == [2]
+    assert judged.answerable.tolist() == [2]
     assert judged.judgements.candidate.tolist() == [1]
 
 

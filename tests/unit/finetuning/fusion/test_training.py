@@ -225,7 +225,7 @@ def test_vectors_of_two_encoders_are_refused() -> None:
         ),
         VAL.image_queries.thinned(0),
     )
-    with pytest.raises(InputError, match="16-dim vectors, val 8"):
+    with pytest.raises(InputError, match="16-dim embeddings, val 8"):
         train_fusion("auto", TRAIN, other)
 
 

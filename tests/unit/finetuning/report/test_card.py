@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 
 from mmsearch.finetuning.report.card import write_card
-from mmsearch.finetuning.report.outcome import Outcome
+from mmsearch.finetuning.report.results import FinetuneReport
 from tests.support.finetuning_outcome import outcome_of
 
 
 @pytest.fixture(scope="module")
 def outcome(
     tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_model: Callable[..., Path]
-) -> Outcome:
+) -> FinetuneReport:
     folder = tmp_path_factory.mktemp("catalog")
     return outcome_of(folder, tiny_model, make_model(embed_dim=32))
 
 
-def test_the_card_names_model_licence_data_and_numbers(outcome: Outcome) -> None:
+def test_the_card_names_model_licence_data_and_numbers(outcome: FinetuneReport) -> None:
     card = write_card(outcome)
     assert card.startswith("---\nlibrary_name: open_clip\n")
     assert "\nlicense: apache-2.0\n" in card
-    assert "The licence of `builtin`, Apache-2.0, holds on." in card
+    assert "The licence of `builtin`, Apache-2.0, still applies." in card
     assert "# shop-model\n\n`builtin`, fine-tuned with mmsearch" in card
     assert f"- `{outcome.data[0]}`" in card
     assert "| train split | 84 |" in card
@@ -38,13 +38,15 @@ def test_the_card_names_model_licence_data_and_numbers(outcome: Outcome) -> None
     assert "| mean | 0.500 | 0.498 |" in card
 
 
-def test_a_start_model_whose_licence_has_no_name_passes_it_on_unnamed(outcome: Outcome) -> None:
+def test_a_start_model_whose_licence_has_no_name_passes_it_on_unnamed(
+    outcome: FinetuneReport,
+) -> None:
     card = write_card(replace(outcome, start="folder", licence="that of the start model"))
     assert "\nlicense: other\n" in card
-    assert "The licence of `folder` holds on." in card
+    assert "The licence of `folder` still applies." in card
 
 
-def test_every_row_of_a_table_has_the_head_s_columns(outcome: Outcome) -> None:
+def test_every_row_of_a_table_has_the_head_s_columns(outcome: FinetuneReport) -> None:
     settings = {**outcome.settings, "template": "a | b"}
     lines = write_card(replace(outcome, settings=settings)).splitlines()
     tables = [line for line in lines if line.startswith("|")]
@@ -58,7 +60,7 @@ def test_every_row_of_a_table_has_the_head_s_columns(outcome: Outcome) -> None:
             assert cells == columns, line
 
 
-def test_without_fusion_and_sweep_nothing_is_said_of_them(outcome: Outcome) -> None:
+def test_without_fusion_and_sweep_nothing_is_said_of_them(outcome: FinetuneReport) -> None:
     card = write_card(replace(outcome, fusion=None, sweep=None))
-    assert "Products by picture and text" not in card
+    assert "Products by image and text" not in card
     assert "Nothing was interpolated" in card

@@ -9,22 +9,27 @@ import pytest
 from markupsafe import escape
 
 from mmsearch.evaluation.results import metric_text
-from mmsearch.finetuning.report.outcome import Change, Outcome, Verdict, read_verdict
 from mmsearch.finetuning.report.page import render_run, write_run_page
-from mmsearch.finetuning.scoring.general import GeneralScore
+from mmsearch.finetuning.report.results import (
+    Change,
+    Comparison,
+    FinetuneReport,
+    read_comparison,
+)
+from mmsearch.finetuning.scoring import GeneralScore
 from tests.support.finetuning_outcome import outcome_of
 
 
 @pytest.fixture(scope="module")
 def outcome(
     tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, make_model: Callable[..., Path]
-) -> Outcome:
+) -> FinetuneReport:
     folder = tmp_path_factory.mktemp("catalog")
     return outcome_of(folder, tiny_model, make_model(embed_dim=32))
 
 
 @pytest.fixture(scope="module")
-def page(outcome: Outcome) -> str:
+def page(outcome: FinetuneReport) -> str:
     return render_run(outcome)
 
 
@@ -39,7 +44,7 @@ def test_what_comes_from_the_catalog_is_escaped(page: str) -> None:
     assert "<b>wild" not in page
 
 
-def test_it_tells_before_and_after_of_every_direction(outcome: Outcome, page: str) -> None:
+def test_it_tells_before_and_after_of_every_direction(outcome: FinetuneReport, page: str) -> None:
     start, tuned = outcome.test.models
     for before, after in zip(start.retrieval, tuned.retrieval, strict=True):
         assert f"<h2>{before.title}</h2>" in page
@@ -51,7 +56,7 @@ def test_it_tells_before_and_after_of_every_direction(outcome: Outcome, page: st
     assert f"{changed['text-to-image'].value:+.3f}" in page
 
 
-def test_it_tells_how_the_weights_were_chosen(outcome: Outcome, page: str) -> None:
+def test_it_tells_how_the_weights_were_chosen(outcome: FinetuneReport, page: str) -> None:
     assert outcome.sweep is not None
     assert outcome.sweep.chosen.alpha == 0.25
     assert escape(outcome.sweep.reason) in page
@@ -59,7 +64,7 @@ def test_it_tells_how_the_weights_were_chosen(outcome: Outcome, page: str) -> No
     assert "fell from" not in page or "Got worse" in page
 
 
-def test_it_shows_the_hardest_queries_before_and_after(outcome: Outcome, page: str) -> None:
+def test_it_shows_the_hardest_queries_before_and_after(outcome: FinetuneReport, page: str) -> None:
     base = outcome.test.models[0].retrieval[0].hardest[0]
     same = outcome.test.models[1].retrieval[0].same[0]
     assert base.query == same.query
@@ -75,27 +80,29 @@ def test_it_compares_fusions_complete_and_with_texts_missing(page: str) -> None:
         assert row[1].count("<strong>") == 6
 
 
-def test_without_fusion_and_sweep_it_is_still_a_page(outcome: Outcome) -> None:
+def test_without_fusion_and_sweep_it_is_still_a_page(outcome: FinetuneReport) -> None:
     page = render_run(replace(outcome, fusion=None, sweep=None))
     assert "products by picture and text" not in page
     assert "Nothing was interpolated" in page
 
 
-def test_the_same_run_gives_the_same_page(outcome: Outcome, page: str, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_page(
+    outcome: FinetuneReport, page: str, tmp_path: Path
+) -> None:
     write_run_page(outcome, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
 
 
-def test_the_verdict_is_read_as_it_was_written(outcome: Outcome, tmp_path: Path) -> None:
-    outcome.verdict.save(tmp_path)
-    assert read_verdict(tmp_path) == outcome.verdict
-    assert read_verdict(tmp_path / "nowhere") is None
+def test_the_comparison_is_read_as_it_was_written(outcome: FinetuneReport, tmp_path: Path) -> None:
+    outcome.comparison.save(tmp_path)
+    assert read_comparison(tmp_path) == outcome.comparison
+    assert read_comparison(tmp_path / "nowhere") is None
 
 
-def test_what_counts_as_a_regression(outcome: Outcome) -> None:
-    def judged(before: float, after: float, high: float, part: str = "text-to-image") -> Verdict:
+def test_what_counts_as_a_regression(outcome: FinetuneReport) -> None:
+    def judged(before: float, after: float, high: float, part: str = "text-to-image") -> Comparison:
         change = Change(part, "recall@10", before, after, after - before - 0.1, high, 0.5)
-        return replace(outcome.verdict, changes=(change,))
+        return replace(outcome.comparison, changes=(change,))
 
     assert judged(0.5, 0.6, 0.2).regressions() == []
     assert judged(0.5, 0.5, 0.1).regressions() == []
@@ -103,8 +110,8 @@ def test_what_counts_as_a_regression(outcome: Outcome) -> None:
     assert len(judged(0.5, 0.3, -0.05).regressions()) == 1, "said once"
     assert judged(0.5, 0.3, -0.05, part="text-to-text").regressions() == []
     kept, lost = (
-        replace(outcome, general_tuned=GeneralScore({"a": value})).verdict
+        replace(outcome, general_tuned=GeneralScore({"a": value})).comparison
         for value in (0.496, 0.494)
     )
     assert not any("general" in fault for fault in kept.regressions())
-    assert any("98.8% of before; 99% is asked for" in fault for fault in lost.regressions())
+    assert any("98.8% of before; at least 99% is required" in fault for fault in lost.regressions())

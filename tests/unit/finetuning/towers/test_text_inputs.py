@@ -1,4 +1,4 @@
-"""What stands still of a text tower is computed once, and the same in any company."""
+"""The frozen part of a text tower is computed once, and independent of the batch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from mmsearch.encoders.registry import load_encoder
 from mmsearch.encoders.text_tower import pool, text_tower
 from mmsearch.encoders.tokenize import Tokenizer, Tokens
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
-from mmsearch.finetuning.towers.text_inputs import Depth, StartTexts, TextSide
+from mmsearch.finetuning.towers.text_inputs import Depth, FrozenTextTower, TextEncoder
 
 # Of all lengths, from one word to more than the context holds.
 TEXTS = [
@@ -29,15 +29,15 @@ def start(tiny_model: Path) -> StartModel:
 
 @pytest.fixture(scope="module")
 def together(start: StartModel) -> torch.Tensor:
-    return StartTexts(start).pooled(TEXTS)
+    return FrozenTextTower(start).pooled(TEXTS)
 
 
 @settings(deadline=None, max_examples=20)
 @given(chosen=st.lists(st.integers(0, len(TEXTS) - 1), min_size=1, max_size=40))
-def test_a_row_does_not_hang_on_its_company(
+def test_a_row_does_not_depend_on_the_other_texts(
     chosen: list[int], start: StartModel, together: torch.Tensor
 ) -> None:
-    alone = StartTexts(start).pooled([TEXTS[at] for at in chosen])
+    alone = FrozenTextTower(start).pooled([TEXTS[at] for at in chosen])
     assert torch.equal(alone, together[torch.tensor(chosen)])
 
 
@@ -52,11 +52,11 @@ def test_short_passes_give_what_the_whole_context_gives(
 def test_the_vectors_are_the_encoders(start: StartModel, tiny_model: Path) -> None:
     encoder = load_encoder(str(tiny_model), device="cpu")
     np.testing.assert_allclose(
-        StartTexts(start).encode(TEXTS), encoder.encode_texts(TEXTS), atol=1e-5
+        FrozenTextTower(start).encode(TEXTS), encoder.encode_texts(TEXTS), atol=1e-5
     )
 
 
-def test_a_locked_and_a_trained_side_share_what_stands_still(
+def test_a_locked_and_a_trained_encoder_share_what_is_frozen(
     start: StartModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -67,10 +67,10 @@ def test_a_locked_and_a_trained_side_share_what_stands_still(
         return tokenize(self, texts)
 
     monkeypatch.setattr(Tokenizer, "__call__", noted)
-    still = StartTexts(start)
-    vectors = still.encode(TEXTS)
+    frozen = FrozenTextTower(start)
+    vectors = frozen.encode(TEXTS)
     depths: tuple[Depth, ...] = ("none", "head")
     for depth in depths:
-        side = TextSide(start, start.model, depth, still)
+        side = TextEncoder(start, start.model, depth, frozen)
         torch.testing.assert_close(side.encode(TEXTS), vectors)
     assert asked == TEXTS

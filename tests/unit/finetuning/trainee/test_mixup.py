@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from mmsearch.errors import ConfigError
 from mmsearch.finetuning.data.sampling import Draw
 from mmsearch.finetuning.options import FinetuneOptions
-from mmsearch.finetuning.trainee.mixup import Mixture, draw_shares, neighbours
-from mmsearch.finetuning.trainee.objective import Objective, Targets
+from mmsearch.finetuning.trainee.batches import Mixup, Targets, draw_shares, partners
+from mmsearch.finetuning.trainee.objective import Objective
 from mmsearch.training.losses import class_cross_entropy, info_nce, sigmoid, title_logits
 
 BATCH, DIM, CLASSES = 6, 8, 4
@@ -27,15 +27,15 @@ def drawn(has_image: list[bool]) -> Draw:
 
 @given(st.integers(0, 40))
 def test_neighbours_are_pairs(count: int) -> None:
-    partners = neighbours(count)
-    assert partners[partners].tolist() == list(range(count))
-    assert np.count_nonzero(partners == np.arange(count)) == count % 2
+    pairs = partners(count)
+    assert pairs[pairs].tolist() == list(range(count))
+    assert np.count_nonzero(pairs == np.arange(count)) == count % 2
 
 
 @given(st.integers(1, 4), st.integers(1, 4))
 def test_the_neighbours_of_an_even_part_are_in_it(half: int, world: int) -> None:
     size = 2 * half
-    whole, part = neighbours(size * world), neighbours(size)
+    whole, part = partners(size * world), partners(size)
     for rank in range(world):
         np.testing.assert_array_equal(whole[rank * size : (rank + 1) * size], part + rank * size)
 
@@ -44,19 +44,19 @@ def test_the_neighbours_of_an_even_part_are_in_it(half: int, world: int) -> None
 @given(st.lists(st.booleans(), min_size=2, max_size=30), st.integers(0, 2**31), st.integers(0, 99))
 def test_only_pictures_with_pictures_are_mixed(has_image: list[bool], seed: int, step: int) -> None:
     draw = drawn(has_image)
-    shares = draw_shares(draw, chance=1.0, seed=seed, step=step)
-    np.testing.assert_array_equal(shares, draw_shares(draw, chance=1.0, seed=seed, step=step))
+    shares = draw_shares(draw, probability=1.0, seed=seed, step=step)
+    np.testing.assert_array_equal(shares, draw_shares(draw, probability=1.0, seed=seed, step=step))
     assert shares.dtype == np.float32
     assert ((shares >= 0) & (shares <= 1)).all()
-    for row, partner in enumerate(neighbours(len(has_image)).tolist()):
+    for row, partner in enumerate(partners(len(has_image)).tolist()):
         if not (has_image[row] and has_image[partner]):
             assert shares[row] == 1
-    assert (draw_shares(draw, chance=0.0, seed=seed, step=step) == 1).all()
+    assert (draw_shares(draw, probability=0.0, seed=seed, step=step) == 1).all()
 
 
 def test_about_as_many_are_mixed_as_were_asked_for() -> None:
     draw = drawn([True] * 2000)
-    shares = draw_shares(draw, chance=0.7, seed=0, step=0)
+    shares = draw_shares(draw, probability=0.7, seed=0, step=0)
     assert 0.66 < (shares < 1).mean() < 0.74
     assert 0.45 < shares[shares < 1].mean() < 0.55
 
@@ -66,24 +66,24 @@ def unit(rows: int, seed: int) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.randn(rows, DIM, generator=generator), dim=-1)
 
 
-def targets(mixture: Mixture | None) -> Targets:
+def targets(mixup: Mixup | None) -> Targets:
     labels = torch.tensor([0, 1, 2, 3, 0, 1])
     same = labels[:, None] == labels[None, :]
     everyone = torch.ones(BATCH, dtype=torch.bool)
-    return Targets(same, torch.zeros_like(same), labels, labels, everyone, everyone, None, mixture)
+    return Targets(same, torch.zeros_like(same), labels, labels, everyone, everyone, None, mixup)
 
 
-def parts(mixture: Mixture | None, **options: object) -> dict[str, float]:
-    asked = FinetuneOptions(classes="class", **options)  # type: ignore[arg-type]
+def parts(mixup: Mixup | None, **options: object) -> dict[str, float]:
+    asked = FinetuneOptions.of(classes="class", **options)
     objective = Objective(asked, scale=20.0, bias=None, dim=DIM, classes=CLASSES)
     found = objective.parts(
-        unit(BATCH, 0), unit(BATCH, 1), unit(CLASSES, 2), None, targets(mixture)
+        unit(BATCH, 0), unit(BATCH, 1), unit(CLASSES, 2), second=None, targets=targets(mixup)
     )
     return {name: float(value.detach()) for name, value in found.items()}
 
 
-def shared(shares: list[float]) -> Mixture:
-    return Mixture(torch.from_numpy(neighbours(BATCH)), torch.tensor(shares))
+def shared(shares: list[float]) -> Mixup:
+    return Mixup(torch.from_numpy(partners(BATCH)), torch.tensor(shares))
 
 
 @pytest.mark.parametrize("loss", ["infonce", "sigmoid"])
@@ -92,27 +92,27 @@ def test_pictures_that_are_not_mixed_are_asked_as_ever(loss: str) -> None:
 
 
 def test_a_picture_that_is_all_its_partners_is_asked_for_that() -> None:
-    mixture, plain = shared([0.0] * BATCH), targets(None)
-    partners = mixture.partners
+    mixup, plain = shared([0.0] * BATCH), targets(None)
+    pairs = mixup.partners
     images, texts, titles = unit(BATCH, 0), unit(BATCH, 1), unit(CLASSES, 2)
-    found = parts(mixture, class_weight=0.0)
-    wanted = info_nce(images, texts, torch.tensor(20.0), plain.same[partners])
+    found = parts(mixup, class_weight=0.0)
+    wanted = info_nce(images, texts, torch.tensor(20.0), plain.same[pairs])
     assert found["contrast"] == pytest.approx(wanted.item(), rel=1e-5)
     logits = title_logits(images, titles, torch.tensor(20.0))
-    named = class_cross_entropy(logits, plain.labels[partners], smoothing=0.1)
+    named = class_cross_entropy(logits, plain.labels[pairs], smoothing=0.1)
     assert found["titles"] == pytest.approx(named.item(), rel=1e-5)
 
 
 def test_one_between_two_is_asked_for_both_by_their_shares() -> None:
     shares = torch.tensor([0.2, 0.9, 1.0, 0.5, 0.7, 0.0])
-    mixture, labels = shared(shares.tolist()), targets(None).labels
+    mixup, labels = shared(shares.tolist()), targets(None).labels
     logits = title_logits(unit(BATCH, 0), unit(CLASSES, 2), torch.tensor(20.0)).log_softmax(dim=1)
     total = 0.0
-    for row, partner in enumerate(neighbours(BATCH).tolist()):
+    for row, partner in enumerate(partners(BATCH).tolist()):
         for other, share in ((row, shares[row]), (partner, 1 - shares[row])):
             right = -0.9 * logits[row, labels[other]] - 0.1 * logits[row].mean()
             total += float(share * right)
-    found = parts(mixture)
+    found = parts(mixup)
     assert found["titles"] == pytest.approx(total / BATCH, rel=1e-4)
 
 
@@ -125,12 +125,12 @@ def test_soft_pairs_share_a_texts_target() -> None:
     torch.testing.assert_close(
         info_nce(images, texts, scale, soft), info_nce(images, texts, scale, hard)
     )
-    between = (0.3 * sigmoid(images, texts, scale, scale, hard)) + 0.7 * sigmoid(
-        images, texts, scale, scale, torch.zeros_like(hard)
+    between = (0.3 * sigmoid(images, texts, scale, scale, same=hard)) + 0.7 * sigmoid(
+        images, texts, scale, scale, same=torch.zeros_like(hard)
     )
-    torch.testing.assert_close(sigmoid(images, texts, scale, scale, 0.3 * hard), between)
+    torch.testing.assert_close(sigmoid(images, texts, scale, scale, same=0.3 * hard), between)
 
 
 def test_two_views_of_a_mixed_picture_are_refused() -> None:
-    with pytest.raises(ConfigError, match="it needs mixup 0"):
-        FinetuneOptions(mixup=0.5, consistency_weight=1.0)
+    with pytest.raises(ConfigError, match="set mixup=0"):
+        FinetuneOptions.of(mixup=0.5, consistency_weight=1.0)

@@ -13,18 +13,19 @@ from torch import Tensor
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.errors import InputError
-from mmsearch.finetuning.data.augment import Views
 from mmsearch.finetuning.data.sampling import Sampler
-from mmsearch.finetuning.data.training_set import TrainCatalog, TrainItem
-from mmsearch.finetuning.options import FinetuneOptions, Method, settled
-from mmsearch.finetuning.preparation import sampling
-from mmsearch.finetuning.scoring.in_memory import InMemoryTowers
-from mmsearch.finetuning.towers.image_inputs import CachedInputs
+from mmsearch.finetuning.data.training_set import TrainingItem, TrainingSet
+from mmsearch.finetuning.data.views import ImageViews
+from mmsearch.finetuning.options import FinetuneOptions, Method
+from mmsearch.finetuning.preparation import sampling_options
+from mmsearch.finetuning.resolved import resolve
+from mmsearch.finetuning.towers.image_inputs import CachedInputs, ImageCache
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.progress import NullProgress
 from mmsearch.training.loop import LoopOptions
 from mmsearch.training.weight_interpolation import interpolate
+from tests.unit.finetuning.whole_model import WholeModel
 
 CPU = DeviceChoice("cpu", "asked for")
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (40, 60, 210), "white": (250,) * 3}
@@ -45,7 +46,7 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainCatalog:
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """24 noisy pictures of four colours, each with its colour's name and a number."""
     folder, chance = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     items = []
@@ -54,8 +55,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainCatalog:
         noisy = np.array(COLOURS[name]) + chance.integers(-60, 60, (40, 48, 3))
         path = folder / f"{place}.png"
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path)
-        items.append(TrainItem(f"{place}", path, (f"{name} thing {place}",), place, place % 4))
-    return TrainCatalog(items, tuple(COLOURS))
+        items.append(TrainingItem(f"{place}", path, (f"{name} thing {place}",), place, place % 4))
+    return TrainingSet(items, tuple(COLOURS))
 
 
 @pytest.fixture(scope="module")
@@ -79,26 +80,23 @@ def convolutional(make_model: Callable[..., Path]) -> StartModel:
 
 
 @pytest.fixture
-def trainee(catalog: TrainCatalog, start: StartModel, tmp_path: Path) -> MakeTrainee:
+def trainee(catalog: TrainingSet, start: StartModel, tmp_path: Path) -> MakeTrainee:
     def make(
         method: Method,
         model: StartModel = start,
-        items: TrainCatalog = catalog,
+        items: TrainingSet = catalog,
         cache: Path = tmp_path,
         teacher: Any = None,
         **changes: Any,
     ) -> FineTuneModel:
         wanted = {**SMALL, **changes}
-        asked = FinetuneOptions(model=model.name, method=method, classes="colour", **wanted)
-        options = settled(asked, train_items=16, device=CPU)
+        requested = FinetuneOptions.of(model=model.name, method=method, classes="colour", **wanted)
+        options = resolve(requested, train_items=16, device=CPU)
         return FineTuneModel(
             model,
-            Sampler(items, TRAIN, sampling(options, items)),
-            Views(items, model.preprocessing, seed=0),
+            Sampler(items, TRAIN, sampling_options(options, items)),
             options,
-            others=OTHERS,
-            view_key="views",
-            cache=cache,
+            cache=ImageCache(ImageViews(items, model.preprocessing), OTHERS, "views", cache),
             progress=NullProgress(),
             teacher=teacher,
         )
@@ -204,7 +202,7 @@ def test_vectors_under_given_weights_are_those_of_the_trained_model(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_general_probe_measures_as_without_shortcuts(
+def test_towers_under_weights_are_those_of_the_whole_model(
     method: Method, trainee: MakeTrainee, start: StartModel
 ) -> None:
     model = trainee(method)
@@ -215,7 +213,7 @@ def test_the_general_probe_measures_as_without_shortcuts(
     texts = ["a red thing", "a much longer text about some blue things on a table", "blue"]
     for weights in (first, tuned, interpolate(first, tuned, 0.5)):
         quick = model.towers(weights)
-        whole = InMemoryTowers(start.model, weights, start.tokenizer, start.preprocessing)
+        whole = WholeModel(start, weights)
         np.testing.assert_allclose(
             quick.encode_pixels(pixels), whole.encode_pixels(pixels), atol=1e-5
         )
@@ -223,13 +221,13 @@ def test_the_general_probe_measures_as_without_shortcuts(
 
 
 def test_the_start_gives_the_encoders_vectors(
-    trainee: MakeTrainee, catalog: TrainCatalog, tiny_model: Path
+    trainee: MakeTrainee, catalog: TrainingSet, tiny_model: Path
 ) -> None:
     encoder = load_encoder(str(tiny_model), device="cpu")
     pictures = []
     for item in catalog.items[:5]:
-        assert item.picture is not None
-        with Image.open(item.picture) as image:
+        assert item.image is not None
+        with Image.open(item.image) as image:
             pictures.append(image.convert("RGB"))
     for method in ("head", "full"):
         found = trainee(method).encode_items("image", np.arange(5))
@@ -333,17 +331,17 @@ def test_rates_and_decay_by_group(trainee: MakeTrainee) -> None:
 
 
 def test_items_train_what_they_have(
-    trainee: MakeTrainee, catalog: TrainCatalog, tmp_path: Path
+    trainee: MakeTrainee, catalog: TrainingSet, tmp_path: Path
 ) -> None:
     """Some have no picture, some no text and no class, and one picture has gone since."""
     gone = tmp_path / "gone.png"
     items = list(catalog.items)
     for place in range(0, 16, 4):
-        items[place] = TrainItem(f"{place}", None, items[place].texts, place, 0)
-        items[place + 1] = TrainItem(f"{place + 1}", items[place + 1].picture, (), place + 1, -1)
-    items[2] = TrainItem("2", gone, ("green, and gone",), 2, 2)
+        items[place] = TrainingItem(f"{place}", None, items[place].texts, place, 0)
+        items[place + 1] = TrainingItem(f"{place + 1}", items[place + 1].image, (), place + 1, -1)
+    items[2] = TrainingItem("2", gone, ("green, and gone",), 2, 2)
     for method, mixup in (("head", 1.0), ("full", 0.0), ("full", 1.0)):
-        model = trainee(method, items=TrainCatalog(items, catalog.classes), mixup=mixup)
+        model = trainee(method, items=TrainingSet(items, catalog.classes), mixup=mixup)
         assert all(np.isfinite(list(each.values())).all() for each in train(model, 3))
         vectors = model.encode_items("image", np.arange(8))
         assert [bool(row.any()) for row in vectors] == [0, 1, 0, 1, 0, 1, 1, 1]
@@ -378,7 +376,7 @@ def test_unknown_towers_are_refused_or_trained_whole(
 ) -> None:
     resnet = {"layers": [1, 1, 1, 1], "width": 16, "head_width": 16, "patch_size": None}
     model = load_start(str(make_model(vision_cfg=resnet)), CPU)
-    with pytest.raises(InputError, match=r"ModifiedResNet.*`method='full'` or `lock='image'`"):
+    with pytest.raises(InputError, match=r"ModifiedResNet.*method=full or lock=image"):
         trainee("lora", model=model)
     train(trainee("head", model=model, lock="image"), 1)
     full = trainee("full", model=model)

@@ -12,7 +12,6 @@ from PIL import Image
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.errors import InputError
-from mmsearch.finetuning.towers.export import export_model
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 
 CPU = DeviceChoice("cpu", "asked for")
@@ -53,7 +52,7 @@ def test_open_clip_and_the_registry_agree(
     start = load_start("builtin" if kind == "builtin" else str(tiny_model), CPU)
     weights = changed(start)
     folder = tmp_path / "tuned"
-    export_model(start, weights, folder, card="# Tuned\n")
+    start.save(weights, folder, card="# Tuned\n")
     start.model.load_state_dict(weights)
     theirs = vectors_of_open_clip(folder)
     ours = load_encoder(str(folder), device="cpu")
@@ -78,8 +77,8 @@ def test_what_else_lies_in_the_folder_stays(tiny_model: Path, tmp_path: Path) ->
     start = load_start(str(tiny_model), CPU)
     (tmp_path / "split.json").write_text("{}\n", "utf-8")
     (tmp_path / "README.md").write_text("mine\n", "utf-8")
-    export_model(start, start.weights(), tmp_path)
-    export_model(start, changed(start), tmp_path)
+    start.save(start.weights(), tmp_path)
+    start.save(changed(start), tmp_path)
     assert sorted(each.name for each in tmp_path.iterdir()) == [
         "README.md",
         "open_clip_config.json",
@@ -96,4 +95,4 @@ def test_a_place_that_cannot_be_written_is_one_message(tiny_model: Path, tmp_pat
     start = load_start(str(tiny_model), CPU)
     (tmp_path / "file").write_text("", "utf-8")
     with pytest.raises(InputError, match="the model cannot be written to"):
-        export_model(start, start.weights(), tmp_path / "file")
+        start.save(start.weights(), tmp_path / "file")

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from mmsearch.errors import ConfigError, UnreadableMedia
-from mmsearch.finetuning.data.augment import AugmentOptions, PlainPixels, Views
-from mmsearch.finetuning.data.sampling import PLAIN_VIEW, Sampler, SamplingOptions
-from mmsearch.finetuning.data.training_set import UNLABELLED, TrainCatalog, TrainItem
+from mmsearch.finetuning.data.sampling import PLAIN_VIEW
+from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingItem, TrainingSet
+from mmsearch.finetuning.data.views import ImageViews, PlainViewCache
 from mmsearch.media import MediaBounds, Preprocessing, decode, prepare, read_image
+from mmsearch.training.augment import AugmentOptions
 
 SPEC = Preprocessing(size=32)
 STILL: dict[str, Any] = {
@@ -20,7 +21,7 @@ STILL: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainCatalog:
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     """Six pictures, the last of them cut short, and an item without one."""
     folder = tmp_path_factory.mktemp("pictures")
     items = []
@@ -28,25 +29,25 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainCatalog:
         spots = np.random.default_rng(n).integers(0, 256, (12, 16, 3), dtype=np.uint8)
         large = Image.fromarray(spots).resize((160, 120), Image.Resampling.BICUBIC)
         large.save(folder / f"{n}.jpg", quality=90)
-        items.append(TrainItem(f"goods/{n}", folder / f"{n}.jpg", ("x",), n, UNLABELLED))
+        items.append(TrainingItem(f"goods/{n}", folder / f"{n}.jpg", ("x",), n, UNLABELLED))
     whole = (folder / "5.jpg").read_bytes()
     (folder / "5.jpg").write_bytes(whole[: len(whole) // 3])
-    return TrainCatalog([*items, TrainItem("goods/6", None, ("x",), 6, UNLABELLED)])
+    return TrainingSet([*items, TrainingItem("goods/6", None, ("x",), 6, UNLABELLED)])
 
 
 @pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
-def test_the_plain_view_is_what_the_encoder_sees(catalog: TrainCatalog, mode: Any) -> None:
+def test_the_plain_view_is_what_the_encoder_sees(catalog: TrainingSet, mode: Any) -> None:
     spec = Preprocessing(size=32, mode=mode)
-    path = catalog.items[0].picture
+    path = catalog.items[0].image
     assert path is not None
-    found = Views(catalog, spec).pixels(0, PLAIN_VIEW)
+    found = ImageViews(catalog, spec).pixels(0, PLAIN_VIEW)
     assert np.array_equal(found, read_image(path, spec=spec).pixels)
 
 
-def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainCatalog) -> None:
+def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainingSet) -> None:
     items, numbers = np.array([0, 1, 2, 3, 4] * 4), np.repeat(np.arange(4), 5)
-    together, _ = Views(catalog, SPEC, threads=4).batch(items, numbers)
-    alone = Views(catalog, SPEC, threads=1)
+    together, _ = ImageViews(catalog, SPEC, threads=4).batch(items, numbers)
+    alone = ImageViews(catalog, SPEC, threads=1)
     backwards = [
         alone.pixels(int(i), int(v)) for i, v in zip(items[::-1], numbers[::-1], strict=True)
     ]
@@ -54,15 +55,15 @@ def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainCatalog) -> 
     assert together.shape == (20, 32, 32, 3)
     assert together.dtype == np.uint8
     assert len({view.tobytes() for view in together}) == 20
-    assert not np.array_equal(Views(catalog, SPEC, seed=1).pixels(0, 0), together[0])
+    assert not np.array_equal(ImageViews(catalog, SPEC, seed=1).pixels(0, 0), together[0])
 
 
 @pytest.mark.parametrize("most", [2**20, 3 * 32 * 32, 0])
-def test_kept_plain_views_are_those_that_are_decoded(catalog: TrainCatalog, most: int) -> None:
-    kept = PlainPixels(Views(catalog, SPEC), SPEC.size, most_bytes=most)
+def test_kept_plain_views_are_those_that_are_decoded(catalog: TrainingSet, most: int) -> None:
+    kept = PlainViewCache(ImageViews(catalog, SPEC), SPEC.size, max_bytes=most)
     for asked in (np.array([0, 5, 6, 0]), np.array([4, 0, 1]), np.array([1, 6, 5])):
         pixels, readable = kept(asked)
-        plain, could = Views(catalog, SPEC).batch(asked, np.full(len(asked), PLAIN_VIEW))
+        plain, could = ImageViews(catalog, SPEC).batch(asked, np.full(len(asked), PLAIN_VIEW))
         assert np.array_equal(pixels, plain)
         assert np.array_equal(readable, could)
 
@@ -70,8 +71,8 @@ def test_kept_plain_views_are_those_that_are_decoded(catalog: TrainCatalog, most
 def test_a_kept_view_needs_its_file_no_more(tmp_path: Path) -> None:
     path = tmp_path / "one.png"
     Image.new("RGB", (40, 40), "teal").save(path)
-    catalog = TrainCatalog([TrainItem("goods/1", path, ("x",), 0, UNLABELLED)])
-    kept = PlainPixels(Views(catalog, SPEC), SPEC.size)
+    catalog = TrainingSet([TrainingItem("goods/1", path, ("x",), 0, UNLABELLED)])
+    kept = PlainViewCache(ImageViews(catalog, SPEC), SPEC.size)
     before, _ = kept(np.array([0]))
     path.unlink()
     after, readable = kept(np.array([0, 0]))
@@ -79,23 +80,25 @@ def test_a_kept_view_needs_its_file_no_more(tmp_path: Path) -> None:
     assert np.array_equal(after, np.concatenate([before, before]))
 
 
-def test_where_an_item_stands_does_not_matter(catalog: TrainCatalog) -> None:
-    turned = TrainCatalog(catalog.items[::-1])
-    assert np.array_equal(Views(catalog, SPEC).pixels(1, 3), Views(turned, SPEC).pixels(5, 3))
+def test_where_an_item_stands_does_not_matter(catalog: TrainingSet) -> None:
+    turned = TrainingSet(catalog.items[::-1])
+    assert np.array_equal(
+        ImageViews(catalog, SPEC).pixels(1, 3), ImageViews(turned, SPEC).pixels(5, 3)
+    )
 
 
-def test_without_any_chance_the_whole_picture_is_left(catalog: TrainCatalog) -> None:
+def test_without_any_chance_the_whole_picture_is_left(catalog: TrainingSet) -> None:
     still = AugmentOptions(least_area=1.0, most_stretch=1.0, flip=False, **STILL)
-    path = catalog.items[0].picture
+    path = catalog.items[0].image
     assert path is not None
     whole = prepare(decode(path, draft=(32, 32)).image, Preprocessing(size=32, mode="squash"))
-    assert np.array_equal(Views(catalog, SPEC, still).pixels(0, 9), whole)
+    assert np.array_equal(ImageViews(catalog, SPEC, still).pixels(0, 9), whole)
 
 
-def test_flips_come_half_the_time_and_can_be_switched_off(catalog: TrainCatalog) -> None:
+def test_flips_come_half_the_time_and_can_be_switched_off(catalog: TrainingSet) -> None:
     options = {"least_area": 1.0, "most_stretch": 1.0, **STILL}
-    flipping = Views(catalog, SPEC, AugmentOptions(flip=True, **options))
-    plain = Views(catalog, SPEC, AugmentOptions(flip=False, **options)).pixels(0, 0)
+    flipping = ImageViews(catalog, SPEC, AugmentOptions(flip=True, **options))
+    plain = ImageViews(catalog, SPEC, AugmentOptions(flip=False, **options)).pixels(0, 0)
     views = [flipping.pixels(0, number) for number in range(40)]
     mirrored = [np.abs(view.astype(int) - plain[:, ::-1]).mean() < 1 for view in views]
     upright = [np.abs(view.astype(int) - plain).mean() < 1 for view in views]
@@ -104,20 +107,20 @@ def test_flips_come_half_the_time_and_can_be_switched_off(catalog: TrainCatalog)
 
 
 @pytest.mark.parametrize("option", ["brightness", "contrast", "saturation", "hue", "blur", "grey"])
-def test_each_kind_of_chance_changes_the_picture(catalog: TrainCatalog, option: str) -> None:
+def test_each_kind_of_chance_changes_the_picture(catalog: TrainingSet, option: str) -> None:
     most = 0.5 if option == "hue" else 1.0
     options: dict[str, Any] = {
         "least_area": 1.0, "most_stretch": 1.0, "flip": False, **STILL,
     }  # fmt: skip
     large = Preprocessing(size=224)
-    plain = Views(catalog, large, AugmentOptions(**options)).pixels(0, 0)
+    plain = ImageViews(catalog, large, AugmentOptions(**options)).pixels(0, 0)
     changed = AugmentOptions(**{**options, option: most})
-    views = [Views(catalog, large, changed).pixels(0, number) for number in range(4)]
+    views = [ImageViews(catalog, large, changed).pixels(0, number) for number in range(4)]
     assert all(np.abs(view.astype(int) - plain).mean() > 0.25 for view in views)
 
 
-def test_random_views_are_mild(catalog: TrainCatalog) -> None:
-    views = Views(catalog, SPEC)
+def test_random_views_are_mild(catalog: TrainingSet) -> None:
+    views = ImageViews(catalog, SPEC)
     plain = views.pixels(0, PLAIN_VIEW).astype(int)
     other = views.pixels(1, PLAIN_VIEW).astype(int)
     found = [views.pixels(0, number).astype(int) for number in range(20)]
@@ -126,58 +129,31 @@ def test_random_views_are_mild(catalog: TrainCatalog) -> None:
     assert np.abs(plain - other).mean() > 30
 
 
-def test_a_broken_picture_is_black_told_once_and_costs_nothing_else(catalog: TrainCatalog) -> None:
-    views = Views(catalog, SPEC)
+def test_a_broken_picture_is_black_told_once_and_costs_nothing_else(catalog: TrainingSet) -> None:
+    views = ImageViews(catalog, SPEC)
     pixels, readable = views.batch(np.array([0, 5, 6, 1, 5]), np.array([0, 0, 0, 0, 1]))
     assert readable.tolist() == [True, False, False, True, False]
     assert not pixels[[1, 2, 4]].any()
     assert list(views.failures) == ["goods/5"]
     assert "5.jpg" in views.failures["goods/5"].reason
     with pytest.raises(UnreadableMedia, match=r"5\.jpg"):
-        Views(catalog, SPEC).pixels(5, 0)
+        ImageViews(catalog, SPEC).pixels(5, 0)
 
 
-def test_bounds_hold(catalog: TrainCatalog) -> None:
-    views = Views(catalog, SPEC, bounds=MediaBounds(max_pixels=100))
+def test_bounds_hold(catalog: TrainingSet) -> None:
+    views = ImageViews(catalog, SPEC, bounds=MediaBounds(max_pixels=100))
     _, readable = views.batch(np.array([0]), np.array([PLAIN_VIEW]))
     assert not readable.any()
     assert "max_pixels" in views.failures["goods/0"].reason
 
 
-def test_batches_come_ahead_in_order(catalog: TrainCatalog) -> None:
-    whole = TrainCatalog(catalog.items[:5])
-    sampler = Sampler(whole, np.arange(5), SamplingOptions(batch_size=4))
-    views = Views(whole, SPEC)
-    found = list(views.ahead(sampler.draw(step) for step in range(6)))
-    assert len(found) == 6
-    for step, (draw, pixels, readable) in enumerate(found):
-        assert np.array_equal(draw.items, sampler.draw(step).items)
-        assert np.array_equal(pixels, views.batch(draw.items, draw.views)[0])
-        assert readable.all()
-
-
-def test_batches_are_made_on_demand_alone(catalog: TrainCatalog) -> None:
-    sampler = Sampler(catalog, np.arange(5), SamplingOptions(batch_size=4))
-    asked: list[int] = []
-
-    def draws() -> Any:
-        for step in range(1_000):
-            asked.append(step)
-            yield sampler.draw(step)
-
-    batches = Views(catalog, SPEC).ahead(draws())
-    next(batches)
-    assert len(asked) < 10
-    batches.close()
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"brightness": 2.0}, "brightness must lie between 0 and 1, got 2"),
-        ({"hue": 0.6}, "hue must lie between 0 and 0.5"),
-        ({"least_area": 0.0}, "least_area must be above 0"),
-        ({"most_stretch": 0.5}, "most_stretch 1 or more"),
+        ({"brightness": 2.0}, "brightness: must be at most 1, got 2"),
+        ({"hue": 0.6}, "hue: must be at most 0.5"),
+        ({"least_area": 0.0}, "least_area: must be greater than 0"),
+        ({"most_stretch": 0.5}, "most_stretch: must be at least 1"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:
