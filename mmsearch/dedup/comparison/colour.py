@@ -46,7 +46,7 @@ class Colours:
 
 
 def compare_colours(
-    first: Floats, second: Floats, weights: Floats, slack: Floats, places: Floats
+    first: Floats, second: Floats, *, weights: Floats, slack: Floats, places: Floats
 ) -> Colours:
     """first, second: float32 (n, 3), mean RGB of patches. weights: float32 (n,).
 

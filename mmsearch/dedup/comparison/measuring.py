@@ -62,7 +62,11 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     means = [patch_means(each) for each in (one, two)]
     shown = seen & _content(means[0], means[1])
     colours = compare_colours(
-        *(each[seen] for each in means), shown[seen].astype(np.float32), slack[seen], _places(seen)
+        means[0][seen],
+        means[1][seen],
+        weights=shown[seen].astype(np.float32),
+        slack=slack[seen],
+        places=_places(seen),
     )
     residual = np.zeros(seen.shape, np.float32)
     residual[seen] = colours.residual

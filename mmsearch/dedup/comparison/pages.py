@@ -6,8 +6,10 @@ photograph there is no such level.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.dedup.comparison.blocks import PATCH, patch_sums
 from mmsearch.dedup.comparison.changes import is_graphic
@@ -70,7 +72,7 @@ def _evenly_lit(grey: Floats) -> Floats:
     if rows * columns < _LIT_LEAST or np.ptp(brightest) < _LIT_LEVELS:
         return grey
     surface, places = _surface(rows, columns), brightest > np.median(brightest) / 2
-    solution = np.zeros(surface.shape[1])
+    solution: NDArray[np.floating[Any]] = np.zeros(surface.shape[1])
     for _ in range(3):
         solution = np.linalg.lstsq(surface[places], brightest[places], rcond=None)[0]
         places = np.abs(brightest - surface @ solution) <= 2 * _LIT_LEVELS
