@@ -159,7 +159,8 @@ def run_loop(
     """Trains and leaves the weights with the best score in the trainee, averaged if so configured.
 
     validate: returns the score of the current weights, higher is better; called on the first rank
-    only. folder: holds 'checkpoints'; None keeps none. log: None logs nothing.
+    only. None keeps the last weights. folder: holds 'checkpoints'; None keeps none. log: None logs
+    nothing.
     describe: describes the batch of a step, for the message about a loss that is not finite.
     Ctrl-C ends training after the current step, with a checkpoint; `stopped` is then set.
     Raises LossNotFinite; InputError if a checkpoint cannot be written or does not match the model
@@ -173,7 +174,7 @@ def run_loop(
     weights = trainee.trained()
     share_weights(weights.values())
     average = WeightAverage(weights, options.average)
-    best, result = copies(weights, "cpu"), LoopResult()
+    best, result = copies(weights, "cpu") if validate else {}, LoopResult()
     if options.resume and saves and (saved := load_checkpoint(saves)):
         require_same_shapes(weights, saved.tensors["weights"], saves)
         _require_same_settings(options, saved.state["settings"], saves)
@@ -243,8 +244,8 @@ def run_loop(
                 log.step(names.steps, step, {**shared, "norm": norm, "rate": factor})
             show(result.step, {**shared, "norm": norm, "rate": factor})
             progress.advance(1)
-            score = result.scores[-1][1]
-            progress.status(f"loss {shared['loss']:.3f} · {names.score} {score:.3f}")
+            score = f" · {names.score} {result.scores[-1][1]:.3f}" if result.scores else ""
+            progress.status(f"loss {shared['loss']:.3f}{score}")
             last = result.step == options.steps
             if last or _due(result.step, options.validate_every):
                 judge()

@@ -237,7 +237,7 @@ def _comparison(**changes: Any) -> Comparison:
         ),
         (
             _comparison(general_after={"accuracy by title": 0.39}),
-            r"the general set fell from 0\.400 to 0\.390, which is 97\.5% of before",
+            r"the general score fell from 0\.400 to 0\.390, 97\.5% of before",
         ),
     ],
 )
@@ -286,7 +286,7 @@ def test_the_command_says_what_it_does(
         return CliRunner().invoke(app, ["models", *arguments])
 
     assert "there is nothing to go back to" in str(run("--rollback").exception)
-    assert "different things; give one" in str(run("--rollback", "--check", "x").exception)
+    assert "exclude each other; give one" in str(run("--rollback", "--check", "x").exception)
     dry = run("--promote", str(other_model), "--dry-run", "--json")
     assert json.loads(dry.stdout)["promotion"]["bytes_needed"] > 0
     assert not (shop / "store" / "spaces").exists()

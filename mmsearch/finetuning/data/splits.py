@@ -176,7 +176,7 @@ def _place_separated(
         remedy = "correct the column" if named else "delete it to split again"
         raise InputError(
             f"{source} splits {len(leaks)} groups of one product or image across train and test "
-            f"(data leakage); the first contains {first}; {remedy}, or set allow_straddling=true "
+            f"(data leakage); the first contains {first}; {remedy}, or set `allow_straddling=True` "
             "to accept it"
         )
     return assigned, left_out
