@@ -20,7 +20,7 @@ from mmsearch.dedup.results import Thresholds
 from mmsearch.dedup.thumbnails.edited_copies import CERTAIN, EDITED_AGREEMENT, align_pairs
 from mmsearch.dedup.thumbnails.edits import EDITS
 from mmsearch.dedup.thumbnails.fingerprints import make_print
-from mmsearch.dedup.thumbnails.proposals import Views, nearest_looks
+from mmsearch.dedup.thumbnails.proposals import Views, most_similar
 from mmsearch.dedup.tiers.near_texts import NEAR_TEXT, jaccard, nearest_shares
 from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import InputError
@@ -205,7 +205,7 @@ def rate_at_most(above: int, compared: int) -> float:
 
 def _neighbour_agreements(thumbnails: Pixels, sample: Ids, most: int) -> Floats:
     """How far the sampled pictures agree with the likeliest others that are no copies."""
-    asked, others = nearest_looks(Views.of(thumbnails), sample, _NEIGHBOURS)
+    asked, others = most_similar(Views.of(thumbnails), sample, _NEIGHBOURS)
     pairs = np.unique(np.sort(np.stack([asked, others], axis=1), axis=1), axis=0)
     pairs = np.random.default_rng(_SEED).permutation(pairs)[:most]
     agreement = align_pairs(thumbnails, pairs).agreement
