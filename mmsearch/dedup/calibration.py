@@ -99,11 +99,11 @@ def choose_thresholds(
     """
     pictures = sum(cache.row(item.image_hash) is not None for item in items)
     stored = None if options.fpr else _load(folder / FILE_NAME, vectors.space)
-    wanted = options.fpr or (
+    requested = options.fpr or (
         DEFAULT_FPR if pictures >= ENOUGH_PICTURES and not options.narrowed else None
     )
-    if stored is None and wanted is not None:
-        stored = calibrate(wanted, items, cache, vectors, progress)
+    if stored is None and requested is not None:
+        stored = calibrate(requested, items, cache, vectors, progress)
         if options.fpr is None:
             # Unasked, only texts are made strict: edited copies are compared in detail, whatever
             # the threshold proposes, and similar pictures are never acted on.
@@ -144,12 +144,12 @@ def calibrate(
         )
     chance = np.random.default_rng(_SEED)
     pool = [shown[row] for row in np.sort(chance.permutation(len(shown))[:_POOL])]
-    wanted = min(max(ceil(_PAIRS_FOR_A_RATE / fpr), _FEWEST_PAIRS), _MOST_PAIRS)
-    sample = chance.permutation(len(pool))[:wanted]
+    requested = min(max(ceil(_PAIRS_FOR_A_RATE / fpr), _FEWEST_PAIRS), _MOST_PAIRS)
+    sample = chance.permutation(len(pool))[:requested]
     progress.start("calibrating", None)
     rows = [row for item in pool if (row := cache.row(item.image_hash)) is not None]
     thumbnails = cache.thumbnails(rows)
-    agreements = _neighbour_agreements(thumbnails, sample, wanted)
+    agreements = _neighbour_agreements(thumbnails, sample, requested)
     chosen = [pool[row] for row in sample.tolist()]
     cosines = _distinct_cosines(chosen, vectors)
     shares = _wordings(pool, chosen)
@@ -195,18 +195,18 @@ def rate_at_most(above: int, compared: int) -> float:
     low, high = 0.0, 2.0 * above + 10
     while high - low > 1e-6 * high:
         expected = (low + high) / 2
-        share = so_few = exp(-expected)
+        share = tail = exp(-expected)
         for count in range(1, above + 1):
             share *= expected / count
-            so_few += share
-        low, high = (expected, high) if so_few > 1 - _CONFIDENCE else (low, expected)
+            tail += share
+        low, high = (expected, high) if tail > 1 - _CONFIDENCE else (low, expected)
     return round(min(high / compared, 1.0), 6) if compared else 1.0
 
 
 def _neighbour_agreements(thumbnails: Pixels, sample: Ids, most: int) -> Floats:
     """How far the sampled pictures agree with the likeliest others that are no copies."""
-    asked, others = most_similar(Views.of(thumbnails), sample, _NEIGHBOURS)
-    pairs = np.unique(np.sort(np.stack([asked, others], axis=1), axis=1), axis=0)
+    queries, others = most_similar(Views.of(thumbnails), sample, _NEIGHBOURS)
+    pairs = np.unique(np.sort(np.stack([queries, others], axis=1), axis=1), axis=0)
     pairs = np.random.default_rng(_SEED).permutation(pairs)[:most]
     agreement = align_pairs(thumbnails, pairs).agreement
     distinct: Floats = agreement[agreement < CERTAIN]
@@ -239,8 +239,8 @@ def _distinct_cosines(items: Sequence[Item], vectors: VectorFinder) -> Floats:
     for item, ranking in vectors.neighbours(items):
         said = normalised(item.text)
         for cosine, other in ranking:
-            told = normalised(other.text)
-            alike = bool(said and told) and jaccard(said, told) >= NEAR_TEXT
+            other_text = normalised(other.text)
+            alike = bool(said and other_text) and jaccard(said, other_text) >= NEAR_TEXT
             if cosine < _COPY_COSINE and not alike:
                 nearest.append(cosine)
                 break
@@ -250,8 +250,8 @@ def _distinct_cosines(items: Sequence[Item], vectors: VectorFinder) -> Floats:
 def _wordings(pool: Sequence[Item], chosen: Sequence[Item]) -> Floats:
     """For each chosen item with a text the share of wording of the nearest one that is no copy."""
     texts = sorted({text for item in pool if (text := normalised(item.text))})
-    asked = {normalised(item.text) for item in chosen}
-    rows = np.array([row for row, text in enumerate(texts) if text in asked], np.int64)
+    queries = {normalised(item.text) for item in chosen}
+    rows = np.array([row for row, text in enumerate(texts) if text in queries], np.int64)
     # Below the lowest threshold it does not matter how much is shared.
     return nearest_shares(texts, rows, _LOWEST_WORDING, _COPY_WORDING)
 

@@ -57,7 +57,7 @@ def find_duplicates(
         calibrated.mkdir(exist_ok=True)
         thresholds = choose_thresholds(calibrated, options, items, cache, vectors, progress)
         pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
-        memory = _Memory(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
+        memory = _CachePaths(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
         grouping = Grouping(
             *(items, options, rules, thresholds.edited),
             not_duplicates=ruled_out_pairs([MarkedItem.of(item) for item in items], store),
@@ -90,7 +90,7 @@ def find_duplicates(
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
+class _CachePaths:
     """Files that keep what was compared, beside those of pictures."""
 
     texts: Path
@@ -117,13 +117,13 @@ def _items(
     if options.across:
         items = [item for item in items if item.source in options.across]
     items = without_other_names(items)
-    wanted = {item.image_hash: item.uri for item in items if item.image_hash and item.uri}
+    paths = {item.image_hash: item.uri for item in items if item.image_hash and item.uri}
     if options.perceptual:
-        cache.complete(wanted, bounds, progress)
+        cache.complete(paths, bounds, progress)
     unread = [
         item.key
         for item in items
-        if options.perceptual and item.image_hash in wanted and cache.row(item.image_hash) is None
+        if options.perceptual and item.image_hash in paths and cache.row(item.image_hash) is None
     ]
     return [cache.measured(item) for item in items], unread
 
@@ -133,17 +133,17 @@ def _groups(
     pictures: PictureFinder,
     verified: PictureGroups,
     vectors: VectorFinder,
-    memory: _Memory,
+    memory: _CachePaths,
     thresholds: Thresholds,
     progress: ProgressListener,
 ) -> list[Group]:
     tiers, chosen_rows = grouping.options.tiers, grouping.options.narrowed
     groups = verified.groups(pictures.pairs())
     texts = [item.text for item in grouping.items]
-    said = text_pairs(
+    text_matches = text_pairs(
         texts, tiers, thresholds.text_near, progress, memory=memory.texts, narrowed=chosen_rows
     )
-    groups += grouping.groups("text", said)
+    groups += grouping.groups("text", text_matches)
     if "similar" in tiers:
         copies = _copies(groups)
         # Many copies of one picture would fill all the places of its neighbours.
