@@ -98,7 +98,7 @@ class VectorFinder:
         # A filtered search is slower: if nearly all rows are allowed, the others are dropped
         # afterwards.
         k += 0 if narrowed or compared.all() else _SPARE
-        where = f"{LIVE} AND _uid >= {own[asked].min()}"
+        where = f"{LIVE} AND _uid >= {own[queries].min()}"
         for uids, (vectors,) in self.store.vectors(["_image_vector"], where):
             place = places_of(uids, own)
             here = np.flatnonzero((place >= 0) & queries[place] & vectors.any(axis=1))
