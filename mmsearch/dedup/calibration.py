@@ -1,8 +1,8 @@
-"""Thresholds for a rate of false positives, found on the catalog itself.
+"""Calibrates thresholds for a false positive rate on the catalog itself.
 
-Negatives are items and their nearest neighbours that are no copies of them: the pairs that are
-hardest to tell apart. The threshold leaves the share of them that was asked for above it. What rate
-so many pairs can vouch for is told as well, and how many of the items' edited copies are found.
+Negatives are items and their nearest neighbours that are not copies: the pairs that are hardest to
+distinguish. The threshold leaves the requested share of them above it. The calibration also reports
+the rate that this number of pairs supports, and the recall of edited copies.
 """
 
 import json
@@ -30,23 +30,23 @@ from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Pixels, real_path
 
 FILE_NAME = "calibration.json"
-# Cosine of image vectors: other shots of one thing lie above, most other things below.
+# Cosine of image vectors: other shots of one object are above, most other objects below.
 SIMILAR = 0.92
 DEFAULT_FPR = 0.001
-# With fewer pictures their nearest neighbours are too far to tell where to draw the line.
+# With fewer images, nearest neighbours are too far away to calibrate a threshold.
 ENOUGH_PICTURES = 1_000
-# None of 3 / rate pairs above the threshold vouches for the rate (the rule of three); with more
-# pairs than the most, of which 1,000 take two seconds, a catalog of any size takes half a minute.
+# Rule of three: no false positive among 3 / rate pairs supports the rate. With the maximum number
+# of pairs, of which 1,000 take two seconds, a catalog of any size takes half a minute.
 _PAIRS_FOR_A_RATE = 3
 _FEWEST_PAIRS, _MOST_PAIRS = 600, 10_000
 _CONFIDENCE = 0.95
-# Items that are copied to see how many of their copies are found.
+# Number of items whose edited copies are used to measure recall.
 _COPIED = 300
-# Neighbours are looked for among at most so many others.
+# Maximum number of items searched for neighbours.
 _POOL = 20_000
 _NEIGHBOURS = 2
 _COPIES = 2
-# What is this much alike is a copy, not a negative; a threshold is never above it.
+# Similarity from which a pair is a copy, not a negative; upper bound of thresholds.
 _COPY_COSINE, _COPY_WORDING = 0.98, 0.9
 _LOWEST_EDITED, _LOWEST_SIMILAR, _LOWEST_WORDING = 0.68, 0.7, 0.5
 _SEED = 5
@@ -54,10 +54,14 @@ _SEED = 5
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Thresholds for `fpr`, from so many `items`; copies_found: share of edited copies of some.
+    """Calibrated thresholds.
 
-    space: the hash of the model's weights, on which `similar` depends. compared, at_most: by tier,
-    how many pairs were compared, and below which rate of false positives that leaves no doubt.
+    space: hash of the model's weights, on which `similar` depends.
+    fpr: requested false positive rate.
+    items: number of items sampled.
+    copies_found: recall of edited copies.
+    compared: number of pairs compared, by tier.
+    at_most: upper confidence bound of the false positive rate, by tier.
     """
 
     space: str
@@ -72,6 +76,7 @@ class Calibration:
 
     @property
     def source(self) -> str:
+        """Where the thresholds come from, for people."""
         unsure = [tier for tier in ("edited", "similar") if tier not in self.at_most]
         fixed = f"; {', '.join(unsure)}: fixed" if unsure else ""
         sure = ", ".join(
@@ -93,9 +98,9 @@ def choose_thresholds(
     vectors: VectorFinder,
     progress: ProgressListener,
 ) -> Thresholds:
-    """Those asked for, else calibrated ones, else the fixed ones; they say which they are.
+    """Chooses requested thresholds, else calibrated ones, else the fixed ones.
 
-    folder: where a calibration is kept. Raises InputError where one was asked for and cannot be.
+    folder: of the stored calibration. Raises InputError if a requested calibration is impossible.
     """
     pictures = sum(cache.row(item.image_hash) is not None for item in items)
     stored = None if options.fpr else _load(folder / FILE_NAME, vectors.space)
@@ -105,8 +110,8 @@ def choose_thresholds(
     if stored is None and requested is not None:
         stored = calibrate(requested, items, cache, vectors, progress)
         if options.fpr is None:
-            # Unasked, only texts are made strict: edited copies are compared in detail, whatever
-            # the threshold proposes, and similar pictures are never acted on.
+            # Without a request only texts become stricter: edited copies are compared in detail,
+            # whatever the threshold proposes, and similar images are never acted on.
             sure = {tier: rate for tier, rate in stored.at_most.items() if tier == "text-near"}
             stored = replace(stored, edited=EDITED_AGREEMENT, similar=SIMILAR, at_most=sure)
         write_atomically(folder / FILE_NAME, json.dumps(asdict(stored)))
@@ -135,7 +140,7 @@ def calibrate(
     vectors: VectorFinder,
     progress: ProgressListener,
 ) -> Calibration:
-    """Raises InputError unless there are pictures enough to have neighbours."""
+    """Calibrates thresholds. Raises InputError if there are too few images."""
     shown = [item for item in items if cache.row(item.image_hash) is not None]
     if len(shown) <= _NEIGHBOURS:
         raise InputError(
@@ -179,7 +184,7 @@ def calibrate(
 
 
 def threshold_at(fpr: float, negatives: Floats, lowest: float, highest: float) -> float:
-    """The least threshold that no more than this share of the negatives reaches, within bounds."""
+    """The least threshold, within bounds, that at most this share of the negatives reaches."""
     if not negatives.size:
         return highest
     descending = np.sort(negatives)[::-1]
@@ -188,9 +193,9 @@ def threshold_at(fpr: float, negatives: Floats, lowest: float, highest: float) -
 
 
 def rate_at_most(above: int, compared: int) -> float:
-    """Below which the rate lies for sure (Poisson, 95%), where so many of those compared show it.
+    """Upper bound of a rate (Poisson, 95%) from the number of positives among compared pairs.
 
-    For none it is 3 / compared.
+    Without positives it is 3 / compared.
     """
     low, high = 0.0, 2.0 * above + 10
     while high - low > 1e-6 * high:
@@ -204,7 +209,7 @@ def rate_at_most(above: int, compared: int) -> float:
 
 
 def _neighbour_agreements(thumbnails: Pixels, sample: Ids, most: int) -> Floats:
-    """How far the sampled pictures agree with the likeliest others that are no copies."""
+    """Agreement of sampled images with their nearest neighbours that are not copies."""
     queries, others = most_similar(Views.of(thumbnails), sample, _NEIGHBOURS)
     pairs = np.unique(np.sort(np.stack([queries, others], axis=1), axis=1), axis=0)
     pairs = np.random.default_rng(_SEED).permutation(pairs)[:most]
@@ -214,13 +219,13 @@ def _neighbour_agreements(thumbnails: Pixels, sample: Ids, most: int) -> Floats:
 
 
 def _copy_agreements(items: Sequence[Item], thumbnails: Pixels) -> Floats:
-    """How far the pictures agree with edited copies of themselves."""
+    """Agreement of images with edited copies of themselves."""
     originals, copies = [], []
     for number, item in enumerate(items):
         try:
             image = decode(real_path(item.uri)).image
         except InputError:
-            # Its fingerprint was read earlier; the file has gone since.
+            # The file was deleted after its fingerprint was read.
             continue
         for step in range(_COPIES):
             made = EDITS[(number * _COPIES + step) % len(EDITS)](image)
@@ -234,7 +239,7 @@ def _copy_agreements(items: Sequence[Item], thumbnails: Pixels) -> Floats:
 
 
 def _distinct_cosines(items: Sequence[Item], vectors: VectorFinder) -> Floats:
-    """For each item the cosine of the nearest picture that is no copy, nor described alike."""
+    """Cosine of each item with its nearest image that is neither a copy nor described alike."""
     nearest = []
     for item, ranking in vectors.neighbours(items):
         said = normalised(item.text)
@@ -248,16 +253,16 @@ def _distinct_cosines(items: Sequence[Item], vectors: VectorFinder) -> Floats:
 
 
 def _wordings(pool: Sequence[Item], chosen: Sequence[Item]) -> Floats:
-    """For each chosen item with a text the share of wording of the nearest one that is no copy."""
+    """Text similarity of each chosen item with its nearest text that is not a copy."""
     texts = sorted({text for item in pool if (text := normalised(item.text))})
     queries = {normalised(item.text) for item in chosen}
     rows = np.array([row for row, text in enumerate(texts) if text in queries], np.int64)
-    # Below the lowest threshold it does not matter how much is shared.
+    # Similarities below the lowest threshold do not matter.
     return nearest_shares(texts, rows, _LOWEST_WORDING, _COPY_WORDING)
 
 
 def _load(path: Path, space: str) -> Calibration | None:
-    """None where nothing was calibrated yet, or only for another model or by another version."""
+    """The stored calibration; None if there is none for this model and version."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if facts.keys() != {each.name for each in fields(Calibration)}:

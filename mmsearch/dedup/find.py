@@ -1,4 +1,4 @@
-"""`mmsearch dedup`: a store's rows become pairs tier by tier, pairs groups, groups findings."""
+"""Entry point of deduplication: from a store's rows to pairs, groups and findings."""
 
 import time
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ _MANY_COPIES = 0.01
 def find_duplicates(
     folder: Path, options: DedupOptions, bounds: MediaBounds, progress: ProgressListener
 ) -> DedupReport:
-    """Reads the store at `folder` and the pictures' files; writes only what it remembers of them.
+    """Finds the duplicates of the store at `folder`; writes only caches.
 
     Raises StoreNotFound, StoreError, BadFilter, InputError, RecordNotFound.
     """
@@ -52,7 +52,7 @@ def find_duplicates(
         cache = PrintCache(own / CACHE_NAME)
         items, unread = _items(store, cache, options, bounds, progress)
         vectors = VectorFinder(items, store, Nearest(store, generation), progress)
-        # What counts as similar is a matter of the model, unlike all else that is kept in `own`.
+        # Similarity depends on the model, unlike everything else that is cached in `own`.
         calibrated = folder / FOLDER
         calibrated.mkdir(exist_ok=True)
         thresholds = choose_thresholds(calibrated, options, items, cache, vectors, progress)
@@ -91,7 +91,7 @@ def find_duplicates(
 
 @dataclass(frozen=True, slots=True)
 class _CachePaths:
-    """Files that keep what was compared, beside those of pictures."""
+    """Paths of the caches for texts and vectors."""
 
     texts: Path
     similar: Path
@@ -112,7 +112,7 @@ def _items(
     bounds: MediaBounds,
     progress: ProgressListener,
 ) -> tuple[list[Item], list[str]]:
-    """The items, with their fingerprints read, and the keys of those that could not be."""
+    """The items with their fingerprints, and the keys of items whose files cannot be read."""
     items = read_items(store, options.where, [place.absolute() for place in options.references])
     if options.across:
         items = [item for item in items if item.source in options.across]
@@ -146,7 +146,7 @@ def _groups(
     groups += grouping.groups("text", text_matches)
     if "similar" in tiers:
         copies = _copies(groups)
-        # Many copies of one picture would fill all the places of its neighbours.
+        # Copies of one image would otherwise fill the neighbour lists.
         narrowed = chosen_rows or len(copies) > _MANY_COPIES * len(texts)
         kept = None if chosen_rows else memory.similar
         near = vectors.similar(copies, thresholds.similar, narrowed=narrowed, memory=kept)
@@ -155,7 +155,7 @@ def _groups(
 
 
 def _copies(groups: Sequence[Group]) -> set[int]:
-    """uids of pictures that another one, which is kept, stands for."""
+    """The uids of duplicate images that are not kept."""
     return {
         member.item.uid for group in groups if group.family == "picture" for member in group.others
     }

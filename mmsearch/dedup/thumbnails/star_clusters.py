@@ -46,7 +46,7 @@ class Stars:
         """The rows that are their own centre, int64, ascending."""
         return np.flatnonzero(self.hubs == np.arange(len(self.hubs)))
 
-    def by_centre(self) -> dict[int, list[int]]:
+    def members_by_centre(self) -> dict[int, list[int]]:
         """Members of each centre, without the centre itself."""
         by_centre: dict[int, list[int]] = defaultdict(list)
         for row in np.flatnonzero(self.hubs != np.arange(len(self.hubs))).tolist():

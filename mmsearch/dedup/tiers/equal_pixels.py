@@ -97,7 +97,7 @@ class EqualContents:
         rows = {name: row for name in self.items if (row := self.cache.row(name)) is not None}
         fresh = [name for name in rows if name not in known.compared]
         if fresh:
-            self._look_at(fresh, rows, known)
+            self._add(fresh, rows, known)
             if present is not None:
                 known.compared.update(known.digests)
             known.save(self.folder / CONTENTS_NAME, present)
