@@ -95,6 +95,7 @@ def choose_thresholds(
     options: DedupOptions,
     items: Sequence[Item],
     cache: PrintCache,
+    *,
     vectors: VectorFinder,
     progress: ProgressListener,
 ) -> Thresholds:
@@ -108,7 +109,7 @@ def choose_thresholds(
         DEFAULT_FPR if pictures >= ENOUGH_PICTURES and not options.narrowed else None
     )
     if stored is None and requested is not None:
-        stored = calibrate(requested, items, cache, vectors, progress)
+        stored = calibrate(requested, items, cache, vectors, progress=progress)
         if options.fpr is None:
             # Without a request only texts become stricter: edited copies are compared in detail,
             # whatever the threshold proposes, and similar images are never acted on.
@@ -138,6 +139,7 @@ def calibrate(
     items: Sequence[Item],
     cache: PrintCache,
     vectors: VectorFinder,
+    *,
     progress: ProgressListener,
 ) -> Calibration:
     """Calibrates thresholds. Raises InputError if there are too few images."""

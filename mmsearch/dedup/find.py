@@ -50,12 +50,14 @@ def find_duplicates(
     own = root_of(folder) / FOLDER
     with PrintCache.locked(own, progress):
         cache = PrintCache(own / CACHE_NAME)
-        items, unread = _items(store, cache, options, bounds, progress)
+        items, unread = _items(store, cache, options, bounds, progress=progress)
         vectors = VectorFinder(items, store, Nearest(store, generation), progress)
         # Similarity depends on the model, unlike everything else that is cached in `own`.
         calibrated = folder / FOLDER
         calibrated.mkdir(exist_ok=True)
-        thresholds = choose_thresholds(calibrated, options, items, cache, vectors, progress)
+        thresholds = choose_thresholds(
+            calibrated, options, items, cache, vectors=vectors, progress=progress
+        )
         pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
         memory = _CachePaths(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
         grouping = Grouping(
@@ -69,7 +71,15 @@ def find_duplicates(
             KeypointCache(own / KEYPOINTS_NAME),
             progress,
         )
-        groups = _groups(grouping, pictures, verified, vectors, memory, thresholds, progress)
+        groups = _groups(
+            grouping,
+            pictures,
+            verified,
+            vectors,
+            memory=memory,
+            thresholds=thresholds,
+            progress=progress,
+        )
         compared.save()
         findings, silence = [*cross_modal_findings(groups)], ""
         if options.checks_texts:
@@ -110,6 +120,7 @@ def _items(
     cache: PrintCache,
     options: DedupOptions,
     bounds: MediaBounds,
+    *,
     progress: ProgressListener,
 ) -> tuple[list[Item], list[str]]:
     """The items with their fingerprints, and the keys of items whose files cannot be read."""
@@ -133,6 +144,7 @@ def _groups(
     pictures: PictureFinder,
     verified: PictureGroups,
     vectors: VectorFinder,
+    *,
     memory: _CachePaths,
     thresholds: Thresholds,
     progress: ProgressListener,

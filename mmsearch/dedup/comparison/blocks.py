@@ -94,8 +94,8 @@ def _found(sums: _Sums, floor: float) -> Blocks:
     gain = covariance.sum() / max(float(variance.sum()), 1e-6)
     unexplained = variance_first + gain * gain * variance - 2 * gain * covariance
     rows, columns = np.divmod(best, side)
-    shift_across, fall_across = _vertex(scores, best, columns, side, 1)
-    shift_down, fall_down = _vertex(scores, best, rows, side, side)
+    shift_across, fall_across = _vertex(scores, best, columns, side, step=1)
+    shift_down, fall_down = _vertex(scores, best, rows, side, step=side)
     radius = side // 2
     return Blocks(
         correlation=correlation,
@@ -185,7 +185,9 @@ def _products(first: Floats, bands: Floats) -> Floats:
     return means
 
 
-def _vertex(scores: Floats, best: Ids, places: Ids, side: int, step: int) -> tuple[Floats, Floats]:
+def _vertex(
+    scores: Floats, best: Ids, places: Ids, side: int, *, step: int
+) -> tuple[Floats, Floats]:
     """Vertex of the parabola through the best score and its neighbours, -0.5 to 0.5.
 
     Also returns the decrease of the score beside it, 0 if the best score is at the edge of the

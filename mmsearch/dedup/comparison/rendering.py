@@ -190,7 +190,7 @@ class Grid:
         # Colours are used to detect ink on paper, which has to stay crisp.
         how = Image.Resampling.BILINEAR if grey else Image.Resampling.BICUBIC
         if straight is not None:
-            return self._resized(image, width, height, straight, how)
+            return self._resized(image, width, height, straight, how=how)
         scale = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
         full = scale @ to_picture
         full = full / full[2, 2]
@@ -204,6 +204,7 @@ class Grid:
         width: float,
         height: float,
         straight: "Straight",
+        *,
         how: Image.Resampling,
     ) -> Pixels:
         """Samples an axis-aligned image; beyond its border the nearest pixels are repeated."""

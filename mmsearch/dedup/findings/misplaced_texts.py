@@ -207,7 +207,7 @@ class _Nearness:
         size = max(1, min(BLOCK, _BLOCK_BYTES // len(self.images)))
         parts = [
             self._block(
-                rows[start : start + size], claimed[start : start + size], near, alike, least
+                rows[start : start + size], claimed[start : start + size], near, alike, least=least
             )
             for start in range(0, len(rows), size)
         ]
@@ -220,11 +220,14 @@ class _Nearness:
         claimed: Ids,
         near: tuple[Ids, Floats],
         alike: tuple[Ids, Floats],
+        *,
         least: Floats,
     ) -> tuple[Ids, Floats, Floats]:
         neighbours, nearness = near[0][rows], near[1][rows]
-        similar = _has_similar_text(claimed, neighbours, self.texts, alike, least)
-        own = _similar_text_nearness((rows, claimed), self.images, nearness, alike, least, similar)
+        similar = _has_similar_text(claimed, neighbours, self.texts, alike, least=least)
+        own = _similar_text_nearness(
+            (rows, claimed), self.images, nearness, alike, least=least, similar=similar
+        )
         voters = self.texts[neighbours[:, :_VOTERS]]
         agreeing = voters @ voters.transpose(0, 2, 1) >= least[neighbours[:, :_VOTERS], None]
         votes = np.exp((nearness[:, :_VOTERS] - nearness[:, :1]) / _VOTE_WIDTH)
@@ -232,13 +235,13 @@ class _Nearness:
         counts[similar[:, :_VOTERS]] = -1
         every = np.arange(len(rows))
         best = neighbours[every, counts.argmax(axis=1)]
-        chosen = _has_similar_text(best, neighbours, self.texts, alike, least)
+        chosen = _has_similar_text(best, neighbours, self.texts, alike, least=least)
         shown = np.where(chosen & ~similar, nearness, nearness[:, -1:])
         return best, own, _highest(shown)
 
 
 def _has_similar_text(
-    queries: Ids, others: Ids, texts: Floats, alike: tuple[Ids, Floats], least: Floats
+    queries: Ids, others: Ids, texts: Floats, alike: tuple[Ids, Floats], *, least: Floats
 ) -> NDArray[np.bool_]:
     """Mask of neighbours, int64 (r, k), whose text is similar to the text of int64 (r,)."""
     near = alike[1][queries] >= least[queries, None]
@@ -259,6 +262,7 @@ def _similar_text_nearness(
     images: Floats,
     nearness: Floats,
     alike: tuple[Ids, Floats],
+    *,
     least: Floats,
     similar: NDArray[np.bool_],
 ) -> Floats:

@@ -58,14 +58,14 @@ class NearestRows:
         if len(queries) > _MOST_QUERIES * count:
             return NearestRows.of(uids, vectors, k)
         if new.any():
-            _merge_new(near, similarities, vectors, np.flatnonzero(known), np.flatnonzero(new))
+            _merge_new(near, similarities, vectors, np.flatnonzero(known), new=np.flatnonzero(new))
         if queries.size:
             index = _index_of(vectors, np.arange(count), "flat")
             near[queries], similarities[queries] = _search(index, vectors, queries, width)
         return NearestRows(uids, near, similarities)
 
 
-def _merge_new(near: Ids, similarities: Floats, vectors: Floats, known: Ids, new: Ids) -> None:
+def _merge_new(near: Ids, similarities: Floats, vectors: Floats, known: Ids, *, new: Ids) -> None:
     """Merges new rows into the lists of known rows, in place."""
     width = near.shape[1]
     index = _index_of(vectors, new, "flat")

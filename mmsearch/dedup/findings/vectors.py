@@ -70,7 +70,7 @@ class VectorFinder:
             known = Remembered.load(memory, known.setting)
 
         def search(queries: NDArray[np.bool_], k: int) -> tuple[SimilarTo, NDArray[np.bool_]]:
-            return self._near(own, queries, compared, threshold, k, narrowed=narrowed)
+            return self._near(own, queries, compared, threshold, k=k, narrowed=narrowed)
 
         found, learned = find_similar(names, compared, search, known)
         if memory is not None and learned is not known:
@@ -83,8 +83,8 @@ class VectorFinder:
         queries: NDArray[np.bool_],
         compared: NDArray[np.bool_],
         threshold: float,
-        k: int,
         *,
+        k: int,
         narrowed: bool,
     ) -> tuple[SimilarTo, NDArray[np.bool_]]:
         """Edges from queries to compared rows above the threshold, and a mask of full results.

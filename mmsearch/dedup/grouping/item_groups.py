@@ -118,7 +118,7 @@ class Grouping:
         place_of = {self.items[place].uid: place for place in places}
         kept, others = order[0], order[1:]
         members = tuple(
-            self._member(item, place_of[item.uid], place_of[kept.uid], inside, by_item)
+            self._member(item, place_of[item.uid], place_of[kept.uid], inside, by_item=by_item)
             for item in others
         )
         weakest = max(
@@ -133,6 +133,7 @@ class Grouping:
         place: int,
         kept: int,
         inside: set[int],
+        *,
         by_item: dict[int, list[Pair]],
     ) -> Member:
         pairs = [pair for pair in by_item[place] if _within(pair, inside)]

@@ -123,7 +123,7 @@ def fit(matches: Correspondences) -> Fits:
     inliers = _consensus(matches, starts)
     for tolerance, affine in _REFINEMENTS:
         linear, shift, turn = _least_squares(matches, starts, inliers, affine)
-        inliers = _agreeing(matches, linear, shift, turn, tolerance)
+        inliers = _agreeing(matches, linear, shift, turn, tolerance=tolerance)
     return Fits(linear, shift, inliers)
 
 
@@ -188,6 +188,7 @@ def _agreeing(
     linear: NDArray[np.float64],
     shift: NDArray[np.float64],
     turn: NDArray[np.complex128],
+    *,
     tolerance: float,
 ) -> Bools:
     x, y = matches.source.real, matches.source.imag

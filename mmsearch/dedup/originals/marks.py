@@ -65,7 +65,7 @@ def marks(first: Layer, second: Layer) -> Marks:
     one = _terms(first.colours[place]) @ to_second
     two = _terms(second.colours[place]) @ to_first
     shared = shared[place]
-    changed = _changed(first, second, (one, two), place, shared)
+    changed = _changed(first, second, (one, two), place, shared=shared)
     changed = _large(changed, max(_SMALLEST, _LEAST_AREA * area))
     if not changed.any():
         return NO_MARKS
@@ -79,6 +79,7 @@ def _changed(
     second: Layer,
     moved: tuple[Floats, Floats],
     place: tuple[slice, ...],
+    *,
     shared: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """Mask of changed pixels. moved: colours of both at the place, each in the other's tones."""

@@ -63,7 +63,7 @@ def on_same_grid(own: Candidate, other: Candidate, matrix: Homography) -> SameGr
     scale = sides[0] / own.file.width, sides[1] / own.file.height
     off = _OFF_EQUAL if scale == (1, 1) else _OFF
     if np.abs(upright - np.eye(3)).max() > off:
-        shift = _shift(own, pixels, corner, upright, sides)
+        shift = _shift(own, pixels, corner, upright, sides=sides)
         if shift is None:
             return None
         # As if the other image had been cropped or extended to the size of `own`.
@@ -121,6 +121,7 @@ def _shift(
     pixels: Pixels,
     corner: list[int],
     upright: Homography,
+    *,
     sides: list[int],
 ) -> tuple[int, int] | None:
     """Integer shift from the coordinates of `own` to the other's, at equal scale.

@@ -73,7 +73,9 @@ def align_closely(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
     agreement = np.zeros(len(first), np.float32)
     rows = np.flatnonzero((correlation >= _CLOSE.enough) & _nested(refined, _NEARLY_NESTED))
     agreement[rows] = _compared(first[rows], second[rows], refined[rows])
-    found = _kept_unmoved(first, second, maps, Alignment(agreement, refined), _is_unmoved(maps))
+    found = _kept_unmoved(
+        first, second, maps, Alignment(agreement, refined), candidates=_is_unmoved(maps)
+    )
     agreement[agreement < _HOPELESS_CLOSE] = 0
     return found
 
@@ -93,11 +95,11 @@ def align(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
     agreement[rows] = _compared(first[rows], second[rows], refined[rows])
     agreement[~_nested(refined, _NESTED)] = 0
     doubtful = _is_unmoved(maps) & (agreement < _BEYOND_DOUBT)
-    return _kept_unmoved(first, second, maps, Alignment(agreement, refined), doubtful)
+    return _kept_unmoved(first, second, maps, Alignment(agreement, refined), candidates=doubtful)
 
 
 def _kept_unmoved(
-    first: Pixels, second: Pixels, maps: Floats, found: Alignment, candidates: Mask
+    first: Pixels, second: Pixels, maps: Floats, found: Alignment, *, candidates: Mask
 ) -> Alignment:
     """Restores the initial `maps` in place where the images agree better without registration.
 

@@ -136,7 +136,16 @@ def find_edited(
     new = _centres_to_search(stars, search_frames, frames_of(before), first)
     sure = known.found.pairs[known.found.agreement >= CERTAIN]
     clusters = joined(np.arange(count), *sure.T)
-    near = _find_near(thumbnails, views, stars, search_frames, new, clusters, first, threshold)
+    near = _find_near(
+        thumbnails,
+        views,
+        stars,
+        search_frames,
+        new=new,
+        clusters=clusters,
+        new_from=first,
+        threshold=threshold,
+    )
     equal = _maybe_equal(thumbnails, views, stars, first)
     return Edited(EditedPairs.joined([known.found, unmoved, near, equal]), stars)
 
@@ -202,6 +211,7 @@ def _find_near(
     views: Views,
     stars: Stars,
     search_frames: SearchFrames,
+    *,
     new: Ids,
     clusters: Ids,
     new_from: int,

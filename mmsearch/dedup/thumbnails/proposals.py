@@ -137,7 +137,7 @@ def propose_unmoved(views: Views, queries: Ids, candidates: Ids) -> Ways:
     found = []
     for rows in (queries[block] for block in blocks_of(len(queries))):
         place, other, _ = _nearest(
-            index, magnitudes[rows], rows, _UNMOVED_NEIGHBOURS, _TURNLESS_LIKENESS
+            index, magnitudes[rows], rows, _UNMOVED_NEIGHBOURS, least=_TURNLESS_LIKENESS
         )
         found.append(np.sort(np.stack([rows[place], other], axis=1), axis=1))
     pairs = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *found]), axis=0)
@@ -177,7 +177,7 @@ def propose_near(
             features = descriptors(views.small[part], WINDOWS, [orientation]).reshape(-1, DIM)
             others = np.repeat(part, len(WINDOWS))
             place, whole, likeness = _nearest(
-                index, features, others, _NEAR_NEIGHBOURS, _NEAR_LIKENESS
+                index, features, others, _NEAR_NEIGHBOURS, least=_NEAR_LIKENESS
             )
             turn, window = np.full(len(whole), number), place % len(WINDOWS)
             found.append(Ways(whole, frames[whole], others[place], turn, window, likeness))
@@ -251,7 +251,7 @@ def _framed(views: Views, rows: Ids, frames: Ids) -> Floats:
 def most_similar(views: Views, queries: Ids, count: int) -> tuple[Ids, Ids]:
     """Pairs of each query and the unturned rows most similar to it, int64 (m,) each."""
     index = _index_of(views.upright, np.arange(len(views.upright)))
-    place, others, _ = _nearest(index, views.upright[queries], queries, count + 1, -1.0)
+    place, others, _ = _nearest(index, views.upright[queries], queries, count + 1, least=-1.0)
     return queries[place], others
 
 
@@ -287,7 +287,7 @@ def blocks_of(count: int, size: int = BLOCK) -> Iterator[slice]:
 
 
 def _nearest(
-    index: VectorIndex, vectors: Floats, rows: Ids, k: int, least: float
+    index: VectorIndex, vectors: Floats, rows: Ids, k: int, *, least: float
 ) -> tuple[Ids, Ids, Floats]:
     """Searches the index for neighbours of the vectors with at least a minimum similarity.
 

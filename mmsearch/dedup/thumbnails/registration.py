@@ -52,7 +52,7 @@ def registered(first: Pixels, second: Pixels, maps: Floats, level: Level) -> tup
         before = maps[rows]
         seen, inside = warp(two, before)
         start = _correlation(one, seen, inside)
-        after = _registered_part(one, two, before, (seen, inside), level.rounds)
+        after = _registered_part(one, two, before, (seen, inside), rounds=level.rounds)
         end = _correlation(one, *warp(two, after))
         better = (end > start) & _plausible(after)
         return np.where(better[:, None, None], after, before), np.where(better, end, start)
@@ -125,7 +125,7 @@ def _blocks(images: Floats) -> Floats:
 
 
 def _registered_part(
-    first: Floats, second: Floats, maps: Floats, start: tuple[Floats, Mask], rounds: int
+    first: Floats, second: Floats, maps: Floats, start: tuple[Floats, Mask], *, rounds: int
 ) -> Floats:
     """Refines maps by inverse compositional steps, robust to covered parts.
 
