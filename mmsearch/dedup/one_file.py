@@ -48,5 +48,5 @@ def _reduced(names: Sequence[Item]) -> Iterator[tuple[int, Item | None]]:
     chosen = min(names, key=lambda item: (not normalised(item.text), item.uid))
     protected = any(item.protected for item in names)
     for item in names:
-        stays = (item.source, item.uri) == (chosen.source, chosen.uri)
-        yield item.uid, replace(item, protected=protected) if stays else None
+        is_chosen = (item.source, item.uri) == (chosen.source, chosen.uri)
+        yield item.uid, replace(item, protected=protected) if is_chosen else None

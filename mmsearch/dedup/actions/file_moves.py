@@ -51,10 +51,10 @@ def _changed(file: PlannedFile) -> str:
         return f"cannot be read ({fault})"
 
 
-def free_name(wanted: Path) -> Path:
+def free_name(path: Path) -> Path:
     """The path itself, or with ' (2)' and so on before its suffix if it exists."""
     names = (
-        wanted if number == 1 else wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
+        path if number == 1 else path.with_name(f"{path.stem} ({number}){path.suffix}")
         for number in range(1, 100_000)
     )
     return next(name for name in names if not os.path.lexists(name))

@@ -84,18 +84,18 @@ class RememberedEdits:
         """
         found, stars = self.edited.found, self.edited.stars
         here = np.array([each in present for each in self.hashes], np.bool_)
-        lonely = found.pairs[~here[found.pairs].all(axis=1)]
-        settled = here.copy()
-        settled[lonely.ravel()] = False
+        orphaned = found.pairs[~here[found.pairs].all(axis=1)]
+        reusable = here.copy()
+        reusable[orphaned.ravel()] = False
         # Members of a cluster were only compared with its centre.
-        settled &= settled[stars.hubs]
-        places = np.cumsum(settled) - 1
-        both: NDArray[np.bool_] = np.logical_and(*settled[found.pairs.T])
+        reusable &= reusable[stars.hubs]
+        places = np.cumsum(reusable) - 1
+        both: NDArray[np.bool_] = np.logical_and(*reusable[found.pairs.T])
         kept = found.take(both)
-        names = [name for name, known in zip(self.hashes, settled.tolist(), strict=True) if known]
-        around = Stars(places[stars.hubs[settled]], stars.turns[settled])
+        names = [name for name, known in zip(self.hashes, reusable.tolist(), strict=True) if known]
+        clusters = Stars(places[stars.hubs[reusable]], stars.turns[reusable])
         pairs: Ids = places[kept.pairs]
-        return names, Edited(EditedPairs(pairs, kept.agreement, kept.orientation), around)
+        return names, Edited(EditedPairs(pairs, kept.agreement, kept.orientation), clusters)
 
 
 def _columns(hashes: Sequence[str], found: EditedPairs) -> dict[str, NDArray[Any]]:

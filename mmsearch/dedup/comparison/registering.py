@@ -24,7 +24,7 @@ SIDE, _RADIUS = 256, 1
 # An image that already matches at this scale skips coarser ones.
 _FIRST_SIDE, _FIRST_RADIUS, _LIES_WELL = 128, 2, 0.85
 # Convergence threshold in pixels of the grid; minimum share of the contrast.
-_SETTLED, _HOPELESS = 0.4, 0.15
+_CONVERGED, _HOPELESS = 0.4, 0.15
 # Deviations from an axis-aligned map below this share of the side are noise.
 _STRAIGHT_SHARE, _EXACTLY = 0.0015, 1e-6
 _FEWEST_PATCHES = 6
@@ -114,10 +114,10 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
         near = lay(first, second, matrix, side=SIDE, radius=_RADIUS)
         if near is not None and matched_share(near) >= _LIES_WELL:
             return near
-    settled = False
+    converged = False
     for side, radius, rounds in _STAGES:
         # A converged coarse stage is followed by the finest one.
-        if settled and side < SIDE:
+        if converged and side < SIDE:
             continue
         for _ in range(rounds):
             laid = lay(first, second, matrix, side=side, radius=radius)
@@ -126,11 +126,11 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
             step = _fitted(laid)
             if step is None:
                 break
-            settled = _largest_move(step, laid.grid) < _SETTLED
-            if settled and side == SIDE:
+            converged = _largest_move(step, laid.grid) < _CONVERGED
+            if converged and side == SIDE:
                 return laid
             matrix = _after(step, laid)
-            if settled:
+            if converged:
                 break
     return lay(first, second, matrix, side=SIDE, radius=_RADIUS)
 

@@ -61,7 +61,7 @@ class PictureGroups:
                 if "edited" in self.grouping.options.tiers
                 and (min(order[0], place), max(order[0], place)) not in exact
             ],
-            "comparing with what stays",
+            "comparing with kept images",
         )
         made = [self._group(order, reason, exact) for order, reason in orders]
         return [group for group in made if self.grouping.spans(group)]

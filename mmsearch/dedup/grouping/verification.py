@@ -174,7 +174,7 @@ class Verifier:
         self.comparer.prepare(around, "comparing in detail")
         refused = {place for centre, place in around if not self.alike(centre, place)}
         others = [(place, other) for place in refused for other in self._tried(place, links)]
-        self.comparer.prepare(others, "comparing what is left")
+        self.comparer.prepare(others, "comparing rejected members")
         found: list[Cluster] = []
         for centre, group in zip(centres, groups, strict=True):
             found += self._split(centre, group, links)

@@ -103,13 +103,13 @@ def _large(changed: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
     return kept
 
 
-def _colour_map(known: Floats, wanted: Floats) -> Floats:
+def _colour_map(known: Floats, expected: Floats) -> Floats:
     """Fits a map from one image's colour terms to the other's colours, float32 (5, 3).
 
     One map for the whole image, affine with a term for gamma. Fitted twice, the second time without
     the worst fifth, which marks may cover.
 
-    known, wanted: float32 (n, 3).
+    known, expected: float32 (n, 3).
     """
     design = _terms(known).astype(np.float64)
     kept = np.ones(len(known), np.bool_)
@@ -117,9 +117,9 @@ def _colour_map(known: Floats, wanted: Floats) -> Floats:
     for _ in range(2):
         part = design[kept]
         # A small regularisation keeps grey images, whose channels are equal, solvable.
-        target = part.T @ wanted[kept].astype(np.float64)
+        target = part.T @ expected[kept].astype(np.float64)
         solution = np.asarray(np.linalg.solve(part.T @ part + np.eye(5), target), np.float64)
-        error = np.abs(design @ solution - wanted).sum(axis=1)
+        error = np.abs(design @ solution - expected).sum(axis=1)
         kept = error <= np.quantile(error, 0.8)
     return solution.astype(np.float32)
 

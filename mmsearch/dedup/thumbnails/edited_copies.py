@@ -196,11 +196,11 @@ def _centres_to_search(
     (frames, turns), (frames_before, turns_before) = search_frames, before
     return np.array(
         [
-            hub
-            for hub in stars.centres.tolist()
-            if hub >= new_from
-            or frames[hub] != frames_before[hub]
-            or turns[hub] != turns_before.get(hub)
+            centre
+            for centre in stars.centres.tolist()
+            if centre >= new_from
+            or frames[centre] != frames_before[centre]
+            or turns[centre] != turns_before.get(centre)
         ],
         np.int64,
     )

@@ -88,13 +88,13 @@ def frames_of(stars: Stars) -> SearchFrames:
     Also returns the orientations to search in for each centre.
     """
     frames = np.zeros(len(stars.hubs), np.int64)
-    turns = {int(hub): [0] for hub in stars.centres}
-    for hub, around in stars.members_by_centre().items():
+    turns = {int(centre): [0] for centre in stars.centres}
+    for centre, around in stars.members_by_centre().items():
         counts = Counter({0: 1})
         counts.update(int(INVERSE[turn]) for turn in stars.turns[around])
         most = max(counts.values())
-        frames[hub] = min(turn for turn, count in counts.items() if count == most)
-        turns[hub] = sorted(
+        frames[centre] = min(turn for turn, count in counts.items() if count == most)
+        turns[centre] = sorted(
             turn for turn, count in counts.items() if count >= _COMMON_TURN * counts.total()
         )
     return frames, turns
