@@ -1,1 +1,1 @@
-"""Duplicates: found tier by tier with evidence, grouped, reported, and acted on reversibly."""
+"""Deduplication: tiers of duplicates, evidence, groups, reports, and reversible actions."""

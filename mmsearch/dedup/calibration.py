@@ -1,8 +1,8 @@
-"""Thresholds for a rate of false positives, found on the catalog itself.
+"""Calibrates thresholds for a false positive rate on the catalog itself.
 
-Negatives are items and their nearest neighbours that are no copies of them: the pairs that are
-hardest to tell apart. The threshold leaves the share of them that was asked for above it. What rate
-so many pairs can vouch for is told as well, and how many of the items' edited copies are found.
+Negatives are items and their nearest neighbours that are not copies: the pairs that are hardest to
+distinguish. The threshold leaves the requested share of them above it. The calibration also reports
+the rate that this number of pairs supports, and the recall of edited copies.
 """
 
 import json
@@ -20,7 +20,7 @@ from mmsearch.dedup.results import Thresholds
 from mmsearch.dedup.thumbnails.edited_copies import CERTAIN, EDITED_AGREEMENT, align_pairs
 from mmsearch.dedup.thumbnails.edits import EDITS
 from mmsearch.dedup.thumbnails.fingerprints import make_print
-from mmsearch.dedup.thumbnails.proposals import Views, nearest_looks
+from mmsearch.dedup.thumbnails.proposals import Views, most_similar
 from mmsearch.dedup.tiers.near_texts import NEAR_TEXT, jaccard, nearest_shares
 from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.errors import InputError
@@ -30,23 +30,23 @@ from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Pixels, real_path
 
 FILE_NAME = "calibration.json"
-# Cosine of image vectors: other shots of one thing lie above, most other things below.
+# Cosine of image vectors: other shots of one object are above, most other objects below.
 SIMILAR = 0.92
 DEFAULT_FPR = 0.001
-# With fewer pictures their nearest neighbours are too far to tell where to draw the line.
+# With fewer images, nearest neighbours are too far away to calibrate a threshold.
 ENOUGH_PICTURES = 1_000
-# None of 3 / rate pairs above the threshold vouches for the rate (the rule of three); with more
-# pairs than the most, of which 1,000 take two seconds, a catalog of any size takes half a minute.
+# Rule of three: no false positive among 3 / rate pairs supports the rate. With the maximum number
+# of pairs, of which 1,000 take two seconds, a catalog of any size takes half a minute.
 _PAIRS_FOR_A_RATE = 3
 _FEWEST_PAIRS, _MOST_PAIRS = 600, 10_000
 _CONFIDENCE = 0.95
-# Items that are copied to see how many of their copies are found.
+# Number of items whose edited copies are used to measure recall.
 _COPIED = 300
-# Neighbours are looked for among at most so many others.
+# Maximum number of items searched for neighbours.
 _POOL = 20_000
 _NEIGHBOURS = 2
 _COPIES = 2
-# What is this much alike is a copy, not a negative; a threshold is never above it.
+# Similarity from which a pair is a copy, not a negative; upper bound of thresholds.
 _COPY_COSINE, _COPY_WORDING = 0.98, 0.9
 _LOWEST_EDITED, _LOWEST_SIMILAR, _LOWEST_WORDING = 0.68, 0.7, 0.5
 _SEED = 5
@@ -54,10 +54,14 @@ _SEED = 5
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Thresholds for `fpr`, from so many `items`; copies_found: share of edited copies of some.
+    """Calibrated thresholds.
 
-    space: the hash of the model's weights, on which `similar` depends. compared, at_most: by tier,
-    how many pairs were compared, and below which rate of false positives that leaves no doubt.
+    space: hash of the model's weights, on which `similar` depends.
+    fpr: requested false positive rate.
+    items: number of items sampled.
+    copies_found: recall of edited copies.
+    compared: number of pairs compared, by tier.
+    at_most: upper confidence bound of the false positive rate, by tier.
     """
 
     space: str
@@ -72,6 +76,7 @@ class Calibration:
 
     @property
     def source(self) -> str:
+        """Where the thresholds come from, for people."""
         unsure = [tier for tier in ("edited", "similar") if tier not in self.at_most]
         fixed = f"; {', '.join(unsure)}: fixed" if unsure else ""
         sure = ", ".join(
@@ -90,23 +95,24 @@ def choose_thresholds(
     options: DedupOptions,
     items: Sequence[Item],
     cache: PrintCache,
+    *,
     vectors: VectorFinder,
     progress: ProgressListener,
 ) -> Thresholds:
-    """Those asked for, else calibrated ones, else the fixed ones; they say which they are.
+    """Chooses requested thresholds, else calibrated ones, else the fixed ones.
 
-    folder: where a calibration is kept. Raises InputError where one was asked for and cannot be.
+    folder: of the stored calibration. Raises InputError if a requested calibration is impossible.
     """
     pictures = sum(cache.row(item.image_hash) is not None for item in items)
     stored = None if options.fpr else _load(folder / FILE_NAME, vectors.space)
-    wanted = options.fpr or (
+    requested = options.fpr or (
         DEFAULT_FPR if pictures >= ENOUGH_PICTURES and not options.narrowed else None
     )
-    if stored is None and wanted is not None:
-        stored = calibrate(wanted, items, cache, vectors, progress)
+    if stored is None and requested is not None:
+        stored = calibrate(requested, items, cache, vectors, progress=progress)
         if options.fpr is None:
-            # Unasked, only texts are made strict: edited copies are compared in detail, whatever
-            # the threshold proposes, and similar pictures are never acted on.
+            # Without a request only texts become stricter: edited copies are compared in detail,
+            # whatever the threshold proposes, and similar images are never acted on.
             sure = {tier: rate for tier, rate in stored.at_most.items() if tier == "text-near"}
             stored = replace(stored, edited=EDITED_AGREEMENT, similar=SIMILAR, at_most=sure)
         write_atomically(folder / FILE_NAME, json.dumps(asdict(stored)))
@@ -133,9 +139,10 @@ def calibrate(
     items: Sequence[Item],
     cache: PrintCache,
     vectors: VectorFinder,
+    *,
     progress: ProgressListener,
 ) -> Calibration:
-    """Raises InputError unless there are pictures enough to have neighbours."""
+    """Calibrates thresholds. Raises InputError if there are too few images."""
     shown = [item for item in items if cache.row(item.image_hash) is not None]
     if len(shown) <= _NEIGHBOURS:
         raise InputError(
@@ -144,12 +151,12 @@ def calibrate(
         )
     chance = np.random.default_rng(_SEED)
     pool = [shown[row] for row in np.sort(chance.permutation(len(shown))[:_POOL])]
-    wanted = min(max(ceil(_PAIRS_FOR_A_RATE / fpr), _FEWEST_PAIRS), _MOST_PAIRS)
-    sample = chance.permutation(len(pool))[:wanted]
+    requested = min(max(ceil(_PAIRS_FOR_A_RATE / fpr), _FEWEST_PAIRS), _MOST_PAIRS)
+    sample = chance.permutation(len(pool))[:requested]
     progress.start("calibrating", None)
     rows = [row for item in pool if (row := cache.row(item.image_hash)) is not None]
     thumbnails = cache.thumbnails(rows)
-    agreements = _neighbour_agreements(thumbnails, sample, wanted)
+    agreements = _neighbour_agreements(thumbnails, sample, requested)
     chosen = [pool[row] for row in sample.tolist()]
     cosines = _distinct_cosines(chosen, vectors)
     shares = _wordings(pool, chosen)
@@ -179,7 +186,7 @@ def calibrate(
 
 
 def threshold_at(fpr: float, negatives: Floats, lowest: float, highest: float) -> float:
-    """The least threshold that no more than this share of the negatives reaches, within bounds."""
+    """The least threshold, within bounds, that at most this share of the negatives reaches."""
     if not negatives.size:
         return highest
     descending = np.sort(negatives)[::-1]
@@ -188,25 +195,25 @@ def threshold_at(fpr: float, negatives: Floats, lowest: float, highest: float) -
 
 
 def rate_at_most(above: int, compared: int) -> float:
-    """Below which the rate lies for sure (Poisson, 95%), where so many of those compared show it.
+    """Upper bound of a rate (Poisson, 95%) from the number of positives among compared pairs.
 
-    For none it is 3 / compared.
+    Without positives it is 3 / compared.
     """
     low, high = 0.0, 2.0 * above + 10
     while high - low > 1e-6 * high:
         expected = (low + high) / 2
-        share = so_few = exp(-expected)
+        share = tail = exp(-expected)
         for count in range(1, above + 1):
             share *= expected / count
-            so_few += share
-        low, high = (expected, high) if so_few > 1 - _CONFIDENCE else (low, expected)
+            tail += share
+        low, high = (expected, high) if tail > 1 - _CONFIDENCE else (low, expected)
     return round(min(high / compared, 1.0), 6) if compared else 1.0
 
 
 def _neighbour_agreements(thumbnails: Pixels, sample: Ids, most: int) -> Floats:
-    """How far the sampled pictures agree with the likeliest others that are no copies."""
-    asked, others = nearest_looks(Views.of(thumbnails), sample, _NEIGHBOURS)
-    pairs = np.unique(np.sort(np.stack([asked, others], axis=1), axis=1), axis=0)
+    """Agreement of sampled images with their nearest neighbours that are not copies."""
+    queries, others = most_similar(Views.of(thumbnails), sample, _NEIGHBOURS)
+    pairs = np.unique(np.sort(np.stack([queries, others], axis=1), axis=1), axis=0)
     pairs = np.random.default_rng(_SEED).permutation(pairs)[:most]
     agreement = align_pairs(thumbnails, pairs).agreement
     distinct: Floats = agreement[agreement < CERTAIN]
@@ -214,13 +221,13 @@ def _neighbour_agreements(thumbnails: Pixels, sample: Ids, most: int) -> Floats:
 
 
 def _copy_agreements(items: Sequence[Item], thumbnails: Pixels) -> Floats:
-    """How far the pictures agree with edited copies of themselves."""
+    """Agreement of images with edited copies of themselves."""
     originals, copies = [], []
     for number, item in enumerate(items):
         try:
             image = decode(real_path(item.uri)).image
         except InputError:
-            # Its fingerprint was read earlier; the file has gone since.
+            # The file was deleted after its fingerprint was read.
             continue
         for step in range(_COPIES):
             made = EDITS[(number * _COPIES + step) % len(EDITS)](image)
@@ -234,13 +241,13 @@ def _copy_agreements(items: Sequence[Item], thumbnails: Pixels) -> Floats:
 
 
 def _distinct_cosines(items: Sequence[Item], vectors: VectorFinder) -> Floats:
-    """For each item the cosine of the nearest picture that is no copy, nor described alike."""
+    """Cosine of each item with its nearest image that is neither a copy nor described alike."""
     nearest = []
     for item, ranking in vectors.neighbours(items):
         said = normalised(item.text)
         for cosine, other in ranking:
-            told = normalised(other.text)
-            alike = bool(said and told) and jaccard(said, told) >= NEAR_TEXT
+            other_text = normalised(other.text)
+            alike = bool(said and other_text) and jaccard(said, other_text) >= NEAR_TEXT
             if cosine < _COPY_COSINE and not alike:
                 nearest.append(cosine)
                 break
@@ -248,16 +255,16 @@ def _distinct_cosines(items: Sequence[Item], vectors: VectorFinder) -> Floats:
 
 
 def _wordings(pool: Sequence[Item], chosen: Sequence[Item]) -> Floats:
-    """For each chosen item with a text the share of wording of the nearest one that is no copy."""
+    """Text similarity of each chosen item with its nearest text that is not a copy."""
     texts = sorted({text for item in pool if (text := normalised(item.text))})
-    asked = {normalised(item.text) for item in chosen}
-    rows = np.array([row for row, text in enumerate(texts) if text in asked], np.int64)
-    # Below the lowest threshold it does not matter how much is shared.
+    queries = {normalised(item.text) for item in chosen}
+    rows = np.array([row for row, text in enumerate(texts) if text in queries], np.int64)
+    # Similarities below the lowest threshold do not matter.
     return nearest_shares(texts, rows, _LOWEST_WORDING, _COPY_WORDING)
 
 
 def _load(path: Path, space: str) -> Calibration | None:
-    """None where nothing was calibrated yet, or only for another model or by another version."""
+    """The stored calibration; None if there is none for this model and version."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if facts.keys() != {each.name for each in fields(Calibration)}:

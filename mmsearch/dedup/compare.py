@@ -1,4 +1,4 @@
-"""Two files: are they the same bytes, the same picture, an edited copy, or different?"""
+"""Compares two files: equal bytes, one image, an edited copy, or different images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,13 @@ Verdict: TypeAlias = Literal["bytes", "pixels", "edited", "different"]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """agreement: of the best alignment, at most 1; 1 for equal bytes or pixels.
+    """Result of comparing two files.
 
-    orientation: how one is turned against the other. evidence: a sentence for people.
-    relation: see docs/decisions/0010, None for different pictures. changes: where they differ, in
-    the first one's coordinates.
+    agreement: of the best alignment, at most 1; 1 for equal bytes or pixels.
+    orientation: how one image is turned against the other.
+    evidence: a sentence for people.
+    relation: see docs/decisions/0010, None for different images.
+    changes: boxes of differences, in the first image's coordinates.
     """
 
     tier: Verdict
@@ -31,6 +33,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
+        """Whether both files show one image."""
         return self.tier != "different"
 
 
@@ -41,10 +44,10 @@ def compare_files(
     bounds: MediaBounds | None = None,
     threshold: float = 0.0,
 ) -> Comparison:
-    """What two files are to each other, by the comparison that a plan rests on.
+    """Compares two files by the comparison that plans are based on.
 
-    threshold: the similarity below which even an edited version counts as different. Raises
-    UnreadableMedia, MediaTooLarge; files of equal bytes are not opened as pictures.
+    threshold: minimum similarity of an edited version. Raises UnreadableMedia, MediaTooLarge; files
+        with equal bytes are not decoded.
     """
     if content_hash(first) == content_hash(second):
         return Comparison("bytes", 1.0, "upright", "the files hold the same bytes", "exact")

@@ -1,4 +1,4 @@
-"""`mmsearch dedup`: a store's rows become pairs tier by tier, pairs groups, groups findings."""
+"""Entry point of deduplication: from a store's rows to pairs, groups and findings."""
 
 import time
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ _MANY_COPIES = 0.01
 def find_duplicates(
     folder: Path, options: DedupOptions, bounds: MediaBounds, progress: ProgressListener
 ) -> DedupReport:
-    """Reads the store at `folder` and the pictures' files; writes only what it remembers of them.
+    """Finds the duplicates of the store at `folder`; writes only caches.
 
     Raises StoreNotFound, StoreError, BadFilter, InputError, RecordNotFound.
     """
@@ -50,14 +50,16 @@ def find_duplicates(
     own = root_of(folder) / FOLDER
     with PrintCache.locked(own, progress):
         cache = PrintCache(own / CACHE_NAME)
-        items, unread = _items(store, cache, options, bounds, progress)
+        items, unread = _items(store, cache, options, bounds, progress=progress)
         vectors = VectorFinder(items, store, Nearest(store, generation), progress)
-        # What counts as similar is a matter of the model, unlike all else that is kept in `own`.
+        # Similarity depends on the model, unlike everything else that is cached in `own`.
         calibrated = folder / FOLDER
         calibrated.mkdir(exist_ok=True)
-        thresholds = choose_thresholds(calibrated, options, items, cache, vectors, progress)
+        thresholds = choose_thresholds(
+            calibrated, options, items, cache, vectors=vectors, progress=progress
+        )
         pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
-        memory = _Memory(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
+        memory = _CachePaths(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
         grouping = Grouping(
             *(items, options, rules, thresholds.edited),
             not_duplicates=ruled_out_pairs([MarkedItem.of(item) for item in items], store),
@@ -69,7 +71,15 @@ def find_duplicates(
             KeypointCache(own / KEYPOINTS_NAME),
             progress,
         )
-        groups = _groups(grouping, pictures, verified, vectors, memory, thresholds, progress)
+        groups = _groups(
+            grouping,
+            pictures,
+            verified,
+            vectors,
+            memory=memory,
+            thresholds=thresholds,
+            progress=progress,
+        )
         compared.save()
         findings, silence = [*cross_modal_findings(groups)], ""
         if options.checks_texts:
@@ -90,8 +100,8 @@ def find_duplicates(
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
-    """Files that keep what was compared, beside those of pictures."""
+class _CachePaths:
+    """Paths of the caches for texts and vectors."""
 
     texts: Path
     similar: Path
@@ -110,20 +120,21 @@ def _items(
     cache: PrintCache,
     options: DedupOptions,
     bounds: MediaBounds,
+    *,
     progress: ProgressListener,
 ) -> tuple[list[Item], list[str]]:
-    """The items, with their fingerprints read, and the keys of those that could not be."""
+    """The items with their fingerprints, and the keys of items whose files cannot be read."""
     items = read_items(store, options.where, [place.absolute() for place in options.references])
     if options.across:
         items = [item for item in items if item.source in options.across]
     items = without_other_names(items)
-    wanted = {item.image_hash: item.uri for item in items if item.image_hash and item.uri}
+    paths = {item.image_hash: item.uri for item in items if item.image_hash and item.uri}
     if options.perceptual:
-        cache.complete(wanted, bounds, progress)
+        cache.complete(paths, bounds, progress)
     unread = [
         item.key
         for item in items
-        if options.perceptual and item.image_hash in wanted and cache.row(item.image_hash) is None
+        if options.perceptual and item.image_hash in paths and cache.row(item.image_hash) is None
     ]
     return [cache.measured(item) for item in items], unread
 
@@ -133,20 +144,21 @@ def _groups(
     pictures: PictureFinder,
     verified: PictureGroups,
     vectors: VectorFinder,
-    memory: _Memory,
+    *,
+    memory: _CachePaths,
     thresholds: Thresholds,
     progress: ProgressListener,
 ) -> list[Group]:
     tiers, chosen_rows = grouping.options.tiers, grouping.options.narrowed
     groups = verified.groups(pictures.pairs())
     texts = [item.text for item in grouping.items]
-    said = text_pairs(
+    text_matches = text_pairs(
         texts, tiers, thresholds.text_near, progress, memory=memory.texts, narrowed=chosen_rows
     )
-    groups += grouping.groups("text", said)
+    groups += grouping.groups("text", text_matches)
     if "similar" in tiers:
         copies = _copies(groups)
-        # Many copies of one picture would fill all the places of its neighbours.
+        # Copies of one image would otherwise fill the neighbour lists.
         narrowed = chosen_rows or len(copies) > _MANY_COPIES * len(texts)
         kept = None if chosen_rows else memory.similar
         near = vectors.similar(copies, thresholds.similar, narrowed=narrowed, memory=kept)
@@ -155,7 +167,7 @@ def _groups(
 
 
 def _copies(groups: Sequence[Group]) -> set[int]:
-    """uids of pictures that another one, which is kept, stands for."""
+    """The uids of duplicate images that are not kept."""
     return {
         member.item.uid for group in groups if group.family == "picture" for member in group.others
     }

@@ -1,4 +1,4 @@
-"""The rows of a store as deduplication sees them: without vectors, with their fingerprints."""
+"""Rows of a store as items of deduplication: metadata and fingerprints, without vectors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 from mmsearch.store.hidden import read_hidden
 
-# Another name where a record holds something else: an old file is dropped, never misread.
+# The name changes with the record format: old files are removed, never misread.
 CACHE_NAME, _OLD_CACHE_NAMES = "prints-2.bin", ("prints.bin",)
 _COLUMNS = (
     "_uid", "key", "source", "uri", "text", "width", "height", "_size", "_mtime", "_image_hash",
@@ -44,7 +44,12 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A row. sharpness: of its fingerprint, 0 without. modified: ns. protected: never removed."""
+    """An item of a store.
+
+    sharpness: of its fingerprint, 0 without one.
+    modified: in ns since the epoch.
+    protected: never removed.
+    """
 
     uid: int
     key: str
@@ -62,7 +67,7 @@ class Item:
 
 
 def read_items(store: Store, where: str | None, references: Sequence[Path]) -> list[Item]:
-    """The live rows that match and are not hidden, by uid, without sharpness. Raises BadFilter."""
+    """Reads the live rows that match the filter and are not hidden, by uid. Raises BadFilter."""
     table = store.scan([*_COLUMNS, *store.metadata_columns], LIVE)
     uids = table.column("_uid").to_numpy()
     hidden = read_hidden(store.folder)
@@ -71,7 +76,7 @@ def read_items(store: Store, where: str | None, references: Sequence[Path]) -> l
         kept &= np.isin(uids, store.uids(where))
     rows = np.flatnonzero(kept)
     table = table.take(rows[np.argsort(uids[rows])])
-    # Column by column: a million dictionaries of rows would take gigabytes.
+    # Column by column: a million dictionaries would take gigabytes.
     columns = (table.column(name).to_pylist() for name in _COLUMNS)
     facts = _metadata(table, [*store.metadata_columns])
     return [
@@ -92,7 +97,7 @@ def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Scala
 def _item(
     values: Sequence[Any], metadata: Mapping[str, Scalar], references: Sequence[Path]
 ) -> Item:
-    """values: as _COLUMNS names them."""
+    """Creates an item from values in the order of _COLUMNS."""
     uid, key, source, uri, text, width, height, size, modified, image_hash = values
     protected = False
     if references and uri:
@@ -115,9 +120,9 @@ def _item(
 
 
 class PrintCache:
-    """Fingerprints by content hash in one file of records of one size, only ever appended to.
+    """Append-only cache of fingerprints by content hash, in fixed-size records.
 
-    Derived from the pictures and can be deleted; a record that a crash cut off is dropped.
+    It is derived data and can be deleted; a record truncated by a crash is dropped.
     """
 
     def __init__(self, path: Path) -> None:
@@ -134,9 +139,9 @@ class PrintCache:
     @staticmethod
     @contextmanager
     def locked(folder: Path, progress: ProgressListener) -> Iterator[None]:
-        """Two runs would append to the same files: the second waits until the first has ended.
+        """Locks the caches of a store: a second run waits until the first has finished.
 
-        Raises StoreError where nothing can be written to the folder.
+        Raises StoreError if the folder is not writable.
         """
         lock = filelock.FileLock(folder / "lock")
         try:
@@ -164,10 +169,11 @@ class PrintCache:
         self._rows = {name.decode(): row for row, name in enumerate(self._records["hash"])}
 
     def row(self, image_hash: str) -> int | None:
+        """Index of a fingerprint; None if it is not cached."""
         return self._rows.get(image_hash)
 
     def frames(self, row: int) -> int:
-        """Of the file: frames of an animation or pages, else 1."""
+        """Number of frames or pages of the file."""
         return int(self._records["frames"][row])
 
     def transparent(self, row: int) -> bool:
@@ -175,18 +181,18 @@ class PrintCache:
         return bool(self._records["transparent"][row])
 
     def content(self, row: int) -> str:
-        """The digest of all that the file shows; '' where only decoding it again would tell."""
+        """Digest of the decoded content; '' if not known."""
         return bytes(self._records["content"][row]).decode()
 
     def measured(self, item: Item) -> Item:
-        """The item with the sharpness of its fingerprint, where there is one."""
+        """The item with the sharpness of its fingerprint, if there is one."""
         row = self.row(item.image_hash)
         if row is None:
             return item
         return replace(item, sharpness=float(self._records["sharpness"][row]))
 
     def thumbnails(self, rows: Sequence[int]) -> Pixels:
-        """uint8 (n, SIDE, SIDE); where they lie one after the other, as in the file, not copied."""
+        """Thumbnails, uint8 (n, SIDE, SIDE); not copied if they are contiguous in the file."""
         stored: Pixels = self._records["thumbnail"]
         if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
             return stored[rows[0] : rows[0] + len(rows)]
@@ -195,13 +201,13 @@ class PrintCache:
     def complete(
         self, wanted: Mapping[str, str], bounds: MediaBounds, progress: ProgressListener
     ) -> None:
-        """Reads the pictures that are not known yet; those that cannot be read stay unknown.
+        """Computes missing fingerprints; unreadable images stay missing.
 
-        wanted: a file's printable path for each content hash.
+        wanted: printable path of a file for each content hash.
         """
         missing = [(name, real_path(uri)) for name, uri in wanted.items() if name not in self._rows]
         progress.start("reading fingerprints", len(missing))
-        # One thread a core: decoding leaves the interpreter free, more threads only get in its way.
+        # One thread per core: decoding releases the interpreter lock, more threads only contend.
         with ThreadPoolExecutor(cpu_count() or 1) as threads, self._path.open("ab") as file:
             for start in range(0, len(missing), _BATCH):
                 part = missing[start : start + _BATCH]
@@ -225,7 +231,7 @@ class PrintCache:
 
 
 def _read(image_hash: str, path: Path, bounds: MediaBounds) -> Print | None:
-    """None for a file that is gone, unreadable, or no longer what was indexed."""
+    """Reads a fingerprint; None if the file is missing, unreadable or changed since indexing."""
     try:
         data = read_indexed(image_hash, path, bounds)
         return read_print(data, bounds) if data is not None else None
@@ -234,6 +240,6 @@ def _read(image_hash: str, path: Path, bounds: MediaBounds) -> Print | None:
 
 
 def read_indexed(image_hash: str, path: Path, bounds: MediaBounds) -> bytes | None:
-    """What the file holds; None where it is no longer what was indexed. Raises InputError."""
+    """Reads a file; None if it has changed since indexing. Raises InputError."""
     data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
     return data if content_hash(data) == image_hash else None

@@ -1,4 +1,4 @@
-"""Which of a group stays: rules in order, each breaking the ties of those before it."""
+"""Rules that choose which item of a group to keep; each one breaks the ties of the previous."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from mmsearch.errors import InputError
 
 DEFAULT_RULES = "original,largest,sharpest,oldest"
 _ORIGINAL = "original"
-# Smaller comes first; the key at the end makes every choice unique.
+# Sorted ascending; the key comes last to make every choice unique.
 _RULES: dict[str, Callable[[Item], float]] = {
     "largest": lambda item: -item.width * item.height,
     "smallest": lambda item: item.width * item.height,
@@ -22,24 +22,27 @@ _RULES: dict[str, Callable[[Item], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class KeepRules:
-    """Parsed from `largest,sharpest,path:GLOB`; what is protected comes before any rule."""
+    """Keep rules parsed from `largest,sharpest,path:GLOB`; protected items precede all others."""
 
     rules: tuple[str | Callable[[Item], float], ...]
 
     @classmethod
     def parse(cls, text: str) -> "KeepRules":
-        """Raises InputError, naming the rules that there are."""
+        """Parses rules. Raises InputError for an unknown one, naming the known ones."""
         return cls(tuple(_rule(name.strip()) for name in text.split(",")))
 
     @property
     def wants_original(self) -> bool:
-        """Whether one of the rules asks for the original, see `mmsearch.dedup.originals`."""
+        """Whether one of the rules prefers the original, see `mmsearch.dedup.originals`."""
         return _ORIGINAL in self.rules
 
     def order(
         self, items: Sequence[Item], originals: Mapping[int, int] | None = None
     ) -> list[Item]:
-        """The one to keep first. originals: by uid how likely each is the original, 0 first."""
+        """Sorts items, the one to keep first.
+
+        originals: rank of each uid as the original, 0 first.
+        """
         rank = originals or {}
 
         def value(rule: str | Callable[[Item], float], item: Item) -> float:

@@ -1,6 +1,6 @@
-"""The groups of the last report, so that a later command can name one by its id.
+"""The groups of the last report, so that later commands can refer to them by id.
 
-Derived, beside the other caches of dedup: without it groups can be named once dedup has run again.
+This is derived data: without it, deduplication has to run again first.
 """
 
 import json
@@ -23,7 +23,7 @@ _COLUMNS = ("key", "text", "_image_hash")
 
 
 def save_groups(folder: Path, groups: Sequence[Group]) -> None:
-    """folder: the store's. Raises StoreError where it cannot be written to."""
+    """Saves the groups to a store's folder. Raises StoreError if it is not writable."""
     path = root_of(folder) / FOLDER / FILE_NAME
     items = {
         group.id: [[mark.key, mark.content] for mark in map(MarkedItem.of, group.items)]
@@ -36,7 +36,7 @@ def save_groups(folder: Path, groups: Sequence[Group]) -> None:
 
 
 def items_of_group(folder: Path, group: str) -> tuple[MarkedItem, ...]:
-    """Raises RecordNotFound for a group that the last report of this store did not have."""
+    """Items of a group. Raises RecordNotFound if the last report does not contain the group."""
     path = root_of(folder) / FOLDER / FILE_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
-"""Items that a user has said are not duplicates: remembered for good, and never grouped again.
+"""Items that a user has marked as not duplicates: stored permanently, and never grouped again.
 
-A remembered set holds two or more items, each as its key and its content, and rules out every pair
-among them. An item is recognised by its content, so that it may move, or else by its key, so that
-it may be edited. Copies of one content are told apart by their keys.
+A stored set holds two or more items, each by its key and its content, and rules out every pair
+among them. An item is identified by its content, so that it may be moved, or else by its key, so
+that it may be edited. Copies with the same content are distinguished by their keys.
 """
 
 import hashlib
@@ -25,28 +25,33 @@ from mmsearch.store.filters import LIVE
 from mmsearch.store.user_state import changing_section, read_section
 
 SECTION = "not_duplicates"
-# By the number of a remembered set, which of its items an item of the store is.
+# By the index of a stored set, which of its items an item of the store may be.
 _Roles = Mapping[int, frozenset[int]]
 _NO_ROLES: _Roles = {}
 
 
 @dataclass(frozen=True, slots=True)
 class MarkedItem:
-    """An item as a user saw it. content: the hash of its image, else of its normalised text."""
+    """An item as the user saw it.
+
+    content: hash of its image, else of its normalised text.
+    """
 
     key: str
     content: str
 
     @classmethod
     def of(cls, item: Item) -> Self:
+        """Identifies an item."""
         return cls(item.key, item.image_hash or text_content(item.text))
 
 
 @dataclass(frozen=True, slots=True)
 class RememberedSet:
-    """Items of which no two are duplicates. name: of the group they formed, else of the set.
+    """Items of which no two are duplicates.
 
-    since: when the user said so, in ISO format.
+    name: of the group they formed, else of the set.
+    since: time of the mark, in ISO format.
     """
 
     name: str
@@ -55,10 +60,10 @@ class RememberedSet:
 
 
 class NotDuplicates:
-    """Which pairs among the items of one run a user has ruled out."""
+    """Pairs among the items of one run that the user has ruled out."""
 
     def __init__(self, roles: Mapping[int, _Roles] | None = None) -> None:
-        """roles: by the place of an item, for the items that any remembered set names."""
+        """Takes the roles by the index of an item, for items in any stored set."""
         self._roles = roles or {}
 
     @classmethod
@@ -68,9 +73,10 @@ class NotDuplicates:
         remembered: Sequence[RememberedSet],
         present: Iterable[str],
     ) -> Self:
-        """marked: the items of a run, in the order in which pairs number them.
+        """Matches the items of a run with stored sets.
 
-        present: all keys of the store, also of items that the run does not look at.
+        marked: the items in the order of the indices of pairs.
+        present: all keys of the store, including items outside of the run.
         """
         if not remembered:
             return cls()
@@ -90,11 +96,14 @@ class NotDuplicates:
         return cls(roles)
 
     def rules_out(self, one: int, two: int) -> bool:
-        """one, two: places of items."""
+        """Whether two items, by index, are not duplicates."""
         return _conflict(self._roles.get(one, _NO_ROLES), self._roles.get(two, _NO_ROLES))
 
     def allowed(self, pairs: Ids) -> NDArray[np.bool_]:
-        """bool (m,): the pairs that are not ruled out. pairs: int64 (m, 2), places of items."""
+        """Mask of the pairs that are not ruled out, bool (m,).
+
+        pairs: int64 (m, 2), indices of items.
+        """
         allowed = np.ones(len(pairs), np.bool_)
         if self._roles:
             named = np.fromiter(self._roles, np.int64, len(self._roles))
@@ -103,10 +112,12 @@ class NotDuplicates:
         return allowed
 
     def split(self, groups: Sequence[list[int]], pairs: Ids, scores: Floats) -> list[list[int]]:
-        """The groups without any pair that is ruled out, also not by way of a third item.
+        """Splits groups so that none contains a ruled out pair, even indirectly.
 
-        groups: of places, ascending. pairs, scores: int64 (m, 2) and float (m,), what joined them.
-        A group is joined again by its strongest pairs first, as far as the user's word allows.
+        A group is rebuilt from its strongest pairs first, as far as the marks allow.
+
+        groups: ascending indices of items.
+        pairs, scores: int64 (m, 2) and float (m,), the pairs that formed the groups.
         """
         group_of = {
             place: number
@@ -138,14 +149,14 @@ class NotDuplicates:
         return False
 
     def _parts(self, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-        """Clusters of two or more, joined pair by pair unless that would join what is ruled out."""
+        """Merges pairs into clusters of two or more, skipping merges that are ruled out."""
         cluster: dict[int, list[int]] = {}
         roles: dict[int, _Roles] = {}
         for pair in pairs:
             one, two = (cluster.setdefault(place, [place]) for place in pair)
             if one is two:
                 continue
-            # A cluster's roles are found by its first place.
+            # The roles of a cluster are stored under its first index.
             first, second = (roles.get(c[0], self._roles.get(c[0], _NO_ROLES)) for c in (one, two))
             if _conflict(first, second):
                 continue
@@ -158,25 +169,28 @@ class NotDuplicates:
 
 
 def text_content(text: str) -> str:
-    """What stands for the content of an item without a picture."""
+    """Content hash of an item without an image."""
     digest = hashlib.blake2b(normalised(text).encode("utf-8", "backslashreplace"), digest_size=16)
     return f"text:{digest.hexdigest()}"
 
 
 def ruled_out_pairs(marked: Sequence[MarkedItem], store: Store) -> NotDuplicates:
-    """What a user of this store has ruled out among the items. Raises CorruptIndex."""
+    """The pairs among the items that the store's user has ruled out. Raises CorruptIndex."""
     remembered = read_remembered(store.folder)
     keys = store.scan(["key"], LIVE).column("key").to_pylist() if remembered else []
     return NotDuplicates.among(marked, remembered, keys)
 
 
 def read_remembered(folder: Path) -> list[RememberedSet]:
-    """folder: the store's. In the order in which they were said. Raises CorruptIndex."""
+    """Reads the stored sets, oldest first. Raises CorruptIndex.
+
+    folder: of the store.
+    """
     return [_parsed(each) for each in read_section(folder, SECTION)]
 
 
 def remember(folder: Path, items: Iterable[MarkedItem], *, name: str = "") -> RememberedSet:
-    """Rules out every pair among the items for good. name: of the group that they formed."""
+    """Rules out every pair among the items permanently. name: of the group that they formed."""
     ordered = tuple(sorted(set(items), key=lambda item: (item.key, item.content)))
     since = datetime.now(UTC).isoformat(timespec="seconds")
     new = RememberedSet(name or _name(ordered), since, ordered)
@@ -187,7 +201,7 @@ def remember(folder: Path, items: Iterable[MarkedItem], *, name: str = "") -> Re
 
 
 def forget_set(folder: Path, name: str) -> int:
-    """Takes back what was said of a set; how many sets had this name."""
+    """Removes the sets with a name, and returns how many there were."""
     with changing_section(folder, SECTION) as objects:
         before = len(objects)
         objects[:] = [each for each in objects if each["name"] != name]
@@ -195,7 +209,7 @@ def forget_set(folder: Path, name: str) -> int:
 
 
 def forget_pair(folder: Path, one: MarkedItem, two: MarkedItem) -> int:
-    """Takes back what was said of two items, and of no others; how many sets held the pair."""
+    """Allows a pair of items again, and returns how many sets ruled it out."""
     with changing_section(folder, SECTION) as objects:
         left: list[dict[str, Any]] = []
         count = 0
@@ -227,14 +241,14 @@ def _parsed(fields: Mapping[str, Any]) -> RememberedSet:
 def _roles_of(
     item: MarkedItem, remembered: Sequence[MarkedItem], present: set[str]
 ) -> frozenset[int]:
-    """Which of the remembered items this one is, or may be. present: all keys of the store."""
+    """Which of the stored items this one is, or may be. present: all keys of the store."""
     same = [role for role, each in enumerate(remembered) if each.content == item.content]
     if not same:
         return frozenset(r for r, each in enumerate(remembered) if each.key == item.key)
     named = [role for role in same if remembered[role].key == item.key]
     if named or len(same) == 1:
         return frozenset(named or same)
-    # One of several copies of one content has moved: it may be any whose key is gone.
+    # One of several copies with the same content has moved: it may be any with a missing key.
     return frozenset(role for role in same if remembered[role].key not in present)
 
 
@@ -247,7 +261,7 @@ def _united(one: _Roles, two: _Roles) -> dict[int, frozenset[int]]:
 
 
 def _found(item: MarkedItem, items: Sequence[MarkedItem]) -> MarkedItem | None:
-    """The remembered item that this one is: by content and key, by content, or by key."""
+    """The stored item that matches: by content and key, by content, or by key."""
     ranked = sorted(items, key=lambda each: (each.content != item.content, each.key != item.key))
     best = ranked[0]
     return best if best.content == item.content or best.key == item.key else None

@@ -1,7 +1,7 @@
-"""A file that is indexed under several names is one file, and never a copy of itself.
+"""Merges items that are one file indexed under several names, which is not a copy of itself.
 
-Sources may overlap, and links give a file further names. Rows of one table that name the same file
-stay apart: they are several products, not several names.
+Sources may overlap, and links give a file more names. Rows of one table that name the same file
+stay separate: they are different products.
 """
 
 from collections import defaultdict
@@ -14,14 +14,14 @@ from mmsearch.records import real_path
 
 
 def without_other_names(items: Sequence[Item]) -> list[Item]:
-    """The items in their order, each file under one of its names: one with a text if there is any.
+    """The items in their order, each file once, preferably by an item with a text.
 
-    An item is protected where it is under any of its names.
+    An item is protected if any of its names is.
     """
     by_content: dict[tuple[str, str], list[Item]] = defaultdict(list)
     for item in items:
         if item.uri:
-            # Only files of one content can be one file, so that few need a look at the disk.
+            # Only files with equal content can be one file, so few need a stat call.
             by_content[item.image_hash, "" if item.image_hash else item.text].append(item)
     changed: dict[int, Item | None] = {}
     for alike in by_content.values():
@@ -44,9 +44,9 @@ def _by_file(items: Sequence[Item]) -> Iterator[list[Item]]:
 
 
 def _reduced(names: Sequence[Item]) -> Iterator[tuple[int, Item | None]]:
-    """By uid, what becomes of items that are all one file: None for further names of it."""
+    """Yields uids of items that are one file; None for redundant names."""
     chosen = min(names, key=lambda item: (not normalised(item.text), item.uid))
     protected = any(item.protected for item in names)
     for item in names:
-        stays = (item.source, item.uri) == (chosen.source, chosen.uri)
-        yield item.uid, replace(item, protected=protected) if stays else None
+        is_chosen = (item.source, item.uri) == (chosen.source, chosen.uri)
+        yield item.uid, replace(item, protected=protected) if is_chosen else None

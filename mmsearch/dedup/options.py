@@ -1,4 +1,4 @@
-"""What `mmsearch dedup` is asked for."""
+"""Options of deduplication."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,18 @@ from mmsearch.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class DedupOptions:
-    """tiers: which to look for. where: SQL. across: names of two sources, groups span both.
+    """Options of deduplication.
 
-    references: folders whose items always stay. within_folder: pairs of one folder only.
-    keep: rules in order, see `keep.KeepRules`. edited, similar: thresholds of these tiers, None:
-    calibrated or fixed. fpr: the rate of false positives to calibrate for, None: as stored.
-    versions: whether a plan also names edited versions.
-    suspicions: whether to list texts that are possibly on the wrong picture as well.
+    tiers: the tiers to search.
+    where: SQL filter.
+    across: names of two sources; groups contain items of both.
+    references: folders whose items are never removed.
+    within_folder: only pairs within one folder.
+    keep: rules in order, see `keep_rules.KeepRules`.
+    edited, similar: thresholds of these tiers, None: calibrated or fixed.
+    fpr: false positive rate to calibrate for, None: as stored.
+    versions: whether a plan includes edited versions.
+    suspicions: whether to list less likely texts on the wrong image.
     """
 
     tiers: tuple[Tier, ...] = DEFAULT_TIERS
@@ -33,22 +38,22 @@ class DedupOptions:
 
     @property
     def perceptual(self) -> bool:
-        """Whether pictures have to be opened."""
+        """Whether images have to be decoded."""
         return bool({"pixels", "edited"} & set(self.tiers))
 
     @property
     def checks_texts(self) -> bool:
-        """Whether texts on the wrong picture are looked for: where pictures and texts both are."""
+        """Whether to search for texts on the wrong image, which needs both modalities."""
         return "similar" in self.tiers or {"edited", "text-near"} <= set(self.tiers)
 
     @property
     def narrowed(self) -> bool:
-        """Whether only some of the store's rows are looked at."""
+        """Whether only part of the store is searched."""
         return self.where is not None or self.across is not None
 
 
 def parse_tiers(text: str | None) -> tuple[Tier, ...]:
-    """'bytes,edited' → the tiers; None → all but 'similar'.
+    """Parses 'bytes,edited'; None means all but 'similar'.
 
     Raises InputError for an unknown name, naming the known ones.
     """

@@ -1,7 +1,7 @@
-"""A report of duplicates as one HTML page: groups and findings as data, drawn when looked at.
+"""HTML report of duplicates: groups and findings as data, rendered in the browser.
 
-The first pictures are in the page; further ones are loaded from their files when they come into
-view, which works where the page is opened on the machine that holds them.
+The first images are embedded; further ones are loaded from their files when they scroll into view,
+which works on the machine that holds them.
 """
 
 import json
@@ -25,15 +25,15 @@ _TEXT_CHARACTERS = 300
 
 
 def write_dedup_page(report: DedupReport, path: Path, *, store: Path | None = None) -> None:
-    """Writes the page to `path`, whole or not at all. Raises InputError if it cannot.
+    """Writes the page to `path` atomically. Raises InputError if it cannot.
 
-    store: whose commands the page offers; None: the one that a command finds by itself.
+    store: passed to the commands on the page; None if they find it by themselves.
     """
     write_page(render_dedup_page(report, store=store), path, what="report of duplicates")
 
 
 def render_dedup_page(report: DedupReport, *, store: Path | None = None) -> str:
-    """The page as text; its size grows by some 300 bytes an item."""
+    """Renders the page; its size grows by some 300 bytes per item."""
     style, script = template_file("dedup.css"), template_file("dedup.js")
     summary = summarised(report.groups)
     return (
@@ -57,7 +57,7 @@ def render_dedup_page(report: DedupReport, *, store: Path | None = None) -> str:
 
 
 def _as_script(data: dict[str, Any]) -> str:
-    """JSON in which no string can end the element that holds it."""
+    """Serialises JSON so that no string can end the script element."""
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -70,7 +70,7 @@ def _files(files: Files) -> str:
 
 def _data(report: DedupReport, store: Path | None) -> dict[str, Any]:
     shown = [uri for finding in report.findings for uri in finding.uris[:4] if uri]
-    # What cannot be told from a name alone comes first.
+    # Groups that names alone do not explain come first.
     shown = shown[: _EMBEDDED // 4]
     shown += [item.uri for group in report.groups for item in group.items if item.uri]
     embedded = _pictures([*dict.fromkeys(shown)][:_EMBEDDED])
@@ -83,7 +83,7 @@ def _data(report: DedupReport, store: Path | None) -> dict[str, Any]:
 
 
 def _pictures(uris: Sequence[str]) -> dict[str, str]:
-    """By visible path a data URI; what does not open is left out."""
+    """Data URIs by printable path, without files that cannot be opened."""
     pictures = inline_images([real_path(uri) for uri in uris], edge=_EDGE)
     found = zip(uris, pictures, strict=True)
     return {visible(uri): picture.source for uri, picture in found if picture is not None}
@@ -120,7 +120,7 @@ def _item(item: Item) -> dict[str, Any]:
     text = one_line(item.text)
     return {
         "key": one_line(item.key),
-        # A key with control characters could do something else in a shell: no command is made.
+        # A key with control characters could break out of a shell command, so there is none.
         "named": one_line(item.key) == item.key,
         "path": visible(item.uri),
         "file": _address(item.uri),
@@ -133,7 +133,7 @@ def _item(item: Item) -> dict[str, Any]:
 
 
 def _address(uri: str) -> str:
-    """A file: address, '' where there is no file on this machine to name."""
+    """A file: URL, or '' if this machine has no such file."""
     path = real_path(uri)
     return path.as_uri() if uri and path.is_absolute() else ""
 

@@ -1,4 +1,4 @@
-"""What deduplication finds: groups of items with the evidence that binds them, and findings."""
+"""Results of deduplication: groups of items with their evidence, and findings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 Tier: TypeAlias = Literal["bytes", "pixels", "edited", "similar", "text-same", "text-near"]
 TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "similar", "text-same", "text-near")
-# Similar pictures are no duplicates: they are compared and shown only on request.
+# Similar images are not duplicates: they are searched only on request.
 DEFAULT_TIERS: tuple[Tier, ...] = ("bytes", "pixels", "edited", "text-same", "text-near")
 Family: TypeAlias = Literal["picture", "similar", "text"]
 Relation: TypeAlias = Literal["exact", "same image", "edited version", "similar", "text"]
 RELATIONS: tuple[Relation, ...] = ("exact", "same image", "edited version", "similar", "text")
-# One picture, whichever of the files stays.
+# Relations of files that show the same image.
 SAME_PICTURE: tuple[Relation, ...] = ("exact", "same image")
 _RELATION_OF: dict[Tier, Relation] = {
     "bytes": "exact",
@@ -48,13 +48,13 @@ _COLUMNS = (
 
 
 def relation_of(tier: Tier) -> Relation:
-    """What a tier vouches for by itself: edited copies may always be other versions."""
+    """The relation that a tier implies by itself; edited copies may be other versions."""
     return _RELATION_OF[tier]
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A part of a picture, in shares of its width and height from the top left."""
+    """A part of an image, as shares of its width and height from the top left."""
 
     left: float
     top: float
@@ -64,7 +64,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """first, second: places in the list of items, the smaller first. score: higher is nearer."""
+    """A pair of items.
+
+    first, second: indices of items, the smaller first.
+    score: higher is more similar.
+    """
 
     first: int
     second: int
@@ -75,8 +79,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class SimilarPairs:
-    """pairs: int64 (m, 2), places in the list of items, the smaller first, each pair once.
+    """Pairs of similar images.
 
+    pairs: int64 (m, 2), unique indices of items, the smaller first.
     cosines: float32 (m,), of the embeddings.
     """
 
@@ -91,17 +96,19 @@ class SimilarPairs:
             yield Pair(one, two, "similar", score, f"embeddings at cosine {score:.3f}")
 
     def take(self, which: Ids | NDArray[np.bool_]) -> "SimilarPairs":
+        """Selects pairs by a mask or by indices."""
         return SimilarPairs(self.pairs[which], self.cosines[which])
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An item of a group. tier, score, evidence: of its pair with the one that is kept.
+    """A duplicate in a group.
 
-    Where it has none with that one, of its strongest pair with another member, whose key is `via`.
-
-    relation: what it is to the kept one, see docs/decisions/0010. changes: where it differs, in the
-    kept picture's coordinates; only for an edited version with local changes.
+    tier, score, evidence: of its pair with the kept item, else of its strongest pair with another
+        member.
+    via: key of that other member, '' for the kept item.
+    relation: what it is to the kept item, see docs/decisions/0010.
+    changes: boxes of local changes of an edited version, in the kept image's coordinates.
     """
 
     item: Item
@@ -115,9 +122,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """kept: what the rules chose. others: in the order of the rules. tier: the weakest of them.
+    """A group of duplicates.
 
-    reason: why the kept one stays, for people ("whole picture, 4.1 times the detail, has EXIF").
+    kept: the item that the rules chose.
+    others: the other members, in the order of the rules.
+    tier: the weakest of them.
+    reason: why the item is kept, for people ("whole picture, 4.1 times the detail, has EXIF").
     """
 
     id: str
@@ -129,12 +139,17 @@ class Group:
 
     @property
     def items(self) -> tuple[Item, ...]:
+        """All items, the kept one first."""
         return (self.kept, *(member.item for member in self.others))
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """keys, uris: of the items that it is about. detail: what differs, in words."""
+    """An observation about items.
+
+    keys, uris: of the items.
+    detail: what differs, for people.
+    """
 
     kind: FindingKind
     keys: tuple[str, ...]
@@ -143,15 +158,17 @@ class Finding:
 
     @classmethod
     def of(cls, kind: FindingKind, items: Sequence[Item], detail: str) -> "Finding":
+        """Creates a finding about items."""
         keys, uris = (tuple(each) for each in zip(*((i.key, i.uri) for i in items), strict=True))
         return cls(kind, keys, detail, uris)
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From which score on a pair counts. source: where they come from, for people.
+    """Minimum scores by tier.
 
-    at_most: by tier, the rate of false positives that a calibration vouches for (95% sure).
+    source: where they come from, for people.
+    at_most: upper bound of the false positive rate by tier, from a calibration (95% confidence).
     """
 
     edited: float
@@ -163,9 +180,10 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class DedupReport:
-    """unread: keys of pictures whose files are gone, changed or damaged.
+    """Report of a run.
 
-    silence: why no text is reported as on the wrong picture; '' where some are, or none was judged.
+    unread: keys of images whose files are missing, changed or damaged.
+    silence: why no text on the wrong image is reported; '' if some are, or none was judged.
     """
 
     items: int
@@ -178,7 +196,7 @@ class DedupReport:
 
     @property
     def silence_line(self) -> str:
-        """What to print about texts that were judged without a finding; '' for nothing."""
+        """The line to print if texts were judged without a finding; else ''."""
         return f"no finding on wrong texts: {self.silence}" if self.silence else ""
 
     def to_arrow(self) -> "pa.Table":
@@ -212,7 +230,7 @@ class DedupReport:
 
     @property
     def duplicates(self) -> int:
-        """How many items are there beside the ones kept, where pictures are the same."""
+        """Number of duplicate images besides the kept ones."""
         return sum(len(group.others) for group in self.groups if group.family == "picture")
 
 

@@ -1,4 +1,4 @@
-"""A report in numbers: groups, files, bytes that could be freed, what is certain, what is not."""
+"""Summary of a report: counts of groups and files, reclaimable bytes, certain and uncertain."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,24 @@ from mmsearch.dedup.results import SAME_PICTURE, Group, Member, Relation
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """bytes: of all of them together."""
+    """Number and total size of files."""
 
     count: int = 0
     bytes: int = 0
 
     def plus(self, size: int) -> "Files":
+        """Adds a file."""
         return Files(self.count + 1, self.bytes + size)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What groups of one picture would free, each file counted once.
+    """Files that removing duplicates would free, each counted once.
 
-    groups: by family. certain: files whose content also is in the kept one, as a comparison with it
-    showed. uncertain: files for a person to look at. relations: all of them by relation.
+    groups: number by family.
+    certain: files whose content the kept one also has, confirmed by comparison.
+    uncertain: files for a person to review.
+    relations: all files by relation.
     """
 
     groups: Mapping[str, int]
@@ -32,12 +35,14 @@ class Summary:
 
     @property
     def files(self) -> Files:
+        """All files."""
         return Files(
             self.certain.count + self.uncertain.count, self.certain.bytes + self.uncertain.bytes
         )
 
 
 def summarised(groups: Sequence[Group]) -> Summary:
+    """Summarises groups of images."""
     counts = {"picture": 0, "similar": 0, "text": 0}
     relations: dict[Relation, Files] = {}
     certain = uncertain = Files()
@@ -46,7 +51,7 @@ def summarised(groups: Sequence[Group]) -> Summary:
         counts[group.family] += 1
         if group.family != "picture":
             continue
-        # Several rows may show one file, and the kept one's file frees nothing.
+        # Several rows may refer to one file, and removing a copy of the kept file frees nothing.
         seen.add(group.kept.uri)
         for member in group.others:
             if not member.item.uri or member.item.uri in seen:
@@ -62,12 +67,12 @@ def summarised(groups: Sequence[Group]) -> Summary:
 
 
 def is_certain(member: Member) -> bool:
-    """Whether the member itself was compared with the kept one and is the same picture."""
+    """Whether the member was compared with the kept item itself and is the same image."""
     return member.relation in SAME_PICTURE and not member.via
 
 
 def largest(groups: Sequence[Group]) -> list[Group]:
-    """The groups by items and then by bytes beside the kept one, the largest first."""
+    """Sorts groups by items and then by bytes besides the kept one, descending."""
     return sorted(
         groups,
         key=lambda group: (

@@ -1,1 +1,1 @@
-"""Plans, and what carries them out and takes them back."""
+"""Plans of file actions, and how to apply and undo them."""

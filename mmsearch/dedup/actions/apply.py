@@ -1,4 +1,4 @@
-"""Applies a plan step by step, each verified just before and journalled; and takes it all back."""
+"""Applies a plan step by step, each verified and journalled, and undoes it."""
 
 import os
 import sys
@@ -30,9 +30,11 @@ _LINKS = ("hardlink", "symlink")
 
 @dataclass(frozen=True, slots=True)
 class ApplyReport:
-    """done: keys of the steps taken (or taken back). skipped: key and reason of the others.
+    """Result of applying or undoing a plan.
 
-    action: what was done, or taken back.
+    action: of the plan.
+    done: keys of the steps taken or undone.
+    skipped: keys of skipped steps with the reason.
     """
 
     done: tuple[str, ...]
@@ -49,10 +51,14 @@ def apply_plan(
     to: Path | None = None,
     references: Sequence[Path] = (),
 ) -> ApplyReport:
-    """folder: the store's. to: where `move` puts the files. references: never touched.
+    """Applies a plan to the files of a store.
 
-    A step whose files are no longer as planned is skipped, as is one that keeps and removes what a
-    user has said are not duplicates. Raises InputError, StoreLocked.
+    folder: of the store.
+    to: target folder of `move`.
+    references: folders that are never changed.
+
+    A step is skipped if its files have changed since it was planned, or if the user has marked them
+    as not duplicates. Raises InputError, StoreLocked.
     """
     target = _target(action, to)
     store = Store.open(folder)
@@ -80,7 +86,7 @@ def apply_plan(
                 done.append(entry.remove.key)
                 hidden += [entry.remove.uid] if action == "hide" else []
         finally:
-            # Also on Ctrl-C: the store says what is so.
+            # Also on Ctrl-C, so that the store matches the files.
             change_hidden(folder, hide=hidden)
             if action in ("move", "trash"):
                 store.mark_missing(done, datetime.now(UTC))
@@ -88,7 +94,7 @@ def apply_plan(
 
 
 def require_own(folder: Path, entries: Sequence[PlanEntry]) -> None:
-    """Raises InputError unless every item of the plan is in this store, as it was planned for."""
+    """Checks that every item of the plan is in this store as planned. Raises InputError."""
     rows = Store.open(folder).scan(["_uid", "key"])
     known = set(zip(*(rows.column(name).to_pylist() for name in ("_uid", "key")), strict=True))
     for entry in entries:
@@ -100,7 +106,7 @@ def require_own(folder: Path, entries: Sequence[PlanEntry]) -> None:
 
 
 def undo_last(folder: Path) -> ApplyReport:
-    """Takes back the last apply of this store. Raises NotFound where there is nothing to undo."""
+    """Undoes the last plan applied to this store. Raises NotFound if there is none."""
     store = Store.open(folder)
     done: list[str] = []
     shown: list[int] = []
@@ -125,7 +131,7 @@ def undo_last(folder: Path) -> ApplyReport:
 
 
 def _ignored(entries: Sequence[PlanEntry], store: Store) -> list[bool]:
-    """Which steps a user has ruled out since the plan was written."""
+    """Which steps the user has ruled out since the plan was written."""
     files = [file for entry in entries for file in (entry.remove, entry.keep)]
     marked = [MarkedItem(file.key, file.hash) for file in files]
     ruled = ruled_out_pairs(marked, store)
@@ -187,7 +193,7 @@ def _facts(entry: PlanEntry, action: Action, target: Path | None) -> dict[str, A
 
 
 def _take(facts: dict[str, Any]) -> None:
-    """Nothing is to be done to the file that is hidden."""
+    """Applies a step to its file; the action 'hide' leaves it unchanged."""
     place = real_path(facts["from"])
     if facts["action"] in _LINKS:
         kept = real_path(facts["keep"]).absolute()
@@ -205,7 +211,7 @@ def _take(facts: dict[str, Any]) -> None:
 
 
 def _describe(place: Path, description: Path) -> None:
-    """What desktops read to list a file in the trash, and to bring it back (freedesktop.org)."""
+    """Writes the .trashinfo file by which desktops list and restore a file (freedesktop.org)."""
     description.parent.mkdir(parents=True, exist_ok=True)
     when = datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
     path = quote(os.fsencode(place.absolute()))
@@ -217,7 +223,7 @@ def _description(trashed: Path) -> Path:
 
 
 def _take_back(facts: dict[str, Any]) -> str:
-    """'' once all is as before the step, also where it was begun only; else why it is not."""
+    """Undoes a step, even if it was only begun; returns '' or the reason why it failed."""
     place, kept = real_path(facts["from"]), real_path(facts["keep"])
     if facts["action"] == "hide":
         return ""
@@ -236,7 +242,7 @@ def _move_back(facts: dict[str, Any], place: Path) -> str:
     if os.path.lexists(place):
         if not (_is(place, facts["hash"]) and _is(moved, facts["hash"])):
             return "another file lies in its place now"
-        # A copy across file systems was cut short after it was complete: the original is there.
+        # Interrupted after a complete copy across file systems: the original still exists.
         moved.unlink()
     else:
         move(moved, place)

@@ -1,6 +1,6 @@
-"""Moves and links that lose nothing: checked just before, never through a link, never over a file.
+"""Safe moves and links of files: verified, never through a link, never overwriting.
 
-Each function either does its whole work or leaves both files as they were.
+Each function either completes or leaves both files unchanged.
 """
 
 import errno
@@ -18,7 +18,7 @@ from mmsearch.records import printable_path, real_path
 
 
 def fault_of(entry: PlanEntry) -> str:
-    """Why this step must not be taken now; '' where nothing speaks against it."""
+    """Why this step must not be taken now; '' if it may be."""
     for role, file in (("the copy", entry.remove), ("the one to keep", entry.keep)):
         if fault := _changed(file):
             return f"{role} {fault}"
@@ -51,17 +51,17 @@ def _changed(file: PlannedFile) -> str:
         return f"cannot be read ({fault})"
 
 
-def free_name(wanted: Path) -> Path:
-    """The path itself, or with ' (2)' and so on before its suffix where something is there."""
+def free_name(path: Path) -> Path:
+    """The path itself, or with ' (2)' and so on before its suffix if it exists."""
     names = (
-        wanted if number == 1 else wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
+        path if number == 1 else path.with_name(f"{path.stem} ({number}){path.suffix}")
         for number in range(1, 100_000)
     )
     return next(name for name in names if not os.path.lexists(name))
 
 
 def move(source: Path, target: Path) -> None:
-    """target: a free name. Across file systems the copy is complete on disk before it counts."""
+    """Moves a file to an unused name. A copy across file systems is synced before it counts."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, "something is there already", str(target))
@@ -74,13 +74,13 @@ def move(source: Path, target: Path) -> None:
         try:
             source.unlink()
         except OSError:
-            # The folder that it lies in cannot be written to.
+            # The source's folder is not writable.
             target.unlink()
             raise
 
 
 def link(path: Path, kept: Path, *, symbolic: bool) -> None:
-    """Puts a link to `kept` in the place of `path`, at once."""
+    """Replaces `path` atomically with a link to `kept`."""
     with _part(path) as part:
         if symbolic:
             part.symlink_to(kept)
@@ -90,7 +90,7 @@ def link(path: Path, kept: Path, *, symbolic: bool) -> None:
 
 
 def unlink_copy(path: Path, kept: Path, mode: int, modified: int) -> None:
-    """Puts a file of its own with the content of `kept` in the place of the link at `path`."""
+    """Replaces the link at `path` with a separate copy of `kept`."""
     with _part(path) as part:
         shutil.copyfile(kept, part)
         part.chmod(mode)
@@ -110,7 +110,7 @@ def _copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def _part(path: Path) -> Iterator[Path]:
-    """A name beside the path that nothing has; what is still there at the end is taken away."""
+    """An unused temporary name next to the path, removed at the end if it still exists."""
     part = path.with_name(f".mmsearch-{os.getpid()}.part")
     part.unlink(missing_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""What was done, step by step, written to disk before each step and after it."""
+"""Journal of actions, synced to disk before and after each step."""
 
 import json
 import os
@@ -13,7 +13,7 @@ _PREFIX = "journal-"
 
 
 class Journal:
-    """One run of `dedup apply`. Use as a context manager; every line is on disk when it returns."""
+    """Journal of one applied plan, a context manager; every line is synced before it returns."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -21,11 +21,12 @@ class Journal:
         torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
         self._file = path.open("a", encoding="utf-8")
         if torn:
-            # A crash cut the last line off; what is written now must not become part of it.
+            # A crash truncated the last line; new entries must not be appended to it.
             self._file.write("\n")
 
     @classmethod
     def begin(cls, folder: Path) -> Self:
+        """Creates the journal of a new run in the store's folder."""
         numbers = [_number(path) for path in journals(folder)]
         return cls(folder / f"{_PREFIX}{max(numbers, default=0) + 1:06d}.jsonl")
 
@@ -41,20 +42,21 @@ class Journal:
         self._file.close()
 
     def write(self, state: str, step: int, facts: Mapping[str, Any]) -> None:
-        """state: 'begin', 'done' or 'undone'."""
+        """Writes an entry. state: 'begin', 'done' or 'undone'."""
         self._file.write(json.dumps({"state": state, "step": step, **facts}) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
 
 def journals(folder: Path) -> list[Path]:
+    """Paths of a store's journals, oldest first."""
     return sorted(folder.glob(f"{_PREFIX}*.jsonl"), key=_number)
 
 
 def steps_to_undo(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
-    """The last journal with steps that stand, and these, last first; begun ones as well.
+    """The last journal with steps in effect, including begun ones, and these, last first.
 
-    Raises NotFound where nothing is left to undo.
+    Raises NotFound if nothing is left to undo.
     """
     for path in reversed(journals(folder)):
         standing: dict[int, dict[str, Any]] = {}
@@ -62,7 +64,8 @@ def steps_to_undo(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
             try:
                 fact = json.loads(line)
             except ValueError:
-                # Torn by a crash before its step was taken; an undo may have written more since.
+                # Truncated by a crash before its step was taken; an undo may have written more
+                # since.
                 continue
             if fact["state"] == "begin":
                 standing[fact["step"]] = fact

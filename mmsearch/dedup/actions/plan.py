@@ -1,8 +1,8 @@
-"""A plan: which file could go because which other one stays, one JSON object a line.
+"""Plans: which file could be removed because another one is kept, one JSON object per line.
 
-Only files that show the same picture as the kept one are planned, and edited versions of it on
-request. The pair itself must have been confirmed, the text must say nothing else, and a file that
-another row of the store uses or a reference holds is never planned.
+Only files that show the same image as the kept one are planned, and edited versions on request. The
+pair itself must have been confirmed, the texts must be equal, and a file that another row of the
+store uses or that is in a reference folder is never planned.
 """
 
 import json
@@ -27,7 +27,12 @@ VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """path: as `printable_path` writes it. size: bytes. hash: of the content, as in the store."""
+    """A file of a plan.
+
+    path: as written by `printable_path`.
+    size: in bytes.
+    hash: of the content, as in the store.
+    """
 
     key: str
     uid: int
@@ -37,15 +42,18 @@ class PlannedFile:
 
     @property
     def place(self) -> Path:
+        """The path of the file."""
         return real_path(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """remove may go since keep stays. root: the source's folder, out of which nothing is followed.
+    """A file that can be removed because another one is kept.
 
-    relative: where the file lies below the root. relation: what `remove` is to `keep`. reason: why
-    of the two `keep` stays.
+    root: folder of the source; links out of it are not followed.
+    relative: path of the file below the root.
+    relation: what `remove` is to `keep`.
+    reason: why `keep` is kept.
     """
 
     group: str
@@ -60,9 +68,9 @@ class PlanEntry:
 
 
 def make_plan(groups: Sequence[Group], store: Store, *, versions: bool = False) -> list[PlanEntry]:
-    """One entry for each copy that may go, in the order of the groups.
+    """Plans one entry for each removable copy, in the order of the groups.
 
-    versions: also for edited versions, which show something else than the kept one.
+    versions: whether to include edited versions, which do not show the same as the kept one.
     """
     relations: tuple[Relation, ...] = SAME_PICTURE + (("edited version",) if versions else ())
     uses = Counter(store.scan(["uri"], LIVE).column("uri").to_pylist())
@@ -90,7 +98,7 @@ def _entries(
         location = real_path(roots[item.source])
         root = location if location.is_dir() else location.parent
         path = real_path(item.uri)
-        # A store indexed before raw photos were recognised holds them by their previews.
+        # Older stores may hold raw photos by their previews.
         if path.is_relative_to(root) and raw_format_of(path) is None:
             relative = printable_path(path.relative_to(root))
             yield PlanEntry(
@@ -107,6 +115,7 @@ def _planned(item: Item) -> PlannedFile:
 
 
 def write_plan(entries: Sequence[PlanEntry], path: Path) -> None:
+    """Writes a plan to a file."""
     lines = [json.dumps({"version": VERSION, **asdict(entry)}) for entry in entries]
     try:
         write_atomically(path, "".join(f"{line}\n" for line in lines))
@@ -115,7 +124,7 @@ def write_plan(entries: Sequence[PlanEntry], path: Path) -> None:
 
 
 def read_plan(path: Path) -> list[PlanEntry]:
-    """Raises InputError for a plan that is damaged, or that keeps what it also removes."""
+    """Reads a plan. Raises InputError if it is damaged, or keeps a file that it also removes."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as fault:

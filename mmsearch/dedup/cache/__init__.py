@@ -1,1 +1,1 @@
-"""What earlier runs found, kept in the store: derived, and free to be deleted."""
+"""Caches of earlier runs in the store: derived data that can be deleted."""

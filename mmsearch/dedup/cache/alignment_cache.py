@@ -1,4 +1,4 @@
-"""What a close look at two pictures said, kept by their content: no pair is looked at twice."""
+"""Cache of detailed comparisons of two images by their content hashes."""
 
 from collections.abc import Mapping, Set
 from pathlib import Path
@@ -14,17 +14,21 @@ HashPair: TypeAlias = tuple[str, str]
 
 
 class Verdict(NamedTuple):
-    """orientation: a place in ORIENTATIONS, how the second is turned to lie on the first."""
+    """Result of a comparison.
+
+    agreement: of the images.
+    orientation: index into ORIENTATIONS that turns the second image onto the first.
+    """
 
     agreement: float
     orientation: int
 
 
 class Verdicts:
-    """One file of them, derived like all that dedup keeps: it can be deleted."""
+    """A cache file of verdicts; derived data that can be deleted."""
 
     def __init__(self, path: Path, setting: str) -> None:
-        """setting: what the answers hang on besides the two contents."""
+        """Loads the file. setting: what the verdicts depend on besides the contents."""
         memory = Remembered.load(path, setting)
         names, found = memory.hashes, memory.found
         self._path, self._setting, self._grown = path, setting, False
@@ -34,14 +38,16 @@ class Verdicts:
         }
 
     def get(self, pair: HashPair) -> Verdict | None:
+        """The verdict of a pair; None if it is not cached."""
         return self._known.get(pair)
 
     def add(self, verdicts: Mapping[HashPair, Verdict]) -> None:
+        """Adds verdicts."""
         self._known.update(verdicts)
         self._grown |= bool(verdicts)
 
     def save(self, present: Set[str] | None) -> None:
-        """present: the hashes worth remembering, None for all. Writes only if some were added."""
+        """Writes the file if verdicts were added. present: hashes to keep, None for all."""
         if not self._grown:
             return
         kept = [

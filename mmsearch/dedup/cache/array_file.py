@@ -1,4 +1,4 @@
-"""Files that keep what a run worked out: derived, only ever replaced whole, free to be deleted."""
+"""Cache files of arrays: derived data, replaced atomically, can be deleted."""
 
 import os
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 
 def read_kept(path: Path, setting: str) -> Mapping[str, NDArray[Any]] | None:
-    """Arrays by name; None where the file is not there, damaged, or made with another setting.
+    """Reads arrays by name; None if the file is missing, damaged or has another setting.
 
-    Without them all is worked out again, which gives the same answer.
+    Without the file everything is recomputed, with the same result.
     """
     try:
         with np.load(path, allow_pickle=False) as parts:
@@ -25,7 +25,7 @@ def read_kept(path: Path, setting: str) -> Mapping[str, NDArray[Any]] | None:
 
 
 def keep(path: Path, setting: str, **arrays: NDArray[Any]) -> None:
-    """setting: what the arrays hang on besides the store's content."""
+    """Writes arrays. setting: what they depend on besides the content of the store."""
     named: dict[str, Any] = {"setting": np.array(setting), **arrays}
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with part.open("wb") as file:

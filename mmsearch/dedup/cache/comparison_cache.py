@@ -1,6 +1,6 @@
-"""What the strict comparison said of two contents: no pair is decoded twice.
+"""Cache of full comparisons by two content hashes, so that no pair is decoded twice.
 
-One SQLite table, derived like all that dedup keeps; it can be deleted.
+One SQLite table of derived data, which can be deleted.
 """
 
 import json
@@ -20,7 +20,7 @@ from mmsearch.dedup.results import Box
 # Two content hashes, the smaller first.
 HashPair: TypeAlias = tuple[str, str]
 
-# Another one where the comparison may say something else of the same pictures.
+# Changes whenever the comparison may give other results for the same images.
 _VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS original (
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS comparison (
 
 
 class ComparisonCache:
-    """Comparisons by two content hashes, all in memory, those that are new written by `save`."""
+    """Comparisons by two content hashes, held in memory; `save` writes new ones."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -61,23 +61,25 @@ class ComparisonCache:
             self._choices = {files: _parsed_choice(choice) for files, choice in choices}
 
     def get(self, pair: HashPair) -> PairComparison | None:
-        """pair: the smaller hash first; the comparison is of the two in this order."""
+        """The cached comparison of a pair in the order given, the smaller hash first."""
         return self._known.get(pair)
 
     def add(self, found: Mapping[HashPair, PairComparison]) -> None:
+        """Adds comparisons."""
         self._known.update(found)
         self._new.update(found)
 
     def choice(self, files: str) -> Choice | None:
-        """files: a name for the candidates in their order, see `grouping.originals_kept`."""
+        """The cached choice among candidates. files: their name, see `grouping.originals_kept`."""
         return self._choices.get(files)
 
     def add_choice(self, files: str, choice: Choice) -> None:
+        """Adds a choice."""
         self._choices[files] = choice
         self._new_choices.add(files)
 
     def save(self) -> None:
-        """Writes what was added since, in one transaction."""
+        """Writes new entries in one transaction."""
         if not self._new and not self._new_choices:
             return
         choices = [

@@ -1,4 +1,4 @@
-"""Keypoints by content hash, kept in one SQLite table; derived, and can be deleted."""
+"""Cache of keypoints by content hash in an SQLite table; derived data that can be deleted."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 
-# Another one where other keypoints are found in the same picture.
+# Changes whenever other keypoints are found in the same image.
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS keypoints (
@@ -22,7 +22,7 @@ _BATCH = 1024
 
 
 class KeypointCache:
-    """One file; what is not in it is extracted and added."""
+    """A cache file; missing keypoints are extracted and added."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -39,7 +39,7 @@ class KeypointCache:
     def of(
         self, files: Sequence[FileOf], bounds: MediaBounds, progress: ProgressListener
     ) -> list[Keypoints | None]:
-        """For each file its keypoints, None where its file cannot be read as indexed."""
+        """Keypoints of each file; None if it cannot be read as indexed."""
         with closing(sqlite3.connect(self._path)) as table:
             known = {name for (name,) in table.execute("SELECT hash FROM keypoints")}
             missing = [file for file in files if file.image_hash not in known]

@@ -1,7 +1,7 @@
-"""What an earlier run found, so that the next one only looks at what is new.
+"""Cache of the pairs of earlier runs, so that a run only compares new images.
 
-One file beside the fingerprints: content hashes that were compared with each other, and the pairs
-among them. Derived, and only ever replaced whole; it can be deleted.
+One file next to the fingerprints: content hashes that were compared with each other, and the pairs
+among them. It is derived data, replaced atomically, and can be deleted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,17 @@ from mmsearch.dedup.thumbnails.edited_copies import Edited, EditedPairs
 from mmsearch.dedup.thumbnails.star_clusters import Stars
 from mmsearch.records import Ids
 
-# Another one where what is found in the same pictures changes.
+# Change whenever other pairs are found among the same images.
 _VERSION, _EDITS_VERSION = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """hashes: of the pictures compared, or other ASCII names of what was. found: pairs of their
-    places. setting: of that run.
+    """Cached pairs of a run.
+
+    hashes: of the images compared, or other ASCII names.
+    found: pairs of indices into `hashes`.
+    setting: of that run.
     """
 
     hashes: tuple[str, ...]
@@ -33,19 +36,25 @@ class Remembered:
 
     @classmethod
     def load(cls, path: Path, setting: str) -> "Remembered":
-        """Nothing where the file is not there, damaged, or made with another setting."""
+        """Reads the cache; empty if it is missing, damaged or has another setting."""
         parts = read_kept(path, f"{_VERSION} {setting}")
         if parts is None:
             return cls((), EditedPairs.joined([]), setting)
         return cls(*_named_pairs(parts), setting)
 
     def save(self, path: Path) -> None:
+        """Writes the cache."""
         keep(path, f"{_VERSION} {self.setting}", **_columns(self.hashes, self.found))
 
 
 @dataclass(frozen=True, slots=True)
 class RememberedEdits:
-    """hashes: of the pictures compared. edited: what was found of them. setting: of that run."""
+    """Cached edited copies of a run.
+
+    hashes: of the images compared.
+    edited: the result.
+    setting: of that run.
+    """
 
     hashes: tuple[str, ...]
     edited: Edited
@@ -53,7 +62,7 @@ class RememberedEdits:
 
     @classmethod
     def load(cls, path: Path, setting: str) -> "RememberedEdits":
-        """Nothing where the file is not there, damaged, or made with another setting."""
+        """Reads the cache; empty if it is missing, damaged or has another setting."""
         parts = read_kept(path, f"{_EDITS_VERSION} {setting}")
         if parts is None:
             return cls((), Edited.nothing(), setting)
@@ -61,30 +70,32 @@ class RememberedEdits:
         return cls(names, Edited(found, Stars(parts["hubs"], parts["turns"])), setting)
 
     def save(self, path: Path) -> None:
+        """Writes the cache."""
         stars = self.edited.stars
         columns = _columns(self.hashes, self.edited.found)
         setting = f"{_EDITS_VERSION} {self.setting}"
         keep(path, setting, **columns, hubs=stars.hubs, turns=stars.turns)
 
     def among(self, present: set[str]) -> tuple[list[str], Edited]:
-        """The hashes that need not be compared with each other again, and what was found of them.
+        """Hashes that need not be compared with each other again, and the result for them.
 
-        Whoever was paired with a picture that is gone may have been compared with nothing else.
+        An image that was paired with one that no longer exists may not have been compared with
+        others, so it is excluded.
         """
         found, stars = self.edited.found, self.edited.stars
         here = np.array([each in present for each in self.hashes], np.bool_)
-        lonely = found.pairs[~here[found.pairs].all(axis=1)]
-        settled = here.copy()
-        settled[lonely.ravel()] = False
-        # What lay around a hub is known by it alone.
-        settled &= settled[stars.hubs]
-        places = np.cumsum(settled) - 1
-        both: NDArray[np.bool_] = np.logical_and(*settled[found.pairs.T])
+        orphaned = found.pairs[~here[found.pairs].all(axis=1)]
+        reusable = here.copy()
+        reusable[orphaned.ravel()] = False
+        # Members of a cluster were only compared with its centre.
+        reusable &= reusable[stars.hubs]
+        places = np.cumsum(reusable) - 1
+        both: NDArray[np.bool_] = np.logical_and(*reusable[found.pairs.T])
         kept = found.take(both)
-        names = [name for name, known in zip(self.hashes, settled.tolist(), strict=True) if known]
-        around = Stars(places[stars.hubs[settled]], stars.turns[settled])
+        names = [name for name, known in zip(self.hashes, reusable.tolist(), strict=True) if known]
+        clusters = Stars(places[stars.hubs[reusable]], stars.turns[reusable])
         pairs: Ids = places[kept.pairs]
-        return names, Edited(EditedPairs(pairs, kept.agreement, kept.orientation), around)
+        return names, Edited(EditedPairs(pairs, kept.agreement, kept.orientation), clusters)
 
 
 def _columns(hashes: Sequence[str], found: EditedPairs) -> dict[str, NDArray[Any]]:
@@ -102,6 +113,6 @@ def _named_pairs(columns: Mapping[str, NDArray[Any]]) -> tuple[tuple[str, ...], 
 
 
 def ordered_first(names: list[str], every: list[str]) -> list[str]:
-    """The names, then all others of `every` in their order."""
+    """The names, followed by all others of `every` in their order."""
     known = set(names)
     return [*names, *(name for name in every if name not in known)]

@@ -1,6 +1,6 @@
-"""The strict comparison: two decoded pictures, laid over each other and judged in colour.
+"""Full comparison of two decoded images: registered, then judged in colour.
 
-`compare_examined` is what both `mmsearch same` and a plan rest on.
+`compare_examined` is the basis of both `mmsearch same` and plans.
 """
 
 from mmsearch.dedup.comparison.comparing import PairComparison, compare_examined, unrelated

@@ -1,4 +1,4 @@
-"""Block matching: where each patch of one picture lies in another, and how well it fits there."""
+"""Block matching: the best shift of each patch of one image within another, and its fit."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,18 +12,20 @@ from mmsearch.records import Floats, Ids, Pixels
 PATCH = 8
 _AREA = np.float32(PATCH * PATCH)
 _TIE = np.float32(1e-4)
-# Up to this share of the patches is looked for one by one.
+# Up to this share of the patches is matched individually.
 _FEW = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """One value per patch, float32 (rows, columns).
+    """Block matches, one value per patch, float32 (rows, columns).
 
-    correlation: normalised, at the best shift, -1 to 1. across, down: that shift, in pixels, to
-    fractions. residual: standard deviation of what of the second the first does not explain there,
-    grey levels of the first. sharpness: how much the correlation falls one pixel beside that shift,
-    in the direction in which it falls least; 0 along an edge, where the shift says nothing.
+    correlation: normalised, at the best shift, -1 to 1.
+    across, down: the best shift in pixels, with subpixel precision.
+    residual: standard deviation of what the first image does not explain of the second there, in
+        grey levels of the first.
+    sharpness: decrease of the correlation one pixel beside the best shift, in the direction of
+        least decrease; 0 along an edge, where the shift is undetermined.
     contrast_first, contrast_second: standard deviation of the grey levels.
     """
 
@@ -39,13 +41,15 @@ class Blocks:
 def match_blocks(
     first: Floats, second: Floats, *, radius: int, floor: float, until: float = 1.0
 ) -> Blocks:
-    """first, second: float32 (h, w), sides multiples of PATCH. radius: largest shift in pixels.
+    """Matches the patches of the first image within the second.
 
-    floor: the standard deviation of noise; patches with less contrast correlate by little. until:
-    patches that correlate by this much where they are, or show no more than noise, are not looked
-    for elsewhere.
+    first, second: float32 (h, w), sides multiples of PATCH.
+    radius: largest shift in pixels.
+    floor: standard deviation of noise; patches with less contrast have a low correlation.
+    until: patches that reach this correlation unshifted, or only show noise, are not searched for
+        elsewhere.
     """
-    # Around zero, so that float32 keeps the small differences of large sums.
+    # Centred, so that float32 keeps small differences of large sums.
     middle = np.float32(first.mean())
     first, padded = first - middle, np.pad(second - middle, radius, mode="edge")
     if until < 1:
@@ -59,8 +63,10 @@ def match_blocks(
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Means over patches. first, first_power: float32 (…). second, second_power, product: float32
-    (shifts, …), the shifts row by row.
+    """Means over patches.
+
+    first, first_power: float32 (…).
+    second, second_power, product: float32 (shifts, …), shifts in row-major order.
     """
 
     first: Floats
@@ -71,14 +77,14 @@ class _Sums:
 
 
 def _found(sums: _Sums, floor: float) -> Blocks:
-    """Where each patch fits best."""
+    """Block matches at the shifts of the highest correlation."""
     variance_first = np.maximum(sums.first_power - sums.first**2, 0)
     variances = np.maximum(sums.second_power - sums.second**2, 0)
     covariances = sums.product - sums.first * sums.second
     noise = np.float32(floor * floor)
     scores = covariances / np.sqrt((variance_first + noise) * (variances + noise))
     side = round(len(scores) ** 0.5)
-    # Of nearly equal shifts the least: on flat ground all are.
+    # Ties, as on flat areas, are resolved to no shift.
     scores[len(scores) // 2] += _TIE
     best = scores.argmax(axis=0)[None]
     scores[len(scores) // 2] -= _TIE
@@ -88,8 +94,8 @@ def _found(sums: _Sums, floor: float) -> Blocks:
     gain = covariance.sum() / max(float(variance.sum()), 1e-6)
     unexplained = variance_first + gain * gain * variance - 2 * gain * covariance
     rows, columns = np.divmod(best, side)
-    shift_across, fall_across = _vertex(scores, best, columns, side, 1)
-    shift_down, fall_down = _vertex(scores, best, rows, side, side)
+    shift_across, fall_across = _vertex(scores, best, columns, side, step=1)
+    shift_down, fall_down = _vertex(scores, best, rows, side, step=side)
     radius = side // 2
     return Blocks(
         correlation=correlation,
@@ -103,14 +109,18 @@ def _found(sums: _Sums, floor: float) -> Blocks:
 
 
 def _replaced(blocks: Blocks, which: NDArray[np.bool_], others: Blocks) -> Blocks:
-    """others: of the patches `which`, float32 (n,) each."""
+    """Replaces the matches of the patches `which` by others, float32 (n,) each."""
     for name in Blocks.__slots__:
         getattr(blocks, name)[which] = getattr(others, name)
     return blocks
 
 
 def _sums(first: Floats, padded: Floats) -> _Sums:
-    """Of every patch. first: float32 (h, w). padded: float32 (h + 2 radius, w + 2 radius)."""
+    """Means over all patches.
+
+    first: float32 (h, w).
+    padded: float32 (h + 2 radius, w + 2 radius).
+    """
     height, width = first.shape
     bands = np.stack([padded[row : row + height] for row in range(len(padded) - height + 1)])
     ones, twos = _moments(first[None], width), _moments(bands, width)
@@ -118,7 +128,7 @@ def _sums(first: Floats, padded: Floats) -> _Sums:
 
 
 def _sums_at(which: NDArray[np.bool_], first: Floats, padded: Floats) -> _Sums:
-    """Likewise of the patches `which` alone, bool (rows, columns) → (n,)."""
+    """Means over the patches `which`, bool (rows, columns), of which there are n."""
     side = PATCH + padded.shape[0] - first.shape[0]
     ones, wide = (
         np.lib.stride_tricks.sliding_window_view(values, (size, size))[::PATCH, ::PATCH][which]
@@ -143,7 +153,8 @@ def _sums_at(which: NDArray[np.bool_], first: Floats, padded: Floats) -> _Sums:
 def _moments(bands: Floats, width: int) -> tuple[Floats, Floats]:
     """Means of the values and of their squares over each patch, at every shift.
 
-    bands: float32 (shifts down, h, width + 2 radius) → float32 (shifts, rows, columns) each.
+    bands: float32 (shifts down, h, width + 2 radius).
+    Returns float32 (shifts, rows, columns) each.
     """
     split = bands.reshape(len(bands), -1, PATCH, bands.shape[2])
     strips = np.stack([split.sum(axis=2), np.einsum("brpc,brpc->brc", split, split)])
@@ -155,9 +166,11 @@ def _moments(bands: Floats, width: int) -> tuple[Floats, Floats]:
 
 
 def _products(first: Floats, bands: Floats) -> Floats:
-    """Means over each patch of the first times the second, at every shift.
+    """Means over each patch of the first image times the second, at every shift.
 
-    first: float32 (h, w). bands: as above → float32 (shifts, rows, columns).
+    first: float32 (h, w).
+    bands: as for `_moments`.
+    Returns float32 (shifts, rows, columns).
     """
     width = first.shape[1]
     patches = first.reshape(-1, PATCH, width)
@@ -172,12 +185,18 @@ def _products(first: Floats, bands: Floats) -> Floats:
     return means
 
 
-def _vertex(scores: Floats, best: Ids, places: Ids, side: int, step: int) -> tuple[Floats, Floats]:
-    """The top of the parabola through the best score and its neighbours, -0.5 to 0.5.
+def _vertex(
+    scores: Floats, best: Ids, places: Ids, side: int, *, step: int
+) -> tuple[Floats, Floats]:
+    """Vertex of the parabola through the best score and its neighbours, -0.5 to 0.5.
 
-    And how far the score falls beside it, 0 where the best score lies at the edge of the search.
-    scores: float32 (shifts, …). best: int64 (1, …), the best shift. places: int64 (1, …), 0 to
-    below side, its place along an axis on which shifts lie `step` apart.
+    Also returns the decrease of the score beside it, 0 if the best score is at the edge of the
+    search.
+
+    scores: float32 (shifts, …).
+    best: int64 (1, …), the best shift.
+    places: int64 (1, …), its position along an axis of length `side`.
+    step: distance of shifts along that axis.
     """
     low, peak, high = (
         np.take_along_axis(scores, np.clip(best + offset, 0, len(scores) - 1), axis=0)[0]
@@ -192,13 +211,13 @@ def _vertex(scores: Floats, best: Ids, places: Ids, side: int, step: int) -> tup
 
 @lru_cache
 def _averaging(side: int) -> Floats:
-    """float32 (side, side / PATCH): takes strips of patches to their means."""
+    """Matrix that averages strips of patches, float32 (side, side / PATCH)."""
     sums: Floats = np.repeat(np.eye(side // PATCH, dtype=np.float32), PATCH, axis=0) / _AREA
     return sums
 
 
 def patch_sums(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[Any]:
-    """(h, w, …) → (h / PATCH, w / PATCH, …): sums over patches, of the type given."""
+    """Sums over patches: (h, w, …) to (h / PATCH, w / PATCH, …), in the given dtype."""
     height, width, *rest = values.shape
     strips = values.reshape(height // PATCH, PATCH, width, *rest).sum(axis=1, dtype=dtype)
     sums: NDArray[Any] = strips.reshape(len(strips), width // PATCH, PATCH, *rest).sum(
@@ -208,6 +227,6 @@ def patch_sums(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[
 
 
 def patch_means(pixels: Pixels) -> Floats:
-    """uint8 (h, w, 3) → float32 (h / PATCH, w / PATCH, 3)."""
+    """Means over patches: uint8 (h, w, 3) to float32 (h / PATCH, w / PATCH, 3)."""
     means: Floats = (patch_sums(pixels, np.uint16) / _AREA).astype(np.float32, copy=False)
     return means

@@ -1,8 +1,8 @@
-"""Where two registered pictures differ: boxes around patches that do not fit.
+"""Locates differences of two registered images: boxes around patches that do not fit.
 
-An overlay (bar, sticker, caption, logo) covers compact areas, and is drawn: few colours. A
+An overlay (bar, sticker, caption, logo) covers compact areas and is drawn in few colours. A
 watermark is one-sided: it makes pixels brighter, or darker, never both. Another shot of the same
-thing differs in scattered patches, in both directions.
+object differs in scattered patches, in both directions.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ Mask = NDArray[np.bool_]
 _FEWEST_PATCHES = 2
 _DENSE = 0.45
 _MOST_BOXES = 12
-# Of the pixels of stickers and logos, so much has one of the commonest colours, saved as a JPEG or
-# not; of photographs of moved things 0.36 at most.
+# Share of pixels in the most common colours of stickers and logos, JPEG or not; photographs of
+# moved objects have 0.36 at most.
 _DRAWN_COLOURS, _DRAWN = 4, 0.45
-# This share of one colour is blank ground.
+# An area with this share of one colour is blank.
 _BLANK = 0.8
 _CLEARLY = 30
 _GRAPHIC_COLOURS, _GRAPHIC = 8, 0.93
@@ -34,7 +34,8 @@ _ONE_SIDED = 0.9
 class Change:
     """A compact area that differs, in patches: rows top to bottom, columns left to right.
 
-    drawn: whether one of the pictures shows an overlay there. one_sided: see the module.
+    drawn: whether one of the images has an overlay there.
+    one_sided: see `one_sidedness`.
     """
 
     top: int
@@ -46,18 +47,20 @@ class Change:
 
     @property
     def area(self) -> int:
+        """Number of patches."""
         return (self.bottom - self.top) * (self.right - self.left)
 
     @property
     def place(self) -> tuple[slice, slice]:
+        """Slices of rows and columns."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 def find_changes(changed: Mask, telling: Mask, first: Pixels, second: Pixels) -> tuple[Change, ...]:
-    """changed, telling: bool (rows, columns), patches that differ, and those that could.
+    """Finds the areas that differ, the largest first.
 
-    first, second: uint8 (h, w, 3), the pictures on their common grid, colours alike → the largest
-    first.
+    changed, telling: bool (rows, columns), patches that differ, and those with enough contrast to.
+    first, second: uint8 (h, w, 3), the images on their common grid, with matched colours.
     """
     joined = binary_closing(np.pad(changed, 2), np.ones((3, 3)))[2:-2, 2:-2] | changed
     numbered, _ = label(joined, np.ones((3, 3)))
@@ -85,10 +88,10 @@ def find_changes(changed: Mask, telling: Mask, first: Pixels, second: Pixels) ->
 
 
 def _is_drawn(first: Pixels, second: Pixels) -> bool:
-    """Whether one of the pictures shows an overlay where they differ, on what the other one shows.
+    """Whether one of the images has an overlay where they differ, on the content of the other.
 
-    Its pixels have few colours there. Where those of the other one are as few, but not one alone as
-    on blank ground, a drawing was replaced by another drawing.
+    Overlay pixels have few colours. If those of the other image are as few, but not a single one as
+    on blank ground, one drawing was replaced by another.
     """
     differing = np.abs(second.astype(np.int16) - first).max(axis=2) > _CLEARLY
     pixels = [each[differing] for each in (first, second)]
@@ -99,8 +102,10 @@ def _is_drawn(first: Pixels, second: Pixels) -> bool:
 
 
 def _share_of_colours(pixels: Pixels, count: int, *, bits: int) -> float:
-    """pixels: uint8 (n, 3). Which share of them the commonest colours make up, of so many bits a
-    channel.
+    """Share of the pixels in the most common colours.
+
+    pixels: uint8 (n, 3).
+    bits: precision of a colour channel.
     """
     if not len(pixels):
         return 0.0
@@ -110,7 +115,7 @@ def _share_of_colours(pixels: Pixels, count: int, *, bits: int) -> float:
 
 
 def is_graphic(pixels: Pixels) -> bool:
-    """uint8 (h, w, 3): whether few colours make up nearly all of it, as of icons and charts."""
+    """Whether few colours make up nearly all of uint8 (h, w, 3), as in icons and charts."""
     return _share_of_colours(pixels.reshape(-1, 3), _GRAPHIC_COLOURS, bits=3) >= _GRAPHIC
 
 
@@ -119,7 +124,7 @@ def _one_sided(first: Pixels, second: Pixels) -> bool:
 
 
 def one_sidedness(first: Pixels, second: Pixels) -> float:
-    """0.5 where as much became brighter as darker, 1 where all differences have one sign."""
+    """Balance of differences: 0.5 if as much is brighter as darker, 1 if all have one sign."""
     difference = second.astype(np.int16).mean(axis=-1) - first.astype(np.int16).mean(axis=-1)
     brighter: Floats = np.clip(difference - _VISIBLE_LEVELS, 0, None)
     darker: Floats = np.clip(-difference - _VISIBLE_LEVELS, 0, None)

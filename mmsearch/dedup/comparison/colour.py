@@ -1,7 +1,7 @@
-"""What happened to the colours as a whole, and where one explanation does not hold.
+"""Explains the global colour change between two images, and locates where it fails.
 
-A copy may be grey, tinted, brighter or warmer: one transformation then explains every patch. A
-garment of another colour on the same skin does not obey it.
+A copy may be grey, tinted, brighter or warmer: one transform then explains every patch. A garment
+in another colour on the same skin does not fit it.
 """
 
 from collections.abc import Iterator
@@ -15,28 +15,30 @@ from mmsearch.records import Floats
 
 ColourChange: TypeAlias = Literal["same", "tone", "grey", "hue", "other"]
 
-# Levels (of 255) by which codecs move the mean colour of a patch.
+# Levels (of 255) by which codecs change the mean colour of a patch.
 _TOLERANCE = 12.0
-# Of the weight, how much one transformation must explain.
+# Share of the weight that one transform must explain.
 _EXPLAINED, _ENOUGH, _SAME = 0.5, 0.99, 0.97
-# A more complex explanation must explain so much more.
+# Gain in explained weight required for a more complex transform.
 _SIMPLER = 0.01
 _KNOTS = 7
 _MOST_GAIN = 1.3
-# Hue turned further than this, in degrees, is another colour rather than another rendering.
+# Hue rotations beyond this, in degrees, are another colour rather than another rendering.
 _MOST_HUE = 36.0
 _LUMA = np.array([0.299, 0.587, 0.114])
 _ROUNDS = 6
-# Distances from the centre, half sides, between which a vignette darkens evenly.
+# Distances from the centre, in half sides, between which a vignette is linear.
 _RINGS = (0.0, 0.35, 0.7, 1.0, 2**0.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """change: the simplest transformation that explains the second's colours by the first's.
+    """The colour change between two images.
 
-    residual: float32 (n,), levels that it leaves unexplained of each patch. lost_by: 1 or 2, whose
-    colour was taken away (grey), 0 for none. shift: mean absolute change of level.
+    change: the simplest transform that explains the second image's colours by the first's.
+    residual: float32 (n,), levels of each patch that it does not explain.
+    lost_by: 1 or 2, the image whose colour was removed (grey), 0 for none.
+    shift: mean absolute change of level.
     """
 
     change: ColourChange
@@ -48,10 +50,12 @@ class Colours:
 def compare_colours(
     first: Floats, second: Floats, *, weights: Floats, slack: Floats, places: Floats
 ) -> Colours:
-    """first, second: float32 (n, 3), mean RGB of patches. weights: float32 (n,).
+    """Finds the simplest colour transform between two images.
 
-    slack: float32 (n,), levels that a patch may be off since its edges do not quite meet. places:
-    float32 (n, 2), from the centre, -1 to 1.
+    first, second: float32 (n, 3), mean RGB of patches.
+    weights: float32 (n,).
+    slack: float32 (n,), tolerance in levels for edges that do not align exactly.
+    places: float32 (n, 2), from the centre, -1 to 1.
     """
     difference = np.abs(second - first)
     shift = float(np.average(difference.mean(axis=1), weights=weights + 1e-9))
@@ -71,7 +75,7 @@ def compare_colours(
 def _explanations(
     first: Floats, second: Floats, weights: Floats, places: Floats
 ) -> Iterator[tuple[ColourChange, Floats, int]]:
-    """From the simplest on: a name, what it leaves over of each patch, who lost colour by it."""
+    """Yields transforms by complexity: name, residual of each patch, image that lost its colour."""
     yield "same", _largest(second - first), 0
     yield "tone", _largest(second - _toned(first, second, weights)), 0
     for lost_by, (coloured, grey) in ((2, (first, second)), (1, (second, first))):
@@ -89,7 +93,7 @@ def _largest(values: NDArray[np.floating]) -> Floats:
 
 
 def _hats(levels: NDArray[np.floating]) -> NDArray[np.float64]:
-    """float64 (n, knots): weights of a curve that is straight between its knots."""
+    """Weights of a piecewise linear curve, float64 (n, knots)."""
     place = np.clip(levels, 0, 255) / 255 * (_KNOTS - 1)
     hats: NDArray[np.float64] = np.clip(1 - np.abs(place[:, None] - np.arange(_KNOTS)), 0, None)
     return hats
@@ -98,16 +102,17 @@ def _hats(levels: NDArray[np.floating]) -> NDArray[np.float64]:
 def _left_by_curve(
     levels: NDArray[np.floating], target: Floats, weights: Floats
 ) -> NDArray[np.float64]:
-    """What a curve of the levels, one for each column of the target, leaves of it."""
+    """Residual of the target after a curve of the levels, one for each column."""
     design = _hats(levels)
     left: NDArray[np.float64] = target - design @ _solution(design, target, weights)
     return left
 
 
 def _toned(first: Floats, second: Floats, weights: Floats) -> NDArray[np.float64]:
-    """One curve for all channels, then a gain of each: brightness, contrast, gamma, white balance.
+    """Residual after one curve for all channels and a gain for each of them.
 
-    Curves of their own would turn the only colour on a white ground into any other.
+    This covers brightness, contrast, gamma and white balance. A curve per channel could turn the
+    only colour on a white background into any other.
     """
     gains = np.ones(3)
     triple = np.tile(weights, 3)
@@ -128,7 +133,7 @@ def _toned(first: Floats, second: Floats, weights: Floats) -> NDArray[np.float64
 def _vignetted(
     first: Floats, second: Floats, weights: Floats, places: Floats
 ) -> NDArray[np.float64]:
-    """One curve for all channels, and a light that changes to one side or from the centre."""
+    """Residual after one curve for all channels, and light that falls off sideways or radially."""
     levels = first.T.ravel()
     distances = np.minimum(np.hypot(*places.T), _RINGS[-1])
     rings = [np.interp(distances, _RINGS, unit) for unit in np.eye(len(_RINGS))[1:]]
@@ -140,7 +145,7 @@ def _vignetted(
 
 
 def _turned(first: Floats, second: Floats, weights: Floats) -> NDArray[np.float64] | None:
-    """What a turned hue and another saturation leave; None where hue is turned too far."""
+    """Residual after a hue rotation and a saturation change; None if the rotation is too large."""
     value_one, chroma_one = _hexagonal(first)
     value_two, chroma_two = _hexagonal(second)
     design = np.stack([chroma_one, np.ones_like(chroma_one)], axis=1)
@@ -158,7 +163,7 @@ def _turned(first: Floats, second: Floats, weights: Floats) -> NDArray[np.float6
 
 
 def _hexagonal(colours: Floats) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
-    """The strongest channel, and chroma as a complex number, whose angle is the hue of HSV."""
+    """The strongest channel, and chroma as a complex number whose angle is the HSV hue."""
     red, green, blue = colours.astype(np.float64).T
     chroma = red - (green + blue) / 2 + 1j * (3**0.5 / 2) * (green - blue)
     return colours.max(axis=1).astype(np.float64), chroma
@@ -167,7 +172,7 @@ def _hexagonal(colours: Floats) -> tuple[NDArray[np.float64], NDArray[np.complex
 def _solution(
     design: NDArray[np.float64], target: NDArray[np.floating], weights: Floats
 ) -> NDArray[np.float64]:
-    """Least squares that patches of another colour do not pull (Cauchy's weights)."""
+    """Least squares, robust to patches of another colour (Cauchy weights)."""
     factor = np.ones(len(design))
     ridge = 1e-3 * np.eye(design.shape[1])
     for _ in range(_ROUNDS):
@@ -180,6 +185,6 @@ def _solution(
 
 
 def _follows_brightness(colours: Floats, weights: Floats) -> bool:
-    """Whether colour follows from brightness alone: grey, sepia, any duotone."""
+    """Whether colour is a function of brightness: grey, sepia, any duotone."""
     left = _largest(_left_by_curve(colours @ _LUMA, colours, weights))
     return float(np.average(left < 8, weights=weights + 1e-9)) > 0.95

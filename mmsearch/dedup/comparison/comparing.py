@@ -1,4 +1,4 @@
-"""Two pictures compared: how one lies on the other, what was done to it, and what they are."""
+"""Compares two images: registration, description of the edits and judgement."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from mmsearch.dedup.results import Box
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from mmsearch.records import Floats
 
-# Correlation of coarse thumbnails from which an orientation is worth a try.
+# Minimum correlation of coarse thumbnails for an orientation to be tried.
 _LIKELY = 0.35
 _ORIENTATIONS_TRIED = 2
 _MATCHES_TRIED = 2
@@ -26,13 +26,16 @@ _MATCHES_TRIED = 2
 
 @dataclass(frozen=True, slots=True)
 class PairComparison:
-    """judgement: what the two pictures are to each other. similarity: 0 to 1, how well the shared
-    area fits. reason: why they are different, or what was done to one of them, for people.
+    """Comparison of two images.
 
-    matrix: float64 (3, 3), from the first's to the second's normalised coordinates. first_share,
-    second_share: of each picture's area that the other shows too. orientation: a place in
-    ORIENTATIONS, how the second is turned to lie on the first. changes: where they differ, in
-    shares of the first picture's sides. colours: the transformation between their colours.
+    judgement: what the two images are to each other.
+    similarity: 0 to 1, how well the shared area fits.
+    reason: why they are different, or what was edited, for people.
+    matrix: float64 (3, 3), from the first's to the second's normalised coordinates.
+    first_share, second_share: share of each image's area that the other one shows.
+    orientation: index into ORIENTATIONS that turns the second image onto the first.
+    changes: boxes of differences, in shares of the first image's sides.
+    colours: the transform between their colours.
     """
 
     judgement: Judgement
@@ -48,7 +51,7 @@ class PairComparison:
 
 
 def compare_examined(first: Examined, second: Examined) -> PairComparison:
-    """Tries the likeliest ways to lay one over the other; the best judgement counts."""
+    """Compares two images; the best judgement among the most likely registrations counts."""
     best: PairComparison | None = None
     least: PairComparison | None = None
     for matrix in _hypotheses(first, second):
@@ -73,7 +76,7 @@ def _rank(compared: PairComparison) -> tuple[bool, float]:
 
 
 def unrelated(reason: str) -> PairComparison:
-    """Different pictures, of which neither lies anywhere on the other."""
+    """The comparison of different images that do not register."""
     return PairComparison("different", 0.0, reason, np.eye(3), 0.0, 0.0, 0, (), "other", 0)
 
 
@@ -94,7 +97,7 @@ def _result(judgement: Judgement, reason: str, laid: Laid, found: Measures) -> P
 
 
 def _description(laid: Laid, found: Measures, orientation: int) -> str:
-    """What was done, in the order in which people would tell it."""
+    """Describes the edits in conventional order."""
     said = []
     if orientation:
         said.append(ORIENTATIONS[orientation].name)
@@ -128,7 +131,7 @@ def _as_box(change: Change, laid: Laid) -> Box:
 
 
 def _hypotheses(first: Examined, second: Examined) -> Iterator[Matrix]:
-    """Where the second may lie on the first: as a whole, then by what keypoints say."""
+    """Yields initial maps from the first to the second image: whole images, then keypoints."""
     likeness = _orientation_likeness(first, second)
     for number in np.argsort(-likeness)[:_ORIENTATIONS_TRIED].tolist():
         if likeness[number] >= _LIKELY:
@@ -138,6 +141,6 @@ def _hypotheses(first: Examined, second: Examined) -> Iterator[Matrix]:
 
 
 def _orientation_likeness(first: Examined, second: Examined) -> Floats:
-    """float32 (8,): how the coarse thumbnails correlate in each orientation of the second."""
+    """Correlation of coarse thumbnails in each orientation of the second, float32 (8,)."""
     one, two = first.coarse, second.coarse
     return np.array([float((one * turn.turn(two)).sum()) for turn in ORIENTATIONS], np.float32)

@@ -1,4 +1,4 @@
-"""What a look at full resolution adds: other ink on a page, and small places that differ."""
+"""Full-resolution measures: different ink on a page, and small differences."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,22 @@ from mmsearch.dedup.comparison.rendering import Mask
 from mmsearch.records import Floats
 
 _INK_LEVELS = 12.0
-# Ink is other ink where so many neighbouring patches correlate by less than the page does in
-# general: 1 - correlation is this many times the median, and at least so much.
+# Ink differs where this many adjacent patches have a misfit, 1 - correlation, of this many times
+# the median and at least this much.
 _ODD_TIMES, _ODD_LEAST, _ODD_PATCHES = 6.0, 0.13, 3
-# Likewise of any picture, where there is much to see.
+# Likewise for any image, in patches with this contrast.
 _ODD_CLEAR, _CLEAR_LEVELS = 0.08, 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """Shares: paper, of the area flat in both; other_ink, of the structured patches those in which
-    both show something, but not the same; stray, of the area what differs outside the changes; odd,
-    of the structured patches those that fit far less than the others do, as where a price differs.
+    """Measures at full resolution.
+
+    paper: share of the area that is flat in both.
+    other_ink: share of the structured patches that show different content in both.
+    stray: share of the area that differs outside of the changes.
+    odd: share of the structured patches that fit much worse than the others, as where a price
+        differs.
     """
 
     paper: float
@@ -33,7 +37,7 @@ class Details:
 
 
 def details_of(fine: Laid, laid: Laid, found: Measures) -> Details:
-    """Pages and forms share their layout: only at a fine scale does their ink differ."""
+    """Measures details: different pages of one layout only differ at a fine scale."""
     blocks, torn = fine.blocks, torn_patches(fine.blocks, fine.seen)
     weaker = np.minimum(blocks.contrast_first, blocks.contrast_second)
     stronger = np.maximum(blocks.contrast_first, blocks.contrast_second)
@@ -50,7 +54,7 @@ def details_of(fine: Laid, laid: Laid, found: Measures) -> Details:
 
 
 def _without_noise(blocks: Blocks) -> Floats:
-    """The correlation that the patches would have if no noise were allowed for."""
+    """Correlation of the patches without the allowance for noise."""
     variances = [
         np.maximum(each, 1) ** 2 for each in (blocks.contrast_first, blocks.contrast_second)
     ]
@@ -59,7 +63,7 @@ def _without_noise(blocks: Blocks) -> Floats:
 
 
 def _odd_share(correlation: Floats, inky: Mask, least: float = _ODD_LEAST) -> float:
-    """Of the patches with ink in both, those in groups that fit far less than the others do."""
+    """Share of the patches with ink in both that belong to groups with a much worse fit."""
     if not inky.any():
         return 0.0
     misfit = 1 - correlation
@@ -70,7 +74,7 @@ def _odd_share(correlation: Floats, inky: Mask, least: float = _ODD_LEAST) -> fl
 
 
 def _off_paper(fine: Laid, found: Measures) -> Mask:
-    """The patches of the finer grid under a bar or a sticker, or on any ground but the paper."""
+    """Patches of the finer grid under a bar or a sticker, or on ground other than the paper."""
     if found.off_paper is None:
         return np.zeros(fine.seen.shape, np.bool_)
     rows, columns = (
@@ -81,7 +85,7 @@ def _off_paper(fine: Laid, found: Measures) -> Mask:
 
 
 def _covered(fine: Laid, laid: Laid, found: Measures) -> Mask:
-    """The changes, and a patch around them, on the finer grid."""
+    """Mask of the changes and a margin of one patch, on the finer grid."""
     covered = np.zeros(fine.seen.shape, np.bool_)
     scale = [one / other for one, other in zip(fine.seen.shape, laid.seen.shape, strict=True)]
     for change in found.changes:

@@ -1,4 +1,4 @@
-"""A decoded picture, prepared to be laid over another one at any scale."""
+"""A decoded image, prepared for registration at any scale."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,14 +10,18 @@ from mmsearch.dedup.keypoints import Keypoints, extract
 from mmsearch.dedup.thumbnails.fingerprints import quadrupled_levels
 from mmsearch.records import Floats
 
-# Longer side in pixels of what is compared; digits on a scanned page are still legible.
+# Longer side in pixels of compared images; digits on a scanned page are still legible.
 LARGEST_SIDE = 1024
 COARSE_SIDE = 32
 
 
 @dataclass(frozen=True)
 class Examined:
-    """image: RGB, upright, its longer side at most LARGEST_SIDE. width, height: of the original."""
+    """An image with what its comparisons need.
+
+    image: RGB, upright, its longer side at most LARGEST_SIDE.
+    width, height: of the original.
+    """
 
     image: Image.Image
     width: int
@@ -31,9 +35,10 @@ class Examined:
         height: int,
         covers: tuple[float, float, float, float] | None = None,
     ) -> "Examined":
-        """image: RGB, upright, of any size. width, height: of the original, in pixels.
+        """Prepares an image, RGB, upright, of any size.
 
-        covers: the box of the image that is the picture, in its pixels; all of it by default.
+        width, height: of the original, in pixels.
+        covers: box of the image that holds the picture, in its pixels; None for all of it.
         """
         longer = max(image.size)
         if longer > LARGEST_SIDE or covers is not None:
@@ -44,7 +49,7 @@ class Examined:
 
     @cached_property
     def coarse(self) -> Floats:
-        """Grey levels squashed to a square, float32 (COARSE_SIDE, COARSE_SIDE), mean 0, norm 1."""
+        """Grey levels resized to a square, float32 (COARSE_SIDE, COARSE_SIDE), mean 0, norm 1."""
         sides = COARSE_SIDE, COARSE_SIDE
         fitting = [level for level in self._grey if min(level.size) >= COARSE_SIDE]
         smallest = (fitting or self._grey)[-1 if fitting else 0]
@@ -55,7 +60,7 @@ class Examined:
 
     @cached_property
     def keypoints(self) -> Keypoints:
-        """Local features, see `mmsearch.dedup.keypoints`."""
+        """Keypoints, see `mmsearch.dedup.keypoints`."""
         return extract(self.image)
 
     @cached_property
@@ -68,10 +73,10 @@ class Examined:
         return _halved(Image.fromarray(levels.astype(np.uint8)))
 
     def level(self, pixels_per_unit: float, *, grey: bool) -> tuple[Image.Image, float, float]:
-        """The smallest version that still has this many pixels per unit of normalised width.
+        """The smallest pyramid level with at least this many pixels per unit of normalised width.
 
-        Beside it the width and height that it stands for: odd sides are halved to a fraction, and
-        the last pixel then shows less than it seems to.
+        Also returns the exact width and height that it represents: odd sides are halved to a
+        fraction, so that the last pixel covers less than the others.
         """
         levels = self._grey if grey else self._colour
         fitting = [
@@ -84,7 +89,7 @@ class Examined:
 
 
 def _halved(image: Image.Image) -> list[Image.Image]:
-    """The image, and half of it, and half of that, down to some 16 pixels."""
+    """Image pyramid: the image, halved repeatedly down to some 16 pixels."""
     levels = [image]
     while min(levels[-1].size) >= 32:
         levels.append(levels[-1].reduce(2))

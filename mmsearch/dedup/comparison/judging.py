@@ -1,7 +1,7 @@
-"""What two registered pictures are to each other: one image, an edited version, or different.
+"""Judges two registered images: one image, an edited version, or different.
 
-Bounds were set on photographs of shelves and garments with edited copies, and on their nearest
-neighbours, bursts of one second among them; docs/dedup.md tells what they reach on other sets.
+Thresholds were chosen on photographs of shelves and garments with edited copies, and on their
+nearest neighbours, including bursts within one second; docs/dedup.md reports results on other sets.
 """
 
 from typing import Literal, TypeAlias
@@ -17,37 +17,37 @@ from mmsearch.dedup.comparison.rendering import Matrix
 Judgement: TypeAlias = Literal["same image", "edited version", "different"]
 
 _FEWEST_TELLING = 12
-# Of one of two pictures, how much the other must show; corners are lost by a tilt.
+# Minimum share of one of two images that the other shows; a rotation cuts off corners.
 _NESTED, _NESTED_TILTED, _TILTED_DEGREES = 0.965, 0.85, 2.5
 _LEAST_AGREEMENT, _LEAST_MATCHED, _LEAST_LOW, _MOST_STRAY = 0.78, 0.92, 0.5, 0.03
-# Agreement from which a few poor patches do not count.
+# Agreement from which a few poor patches are ignored.
 _SURELY = 0.9
-# Under a watermark, which makes pixels brighter or darker only.
+# One-sidedness of a watermark, which only makes pixels brighter or darker.
 _WATERMARK_SIDED = 0.93
 _WATERMARK_AGREEMENT, _WATERMARK_MATCHED, _WATERMARK_STRAY = 0.75, 0.8, 0.15
 _MOST_RECOLOURED = 0.12
 _MOST_REPLACED, _MOST_CHANGED = 0.1, 0.36
 _FINE_SIDE, _FINE_RADIUS, _PAGE_RADIUS = 512, 1, 2
-# Of a page, form or chart: how much of the ink may be other ink. At the side of a page two digits
-# are told apart. Of copies, scanned again or not, nearly all have less than 0.2%, while invoices of
-# one customer have 1% and more.
+# Share of the ink on a page, form or chart that may differ. A page of this side is needed to
+# distinguish two digits. Nearly all copies, rescanned or not, have less than 0.2%, invoices of one
+# customer have 1% and more.
 _PAGE_SIDE = 1024
 _OTHER_INK, _SAME_INK = 0.005, 0.002
-# Where nearly all is blank, a drawing in place of another one is no overlay.
+# On nearly blank images, a drawing that replaces another one is not an overlay.
 _BLANK, _MOST_CHANGED_ON_PAPER = 0.6, 0.12
-# Two edits at once are rare: where hues were turned, much that differs is another thing.
+# Two edits at once are rare: with a hue rotation, large differences mean another object.
 _MOST_CHANGED_HUE = 0.12
 _MOST_FINE_STRAY = 0.06
-# One image: nothing but resolution, compression and quarter turns differ.
+# One image: only resolution, compression and quarter turns differ.
 _WHOLE, _LEVEL_DEGREES, _ASPECT = 0.985, 0.4, 0.02
-# Levels by which compression moves colours, and by which a palette does.
+# Levels by which compression changes colours, and by which a palette does.
 _SAME_SHIFTS = {"same": 7.0, "tone": 3.5}
 _SAME_STRAY, _SAME_MATCHED, _SAME_JITTER = 0.004, 0.97, 0.45
 _SAME_FINE_STRAY = 0.008
 
 
 def hopeless(laid: Laid) -> str:
-    """Why no measuring is needed to call the two different; '' where it is."""
+    """Why two images are different without measuring; '' if measuring is needed."""
     if reason := _not_nested(laid):
         return reason
     torn = float(torn_patches(laid.blocks, laid.seen).sum() / max(int(laid.seen.sum()), 1))
@@ -65,7 +65,7 @@ def _not_nested(laid: Laid) -> str:
 
 
 def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tuple[Judgement, str]:
-    """The judgement, and for different pictures the reason, for people."""
+    """The judgement, and for different images the reason, for people."""
     if reason := _different(found):
         return "different", reason
     until = TORN if found.off_paper is None else 1.0
@@ -93,7 +93,7 @@ def _is_large(picture: Examined) -> bool:
 
 
 def _different(found: Measures) -> str:
-    """Why the two are different pictures; '' where nothing says so."""
+    """Why two images are different; '' if nothing says so."""
     if found.telling < _FEWEST_TELLING:
         return "there is too little to see in them"
     watermark = found.one_sided >= _WATERMARK_SIDED
@@ -141,7 +141,7 @@ def _is_one_image(first: Examined, second: Examined, laid: Laid, found: Measures
 
 
 def tilt(matrix: Matrix) -> float:
-    """By how many degrees the second is turned beyond a multiple of 90."""
+    """Rotation of the second image beyond a multiple of 90 degrees."""
     angle = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
     if np.linalg.det(matrix[:2, :2]) < 0:
         angle = float(np.degrees(np.arctan2(matrix[1, 0], -matrix[0, 0])))

@@ -1,4 +1,4 @@
-"""What is measured of two registered pictures: how they fit, what differs, in which colours."""
+"""Measures two registered images: fit of the patches, differences, colours."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast, render_
 from mmsearch.dedup.comparison.rendering import Mask
 from mmsearch.records import Floats, Pixels
 
-# A patch that correlates by less, and differs by more levels than noise does, shows another thing.
+# A patch with a lower correlation and differences above the noise shows something else.
 TORN, _FITS = 0.55, 0.6
-# Codecs leave noise beside an edge, in proportion to its contrast.
+# Codecs leave noise beside an edge, proportional to its contrast.
 _RINGING = 0.1
 _RECOLOURED_LEVELS = 20.0
 _HIDDEN = 0.2
@@ -25,16 +25,21 @@ _SHARP_PATCHES = 20
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What was measured of a registered pair.
+    """Measures of a registered pair.
 
-    agreement: mean correlation of the patches outside the changes, weighted by contrast. matched:
-    which share of that contrast fits. low: the tenth percentile of correlation. Shares of the
-    shared area: changed (boxes), drawn (of these, overlays), stray (what differs elsewhere).
-    recoloured: of the patches with structure, those that fit but have another colour. one_sided: of
-    all that differs, see `one_sidedness`. telling: patches with something to see. jitter: by how
-    many pixels sharp patches miss each other. off_paper: of two pages the patches on other ground,
-    bool (rows, columns); None unless both are ink on paper. graphic: both have few colours, and
-    they differ.
+    agreement: mean correlation of the patches outside of the changes, weighted by contrast.
+    matched: share of that contrast that fits.
+    low: tenth percentile of the correlation.
+    changed: share of the shared area within boxes of changes.
+    drawn: share of the shared area within overlays.
+    stray: share of the shared area that differs elsewhere.
+    recoloured: share of the structured patches that fit but differ in colour.
+    one_sided: of all differences, see `one_sidedness`.
+    telling: patches with enough contrast.
+    jitter: misalignment of sharp patches in pixels.
+    off_paper: bool (rows, columns), patches of two pages on other ground; None unless both are ink
+        on paper.
+    graphic: whether both have few colours and differ.
     """
 
     agreement: float
@@ -54,7 +59,7 @@ class Measures:
 
 
 def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
-    """Compares the structure of the patches and their colours where both pictures show them."""
+    """Compares structure and colours of the patches that both images show."""
     one, two = render_both(first, second, laid.grid, laid.matrix, grey=False)
     blocks, seen = laid.blocks, laid.seen
     weight = contrast(blocks) * seen
@@ -102,7 +107,7 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
 
 
 def _is_overlay(change: Change, torn: Mask, changed: Mask, weight: Floats) -> bool:
-    """Whether it is drawn and hides what lies below; a recoloured garment keeps its folds."""
+    """Whether a change is drawn and hides the content; a recoloured garment keeps its folds."""
     place = change.place
     telling = changed[place] & (weight[place] > 1)
     hides = (torn[place] & telling).sum() >= _HIDDEN * telling.sum()
@@ -119,7 +124,7 @@ def _off_both(one: Pixels, two: Pixels) -> Mask | None:
 
 
 def torn_patches(blocks: Blocks, seen: Mask) -> Mask:
-    """Patches with something to see that the other picture does not show there."""
+    """Patches with contrast that the other image does not show there."""
     strong = np.maximum(blocks.contrast_first, blocks.contrast_second)
     ringing = _RINGING * maximum_filter(strong, 3)
     torn: Mask = (
@@ -132,7 +137,7 @@ def torn_patches(blocks: Blocks, seen: Mask) -> Mask:
 
 
 def _places(seen: Mask) -> Floats:
-    """float32 (n, 2): where the patches lie, from the centre, -1 to 1."""
+    """Positions of the patches from the centre, -1 to 1, float32 (n, 2)."""
     rows, columns = np.nonzero(seen)
     places = np.stack([columns, rows], axis=1) + 0.5
     from_centre: Floats = (2 * places / seen.shape[::-1] - 1).astype(np.float32)
@@ -140,7 +145,7 @@ def _places(seen: Mask) -> Floats:
 
 
 def _jitter(blocks: Blocks, weight: Floats) -> float:
-    """0 where there are too few sharp patches to tell."""
+    """Misalignment of sharp patches in pixels; 0 if there are too few."""
     sharp = weight * (blocks.correlation > 0.7) * np.clip(blocks.sharpness - 0.03, 0, 0.3)
     if (sharp > 1).sum() < _SHARP_PATCHES:
         return 0.0
@@ -151,7 +156,7 @@ def _jitter(blocks: Blocks, weight: Floats) -> float:
 
 
 def _content(one: Floats, two: Floats) -> Mask:
-    """Patches that are not the flat background of both, bool (rows, columns)."""
+    """Patches that are not flat background in both, bool (rows, columns)."""
     background = []
     for means in (one, two):
         edge = np.concatenate([means[0], means[-1], means[:, 0], means[:, -1]])

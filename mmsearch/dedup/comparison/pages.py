@@ -1,7 +1,7 @@
-"""Pages, forms, charts and drawings: ink on paper, which share more than they differ by.
+"""Detects pages, forms, charts and drawings: ink on paper.
 
-Of such pictures nearly every patch with something to see also shows the paper behind it; in a
-photograph there is no such level.
+Different pages share more than they differ by. On a page nearly every patch with contrast also
+shows the paper behind it; a photograph has no such level.
 """
 
 from dataclasses import dataclass
@@ -16,34 +16,38 @@ from mmsearch.dedup.comparison.changes import is_graphic
 from mmsearch.dedup.comparison.rendering import Mask
 from mmsearch.records import Floats, Pixels
 
-# Levels by which paper varies; standard deviation of a patch with ink.
+# Variation of the paper in levels, and standard deviation of a patch with ink.
 _PAPER_LEVELS, _INK = 28, 8.0
 _INKY, _LEAST_PAPER = 0.8, 0.2
 _OTHER_GROUND = 45
-# Paper is what the brightest pixels of nearly every block show; their light falls off evenly.
+# Paper is estimated from the brightest pixels of each block; its light varies smoothly.
 _LIT_BLOCK, _LIT_PIXELS, _LIT_LEAST = 16, 40, 24
 _LIT_LEVELS, _LIT_SHARE = 8.0, 0.6
 _THIRDS = np.full(3, 1 / 3, np.float32)
-# Paper is light, a blackboard or a screen at night is dark; what is neither is a photograph's.
+# Paper is light, a blackboard or a screen at night is dark; anything else is a photograph.
 _DARKEST_PAPER, _LIGHTEST_BOARD = 165, 55
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """level: the grey level of the paper. ground: float32 (rows, columns), each patch's median."""
+    """An image of ink on paper.
+
+    level: grey level of the paper.
+    ground: float32 (rows, columns), median of each patch.
+    """
 
     level: float
     ground: Floats
 
     @property
     def off_paper(self) -> Mask:
-        """Patches on another ground: a bar, a sticker, a photo."""
+        """Patches on other ground: a bar, a sticker, a photo."""
         off: Mask = np.abs(self.ground - self.level) > _OTHER_GROUND
         return off
 
 
 def page_of(pixels: Pixels) -> Page | None:
-    """pixels: uint8 (h, w, 3), sides multiples of PATCH. None for anything but ink on paper."""
+    """Detects a page in pixels, uint8 (h, w, 3), sides multiples of PATCH; None if it is none."""
     grey = _evenly_lit(pixels @ _THIRDS)
     counts = np.convolve(np.bincount(grey.astype(np.uint8).ravel(), minlength=256), np.ones(9))
     level = float(counts.argmax() - 4)
@@ -64,7 +68,7 @@ def page_of(pixels: Pixels) -> Page | None:
 
 
 def _evenly_lit(grey: Floats) -> Floats:
-    """float32 (h, w): without the shadow at one side of a page that was scanned or photographed."""
+    """Removes shadows of scanned or photographed pages, float32 (h, w)."""
     rows, columns = (side // _LIT_BLOCK for side in grey.shape)
     inner = grey[: rows * _LIT_BLOCK, : columns * _LIT_BLOCK]
     blocks = inner.reshape(rows, _LIT_BLOCK, columns, _LIT_BLOCK).swapaxes(1, 2)
@@ -85,7 +89,7 @@ def _evenly_lit(grey: Floats) -> Floats:
 
 @lru_cache(maxsize=64)
 def _surface(rows: int, columns: int) -> Floats:
-    """Of a quadratic surface the terms at each place, float32 (rows * columns, 6)."""
+    """Terms of a quadratic surface at each position, float32 (rows * columns, 6)."""
     down, across = (
         each.ravel() for each in np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j].astype("f4")
     )

@@ -1,6 +1,6 @@
-"""Comparisons on every core: files are decoded and compared in worker processes.
+"""Runs comparisons on all cores, in worker processes that decode the files.
 
-The arithmetic is many small steps, which threads of one interpreter would take in turns.
+Comparisons consist of many small steps, for which threads would contend for the interpreter.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,16 +23,19 @@ from mmsearch.records import real_path
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 
-# Starting workers takes a second or two: fewer jobs are done here.
+# Starting workers takes a second or two, so fewer jobs run in this process.
 _WORTH_WORKERS = 24
 _EXAMINED_KEPT = 32
-# JPEGs are decoded at twice this at least, then brought to the size of the comparison.
+# JPEGs are decoded at twice this size at least, then resized for the comparison.
 _DRAFT = (512, 512)
 
 
 @dataclass(frozen=True, slots=True)
 class FileOf:
-    """A file as it was indexed. modified: ns since the epoch."""
+    """A file as indexed.
+
+    modified: in ns since the epoch.
+    """
 
     uri: str
     image_hash: str
@@ -41,7 +44,7 @@ class FileOf:
 
 @lru_cache(maxsize=_EXAMINED_KEPT)
 def examine(file: FileOf, bounds: MediaBounds) -> WholeFile | None:
-    """The decoded file; None where it is gone, damaged or no longer as indexed."""
+    """Decodes a file; None if it is missing, damaged or changed since indexing."""
     try:
         return read_whole(read_indexed(file, bounds), bounds, draft=_DRAFT)
     except InputError:
@@ -49,7 +52,7 @@ def examine(file: FileOf, bounds: MediaBounds) -> WholeFile | None:
 
 
 def read_indexed(file: FileOf, bounds: MediaBounds) -> bytes:
-    """What the file holds. Raises InputError where that is no longer what was indexed."""
+    """Reads a file. Raises InputError if it has changed since indexing."""
     path = real_path(file.uri)
     data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
     if content_hash(data) != file.image_hash:
@@ -58,13 +61,13 @@ def read_indexed(file: FileOf, bounds: MediaBounds) -> bytes:
 
 
 def compare_pair(pair: tuple[FileOf, FileOf], bounds: MediaBounds) -> PairComparison | None:
-    """None where one of the files cannot be read as indexed."""
+    """Compares two files; None if one cannot be read as indexed."""
     first, second = (examine(file, bounds) for file in pair)
     return None if first is None or second is None else compare_whole(first, second)
 
 
 def keypoints_of(file: FileOf, bounds: MediaBounds) -> Keypoints | None:
-    """Local features; None where the file cannot be read as indexed."""
+    """Keypoints of a file; None if it cannot be read as indexed."""
     whole = examine(file, bounds)
     return None if whole is None else whole.pictures[0].keypoints
 
@@ -77,7 +80,7 @@ def on_every_core(
     *,
     at_once: int = 16,
 ) -> Iterator[Answer]:
-    """The answers in the order of the jobs; neighbours among the jobs share decoded pictures."""
+    """Yields results in the order of the jobs; adjacent jobs share decoded images."""
     parts = [jobs[start : start + at_once] for start in range(0, len(jobs), at_once)]
     workers = cpu_count() or 1
     if len(jobs) < _WORTH_WORKERS or workers == 1:

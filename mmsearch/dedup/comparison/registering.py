@@ -1,8 +1,8 @@
-"""Registration: a rough map between two pictures is refined by matching their patches.
+"""Registration: refines a rough map between two images by block matching.
 
-From coarse to fine, patches of the first are looked for around where the map puts them in the
-second, and a projective map is fitted to where they were found, without those that do not fit
-(iteratively reweighted least squares with Tukey's biweight).
+From coarse to fine, patches of the first image are searched for around their mapped position in the
+second, and a projective map is fitted to the matches by iteratively reweighted least squares with
+Tukey's biweight.
 """
 
 from dataclasses import dataclass
@@ -15,30 +15,31 @@ from mmsearch.dedup.comparison.examined import Examined
 from mmsearch.dedup.comparison.rendering import Grid, Mask, Matrix, Overlap, mapped, overlap_of
 from mmsearch.records import Floats, Pixels
 
-# Grey levels (standard deviation) that sensors and codecs add.
+# Standard deviation of sensor and codec noise in grey levels.
 NOISE = 4.0
 _FOUND = 0.6
-# Side of the grid, largest shift looked for, and how often.
+# Side of the grid, largest shift, and number of rounds of each stage.
 _STAGES = ((64, 4, 3), (128, 3, 1), (256, 2, 1))
 SIDE, _RADIUS = 256, 1
-# What already lies where it belongs at this scale needs no coarser one.
+# An image that already matches at this scale skips coarser ones.
 _FIRST_SIDE, _FIRST_RADIUS, _LIES_WELL = 128, 2, 0.85
-# In pixels of the grid; a share of the contrast.
-_SETTLED, _HOPELESS = 0.4, 0.15
-# What a fit leads off rows and columns by less, as a share of the side, is taken for its noise.
+# Convergence threshold in pixels of the grid; minimum share of the contrast.
+_CONVERGED, _HOPELESS = 0.4, 0.15
+# Deviations from an axis-aligned map below this share of the side are noise.
 _STRAIGHT_SHARE, _EXACTLY = 0.0015, 1e-6
 _FEWEST_PATCHES = 6
 _PROJECTIVE_PATCHES = 40
 _LEAST_AREA = 0.04
-# Nothing is compared at more pixels than both have, nor at fewer than these.
+# Grids have at most the resolution of both images, and at least this side.
 _COARSEST = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """Two pictures on one grid, where a map puts them.
+    """Two images on one grid.
 
-    seen: bool (rows, columns), patches that lie wholly inside both. blocks: of their grey levels.
+    seen: bool (rows, columns), patches wholly inside both.
+    blocks: matches of their grey levels.
     overlap, matrix: see `overlap_of`.
     """
 
@@ -58,8 +59,10 @@ def lay(
     radius: int,
     until: float = 1.0,
 ) -> Laid | None:
-    """None where the two hardly share anything. side: of the grid. radius, until: of the search for
-    patches, see `match_blocks`.
+    """Renders two images on one grid and matches their patches; None without enough overlap.
+
+    side: of the grid.
+    radius, until: see `match_blocks`.
     """
     overlap = overlap_of(matrix)
     if min(overlap.first_share, overlap.second_share) < _LEAST_AREA:
@@ -79,7 +82,10 @@ def lay(
 def render_both(
     first: Examined, second: Examined, grid: Grid, matrix: Matrix, *, grey: bool
 ) -> tuple[Pixels, Pixels]:
-    """The two on one grid, uint8 (h, w) or (h, w, 3) each. matrix: from the first to the second."""
+    """Renders two images on one grid, uint8 (h, w) or (h, w, 3) each.
+
+    matrix: from the first to the second.
+    """
     straight = grid.straight(matrix)
     return (
         grid.render(first, np.eye(3), straight and grid.as_straight, grey=grey),
@@ -88,7 +94,7 @@ def render_both(
 
 
 def _smoothed(levels: Pixels) -> Floats:
-    """The levels weighted 5, 6, 5 along both axes: nearly a Gaussian of sigma 0.8."""
+    """Smooths with weights 5, 6, 5 along both axes, nearly a Gaussian of sigma 0.8."""
     padded = np.pad(levels, 1, mode="edge").astype(np.uint16)
     rows = padded[:-2] + padded[2:]
     rows *= 5
@@ -100,7 +106,7 @@ def _smoothed(levels: Pixels) -> Floats:
 
 
 def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
-    """The two as they lie on each other after refinement; None where there is no hope."""
+    """Registers two images; None if they do not match."""
     laid = lay(first, second, matrix, side=_FIRST_SIDE, radius=_FIRST_RADIUS)
     if laid is not None and matched_share(laid) >= _LIES_WELL:
         step = _fitted(laid)
@@ -108,10 +114,10 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
         near = lay(first, second, matrix, side=SIDE, radius=_RADIUS)
         if near is not None and matched_share(near) >= _LIES_WELL:
             return near
-    settled = False
+    converged = False
     for side, radius, rounds in _STAGES:
-        # What hardly moved at a coarse scale is looked at in the finest one next.
-        if settled and side < SIDE:
+        # A converged coarse stage is followed by the finest one.
+        if converged and side < SIDE:
             continue
         for _ in range(rounds):
             laid = lay(first, second, matrix, side=side, radius=radius)
@@ -120,11 +126,11 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
             step = _fitted(laid)
             if step is None:
                 break
-            settled = _largest_move(step, laid.grid) < _SETTLED
-            if settled and side == SIDE:
+            converged = _largest_move(step, laid.grid) < _CONVERGED
+            if converged and side == SIDE:
                 return laid
             matrix = _after(step, laid)
-            if settled:
+            if converged:
                 break
     return lay(first, second, matrix, side=SIDE, radius=_RADIUS)
 
@@ -139,7 +145,7 @@ def refined(laid: Laid) -> Matrix:
 
 
 def _after(step: Matrix, laid: Laid) -> Matrix:
-    """The map after a step, without tilt and perspective where these are no more than noise."""
+    """The map after a step, axis-aligned if the deviation is noise."""
     matrix = _moved(laid, step)
     most = _STRAIGHT_SHARE * max(laid.grid.width, laid.grid.height)
     if laid.grid.straight(matrix, most) is None:
@@ -158,22 +164,22 @@ def _moved(laid: Laid, step: Matrix) -> Matrix:
 
 
 def matched_share(laid: Laid) -> float:
-    """Of the contrast in the shared area, how much is found again."""
+    """Share of the contrast in the shared area that is matched."""
     weight = contrast(laid.blocks) * laid.seen
     found = laid.blocks.correlation > _FOUND
     return float((weight * found).sum() / max(weight.sum(), 1e-6))
 
 
 def contrast(blocks: Blocks) -> Floats:
-    """How much there is to see in each patch, in either picture: grey levels, 0 for noise."""
+    """Contrast of each patch in either image, in grey levels; 0 for noise."""
     seen = np.maximum(blocks.contrast_first, blocks.contrast_second) - np.float32(1.5 * NOISE)
     return np.clip(seen, 0, 40).astype(np.float32)
 
 
 def _fitted(laid: Laid, *, straight: bool = False) -> Matrix | None:
-    """float64 (3, 3), in pixels of the grid: where each place of it lies in the second's.
+    """Map in pixels of the grid, fitted to the matches, float64 (3, 3).
 
-    straight: along rows and columns only.
+    straight: whether it is axis-aligned.
     """
     blocks = laid.blocks
     weight = contrast(blocks) * laid.seen * np.clip(blocks.correlation - 0.4, 0, None) ** 2
@@ -212,7 +218,11 @@ def _fitted(laid: Laid, *, straight: bool = False) -> Matrix | None:
 
 
 def _as_matrix(solution: NDArray[np.float64], scale: float) -> Matrix:
-    """dx = a + bx + cy + gxx + hxy, dy = d + ex + fy + gxy + hyy, to first order a homography."""
+    """Homography that equals a quadratic fit to first order.
+
+    dx = a + bx + cy + gxx + hxy
+    dy = d + ex + fy + gxy + hyy
+    """
     a, b, c, d, e, f, g, h = (*solution, 0.0, 0.0)[:8]
     unit = np.array([[1 + b, c, a], [e, 1 + f, d], [-g, -h, 1.0]])
     stretch = np.diag([scale, scale, 1.0])

@@ -1,4 +1,4 @@
-"""Two pictures on one grid: the area that both show, sampled pixel by pixel."""
+"""Renders two images on one grid over the area that both show."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,16 +19,16 @@ Matrix: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 _PROBES = 48
-# By how many pixels of a grid a map may lead off its rows and columns that is called straight.
+# Tolerance in pixels of the grid for an axis-aligned map.
 _STRAIGHT, _EXACTLY = 0.15, 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What of two pictures shows the same area, by a map from the first to the second.
+    """The area that two images share, by a map from the first to the second.
 
-    first_share, second_share: of each picture's area. box: left, top, right, bottom of the shared
-    area in the first picture's normalised coordinates.
+    first_share, second_share: of each image's area.
+    box: left, top, right, bottom of the shared area in the first image's normalised coordinates.
     """
 
     first_share: float
@@ -37,7 +37,7 @@ class Overlap:
 
 
 def overlap_of(matrix: Matrix) -> Overlap:
-    """Shares are 0 where the two do not meet."""
+    """The overlap of two images; the shares are 0 if there is none."""
     straight = _straight_overlap(matrix)
     if straight is not None:
         return straight
@@ -54,12 +54,12 @@ def overlap_of(matrix: Matrix) -> Overlap:
 
 
 def _straight_overlap(matrix: Matrix) -> Overlap | None:
-    """What two rectangles share; None unless the sides of one lie along those of the other."""
+    """Overlap of two rectangles; None unless they are axis-aligned."""
     (a, b, x), (c, d, y), (g, h, _) = (matrix / matrix[2, 2]).tolist()
     if max(abs(g), abs(h), min(max(abs(b), abs(c)), max(abs(a), abs(d)))) > _EXACTLY:
         return None
     if abs(a) < abs(b):
-        # A quarter turn: the first's columns are the second's rows.
+        # A quarter turn: columns of the first image are rows of the second.
         a, d, x, y = c, b, y, x
     if min(abs(a), abs(d)) < _EXACTLY:
         return None
@@ -75,7 +75,7 @@ def _straight_overlap(matrix: Matrix) -> Overlap | None:
 
 
 def mapped(matrix: Matrix, places: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """places: (2, n) → (2, n); behind the camera of a wild homography they are far outside."""
+    """Maps points, (2, n); points behind the camera of a degenerate homography are far outside."""
     homogeneous = matrix[:, :2] @ places + matrix[:, 2:]
     found: NDArray[np.float64] = homogeneous[:2] / np.maximum(homogeneous[2], 1e-6)
     return found
@@ -98,8 +98,10 @@ _NO_OVERLAP = Overlap(0.0, 0.0, (-1.0, -1.0, 1.0, 1.0))
 
 @dataclass(frozen=True, slots=True)
 class Straight:
-    """orientation: a place in ORIENTATIONS. box: left, top, right, bottom of what lies under a grid
-    in the picture turned to that orientation, in its normalised coordinates.
+    """An axis-aligned position of a grid on an image.
+
+    orientation: index into ORIENTATIONS.
+    box: left, top, right, bottom of the grid in the turned image's normalised coordinates.
     """
 
     orientation: int
@@ -108,7 +110,7 @@ class Straight:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """width x height pixels over a box of the first picture (normalised coordinates)."""
+    """A grid of width x height pixels over a box of the first image (normalised coordinates)."""
 
     width: int
     height: int
@@ -118,7 +120,7 @@ class Grid:
     def over(
         cls, first: Examined, box: tuple[float, float, float, float], side: int, multiple: int
     ) -> "Grid":
-        """The longer side has `side` pixels; both are multiples of `multiple`."""
+        """A grid whose longer side has `side` pixels; both sides are multiples of `multiple`."""
         left, top, right, bottom = box
         width, height = (right - left) * first.width, (bottom - top) * first.height
         longer = max(width, height)
@@ -128,7 +130,7 @@ class Grid:
 
     @property
     def to_first(self) -> Matrix:
-        """From pixels of the grid to the first picture's normalised coordinates."""
+        """Map from pixels of the grid to the first image's normalised coordinates."""
         left, top, right, bottom = self.box
         return np.array(
             [
@@ -139,9 +141,9 @@ class Grid:
         )
 
     def straight(self, matrix: Matrix, most: float = _STRAIGHT) -> "Straight | None":
-        """How rows and columns of the grid lie along sides of the second picture, if they do.
+        """Axis-aligned position of the grid on the second image; None if it is not axis-aligned.
 
-        most: by how many pixels of the grid its corners may be off.
+        most: tolerance of the corners in pixels of the grid.
         """
         number = nearest_orientation(matrix)
         to_turned = np.linalg.inv(TURN_MATRICES[number]) @ matrix @ self.to_first
@@ -156,7 +158,7 @@ class Grid:
         return Straight(number, (float(left), float(top), float(right), float(bottom)))
 
     def straightened(self, matrix: Matrix) -> Matrix:
-        """The nearest map that leads along the sides of the second picture, in its orientation."""
+        """The nearest axis-aligned map, in its orientation."""
         turn = TURN_MATRICES[nearest_orientation(matrix)]
         steps = np.linspace(0.0, 1.0, 5)
         across, down = np.meshgrid(steps * self.width, steps * self.height)
@@ -172,23 +174,23 @@ class Grid:
     def render(
         self, picture: Examined, matrix: Matrix, straight: "Straight | None", *, grey: bool
     ) -> Pixels:
-        """The picture under every pixel of the grid, uint8 (h, w) or (h, w, 3).
+        """Samples an image at every pixel of the grid, uint8 (h, w) or (h, w, 3).
 
-        matrix: from the first picture's normalised coordinates to those of this picture.
-        straight: likewise, None for both pictures unless it is known for both: to be compared they
-        must be sampled alike.
+        matrix: from the first image's normalised coordinates to those of this image.
+        straight: its axis-aligned position, None for both images unless both are axis-aligned: they
+            must be sampled alike to be compared.
         """
         to_picture = matrix @ self.to_first
-        # How many grid pixels a unit of the picture's normalised width is shown by, at the centre.
+        # Grid pixels per unit of the image's normalised width, at the centre.
         x, y = self.width / 2, self.height / 2
         steps = mapped(to_picture, np.array([[x, x + 1, x], [y, y, y + 1]]))
         moved = (steps[:, 1:] - steps[:, :1]) * [[picture.width], [picture.height]]
         pixels_a_step = max(float(np.sqrt(abs(np.linalg.det(moved)))), 1e-6)
         image, width, height = picture.level(picture.width / 2 / pixels_a_step, grey=grey)
-        # Colours are looked at for ink on paper, which stays crisp.
+        # Colours are used to detect ink on paper, which has to stay crisp.
         how = Image.Resampling.BILINEAR if grey else Image.Resampling.BICUBIC
         if straight is not None:
-            return self._resized(image, width, height, straight, how)
+            return self._resized(image, width, height, straight, how=how)
         scale = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
         full = scale @ to_picture
         full = full / full[2, 2]
@@ -202,15 +204,16 @@ class Grid:
         width: float,
         height: float,
         straight: "Straight",
+        *,
         how: Image.Resampling,
     ) -> Pixels:
-        """Where the grid leaves the image, its nearest pixels are repeated."""
+        """Samples an axis-aligned image; beyond its border the nearest pixels are repeated."""
         orientation = ORIENTATIONS[straight.orientation]
         if orientation.transposed:
             width, height = height, width
         image = turned(image, orientation)
         left, top, right, bottom = ((place + 1) / 2 for place in straight.box)
-        # Halved to a fraction, the image has its last pixel first where it is mirrored.
+        # A mirrored image that was halved to a fraction begins with its last, partial pixel.
         before = (image.width - width) * orientation.mirrored
         above = (image.height - height) * orientation.upside_down
         across = _Span(left * width, right * width, self.width, width, before)
@@ -230,18 +233,18 @@ class Grid:
 
     @property
     def _corners(self) -> NDArray[np.float64]:
-        """Upper left, upper right, lower left, lower right, float64 (2, 4)."""
+        """Upper left, upper right, lower left, lower right corner, float64 (2, 4)."""
         right, bottom = float(self.width), float(self.height)
         return np.array([[0, right, 0, right], [0, 0, bottom, bottom]])
 
     @property
     def as_straight(self) -> Straight:
-        """How the grid lies on the first picture."""
+        """Position of the grid on the first image."""
         return Straight(0, self.box)
 
     def seen(self, matrix: Matrix, patch: int) -> Mask:
-        """Patches that lie wholly inside the second picture, bool (rows, columns)."""
-        # Its outline is convex, so the pixels at the corners of a patch tell.
+        """Patches wholly inside the second image, bool (rows, columns)."""
+        # Its outline is convex, so testing the corners of a patch suffices.
         rows, columns = self.height // patch, self.width // patch
         across, down = (
             (np.arange(count)[:, None] * patch + [0.5, patch - 0.5]).ravel()
@@ -255,9 +258,9 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Along one axis: `count` pixels of a grid lie from `start` to `end` of `length` pixels.
+    """One axis of an axis-aligned grid: `count` pixels from `start` to `end` of `length` pixels.
 
-    These begin at pixel `offset` of an image, to fractions.
+    These begin at the fractional pixel `offset` of an image.
     """
 
     start: float
@@ -268,12 +271,13 @@ class _Span:
 
     @property
     def inside(self) -> tuple[int, int]:
-        """The first and the end of the grid's pixels that are filled."""
+        """Range of the grid's pixels inside of the image."""
         step = (self.end - self.start) / self.count
         first = max(ceil(-self.start / step - 1e-6), 0)
         end = min(floor((self.length - self.start) / step + 1e-6), self.count)
         return min(first, self.count - 1), max(end, first + 1)
 
     def place(self, pixel: int) -> float:
+        """Position of a pixel of the grid in the image."""
         place = self.start + (self.end - self.start) * pixel / self.count
         return min(max(place, 0.0), self.length) + self.offset

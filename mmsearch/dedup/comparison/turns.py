@@ -20,7 +20,7 @@ _OPERATIONS = {
 
 
 def turned(image: Image.Image, orientation: Orientation) -> Image.Image:
-    """The image in that orientation, as `Orientation.turn` turns arrays."""
+    """Turns an image as `Orientation.turn` turns arrays."""
     operation = _OPERATIONS.get(
         (orientation.transposed, orientation.upside_down, orientation.mirrored)
     )
@@ -28,7 +28,7 @@ def turned(image: Image.Image, orientation: Orientation) -> Image.Image:
 
 
 def turn_matrix(orientation: Orientation) -> NDArray[np.float64]:
-    """float64 (3, 3): from coordinates in the turned image to those in the image itself."""
+    """Map from coordinates of the turned image to those of the image, float64 (3, 3)."""
     matrix = np.eye(3)
     if orientation.mirrored:
         matrix = np.diag([-1.0, 1.0, 1.0]) @ matrix
@@ -39,11 +39,11 @@ def turn_matrix(orientation: Orientation) -> NDArray[np.float64]:
     return matrix
 
 
-# float64 (8, 3, 3): of each of ORIENTATIONS.
+# float64 (8, 3, 3): `turn_matrix` of each of ORIENTATIONS.
 TURN_MATRICES = np.stack([turn_matrix(orientation) for orientation in ORIENTATIONS])
 
 
 def nearest_orientation(matrix: NDArray[np.floating[Any]]) -> int:
-    """The place in ORIENTATIONS whose axes point most like the map's."""
+    """Index into ORIENTATIONS whose axes are nearest to those of the map."""
     axes = matrix[:2, :2] / np.linalg.norm(matrix[:2, :2], axis=0)
     return int((TURN_MATRICES[:, :2, :2] * axes).sum(axis=(1, 2)).argmax())

@@ -1,6 +1,6 @@
-"""The strict comparison of files: all frames or pages, and transparency on two backgrounds.
+"""Full comparison of files: all frames or pages, and transparency on two backgrounds.
 
-This is what both `mmsearch same` and a plan rest on.
+This is the basis of both `mmsearch same` and plans.
 """
 
 from dataclasses import dataclass, replace
@@ -19,9 +19,11 @@ from mmsearch.media import Decoded, MediaBounds, decode
 
 @dataclass(frozen=True, slots=True)
 class WholeFile:
-    """pictures: the representative frame, on each background where it is transparent.
+    """A decoded file.
 
-    frames: how many there are. samples: some of them, None for a single one.
+    pictures: the representative frame, on each background if it is transparent.
+    frames: number of frames.
+    samples: some of them, None for a single one.
     """
 
     pictures: tuple[Examined, ...]
@@ -32,7 +34,10 @@ class WholeFile:
 def read_whole(
     data: bytes, bounds: MediaBounds, *, draft: tuple[int, int] | None = None
 ) -> WholeFile:
-    """draft: see `decode`. Raises UnreadableMedia, MediaTooLarge."""
+    """Decodes a file. Raises UnreadableMedia, MediaTooLarge.
+
+    draft: see `decode`.
+    """
     decoded = decode(data, bounds=bounds, draft=draft)
     samples = sample_frames(data, decoded.frames, bounds) if decoded.frames > 1 else None
     return WholeFile(_pictures(decoded), decoded.frames, samples)
@@ -49,7 +54,7 @@ def _pictures(decoded: Decoded) -> tuple[Examined, ...]:
 
 
 def compare_whole(first: WholeFile, second: WholeFile) -> PairComparison:
-    """What two files are to each other by all that they hold."""
+    """Compares two files by all their content."""
     if reason := frames_differ(first.frames, second.frames):
         return unrelated(reason)
     if first.samples is not None and second.samples is not None:
@@ -57,10 +62,10 @@ def compare_whole(first: WholeFile, second: WholeFile) -> PairComparison:
         if agreement < FRAMES_AGREE:
             return unrelated(f"their frames or pages agree to {agreement:.2f} at worst")
     if len(first.pictures) == len(second.pictures):
-        # Both must look alike on every background.
+        # Both must match on every background.
         pairs = zip(first.pictures, second.pictures, strict=True)
         return min((compare_examined(one, two) for one, two in pairs), key=_rank)
-    # Whoever flattened the other one has chosen a background.
+    # The other image was flattened on one of the backgrounds.
     every = [compare_examined(one, two) for one in first.pictures for two in second.pictures]
     found = max(every, key=_rank)
     if found.judgement != "same image":

@@ -1,7 +1,7 @@
-"""Comparison of files by all that they hold: every frame or page, and both sides of transparency.
+"""Compares files by all frames or pages, and transparency on both backgrounds.
 
-A picture's fingerprint shows one frame on one background. Files with several frames or with
-transparency are compared once more here before they count as edited copies of each other.
+A fingerprint shows one frame on one background. Files with several frames or with transparency are
+compared here before they count as edited copies.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,26 @@ from mmsearch.dedup.thumbnails.fingerprints import SIDE, make_print
 from mmsearch.media import Decoded, Frame, MediaBounds, read_frames
 from mmsearch.records import Pixels
 
-# Of an animation so many frames are compared, evenly spread, the first and the last among them.
+# Number of frames compared, evenly spaced, including the first and the last.
 _COMPARED_FRAMES = 12
-# GIF counts in hundredths of a second.
+# GIF durations are in hundredths of a second.
 _SAME_TIME = 10
-# Pages of one layout with other words agree to 0.87; a page in another resolution to more.
+# Pages of one layout with different text agree to 0.87; a page in another resolution to more.
 FRAMES_AGREE = 0.9
-# A frame of less contrast (standard deviation) is blank: it agrees with one of the same levels.
+# A frame with a lower standard deviation is blank: it agrees with one of the same level.
 _BLANK, _SAME_LEVELS = 2.0, 1.0
-# On a background with less contrast little is seen of a picture: the other background decides.
+# An image with less contrast on a background is hardly visible: the other one decides.
 _FAINT, _SAME_MEAN = 8.0, 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class FrameSamples:
-    """count: of all frames. durations: ms, of each. thumbnails: uint8 (n, SIDE, SIDE), of some."""
+    """Samples of the frames of a file.
+
+    count: number of all frames.
+    durations: of each, in ms.
+    thumbnails: uint8 (n, SIDE, SIDE), of some.
+    """
 
     count: int
     durations: tuple[float, ...]
@@ -38,14 +43,17 @@ class FrameSamples:
 
 
 def sample_frames(source: Path | bytes, count: int, bounds: MediaBounds) -> FrameSamples:
-    """count: the frames of the file, as decoding it said. Raises UnreadableMedia, MediaTooLarge."""
-    wanted = {*np.linspace(0, count - 1, min(count, _COMPARED_FRAMES)).round().astype(int).tolist()}
+    """Reads samples of frames. Raises UnreadableMedia, MediaTooLarge.
+
+    count: number of frames, as reported by decoding.
+    """
+    chosen = {*np.linspace(0, count - 1, min(count, _COMPARED_FRAMES)).round().astype(int).tolist()}
     durations: list[float] = []
     thumbnails: list[Pixels] = []
 
     def see(frame: Frame, _: str) -> None:
         durations.append(frame.duration)
-        if frame.place in wanted:
+        if frame.place in chosen:
             image = frame.upright
             thumbnails.append(make_print(image, *image.size).thumbnail)
 
@@ -55,7 +63,7 @@ def sample_frames(source: Path | bytes, count: int, bounds: MediaBounds) -> Fram
 
 
 def frames_differ(one: int, two: int) -> str:
-    """Why files of so many frames or pages cannot be copies of each other; '' if they may be."""
+    """Why files with these numbers of frames cannot be copies; '' if they can."""
     if one == two:
         return ""
     more, fewer = max(one, two), min(one, two)
@@ -63,8 +71,11 @@ def frames_differ(one: int, two: int) -> str:
 
 
 def frames_agreement(one: FrameSamples, two: FrameSamples) -> tuple[float, int]:
-    """The agreement of the frames that agree least, 0 where counts or times differ, and how these
-    are turned against each other (a place in ORIENTATIONS)."""
+    """Agreement of the worst matching frames, and their orientation.
+
+    The agreement is 0 if numbers or durations of frames differ; the orientation is an index into
+    ORIENTATIONS.
+    """
     apart = (
         np.abs(np.subtract(one.durations, two.durations)) if one.count == two.count else [np.inf]
     )
@@ -77,7 +88,7 @@ def frames_agreement(one: FrameSamples, two: FrameSamples) -> tuple[float, int]:
 
 
 def backgrounds_agreement(one: Decoded, two: Decoded) -> tuple[float, int]:
-    """The agreement on the background where the two agree least, and the orientation there."""
+    """Agreement on the background where two images agree least, and the orientation there."""
     ones, twos = (
         np.stack(
             [
@@ -89,13 +100,13 @@ def backgrounds_agreement(one: Decoded, two: Decoded) -> tuple[float, int]:
     )
     faint = _fainter(ones, _FAINT) & _fainter(twos, _FAINT)
     faint &= np.abs(ones.mean(axis=(1, 2)) - twos.mean(axis=(1, 2))) < _SAME_MEAN
-    # Where it is faint on both, a plain comparison on both must do.
+    # Faint on both backgrounds: both are compared directly.
     seen = ~faint if not faint.all() else faint
     return _all_agree(ones[seen], twos[seen])
 
 
 def _all_agree(ones: Pixels, twos: Pixels) -> tuple[float, int]:
-    """ones, twos: uint8 (n, SIDE, SIDE) → the least agreement of a pair and its orientation."""
+    """The least agreement of pairs, uint8 (n, SIDE, SIDE) each, and its orientation."""
     numbers = np.arange(len(ones))
     pairs = np.stack([numbers, numbers + len(ones)], axis=1)
     found = align_pairs(np.concatenate([ones, twos]), pairs)
@@ -106,6 +117,6 @@ def _all_agree(ones: Pixels, twos: Pixels) -> tuple[float, int]:
 
 
 def _fainter(thumbnails: Pixels, deviation: float) -> NDArray[np.bool_]:
-    """bool (n,): where the standard deviation of the levels is below."""
+    """Whether the standard deviation of thumbnails is below a threshold, bool (n,)."""
     faint: NDArray[np.bool_] = thumbnails.std(axis=(1, 2), dtype=np.float32) < deviation
     return faint

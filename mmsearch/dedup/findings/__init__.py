@@ -1,1 +1,1 @@
-"""Findings that need the stored vectors: where images and texts agree or contradict each other."""
+"""Findings from stored vectors: agreements and contradictions between images and texts."""

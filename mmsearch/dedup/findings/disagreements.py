@@ -1,4 +1,4 @@
-"""Findings that need both modalities: where pictures and texts agree, and where they contradict."""
+"""Findings from groups of both modalities: where images and texts agree or contradict."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,12 @@ from mmsearch.dedup.results import Finding, Group
 from mmsearch.dedup.tiers.texts import excerpt, normalised
 from mmsearch.records import Scalar
 
-# Facts about the file say nothing about the product.
+# File metadata does not describe the product.
 _FILE_COLUMNS = {"folder", "modified", "bytes", "format"}
 
 
 def cross_modal_findings(groups: Sequence[Group]) -> Iterator[Finding]:
-    """Groups of pictures and groups of texts, joined; the same order for the same groups."""
+    """Combines groups of images and groups of texts; deterministic for the same groups."""
     pictures = {
         item.uid: group.id for group in groups if group.family == "picture" for item in group.items
     }
@@ -29,9 +29,9 @@ def cross_modal_findings(groups: Sequence[Group]) -> Iterator[Finding]:
 
 
 def _one_picture(group: Group, texts: dict[int, str]) -> Iterator[Finding]:
-    worded = [item for item in group.items if normalised(item.text)]
+    with_text = [item for item in group.items if normalised(item.text)]
     by_text: dict[str, list[Item]] = defaultdict(list)
-    for item in worded:
+    for item in with_text:
         by_text[texts.get(item.uid, normalised(item.text))].append(item)
     for items in by_text.values():
         if len(items) > 1:
@@ -71,6 +71,6 @@ def _differ(one: Scalar, two: Scalar) -> bool:
 
 
 def _is_identity(item: Item, value: Scalar) -> bool:
-    """An id or a path differs between any two rows."""
+    """Whether the value is an id or a path, which differs between any two rows."""
     said = str(value)
     return item.key.endswith(f"/{said}") or (bool(item.uri) and item.uri.endswith(f"/{said}"))

@@ -1,12 +1,12 @@
-"""How likely each text is exchanged: what the catalog shows beside texts exchanged on purpose.
+"""Estimates how likely each text is on the wrong image, from texts swapped at random.
 
-Some texts are exchanged at random. A logistic regression learns to tell these pairs from those of
-the catalog, and each item gets its *rank*: the share of the exchanged pairs that look at least as
-wrong. If all its texts are right, a catalog has hardly any low ranks, however near-alike they are.
-Texts that really are exchanged are spread evenly over all ranks, as those exchanged on purpose are.
-So the counts by rank are fitted by a mixture of an even part, whose size is the share of wrong
-texts, and of parts that vanish towards low ranks. Many mixtures fit; all are weighed by their
-likelihood, so that what the counts leave open lowers the estimated precision.
+A logistic regression separates randomly swapped pairs from those of the catalog, and each item gets
+its *rank*: the share of the swapped pairs that look at least as wrong. If all its texts are right,
+a catalog has hardly any low ranks, however similar its items are. Texts that are really swapped are
+uniform over the ranks, like the randomly swapped ones. The counts by rank are therefore fitted by a
+mixture of a uniform component, whose size is the share of wrong texts, and components that vanish
+towards low ranks. Many mixtures fit; all are weighted by their likelihood, so that uncertainty
+lowers the estimated precision.
 """
 
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from mmsearch.records import Floats
 
 Doubles = NDArray[np.float64]
 LEAST_PRECISION = 0.9
-# Added where only low ranks would be reported: there few exchanged texts stand against the tail of
-# right ones, whose shape is assumed.
+# Added to the required precision if only low ranks are reported: there, few swapped texts compete
+# with the assumed tail of right ones.
 _CAUTION = 0.1
-# With more texts that fit no better than random ones, the texts do not describe the pictures.
+# With more texts that fit no better than random ones, the texts do not describe the images.
 MOST_WRONG = 0.3
-# Where only the most extreme of the exchanged texts could be reported, or a handful, odd pictures
-# with a right text do as well.
+# Nothing is reported if only the most extreme swapped texts, or a handful, would be: unusual images
+# with a right text look the same.
 _LEAST_FOUND, _FEWEST_REPORTED = 0.1, 5
 _EDGES: Doubles = np.linspace(0, 0.95, 39)
-# Parts of right texts grow as rank ** power. The heaviest tail is a fraction of the next one, and
-# so on: right texts thin out towards low ranks without a step.
+# Components of right texts grow as rank ** power. The heaviest tail is a fraction of the next one,
+# and so on: the density falls towards low ranks without a step.
 _POWERS = (2, 4, 8, 16, 32)
 _STEEPEST: Doubles = np.geomspace(0.003, 2, 12, dtype=np.float64)
 _FRACTIONS: Doubles = np.geomspace(0.03, 1, 4)
@@ -39,9 +39,13 @@ _ROUNDS, _PENALTY, _CLIP = 30, 1.0, 4.0
 
 @dataclass(frozen=True, slots=True)
 class ExchangeOdds:
-    """scores: float64 (n,), how wrong each text looks; higher is worse. chances: float64 (n,), that
-    it is exchanged. reported: how many of the highest scores have an estimated precision of
-    LEAST_PRECISION, 0 where none do. wrong_share: the estimated share of exchanged texts."""
+    """Estimated odds that texts are on the wrong image.
+
+    scores: float64 (n,), how wrong each text looks; higher is worse.
+    chances: float64 (n,), probability that it is wrong.
+    reported: number of the highest scores with an estimated precision of LEAST_PRECISION, or 0.
+    wrong_share: estimated share of wrong texts.
+    """
 
     scores: Doubles
     chances: Doubles
@@ -50,8 +54,11 @@ class ExchangeOdds:
 
 
 def exchange_odds(features: Floats, exchanged: Floats) -> ExchangeOdds:
-    """features: float32 (n, f), of the catalog's pairs. exchanged: float32 (m, f), of pairs that
-    were exchanged at random; higher is worse in both."""
+    """Estimates the odds of each text from features where higher is worse.
+
+    features: float32 (n, f), of the catalog's pairs.
+    exchanged: float32 (m, f), of randomly swapped pairs.
+    """
     scores, scores_exchanged = _scores(features, exchanged)
     ordered = np.sort(scores_exchanged)
     above = len(ordered) - np.searchsorted(ordered, scores, side="left")
@@ -71,11 +78,11 @@ def exchange_odds(features: Floats, exchanged: Floats) -> ExchangeOdds:
 
 
 def _scores(features: Floats, exchanged: Floats) -> tuple[Doubles, Doubles]:
-    """Log odds by a logistic regression of one against the other."""
+    """Log odds of catalog and swapped pairs by logistic regression."""
     both = np.concatenate([features, exchanged]).astype(np.float64)
     both = (both - np.median(both, axis=0)) / (both.std(axis=0) + 1e-9)
     first, second = np.triu_indices(both.shape[1])
-    # Squares and products: what two measures say together is more than their sum.
+    # Squares and products capture interactions between the measures.
     clipped = np.clip(both, -_CLIP, _CLIP)
     products = clipped[:, first] * clipped[:, second]
     design = np.concatenate([both, products, np.ones((len(both), 1))], axis=1)
@@ -93,8 +100,11 @@ def _scores(features: Floats, exchanged: Floats) -> tuple[Doubles, Doubles]:
 
 @cache
 def _mixtures() -> tuple[Doubles, Doubles, Doubles]:
-    """rates: float64 (g, b), expected items a bin as a share of all. even: float64 (g, b), of these
-    the exchanged ones. shares: float64 (g,), of exchanged ones in all."""
+    """Rates of a grid of mixtures.
+
+    Returns the expected share of items per bin, float64 (g, b), the part of it that is swapped,
+    float64 (g, b), and the share of swapped items in all, float64 (g,).
+    """
     fractions = [_FRACTIONS] * (len(_POWERS) - 1)
     grid = np.stack(np.meshgrid(_SHARES, _STEEPEST, *fractions, indexing="ij"), axis=-1)
     grid = grid.reshape(-1, 1 + len(_POWERS))
@@ -107,15 +117,15 @@ def _mixtures() -> tuple[Doubles, Doubles, Doubles]:
 
 
 def _fitted(counts: NDArray[np.int64], total: int) -> tuple[float, Doubles, Doubles]:
-    """The share of exchanged ones, and by bin the chance to be one, and the precision up to it.
+    """Share of wrong texts, and by bin the probability of being wrong and the precision so far.
 
-    counts: int64 (b,), of items by rank.
+    counts: int64 (b,), items by rank.
     """
     rates, even, shares = _mixtures()
     likelihood = np.log(rates) @ counts - total * rates.sum(axis=1)
     weights = np.exp(likelihood - likelihood.max())
     weights /= weights.sum()
-    # Hardly any mixture fits; the others would only cost time.
+    # Few mixtures fit; the others are dropped for speed.
     chosen = weights > 1e-9
     weights, rates, even = weights[chosen], rates[chosen], even[chosen]
     chance = weights @ (even / rates)

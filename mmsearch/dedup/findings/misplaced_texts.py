@@ -1,10 +1,10 @@
-"""Texts on the wrong picture: a picture among pictures that are all described otherwise.
+"""Finds texts on the wrong image: images whose neighbours are all described otherwise.
 
-Three measures say how wrong a text looks: how much further the pictures of like texts lie than
-those of the text that the picture's neighbours agree on (here), and two of how far the text lies
-below the best-fitting ones (`text_fit`). Texts exchanged on purpose show what the measures are
-worth in this catalog (`exchange_odds`): what is reported is as likely right as asked, or nothing
-is. No labels are needed.
+Three measures score how wrong a text looks: how much further the images of similar texts are than
+those of the text that the image's neighbours agree on (here), and two measures of how far the text
+is below the best-fitting ones (`text_fit`). Randomly swapped texts calibrate them on each catalog
+(`exchange_odds`): findings reach the required precision, or none are reported. No labels are
+needed.
 """
 
 from dataclasses import dataclass
@@ -19,38 +19,37 @@ from mmsearch.dedup.findings.nearest_rows import BLOCK, NearestRows
 from mmsearch.dedup.findings.text_fit import TextFit
 from mmsearch.records import Floats, Ids
 
-# Fewer items say nothing about what is usual.
+# Minimum number of items for an estimate.
 FEWEST_ITEMS = 30
-_IMAGES_ASKED, _TEXTS_ASKED = 100, 64
-# Of what is kept: another one where other neighbours are looked at.
+_IMAGE_NEIGHBOURS, _TEXT_NEIGHBOURS = 100, 64
+# Version of the cache; changes with the choice of neighbours.
 _VERSION = 1
-# So many rows' neighbours take 260 MB.
+# Maximum number of rows whose neighbours are cached, which takes 260 MB.
 MOST_KEPT = 200_000
 _VOTERS = 20
-# Cosine of text vectors from which two texts describe the same thing; where a text has fewer such
-# kin than this, the nearest so many.
-_KIN, _FEWEST_KIN = 0.85, 5
-# How fast a neighbour's vote falls with its distance, as a cosine.
+# Minimum cosine of similar texts; a text with fewer of them than _FEWEST_KIN takes its nearest.
+_SIMILAR_TEXT, _FEWEST_SIMILAR = 0.85, 5
+# Decay of a neighbour's vote with its distance, as a cosine.
 _VOTE_WIDTH = 0.1
 _COMPARED = 3
-# Of a block, whose rows are each marked against all rows.
+# Size of a block, a mask of its rows by all rows.
 _BLOCK_BYTES = 2**26
-# Texts exchanged on purpose: each one costs as much as an item.
+# Number of randomly swapped texts; each costs as much as an item.
 _MOST_EXCHANGED, _EXCHANGED_EACH = 4_096, 8
-# Exchanging texts that are this much alike changes nothing.
+# Cosine from which texts are equal; swapping them changes nothing.
 _SAME_TEXT = 0.9999
 _LEAST_SUSPICIOUS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Misplaced:
-    """Texts that seem to be on the wrong picture, the likeliest first.
+    """Texts that seem to be on the wrong image, the most likely first.
 
-    rows, better: int64 (m,): whose text seems wrong, and an item whose text fits better. own,
-    other: float32 (m,), mean cosine of the picture with the nearest pictures of either text.
-    chances: float32 (m,), that the text is wrong, as estimated from the catalog. reported: the
-    first so many are findings, the others suspicions. silence: why nothing is reported, for people;
-    empty where something is.
+    rows, better: int64 (m,), the items, and for each an item whose text fits better.
+    own, other: float32 (m,), mean cosine of the image with the nearest images of either text.
+    chances: float32 (m,), estimated probability that the text is wrong.
+    reported: the first `reported` texts are findings, the others suspicions.
+    silence: why nothing is reported, for people; empty if something is.
     """
 
     rows: Ids
@@ -63,35 +62,40 @@ class Misplaced:
 
     @classmethod
     def none(cls, silence: str) -> "Misplaced":
+        """No texts, with the reason."""
         rows, values = np.zeros(0, np.int64), np.zeros(0, np.float32)
         return cls(rows, rows, values, values, values, 0, silence)
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Each row's nearest others by picture and by text, as far as they are looked at."""
+    """Nearest rows of each item by image and by text."""
 
     images: NearestRows
     texts: NearestRows
 
     @classmethod
     def of(cls, uids: Ids, images: Floats, texts: Floats) -> "Neighbours":
-        """uids: int64 (n,), ascending, n of at least FEWEST_ITEMS. images, texts: float32 (n, dim),
-        unit rows."""
+        """Searches for the neighbours of at least FEWEST_ITEMS items.
+
+        uids: int64 (n,), ascending.
+        images, texts: float32 (n, dim), unit rows.
+        """
         return cls(
-            NearestRows.of(uids, images, _IMAGES_ASKED), NearestRows.of(uids, texts, _TEXTS_ASKED)
+            NearestRows.of(uids, images, _IMAGE_NEIGHBOURS),
+            NearestRows.of(uids, texts, _TEXT_NEIGHBOURS),
         )
 
     def updated(self, uids: Ids, images: Floats, texts: Floats) -> "Neighbours":
-        """The same for these rows; a uid that is known has the vectors that it had."""
+        """Updates the neighbours to these rows; known uids must have unchanged vectors."""
         return Neighbours(
-            self.images.updated(uids, images, _IMAGES_ASKED),
-            self.texts.updated(uids, texts, _TEXTS_ASKED),
+            self.images.updated(uids, images, _IMAGE_NEIGHBOURS),
+            self.texts.updated(uids, texts, _TEXT_NEIGHBOURS),
         )
 
     @classmethod
     def load(cls, path: Path, setting: str) -> "Neighbours | None":
-        """setting: what the vectors of a uid hang on besides."""
+        """Reads the cache. setting: what the vectors of a uid depend on."""
         parts = read_kept(path, f"{_VERSION} {setting}")
         if parts is None:
             return None
@@ -105,6 +109,7 @@ class Neighbours:
         )
 
     def save(self, path: Path, setting: str) -> None:
+        """Writes the cache. setting: what the vectors of a uid depend on."""
         keep(
             path,
             f"{_VERSION} {setting}",
@@ -119,8 +124,11 @@ class Neighbours:
 def find_misplaced(
     images: Floats, texts: Floats, neighbours: Neighbours | None = None
 ) -> Misplaced:
-    """images, texts: float32 (n, dim), unit rows: the two vectors of each item. neighbours: theirs,
-    where they are known already. The same input gives the same result."""
+    """Finds the texts that are on the wrong image; deterministic.
+
+    images, texts: float32 (n, dim), unit rows, the two vectors of each item.
+    neighbours: of the items, computed if None.
+    """
     count = len(images)
     if count < FEWEST_ITEMS:
         return Misplaced.none(too_few(count))
@@ -147,6 +155,7 @@ def find_misplaced(
 
 
 def too_few(count: int) -> str:
+    """The reason for no result with `count` items, for people."""
     return f"items with a picture and a text: {count}; at least {FEWEST_ITEMS} are needed"
 
 
@@ -163,11 +172,11 @@ def _silence(wrong_share: float, chances: Floats) -> str:
 
 
 def _exchanged(texts: Floats) -> tuple[Ids, Ids]:
-    """Rows, and for each another one whose text says something else: int64 (m,) each."""
+    """Randomly swapped texts: rows and other rows with a different text, int64 (m,) each."""
     count = len(texts)
     chance = np.random.default_rng(0)
-    wanted = min(_MOST_EXCHANGED, _EXCHANGED_EACH * count)
-    rows = np.resize(chance.permutation(count), wanted)
+    number = min(_MOST_EXCHANGED, _EXCHANGED_EACH * count)
+    rows = np.resize(chance.permutation(count), number)
     others = (rows + chance.integers(1, count, len(rows))) % count
     differ = np.einsum("md,md->m", texts[rows], texts[others]) < _SAME_TEXT
     return rows[differ], others[differ]
@@ -175,25 +184,30 @@ def _exchanged(texts: Floats) -> tuple[Ids, Ids]:
 
 @dataclass(frozen=True, slots=True)
 class _Nearness:
-    """images, texts: float32 (n, dim), unit rows. neighbours: of the same rows."""
+    """Measures how near an image is to the images of a text.
+
+    images, texts: float32 (n, dim), unit rows.
+    neighbours: of the same rows.
+    """
 
     images: Floats
     texts: Floats
     neighbours: Neighbours
 
     def compare(self, rows: Ids, claimed: Ids) -> tuple[Ids, Floats, Floats]:
-        """For each picture of `rows`, int64 (m,), if it had the text of `claimed`, int64 (m,):
+        """Compares each image's claimed text with the one that its neighbours agree on.
 
-        the neighbour whose other text fits best, how near the pictures of the claimed text lie, and
-        how near those of that other text.
+        rows, claimed: int64 (m,), the items of the images and of the texts.
+        Returns the neighbour whose other text fits best, the similarity of the images of the
+        claimed text, and the similarity of those of the other text.
         """
         near = self.neighbours.images.near, self.neighbours.images.similarities
         alike = self.neighbours.texts.near, self.neighbours.texts.similarities
-        least = np.minimum(_KIN, alike[1][:, min(_FEWEST_KIN, alike[1].shape[1]) - 1])
+        least = np.minimum(_SIMILAR_TEXT, alike[1][:, min(_FEWEST_SIMILAR, alike[1].shape[1]) - 1])
         size = max(1, min(BLOCK, _BLOCK_BYTES // len(self.images)))
         parts = [
             self._block(
-                rows[start : start + size], claimed[start : start + size], near, alike, least
+                rows[start : start + size], claimed[start : start + size], near, alike, least=least
             )
             for start in range(0, len(rows), size)
         ]
@@ -206,62 +220,66 @@ class _Nearness:
         claimed: Ids,
         near: tuple[Ids, Floats],
         alike: tuple[Ids, Floats],
+        *,
         least: Floats,
     ) -> tuple[Ids, Floats, Floats]:
         neighbours, nearness = near[0][rows], near[1][rows]
-        kin = _says_so(claimed, neighbours, self.texts, alike, least)
-        own = _kin_nearness((rows, claimed), self.images, nearness, alike, least, kin)
+        similar = _has_similar_text(claimed, neighbours, self.texts, alike, least=least)
+        own = _similar_text_nearness(
+            (rows, claimed), self.images, nearness, alike, least=least, similar=similar
+        )
         voters = self.texts[neighbours[:, :_VOTERS]]
         agreeing = voters @ voters.transpose(0, 2, 1) >= least[neighbours[:, :_VOTERS], None]
         votes = np.exp((nearness[:, :_VOTERS] - nearness[:, :1]) / _VOTE_WIDTH)
         counts = np.einsum("nab,nb->na", agreeing, votes)
-        counts[kin[:, :_VOTERS]] = -1
+        counts[similar[:, :_VOTERS]] = -1
         every = np.arange(len(rows))
         best = neighbours[every, counts.argmax(axis=1)]
-        chosen = _says_so(best, neighbours, self.texts, alike, least)
-        shown = np.where(chosen & ~kin, nearness, nearness[:, -1:])
+        chosen = _has_similar_text(best, neighbours, self.texts, alike, least=least)
+        shown = np.where(chosen & ~similar, nearness, nearness[:, -1:])
         return best, own, _highest(shown)
 
 
-def _says_so(
-    asked: Ids, others: Ids, texts: Floats, alike: tuple[Ids, Floats], least: Floats
+def _has_similar_text(
+    queries: Ids, others: Ids, texts: Floats, alike: tuple[Ids, Floats], *, least: Floats
 ) -> NDArray[np.bool_]:
-    """Which of the others, int64 (r, k), have a text of the kind of the asked, int64 (r,)."""
-    near = alike[1][asked] >= least[asked, None]
-    named = np.zeros((len(asked), len(texts)), np.bool_)
+    """Mask of neighbours, int64 (r, k), whose text is similar to the text of int64 (r,)."""
+    near = alike[1][queries] >= least[queries, None]
+    listed = np.zeros((len(queries), len(texts)), np.bool_)
     row, place = np.nonzero(near)
-    named[row, alike[0][asked[row], place]] = True
-    named[np.arange(len(asked)), asked] = True
-    found: NDArray[np.bool_] = np.take_along_axis(named, others, axis=1)
-    # Of a text with more of its kind than its list holds, some are not named there.
+    listed[row, alike[0][queries[row], place]] = True
+    listed[np.arange(len(queries)), queries] = True
+    found: NDArray[np.bool_] = np.take_along_axis(listed, others, axis=1)
+    # Full lists of similar texts may be incomplete, so those are compared directly.
     full = np.flatnonzero(near.all(axis=1))
-    likeness = (texts[others[full]] @ texts[asked[full], :, None])[:, :, 0]
-    found[full] = likeness >= least[asked[full], None]
+    likeness = (texts[others[full]] @ texts[queries[full], :, None])[:, :, 0]
+    found[full] = likeness >= least[queries[full], None]
     return found
 
 
-def _kin_nearness(
+def _similar_text_nearness(
     pairs: tuple[Ids, Ids],
     images: Floats,
     nearness: Floats,
     alike: tuple[Ids, Floats],
+    *,
     least: Floats,
-    kin: NDArray[np.bool_],
+    similar: NDArray[np.bool_],
 ) -> Floats:
-    """How near the pictures of a kind of text lie, float32 (r,).
+    """Similarity of each image to the images of similar texts, float32 (r,).
 
-    pairs: int64 (r,) each, the rows of the pictures and of the texts. kin: bool (r, k), which of
-    the pictures' neighbours have a text of the kind.
+    pairs: int64 (r,) each, the items of the images and of the texts.
+    kin: bool (r, k), which of the image's neighbours have a similar text.
     """
     rows, claimed = pairs
-    among = np.where(kin, nearness, -1)
+    among = np.where(similar, nearness, -1)
     row, place = np.nonzero(alike[1][claimed] >= least[claimed, None])
     one, two = rows[row], alike[0][claimed[row], place]
     closeness = np.einsum("md,md->m", images[one], images[two])
-    # A picture does not speak for itself.
+    # An image is no evidence for itself.
     closeness[one == two] = -1
     beyond = np.full(alike[0][claimed].shape, -1, np.float32)
-    # Those among the neighbours were seen already.
+    # Those among the neighbours are already included.
     beyond[row, place] = np.where(closeness < nearness[row, -1], closeness, -1)
     return _highest(np.concatenate([among, beyond], axis=1))
 

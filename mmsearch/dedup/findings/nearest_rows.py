@@ -1,4 +1,4 @@
-"""Each row's nearest other rows, remembered from run to run: what is new is set into the lists."""
+"""Nearest neighbours of each row, updated incrementally."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,15 +11,18 @@ from mmsearch.indexes.faiss_index import ordered
 from mmsearch.records import Floats, Ids
 
 BLOCK = 512
-# With more rows to look for than this share, a run over everything is as quick.
-_MOST_ANEW = 0.5
+# With a larger share of queries a full search is as fast.
+_MOST_QUERIES = 0.5
 _FEW = 8
 
 
 @dataclass(frozen=True, slots=True)
 class NearestRows:
-    """uids: int64 (n,), ascending, of the rows. near: int64 (n, k), the places of each row's
-    nearest others, nearest first, of equally near ones the first. similarities: float32 (n, k).
+    """Nearest neighbours of rows.
+
+    uids: int64 (n,), ascending.
+    near: int64 (n, k), indices of neighbours, nearest first, ties by index.
+    similarities: float32 (n, k).
     """
 
     uids: Ids
@@ -28,42 +31,48 @@ class NearestRows:
 
     @classmethod
     def of(cls, uids: Ids, vectors: Floats, k: int) -> "NearestRows":
-        """vectors: float32 (n, dim), unit rows. k: fewer where there are not so many others."""
+        """Searches for k neighbours of each row, fewer if there are not enough rows.
+
+        vectors: float32 (n, dim), unit rows.
+        """
         rows = np.arange(len(uids))
         return cls(uids, *_search(_index_of(vectors, rows, "auto"), vectors, rows, _most(k, rows)))
 
     def updated(self, uids: Ids, vectors: Floats, k: int) -> "NearestRows":
-        """The same for these rows, of which those known so far have the same vectors as before."""
+        """Updates the neighbours to these rows; known uids must have unchanged vectors."""
         count, width = len(uids), self.near.shape[1]
         if width != _most(k, uids):
             return NearestRows.of(uids, vectors, k)
         here = places_of(self.uids, uids)
         lists = here[self.near]
-        whole = (here >= 0) & (lists >= 0).all(axis=1)
+        complete = (here >= 0) & (lists >= 0).all(axis=1)
         near = np.zeros((count, width), np.int64)
         similarities = np.zeros((count, width), np.float32)
-        near[here[whole]], similarities[here[whole]] = lists[whole], self.similarities[whole]
+        near[here[complete]], similarities[here[complete]] = (
+            lists[complete],
+            self.similarities[complete],
+        )
         known, new = np.zeros(count, np.bool_), np.ones(count, np.bool_)
-        known[here[whole]], new[here[here >= 0]] = True, False
-        asking = np.flatnonzero(~known)
-        if len(asking) > _MOST_ANEW * count:
+        known[here[complete]], new[here[here >= 0]] = True, False
+        queries = np.flatnonzero(~known)
+        if len(queries) > _MOST_QUERIES * count:
             return NearestRows.of(uids, vectors, k)
         if new.any():
-            _set_in(near, similarities, vectors, np.flatnonzero(known), np.flatnonzero(new))
-        if asking.size:
+            _merge_new(near, similarities, vectors, np.flatnonzero(known), new=np.flatnonzero(new))
+        if queries.size:
             index = _index_of(vectors, np.arange(count), "flat")
-            near[asking], similarities[asking] = _search(index, vectors, asking, width)
+            near[queries], similarities[queries] = _search(index, vectors, queries, width)
         return NearestRows(uids, near, similarities)
 
 
-def _set_in(near: Ids, similarities: Floats, vectors: Floats, known: Ids, new: Ids) -> None:
-    """Sets the new rows into the lists of the known ones, in place, where they are near enough."""
+def _merge_new(near: Ids, similarities: Floats, vectors: Floats, known: Ids, *, new: Ids) -> None:
+    """Merges new rows into the lists of known rows, in place."""
     width = near.shape[1]
     index = _index_of(vectors, new, "flat")
     most = min(width, len(new))
     for block in _blocks(len(known)):
         left = known[block]
-        # Most rows have one or two that are nearer; looking for all that are new takes longest.
+        # Most lists change by one or two; a search among all new rows is the slowest step.
         for k in sorted({min(_FEW, most), most}):
             closeness, others = index.search(vectors[left], k)
             nearer = closeness >= similarities[left, -1:]
@@ -80,7 +89,7 @@ def _set_in(near: Ids, similarities: Floats, vectors: Floats, known: Ids, new: I
 
 
 def _search(index: VectorIndex, vectors: Floats, rows: Ids, k: int) -> tuple[Ids, Floats]:
-    """The k nearest others of the rows: int64 and float32 (n, k), nearest first."""
+    """The k nearest other rows, int64 and float32 (n, k), nearest first."""
     parts = [
         _others(*index.search(vectors[rows[block]], k + 1), rows[block])
         for block in _blocks(len(rows))
@@ -90,7 +99,7 @@ def _search(index: VectorIndex, vectors: Floats, rows: Ids, k: int) -> tuple[Ids
 
 
 def _others(similarities: Floats, ids: Ids, rows: Ids) -> tuple[Ids, Floats]:
-    """Without the asking row itself; where equal ones crowded it out, without the last."""
+    """Removes each query row itself, or the last row if ties crowded the query out."""
     own = ids == rows[:, None]
     own[~own.any(axis=1), -1] = True
     shape = (len(rows), ids.shape[1] - 1)
@@ -102,7 +111,10 @@ def _most(k: int, rows: Ids) -> int:
 
 
 def places_of(uids: Ids, ascending: Ids) -> Ids:
-    """uids: int64 (n,) → their places in `ascending`, -1 for those that are not there."""
+    """Indices of uids in `ascending`, -1 for those that are missing.
+
+    uids: int64 (n,).
+    """
     if not len(ascending):
         return np.full(len(uids), -1)
     place = np.minimum(np.searchsorted(ascending, uids), len(ascending) - 1)

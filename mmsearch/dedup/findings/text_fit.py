@@ -1,9 +1,9 @@
-"""How well any text of a catalog fits any of its pictures, learned from that catalog.
+"""Measures how well any text of a catalog fits any of its images, learned from that catalog.
 
-Two measures, both of which need no labels: the cosine of text and picture in the model's shared
-space, and the cosine of the text with the one that a ridge regression predicts from the picture.
-Each is compared with what the best-fitting texts and pictures of the catalog reach, since a text
-that fits no picture, or a picture that no text describes, says nothing about an exchange.
+Two measures, neither of which needs labels: the cosine of text and image in the model's shared
+space, and the cosine of the text with the one that a ridge regression predicts from the image. Each
+is compared with the best-fitting texts and images of the catalog, since a text that fits no image,
+or an image that no text describes, is no evidence of a swap.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ import numpy as np
 from mmsearch.fusion import unit
 from mmsearch.records import Floats, Ids
 
-# An item is predicted by a regression that has not seen it.
+# Cross-validation folds: an item is predicted by a regression that was not fitted to it.
 _FOLDS = 5
-# Chosen on 3,000 items; 1 and 50 rank exchanged texts of 300 and 3,000 items slightly worse.
+# Regularisation chosen on 3,000 items; 1 and 50 rank swapped texts of 300 and 3,000 items slightly
+# worse.
 _RIDGE = 10.0
 _REFERENCES, _BEST_SHARE, _FEWEST_BEST = 1_000, 0.01, 3
 _BLOCK = 4_096
@@ -23,12 +24,12 @@ _BLOCK = 4_096
 
 @dataclass(frozen=True, slots=True)
 class TextFit:
-    """Scores of pairs of one item's picture and another one's text.
+    """Scores of pairs of one item's image and another item's text.
 
-    images, predicted, texts: float32 (n, dim), unit rows; the pictures, the texts predicted from
-    them, the texts. best_texts, best_images: float32 (n, 2), the mean cosine that each picture
-    reaches with the texts that fit it best, and each text with the pictures that fit it best; one
-    column for each measure.
+    images, predicted, texts: float32 (n, dim), unit rows; vectors of the images, text vectors
+        predicted from them, vectors of the texts.
+    best_texts, best_images: float32 (n, 2), mean cosine of each image with its best-fitting texts,
+        and of each text with its best-fitting images; one column per measure.
     """
 
     images: Floats
@@ -39,7 +40,7 @@ class TextFit:
 
     @classmethod
     def of(cls, images: Floats, texts: Floats) -> "TextFit":
-        """images, texts: float32 (n, dim), unit rows: the two vectors of each item."""
+        """Fits the measures to the image and text vectors of items, float32 (n, dim), unit rows."""
         shown, said = images - images.mean(axis=0), texts - texts.mean(axis=0)
         pictures, predicted, words = unit(shown), unit(_predicted(shown, said)), unit(said)
         count = len(images)
@@ -55,9 +56,9 @@ class TextFit:
         )
 
     def shortfall(self, rows: Ids, claimed: Ids) -> Floats:
-        """How far a text lies below what fits best, float32 (m, 2); higher is worse.
+        """How far a text is below the best fit, float32 (m, 2); higher is worse.
 
-        rows: int64 (m,), whose pictures. claimed: int64 (m,), whose texts.
+        rows, claimed: int64 (m,), the items of the images and of the texts.
         """
         words = self.texts[claimed]
         reached = [
@@ -69,10 +70,10 @@ class TextFit:
 
 
 def _predicted(images: Floats, texts: Floats) -> Floats:
-    """Each item's text vector by a ridge regression on the items of the other folds."""
+    """Text vector of each item from a ridge regression on the other folds."""
     dim = images.shape[1]
     folds = [np.arange(first, len(images), _FOLDS) for first in range(_FOLDS)]
-    # float64: the sums are subtracted from each other.
+    # float64, since the sums are subtracted from each other.
     grams = [(images[fold].T @ images[fold]).astype(np.float64) for fold in folds]
     crosses = [(images[fold].T @ texts[fold]).astype(np.float64) for fold in folds]
     gram, cross = sum(grams, np.eye(dim) * _RIDGE), sum(crosses, np.zeros((dim, texts.shape[1])))
@@ -83,12 +84,12 @@ def _predicted(images: Floats, texts: Floats) -> Floats:
     return predicted
 
 
-def _best(asked: Floats, sample: Floats) -> Floats:
-    """The mean of the highest cosines with the sample, float32 (n,)."""
+def _best(vectors: Floats, sample: Floats) -> Floats:
+    """Mean of the highest cosines with the sample, float32 (n,)."""
     k = min(len(sample), max(_FEWEST_BEST, int(_BEST_SHARE * len(sample))))
     parts = []
-    for start in range(0, len(asked), _BLOCK):
-        cosines = asked[start : start + _BLOCK] @ sample.T
+    for start in range(0, len(vectors), _BLOCK):
+        cosines = vectors[start : start + _BLOCK] @ sample.T
         parts.append(-np.partition(-cosines, k - 1, axis=1)[:, :k].mean(axis=1))
     best: Floats = np.concatenate(parts)
     return best

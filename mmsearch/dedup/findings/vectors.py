@@ -1,4 +1,4 @@
-"""What the stored vectors say: similar pictures, and texts that fit another picture better."""
+"""Findings from stored vectors: similar images, and texts that fit another image better."""
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -29,14 +29,19 @@ from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 
 SIMILAR_NAME, NEAREST_NAME = "similar.npz", "nearest.npz"
-_ASKED = 12
-# In place of rows that do not count.
+_NEIGHBOURS = 12
+# Extra neighbours that replace excluded rows.
 _SPARE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class VectorFinder:
-    """items: of one run, whose vectors `store` holds and `nearest` searches."""
+    """Searches the stored vectors of a run's items.
+
+    items: of the run.
+    store: holds the vectors.
+    nearest: searches them.
+    """
 
     items: Sequence[Item]
     store: Store
@@ -45,16 +50,17 @@ class VectorFinder:
 
     @property
     def space(self) -> str:
-        """The hash of the weights that made the vectors."""
+        """Hash of the weights of the model that computed the vectors."""
         return self.store.manifest.space.weights_hash
 
     def similar(
         self, copies: Set[int], threshold: float, *, narrowed: bool, memory: Path | None
     ) -> SimilarPairs:
-        """Pairs of the tier similar. copies: uids of pictures that another one stands for.
+        """Finds the pairs of the tier `similar`.
 
-        narrowed: the items are only some of the store's rows. memory: a file that keeps what was
-        found, so that the next run asks only for what is new; None for a run that is not kept.
+        copies: uids of images that are represented by another one.
+        narrowed: the items are only part of the store.
+        memory: cache file, so that the next run only searches for new images; None without a cache.
         """
         own = np.array([item.uid for item in self.items], np.int64)
         compared = ~np.isin(own, np.fromiter(copies, np.int64, len(copies)))
@@ -63,10 +69,10 @@ class VectorFinder:
         if memory is not None:
             known = Remembered.load(memory, known.setting)
 
-        def ask(asked: NDArray[np.bool_], k: int) -> tuple[SimilarTo, NDArray[np.bool_]]:
-            return self._near(own, asked, compared, threshold, k, narrowed=narrowed)
+        def search(queries: NDArray[np.bool_], k: int) -> tuple[SimilarTo, NDArray[np.bool_]]:
+            return self._near(own, queries, compared, threshold, k=k, narrowed=narrowed)
 
-        found, learned = find_similar(names, compared, ask, known)
+        found, learned = find_similar(names, compared, search, known)
         if memory is not None and learned is not known:
             learned.save(memory)
         return found.pairs()
@@ -74,68 +80,72 @@ class VectorFinder:
     def _near(
         self,
         own: Ids,
-        asked: NDArray[np.bool_],
+        queries: NDArray[np.bool_],
         compared: NDArray[np.bool_],
         threshold: float,
-        k: int,
         *,
+        k: int,
         narrowed: bool,
     ) -> tuple[SimilarTo, NDArray[np.bool_]]:
-        """Of the rows asked for, the compared ones near enough; and where all k found lie near.
+        """Edges from queries to compared rows above the threshold, and a mask of full results.
 
-        own: int64 (n,), the items' uids, ascending.
+        own: int64 (n,), uids of the items, ascending.
         """
-        self.progress.start("comparing vectors", int(asked.sum()))
+        self.progress.start("comparing vectors", int(queries.sum()))
         parts: list[SimilarTo] = []
-        more = np.zeros_like(asked)
-        wanted = own[compared] if narrowed else None
-        # A search among chosen rows is slower: where nearly all are, others are dropped after it.
+        more = np.zeros_like(queries)
+        requested = own[compared] if narrowed else None
+        # A filtered search is slower: if nearly all rows are allowed, the others are dropped
+        # afterwards.
         k += 0 if narrowed or compared.all() else _SPARE
-        where = f"{LIVE} AND _uid >= {own[asked].min()}"
+        where = f"{LIVE} AND _uid >= {own[queries].min()}"
         for uids, (vectors,) in self.store.vectors(["_image_vector"], where):
             place = places_of(uids, own)
-            here = np.flatnonzero((place >= 0) & asked[place] & vectors.any(axis=1))
+            here = np.flatnonzero((place >= 0) & queries[place] & vectors.any(axis=1))
             if not here.size:
                 continue
-            found = self.nearest.search(unit(vectors[here]), "image", k, allowed=wanted)
-            asker = np.repeat(np.arange(len(here)), [len(others) for _, others in found])
+            found = self.nearest.search(unit(vectors[here]), "image", k, allowed=requested)
+            query = np.repeat(np.arange(len(here)), [len(others) for _, others in found])
             cosines, others = (np.concatenate(column) for column in zip(*found, strict=True))
             other = places_of(others, own)
-            row, near = place[here][asker], cosines >= threshold
-            more[place[here]] = np.bincount(asker[near], minlength=len(here)) >= k
+            row, near = place[here][query], cosines >= threshold
+            more[place[here]] = np.bincount(query[near], minlength=len(here)) >= k
             near &= (row != other) & (other >= 0) & compared[other]
             parts.append(SimilarTo(np.stack([row[near], other[near]], axis=1), cosines[near]))
             self.progress.advance(len(here))
         return SimilarTo.joined(parts), more
 
     def neighbours(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[tuple[float, Item]]]]:
-        """For each of the items with an image vector the nearest others, with their cosines."""
+        """Yields each item that has an image vector with its nearest others and their cosines."""
         by_uid = {item.uid: item for item in self.items}
-        wanted = np.array(sorted(item.uid for item in items), np.int64)
+        requested = np.array(sorted(item.uid for item in items), np.int64)
         allowed = np.array(sorted(by_uid), np.int64)
         for uids, (vectors,) in self.store.vectors(["_image_vector"]):
-            asked = np.flatnonzero(np.isin(uids, wanted) & vectors.any(axis=1))
-            if not asked.size:
+            queries = np.flatnonzero(np.isin(uids, requested) & vectors.any(axis=1))
+            if not queries.size:
                 continue
-            rankings = self.nearest.search(unit(vectors[asked]), "image", _ASKED, allowed=allowed)
-            for uid, (cosines, others) in zip(uids[asked].tolist(), rankings, strict=True):
+            rankings = self.nearest.search(
+                unit(vectors[queries]), "image", _NEIGHBOURS, allowed=allowed
+            )
+            for uid, (cosines, others) in zip(uids[queries].tolist(), rankings, strict=True):
                 found = zip(cosines.tolist(), others.tolist(), strict=True)
                 yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]
 
     def misplaced(
         self, copies: Set[int], *, memory: Path | None, suspicions: bool = False
     ) -> tuple[list[Finding], str]:
-        """Texts on the wrong picture, the likeliest first, and whose text fits better.
+        """Finds texts on the wrong image, the most likely first, and items whose text fits better.
 
-        Where there are none, why not, for people; '' where no item has a text. copies, memory: as
-        for `similar`. suspicions: texts that are less likely wrong, too.
+        copies, memory: as for `similar`.
+        suspicions: whether to include less likely ones.
+        Returns the findings, and why there are none, for people; '' if no item has a text.
         """
-        worded = {item.uid for item in self.items if says_something(item.text)} - copies
-        if not worded:
+        with_text = {item.uid for item in self.items if says_something(item.text)} - copies
+        if not with_text:
             return [], ""
-        if len(worded) < FEWEST_ITEMS:
-            return [], too_few(len(worded))
-        uids, images, texts = self._both_vectors(worded)
+        if len(with_text) < FEWEST_ITEMS:
+            return [], too_few(len(with_text))
+        uids, images, texts = self._both_vectors(with_text)
         if len(uids) < FEWEST_ITEMS:
             return [], too_few(len(uids))
         self.progress.start("comparing texts with pictures", None)
@@ -161,7 +171,7 @@ class VectorFinder:
     def _neighbours(
         self, uids: Ids, images: Floats, texts: Floats, memory: Path | None
     ) -> Neighbours:
-        """What is kept of an earlier run is brought up to date, and kept."""
+        """Neighbours of the items, updated from the cache if there is one."""
         if memory is None or len(uids) > MOST_KEPT:
             return Neighbours.of(uids, images, texts)
         known = Neighbours.load(memory, self.space)
@@ -176,7 +186,7 @@ class VectorFinder:
         return found
 
     def _both_vectors(self, chosen: Set[int]) -> tuple[Ids, Floats, Floats]:
-        """uids int64 (n,), ascending; image and text vectors float32 (n, dim), unit rows."""
+        """Ascending uids, int64 (n,), and image and text vectors, float32 (n, dim), unit rows."""
         parts: list[tuple[Ids, Floats, Floats]] = []
         allowed = np.array(sorted(chosen), np.int64)
         for uids, (images, texts) in self.store.vectors(["_image_vector", "_text_vector"]):

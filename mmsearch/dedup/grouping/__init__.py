@@ -1,1 +1,1 @@
-"""Pairs become groups, each verified, with one member that stays."""
+"""Groups of duplicates, built from verified pairs, with one member kept in each."""

@@ -1,7 +1,7 @@
-"""Pairs become groups: connected, but not by chains that drift from one picture to another.
+"""Clusters pairs into groups without chains that drift from one image to another.
 
-Where A is like B and B like C, but A not like C, all three become one group only if the middle one
-is certain of both; else groups join only if more than half of the pairs between them are there.
+Where A is similar to B and B to C, but A not to C, the three form one group only if B is certain of
+both; otherwise groups are merged only if more than half of the pairs between them exist.
 """
 
 from collections import defaultdict
@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 from mmsearch.dedup.thumbnails.greedy_matching import joined
 from mmsearch.records import Floats, Ids
 
-# More than this share of the pairs between two groups must be found for them to become one.
+# Two groups are merged if more than this share of the pairs between them exists.
 DENSE = 0.5
-# Partners from which on a picture should share some with each, and what share of the fewer ones.
+# Images with at least this many partners must share this share of the smaller set.
 _SEVERAL, _SHARED = 3, 0.1
 
 
 def without_bridges(pairs: Ids, scores: Floats) -> NDArray[np.bool_]:
-    """bool (m,): the pairs that stand, of pictures that are copies of each other.
+    """Mask of pairs, bool (m,), without bridges between unrelated images.
 
-    pairs: int64 (m, 2), each once. scores: float (m,), above 1 where the files are equal. Not those
-    of two pictures that each have several partners, but hardly one in common: a crop of one picture
-    and a crop of another that looks like it would make one group of all copies of both.
+    A bridge connects two images that each have several partners but hardly one in common: a crop of
+    one image and a crop of a similar one would merge all copies of both.
+
+    pairs: int64 (m, 2), unique.
+    scores: float (m,), above 1 for equal files.
     """
     near: dict[int, set[int]] = defaultdict(set)
     listed = pairs.tolist()
@@ -34,11 +36,11 @@ def without_bridges(pairs: Ids, scores: Floats) -> NDArray[np.bool_]:
         near[one].add(two)
         near[two].add(one)
 
-    def stands(one: int, two: int) -> bool:
+    def is_kept(one: int, two: int) -> bool:
         fewest = min(len(near[one]), len(near[two]))
         return fewest < _SEVERAL or len(near[one] & near[two]) > _SHARED * fewest
 
-    return np.array([stands(*pair) for pair in listed], np.bool_) | (scores > 1)
+    return np.array([is_kept(*pair) for pair in listed], np.bool_) | (scores > 1)
 
 
 def group_pairs(
@@ -49,11 +51,15 @@ def group_pairs(
     certain: float,
     inferred: float = 1.0,
 ) -> list[list[int]]:
-    """pairs: int64 (m, 2), of rows below count, each once. scores: float (m,).
+    """Clusters rows into groups; the result does not depend on the order of the pairs.
 
-    certain: the score from which a pair leaves no doubt. inferred: where scores are correlations,
-    what a chain of certain pairs must still imply between its ends → groups of two or more rows,
-    ascending within and by their first; the same for any order of the pairs.
+    count: number of rows.
+    pairs: int64 (m, 2), unique.
+    scores: float (m,).
+    certain: score from which a pair is certain.
+    inferred: minimum correlation that a chain of certain pairs must imply between its ends, where
+        scores are correlations.
+    Returns groups of two or more rows, sorted within and by their first row.
     """
     if not len(pairs):
         return []
@@ -74,13 +80,13 @@ def group_pairs(
 
 
 def _component(pairs: Ids, scores: Floats, certain: float, inferred: float) -> list[list[int]]:
-    """The groups of rows that are all connected, numbered from 0."""
+    """Groups of connected rows, numbered from 0."""
     order = np.lexsort((pairs[:, 1], pairs[:, 0], -scores))
     columns = scores[order].tolist(), *pairs[order].T.tolist()
     known = [*zip(*columns, strict=True)]
     sure = [(a, b, score) for score, a, b in known if score >= certain]
     star = _stars(1 + int(pairs.max()), sure, _angle(inferred))
-    # Centres speak for their stars: links from rim to rim would drift on from star to star.
+    # Only centres link clusters: links between members would drift from cluster to cluster.
     links = [(a, b) for _, a, b in known if star[a] == a and star[b] == b]
     members: dict[int, list[int]] = defaultdict(list)
     clusters = _densely_joined(links)
@@ -97,9 +103,9 @@ def _component(pairs: Ids, scores: Floats, certain: float, inferred: float) -> l
 
 
 def _stars(count: int, pairs: Sequence[tuple[int, int, float]], widest: float) -> list[int]:
-    """For each row the centre that it is certain of: the busiest rows take their neighbours.
+    """Assigns each row to a centre; rows with the most certain pairs come first.
 
-    And the neighbours' neighbours while the angles add up to no more than the widest.
+    Indirect neighbours are included while the sum of the angles is at most `widest`.
     """
     near: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for a, b, score in pairs:
@@ -118,7 +124,7 @@ def _stars(count: int, pairs: Sequence[tuple[int, int, float]], widest: float) -
 def _within(
     centre: int, near: dict[int, list[tuple[int, float]]], taken: set[int], widest: float
 ) -> set[int]:
-    """The free rows around the centre, itself among them (Dijkstra's shortest paths)."""
+    """Unassigned rows within reach of the centre, including itself (Dijkstra's algorithm)."""
     found: set[int] = set()
     waiting = [(0.0, centre)]
     while waiting:
@@ -127,20 +133,19 @@ def _within(
             continue
         found.add(row)
         for other, step in near[row]:
-            # A direct pair needs no inference.
+            # Direct pairs need no inference.
             if other not in taken and (row == centre or angle + step <= widest):
                 heappush(waiting, (angle + step, other))
     return found
 
 
 def _angle(correlation: float) -> float:
-    """Two correlations' angles, added, bound the angle between the ends: it is a metric."""
+    """Angle of a correlation. Angles are a metric: their sum bounds the angle between the ends."""
     return acos(min(max(correlation, -1.0), 1.0))
 
 
 def _densely_joined(links: Sequence[tuple[int, int]]) -> dict[int, int]:
-    """Clusters of linked nodes: joined where they are densely linked, the strongest link, which
-    comes first, before all others."""
+    """Merges densely linked clusters, strongest links, which come first, before all others."""
     between: dict[int, dict[int, int]] = defaultdict(dict)
     for one, two in links:
         between[one][two] = between[two][one] = 1

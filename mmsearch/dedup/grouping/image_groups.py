@@ -1,8 +1,8 @@
-"""Groups of one picture: proposed by thumbnails and keypoints, confirmed by the strict comparison.
+"""Groups of duplicate images: proposed by thumbnails and keypoints, verified by full comparison.
 
 pairs → groups → verified groups ┐
-                                 ├→ joined groups → the kept one, its members, their relations
-one of each → keypoint proposals ┘
+                                 ├→ merged groups → kept image, members, relations
+one per group → keypoint matches ┘
 """
 
 from collections import defaultdict
@@ -22,13 +22,16 @@ from mmsearch.dedup.thumbnails.greedy_matching import joined
 from mmsearch.progress import ProgressListener
 
 _EXACT = ("bytes", "pixels")
-# Of an image's area: what shares less of it with another may hold several such others.
+# Minimum shared share of an image's area: an image below it may contain several others.
 _PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class PictureGroups:
-    """grouping: what items may form a group, and which of them stays."""
+    """Builds the groups of duplicate images of one run.
+
+    grouping: decides which items may form a group, and which one is kept.
+    """
 
     grouping: Grouping
     comparer: Comparer
@@ -36,7 +39,7 @@ class PictureGroups:
     progress: ProgressListener
 
     def groups(self, pairs: Sequence[Pair]) -> list[Group]:
-        """pairs: what thumbnails and bytes propose."""
+        """Builds verified groups from the pairs proposed by thumbnails and equal bytes."""
         chosen = [pair for pair in pairs if self.grouping.allowed(pair)]
         exact = {
             (min(pair.first, pair.second), max(pair.first, pair.second)): pair
@@ -58,7 +61,7 @@ class PictureGroups:
                 if "edited" in self.grouping.options.tiers
                 and (min(order[0], place), max(order[0], place)) not in exact
             ],
-            "comparing with what stays",
+            "comparing with kept images",
         )
         made = [self._group(order, reason, exact) for order, reason in orders]
         return [group for group in made if self.grouping.spans(group)]
@@ -66,7 +69,7 @@ class PictureGroups:
     def _orders(
         self, clusters: Sequence[Cluster], exact: Collection[tuple[int, int]]
     ) -> list[tuple[list[int], str]]:
-        """Each group with the one to keep first, and why."""
+        """The members of each group, the kept one first, and the reason for that choice."""
         items, rules = self.grouping.items, self.grouping.rules
         if rules.wants_original and clusters:
             likely = Keeping(items, self.comparer, exact).originals(clusters)
@@ -82,19 +85,21 @@ class PictureGroups:
         return orders
 
     def _with_proposals(self, clusters: Sequence[Cluster], verifier: Verifier) -> list[Cluster]:
-        """The clusters, joined and enlarged by pairs that keypoints propose and pixels confirm."""
+        """Merges and extends clusters by pairs that keypoints propose and a comparison confirms."""
         items = self.grouping.items
         representative = np.arange(len(items))
         for cluster in clusters:
             representative[list(cluster.places)] = cluster.centre
-        asked, hashes = list[int](), set[str]()
+        representatives, hashes = list[int](), set[str]()
         for place in np.unique(representative).tolist():
             if items[place].image_hash and items[place].image_hash not in hashes:
                 hashes.add(items[place].image_hash)
-                asked.append(place)
-        files = [self.comparer.file(place) for place in asked]
+                representatives.append(place)
+        files = [self.comparer.file(place) for place in representatives]
         found = self.keypoints.of(files, self.comparer.bounds, self.progress)
-        known = [(place, points) for place, points in zip(asked, found, strict=True) if points]
+        known = [
+            (place, points) for place, points in zip(representatives, found, strict=True) if points
+        ]
         self.progress.start("matching keypoints", None)
         proposed = propose([points for _, points in known]).pairs.tolist()
         pairs = [(known[one][0], known[two][0]) for one, two in proposed]
@@ -103,7 +108,7 @@ class PictureGroups:
             for one, two in pairs
             if self.grouping.allowed(Pair(min(one, two), max(one, two), "edited", 0.0, ""))
         ]
-        bonds = self._one_home_each(verifier.confirmed(allowed))
+        bonds = self._without_collage_links(verifier.confirmed(allowed))
         confirmed = np.array(bonds, np.int64).reshape(-1, 2)
         roots = joined(np.arange(len(items)), *confirmed.T)
         together: dict[int, list[int]] = defaultdict(list)
@@ -114,8 +119,8 @@ class PictureGroups:
         split = self.grouping.not_duplicates.split(places, confirmed, scores)
         return self._clusters(split, clusters, confirmed.tolist())
 
-    def _one_home_each(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Without pairs that would join the parts of a collage: its largest part stays with it."""
+    def _without_collage_links(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Drops pairs that would connect the parts of a collage: it keeps only its largest part."""
         kept, parts = list[tuple[int, int]](), dict[int, tuple[float, tuple[int, int]]]()
         for one, two in pairs:
             found = self.comparer.known(one, two)
@@ -133,9 +138,11 @@ class PictureGroups:
         parts: Iterable[Cluster],
         bonds: Iterable[Sequence[int]],
     ) -> list[Cluster]:
-        """groups: places. parts: clusters that became these; each group's largest gives its centre.
+        """Builds the clusters of merged groups; the largest part determines the centre.
 
-        bonds: pairs of places beside those of the parts.
+        groups: indices of items.
+        parts: clusters that were merged into the groups.
+        bonds: pairs of indices in addition to those of the parts.
         """
         part_of = {part.centre: part for part in parts}
         others: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -190,7 +197,7 @@ class PictureGroups:
         return self._by_another(item, kept, place, places)
 
     def _by_another(self, item: Item, kept: int, place: int, places: Sequence[int]) -> Member:
-        """A member that belongs to the group by another one than the kept."""
+        """A member that matches another member of the group, not the kept one."""
         for other in places:
             if other in (kept, place):
                 continue

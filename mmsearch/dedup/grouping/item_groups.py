@@ -1,4 +1,4 @@
-"""Pairs become groups of items: what stays, what is a copy of it, and the evidence for each."""
+"""Groups of items: the kept one, its duplicates and the evidence for each."""
 
 import hashlib
 from collections import defaultdict
@@ -24,15 +24,17 @@ from mmsearch.dedup.results import (
 )
 from mmsearch.dedup.thumbnails.edited_copies import CERTAIN
 
-# From which score on a pair of each family leaves no doubt.
+# Score of each family from which a pair is certain.
 _CERTAIN: dict[Family, float] = {"picture": CERTAIN, "similar": float("inf"), "text": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """items: in the order that pairs number them. edited: the threshold of that tier.
+    """Builds groups of items from pairs.
 
-    not_duplicates: pairs that a user has ruled out; no group holds one.
+    items: in the order of the indices of pairs.
+    edited: threshold of that tier.
+    not_duplicates: pairs ruled out by the user, which never share a group.
     """
 
     items: Sequence[Item]
@@ -42,6 +44,7 @@ class Grouping:
     not_duplicates: NotDuplicates = field(default_factory=NotDuplicates)
 
     def groups(self, family: Family, pairs: Iterable[Pair]) -> list[Group]:
+        """Groups of one family, the kept item first."""
         chosen = [pair for pair in pairs if self.allowed(pair)]
         by_item: dict[int, list[Pair]] = defaultdict(list)
         for pair in chosen:
@@ -51,14 +54,14 @@ class Grouping:
         return [group for group in made if self.spans(group)]
 
     def similar(self, found: SimilarPairs) -> list[Group]:
-        """Of pairs that may be many times the items: they become objects group by group."""
+        """Groups of similar images; pair objects are created one group at a time to save memory."""
         if self.options.within_folder:
             found = found.take(np.fromiter(map(self.allowed, found), np.bool_, len(found)))
         found = found.take(self.not_duplicates.allowed(found.pairs))
-        everyone = len(self.items)
-        places = group_pairs(everyone, found.pairs, found.cosines, certain=_CERTAIN["similar"])
+        count = len(self.items)
+        places = group_pairs(count, found.pairs, found.cosines, certain=_CERTAIN["similar"])
         places = self.not_duplicates.split(places, found.pairs, found.cosines)
-        group_of = np.full(everyone, -1)
+        group_of = np.full(count, -1)
         for number, rows in enumerate(places):
             group_of[rows] = number
         one, two = group_of[found.pairs.T]
@@ -78,17 +81,17 @@ class Grouping:
         return [group for group in made if self.spans(group)]
 
     def spans(self, group: Group) -> bool:
-        """Whether the group holds items of both sources that were asked for."""
+        """Whether the group contains items of both requested sources."""
         across = self.options.across
         return not across or {item.source for item in group.items} >= set(across)
 
     def places(self, family: Family, pairs: Sequence[Pair]) -> list[list[int]]:
-        """The groups as places in the list of items, ascending."""
+        """The groups as ascending indices of items."""
         rows = np.array([(pair.first, pair.second) for pair in pairs], np.int64).reshape(-1, 2)
         scores = np.array([pair.score for pair in pairs])
         if family == "picture":
-            stands = without_bridges(rows, scores)
-            rows, scores = rows[stands], scores[stands]
+            kept_pairs = without_bridges(rows, scores)
+            rows, scores = rows[kept_pairs], scores[kept_pairs]
         groups = group_pairs(
             len(self.items),
             rows,
@@ -99,7 +102,7 @@ class Grouping:
         return self.not_duplicates.split(groups, rows, scores)
 
     def allowed(self, pair: Pair) -> bool:
-        """Whether the options and the user's marks let these two form a group."""
+        """Whether the options and the user's marks allow the pair to share a group."""
         if self.not_duplicates.rules_out(pair.first, pair.second):
             return False
         if not self.options.within_folder:
@@ -115,7 +118,7 @@ class Grouping:
         place_of = {self.items[place].uid: place for place in places}
         kept, others = order[0], order[1:]
         members = tuple(
-            self._member(item, place_of[item.uid], place_of[kept.uid], inside, by_item)
+            self._member(item, place_of[item.uid], place_of[kept.uid], inside, by_item=by_item)
             for item in others
         )
         weakest = max(
@@ -130,6 +133,7 @@ class Grouping:
         place: int,
         kept: int,
         inside: set[int],
+        *,
         by_item: dict[int, list[Pair]],
     ) -> Member:
         pairs = [pair for pair in by_item[place] if _within(pair, inside)]
@@ -141,7 +145,7 @@ class Grouping:
 
 
 def group_id(family: Family, items: Iterable[Item]) -> str:
-    """The same on every run: a hash of the family and the first of the keys."""
+    """A stable id: a hash of the family and the first of the keys."""
     name = f"{family} {min(item.key for item in items)}"
     return hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=5).hexdigest()
 

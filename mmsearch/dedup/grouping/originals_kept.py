@@ -1,7 +1,8 @@
-"""Which member of each group stays, where the rules ask for the original.
+"""Chooses the original of each group, where the keep rules request it.
 
-All members of a group are weighed against each other. Of the largest groups only those are that lie
-on the centre as most members do: edits that crop, frame or tilt an image do so in many ways.
+All members of a group are compared with each other. Of the largest groups only those are compared
+that align with the centre as most members do: edits that crop, frame or tilt an image do so in many
+ways.
 """
 
 from collections import defaultdict
@@ -20,46 +21,55 @@ from mmsearch.dedup.originals.registration_facts import inverse, project
 from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 
-# Counts up where candidates are weighed differently: what was remembered before does not hold.
+# Version of the ranking; results cached by another version are discarded.
 _WEIGHING = 2
-# Each candidate is decoded in full.
+# Maximum number of candidates, since each one is decoded in full.
 _CANDIDATES = 16
-# By how much corners may be apart in normalised coordinates and count as one.
+# Tolerance for equal corners, in normalised coordinates.
 _ONE_PLACE = 0.04
-# Of one of two images, how much the other shows where their registration is to be relied on.
+# Minimum share of one of two images that the other shows for a reliable registration.
 _NESTED = 0.95
-# Of an image's area: what shares less of it with another is a screenshot or a collage.
+# Minimum shared share of an image's area; an image below it is a screenshot or a collage.
 _PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Race:
-    """files: who may be the original. facts: how they lie on each other, by places of two files."""
+    """The candidates of a group.
+
+    files: those that may be the original.
+    facts: registrations by pairs of indices of files.
+    """
 
     files: tuple[FileOf, ...]
     facts: dict[tuple[int, int], RegistrationFacts]
 
     @property
     def name(self) -> str:
-        """The same for the same files, contents and times, weighed in the same way."""
+        """A stable name for the same files, contents, times and version of the ranking."""
         files = " ".join(f"{each.image_hash} {each.modified} {each.uri}" for each in self.files)
         return f"{_WEIGHING} {files}"
 
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """items: of one run. comparer: of these items. exact: pairs of places with equal content."""
+    """Chooses originals.
+
+    items: of one run.
+    comparer: of these items.
+    exact: pairs of indices with equal content.
+    """
 
     items: Sequence[Item]
     comparer: Comparer
     exact: Collection[tuple[int, int]]
 
     def originals(self, clusters: Sequence[Cluster]) -> list[tuple[tuple[int, ...], str]]:
-        """For each cluster the places of likely originals, the best first, and the reason.
+        """Ranks the likely originals of each cluster, best first, with the reason.
 
-        Nothing where no file can be read.
+        Empty if no file can be read.
         """
-        clusters = [replace(each, bonds=each.bonds + self._detours(each)) for each in clusters]
+        clusters = [replace(each, bonds=each.bonds + self._extra_pairs(each)) for each in clusters]
         self.comparer.prepare(
             [bond for each in clusters for bond in each.bonds if bond not in self.exact],
             "comparing candidates",
@@ -74,7 +84,7 @@ class Keeping:
         ]
 
     def _choices(self, races: Sequence[_Race]) -> list[Choice | None]:
-        """Of each race, what an earlier run decided or what is decided now."""
+        """The choice for each group, cached or computed."""
         cache, progress = self.comparer.cache, self.comparer.progress
         fresh = [race for race in races if cache.choice(race.name) is None]
         progress.start("choosing originals", len(fresh))
@@ -85,7 +95,7 @@ class Keeping:
         return [cache.choice(race.name) for race in races]
 
     def _race(self, cluster: Cluster) -> tuple[list[int], _Race]:
-        """The places that are weighed, each content once, and what is known of them."""
+        """Indices of the candidates, one for each content, and their registrations."""
         first: dict[str, int] = {}
         for place in (cluster.centre, *cluster.places):
             first.setdefault(self.items[place].image_hash, place)
@@ -99,12 +109,12 @@ class Keeping:
                 pairs[ends[0], ends[1]] = facts
         if len(places) > _CANDIDATES:
             frame = common_frame(len(places), pairs)
-            chosen = self._lying_as_most(places, frame)
+            chosen = self._commonly_placed(places, frame)
             places, pairs = [places[at] for at in chosen], _star(chosen, frame)
         return places, _Race(tuple(self.comparer.file(place) for place in places), pairs)
 
-    def _detours(self, cluster: Cluster) -> tuple[tuple[int, int], ...]:
-        """More pairs to compare: crops lie on the whole image more exactly than on each other."""
+    def _extra_pairs(self, cluster: Cluster) -> tuple[tuple[int, int], ...]:
+        """Additional pairs to compare: crops register best with the whole image."""
         links: dict[int, list[int]] = defaultdict(list)
         for one, two in cluster.bonds:
             facts = self._facts_of(one, two)
@@ -117,11 +127,11 @@ class Keeping:
                 if other not in reached:
                     reached.add(other)
                     waiting.append(other)
-        hub = min(reached, key=lambda place: (self._shown_by(cluster.centre, place), place))
-        return tuple((hub, place) for place in cluster.places if place not in reached)
+        root = min(reached, key=lambda place: (self._share_shown(cluster.centre, place), place))
+        return tuple((root, place) for place in cluster.places if place not in reached)
 
-    def _shown_by(self, centre: int, place: int) -> float:
-        """Of the image at a place the share that the centre shows; 1 for screenshots."""
+    def _share_shown(self, centre: int, place: int) -> float:
+        """Share of an image that the centre shows; 1 for screenshots."""
         facts = None if centre == place else self._facts_of(centre, place)
         share = 1.0 if facts is None else facts.second_shared
         return share if share >= _PART else 1.0
@@ -132,8 +142,8 @@ class Keeping:
         found = self.comparer.known(one, two)
         return None if found is None or found.judgement == "different" else _facts(found)
 
-    def _lying_as_most(self, places: Sequence[int], frame: Frame) -> list[int]:
-        """Numbers of the largest set of places whose corners are the same in the frame."""
+    def _commonly_placed(self, places: Sequence[int], frame: Frame) -> list[int]:
+        """Indices of the largest set of members with equal corners in the common frame."""
         placed = [(at, each) for at, each in enumerate(frame.matrices) if each is not None]
         corners = np.stack([project(inverse(matrix), SQUARE) for _, matrix in placed])
         apart = np.abs(corners[:, None] - corners[None]).max(axis=(2, 3))
@@ -145,7 +155,7 @@ class Keeping:
 
 
 def _star(chosen: Sequence[int], frame: Frame) -> dict[tuple[int, int], RegistrationFacts]:
-    """How those that were chosen, by their numbers in the frame, lie on the first of them."""
+    """Registrations of the chosen members with the first of them, by their order."""
     matrices = [matrix for at in chosen if (matrix := frame.matrices[at]) is not None]
     return {
         (0, number): RegistrationFacts(matrix @ inverse(matrices[0]))
@@ -164,7 +174,7 @@ def _facts(found: PairComparison) -> RegistrationFacts:
 
 
 def _equal_pairs(candidates: Sequence[Candidate]) -> dict[tuple[int, int], RegistrationFacts]:
-    """Pairs that show the same pixels: no registration is as exact."""
+    """Pairs with equal pixels, whose registration is exact."""
     first: dict[tuple[tuple[int, ...], bytes, bytes], int] = {}
     found = {}
     for place, each in enumerate(candidates):
@@ -176,7 +186,7 @@ def _equal_pairs(candidates: Sequence[Candidate]) -> dict[tuple[int, int], Regis
 
 
 def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
-    """None where no two of the files can be read and compared."""
+    """Chooses the original among the candidates; None if no file can be read."""
     read: list[tuple[int, Candidate]] = []
     for number, file in enumerate(race.files):
         try:

@@ -1,7 +1,7 @@
-"""Proposed groups are verified: every member is compared with the one at the centre, in full.
+"""Verifies proposed groups: every member is fully compared with the centre.
 
-What thumbnails propose may be another page of a form or a garment of another colour. A group keeps
-the members that the strict comparison confirms; those that it refuses may form another one.
+Thumbnails may also propose another page of a form or a garment of another colour. A group keeps the
+members that the comparison confirms; rejected ones may form another group.
 """
 
 from collections import defaultdict
@@ -21,18 +21,19 @@ from mmsearch.dedup.thumbnails.views import INVERSE
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 
-# Of what the centre does not confirm, how many of its own strongest pairs are tried.
+# Number of strongest pairs tried for a member that the centre rejects.
 _TRIED = 3
-# Of the usual number of pixels among copies, the share below which a copy was made smaller.
+# Share of the median number of pixels below which a copy counts as downscaled.
 _SMALL = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Places of items that show one image, or versions of it.
+    """Items that show one image, or versions of it.
 
-    centre: the place that most others were compared with. places: in order, the centre among them.
-    bonds: pairs of places that were compared or have equal content; they connect all places.
+    centre: index of the item that most others were compared with.
+    places: ascending indices, including the centre.
+    bonds: pairs that were compared or have equal content; they connect all indices.
     """
 
     centre: int
@@ -41,9 +42,9 @@ class Cluster:
 
 
 def likely_originals_first(places: Iterable[int], items: Sequence[Item]) -> list[int]:
-    """Places by what the store knows of their items: no small one, no name of a copy, old, large.
+    """Sorts indices by metadata: not downscaled, not named as a copy, oldest, largest.
 
-    Frames and enlarging add pixels, so that only sizes far below the usual one count.
+    Frames and upscaling add pixels, so only sizes far below the median count.
     """
     places = list(places)
     usual = median(items[place].width * items[place].height for place in places)
@@ -70,28 +71,29 @@ class Comparer:
         self.bounds, self.progress = bounds, progress
 
     def file(self, place: int) -> FileOf:
+        """The file of an item by its index."""
         item = self._items[place]
         return FileOf(item.uri, item.image_hash, item.modified)
 
     def prepare(self, pairs: Iterable[tuple[int, int]], stage: str) -> None:
-        """Compares the pairs of places that never were, on every core."""
-        asked: dict[HashPair, tuple[FileOf, FileOf]] = {}
+        """Compares the pairs that are not cached, on all cores."""
+        missing: dict[HashPair, tuple[FileOf, FileOf]] = {}
         for pair in pairs:
             files = self._ordered(*pair)
             names = files[0].image_hash, files[1].image_hash
             if names[0] != names[1] and self.cache.get(names) is None:
-                asked.setdefault(names, files)
-        if not asked:
+                missing.setdefault(names, files)
+        if not missing:
             return
-        self.progress.start(stage, len(asked))
-        jobs = list(asked.values())
-        answers = on_every_core(compare_pair, jobs, self.bounds, self.progress)
-        for names, found in zip(asked, answers, strict=True):
+        self.progress.start(stage, len(missing))
+        jobs = list(missing.values())
+        results = on_every_core(compare_pair, jobs, self.bounds, self.progress)
+        for names, found in zip(missing, results, strict=True):
             if found is not None:
                 self.cache.add({names: found})
 
     def compare(self, first: int, second: int) -> PairComparison | None:
-        """The pictures at two places of the items; None where a file cannot be read as indexed."""
+        """Compares two items; None if a file cannot be read as indexed."""
         files = self._ordered(first, second)
         names = files[0].image_hash, files[1].image_hash
         known = self.cache.get(names)
@@ -104,7 +106,7 @@ class Comparer:
         return reversed_comparison(known) if swapped else known
 
     def known(self, first: int, second: int) -> PairComparison | None:
-        """What was found of the two before; None where they were never compared."""
+        """The cached comparison of two items; None if there is none."""
         files = self._ordered(first, second)
         found = self.cache.get((files[0].image_hash, files[1].image_hash))
         if found is None or files[0].image_hash == self._items[first].image_hash:
@@ -117,7 +119,7 @@ class Comparer:
 
 
 def reversed_comparison(found: PairComparison) -> PairComparison:
-    """The same pair, the second picture first."""
+    """The same comparison with the second image first."""
     inverse = np.linalg.inv(found.matrix).astype(np.float64)
     return replace(
         found,
@@ -131,7 +133,7 @@ def reversed_comparison(found: PairComparison) -> PairComparison:
 
 
 def _moved(box: Box, found: PairComparison) -> Box:
-    """The box in shares of the other picture's sides: the box around its corners there."""
+    """The box in shares of the other image's sides: the bounding box of its corners there."""
     sides = np.array([[box.left, box.right, box.left, box.right],
                       [box.top, box.top, box.bottom, box.bottom]])  # fmt: skip
     corners = found.matrix @ np.vstack([sides * 2 - 1, np.ones(4)])
@@ -142,16 +144,22 @@ def _moved(box: Box, found: PairComparison) -> Box:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """items: of one run. comparer: of these items. exact: pairs of places with equal content."""
+    """Splits proposed groups into verified clusters.
+
+    items: of one run.
+    comparer: of these items.
+    exact: pairs of indices with equal content.
+    """
 
     items: Sequence[Item]
     comparer: Comparer
     exact: Collection[tuple[int, int]]
 
     def verified(self, groups: Sequence[Sequence[int]], pairs: Iterable[Pair]) -> list[Cluster]:
-        """groups: places of items that were proposed as one picture. pairs: what proposed them.
+        """Verifies groups and returns the confirmed clusters, of two items or more.
 
-        Each group comes back as the clusters that the comparison confirms, of two places or more.
+        groups: indices of items that were proposed as one image.
+        pairs: the pairs that proposed them.
         """
         links: dict[int, dict[int, float]] = defaultdict(dict)
         for pair in pairs:
@@ -166,19 +174,19 @@ class Verifier:
         self.comparer.prepare(around, "comparing in detail")
         refused = {place for centre, place in around if not self.alike(centre, place)}
         others = [(place, other) for place in refused for other in self._tried(place, links)]
-        self.comparer.prepare(others, "comparing what is left")
+        self.comparer.prepare(others, "comparing rejected members")
         found: list[Cluster] = []
         for centre, group in zip(centres, groups, strict=True):
             found += self._split(centre, group, links)
         return found
 
     def confirmed(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Of pairs of places those that are one picture or versions of it."""
+        """Filters pairs of indices by comparison: one image, or versions of it."""
         self.comparer.prepare(pairs, "comparing proposals in detail")
         return [pair for pair in pairs if self.alike(*pair)]
 
     def alike(self, first: int, second: int) -> bool:
-        """Whether the two show one picture, or versions of it."""
+        """Whether two items show one image, or versions of it."""
         if self._is_exact(first, second):
             return True
         compared = self.comparer.compare(first, second)
@@ -220,6 +228,6 @@ class Verifier:
         ]
 
     def _tried(self, place: int, links: dict[int, dict[int, float]]) -> list[int]:
-        """The strongest partners of a place."""
+        """The strongest partners of an item."""
         partners = sorted(links[place].items(), key=lambda link: (-link[1], link[0]))
         return [other for other, _ in partners[:_TRIED]]

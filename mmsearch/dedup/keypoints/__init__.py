@@ -1,9 +1,9 @@
-"""Local features: propose pairs of images that share a part, and how one lies on the other.
+"""Keypoints: propose pairs of images that share a part, and the map between them.
 
-A thumbnail of the whole image finds no copy that is mirrored and cropped, tilted, or a small part
-of a screenshot or a collage. Keypoints do: `extract` reads them from an image, `match` aligns two
-images, and `propose` finds the pairs worth aligning among many. All of it only proposes; whether
-two images are copies is decided by comparing their pixels.
+Thumbnails of whole images do not find copies that are mirrored and cropped, tilted, or a small part
+of a screenshot or a collage. Keypoints do: `extract` computes them for an image, `match` aligns two
+images, and `propose` finds the pairs worth aligning among many. Whether these are copies is decided
+by comparing their pixels.
 """
 
 from mmsearch.dedup.keypoints.extraction import extract

@@ -1,8 +1,8 @@
-"""What a keypoint looks like: its direction, and a descriptor of its surroundings in that frame.
+"""Keypoint descriptors: dominant direction, and a descriptor of the surroundings in that frame.
 
-A descriptor is a RootSIFT histogram (4 x 4 cells, 8 gradient directions) taken to the frequencies
-of its cells and directions, of which the lowest DIM are kept and scaled to equal weight. Each of
-them is even or odd under mirroring, so that the mirrored image's descriptor is `descriptor * FLIP`.
+A descriptor is a RootSIFT histogram (4 x 4 cells, 8 gradient directions) transformed to frequencies
+over cells and directions, of which the lowest DIM are kept and scaled to equal weight. Each of them
+is even or odd under mirroring, so that the mirrored image's descriptor is `descriptor * FLIP`.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from mmsearch.records import Floats, Ids
 
 _DIRECTIONS = 8
 _CELLS = 4
-# Beyond these, frequencies of directions hold nothing, as each gradient is spread over three bins.
+# Higher frequencies of directions are empty, as each gradient is spread over three bins.
 _HARMONICS = 2
 _MOST_FREQUENCY = 4
 # In pixels of a keypoint's own level.
@@ -22,12 +22,15 @@ _HALF_WINDOW = 9.0
 _SAMPLES = 12
 _BINS = 36
 _RADIUS = 6
-# A second direction nearly as strong may be the first one in a copy.
+# A second direction nearly as strong may be the dominant one in a copy.
 _SECOND_DIRECTION = 0.8
 
 
 def dominant_angles(pixels: FlatPyramid, spots: Spots) -> tuple[Ids, Floats]:
-    """The places of the spots, some of them twice, int64 (m,), and their angles, float32 (m,)."""
+    """Dominant directions of the spots.
+
+    Returns indices of the spots, some of them twice, int64 (m,), and angles, float32 (m,).
+    """
     offsets = np.arange(-_RADIUS - 1, _RADIUS + 2, dtype=np.int32)
     rows, columns = (grid.ravel() for grid in np.meshgrid(offsets, offsets, indexing="ij"))
     x = np.rint(spots.x).astype(np.int32)[:, None] + columns
@@ -53,7 +56,7 @@ def _around(radius: int) -> Floats:
 
 
 def _gradients(patches: Floats) -> tuple[Floats, Floats]:
-    """patches: float32 (k, n + 2, n + 2) → differences across and down, float32 (k, n, n) each."""
+    """Differences across and down, float32 (k, n, n), of patches, float32 (k, n + 2, n + 2)."""
     across = patches[:, 1:-1, 2:] - patches[:, 1:-1, :-2]
     return across, patches[:, 2:, 1:-1] - patches[:, :-2, 1:-1]
 
@@ -83,7 +86,7 @@ def _peaks(counts: NDArray[np.float64]) -> tuple[Ids, Floats]:
 
 
 def describe(pixels: FlatPyramid, spots: Spots, places: Ids, angles: Floats) -> Floats:
-    """float32 (m, DIM), unit rows, of the spots at `places`, each turned to its angle."""
+    """Descriptors of the spots at `places`, rotated by `angles`, float32 (m, DIM), unit rows."""
     level = spots.level[places]
     # Rotation and scale from the window's frame to the level's pixels.
     scale = np.exp2(spots.octaves[places] - level / LEVELS_PER_OCTAVE)
@@ -96,7 +99,7 @@ def describe(pixels: FlatPyramid, spots: Spots, places: Ids, angles: Floats) -> 
 
 
 def _spectra(patches: Floats) -> Floats:
-    """patches: float32 (m, samples + 2, samples + 2) → kept frequencies, float32 (m, DIM)."""
+    """Kept frequencies, float32 (m, DIM), of patches, float32 (m, samples + 2, samples + 2)."""
     across, down = (each.reshape(len(patches), -1) for each in _gradients(patches))
     histogram = _histogram(across, down).reshape(len(patches), -1)
     histogram /= histogram.sum(axis=1, keepdims=True) + np.float32(1e-9)
@@ -106,7 +109,7 @@ def _spectra(patches: Floats) -> Floats:
 
 
 def _histogram(across: Floats, down: Floats) -> Floats:
-    """Gradients, float32 (m, samples) each → float32 (m, directions, cells)."""
+    """Histogram, float32 (m, directions, cells), of gradients, float32 (m, samples) each."""
     length = np.sqrt(across * across + down * down)
     length += np.float32(1e-6)
     half = _DIRECTIONS // 2
@@ -115,7 +118,7 @@ def _histogram(across: Floats, down: Floats) -> Floats:
         angle = number * 2 * np.pi / _DIRECTIONS
         along = across * np.float32(np.cos(angle))
         along += down * np.float32(np.sin(angle))
-        # The squared cosine times the length; its sign says which of two opposite directions.
+        # Squared cosine times the length; its sign distinguishes opposite directions.
         share = np.abs(along) * along / length
         histogram[:, number] = np.maximum(share, 0) @ _POOLING
         histogram[:, number + half] = np.maximum(-share, 0) @ _POOLING
@@ -123,14 +126,14 @@ def _histogram(across: Floats, down: Floats) -> Floats:
 
 
 def _window_grid() -> NDArray[np.complex64]:
-    """Sample places in the window with one more on each side, complex64 ((samples + 2) ** 2,)."""
+    """Sample positions in the window with a margin of one, complex64 ((samples + 2) ** 2,)."""
     steps = (np.arange(-1, _SAMPLES + 1) + 0.5) / _SAMPLES * 2 - 1
     line = steps * _HALF_WINDOW
     return (line[None, :] + 1j * line[:, None]).astype(np.complex64).ravel()
 
 
 def _pooling() -> Floats:
-    """How much each sample counts in each cell, float32 (samples ** 2, cells ** 2)."""
+    """Weight of each sample in each cell, float32 (samples ** 2, cells ** 2)."""
     steps = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
     near = np.maximum(0, 1 - np.abs((steps * _CELLS - 0.5)[:, None] - np.arange(_CELLS)))
     line = near * np.exp(-((steps * 2 - 1) ** 2))[:, None]

@@ -1,7 +1,7 @@
-"""Where keypoints lie: extrema of the Hessian determinant over place and scale.
+"""Keypoint detection: extrema of the Hessian determinant over position and scale.
 
-Unlike a Laplacian it answers to blobs and saddles but not to edges, along which a patch could slide
-without looking any different.
+Unlike a Laplacian it responds to blobs and saddles but not to edges, along which the position is
+undetermined.
 """
 
 from dataclasses import dataclass
@@ -12,21 +12,24 @@ from numpy.typing import NDArray
 from mmsearch.dedup.keypoints.pyramid import LEVELS_PER_OCTAVE, Pyramid
 from mmsearch.records import Floats, Ids
 
-# In grey levels per squared pixel: below lies JPEG noise.
+# Minimum response, in grey levels per squared pixel; JPEG noise is below.
 _LEAST_RESPONSE = 0.3
 _BORDER = 4
-# A weak keypoint in an empty part of the image is worth as much as a strong one in a crowded part,
-# as a small photo in a screenshot has to be found by what lies inside of it.
+# Cells of a grid that share the keypoints, so that a small photo in a screenshot has some too.
 _CELLS = 8
 _CROWDING = 0.5
-# Coarse spots are fewer, but found again where the image is a small part of another one.
+# Coarse spots are fewer, but found again if the image is a small part of another one.
 _SHARE_PER_OCTAVE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class Spots:
-    """level: int64 (k,). x, y: float32 (k,), in pixels of that level. octaves: float32 (k,), log2
-    of the scale, refined between the levels."""
+    """Detected keypoints.
+
+    level: int64 (k,).
+    x, y: float32 (k,), in pixels of that level.
+    octaves: float32 (k,), log2 of the scale, interpolated between levels.
+    """
 
     level: Ids
     x: Floats
@@ -38,7 +41,7 @@ class Spots:
 
 
 def detect(pyramid: Pyramid, count: int) -> Spots:
-    """At most `count` spots, spread over the image and the levels."""
+    """Detects at most `count` spots, spread over the image and the levels."""
     responses = [_response(level) for level in pyramid.levels]
     peaks = [_peaks_around(response) for response in responses]
     parts = [_extrema(number, responses, peaks) for number in range(len(responses))]
@@ -58,7 +61,7 @@ def detect(pyramid: Pyramid, count: int) -> Spots:
 
 
 def _response(level: Floats) -> Floats:
-    """The root of the Hessian determinant's absolute value, float32 (h, w), 0 at the border."""
+    """Square root of the absolute Hessian determinant, float32 (h, w), 0 at the border."""
     centre = level[1:-1, 1:-1]
     double = centre * np.float32(2)
     xx = level[1:-1, 2:] + level[1:-1, :-2]
@@ -79,7 +82,7 @@ def _response(level: Floats) -> Floats:
 
 
 def _peaks_around(response: Floats) -> Floats:
-    """The strongest response within one pixel, float32 (h, w), 0 at the border."""
+    """Maximum response within one pixel, float32 (h, w), 0 at the border."""
     rows = np.maximum(response[:-2], response[2:])
     np.maximum(rows, response[1:-1], out=rows)
     peaks = np.zeros_like(response)
@@ -92,7 +95,11 @@ def _peaks_around(response: Floats) -> Floats:
 def _extrema(
     number: int, responses: list[Floats], peaks: list[Floats]
 ) -> tuple[Ids, Ids, Floats, Floats, Floats]:
-    """y, x: int64 (k,). Response there, on the finer level and on the coarser one: float32 (k,)."""
+    """Extrema of a level.
+
+    Returns y and x, int64 (k,), and the response there, on the finer level and on the coarser one,
+    float32 (k,).
+    """
     inside = (slice(_BORDER, -_BORDER),) * 2
     response = responses[number][inside]
     y, x = np.nonzero((response >= peaks[number][inside]) & (response > _LEAST_RESPONSE))
@@ -112,7 +119,7 @@ def _extrema(
 
 
 def _cells(pyramid: Pyramid, level: Ids, x: Ids, y: Ids) -> Ids:
-    """Which cell of a grid over each level a spot lies in, int64 (k,)."""
+    """Grid cell of each spot on its level, int64 (k,)."""
     heights, widths = np.array([each.shape for each in pyramid.levels]).T
     row, column = y * _CELLS // heights[level], x * _CELLS // widths[level]
     cells: Ids = (level * _CELLS + row) * _CELLS + column
@@ -120,7 +127,7 @@ def _cells(pyramid: Pyramid, level: Ids, x: Ids, y: Ids) -> Ids:
 
 
 def _spread(level: Ids, cells: Ids, strength: Floats, count: int) -> Ids:
-    """The places of the spots to keep: strong ones, shared out over cells and levels."""
+    """Indices of the strongest spots, distributed over cells and levels."""
     score = strength * _CROWDING ** _rank(cells, strength)
     share = _SHARE_PER_OCTAVE ** (np.arange(level.max(initial=0) + 1) / LEVELS_PER_OCTAVE)
     quotas = share * (count / share.sum())
@@ -129,7 +136,7 @@ def _spread(level: Ids, cells: Ids, strength: Floats, count: int) -> Ids:
 
 
 def _rank(groups: Ids, values: NDArray[np.floating]) -> Ids:
-    """The place of each value among those of its group, from 0 for the largest: int64 (k,)."""
+    """Descending rank of each value within its group, from 0, int64 (k,)."""
     order = np.lexsort((-values, groups))
     grouped = groups[order]
     starts = np.flatnonzero(np.diff(grouped, prepend=-1))
@@ -140,7 +147,7 @@ def _rank(groups: Ids, values: NDArray[np.floating]) -> Ids:
 
 
 def _vertex(before: Floats, here: Floats, after: Floats) -> Floats:
-    """How far from `here` a parabola through the three peaks, float32 (k,), -0.5 to 0.5."""
+    """Vertex of the parabola through three responses, float32 (k,), -0.5 to 0.5 from `here`."""
     bend = np.minimum(before + after - 2 * here, np.float32(-1e-6))
     vertex: Floats = np.clip((before - after) / (2 * bend), -0.5, 0.5)
     return vertex

@@ -1,4 +1,4 @@
-"""Reads the keypoints of an image."""
+"""Extracts the keypoints of an image."""
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ _MOST_KEYPOINTS = 240
 
 
 def extract(image: Image.Image) -> Keypoints:
-    """The keypoints of an image, RGB or L, upright; none where it is blank."""
+    """Extracts the keypoints of an image, RGB or L, upright; none if it is blank."""
     pyramid = build_pyramid(image)
     spots = detect(pyramid, _SPOTS)
     if not len(spots):

@@ -1,8 +1,8 @@
-"""Which matches of two images agree on one affine map, for many pairs of images at once.
+"""Robust estimation of affine maps from matches, for many pairs of images at once.
 
-Every match is a hypothesis by itself, since keypoints have a scale and an angle: the one that most
-others agree with is refined by least squares, first to a similarity and then to an affine map.
-Points are complex numbers, x + iy; a mirrored image's points are conjugated beforehand.
+Every match is a hypothesis, since keypoints have a scale and an angle: the one with the most
+inliers is refined by least squares, first to a similarity and then to an affine map. Points are
+complex numbers, x + iy; points of a mirrored image are conjugated beforehand.
 """
 
 from collections.abc import Iterator
@@ -16,27 +16,29 @@ from mmsearch.records import Floats, Ids
 Complexes = NDArray[np.complex64]
 Bools = NDArray[np.bool_]
 
-# How many comparisons of matches are held in memory at a time.
+# Number of comparisons of matches held in memory at a time.
 _BLOCK = 1 << 20
-# A hypothesis errs by so much of the distance from its own point, and by so much anywhere.
+# Tolerance of a hypothesis, relative to the distance from its own point, plus a constant.
 _SLOPE = 0.22
 _SLACK = 0.04
 _MOST_OCTAVES = 0.7
 _MOST_RADIANS = 0.5
 # The tolerance of each refinement, and whether it fits an affine map or a similarity.
 _REFINEMENTS = ((0.12, False), (0.08, True), (0.05, True), (0.05, True))
-# How many matches the similarity counts for in an affine fit: few points leave it undetermined.
+# Weight of the similarity in an affine fit, in matches: few points leave it undetermined.
 _SIMILARITY_WEIGHT = 0.02
-# Inliers count once per cell of a grid, so that one small detail is not taken for an image.
+# Inliers count once per cell of a grid, so that one small detail is not enough.
 _GRID_STEP = 1 / 12
 
 
 @dataclass(frozen=True, slots=True)
 class Correspondences:
-    """Matches, sorted by group; each group is one pair of images in one handedness.
+    """Matches sorted by group; each group is one pair of images in one handedness.
 
-    group: int64 (m,), from 0 without gaps. source, target: complex64 (m,), points. turn: complex64
-    (m,), target frame over source frame. weight: float32 (m,), how much a match says.
+    group: int64 (m,), from 0 without gaps.
+    source, target: complex64 (m,), points.
+    turn: complex64 (m,), target frame divided by source frame.
+    weight: float32 (m,), of each match.
     """
 
     group: Ids
@@ -47,6 +49,7 @@ class Correspondences:
 
     @property
     def starts(self) -> Ids:
+        """Index of the first match of each group, int64 (g,)."""
         return np.flatnonzero(np.diff(self.group, prepend=-1))
 
     @classmethod
@@ -59,7 +62,7 @@ class Correspondences:
         mirrored: Bools,
         weight: Floats,
     ) -> "Correspondences":
-        """source, target: the points and the frames, complex64 (m,) each."""
+        """Creates correspondences from points and frames, complex64 (m,) each."""
         (start, start_frame), (end, end_frame) = source, target
         start = np.where(mirrored, start.conj(), start)
         start_frame = np.where(mirrored, start_frame.conj(), start_frame)
@@ -68,16 +71,22 @@ class Correspondences:
 
 @dataclass(frozen=True, slots=True)
 class Fits:
-    """linear: float64 (g, 2, 2) and shift: float64 (g, 2), of each group. inliers: bool (m,)."""
+    """Affine maps of groups.
+
+    linear: float64 (g, 2, 2).
+    shift: float64 (g, 2).
+    inliers: bool (m,).
+    """
 
     linear: NDArray[np.float64]
     shift: NDArray[np.float64]
     inliers: Bools
 
     def normalised(self, mirrored: Bools, source: Floats, target: Floats) -> Floats:
-        """The maps in coordinates from -1 to 1, float32 (g, 2, 3).
+        """Maps in coordinates from -1 to 1, float32 (g, 2, 3).
 
-        mirrored: bool (g,). source, target: float32 (g, 2), half extents of the images.
+        mirrored: bool (g,).
+        source, target: float32 (g, 2), half extents of the images.
         """
         linear = self.linear.copy()
         linear[mirrored, :, 1] *= -1
@@ -86,7 +95,7 @@ class Fits:
         return np.concatenate([linear, shift[:, :, None]], axis=2).astype(np.float32)
 
     def distinct(self, matches: Correspondences) -> Ids:
-        """How many distinct places the inliers of each group take, in both images: int64 (g,)."""
+        """Number of distinct positions of the inliers of each group, in both images, int64 (g,)."""
         group = matches.group[self.inliers]
         counts = [
             _count_distinct(group, points[self.inliers], len(self.linear))
@@ -95,7 +104,7 @@ class Fits:
         return np.minimum(*counts)
 
     def votes(self, matches: Correspondences) -> NDArray[np.float64]:
-        """The weight of the inliers of each group, float64 (g,)."""
+        """Total weight of the inliers of each group, float64 (g,)."""
         weight = np.where(self.inliers, matches.weight, 0)
         return np.bincount(matches.group, weight, len(self.linear)).astype(np.float64)
 
@@ -109,23 +118,23 @@ def _count_distinct(group: Ids, points: Complexes, groups: int) -> Ids:
 
 
 def fit(matches: Correspondences) -> Fits:
-    """The map of each group that most of its matches agree with."""
+    """Fits a map to each group by consensus."""
     starts = matches.starts
     inliers = _consensus(matches, starts)
     for tolerance, affine in _REFINEMENTS:
         linear, shift, turn = _least_squares(matches, starts, inliers, affine)
-        inliers = _agreeing(matches, linear, shift, turn, tolerance)
+        inliers = _agreeing(matches, linear, shift, turn, tolerance=tolerance)
     return Fits(linear, shift, inliers)
 
 
 def _consensus(matches: Correspondences, starts: Ids) -> Bools:
-    """Which matches agree with the best hypothesis of their group, bool (m,)."""
+    """Inliers of the best hypothesis of each group, bool (m,)."""
     lengths = np.diff(starts, append=len(matches.group))
     shift = matches.target - matches.turn * matches.source
     scale = np.abs(matches.turn)
     inliers = np.zeros(len(matches.group), np.bool_)
     for block in _blocks(lengths):
-        # Every match of a group against every match of it, group after group.
+        # All pairs of matches within each group.
         first, count = starts[block], lengths[block]
         hypotheses = _ranges(first, count)
         tests = np.repeat(count, count)
@@ -147,7 +156,7 @@ def _consensus(matches: Correspondences, starts: Ids) -> Bools:
 def _least_squares(
     matches: Correspondences, starts: Ids, inliers: Bools, affine: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.complex128]]:
-    """Each group's linear map, shift and similarity (its factor), fitted to the inliers."""
+    """Linear map, shift and similarity (a complex factor) of each group, fitted to the inliers."""
     weight = inliers.astype(np.float64)
     count = np.maximum(np.add.reduceat(weight, starts), 1)
     source_mean = np.add.reduceat(matches.source * weight, starts) / count
@@ -156,7 +165,7 @@ def _least_squares(
     target = (matches.target - target_mean[matches.group]) * weight
     spread = np.add.reduceat(np.abs(source) ** 2, starts)
     fitted = np.add.reduceat(target * source.conj(), starts) / np.maximum(spread, 1e-6)
-    # Where only one match is left its own frame is all that is known.
+    # A single match determines the similarity by its own frame.
     turn = np.where(spread > 1e-6, fitted, matches.turn[starts]).astype(np.complex128)
     linear: NDArray[np.float64] = np.stack(
         [turn.real, -turn.imag, turn.imag, turn.real], axis=1
@@ -179,6 +188,7 @@ def _agreeing(
     linear: NDArray[np.float64],
     shift: NDArray[np.float64],
     turn: NDArray[np.complex128],
+    *,
     tolerance: float,
 ) -> Bools:
     x, y = matches.source.real, matches.source.imag
@@ -193,7 +203,7 @@ def _agreeing(
 
 
 def _alike(ratio: NDArray[np.complexfloating]) -> Bools:
-    """Whether two frames are nearly the same, by the ratio of one to the other."""
+    """Whether two frames are nearly equal, by their ratio."""
     size = np.abs(ratio)
     alike: Bools = (size < 2**_MOST_OCTAVES) & (size > 2**-_MOST_OCTAVES)
     alike &= ratio.real > np.cos(_MOST_RADIANS) * size
@@ -209,7 +219,7 @@ def _blocks(lengths: Ids) -> Iterator[slice]:
 
 
 def _ranges(starts: Ids, lengths: Ids) -> Ids:
-    """start, start + 1, … of each length, one after the other: int64 (sum of lengths,)."""
+    """Concatenated ranges start, start + 1, … of each length, int64 (sum of lengths,)."""
     offsets = np.cumsum(lengths) - lengths
     ranges: Ids = np.arange(lengths.sum()) + np.repeat(starts - offsets, lengths)
     return ranges

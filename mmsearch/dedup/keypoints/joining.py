@@ -1,6 +1,6 @@
-"""Finds alike descriptors among millions: each is compared with those in a few cells only.
+"""Similarity join of millions of descriptors, by comparing each with few cells only.
 
-The cells are learned by k-means. Each cell is one matrix product, which costs a fraction of one
+The cells are learned by k-means. Each cell is one matrix product, which is much cheaper than an
 index search per descriptor.
 """
 
@@ -14,11 +14,11 @@ from mmsearch.records import Floats, Ids
 
 Small = NDArray[np.int8]
 
-# The cosine from which two descriptors are alike.
+# Minimum cosine of similar descriptors.
 LEAST_LIKENESS = 0.95
-# A descriptor with more alike ones is common in this catalog and says nothing about a pair.
+# A descriptor with more similar ones is common in this catalog and says nothing about a pair.
 MOST_ALIKE = 40
-# A match counts in full where a descriptor has no more alike ones than these.
+# A match has full weight if its descriptor has at most this many similar ones.
 _FULL_WEIGHT = 8
 _CELLS_ASKED = 3
 _ROUNDS = 5
@@ -31,9 +31,11 @@ _COSINES_AT_ONCE = 1 << 21
 
 @dataclass(frozen=True, slots=True)
 class Likenesses:
-    """one, two: int64 (m,), rows of descriptors. mirrored: bool (m,), whether two is mirrored.
+    """Pairs of similar descriptors.
 
-    weight: float32 (m,), 1 for what few images show, less for what is common in the catalog.
+    one, two: int64 (m,), rows of descriptors.
+    mirrored: bool (m,), whether the second is mirrored.
+    weight: float32 (m,), 1 for rare descriptors, less for common ones.
     """
 
     one: Ids
@@ -46,19 +48,23 @@ class Likenesses:
 
 
 def unit_rows(descriptors: Small) -> Floats:
-    """descriptors: int8 (k, DIM) → float32 (k, DIM), of length 1."""
+    """Scales descriptors, int8 (k, DIM), to unit norm, float32."""
     rows = descriptors.astype(np.float32)
     rows /= np.sqrt(np.einsum("kd,kd->k", rows, rows))[:, None] + np.float32(1e-9)
     return rows
 
 
 def join(descriptors: Small, owners: Ids) -> Likenesses:
-    """All alike descriptors of different owners. descriptors: int8 (n, DIM). owners: int64 (n,)."""
+    """Finds all similar descriptors of different owners.
+
+    descriptors: int8 (n, DIM).
+    owners: int64 (n,).
+    """
     cells = _Cells.learned(descriptors)
     every = np.arange(len(descriptors))
     alike = np.zeros(len(descriptors), np.int64)
     found = [cells.joined(descriptors, owners, every, alike, mirrored=False)]
-    # What is common as it stands is common mirrored, and is most of the work.
+    # Descriptors that are common unmirrored are common mirrored too, and cost the most.
     rare = np.flatnonzero(alike <= MOST_ALIKE)
     mirrored_alike = np.zeros_like(alike)
     found.append(cells.joined(descriptors, owners, rare, mirrored_alike, mirrored=True))
@@ -73,12 +79,16 @@ def join(descriptors: Small, owners: Ids) -> Likenesses:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """centres: float32 (cells, DIM), unit rows."""
+    """Cells of descriptors.
+
+    centres: float32 (cells, DIM), unit rows.
+    """
 
     centres: Floats
 
     @classmethod
     def learned(cls, descriptors: Small) -> "_Cells":
+        # Comparing with the centres then costs as much as comparing within the cells.
         # Comparing with the centres then costs as much as comparing within the cells.
         count = int(np.clip((_CELLS_ASKED * len(descriptors)) ** 0.5, 1, _MOST_CELLS))
         draw = np.random.default_rng(0)
@@ -99,7 +109,7 @@ class _Cells:
         return _Cells(centres)
 
     def _nearest(self, rows: Floats, count: int) -> Ids:
-        """int64 (n, count), in no order."""
+        """Nearest centres of rows, int64 (n, count), unordered."""
         count = min(count, len(self.centres))
         nearest = np.empty((len(rows), count), np.int64)
         step = max(1, _COSINES_AT_ONCE // len(self.centres))
@@ -114,15 +124,15 @@ class _Cells:
     def joined(
         self, descriptors: Small, owners: Ids, rows: Ids, alike: Ids, *, mirrored: bool
     ) -> tuple[Ids, Ids]:
-        """Alike rows, int64 (m,) each, the smaller first; their number is added to `alike`."""
+        """Similar rows, int64 (m,) each, the smaller first; adds their counts to `alike`."""
         flip = FLIP if mirrored else np.ones(DIM, np.float32)
-        homes, askers = self._filled(descriptors, rows, flip)
+        members, queries = self._filled(descriptors, rows, flip)
         found = []
-        for own, asking in zip(homes, askers, strict=True):
+        for own, querying in zip(members, queries, strict=True):
             held = unit_rows(descriptors[own]).T
             step = max(1, _COSINES_AT_ONCE // max(len(own), 1))
-            for start in range(0, len(asking), step):
-                part = asking[start : start + step]
+            for start in range(0, len(querying), step):
+                part = querying[start : start + step]
                 cosines = (unit_rows(descriptors[part]) * flip) @ held
                 near = cosines >= LEAST_LIKENESS
                 counts = np.count_nonzero(near, axis=1)
@@ -137,15 +147,15 @@ class _Cells:
         return keys // len(descriptors), keys % len(descriptors)
 
     def _filled(self, descriptors: Small, rows: Ids, flip: Floats) -> tuple[list[Ids], list[Ids]]:
-        """Of each cell the rows that lie in it and those that ask it: int64 (k,) each."""
+        """For each cell its rows and the rows that query it, int64 (k,) each."""
         home = np.empty(len(rows), np.int32)
-        asked = np.empty((len(rows), min(_CELLS_ASKED, len(self.centres))), np.int32)
+        cells = np.empty((len(rows), min(_CELLS_ASKED, len(self.centres))), np.int32)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = unit_rows(descriptors[rows[start : start + _ROWS_AT_ONCE]])
-            asked[start : start + len(part)] = self._nearest(part * flip, _CELLS_ASKED)
+            cells[start : start + len(part)] = self._nearest(part * flip, _CELLS_ASKED)
             home[start : start + len(part)] = self._nearest(part, 1)[:, 0]
-        askers = np.repeat(rows, asked.shape[1])
-        return self._by_cell(home, rows), self._by_cell(asked.ravel(), askers)
+        queries = np.repeat(rows, cells.shape[1])
+        return self._by_cell(home, rows), self._by_cell(cells.ravel(), queries)
 
     def _by_cell(self, cells: NDArray[np.int32], rows: Ids) -> list[Ids]:
         order = np.argsort(cells, kind="stable")

@@ -1,4 +1,4 @@
-"""The keypoints of one image, small enough to cache beside its fingerprint."""
+"""Compact keypoints of one image, cached next to its fingerprint."""
 
 import struct
 from dataclasses import dataclass
@@ -49,9 +49,12 @@ class Keypoints:
         angles: Floats,
         rows: Floats,
     ) -> "Keypoints":
-        """places: float32 (k, 2), 0 to 1. octaves: float32 (k,). angles: float32 (k,), radians.
+        """Quantises keypoints.
 
-        rows: float32 (k, DIM), unit rows.
+        places: float32 (k, 2), 0 to 1.
+        octaves: float32 (k,).
+        angles: float32 (k,), radians.
+        rows: float32 (k, DIM), unit descriptors.
         """
         turns = np.rint(angles * (_ANGLE_STEPS / (2 * np.pi))).astype(np.int64) % _ANGLE_STEPS
         return cls(
@@ -64,19 +67,19 @@ class Keypoints:
 
     @property
     def half_extent(self) -> Floats:
-        """float32 (2,): half the width and height where the half side of an equal square is 1."""
+        """Half the width and height, in half sides of a square of the same area, float32 (2,)."""
         ratio = (self.width / self.height) ** 0.5
         return np.array([ratio, 1 / ratio], np.float32)
 
     @property
     def points(self) -> NDArray[np.complex64]:
-        """complex64 (k,): x + iy from the centre, in half sides of a square of the same area."""
+        """Positions x + iy from the centre, in units of `half_extent`, complex64 (k,)."""
         centred = (self.places * np.float32(2 / _PLACE_STEPS) - 1) * self.half_extent
         return np.ascontiguousarray(centred, np.float32).view(np.complex64)[:, 0]
 
     @property
     def frames(self) -> NDArray[np.complex64]:
-        """complex64 (k,): scale times e to the i angle."""
+        """Scale times e to the i angle, complex64 (k,)."""
         angles = self.angles * np.float32(2 * np.pi / _ANGLE_STEPS)
         frames: NDArray[np.complex64] = np.exp2(self.sizes / np.float32(_SIZE_STEPS)) * np.exp(
             1j * angles
@@ -84,13 +87,14 @@ class Keypoints:
         return frames
 
     def to_bytes(self) -> bytes:
+        """Serialises the keypoints."""
         arrays = (self.places.astype("<u2"), self.sizes, self.angles, self.descriptors)
         header = _HEADER.pack(len(self), self.width, self.height)
         return header + b"".join(array.tobytes() for array in arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Keypoints":
-        """Raises InputError unless `data` is what `to_bytes` gave."""
+        """Reads the output of `to_bytes`. Raises InputError if it is damaged."""
         count, width, height = _HEADER.unpack_from(data) if len(data) >= _HEADER.size else (0, 0, 0)
         if not width or not height or len(data) != _HEADER.size + count * _BYTES_EACH:
             raise InputError(

@@ -11,9 +11,9 @@ from mmsearch.dedup.keypoints.keypoint_set import Keypoints
 from mmsearch.records import Floats, Ids
 
 _LEAST_LIKENESS = 0.88
-# A match counts only where the next best one, elsewhere, is this much further away (squared).
+# Ratio test: the next best match elsewhere must be this much further away (squared).
 _RATIO = 0.8
-# Descriptors of one place in two directions, or on two scales, are no rivals of each other.
+# Descriptors of one position in two directions, or on two scales, do not compete.
 _NEIGHBOURHOOD = 0.06
 _LEAST_INLIERS, _MANY_INLIERS = 4, 20
 
@@ -34,9 +34,9 @@ class Match:
 
 
 def match(one: Keypoints, two: Keypoints) -> tuple[Match, ...]:
-    """How the images may lie on each other, most inliers first; mostly one way or none.
+    """Aligns two images; the maps with the most inliers first, mostly one or none.
 
-    Whether one is mirrored is not tried where many keypoints agree that neither is.
+    The mirrored orientation is not tried if many keypoints match without it.
     """
     if not len(one) or not len(two):
         return ()
@@ -72,7 +72,7 @@ def _match(one: Keypoints, two: Keypoints, mirrored: bool, cosines: Floats) -> M
 
 
 def _distinctive(cosines: Floats, two: Keypoints) -> tuple[Ids, Ids]:
-    """Rows and columns that are each other's nearest and pass the ratio test: int64 (m,) each."""
+    """Mutual nearest neighbours that pass the ratio test: rows and columns, int64 (m,) each."""
     best = cosines.argmax(axis=1)
     mutual = cosines.argmax(axis=0)[best] == np.arange(len(best))
     rows = np.flatnonzero(mutual & (cosines.max(axis=1) >= _LEAST_LIKENESS))
@@ -87,7 +87,7 @@ def _distinctive(cosines: Floats, two: Keypoints) -> tuple[Ids, Ids]:
 
 
 def _covered(one: Keypoints, found: Floats) -> int:
-    """How many keypoints of the first image the map puts inside the second."""
+    """Number of keypoints of the first image that the map puts inside the second."""
     places = one.places * np.float32(2 / 65535) - 1
     moved = places @ found[:, :2].T + found[:, 2]
     return int(np.count_nonzero(np.abs(moved).max(axis=1) < 1))

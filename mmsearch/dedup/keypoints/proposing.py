@@ -11,20 +11,22 @@ from mmsearch.dedup.keypoints.joining import Likenesses, join
 from mmsearch.dedup.keypoints.keypoint_set import Keypoints
 from mmsearch.records import Floats, Ids
 
-# With 4 no more of the development copies are found, but half as many false pairs again.
+# With 4, no more copies of the development set are found, but 50% more false pairs.
 LEAST_INLIERS = 5
 _LEAST_MATCHES = 3
-# The most matches of a pair that are compared with each other.
+# Maximum number of matches of a pair that are compared with each other.
 _MOST_MATCHES = 48
 _LEAST_VOTES = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """pairs: int64 (m, 2), places of the images, the smaller first. inliers: int64 (m,).
+    """Proposed pairs of images.
 
+    pairs: int64 (m, 2), indices of the images, the smaller first.
+    inliers: int64 (m,).
     maps: float32 (m, 2, 3), from the first image to the second, in coordinates from -1 to 1, x to
-    the right and y down. A negative determinant means that one is mirrored.
+        the right and y down; a negative determinant means that one is mirrored.
     """
 
     pairs: Ids
@@ -36,7 +38,7 @@ class Proposals:
 
 
 def propose(images: Sequence[Keypoints], *, least_inliers: int = LEAST_INLIERS) -> Proposals:
-    """The pairs of images that share a part; what many of the images share counts little."""
+    """Proposes pairs of images that share a part; common descriptors have little weight."""
     owners = np.repeat(np.arange(len(images)), [len(each) for each in images])
     found = _found(images, owners)
     if not len(found):
@@ -68,10 +70,10 @@ def _found(images: Sequence[Keypoints], owners: Ids) -> Likenesses:
 
 
 def _grouped(found: Likenesses, owners: Ids) -> tuple[Ids, Ids, Ids, NDArray[np.bool_]]:
-    """Matches by pair of images and handedness, where there are enough.
+    """Groups matches by pair of images and handedness, where there are enough.
 
-    Places in `found`, int64 (m,), and their groups; of each group the pair of images, int64 (g, 2),
-    and whether it is mirrored, bool (g,).
+    Returns indices into `found` and their groups, int64 (m,) each, and for each group its pair of
+    images, int64 (g, 2), and whether it is mirrored, bool (g,).
     """
     count = int(owners[-1]) + 1
     keys = (owners[found.one] * count + owners[found.two]) * 2 + found.mirrored
@@ -90,7 +92,7 @@ def _grouped(found: Likenesses, owners: Ids) -> tuple[Ids, Ids, Ids, NDArray[np.
 
 
 def _best(every: Proposals, least_inliers: int) -> Proposals:
-    """The better handedness of each pair, where it has enough inliers."""
+    """The better handedness of each pair, if it has enough inliers."""
     order = np.lexsort((-every.inliers, *every.pairs.T[::-1]))
     fresh = np.any(np.diff(every.pairs[order], axis=0, prepend=-1) != 0, axis=1)
     kept = order[fresh]

@@ -1,4 +1,4 @@
-"""Smoothed copies of an image at shrinking sizes, half an octave apart."""
+"""Image pyramid: smoothed copies of an image, half an octave apart."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,23 +9,28 @@ from PIL import Image
 
 from mmsearch.records import Floats, Ids
 
-# An area, not a longer side: a tall screenshot then keeps as much detail as a square photo.
+# An area, not a longer side: a tall screenshot keeps as much detail as a square photo.
 AREA = 256 * 256
 LEVELS_PER_OCTAVE = 2
 _MOST_LEVELS = 9
-# A smaller level has no room for a descriptor that is not mostly repeated border.
+# On smaller levels descriptors would mostly consist of repeated border pixels.
 _LEAST_SIDE = 20
 _Samples = TypeVar("_Samples", NDArray[np.uint16], NDArray[np.float32])
 
 
 @dataclass(frozen=True, slots=True)
 class Pyramid:
-    """levels: float32 (h, w) each, smoothed grey levels. shape: width and height of the first."""
+    """Levels of an image pyramid.
+
+    levels: float32 (h, w) each, smoothed grey levels.
+    shape: width and height of the first.
+    """
 
     levels: tuple[Floats, ...]
     shape: tuple[int, int]
 
     def flattened(self) -> "FlatPyramid":
+        """The levels in one buffer."""
         widths = np.array([level.shape[1] for level in self.levels], np.int32)
         heights = np.array([level.shape[0] for level in self.levels], np.int32)
         starts = np.concatenate([[0], np.cumsum(widths * heights)[:-1]]).astype(np.int32)
@@ -35,9 +40,10 @@ class Pyramid:
 
 @dataclass(frozen=True, slots=True)
 class FlatPyramid:
-    """All levels in one buffer, so that samples of many keypoints are one gather.
+    """Levels in one buffer, so that sampling many keypoints is one gather.
 
-    buffer: float32 (pixels,). widths, heights, starts: int32 (levels,).
+    buffer: float32 (pixels,).
+    widths, heights, starts: int32 (levels,).
     """
 
     buffer: Floats
@@ -46,14 +52,22 @@ class FlatPyramid:
     starts: NDArray[np.int32]
 
     def nearest(self, level: Ids, x: NDArray[np.int32], y: NDArray[np.int32]) -> Floats:
-        """level: int64 (k,). x, y: int32 (k, samples); beyond the border its pixels repeat."""
+        """Samples the nearest pixels; border pixels are repeated.
+
+        level: int64 (k,).
+        x, y: int32 (k, samples).
+        """
         width, height, start = self._rows(level)
         at = np.clip(y, 0, height - 1) * width + np.clip(x, 0, width - 1) + start
         samples: Floats = self.buffer[at]
         return samples
 
     def bilinear(self, level: Ids, x: Floats, y: Floats) -> Floats:
-        """level: int64 (k,). x, y: float32 (k, samples); beyond the border its pixels repeat."""
+        """Samples with bilinear interpolation; border pixels are repeated.
+
+        level: int64 (k,).
+        x, y: float32 (k, samples).
+        """
         width, height, start = self._rows(level)
         x = np.clip(x, 0, width - np.float32(1.001))
         y = np.clip(y, 0, height - np.float32(1.001))
@@ -80,7 +94,7 @@ class FlatPyramid:
 
 
 def build_pyramid(image: Image.Image) -> Pyramid:
-    """image: RGB or L, upright, of any size."""
+    """Builds the pyramid of an image, RGB or L, upright, of any size."""
     scale = (AREA / (image.width * image.height)) ** 0.5
     width, height = (max(round(side * scale), 8) for side in image.size)
     grey = image.convert("L")
@@ -90,16 +104,16 @@ def build_pyramid(image: Image.Image) -> Pyramid:
         size = (round(width * factor), round(height * factor))
         if min(size) < _LEAST_SIDE:
             break
-        # From an octave above: ratios of exactly two alias least.
+        # Resized from an octave above: ratios of exactly two alias least.
         source = shrunk[max(0, number - LEVELS_PER_OCTAVE)]
         shrunk.append(source.resize(size, Image.Resampling.BILINEAR))
     return Pyramid(tuple(_smoothed(level) for level in shrunk), (width, height))
 
 
 def _smoothed(level: Image.Image) -> Floats:
-    """The level after a binomial filter of nine taps along both axes, a Gaussian of sigma 1.4.
+    """Binomial filter of nine taps along both axes, about a Gaussian of sigma 1.4.
 
-    It is made of sums of neighbours: several times as fast as a filter with multiplications.
+    Sums of neighbours are several times as fast as a filter with multiplications.
     """
     padded = np.pad(np.asarray(level), 4, mode="edge")
     half = _neighbour_sums(padded.astype(np.uint16))

@@ -1,4 +1,4 @@
-"""Which file of a group is the original: evidence in files and pixels, weighed pair by pair.
+"""Chooses the original of a group: evidence in files and pixels, weighed pair by pair.
 
 `read_candidate` reads a file, `choose` decides between candidates whose pairs were registered.
 """

@@ -1,4 +1,4 @@
-"""Which file of a group is nearest to the source."""
+"""Chooses the file of a group that is nearest to the source."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,23 @@ from mmsearch.dedup.originals.frame import PairsOf, common_frame, lay_out
 from mmsearch.dedup.originals.majority import shown_alike
 from mmsearch.dedup.originals.reasons import reason_for
 
-# One duel never outweighs all others together.
+# Bound of a duel's margin, so that no single one outweighs all others.
 _MOST = 12.0
-# Weight of showing the image as e times as many members do, and the most that this may weigh: less
-# than showing the whole of it.
+# Weight of e times as many members that show the image alike, and its maximum: less than the weight
+# of showing the whole image.
 _VOTE, _MOST_VOTES = 3.0, 8.0
-# A margin that no third file makes up for.
+# A margin that other files do not compensate for.
 _CLEAR = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """index: of the original. reason: for people, what decided. order: all indices, best first."""
+    """The chosen original.
+
+    index: of the original.
+    reason: what decided, for people.
+    order: all indices, best first.
+    """
 
     index: int
     reason: str
@@ -31,10 +36,10 @@ class Choice:
 
 
 def choose(candidates: Sequence[Candidate], pairs: PairsOf) -> Choice:
-    """The file that is nearest to the source, and how near the others are.
+    """Chooses the file that is nearest to the source, and ranks the others.
 
-    pairs: registrations by the places of two candidates; enough of them to connect all. Those that
-    no pair connects come last. The result does not depend on the order of the candidates.
+    pairs: registrations by indices of two candidates; they should connect all of them. Unconnected
+        candidates come last. The result does not depend on the order of the candidates.
     """
     places = sorted(range(len(candidates)), key=lambda place: _key(candidates[place]))
     rank = {place: number for number, place in enumerate(places)}
@@ -63,7 +68,7 @@ def _key(candidate: Candidate) -> tuple[str, int, int, int]:
 def _contestants(
     members: Sequence[Candidate], pairs: PairsOf
 ) -> tuple[list[int], list[Contestant]]:
-    """The members that are connected, by their places, and what duels need of them."""
+    """Indices of the connected members, and their contestants."""
     matrices = common_frame(len(members), pairs).matrices
     found = [(place, matrix) for place, matrix in enumerate(matrices) if matrix is not None]
     connected = [place for place, _ in found]
@@ -75,7 +80,10 @@ def _contestants(
 
 
 class _Duels:
-    """Duels of contestants, each fought once. signs: by pairs, the smaller number first."""
+    """Cached duels of contestants.
+
+    signs: by pair of indices, the smaller first.
+    """
 
     def __init__(self, contestants: Sequence[Contestant]) -> None:
         self.contestants = contestants
@@ -83,7 +91,7 @@ class _Duels:
         self.signs: dict[tuple[int, int], list[Sign]] = {}
 
     def margin(self, one: int, two: int) -> float:
-        """Above 0 where `one` is nearer to the source than `two`."""
+        """Positive if `one` is nearer to the source than `two`."""
         pair = min(one, two), max(one, two)
         if pair not in self.signs:
             self.signs[pair] = [
@@ -94,7 +102,7 @@ class _Duels:
         return float(np.clip(total, -_MOST, _MOST)) * (1 if one == pair[0] else -1)
 
     def likelihood(self, number: int) -> float:
-        """What votes and metadata say, to begin with a likely one."""
+        """Prior of a contestant from votes and metadata, to try likely ones first."""
         file = self.contestants[number].file
         return _VOTE * float(np.log(self._votes[number])) + 2 * file.camera - file.hints
 
@@ -105,11 +113,11 @@ class _Duels:
 
 
 def _ranked(duels: _Duels) -> list[int]:
-    """The numbers of the contestants, the best first.
+    """Ranks the contestants by index, the best first.
 
-    Who wins against all others is the best; the others follow by how clearly they lost to it. That
-    takes one duel a contestant where the likeliest is the best, two at most. Where nobody wins, the
-    sum of margins decides between those that did not lose clearly.
+    The best wins against all others; these follow by their margin against it. If the most likely
+    one is the best, this takes one duel per contestant, and two at most. Without a winner, the sum
+    of margins decides among those that did not lose clearly.
     """
     numbers = range(len(duels.contestants))
     best = max(numbers, key=lambda number: (duels.likelihood(number), -number))

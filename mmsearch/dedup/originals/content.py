@@ -1,7 +1,7 @@
-"""Which of two pictures of one scene shows more of it, and which lies in something foreign.
+"""Decides which of two images of one scene shows more of it, and which has foreign surroundings.
 
-Works on two layers of one canvas. Around the shared area the surroundings of a crop continue what
-is inside; those of a frame, a bar, a screenshot or a collage begin with a step.
+Works on two layers of one canvas. The surroundings of a crop continue its content; those of a
+frame, a bar, a screenshot or a collage begin with a step.
 """
 
 from dataclasses import dataclass
@@ -14,22 +14,24 @@ from scipy import ndimage
 from mmsearch.dedup.originals.frame import Layer
 from mmsearch.records import Floats
 
-# Strips thinner than this share of the side are within the tolerance of registration.
+# Strips thinner than this share of the side are within the tolerance of the registration.
 _THIN: Final = 0.012
-# From which step on surroundings count as foreign: in units of the change beside the border.
+# Step from which surroundings are foreign, relative to the variation beside the border.
 _STEP: Final = 3.0
 _SAMPLES: Final = 48
-# Levels (of 255) below which nothing is told apart.
+# Levels (of 255) below which differences are ignored.
 _FLAT: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What one picture shows beyond another, as shares of the other's area.
+    """What one image shows beyond another, as shares of the other's area.
 
-    scene: continues the shared area. foreign: begins with a step. blank: plain, as is the edge of
-    the shared area: more of a white background, of no weight. bounded: on how many sides something
-    foreign lies; beside one only, an edge in the scene may look like it.
+    scene: continues the shared area.
+    foreign: begins with a step.
+    blank: plain, like the edge of the shared area: more of a white background, without weight.
+    bounded: number of sides with something foreign; on a single side it may be an edge in the
+        scene.
     """
 
     scene: float
@@ -39,7 +41,7 @@ class Surroundings:
 
 
 def surroundings(larger: Layer, smaller: Layer) -> Surroundings:
-    """What `larger` shows outside of `smaller`; each side of `smaller` is judged by itself."""
+    """Classifies what `larger` shows outside of `smaller`, for each side of `smaller`."""
     found = {"scene": 0.0, "foreign": 0.0, "blank": 0.0}
     if np.abs(larger.corners - smaller.corners).max() < _THIN * np.sqrt(_area(smaller.corners)):
         return Surroundings(0.0, 0.0, 0.0, 0)
@@ -74,7 +76,7 @@ def _kind_of_border(
     two: NDArray[np.float64],
     normal: NDArray[np.float64],
 ) -> str:
-    """'scene', 'foreign', 'plain', 'blank'; '' where too little of the border is in the layer."""
+    """'scene', 'foreign', 'plain' or 'blank'; '' if too little of the border is in the layer."""
     along = np.linspace(0.04, 0.96, _SAMPLES)[:, None]
     border = one + (two - one) * along
     depths = np.array([-6.0, -3.5, -1.75, 1.75, 3.5, 6.0])
@@ -105,9 +107,9 @@ def _kind_of_border(
     inside, outside = values[1:3].std(axis=1).mean(), values[3:5].std(axis=1).mean()
     if across < _FLAT and inside < 2 * _FLAT and outside < 2 * _FLAT:
         return "blank"
-    # Plain paper beside a picture whose edge is not plain.
+    # Plain paper beside an image whose edge is not plain.
     plain = np.mean(steps[3]) < 0.6 and outside < _FLAT and inside > 4 * _FLAT
-    # What goes on beyond the border resembles what is before it; another picture does not.
+    # Continued content correlates across the border; another image does not.
     grey = values.mean(axis=2)
     unlike = _likeness(grey[2], grey[3]) < 0.3 and _likeness(grey[1], grey[2]) > 0.6
     step = across > _STEP * (beside + 1.0) or (unlike and across > 1.3 * beside)
@@ -115,14 +117,14 @@ def _kind_of_border(
 
 
 def _likeness(one: Floats, two: Floats) -> float:
-    """Correlation of two rows of values, 1 where neither varies."""
+    """Correlation of two rows of values, 1 if neither varies."""
     first, second = one - one.mean(), two - two.mean()
     size = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(first @ second) / size if size > 1 else 1.0
 
 
 def _filled(layer: Layer) -> NDArray[np.bool_]:
-    """Where the layer shows something, grown by a pixel: its edge is blended with nothing."""
+    """Where the layer has pixels, extended by one: its edge is blended with nothing."""
     grown: NDArray[np.bool_] = ndimage.binary_dilation(layer.shown, iterations=2)
     return grown
 

@@ -1,4 +1,4 @@
-"""A member of a group as it enters duels, and what a duel finds."""
+"""A member of a group in duels, and the evidence that a duel finds."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,11 @@ from mmsearch.dedup.originals.registration_facts import Homography
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """weight: above 0 if it speaks for the first of two files. name: which kind of sign.
+    """Evidence that one of two files is nearer to the source.
 
-    amount: what the sign measured, for the text of the reason.
+    weight: positive if it favours the first file.
+    name: kind of evidence.
+    amount: measured value, for the text of the reason.
     """
 
     name: str
@@ -21,7 +23,10 @@ class Sign:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contestant:
-    """A member with all that duels need. matrix: from the common frame to its coordinates."""
+    """A member with all that duels need.
+
+    matrix: from the common frame to its coordinates.
+    """
 
     candidate: Candidate
     matrix: Homography
@@ -29,4 +34,5 @@ class Contestant:
 
     @property
     def file(self) -> FileEvidence:
+        """Evidence of the file itself."""
         return self.candidate.file

@@ -1,7 +1,7 @@
-"""Which of two files was made from the other, by the pixels of a place that both show.
+"""Decides which of two files was derived from the other, by pixels that both show.
 
-Weights are natural logarithms of odds, fitted by logistic regression on originals and their edited
-copies (`benchmarks/fit_originals.py`); for two files of equal evidence they are 0.
+Weights are log odds, fitted by logistic regression on originals and their edited copies
+(`benchmarks/fit_originals.py`); for two files with equal evidence they are 0.
 """
 
 from typing import Final
@@ -22,31 +22,34 @@ from mmsearch.dedup.originals.quantisation import (
 from mmsearch.dedup.originals.registration_facts import Homography, inverse
 from mmsearch.dedup.originals.same_grid import SameGrid, on_same_grid
 
-# The same feature in the same order as `equal_size_features` and `scaled_features`.
+# Weights in the order of `equal_size_features` and `scaled_features`.
 EQUAL_SIZE_WEIGHTS: Final = np.array(
     [-1.36, 0.62, 2.38, -2.72, 5.67, 0.50, 0.56, -4.19, -5.83, -1.18, -1.44, 1.55, 0.59, -1.42]
 )
 SCALED_WEIGHTS: Final = np.array([0.18, 4.14, -2.08, -1.39, 2.06, 1.00, 0.0, -2.46, -6.38, -1.54])
-# A source that was itself saved again coarsely before may look like a copy.
+# Bound of the weight: a source that was itself coarsely recompressed may look like a copy.
 _MOST: Final = 4.5
-# Nobody enlarges a picture by more along a side; then the smaller one is a thumbnail.
+# Images are hardly ever enlarged by more along a side; beyond it the smaller one is a thumbnail.
 _ENLARGED_MOST: Final = 4.0
-# Scales of the two directions that differ by more were stretched.
+# Difference of the scales of both directions from which an image was stretched.
 _STRETCHED: Final = 0.02
-# Power beyond the limit of the smaller file's frequencies, midway between both cases.
+# Power beyond the frequency limit of the smaller file, midway between both cases.
 _USUAL_BEYOND: Final = 1.45
-# Share of coefficients that rounding explains, below which more was done than saving.
+# Share of coefficients explained by rounding, below which more was done than saving.
 _PARTLY: Final = 0.85
-# Above this, nothing was done but saving.
+# Above this share, the file was only saved again.
 _PURE: Final = 0.9
 _PALETTE: Final = 4.0
 _SAME_PIXELS: Final = 5.0
-# Photographs seldom begin as another lossy format than JPEG and HEIC.
+# Photographs are rarely first stored in a lossy format other than JPEG and HEIC.
 _UNUSUAL, _LOSSLESS = 1.5, 0.5
 
 
 def derivation_signs(first: Contestant, second: Contestant, matrix: Homography) -> list[Sign]:
-    """matrix: from the normalised coordinates of the first to those of the second."""
+    """Evidence of derivation from the pixels of two files.
+
+    matrix: from the normalised coordinates of the first to those of the second.
+    """
     signs = _format_signs(first.file, second.file)
     on_first = on_same_grid(first.candidate, second.candidate, matrix)
     if on_first is None:
@@ -71,7 +74,7 @@ def _format_signs(one: FileEvidence, two: FileEvidence) -> list[Sign]:
 
 
 def _resolution(first: Contestant, second: Contestant, matrix: Homography) -> Sign:
-    """Where a registration leaves pixels apart, only how many there are of what both show."""
+    """Evidence by the number of pixels, where the registration is too inexact to compare them."""
     scale = scale_between(first.candidate, second.candidate, matrix)
     weight = float(np.clip(-1.5 * np.log(scale), -2, 2)) if abs(np.log(scale)) > 0.05 else 0.0
     return Sign("detail", weight, max(scale, 1 / scale) ** 2)
@@ -81,7 +84,7 @@ def _equal_size(
     one: FileEvidence, two: FileEvidence, on_first: SameGrid, on_second: SameGrid
 ) -> list[Sign]:
     if np.array_equal(on_first.own, on_first.other):
-        # Whatever holds the pixels of a JPEG without loss was made from it.
+        # A lossless file with the pixels of a JPEG was made from it.
         return [Sign("source", _SAME_PIXELS * ((two.table is None) - int(one.table is None)))]
     if one.table is not None and two.table is not None:
         mine = remainder(on_first.own, on_first.other, one.table)
@@ -103,7 +106,7 @@ def _equal_size(
 
 
 def _name(weight: float, one: FileEvidence, two: FileEvidence, sharpness: Sharpness) -> str:
-    """What a person would say of it."""
+    """Kind of evidence, for the reason."""
     side = 1 if weight > 0 else -1
     if side * ((one.quality or 0) - (two.quality or 0)) > 5:
         return "compression"
@@ -115,7 +118,7 @@ def _name(weight: float, one: FileEvidence, two: FileEvidence, sharpness: Sharpn
 def _against_other_format(
     jpeg: FileEvidence, other: FileEvidence, grid: SameGrid, side: float
 ) -> Sign:
-    """side: 1 if the JPEG is the first."""
+    """Evidence for a JPEG and a file of another format. side: 1 if the JPEG is the first."""
     found = remainder(grid.own, grid.other, jpeg.table) if jpeg.table is not None else None
     careful = other.lossless or other.format == "heic"
     if found is not None and found.fitted < 0.7:
@@ -128,7 +131,11 @@ def _against_other_format(
 
 
 def _scaled(small: FileEvidence, grid: SameGrid, side: float) -> Sign:
-    """side: 1 if the first has more pixels. grid: that of the smaller."""
+    """Evidence for files of different sizes.
+
+    side: 1 if the first has more pixels.
+    grid: that of the smaller.
+    """
     area = grid.scale[0] * grid.scale[1]
     found = None if small.table is None else remainder(grid.own, grid.other, small.table)
     enlarged = float(np.clip(scaled_features(found, grid) @ SCALED_WEIGHTS, -_MOST, _MOST))
@@ -142,21 +149,21 @@ def _scaled(small: FileEvidence, grid: SameGrid, side: float) -> Sign:
 def equal_size_features(
     mine: Remainder, theirs: Remainder, better: float, sharpness: Sharpness
 ) -> NDArray[np.float64]:
-    """float64 (14,): what says that the first is the source; the negative with both exchanged.
+    """Features, float64 (14,), that the first is the source; negated if both are swapped.
 
-    better: by how much the first one's quality is higher.
+    better: difference of the quality, positive if the first's is higher.
     """
     clearly = sharpness.sharper * sharpness.clearly
     fine = clearly * np.array(
         [1, sharpness.gain, sharpness.growth, sharpness.shared, *sharpness.slopes]
     )
     quality = np.clip(better / 10, -2, 2)
-    told = quality * (mine.within + theirs.within) / 2
-    return np.concatenate([_measures(mine) - _measures(theirs), [quality, told], fine])
+    explained = quality * (mine.within + theirs.within) / 2
+    return np.concatenate([_measures(mine) - _measures(theirs), [quality, explained], fine])
 
 
 def _measures(found: Remainder) -> NDArray[np.float64]:
-    """float64 (6,)."""
+    """Measures of a remainder, float64 (6,)."""
     return np.array(
         [
             max(0.0, np.log(max(found.plain, 0.05))),
@@ -170,9 +177,10 @@ def _measures(found: Remainder) -> NDArray[np.float64]:
 
 
 def scaled_features(found: Remainder | None, grid: SameGrid) -> NDArray[np.float64]:
-    """float64 (10,): what says that the larger file is an enlargement of the smaller one.
+    """Features, float64 (10,), that the larger file is an enlargement of the smaller one.
 
-    found: of the smaller one, None where it has no quantisation. grid: that of the smaller.
+    found: of the smaller one, None if it has no quantisation.
+    grid: that of the smaller one.
     """
     spectrum, directions = np.zeros(2), 0
     for scale, across in zip(grid.scale, (True, False), strict=True):

@@ -1,4 +1,4 @@
-"""How much detail two files hold of what both show, without pixels that enlarging made."""
+"""Measures how much detail two files hold of what both show, without upscaled pixels."""
 
 from typing import Final
 
@@ -9,12 +9,12 @@ from mmsearch.dedup.originals.quantisation import luminance
 from mmsearch.dedup.originals.registration_facts import Homography, project
 from mmsearch.records import Floats, Pixels
 
-# Squares of levels, that rounding to whole ones adds at every frequency.
+# Power that rounding to integers adds at every frequency, in squared levels.
 _FLOOR: Final = 0.1
 
 
 def scale_between(one: Candidate, two: Candidate, matrix: Homography) -> float:
-    """Pixels of `two` for each pixel of `one` along a side, in the middle of what they share.
+    """Pixels of `two` per pixel of `one` along a side, in the middle of the shared area.
 
     matrix: from the normalised coordinates of `one` to those of `two`.
     """
@@ -29,7 +29,7 @@ def scale_between(one: Candidate, two: Candidate, matrix: Homography) -> float:
 
 
 def _shared_middle(matrix: Homography) -> np.ndarray:
-    """float64 (1, 2): a point that lies well inside of both pictures."""
+    """A point well inside of both images, float64 (1, 2)."""
     grid = np.linspace(-0.9, 0.9, 13)
     x, y = np.meshgrid(grid, grid)
     points = np.stack([x.ravel(), y.ravel()], axis=1)
@@ -39,12 +39,14 @@ def _shared_middle(matrix: Homography) -> np.ndarray:
 
 
 def enlargement(small: Pixels, large: Pixels, scale: float, *, across: bool) -> tuple[float, float]:
-    """What the larger of two files holds at the limit of the smaller one's frequencies, and beyond.
+    """Power of the larger of two files at and beyond the frequency limit of the smaller one.
 
-    small, large: uint8 (h, w, 3), one place. scale: above 1, of their pixels along the direction.
-    across: whether it is compared from left to right, or from top to bottom.
-    → natural logarithms of power against that of the smaller file at its limit. Making a picture
-    smaller weakens its highest frequencies; so does making it larger, which leaves little beyond.
+    Both are natural logarithms relative to the power of the smaller file at its limit. Downscaling
+    weakens the highest frequencies; so does upscaling, which leaves little beyond.
+
+    small, large: uint8 (h, w, 3), the same area.
+    scale: of their pixels along the direction, above 1.
+    across: whether to compare rows, or else columns.
     """
     low, high = (_spectrum(each, across=across) for each in (small, large))
     low_level, high_level = _band(low, 0.06, 0.16), _band(high, 0.06 / scale, 0.16 / scale)
@@ -55,7 +57,7 @@ def enlargement(small: Pixels, large: Pixels, scale: float, *, across: bool) -> 
 
 
 def _spectrum(pixels: Pixels, *, across: bool) -> Floats:
-    """float32 (n // 2 + 1,): mean power of the rows, or columns, by frequency up to 0.5."""
+    """Mean power of the rows, or columns, by frequency up to 0.5, float32 (n // 2 + 1,)."""
     lines = luminance(pixels)
     lines = lines if across else np.ascontiguousarray(lines.T)
     window = np.hanning(lines.shape[1]).astype(np.float32)
@@ -65,7 +67,7 @@ def _spectrum(pixels: Pixels, *, across: bool) -> Floats:
 
 
 def _band(spectrum: Floats, low: float, high: float) -> float:
-    """Mean power from one frequency to another, in cycles a pixel."""
+    """Mean power of a frequency band, in cycles per pixel."""
     last = len(spectrum) - 1
     start = min(round(low * 2 * last), last)
     return float(spectrum[start : max(round(high * 2 * last), start + 1)].mean()) + _FLOOR

@@ -1,7 +1,7 @@
-"""Two files of one group against each other: each sign of being nearer to the source has a weight.
+"""Compares two files of one group by weighted evidence of being nearer to the source.
 
-Weights are roughly natural logarithms of odds, so that they add up: content outweighs what follows
-it unless that is certain.
+Weights are roughly log odds, so that they add up: content outweighs the rest unless that is
+certain.
 """
 
 from typing import Final
@@ -17,20 +17,20 @@ from mmsearch.dedup.originals.marks import marks
 from mmsearch.dedup.originals.registration_facts import Homography, inverse
 from mmsearch.dedup.originals.turns import blank_corners, is_stretched, is_tilted
 
-# More than what pixels say of a derivation, and all members of a group, weigh together.
+# More than the combined weight of derivation and majority.
 _CERTAIN: Final = 12.0
 _USUAL_RATIOS: Final = (1.0, 5 / 4, 4 / 3, 3 / 2, 16 / 9)
-# Mean levels of chroma beyond what luminance predicts: grey and tinted pictures stay below.
+# Mean levels of chroma beyond the prediction by luminance; grey and tinted images are below.
 _TINTED: Final = 1.6
-# Share of the area from which surroundings count fully, and of the shared one from which marks do.
+# Share of the area from which surroundings count fully, and of the shared area for marks.
 _STRIP: Final = 0.02
 _WHOLE_MARK: Final = 0.004
-# Of steps along the border of a mark; what was clipped leans by as much.
+# Minimum ratio of steps along the border of a mark; clipping causes as much.
 _UNDECIDED: Final = 0.25
 
 
 def duel(first: Contestant, second: Contestant) -> list[Sign]:
-    """All signs, those of no weight left out; pixels are not read where the rest is certain."""
+    """All evidence with a weight; pixels are not read if the rest is certain."""
     matrix = second.matrix @ inverse(first.matrix)
     signs = [
         *_content(first, second),
@@ -61,14 +61,14 @@ def _content(first: Contestant, second: Contestant) -> list[Sign]:
 
 
 def _framed(around: Surroundings) -> float:
-    """Where most of the surroundings are scene, a step beside them is more likely an edge in it."""
+    """Weight of a frame; next to mostly scene, a step is more likely an edge of the scene."""
     share = around.foreign / max(around.foreign + around.scene, 1e-9)
     weight = 9.0 if around.bounded > 1 else 4.0
     return _graded(around.foreign, _STRIP, weight) * float(np.clip(4 * share - 2, 0, 1))
 
 
 def _graded(share: float, least: float, weight: float) -> float:
-    """0 below the least share, the whole weight from twice as much on."""
+    """Weight that rises from 0 at the least share to its full value at twice the share."""
     return weight * float(np.clip(share / least - 0.5, 0, 1))
 
 
@@ -82,8 +82,10 @@ def _colour(first: Contestant, second: Contestant) -> list[Sign]:
 
 
 def _geometry(first: Contestant, second: Contestant, matrix: Homography) -> list[Sign]:
-    """Of two that differ by a tilt the one without blank corners, by a stretch the one of a
-    camera's proportions.
+    """Evidence from tilt and stretch.
+
+    Of images that differ by a tilt it favours the one without blank corners, by a stretch the one
+    with the proportions of a camera.
     """
     signs = []
     if is_tilted(first.candidate, second.candidate, matrix):

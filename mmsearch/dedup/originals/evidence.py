@@ -1,4 +1,4 @@
-"""What one file says about itself: header, metadata, name and the pixels it needs for comparing."""
+"""Evidence from one file: header, metadata, name and the pixels needed for comparing."""
 
 import io
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _CAMERA_TAGS = (ExifTags.Base.Make, ExifTags.Base.Model)
 _SHOT_TAGS = (ExifTags.Base.ExposureTime, ExifTags.Base.FNumber, ExifTags.Base.DateTimeOriginal)
 _EDITORS = ("photoshop", "gimp", "snapseed", "lightroom", "picsart", "canva", "paint", "affinity",
             "pixelmator", "vsco", "darktable", "imagemagick", "facetune", "instagram")  # fmt: skip
-# Annex K of the JPEG standard: luminance at quality 50, row by row.
+# Annex K of the JPEG standard: luminance at quality 50, in row-major order.
 _ANNEX_K: Final = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55],
@@ -36,18 +36,19 @@ QuantTable = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class FileEvidence:
-    """What a file's bytes, name and time say.
+    """Evidence from a file's bytes, name and time.
 
-    width, height: of the upright picture, in pixels.
-    lossless: the format stores the pixels as they are (GIF counts, its palette is told apart).
+    width, height: of the upright image, in pixels.
+    lossless: whether the format stores pixels exactly (GIF counts, see `palette`).
     quality: of a JPEG, 1 to 100, estimated from its luminance table; None for other formats.
-    table: int64 (8, 8), its luminance quantisation steps, of the upright picture; None likewise.
-    palette: the pixels are indices into at most 256 colours.
-    camera: 0 without metadata of a camera, 1 with its maker or model, 2 with the exposure or the
-        time of the shot as well, 1 less where an editor's name stands in it.
-    orientation: of EXIF, 1 to 8; 1 where there is none.
-    profile: it holds a colour profile.
-    modified: in ns. hints: signs of a copy in the path (see `copy_hints`).
+    table: int64 (8, 8), its luminance quantisation steps, of the upright image; None likewise.
+    palette: whether pixels are indices into at most 256 colours.
+    camera: 0 without camera metadata, 1 with its maker or model, 2 with exposure or time of the
+        shot as well, 1 less if an editor is named.
+    orientation: of EXIF, 1 to 8; 1 if there is none.
+    profile: whether it has a colour profile.
+    modified: in ns since the epoch.
+    hints: signs of a copy in the path (see `copy_hints`).
     """
 
     path: str
@@ -69,11 +70,11 @@ class FileEvidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A file of a group with the pixels that choosing needs.
+    """A file of a group with the pixels needed to choose the original.
 
-    overview: uint8 (h, w, 3), the whole picture, its longer side at most OVERVIEW_SIDE.
+    overview: uint8 (h, w, 3), the whole image, its longer side at most OVERVIEW_SIDE.
     close: uint8 (h, w, 3), the middle at full size as stored, sides at most CLOSE_SIDE.
-    corner: x and y of its top left pixel in the picture; a corner of the grid of a JPEG's blocks.
+    corner: x and y of its top left pixel in the image, a corner of the JPEG's block grid.
     """
 
     file: FileEvidence
@@ -90,7 +91,7 @@ def read_candidate(data: bytes, *, path: str, modified: int, bounds: MediaBounds
 
 
 def _stored(data: bytes) -> Image.Image | None:
-    """The pixels as a file with a colour profile holds them, upright, RGB; None if unreadable."""
+    """Pixels before a colour profile is applied, upright, RGB; None if unreadable."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return ImageOps.exif_transpose(image).convert("RGB")
@@ -101,9 +102,10 @@ def _stored(data: bytes) -> Image.Image | None:
 def candidate_of(
     image: Image.Image, file: FileEvidence, *, stored: Image.Image | None = None
 ) -> Candidate:
-    """image: decoded, upright, RGB, at full size. stored: before a colour profile was applied:
+    """Creates a candidate from a decoded image, upright, RGB, at full size.
 
-    most programs that save a copy drop the profile and leave the pixels as they are.
+    stored: before a colour profile was applied, since most programs that save a copy drop the
+        profile and keep the pixels.
     """
     held = stored if stored is not None and stored.size == image.size else image
     overview = held
@@ -122,14 +124,14 @@ def candidate_of(
 
 
 def _grid_start(file: FileEvidence) -> tuple[int, int]:
-    """Where the first whole block begins: EXIF may have turned the grid with the picture."""
+    """Corner of the first whole block: EXIF may have rotated the grid with the image."""
     across = file.width % 8 if file.orientation in (2, 3, 6, 7) else 0
     down = file.height % 8 if file.orientation in (3, 4, 7, 8) else 0
     return across, down
 
 
 def read_evidence(data: bytes, path: str, modified: int, *, size: tuple[int, int]) -> FileEvidence:
-    """size: width and height of the upright picture. Reads the header only."""
+    """Reads evidence from the header. size: width and height of the upright image."""
     name = sniff(data[:SNIFF_BYTES]) or ""
     table, mode, camera, orientation, exif, profile = None, "RGB", 0.0, 1, False, False
     if name and name != "jxl":
@@ -163,15 +165,15 @@ def read_evidence(data: bytes, path: str, modified: int, *, size: tuple[int, int
 
 
 def estimate_quality(table: QuantTable) -> float:
-    """Quality on libjpeg's scale of 1 to 100 whose table is nearest in the mean."""
-    # Steps of 1 are capped and say little; the mean ratio is what libjpeg scales by.
+    """Quality on libjpeg's scale of 1 to 100 whose table is nearest on average."""
+    # Steps of 1 are capped and carry little information; libjpeg scales by the mean ratio.
     scale = float(100 * table.sum() / _ANNEX_K.sum())
     quality = (200 - scale) / 2 if scale <= 100 else 5000 / scale
     return float(np.clip(quality, 1, 100))
 
 
 def _metadata(image: Image.Image) -> tuple[float, int, bool]:
-    """The camera's share in the metadata, the orientation, and whether there is any EXIF."""
+    """Camera score of the metadata, orientation, and whether there is any EXIF."""
     try:
         exif = image.getexif()
         inner = exif.get_ifd(ExifTags.IFD.Exif)

@@ -1,4 +1,4 @@
-"""The pictures of a group in one frame of reference, laid over each other."""
+"""Aligns the images of a group in one frame of reference."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from mmsearch.records import Floats, Pixels
 PairsOf: TypeAlias = Mapping[tuple[int, int], RegistrationFacts]
 CANVAS_SIDE: Final = 256
 CELL: Final = 8
-# Of the sides of what most members show, what is drawn around it on each side.
+# Margin around what most members show, as a share of its sides.
 _MOST_AROUND: Final = 0.4
-# By how much longer a way is, in pairs, for each whole that two pictures do not share.
+# Path length in pairs added for each unshared share of 1.
 _DETOUR: Final = 20.0
 SQUARE: Final = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
 
@@ -40,13 +40,14 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A member as it lies on the canvas.
+    """A member rendered on the canvas.
 
-    colours: float32 (h, w, 3). shown: bool (h, w), where it has pixels.
-    low, high: float32 (h, w, 3), the range of colours within a pixel of each.
+    colours: float32 (h, w, 3).
+    shown: bool (h, w), where it has pixels.
+    low, high: float32 (h, w, 3), range of colours within a pixel of each.
     corners: float64 (4, 2), its corners in canvas pixels.
-    coarse: float32 (h // CELL, w // CELL, 3), means of squares.
-    coarse_shown: bool (h // CELL, w // CELL), where all of a square is shown.
+    coarse: float32 (h // CELL, w // CELL, 3), means of cells.
+    coarse_shown: bool (h // CELL, w // CELL), where all of a cell is shown.
     """
 
     colours: Floats
@@ -59,10 +60,10 @@ class Layer:
 
 
 def common_frame(count: int, pairs: PairsOf) -> Frame:
-    """Chains the registrations of pairs from the member that has most of them.
+    """Chains the registrations of pairs, starting from the member with most of them.
 
-    Where one of two pictures does not lie in the other, the registration is seldom exact: other
-    ways are preferred.
+    Paths prefer pairs where one image lies within the other, since other registrations are less
+    exact.
     """
     steps: dict[int, dict[int, tuple[float, Homography]]] = {place: {} for place in range(count)}
     for (one, two), facts in pairs.items():
@@ -86,10 +87,10 @@ def common_frame(count: int, pairs: PairsOf) -> Frame:
 
 
 def lay_out(members: Sequence[Candidate], matrices: Sequence[Homography]) -> list[Layer]:
-    """All members on one canvas, its longer side CANVAS_SIDE.
+    """Renders all members on one canvas, its longer side CANVAS_SIDE.
 
-    It holds what most of them show and as much around it as frames and bars take: a screenshot or a
-    collage would leave few pixels for all others.
+    It covers what most of them show plus a margin for frames and bars: a screenshot or a collage
+    would leave few pixels for the others.
     """
     first = members[0].file
     aspect = np.array([first.width, first.height], np.float64) / max(first.width, first.height)
@@ -99,7 +100,7 @@ def lay_out(members: Sequence[Candidate], matrices: Sequence[Homography]) -> lis
     around = _MOST_AROUND * (usual[1] - usual[0])
     low = np.maximum(lowest.min(axis=0), usual[0] - around)
     high = np.minimum(highest.max(axis=0), usual[1] + around)
-    # Pixels of a canvas are square where those of the first member are.
+    # Canvas pixels are square in the pixels of the first member.
     scale = CANVAS_SIDE / max((high - low) * aspect) * aspect
     size = tuple(max(16, round(float(length))) for length in (high - low) * scale)
     to_frame = np.array([[1 / scale[0], 0, low[0]], [0, 1 / scale[1], low[1]], [0, 0, 1]])
@@ -112,11 +113,15 @@ def lay_out(members: Sequence[Candidate], matrices: Sequence[Homography]) -> lis
 def _layer(
     member: Candidate, matrix: Homography, size: tuple[int, int], corners: NDArray[np.float64]
 ) -> Layer:
-    """matrix: from canvas pixels to the member's normalised coordinates. size: width, height."""
+    """Renders a member.
+
+    matrix: from canvas pixels to the member's normalised coordinates.
+    size: width, height.
+    """
     image = Image.fromarray(member.overview)
     across = np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3])
     down = np.linalg.norm(corners[3] - corners[0]) + np.linalg.norm(corners[2] - corners[1])
-    # Averaged first, since the transform itself samples points.
+    # Downscaled first, since the transform itself samples points.
     fitting = tuple(
         max(4, min(side, round(float(length) / 2)))
         for side, length in zip(image.size, (across, down), strict=True)
@@ -143,7 +148,7 @@ def _layer(
 
 
 def _extreme(pixels: Pixels, of: np.ufunc) -> Pixels:
-    """The least or the largest of each pixel and the eight around it."""
+    """Minimum or maximum over 3 x 3 pixels."""
     found = pixels.copy()
     found[1:] = of(found[1:], pixels[:-1])
     found[:-1] = of(found[:-1], pixels[1:])
@@ -154,7 +159,7 @@ def _extreme(pixels: Pixels, of: np.ufunc) -> Pixels:
 
 
 def _coarse(values: Floats) -> Floats:
-    """Means of squares of CELL pixels, float32 (h // CELL, w // CELL, n)."""
+    """Means of cells of CELL pixels, float32 (h // CELL, w // CELL, n)."""
     height, width = (length // CELL for length in values.shape[:2])
     rows = values[: height * CELL, : width * CELL].reshape(height, CELL, -1).sum(axis=1)
     means: Floats = rows.reshape(height, width, CELL, -1).sum(axis=2) / CELL**2

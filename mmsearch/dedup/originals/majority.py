@@ -1,7 +1,7 @@
-"""How many members of a group show the image as each one does.
+"""Counts how many members of a group show the image as each one does.
 
-Copies of many kinds come from one file, while crops, frames, tilts and changed tones differ from
-each other: what most members share is what the original shows.
+Copies of many kinds are made from one file, while crops, frames, tilts and changed tones differ
+from each other: the original shows what most members share.
 """
 
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ import numpy as np
 from mmsearch.dedup.originals.contestant import Contestant
 from mmsearch.dedup.originals.frame import Layer
 
-# Of a member's longer side: by how much its corners may lie apart.
+# Tolerance of corners, as a share of a member's longer side.
 _ONE_PLACE: Final = 0.03
-# By how much proportions may differ: rounding to whole pixels changes those of thumbnails.
+# Tolerance of proportions: rounding to whole pixels changes those of thumbnails.
 _ONE_ASPECT: Final = 0.02
-# By how much fine detail may differ, as a natural logarithm: compression changes it by less,
-# a blur, added noise and sharpening by more. And the levels that rounding adds to it.
+# Tolerance of fine detail, as a natural logarithm: compression changes it by less; a blur, added
+# noise and sharpening change it by more. And the levels that rounding adds to it.
 _ONE_DETAIL: Final = 0.12
 _GRAIN: Final = 0.5
-# Pixels for one of the canvas, below which a picture is too small for that.
+# Pixels per canvas pixel below which an image is too small for that.
 _FEWER: Final = 0.95
-# Levels by which the usual coarse colours may differ.
+# Tolerance of the median coarse colours, in levels.
 _ONE_TONE: Final = 4.0
-# Levels by which a cell differs that something was drawn on, and the share of such cells that
-# slightly wrong registration explains.
+# Levels by which a cell with an overlay differs, and the share of such cells that inexact
+# registration explains.
 _DRAWN: Final = 16.0
 _FEW: Final = 0.01
 
 
 def shown_alike(contestants: Sequence[Contestant]) -> list[int]:
-    """How many show the same area, proportions, tones, marks and sharpness as each contestant.
+    """Number of members with the same area, proportions, tones, marks and sharpness as each one.
 
-    Each counts itself.
+    Each contestant counts itself.
     """
     corners = np.stack([each.layer.corners for each in contestants])
     sides = np.ptp(corners, axis=1).max(axis=1)
@@ -42,7 +42,7 @@ def shown_alike(contestants: Sequence[Contestant]) -> list[int]:
     aspects = np.array([each.file.width / each.file.height for each in contestants])
     together &= np.abs(np.log(aspects[:, None] / aspects[None])) < _ONE_ASPECT
     detail = np.log([_fine_detail(each.layer) for each in contestants])
-    # A thumbnail says nothing of detail.
+    # Thumbnails have no fine detail to compare.
     pixels = np.array([max(each.file.width, each.file.height) for each in contestants])
     small = pixels < sides * _FEWER
     alike = np.abs(detail[:, None] - detail[None]) < _ONE_DETAIL
@@ -56,7 +56,7 @@ def shown_alike(contestants: Sequence[Contestant]) -> list[int]:
 
 
 def _fine_detail(layer: Layer) -> float:
-    """Mean difference of neighbours on the canvas against the contrast of the whole."""
+    """Mean difference of neighbouring canvas pixels relative to the contrast of the whole."""
     grey = layer.colours @ np.array([0.299, 0.587, 0.114], np.float32)
     shown = layer.shown[1:, 1:] & layer.shown[:-1, :-1]
     if not shown.any():

@@ -1,6 +1,6 @@
-"""Where two pictures of one scene differ locally, and which of them carries the difference.
+"""Locates local differences of two images of one scene, and decides which image has the mark.
 
-Works on two layers of one canvas: coarsely first, then in the box around what differs.
+Works on two layers of one canvas: coarsely first, then in the box around the differences.
 """
 
 from dataclasses import dataclass
@@ -13,28 +13,29 @@ from scipy import ndimage
 from mmsearch.dedup.originals.frame import CELL, Layer
 from mmsearch.records import Floats
 
-# By how many levels a mark changes the mean of a place, and of a coarse cell at least.
+# Change of a local mean by a mark, in levels, and of a coarse cell at least.
 _SHIFT: Final = 8.0
 _SHIFT_OF_CELL: Final = 3.0
 _FEWEST_CELLS: Final = 9
-# Levels by which pixels of a mark differ, and in units of what is usual in this pair.
+# Difference of a mark's pixels, in levels, and relative to the usual difference of the pair.
 _APART, _TIMES_USUAL = 14.0, 5.0
 _LEAST_AREA: Final = 0.0012
 _SMALLEST: Final = 12
-# Side of the squares that show both sides of a mark's border, and the least share of each in them.
+# Side of the squares that cover both sides of a mark's border, and the least share of each side.
 _REACH: Final = 9
 _BESIDE: Final = 0.15
-# Levels below which nothing is told apart.
+# Levels below which differences are ignored.
 _FLAT: Final = 2.5
 _SAMPLED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Where two pictures differ, and who brought the difference in.
+    """Local differences of two images.
 
-    area: share of the shared area. leaning: above 0 if the first one carries the mark (sticker,
-    caption, logo), below 0 if the second; in units of the natural logarithm of a ratio of steps.
+    area: share of the shared area.
+    leaning: positive if the first image has the mark (sticker, caption, logo), negative if the
+        second has; log ratio of steps.
     """
 
     area: float
@@ -45,7 +46,7 @@ NO_MARKS: Final = Marks(0.0, 0.0)
 
 
 def marks(first: Layer, second: Layer) -> Marks:
-    """Looks for local differences on the area that both show."""
+    """Finds local differences in the area that both layers show."""
     cells = first.coarse_shown & second.coarse_shown
     if cells.sum() < _FEWEST_CELLS:
         return NO_MARKS
@@ -64,7 +65,7 @@ def marks(first: Layer, second: Layer) -> Marks:
     one = _terms(first.colours[place]) @ to_second
     two = _terms(second.colours[place]) @ to_first
     shared = shared[place]
-    changed = _changed(first, second, (one, two), place, shared)
+    changed = _changed(first, second, (one, two), place, shared=shared)
     changed = _large(changed, max(_SMALLEST, _LEAST_AREA * area))
     if not changed.any():
         return NO_MARKS
@@ -78,9 +79,10 @@ def _changed(
     second: Layer,
     moved: tuple[Floats, Floats],
     place: tuple[slice, ...],
+    *,
     shared: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """moved: the colours of both at the place, in the tones of the other one."""
+    """Mask of changed pixels. moved: colours of both at the place, each in the other's tones."""
     one, two = moved
     difference = np.maximum(_beyond(one, second, place), _beyond(two, first, place)) * shared
     sampled = difference[::_SAMPLED, ::_SAMPLED][shared[::_SAMPLED, ::_SAMPLED]]
@@ -93,7 +95,7 @@ def _changed(
 
 
 def _large(changed: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
-    """Its connected parts of at least so many pixels."""
+    """Connected components of at least this many pixels."""
     labels, _ = ndimage.label(changed)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -101,46 +103,48 @@ def _large(changed: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
     return kept
 
 
-def _colour_map(known: Floats, wanted: Floats) -> Floats:
-    """float32 (5, 3): from the terms of one picture's colours to the other's, float32 (n, 3) each.
+def _colour_map(known: Floats, expected: Floats) -> Floats:
+    """Fits a map from one image's colour terms to the other's colours, float32 (5, 3).
 
-    One map for the whole picture, affine with a bend for gamma. Fitted twice, without the worst
-    fifth the second time, which marks may cover.
+    One map for the whole image, affine with a term for gamma. Fitted twice, the second time without
+    the worst fifth, which marks may cover.
+
+    known, expected: float32 (n, 3).
     """
     design = _terms(known).astype(np.float64)
     kept = np.ones(len(known), np.bool_)
     solution: NDArray[np.float64] = np.zeros((5, 3))
     for _ in range(2):
         part = design[kept]
-        # A little weight on 0 keeps grey pictures, whose channels are one, solvable.
-        target = part.T @ wanted[kept].astype(np.float64)
+        # A small regularisation keeps grey images, whose channels are equal, solvable.
+        target = part.T @ expected[kept].astype(np.float64)
         solution = np.asarray(np.linalg.solve(part.T @ part + np.eye(5), target), np.float64)
-        error = np.abs(design @ solution - wanted).sum(axis=1)
+        error = np.abs(design @ solution - expected).sum(axis=1)
         kept = error <= np.quantile(error, 0.8)
     return solution.astype(np.float32)
 
 
 def _terms(colours: Floats) -> Floats:
-    """float32 (…, 3) → float32 (…, 5)."""
+    """Colour terms: float32 (…, 3) to float32 (…, 5)."""
     grey = (colours[..., :1] + colours[..., 1:2] + colours[..., 2:]) / 3
     return np.concatenate([colours, grey**2 / 255, np.ones_like(grey)], axis=-1)
 
 
 def _beyond(colours: Floats, layer: Layer, place: tuple[slice, ...]) -> Floats:
-    """float32 (h, w): by how much colours lie outside of what a layer shows within a pixel."""
+    """Distance of colours from the range that a layer shows within a pixel, float32 (h, w)."""
     over, under = colours - layer.high[place], layer.low[place] - colours
     return _largest(np.maximum(np.maximum(over, under), 0))
 
 
 def _largest(values: Floats) -> Floats:
-    """The largest of three channels; NumPy's own reduction is slow along a short axis."""
+    """Maximum over three channels; NumPy's reduction is slow along a short axis."""
     return np.maximum(np.maximum(values[..., 0], values[..., 1]), values[..., 2])
 
 
 def _step_along(changed: NDArray[np.bool_], shared: NDArray[np.bool_], colours: Floats) -> float:
-    """Mean difference in levels between what lies inside and outside of the border of a mark.
+    """Mean difference in levels between the inside and the outside of a mark's border.
 
-    Means of a few pixels on either side: the grain of the scene has no part in it.
+    Means of a few pixels on either side suppress the texture of the scene.
     """
     means, weights = [], []
     for side in (changed, shared & ~ndimage.binary_dilation(changed, iterations=2)):

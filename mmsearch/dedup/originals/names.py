@@ -1,4 +1,4 @@
-"""What the path of a file says about its being a copy."""
+"""Signs of a copy in the path of a file."""
 
 import re
 from typing import Final
@@ -8,8 +8,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Whole words of a file's name. Languages: English, German, French, Spanish, Italian, Portuguese,
-# Dutch, Polish, Swedish.
+# Whole words of a file name in English, German, French, Spanish, Italian, Portuguese, Dutch,
+# Polish, Swedish.
 _COPY_WORDS: Final = _words(
     "copy copies kopie kopia kopio copie copia cópia kopi duplicate dup duplikat backup bak"
 )
@@ -34,7 +34,7 @@ _PLACES: Final = _words(
     "schreibtisch téléchargements descargas scaricati saved attachments"
 )
 _NUMBERED = re.compile(r"(\(\d{1,3}\)|[ _-]copy[ _-]?\d*|~\d{1,2})$", re.IGNORECASE)
-# Names that chat programs and social networks give what passes through them.
+# Names given by messengers and social networks.
 _SENT = re.compile(r"^(IMG-\d{8}-WA\d+|photo_\d{4}-\d\d-\d\d|signal-\d{4}|FB_IMG_|received_\d+)")
 _SIZED = re.compile(r"(^|[^0-9])\d{2,4}x\d{2,4}([^0-9]|$)|@\dx|[-_]\d{3,4}(px|w)\b")
 _CAMERA = re.compile(
@@ -46,11 +46,11 @@ _WORD = re.compile(r"[^\W\d_]+(?:-shot)?")
 
 
 def copy_hints(path: str) -> int:
-    """How many signs of a copy the path shows: 0 for none, -1 for a camera's own name."""
+    """Number of signs of a copy in the path: 0 for none, -1 for a camera's own name."""
     *folders, name = path.replace("\\", "/").split("/")
     stem = name.rsplit(".", 1)[0]
     words = {word.lower() for word in _WORD.findall(stem)}
-    # The folder at the top may be anyone's; those next to the file say what it is.
+    # Only the nearest folders describe the file.
     around = {word.lower() for folder in folders[-3:] for word in _WORD.findall(folder)}
     hints = sum(
         bool(words & vocabulary)

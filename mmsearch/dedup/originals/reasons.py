@@ -1,10 +1,10 @@
-"""What decided, in words for people."""
+"""Describes for people why an original was chosen."""
 
 from collections.abc import Mapping, Sequence
 
 from mmsearch.dedup.originals.contestant import Contestant, Sign
 
-# In the order in which they are said; a sign below this weight did not decide.
+# In the order of output; evidence below this weight did not decide.
 _LEAST = 0.5
 _MOST_SAID = 4
 
@@ -12,7 +12,7 @@ _MOST_SAID = 4
 def reason_for(
     best: int, signs: Mapping[tuple[int, int], list[Sign]], contestants: Sequence[Contestant]
 ) -> str:
-    """Why the best contestant stays, from its duels with all others; the strongest signs first."""
+    """Why the best contestant was chosen, from its duels; the strongest evidence first."""
     total: dict[str, float] = {}
     against: dict[str, tuple[Sign, int]] = {}
     for (one, two), found in signs.items():

@@ -1,4 +1,4 @@
-"""What a comparison of two pictures says about how one lies in the other."""
+"""Registration of two images, as input for choosing the original."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -14,13 +14,13 @@ Homography: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class RegistrationFacts:
-    """How the second picture of a pair lies in the first.
+    """How the second image of a pair is registered with the first.
 
     matrix: float64 (3, 3), from the first's to the second's normalised coordinates: -1 to 1 from
-        the centre, x to the right, y down. It may mirror and turn.
-    first_shared, second_shared: share of each picture's area that the other shows too.
-    changes: where pixels differ, in shares of the first picture's sides.
-    colour: how the colours differ; of which picture is decided from the pixels.
+        the centre, x to the right, y down. It may mirror and rotate.
+    first_shared, second_shared: share of each image's area that the other one shows.
+    changes: boxes of differences, in shares of the first image's sides.
+    colour: how the colours differ; which image was changed is decided from the pixels.
     """
 
     matrix: Homography
@@ -30,7 +30,7 @@ class RegistrationFacts:
     colour: Colour = "same"
 
     def reversed(self) -> "RegistrationFacts":
-        """The same pair seen from the second picture; boxes are bounding boxes there."""
+        """The same pair with the second image first; boxes become bounding boxes there."""
         return RegistrationFacts(
             inverse(self.matrix),
             self.second_shared,
@@ -41,11 +41,12 @@ class RegistrationFacts:
 
 
 def inverse(matrix: Homography) -> Homography:
+    """Inverse of a homography."""
     return np.linalg.inv(matrix).astype(np.float64)
 
 
 def project(matrix: Homography, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """points: float64 (n, 2) → float64 (n, 2), mapped by a homography."""
+    """Maps points, float64 (n, 2), by a homography."""
     mapped = points @ matrix[:, :2].T + matrix[:, 2]
     result: NDArray[np.float64] = mapped[:, :2] / mapped[:, 2:]
     return result

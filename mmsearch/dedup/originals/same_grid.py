@@ -1,8 +1,7 @@
-"""One place of two pictures on the pixel grid of one of them.
+"""Renders one area of two images on the pixel grid of one of them.
 
-A registration is off by a fraction of a pixel, which pictures of two kinds settle: those that show
-the same from edge to edge, by their sizes, and those of one scale of which one was cut out of the
-other, by the whole shift that fits best.
+A registration has subpixel errors, which two cases resolve: images that show the same from edge to
+edge, by their sizes, and a crop at the same scale, by the integer shift that fits best.
 """
 
 from dataclasses import dataclass
@@ -15,25 +14,28 @@ from mmsearch.dedup.originals.evidence import Candidate
 from mmsearch.dedup.originals.registration_facts import Homography
 from mmsearch.records import Pixels
 
-# How far a registration may be off, in normalised coordinates: where sizes are equal, and else.
+# Tolerance of a registration in normalised coordinates: for equal sizes, and otherwise.
 _OFF_EQUAL: Final = 0.025
 _OFF: Final = 0.012
 _WINDOW: Final = 192
 _LEAST: Final = 32
-# Pixels around the registration in which a shift is looked for, the side of what is compared there,
-# and how much of its contrast may differ.
+# Search radius of a shift in pixels, side of the compared area, and how much of its contrast may
+# differ.
 _SEARCHED: Final = 4
 _MATCHED: Final = 96
 _FITS: Final = 0.35
-# Pixels around the window that resampling reads.
+# Margin of resampling in pixels.
 _MARGIN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class SameGrid:
-    """own, other: uint8 (h, w, 3), both sides multiples of 8, from a corner of the block grid of
-    the file that `own` belongs to. full: uint8 (H, W, 3), the other at its own size, turned as the
-    own one is. scale: pixels of the other file for one of the own one, across and down.
+    """One area of two images on the pixel grid of the first.
+
+    own, other: uint8 (h, w, 3), both sides multiples of 8, from a corner of the block grid of
+        `own`.
+    full: uint8 (H, W, 3), the other at its own size, rotated like `own`.
+    scale: pixels of the other file per pixel of `own`, across and down.
     """
 
     own: Pixels
@@ -43,11 +45,12 @@ class SameGrid:
 
     @property
     def equal_scale(self) -> bool:
+        """Whether both have the same scale."""
         return self.scale == (1.0, 1.0)
 
 
 def on_same_grid(own: Candidate, other: Candidate, matrix: Homography) -> SameGrid | None:
-    """None where the pixels of the two are apart by more than turns, shifts, and scales of wholes.
+    """Renders two files on one grid; None unless they differ by orientation, shift or scale alone.
 
     matrix: from the normalised coordinates of `own` to those of `other`.
     """
@@ -60,10 +63,10 @@ def on_same_grid(own: Candidate, other: Candidate, matrix: Homography) -> SameGr
     scale = sides[0] / own.file.width, sides[1] / own.file.height
     off = _OFF_EQUAL if scale == (1, 1) else _OFF
     if np.abs(upright - np.eye(3)).max() > off:
-        shift = _shift(own, pixels, corner, upright, sides)
+        shift = _shift(own, pixels, corner, upright, sides=sides)
         if shift is None:
             return None
-        # As if the other one had been cut out, or enlarged, to the size of the own one.
+        # As if the other image had been cropped or extended to the size of `own`.
         scale = 1.0, 1.0
         corner = [corner[0] - shift[0], corner[1] - shift[1]]
     starts, stops = _window(own, pixels.shape, corner, scale)
@@ -85,7 +88,7 @@ def on_same_grid(own: Candidate, other: Candidate, matrix: Homography) -> SameGr
 def _window(
     own: Candidate, shape: tuple[int, ...], corner: list[int], scale: tuple[float, float]
 ) -> tuple[list[int], list[int]]:
-    """Where the place starts and stops, across and down, in pixels of the own file.
+    """Start and end of the area, across and down, in pixels of `own`.
 
     shape, corner: of the other's pixels.
     """
@@ -106,7 +109,7 @@ def _window(
 
 
 def _turn(matrix: Homography) -> np.ndarray | None:
-    """The signed permutation of axes that the matrix is nearest to, float64 (2, 2)."""
+    """The signed permutation of axes nearest to the matrix, float64 (2, 2)."""
     linear = matrix[:2, :2] / matrix[2, 2]
     sideways = abs(linear[0, 1] * linear[1, 0]) > abs(linear[0, 0] * linear[1, 1])
     turn: np.ndarray = np.sign(linear) * (np.eye(2)[::-1] if sideways else np.eye(2))
@@ -118,18 +121,19 @@ def _shift(
     pixels: Pixels,
     corner: list[int],
     upright: Homography,
+    *,
     sides: list[int],
 ) -> tuple[int, int] | None:
-    """Whole pixels from the own one's coordinates to the other's, where their scales are equal.
+    """Integer shift from the coordinates of `own` to the other's, at equal scale.
 
-    upright: from the own one's normalised coordinates to those of the turned other one.
+    upright: from the normalised coordinates of `own` to those of the rotated other image.
     """
     mine, theirs = np.array([own.file.width, own.file.height]), np.array(sides)
     linear = upright[:2, :2] * theirs[:, None] / mine[None]
     if np.abs(linear - np.eye(2)).max() > _OFF or np.abs(upright[2, :2]).max() > _OFF:
         return None
     rough = np.round(upright[:2, 2] * theirs / 2 + (theirs - mine) / 2).astype(int)
-    # Around the middle of what the two close-ups share.
+    # Around the middle of the area that both close-ups share.
     low = np.maximum(own.corner, np.array(corner) - rough) + _SEARCHED
     high = (
         np.minimum(
@@ -156,7 +160,7 @@ def _shift(
 
 
 def _turned(other: Candidate, turn: np.ndarray) -> tuple[Pixels, list[int], list[int]]:
-    """The close-up turned as the file lies on the own one, its corner, and the file's sides."""
+    """The close-up rotated like `own`, its corner, and the sides of the file."""
     pixels, corner = other.close, [*other.corner]
     sides = [other.file.width, other.file.height]
     if turn[0, 1]:
@@ -170,7 +174,7 @@ def _turned(other: Candidate, turn: np.ndarray) -> tuple[Pixels, list[int], list
 
 
 def _resampled(pixels: Pixels, edges: list[tuple[float, float]], shape: tuple[int, ...]) -> Pixels:
-    """edges: of the place in the pixels, across and down."""
+    """Resamples an area to a shape. edges: of the area in the pixels, across and down."""
     (left, right), (top, bottom) = edges
     if (right - left, bottom - top) == (shape[1], shape[0]):
         return np.ascontiguousarray(pixels[int(top) : int(bottom), int(left) : int(right)])

@@ -1,4 +1,4 @@
-"""How two pictures are turned, tilted or stretched."""
+"""Detects whether two images are rotated, tilted or stretched."""
 
 from typing import Final
 
@@ -11,12 +11,12 @@ _STRETCH: Final = 0.03
 _TILT: Final = 0.8
 _WEDGE: Final = 0.035
 _PLAIN: Final = 2.5
-# Levels between a wedge and the picture beside it.
+# Step in levels between a blank wedge and the image.
 _STEP: Final = 12.0
 
 
 def is_stretched(one: Candidate, two: Candidate, matrix: Homography) -> bool:
-    """Whether the scale differs between the directions, by more than registration is off."""
+    """Whether the scales of both directions differ by more than the registration error."""
     sides = [np.array([each.file.width, each.file.height], np.float64) for each in (one, two)]
     linear = matrix[:2, :2] / matrix[2, 2] * sides[1][:, None] / sides[0][None]
     larger, smaller = np.linalg.svd(linear, compute_uv=False)
@@ -24,7 +24,7 @@ def is_stretched(one: Candidate, two: Candidate, matrix: Homography) -> bool:
 
 
 def is_tilted(one: Candidate, two: Candidate, matrix: Homography) -> bool:
-    """Whether they are turned by more than registration is off, and not by a quarter."""
+    """Whether the rotation is neither a quarter turn nor within the registration error."""
     sides = [np.array([each.file.width, each.file.height], np.float64) for each in (one, two)]
     linear = matrix[:2, :2] / matrix[2, 2] * sides[1][:, None] / sides[0][None]
     smaller, larger = np.sort(np.abs(linear[:, 0]))
@@ -32,11 +32,11 @@ def is_tilted(one: Candidate, two: Candidate, matrix: Homography) -> bool:
 
 
 def blank_corners(candidate: Candidate) -> int:
-    """How many of the four corners are plain wedges with a step beside them, as turning leaves."""
+    """Number of corners with plain wedges and a step beside them, as rotation leaves."""
     pixels = candidate.overview.astype(np.float32)
     side = max(4, round(_WEDGE * min(pixels.shape[:2])))
     down, across = np.mgrid[0 : 2 * side, 0 : 2 * side]
-    # A small tilt leaves wedges as thin as this triangle.
+    # A small rotation leaves wedges as thin as this triangle.
     wedge = down + across < side // 2
     beside = (down + across >= side) & (down + across < 2 * side)
     levels, blank = [], []
@@ -52,6 +52,6 @@ def blank_corners(candidate: Candidate) -> int:
     found = np.array(blank)
     if not found.any():
         return 0
-    # All wedges are filled with one colour; a wall behind the thing varies from corner to corner.
+    # All wedges have one colour; a wall behind an object varies from corner to corner.
     alike = np.abs(levels - np.median(np.array(levels)[found], axis=0)).max(axis=1) < 2 * _PLAIN
     return int((found & alike).sum())

@@ -1,1 +1,1 @@
-"""Thumbnails: fingerprints of images, and the pairs of copies that they propose."""
+"""Thumbnail fingerprints of images, and the candidate pairs of copies found with them."""

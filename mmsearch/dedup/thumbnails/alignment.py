@@ -1,10 +1,10 @@
-"""The local check: two thumbnails are laid over each other and compared patch by patch.
+"""Pairwise check: registers two thumbnails and compares them patch by patch.
 
-A pair begins at the window in which the descriptors met; a registration refines it in three steps,
-coarse to fine, each several times as dear as the one before; most pairs that are no copies are
-dropped by the first two. The agreement is the correlation of the patches, weighted by how much
-there is to see in them, without the worst ones: a logo or a text bar covers some, another shot of
-the same thing disturbs all.
+A pair starts from the window proposed by the descriptors. Registration refines it in three steps,
+coarse to fine, each several times as expensive as the previous one; the first two reject most pairs
+that are not copies. The agreement is the correlation of the patches, weighted by contrast, without
+the worst ones: a logo or a text bar covers a few patches, another shot of the same object changes
+all of them.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,22 @@ from mmsearch.records import Floats, Pixels
 _ROUGH = Level(16, 1, 2, 0.0)
 _CLOSE = Level(32, 1, 3, 0.925)
 _FINE = Level(64, 1, 1, 0.9)
-# Agreement of small pictures that leaves no doubt, and that leaves no hope, at the close step and
-# at the fine one: of 1,600 copies one lay below.
+# Thresholds on the agreement: certain at the second step, rejected at the second step, rejected at
+# the last one. Of 1,600 copies one was rejected.
 _BEYOND_DOUBT, _HOPELESS_CLOSE, _HOPELESS = 0.94, 0.58, 0.65
 GLANCE_SIDE = 64
-# A tilt of three degrees, at the same size, takes the corners out: 2.6% of the picture.
+# A rotation by three degrees at the same size cuts off the corners: 2.6% of the image.
 _NESTED, _NEARLY_NESTED = 0.965, 0.94
 _NESTED_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """agreement: float32 (n,), 1 where all patches match. maps: float32 (n, 2, 3): where a place
-    of the first picture lies in the second, both in -1 to 1 from the centre (x, y).
+    """Alignments of n pairs of images.
+
+    agreement: float32 (n,), 1 where all patches match.
+    maps: float32 (n, 2, 3), affine maps from the first image to the second, in coordinates of -1 to
+        1 from the centre (x, y).
     """
 
     agreement: Floats
@@ -41,7 +44,7 @@ class Alignment:
 
 
 def window_maps(windows: Sequence[Window]) -> Floats:
-    """float32 (n, 2, 3): the whole of the first picture is this window of the second."""
+    """Maps the whole first image to a window of the second, float32 (n, 2, 3)."""
     maps = np.zeros((len(windows), 2, 3), np.float32)
     for row, window in enumerate(windows):
         for axis, (low, high) in enumerate(
@@ -53,17 +56,16 @@ def window_maps(windows: Sequence[Window]) -> Floats:
 
 
 def align_roughly(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
-    """As `align`, at a glance: the agreement is the correlation of coarse pictures.
+    """Aligns coarse images; the agreement is their correlation.
 
-    first, second: uint8 (n, side, side), of a side of at least 16 pixels.
+    first, second: uint8 (n, side, side), side at least 16 pixels.
     """
-
     refined, correlation = registered(first, second, maps, _ROUGH)
     return Alignment(correlation, refined)
 
 
 def align_closely(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
-    """As `align`, at a second look: the agreement is 0 where there is no hope left.
+    """Aligns medium-sized images; the agreement is 0 for rejected pairs.
 
     first, second: uint8 (n, GLANCE_SIDE, GLANCE_SIDE).
     """
@@ -71,13 +73,19 @@ def align_closely(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
     agreement = np.zeros(len(first), np.float32)
     rows = np.flatnonzero((correlation >= _CLOSE.enough) & _nested(refined, _NEARLY_NESTED))
     agreement[rows] = _compared(first[rows], second[rows], refined[rows])
-    found = _kept_unmoved(first, second, maps, Alignment(agreement, refined), _is_unmoved(maps))
+    found = _kept_unmoved(
+        first, second, maps, Alignment(agreement, refined), candidates=_is_unmoved(maps)
+    )
     agreement[agreement < _HOPELESS_CLOSE] = 0
     return found
 
 
 def align(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
-    """first, second: uint8 (n, side, side). maps: from `align_closely`, float32 (n, 2, 3)."""
+    """Aligns thumbnails at full resolution.
+
+    first, second: uint8 (n, side, side).
+    maps: float32 (n, 2, 3), from `align_closely`.
+    """
     agreement = np.zeros(len(first), np.float32)
     ones, twos = (shrunk(images, GLANCE_SIDE) for images in (first, second))
     refined, correlation = registered(ones, twos, maps, _FINE)
@@ -87,21 +95,22 @@ def align(first: Pixels, second: Pixels, maps: Floats) -> Alignment:
     agreement[rows] = _compared(first[rows], second[rows], refined[rows])
     agreement[~_nested(refined, _NESTED)] = 0
     doubtful = _is_unmoved(maps) & (agreement < _BEYOND_DOUBT)
-    return _kept_unmoved(first, second, maps, Alignment(agreement, refined), doubtful)
+    return _kept_unmoved(first, second, maps, Alignment(agreement, refined), candidates=doubtful)
 
 
 def _kept_unmoved(
-    first: Pixels, second: Pixels, maps: Floats, found: Alignment, asked: Mask
+    first: Pixels, second: Pixels, maps: Floats, found: Alignment, *, candidates: Mask
 ) -> Alignment:
-    """`found`, set back to `maps` in place where `asked` and the pictures agree better as they lie.
+    """Restores the initial `maps` in place where the images agree better without registration.
 
-    A bar across one of them can lead the registration away from where both lie already.
+    A bar across one of the images can mislead the registration. Only `candidates` are
+    tried.
     """
-    rows = np.flatnonzero(asked)
-    still = compare_unmoved(first[rows], second[rows])
-    ahead = still > found.agreement[rows]
-    found.agreement[rows[ahead]] = still[ahead]
-    found.maps[rows[ahead]] = maps[rows[ahead]]
+    rows = np.flatnonzero(candidates)
+    unmoved = compare_unmoved(first[rows], second[rows])
+    better = unmoved > found.agreement[rows]
+    found.agreement[rows[better]] = unmoved[better]
+    found.maps[rows[better]] = maps[rows[better]]
     return found
 
 
@@ -111,7 +120,7 @@ def _is_unmoved(maps: Floats) -> Mask:
 
 
 def _compared(first: Pixels, second: Pixels, maps: Floats) -> Floats:
-    """The agreement float32 (n,) of the pictures, laid over each other."""
+    """Agreement of images aligned by `maps`, float32 (n,)."""
     if not len(first):
         return np.zeros(0, np.float32)
 
@@ -123,8 +132,11 @@ def _compared(first: Pixels, second: Pixels, maps: Floats) -> Floats:
 
 
 def compare_unmoved(first: Pixels, second: Pixels) -> Floats:
-    """Agreement float32 (n,) of uint8 (n, side, side), laid over each other as they are."""
+    """Computes the agreement of images as they are, without registration.
 
+    first, second: uint8 (n, side, side).
+    Returns float32 (n,).
+    """
     if not len(first):
         return np.zeros(0, np.float32)
     everywhere = np.ones((1, *first.shape[1:]), np.bool_)
@@ -137,10 +149,10 @@ def compare_unmoved(first: Pixels, second: Pixels) -> Floats:
 
 
 def _nested(maps: Floats, least: float) -> Mask:
-    """Whether one of two pictures shows hardly anything that the other does not: bool (n,).
+    """Whether one of two images lies almost wholly within the other, bool (n,).
 
-    What is cropped, framed or tilted lies within what it was made from. Of two frames of a moving
-    camera each shows something of its own, however well they agree elsewhere.
+    A cropped, framed or tilted copy lies within its source. Two frames of a moving camera each show
+    something of their own, however well they agree elsewhere.
     """
     last = np.broadcast_to(np.array([[[0, 0, 1]]], np.float32), (len(maps), 1, 3))
     back = np.linalg.inv(np.concatenate([maps, last], axis=1))[:, :2]

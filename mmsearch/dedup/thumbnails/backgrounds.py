@@ -1,4 +1,4 @@
-"""Transparent pictures on more than one background, since on one of them nothing may be seen."""
+"""Transparent images blended on white or black, since on one of them nothing may be visible."""
 
 from typing import Final
 
@@ -9,22 +9,22 @@ from mmsearch.media import Decoded
 WHITE: Final = 255
 BLACK: Final = 0
 BACKGROUNDS: Final = (WHITE, BLACK)
-# Grey levels (standard deviation) on white from which a picture is seen well enough there.
+# Standard deviation of grey levels on white from which an image is visible there.
 _VISIBLE = 8.0
 _PROBE_SIDE = 64
 
 
 def blended_on(picture: Decoded, background: int) -> Image.Image:
-    """The picture on WHITE or BLACK, in mode RGB. An opaque one is the same on both."""
+    """Blends an image on a WHITE or BLACK background, in mode RGB; opaque ones are unchanged."""
     if picture.alpha is None or background == WHITE:
         return picture.image
-    # White shows through by 255 - alpha in every channel.
+    # White contributes 255 - alpha to every channel.
     through = ImageOps.invert(picture.alpha)
     return ImageChops.subtract(picture.image, Image.merge("RGB", (through,) * 3))
 
 
 def visible_image(picture: Decoded) -> Image.Image:
-    """The picture on white, or on black where next to nothing of it is seen on white."""
+    """Blends an image on white, or on black if hardly anything is visible on white."""
     if picture.alpha is None:
         return picture.image
     on_white = _contrast(picture.image)

@@ -1,7 +1,7 @@
-"""Edited copies: descriptors propose pairs of pictures, an alignment confirms or refuses them.
+"""Finds edited copies: descriptors propose pairs of images, an alignment accepts or rejects them.
 
-Pictures that match as they stand are gathered around one of them first; crops, frames and tilts
-are then looked for among what is left. Fifty copies of one picture so cost about fifty checks.
+Unmoved matches are clustered around a centre first; crops, frames and tilts are then searched for
+among the centres. Fifty copies of one image thus cost about fifty checks.
 """
 
 from collections import defaultdict
@@ -26,37 +26,39 @@ from mmsearch.dedup.thumbnails.proposals import (
     Ways,
     best_ways,
     propose_near,
-    propose_twins,
+    propose_unmoved,
     propose_wholes,
     turned_by,
     ways_of,
 )
-from mmsearch.dedup.thumbnails.star_clusters import Looks, Stars, frames_of, rim_ways
+from mmsearch.dedup.thumbnails.star_clusters import SearchFrames, Stars, frames_of, member_ways
 from mmsearch.dedup.thumbnails.views import INVERSE, WINDOWS
 from mmsearch.records import Floats, Ids, Pixels
 
-# Measured on photographs of shelves and garments with edited copies (docs/dedup.md): distinct
-# shots of one thing stay below, but for bursts of one second.
+# Measured on photographs of shelves and garments with edited copies (docs/dedup.md): distinct shots
+# of one object stay below, except for bursts within one second.
 EDITED_AGREEMENT = 0.72
-# Copies that agree this well are certain: they need not be compared with each other.
+# Agreement from which a pair is certain: certain copies are not compared with each other.
 CERTAIN = 0.85
-_TWIN_AGREEMENT = 0.9
-# Correlation of coarse pictures, roughly aligned: copies lie far above.
+_UNMOVED_AGREEMENT = 0.9
+# Correlation of roughly aligned coarse images; copies are far above.
 _ROUGHLY = 0.93
-# Mean difference of grey levels below which two thumbnails may be of the same pixels.
+# Mean difference of grey levels below which two thumbnails may have equal pixels.
 _SAME_LEVELS = 1.0
 _WAYS_ALIGNED = 4
 _CHECKED_AT_ONCE = 4096
-# Compared with every old picture's windows at once.
+# Up to this many new images are compared with the windows of all known ones at once.
 _FEW_NEW = 512
 Align: TypeAlias = Callable[[Pixels, Pixels, Floats], Alignment]
 
 
 @dataclass(frozen=True, slots=True)
 class EditedPairs:
-    """pairs: int64 (m, 2), rows of the pictures given, the smaller first. agreement: float32 (m,).
+    """Pairs of edited copies with their agreement and relative orientation.
 
-    orientation: int64 (m,), a place in ORIENTATIONS: how the second is turned to lie on the first.
+    pairs: int64 (m, 2), rows of the images, the smaller first.
+    agreement: float32 (m,).
+    orientation: int64 (m,), indices into ORIENTATIONS that turn the second image onto the first.
     """
 
     pairs: Ids
@@ -67,23 +69,24 @@ class EditedPairs:
         return len(self.pairs)
 
     def __iter__(self) -> Iterator[tuple[int, int, float, int]]:
-        """One row, the other, agreement, orientation."""
+        """Iterates over (first row, second row, agreement, orientation)."""
         columns = *self.pairs.T.tolist(), self.agreement.tolist(), self.orientation.tolist()
         return zip(*columns, strict=True)
 
     def take(self, which: NDArray[np.bool_] | Ids) -> "EditedPairs":
+        """Selects pairs by a mask or by indices."""
         return EditedPairs(self.pairs[which], self.agreement[which], self.orientation[which])
 
     @classmethod
     def of(cls, ways: Ways, agreement: Floats) -> "EditedPairs":
-        """All pairs of the ways, each once, with the best agreement, in ascending order."""
+        """Builds unique pairs in ascending order from candidates, each with its best agreement."""
         swapped = ways.whole > ways.other
         orientation = np.where(swapped, INVERSE[ways.orientation], ways.orientation)
         return cls.joined([cls(np.sort(ways.pairs, axis=1), agreement, orientation)])
 
     @classmethod
     def joined(cls, parts: Sequence["EditedPairs"]) -> "EditedPairs":
-        """All pairs, each once, with the best agreement, in ascending order."""
+        """Concatenates pairs: unique, in ascending order, each with its best agreement."""
         every = cls(
             np.concatenate([np.zeros((0, 2), np.int64), *(part.pairs for part in parts)]),
             np.concatenate([np.zeros(0, np.float32), *(part.agreement for part in parts)]),
@@ -98,24 +101,29 @@ class EditedPairs:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """found: of n pictures. stars: of n rows, those that agree as they stand, around one each."""
+    """Result of a search for edited copies among n images.
+
+    found: the pairs.
+    stars: clusters of the images that match without registration.
+    """
 
     found: EditedPairs
     stars: Stars
 
     @classmethod
     def nothing(cls) -> "Edited":
-        """Of no pictures."""
+        """The result for no images."""
         return cls(EditedPairs.joined([]), Stars.alone(0))
 
 
 def find_edited(
     thumbnails: Pixels, *, threshold: float = EDITED_AGREEMENT, known: Edited | None = None
 ) -> Edited:
-    """thumbnails: uint8 (n, SIDE, SIDE), of n different files, perhaps memory-mapped.
+    """Finds the pairs of edited copies among thumbnails.
 
-    known: what was found of the first of them, as many as its stars have rows: of these only pairs
-    with the others are looked for.
+    thumbnails: uint8 (n, SIDE, SIDE), of n different files, may be memory-mapped.
+    threshold: minimum agreement of a pair.
+    known: an earlier result for the first rows; pairs among those are not searched for again.
     """
     known = known or Edited.nothing()
     first, count = len(known.stars.hubs), len(thumbnails)
@@ -123,38 +131,51 @@ def find_edited(
         return known
     views = Views.of(thumbnails)
     before = known.stars.with_more(count)
-    twins, stars = _find_twins(views, before, first)
-    looks = frames_of(stars)
-    new = _to_look_for(stars, looks, frames_of(before), first)
+    unmoved, stars = _find_unmoved(views, before, first)
+    search_frames = frames_of(stars)
+    new = _centres_to_search(stars, search_frames, frames_of(before), first)
     sure = known.found.pairs[known.found.agreement >= CERTAIN]
     clusters = joined(np.arange(count), *sure.T)
-    near = _find_near(thumbnails, views, stars, looks, new, clusters, first, threshold)
+    near = _find_near(
+        thumbnails,
+        views,
+        stars,
+        search_frames,
+        new=new,
+        clusters=clusters,
+        new_from=first,
+        threshold=threshold,
+    )
     equal = _maybe_equal(thumbnails, views, stars, first)
-    return Edited(EditedPairs.joined([known.found, twins, near, equal]), stars)
+    return Edited(EditedPairs.joined([known.found, unmoved, near, equal]), stars)
 
 
 def align_pairs(thumbnails: Pixels, pairs: Ids) -> EditedPairs:
-    """The best agreement of each pair of rows, int64 (m, 2), whatever it is.
+    """Computes the best agreement of given pairs, without a threshold.
 
-    Tries every orientation as a whole, and the likeliest windows of either in every orientation.
+    Tries every orientation of the whole image, and the most similar windows of either one in every
+    orientation.
+
+    pairs: int64 (m, 2), rows of the thumbnails.
     """
     views = Views.of(thumbnails)
     ways, maps = _likely(views, ways_of(views, pairs), count=_WAYS_ALIGNED, least=-1)
     return EditedPairs.of(ways, _checked(thumbnails, views, ways, maps)[0])
 
 
-def _find_twins(views: Views, stars: Stars, new_from: int) -> tuple[EditedPairs, Stars]:
-    """Pairs that agree as they stand, in one of the eight orientations."""
-    ways = propose_twins(views, np.arange(new_from, len(stars.hubs)), stars.centres)
+def _find_unmoved(views: Views, stars: Stars, new_from: int) -> tuple[EditedPairs, Stars]:
+    """Finds unmoved matches in any of the eight orientations, and clusters them."""
+    ways = propose_unmoved(views, np.arange(new_from, len(stars.hubs)), stars.centres)
 
     def check(chosen: Ids) -> Floats:
+        """Agreement of the chosen candidates, float32."""
         part = ways.take(chosen)
         others = turned_by(views.medium[part.other], part.other_turn)
         return compare_unmoved(views.medium[part.whole], others)
 
     rank = _rank(ways, stars, new_from)
-    agreement, hubs = gather(ways.pairs, rank, _in_blocks(check), certain=_TWIN_AGREEMENT)
-    sure = agreement >= _TWIN_AGREEMENT
+    agreement, hubs = gather(ways.pairs, rank, _in_blocks(check), certain=_UNMOVED_AGREEMENT)
+    sure = agreement >= _UNMOVED_AGREEMENT
     found = EditedPairs.of(ways.take(sure), agreement[sure])
     fresh, turns = stars.hubs.copy(), stars.turns.copy()
     for one, two, _, turn in found:
@@ -165,17 +186,21 @@ def _find_twins(views: Views, stars: Stars, new_from: int) -> tuple[EditedPairs,
     return found, Stars(fresh, turns)
 
 
-def _to_look_for(stars: Stars, looks: Looks, before: Looks, new_from: int) -> Ids:
-    """The hubs that are new, and those that new pictures around them have turned otherwise: crops
-    of a mirrored copy are only found once there is an original to say that it is mirrored."""
-    (frames, turns), (frames_before, turns_before) = looks, before
+def _centres_to_search(
+    stars: Stars, search_frames: SearchFrames, before: SearchFrames, new_from: int
+) -> Ids:
+    """Centres to search for crops: new ones, and those whose orientations have changed.
+
+    Crops of a mirrored copy are only found once an original shows that it is mirrored.
+    """
+    (frames, turns), (frames_before, turns_before) = search_frames, before
     return np.array(
         [
-            hub
-            for hub in stars.centres.tolist()
-            if hub >= new_from
-            or frames[hub] != frames_before[hub]
-            or turns[hub] != turns_before.get(hub)
+            centre
+            for centre in stars.centres.tolist()
+            if centre >= new_from
+            or frames[centre] != frames_before[centre]
+            or turns[centre] != turns_before.get(centre)
         ],
         np.int64,
     )
@@ -185,22 +210,24 @@ def _find_near(
     thumbnails: Pixels,
     views: Views,
     stars: Stars,
-    looks: Looks,
+    search_frames: SearchFrames,
+    *,
     new: Ids,
     clusters: Ids,
     new_from: int,
     threshold: float,
 ) -> EditedPairs:
-    """Pairs of hubs that agree once one is laid over the other as a crop, border or tilt asks.
+    """Finds pairs of centres that agree after a crop, a border or a tilt is undone.
 
-    looks: what `frames_of` says of the stars. new: the hubs of which pairs are looked for.
-    clusters: int64 (n,), the first row of those that are known to belong together.
+    search_frames: the result of `frames_of` for the clusters.
+    new: the centres to search for.
+    clusters: int64 (n,), the first row of each known cluster.
     """
     centres = stars.centres
-    frames, turns = looks
+    frames, turns = search_frames
     old = np.setdiff1d(centres, new)
-    # What is new is asked for in all, and what is old in the new: a crop finds its whole only
-    # from the side of the whole.
+    # New images are searched for among all, and old ones among the new: a crop is only found by a
+    # query with the whole image.
 
     def of(rows: Ids) -> list[list[int]]:
         return [turns[row] for row in rows.tolist()]
@@ -220,20 +247,20 @@ def _find_near(
         ways.pairs, ways.likeness, rank, check, certain=CERTAIN, clusters=clusters
     )
     moved = np.flatnonzero(agreement >= CERTAIN)
-    rim, source = rim_ways(stars, ways, hubs, moved)
-    every = Ways.joined([ways, rim])
-    rim_agreement = _aligned(align, thumbnails, rim, maps[source]).agreement
-    agreement = np.concatenate([agreement, rim_agreement])
+    members, source = member_ways(stars, ways, hubs, moved)
+    every = Ways.joined([ways, members])
+    members_agreement = _aligned(align, thumbnails, members, maps[source]).agreement
+    agreement = np.concatenate([agreement, members_agreement])
     confirmed = agreement >= threshold
     return EditedPairs.of(every.take(confirmed), agreement[confirmed])
 
 
 def _maybe_equal(thumbnails: Pixels, views: Views, stars: Stars, new_from: int) -> EditedPairs:
-    """Pairs around one hub that may be of the very same pixels, both turned alike."""
+    """Pairs around one centre, in the same orientation, whose pixels may be equal."""
     found: list[tuple[int, int]] = []
-    for rim in stars.rims().values():
+    for members in stars.members_by_centre().values():
         by_turn: dict[int, list[int]] = defaultdict(list)
-        for row in rim:
+        for row in members:
             by_turn[int(stars.turns[row])].append(row)
         for rows in by_turn.values():
             if len(rows) > 1 and rows[-1] >= new_from:
@@ -246,7 +273,7 @@ def _maybe_equal(thumbnails: Pixels, views: Views, stars: Stars, new_from: int) 
 
 
 def _equal_levels(thumbnails: Pixels, rows: Ids, new_from: int) -> list[tuple[int, int]]:
-    """Of the rows, ascending, the pairs with a new one whose grey levels hardly differ."""
+    """Pairs with a new row whose grey levels hardly differ. rows: ascending."""
     levels = thumbnails[rows].astype(np.int16)
     found = []
     for place in range(len(rows) - 1):
@@ -259,9 +286,10 @@ def _equal_levels(thumbnails: Pixels, rows: Ids, new_from: int) -> list[tuple[in
 
 
 def _likely(views: Views, ways: Ways, *, count: int, least: float) -> tuple[Ways, Floats]:
-    """The ways that a rough alignment leaves, the best `count` of each pair, and their maps.
+    """Filters candidates by a rough alignment; keeps the best `count` of each pair.
 
-    least: what they must correlate by.
+    least: minimum correlation.
+    Returns the candidates and their maps.
     """
     maps = window_maps([WINDOWS[number] for number in ways.window.tolist()])
     rough = _aligned(align_roughly, views.small, ways, maps)
@@ -272,7 +300,7 @@ def _likely(views: Views, ways: Ways, *, count: int, least: float) -> tuple[Ways
 
 
 def _checked(thumbnails: Pixels, views: Views, ways: Ways, maps: Floats) -> tuple[Floats, Floats]:
-    """The agreement of each way, float32 (m,), 0 where a close look leaves no hope; closer maps."""
+    """Agreement of each candidate, float32 (m,), 0 for rejected ones, and the refined maps."""
     closely = _aligned(align_closely, views.medium, ways, maps)
     agreement = np.zeros(len(ways), np.float32)
     left = np.flatnonzero(closely.agreement)
@@ -281,7 +309,11 @@ def _checked(thumbnails: Pixels, views: Views, ways: Ways, maps: Floats) -> tupl
 
 
 def _aligned(how: Align, pictures: Pixels, ways: Ways, maps: Floats) -> Alignment:
-    """pictures: uint8 (n, side, side). maps: where each way begins."""
+    """Aligns candidates in blocks with the function `how`.
+
+    pictures: uint8 (n, side, side).
+    maps: the initial map of each candidate.
+    """
     done = [Alignment(np.zeros(0, np.float32), np.zeros((0, 2, 3), np.float32))]
     for start in range(0, len(ways), _CHECKED_AT_ONCE):
         rows = slice(start, start + _CHECKED_AT_ONCE)
@@ -295,7 +327,7 @@ def _aligned(how: Align, pictures: Pixels, ways: Ways, maps: Floats) -> Alignmen
 
 
 def _rank(ways: Ways, stars: Stars, new_from: int) -> Ids:
-    """int64 (n,): large stars lead, then rows with many ways, then what is known."""
+    """Priority of each row as a centre, int64 (n,): large clusters, many candidates, known rows."""
     count = len(stars.hubs)
     sizes = np.bincount(stars.hubs, minlength=count)
     busy = np.bincount(ways.pairs.ravel(), minlength=count)
@@ -306,7 +338,7 @@ def _rank(ways: Ways, stars: Stars, new_from: int) -> Ids:
 
 
 def _in_blocks(check: Check) -> Check:
-    """The same check, on so many at once that their pictures fit in memory."""
+    """Wraps a check so that it runs on blocks of images that fit in memory."""
 
     def checked(chosen: Ids) -> Floats:
         starts = range(0, len(chosen), _CHECKED_AT_ONCE)

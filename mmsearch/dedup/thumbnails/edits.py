@@ -1,4 +1,4 @@
-"""Edits that people make to pictures, applied to a catalog's own ones to calibrate on."""
+"""Typical edits of images, applied to a catalog's own images for calibration."""
 
 import io
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""A picture's fingerprint: a small grey thumbnail that everything perceptual is computed from.
+"""Fingerprint of an image: a small grey thumbnail, the input of all perceptual comparisons.
 
-The thumbnail is squashed to a square, so that turning a picture by 90° turns its thumbnail.
+The thumbnail is resized to a square, so that rotating an image by 90° rotates its thumbnail.
 """
 
 from dataclasses import dataclass, replace
@@ -14,17 +14,20 @@ from mmsearch.dedup.thumbnails.backgrounds import visible_image
 from mmsearch.media import MediaBounds, decode
 from mmsearch.records import Pixels
 
-# Large enough to tell two shots of one shelf apart, small enough for a million in 16 GB of disk.
+# Distinguishes two shots of one shelf, and a million of them take 16 GB of disk.
 SIDE = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """thumbnail: uint8 (SIDE, SIDE), grey. width, height: of the upright original in pixels.
+    """Fingerprint of an image file.
 
-    sharpness: mean absolute second difference of grey levels; higher is sharper. frames: frames or
-    pages of the file. transparent: whether any pixel is not opaque. content: the digest of all that
-    the file shows, '' where it is not known yet.
+    thumbnail: uint8 (SIDE, SIDE), grey.
+    width, height: of the upright original in pixels.
+    sharpness: mean absolute second difference of grey levels; higher is sharper.
+    frames: number of frames or pages of the file.
+    transparent: whether any pixel is not opaque.
+    content: digest of all decoded content, '' if not known yet.
     """
 
     thumbnail: Pixels
@@ -37,8 +40,11 @@ class Print:
 
 
 def read_print(source: Path | bytes, bounds: MediaBounds) -> Print:
-    """source: a file or what it holds. Raises UnreadableMedia, MediaTooLarge."""
-    # Draft scaling leaves at least twice what is asked for, here still a pixel for a pixel.
+    """Reads the fingerprint of a file. Raises UnreadableMedia, MediaTooLarge.
+
+    source: a path or the file's bytes.
+    """
+    # Draft scaling returns at least twice the requested size, here never less than SIDE.
     decoded = decode(source, bounds=bounds, draft=(SIDE // 2, SIDE // 2), content=True)
     made = make_print(visible_image(decoded), decoded.width, decoded.height, covers=decoded.covers)
     return replace(
@@ -56,12 +62,14 @@ def make_print(
     *,
     covers: tuple[float, float, float, float] | None = None,
 ) -> Print:
-    """image: RGB, upright, perhaps already smaller than the width x height of the original.
+    """Computes the fingerprint of a decoded image.
 
-    covers: the box of the image that is the picture, all of it if None.
+    image: RGB, upright, may be smaller than the original.
+    width, height: of the original.
+    covers: box of the image that holds the picture, None for all of it.
     """
     size = (SIDE, SIDE)
-    # Box averaging first: a Lanczos filter alone over a large picture takes longer than decoding.
+    # Box averaging first: a Lanczos filter alone on a large image takes longer than decoding.
     measured = image.resize(size, Image.Resampling.BILINEAR, covers, reducing_gap=2.0)
     levels = quadrupled_levels(measured)
     thumbnail = ((levels + 2) >> 2).astype(np.uint8)
@@ -69,10 +77,10 @@ def make_print(
 
 
 def quadrupled_levels(image: Image.Image) -> NDArray[np.int16]:
-    """image: RGB → int16 (h, w), four times the grey level.
+    """Computes four times the grey level of an RGB image, int16 (h, w).
 
-    Half luma, half the mean of the strongest and weakest channel: a turned hue moves the first
-    and leaves the second as it is.
+    Half luma, half the mean of the strongest and the weakest channel: a hue rotation changes only
+    the first.
     """
     red, green, blue = (np.asarray(channel) for channel in image.split())
     levels: NDArray[np.int16] = np.maximum(np.maximum(red, green), blue).astype(np.int16)

@@ -1,10 +1,10 @@
-"""Rows gather around hubs: the fewest checks after which every copy has met the one it belongs to.
+"""Greedy clustering of rows around centres with as few pairwise checks as possible.
 
-Where most candidate pairs are right, the rows that come before all of their neighbours lead: they
-are checked against every neighbour, and what surely belongs to them is asked no more. Where most
-are wrong, each row first meets its likeliest other one, and from then on clusters meet, not rows:
-ten crops of one picture and ten of another that looks like it are refused once, not a hundred
-times.
+`gather` suits candidate pairs that are mostly right: rows that rank before all of their neighbours
+    become centres and are checked against each of them; certain members are not checked again.
+    `gather_likeliest` suits pairs that are mostly wrong: each row is first checked against its most
+    similar neighbour, and after that clusters are compared instead of rows, so that ten crops of
+    one image and ten of a similar one are rejected once, not a hundred times.
 """
 
 from collections.abc import Callable
@@ -14,22 +14,25 @@ import numpy as np
 from mmsearch.records import Floats, Ids
 
 Check = Callable[[Ids], Floats]
-# Of two clusters that may be one, the likeliest so many pairs are checked: one may be spoilt.
+# Number of the most similar pairs checked between two clusters; one of them may be unusable.
 _TRIED = 2
 
 
 def gather(edges: Ids, rank: Ids, check: Check, *, certain: float) -> tuple[Floats, Ids]:
-    """edges: int64 (m, 2), candidate pairs of rows. rank: int64 (n,), distinct: who leads whom.
+    """Clusters rows around centres, checking an edge only if its rows are not connected yet.
 
-    check: of edges, int64 (e,) → their agreement, float32 (e,). certain: from here on a row is
-    gathered → the agreement of every edge, -1 where it was not needed, and for each row the one
-    that it gathered around, itself where there is none. A hub is never gathered itself.
+    edges: int64 (m, 2), candidate pairs of rows.
+    rank: int64 (n,), distinct priorities; the lowest of its neighbourhood is a centre.
+    check: maps indices of edges, int64 (e,), to their agreement, float32 (e,).
+    certain: agreement from which a row becomes a member.
+    Returns the agreement of every edge, -1 where it was not checked, and the centre of every row,
+    itself if it has none. A centre is never a member of another cluster.
     """
     agreement = np.full(len(edges), -1, np.float32)
-    asked = np.zeros(len(edges), np.bool_)
+    checked = np.zeros(len(edges), np.bool_)
     hubs, roots = np.arange(len(rank)), np.arange(len(rank))
-    # Rows that belong together already need not meet.
-    while (left := np.flatnonzero(~asked & (roots[edges[:, 0]] != roots[edges[:, 1]]))).size:
+    # Rows that are connected already are not compared.
+    while (left := np.flatnonzero(~checked & (roots[edges[:, 0]] != roots[edges[:, 1]]))).size:
         one, two = edges[left].T
         first = rank.copy()
         np.minimum.at(first, one, rank[two])
@@ -37,13 +40,13 @@ def gather(edges: Ids, rank: Ids, check: Check, *, certain: float) -> tuple[Floa
         leads = first == rank
         chosen = left[leads[one] | leads[two]]
         agreement[chosen] = check(chosen)
-        asked[chosen] = True
+        checked[chosen] = True
         sure = chosen[agreement[chosen] >= certain]
         swapped = leads[edges[sure, 1]]
         leader = np.where(swapped, edges[sure, 1], edges[sure, 0])
         other = np.where(swapped, edges[sure, 0], edges[sure, 1])
         free = (hubs[leader] == leader) & (hubs[other] == other)
-        # Where several leaders claim a row, the nearest one has it.
+        # A row with several possible centres joins the one with the best agreement.
         order = np.lexsort((rank[leader], -agreement[sure], ~free))
         rows, places = np.unique(other[order], return_index=True)
         claimed = free[order][places]
@@ -61,11 +64,13 @@ def gather_likeliest(
     certain: float,
     clusters: Ids | None = None,
 ) -> tuple[Floats, Ids]:
-    """As `gather`, for candidates of which most are wrong. likeness: float32 (m,), of the edges.
+    """Clusters rows as `gather` does, for candidate pairs that are mostly wrong.
 
-    clusters: int64 (n,), the least row of those that each is known to belong to; itself by default.
-    First each cluster's likeliest edge is checked; then, twice, the likeliest few between every two
-    clusters, and in each cluster those of its hub, which is its first row by rank.
+    First the most similar edge of each cluster is checked; then, twice, the most similar few
+    between any two clusters, and within each cluster those of its centre, its first row by rank.
+
+    likeness: float32 (m,), similarities of the edges.
+    clusters: int64 (n,), the least row of each row's known cluster; by default the row itself.
     """
     agreement = np.full(len(edges), -1, np.float32)
     roots = np.arange(len(rank)) if clusters is None else clusters
@@ -95,21 +100,27 @@ def gather_likeliest(
 
 
 def _top(keys: Ids, likeness: Floats, count: int) -> Ids:
-    """The places of the likeliest `count` of each key."""
+    """Indices of the `count` most similar entries of each key."""
     order = np.lexsort((-likeness, keys))
     top: Ids = order[places_in_runs(keys[order]) < count]
     return top
 
 
 def places_in_runs(keys: Ids) -> Ids:
-    """keys: int64 (n,), none negative, equal ones together → how many equal ones come before."""
+    """Position of each element within its run of equal keys.
+
+    keys: int64 (n,), not negative, equal ones adjacent.
+    """
     starts = np.flatnonzero(np.diff(keys, prepend=-1))
     places: Ids = np.arange(len(keys)) - np.repeat(starts, np.diff([*starts, len(keys)]))
     return places
 
 
 def joined(roots: Ids, ones: Ids, twos: Ids) -> Ids:
-    """roots: int64 (n,), the least row of each one's cluster → the same, with these made one."""
+    """Merges clusters along pairs of rows.
+
+    roots: int64 (n,), the least row of each row's cluster; returned likewise.
+    """
     least = roots.copy()
     while True:
         ones, twos = least[ones], least[twos]

@@ -1,7 +1,7 @@
-"""Which pictures may be copies of each other, and how one would lie on the other.
+"""Candidate pairs: which images may be copies of each other, and by which transform.
 
-Descriptors propose, nothing here decides: first pairs that match as they stand, in any of eight
-orientations, then pairs of which one shows a crop, a frame or a tilt of the other.
+Candidates come from descriptors and are not verified here: first unmoved matches in any of eight
+orientations, then pairs where one may be a crop, a frame or a tilt of the other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,29 +28,31 @@ from mmsearch.records import Floats, Ids, Pixels
 
 SMALL_SIDE = 32
 BLOCK = 2048
-# Thumbnails that fit in a core's cache: several times as fast.
+# Block of thumbnails that fits in a core's cache, which is several times as fast.
 _SHRUNK_AT_ONCE = 64
-# Up to here every descriptor is compared with every other one, which takes seconds.
+# Up to this many rows the search is exhaustive, which takes seconds.
 _EXACT_ROWS = 20_000
-# Cosines from which a check may succeed, see docs/dedup.md.
+# Minimum cosines of candidates, see docs/dedup.md.
 _TURNLESS_LIKENESS = 0.5
-_TWIN_LIKENESS = 0.8
+_UNMOVED_LIKENESS = 0.8
 _NEAR_LIKENESS = 0.6
-_TWINS_ASKED = 24
-_NEAR_ASKED = 8
-# By a new picture, of those that it may be a crop of.
-_ASKERS_NAMED = 16
-_LOOKED_AT_ONCE = 256
-# Of each pair: the descriptor's favourite is mostly right, a second one settles the rest.
+_UNMOVED_NEIGHBOURS = 24
+_NEAR_NEIGHBOURS = 8
+# Candidates per new image among the images that it may be a crop of.
+_QUERIES_PER_CANDIDATE = 16
+_WINDOWED_AT_ONCE = 256
+# Transforms tried per pair: the most similar one is mostly right, a second one covers the rest.
 _WAYS_TRIED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """Where the whole of `whole` may be what a window of `other` shows, both turned: int64 (m,).
+    """Candidate transforms: all of `whole` may be what a window of `other` shows.
 
-    whole_turn, other_turn: places in ORIENTATIONS. window: places in WINDOWS. likeness: float32
-    (m,), a cosine.
+    whole, other: int64 (m,), rows of images.
+    whole_turn, other_turn: int64 (m,), indices into ORIENTATIONS.
+    window: int64 (m,), indices into WINDOWS.
+    likeness: float32 (m,), cosine similarities.
     """
 
     whole: Ids
@@ -65,21 +67,22 @@ class Ways:
 
     @property
     def pairs(self) -> Ids:
-        """int64 (m, 2)."""
+        """The pairs of rows, int64 (m, 2)."""
         return np.stack([self.whole, self.other], axis=1)
 
     @property
     def orientation(self) -> Ids:
-        """How `other` is turned to lie on `whole` as it stands, int64 (m,)."""
+        """Orientation that turns `other` onto the unturned `whole`, int64 (m,)."""
         turned: Ids = COMPOSED[self.other_turn, INVERSE[self.whole_turn]]
         return turned
 
     def take(self, which: Ids | NDArray[np.bool_]) -> "Ways":
+        """Selects candidates by a mask or by indices."""
         return Ways(*(getattr(self, field.name)[which] for field in fields(self)))
 
     @staticmethod
     def joined(parts: Sequence["Ways"]) -> "Ways":
-        """The ways of all parts; of none there are none."""
+        """Concatenates candidates."""
         names = [field.name for field in fields(Ways)]
         empty = [np.zeros(0, np.float32 if name == "likeness" else np.int64) for name in names]
         columns = (
@@ -91,10 +94,11 @@ class Ways:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What is looked at again and again, made once.
+    """Reduced images and their descriptors, computed once.
 
-    medium: uint8 (n, GLANCE_SIDE, GLANCE_SIDE). small: uint8 (n, SMALL_SIDE, SMALL_SIDE). upright:
-    float32 (n, DIM), their descriptors.
+    medium: uint8 (n, GLANCE_SIDE, GLANCE_SIDE).
+    small: uint8 (n, SMALL_SIDE, SMALL_SIDE).
+    upright: float32 (n, DIM), descriptors.
     """
 
     medium: Pixels
@@ -103,6 +107,7 @@ class Views:
 
     @classmethod
     def of(cls, thumbnails: Pixels) -> "Views":
+        """Computes the views of thumbnails, uint8 (n, side, side)."""
         count = len(thumbnails)
         medium = np.empty((count, GLANCE_SIDE, GLANCE_SIDE), np.uint8)
         small = np.empty((count, SMALL_SIDE, SMALL_SIDE), np.uint8)
@@ -116,7 +121,7 @@ class Views:
 
 
 def turned_by(images: Pixels, turns: Ids) -> Pixels:
-    """uint8 (n, side, side), each turned by the place in ORIENTATIONS that `turns` (n,) gives."""
+    """Turns images, uint8 (n, side, side), by indices into ORIENTATIONS, int64 (n,)."""
     turned = images.copy()
     for number, orientation in enumerate(ORIENTATIONS):
         rows = np.flatnonzero(turns == number)
@@ -125,51 +130,55 @@ def turned_by(images: Pixels, turns: Ids) -> Pixels:
     return turned
 
 
-def propose_twins(views: Views, askers: Ids, asked: Ids) -> Ways:
-    """Pairs of an asker and one asked that look alike as a whole, the likeliest turn of each."""
+def propose_unmoved(views: Views, queries: Ids, candidates: Ids) -> Ways:
+    """Proposes pairs of a query and a candidate that match unmoved, in their best orientation."""
     magnitudes = turnless(views.upright)
-    index = _index_of(magnitudes[asked], asked)
+    index = _index_of(magnitudes[candidates], candidates)
     found = []
-    for rows in (askers[block] for block in blocks_of(len(askers))):
-        place, other, _ = _nearest(index, magnitudes[rows], rows, _TWINS_ASKED, _TURNLESS_LIKENESS)
+    for rows in (queries[block] for block in blocks_of(len(queries))):
+        place, other, _ = _nearest(
+            index, magnitudes[rows], rows, _UNMOVED_NEIGHBOURS, least=_TURNLESS_LIKENESS
+        )
         found.append(np.sort(np.stack([rows[place], other], axis=1), axis=1))
     pairs = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *found]), axis=0)
     return Ways.joined([_likeliest_turn(views, pairs[block]) for block in blocks_of(len(pairs))])
 
 
 def _likeliest_turn(views: Views, pairs: Ids) -> Ways:
-    """Of each pair the orientation in which the second looks most like the first, if it does."""
+    """The best orientation of the second image of each pair, if it is similar enough."""
     one, two = pairs.T
     rows, places = np.unique(two, return_inverse=True)
-    looks = descriptors(views.small[rows], WHOLE, ORIENTATIONS)[:, 0]
+    features = descriptors(views.small[rows], WHOLE, ORIENTATIONS)[:, 0]
     likeness = np.stack(
         [
-            np.einsum("md,md->m", looks[places, turn], views.upright[one])
+            np.einsum("md,md->m", features[places, turn], views.upright[one])
             for turn in range(len(ORIENTATIONS))
         ],
         axis=1,
     )
     best, none = likeness.argmax(axis=1), np.zeros_like(one)
     ways = Ways(one, none, two, best, none, likeness.max(axis=1))
-    return ways.take(ways.likeness >= _TWIN_LIKENESS)
+    return ways.take(ways.likeness >= _UNMOVED_LIKENESS)
 
 
 def propose_near(
-    views: Views, askers: Ids, asked: Ids, *, frames: Ids, turns: Sequence[Sequence[int]]
+    views: Views, queries: Ids, candidates: Ids, *, frames: Ids, turns: Sequence[Sequence[int]]
 ) -> Ways:
-    """Pairs of which one may be a crop, a frame or a tilt of the other, a few ways for each.
+    """Proposes pairs where one may be a crop, a frame or a tilt of the other.
 
-    frames: int64 (n,), how every picture of the views is turned before it is looked at. turns: for
-    each asker the orientations to look for it in.
+    frames: int64 (n,), orientation applied to each image before the search.
+    turns: for each query the orientations to search in.
     """
-    index = _index_of(_framed(views, asked, frames[asked]), asked)
+    index = _index_of(_framed(views, candidates, frames[candidates]), candidates)
     found = []
     for number, orientation in enumerate(ORIENTATIONS):
-        rows = askers[[number in own for own in turns]]
+        rows = queries[[number in own for own in turns]]
         for part in (rows[block] for block in blocks_of(len(rows))):
-            looks = descriptors(views.small[part], WINDOWS, [orientation]).reshape(-1, DIM)
+            features = descriptors(views.small[part], WINDOWS, [orientation]).reshape(-1, DIM)
             others = np.repeat(part, len(WINDOWS))
-            place, whole, likeness = _nearest(index, looks, others, _NEAR_ASKED, _NEAR_LIKENESS)
+            place, whole, likeness = _nearest(
+                index, features, others, _NEAR_NEIGHBOURS, least=_NEAR_LIKENESS
+            )
             turn, window = np.full(len(whole), number), place % len(WINDOWS)
             found.append(Ways(whole, frames[whole], others[place], turn, window, likeness))
     every = Ways.joined(found)
@@ -177,56 +186,60 @@ def propose_near(
 
 
 def propose_wholes(
-    views: Views, askers: Ids, asked: Ids, *, frames: Ids, turns: Sequence[Sequence[int]]
+    views: Views, queries: Ids, candidates: Ids, *, frames: Ids, turns: Sequence[Sequence[int]]
 ) -> Ways:
-    """As `propose_near`, but each of the asked, of which there are few, names those askers of which
-    it is most likely a crop: that the same askers lie near many of them costs nothing more."""
-    wholes = _framed(views, asked, frames[asked])
+    """Proposes pairs as `propose_near` does, for few candidates.
+
+    Each candidate selects the queries that it is most likely a crop of, so that queries that are
+    similar to many candidates cost nothing extra.
+    """
+    wholes = _framed(views, candidates, frames[candidates])
     found = []
     for number, orientation in enumerate(ORIENTATIONS):
-        rows = askers[[number in own for own in turns]]
-        for part in (rows[block] for block in blocks_of(len(rows), _LOOKED_AT_ONCE)):
-            looks = descriptors(views.small[part], WINDOWS, [orientation])[:, :, 0]
-            likeness = np.einsum("nwd,md->mnw", looks, wholes, optimize=True)
-            one, other, window = _likeliest_askers(likeness)
-            turn, whole = np.full(len(one), number), asked[one]
+        rows = queries[[number in own for own in turns]]
+        for part in (rows[block] for block in blocks_of(len(rows), _WINDOWED_AT_ONCE)):
+            features = descriptors(views.small[part], WINDOWS, [orientation])[:, :, 0]
+            likeness = np.einsum("nwd,md->mnw", features, wholes, optimize=True)
+            one, other, window = _best_queries(likeness)
+            turn, whole = np.full(len(one), number), candidates[one]
             chosen = likeness[one, other, window]
             found.append(Ways(whole, frames[whole], part[other], turn, window, chosen))
     every = Ways.joined(found)
     every = every.take(every.whole != every.other)
     best = every.take(best_ways(every, _WAYS_TRIED))
-    return best.take(_named_by_few(best))
+    return best.take(_limited_queries(best))
 
 
-def _likeliest_askers(likeness: Floats) -> tuple[Ids, Ids, Ids]:
-    """likeness: float32 (m, n, windows) → places of the likeliest windows of the likeliest askers.
+def _best_queries(likeness: Floats) -> tuple[Ids, Ids, Ids]:
+    """The most similar windows of the most similar queries of each candidate.
 
-    int64 (w,) each: which of the asked, asker and window.
+    likeness: float32 (m, n, windows).
+    Returns indices of candidate, query and window, int64 (w,) each.
     """
     windows = np.argpartition(likeness, -_WAYS_TRIED, axis=2)[:, :, -_WAYS_TRIED:]
     tried = np.take_along_axis(likeness, windows, axis=2)
     best = tried.max(axis=2)
-    count = min(_ASKERS_NAMED, best.shape[1])
-    askers = np.argpartition(best, -count, axis=1)[:, -count:]
-    likely = np.take_along_axis(tried, askers[:, :, None], axis=1) >= _NEAR_LIKENESS
+    count = min(_QUERIES_PER_CANDIDATE, best.shape[1])
+    queries = np.argpartition(best, -count, axis=1)[:, -count:]
+    likely = np.take_along_axis(tried, queries[:, :, None], axis=1) >= _NEAR_LIKENESS
     one, place, way = np.nonzero(likely)
-    other = askers[one, place]
+    other = queries[one, place]
     return one, other, windows[one, other, way]
 
 
-def _named_by_few(ways: Ways) -> Ids:
-    """The ways to the likeliest askers of each whole: their places."""
+def _limited_queries(ways: Ways) -> Ids:
+    """Indices of the candidates with the most similar queries of each whole image."""
     pairs, place = np.unique(ways.pairs, axis=0, return_inverse=True)
     best = np.full(len(pairs), -1, np.float32)
     np.maximum.at(best, place.ravel(), ways.likeness)
     order = np.lexsort((pairs[:, 1], -best, pairs[:, 0]))
     rank = np.empty(len(order), np.int64)
     rank[order] = places_in_runs(pairs[order, 0])
-    return np.flatnonzero(rank[place.ravel()] < _ASKERS_NAMED)
+    return np.flatnonzero(rank[place.ravel()] < _QUERIES_PER_CANDIDATE)
 
 
 def _framed(views: Views, rows: Ids, frames: Ids) -> Floats:
-    """The descriptors of the rows, each in its frame, float32 (n, DIM)."""
+    """Descriptors of the rows in their orientations, float32 (n, DIM)."""
     framed = views.upright[rows]
     for number, orientation in enumerate(ORIENTATIONS):
         which = np.flatnonzero(frames == number)
@@ -235,20 +248,20 @@ def _framed(views: Views, rows: Ids, frames: Ids) -> Floats:
     return framed
 
 
-def nearest_looks(views: Views, askers: Ids, count: int) -> tuple[Ids, Ids]:
-    """Each asker and the rows that look most like it as they stand, int64 (m,) each."""
+def most_similar(views: Views, queries: Ids, count: int) -> tuple[Ids, Ids]:
+    """Pairs of each query and the unturned rows most similar to it, int64 (m,) each."""
     index = _index_of(views.upright, np.arange(len(views.upright)))
-    place, others, _ = _nearest(index, views.upright[askers], askers, count + 1, -1.0)
-    return askers[place], others
+    place, others, _ = _nearest(index, views.upright[queries], queries, count + 1, least=-1.0)
+    return queries[place], others
 
 
 def ways_of(views: Views, pairs: Ids) -> Ways:
-    """Every orientation of the whole, and the likeliest windows, both ways: for given pairs."""
+    """Candidate transforms of given pairs: every orientation, and the most similar windows."""
     found = []
     for whole, other in (pairs.T, pairs.T[::-1]):
-        looks = descriptors(views.small[other], WINDOWS, ORIENTATIONS)
-        likeness = np.einsum("mwod,md->mwo", looks, views.upright[whole]).reshape(len(pairs), -1)
-        best = np.argsort(-likeness, axis=1, kind="stable")[:, :_NEAR_ASKED]
+        features = descriptors(views.small[other], WINDOWS, ORIENTATIONS)
+        likeness = np.einsum("mwod,md->mwo", features, views.upright[whole]).reshape(len(pairs), -1)
+        best = np.argsort(-likeness, axis=1, kind="stable")[:, :_NEAR_NEIGHBOURS]
         wholes = np.tile(np.arange(len(ORIENTATIONS)), (len(pairs), 1))
         best = np.concatenate([wholes, best], axis=1)
         window, turn = np.divmod(best.ravel(), len(ORIENTATIONS))
@@ -259,7 +272,7 @@ def ways_of(views: Views, pairs: Ids) -> Ways:
 
 
 def best_ways(ways: Ways, count: int) -> Ids:
-    """Of each pair the likeliest ways to lay one over the other: their places, int64 (m,)."""
+    """Indices of the most similar `count` transforms of each pair, int64 (m,)."""
     low, high = np.minimum(ways.whole, ways.other), np.maximum(ways.whole, ways.other)
     order = np.lexsort((ways.other_turn, ways.window, ways.whole, -ways.likeness, high, low))
     pairs = (low * (1 + high.max(initial=0)) + high)[order]
@@ -268,18 +281,20 @@ def best_ways(ways: Ways, count: int) -> Ids:
 
 
 def blocks_of(count: int, size: int = BLOCK) -> Iterator[slice]:
+    """Slices of at most `size` rows."""
     for start in range(0, count, size):
         yield slice(start, start + size)
 
 
 def _nearest(
-    index: VectorIndex, vectors: Floats, rows: Ids, k: int, least: float
+    index: VectorIndex, vectors: Floats, rows: Ids, k: int, *, least: float
 ) -> tuple[Ids, Ids, Floats]:
-    """Which places of `vectors` lie near which ids of the index, int64 (m,) each, and how near.
+    """Searches the index for neighbours of the vectors with at least a minimum similarity.
 
-    rows: int64 (n,), the id of each vector's own picture, which is no neighbour of it.
+    rows: int64 (n,), the id of each vector's own image, which is excluded.
+    Returns indices into `vectors`, ids of neighbours and cosines, (m,) each.
     """
-    # A blank picture has no direction and is nobody's neighbour.
+    # The vector of a blank image is zero and has no neighbours.
     full = np.flatnonzero(vectors.any(axis=1))
     if not full.size or not len(index):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)

@@ -1,7 +1,7 @@
-"""Registration: the affine map that lays one picture over another, found step by step.
+"""Affine registration of images by iterative refinement.
 
-Lucas and Kanade's, in its inverse compositional form (Baker and Matthews 2004), on normalised grey
-levels; what is covered by a logo or a bar pulls little (Geman and McClure's weight).
+Inverse compositional Lucas-Kanade (Baker and Matthews 2004) on normalised grey levels, with
+Geman-McClure weights that reduce the influence of covered parts.
 """
 
 from collections.abc import Callable
@@ -14,23 +14,24 @@ import numpy as np
 from mmsearch.dedup.thumbnails.warping import Mask, grid, shrink, warp
 from mmsearch.records import Floats, Pixels
 
-# Beyond this from the centre, blur mixes a border of the second picture in.
+# Beyond this distance from the centre, blur mixes in a border of the second image.
 _BORDER_FREE = 0.87
-# What a crop, a border or a few degrees of rotation can do, and a chance fit often exceeds.
+# Bounds of a crop, a border or a few degrees of rotation; wrong fits often exceed them.
 _MOST_TILT = 0.13
 _MOST_STRETCH = 1.35
-# Of 16 blocks, how many may be hidden by something.
+# How many of the 16 blocks may be covered.
 _COVERED_BLOCKS = 4
-# Pixels worked on at once: they stay in a core's cache, which is several times as fast.
+# Pixels per block: they stay in a core's cache, which is several times as fast.
 _AT_ONCE = 2**16
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One resolution of the registration. side: in pixels. blurs: how often smoothed before.
+    """One resolution of the registration.
 
-    Texture finer than the pixels would lead it astray, hence the blur. enough: the correlation
-    below which a pair is given up.
+    side: in pixels.
+    blurs: number of smoothing passes; texture finer than the pixels would mislead the registration.
+    enough: minimum correlation.
     """
 
     side: int
@@ -40,7 +41,7 @@ class Level:
 
 
 def registered(first: Pixels, second: Pixels, maps: Floats, level: Level) -> tuple[Floats, Floats]:
-    """The maps, refined where that is plausible and better, and the correlation then reached."""
+    """Refines maps where the result is plausible and better; also returns the correlation."""
     if not len(first):
         return maps, np.zeros(0, np.float32)
 
@@ -51,7 +52,7 @@ def registered(first: Pixels, second: Pixels, maps: Floats, level: Level) -> tup
         before = maps[rows]
         seen, inside = warp(two, before)
         start = _correlation(one, seen, inside)
-        after = _registered_part(one, two, before, (seen, inside), level.rounds)
+        after = _registered_part(one, two, before, (seen, inside), rounds=level.rounds)
         end = _correlation(one, *warp(two, after))
         better = (end > start) & _plausible(after)
         return np.where(better[:, None, None], after, before), np.where(better, end, start)
@@ -63,7 +64,7 @@ def registered(first: Pixels, second: Pixels, maps: Floats, level: Level) -> tup
 def in_parts(
     part: Callable[[slice], tuple[Floats, ...]], count: int, pixels: int
 ) -> tuple[Floats, ...]:
-    """Works through `count` pairs, one or more, in parts that suit a cache, on every core."""
+    """Processes `count` pairs, one or more, in cache-sized slices on all cores."""
     step = max(_AT_ONCE // pixels, 1)
     parts = [slice(start, start + step) for start in range(0, count, step)]
     with ThreadPoolExecutor(min(cpu_count() or 1, len(parts))) as threads:
@@ -77,7 +78,7 @@ def _plausible(maps: Floats) -> Mask:
     with np.errstate(divide="ignore", invalid="ignore"):
         stretch = np.maximum(np.abs(across / down), np.abs(down / across))
     tilts = np.abs(maps[:, [0, 1], [1, 0]])
-    # A tilt turns both axes the same way; what turns them against each other is a shear.
+    # A rotation turns both axes the same way; otherwise it is a shear.
     shear = np.abs(maps[:, 0, 1] + maps[:, 1, 0])
     shift = np.abs(maps[:, :, 2]).max(axis=1)
     plausible: Mask = (
@@ -92,13 +93,13 @@ def _plausible(maps: Floats) -> Mask:
 
 
 def _correlation(first: Floats, second: Floats, inside: Mask) -> Floats:
-    """Correlation where `inside`, but for the blocks that fit worst, float32 (n,)."""
+    """Correlation where `inside`, without the blocks that fit worst, float32 (n,)."""
     weight = _inner(inside).astype(np.float32).reshape(first.shape)
     ones, twos = (_centred(images, weight) for images in (first, second))
     products = _blocks(ones * twos)
     powers = _blocks(ones * ones), _blocks(twos * twos)
     misfit = powers[0] + powers[1] - 2 * products
-    # What a text bar or a logo covers.
+    # Blocks that a text bar or a logo may cover.
     covered = np.argpartition(misfit, -_COVERED_BLOCKS, axis=1)[:, -_COVERED_BLOCKS:]
     for sums in (products, *powers):
         np.put_along_axis(sums, covered, 0, axis=1)
@@ -108,7 +109,7 @@ def _correlation(first: Floats, second: Floats, inside: Mask) -> Floats:
 
 
 def _centred(images: Floats, weight: Floats) -> Floats:
-    """At weighted mean 0 and length 1, float32 (n, side, side)."""
+    """Scales images to weighted mean 0 and norm 1, float32 (n, side, side)."""
     total = np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1)
     centred = (images - (images * weight).sum(axis=(1, 2), keepdims=True) / total) * weight
     length = np.sqrt(np.einsum("nyx,nyx->n", centred, centred))[:, None, None]
@@ -117,18 +118,19 @@ def _centred(images: Floats, weight: Floats) -> Floats:
 
 
 def _blocks(images: Floats) -> Floats:
-    """float32 (n, side, side) → (n, 16): the sums over a grid of 4 x 4."""
+    """Sums images, float32 (n, side, side), over a grid of 4 x 4, float32 (n, 16)."""
     side = images.shape[1] // 4
     sums: Floats = images.reshape(-1, 4, side, 4, side).sum(axis=(2, 4)).reshape(-1, 16)
     return sums
 
 
 def _registered_part(
-    first: Floats, second: Floats, maps: Floats, start: tuple[Floats, Mask], rounds: int
+    first: Floats, second: Floats, maps: Floats, start: tuple[Floats, Mask], *, rounds: int
 ) -> Floats:
-    """Maps refined by inverse compositional steps, robust to covered parts.
+    """Refines maps by inverse compositional steps, robust to covered parts.
 
-    first, second: float32 (n, side, side), normalised. start: the second, warped by `maps`.
+    first, second: float32 (n, side, side), normalised.
+    start: the second image warped by `maps`.
     """
     side = first.shape[1]
     jacobian = _jacobian(first)
@@ -138,9 +140,10 @@ def _registered_part(
     for number in range(rounds):
         if number:
             seen, inside = warp(second, current)
-        # Levels are matched anew each time: a border around the second would else shift them.
+        # Levels are normalised again in each round: a border around the second image would shift
+        # them.
         error = _normalised(seen).reshape(len(second), -1) - flat
-        # Geman and McClure's weight: what is covered pulls less the more it differs.
+        # Geman-McClure weight: covered parts count less the more they differ.
         weight = _inner(inside) / np.square(1 + np.square(error))
         weighted = jacobian * weight[:, None, :]
         normal = weighted @ jacobian.transpose(0, 2, 1) + damping
@@ -150,7 +153,7 @@ def _registered_part(
 
 
 def _jacobian(images: Floats) -> Floats:
-    """float32 (n, side, side) → (n, 6, pixels): change of a level by each number of the map."""
+    """Derivatives of the levels by each parameter of the map, float32 (n, 6, pixels)."""
     count, side, _ = images.shape
     jacobian = np.empty((count, 2, 3, side * side), np.float32)
     for axis in (0, 1):
@@ -160,7 +163,7 @@ def _jacobian(images: Floats) -> Floats:
 
 
 def _composed(maps: Floats, steps: Floats) -> Floats:
-    """maps after the inverse of the small maps that steps (n, 6) are."""
+    """Composes maps with the inverse of small steps, float32 (n, 6)."""
     count = len(maps)
     last = np.broadcast_to(np.array([[[0, 0, 1]]], np.float32), (count, 1, 3))
     small = np.concatenate([steps.reshape(count, 2, 3), np.zeros_like(last)], axis=1)
@@ -170,14 +173,14 @@ def _composed(maps: Floats, steps: Floats) -> Floats:
 
 
 def _inner(inside: Mask) -> Mask:
-    """bool (n, side, side) → (n, pixels), without the outermost pixels of the first picture."""
+    """Mask without the outermost pixels of the first image, (n, pixels)."""
     free = (np.abs(grid(inside.shape[1])[:2]) <= _BORDER_FREE).all(axis=0)
     inner: Mask = inside.reshape(len(inside), -1) & free
     return inner
 
 
 def _normalised(images: Floats) -> Floats:
-    """At mean 0 and standard deviation 1, float32 (n, side, side)."""
+    """Scales images to mean 0 and standard deviation 1, float32 (n, side, side)."""
     flat = images.reshape(len(images), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
     deviation = np.sqrt(np.einsum("np,np->n", flat, flat) / flat.shape[1]) + np.float32(1e-3)

@@ -1,8 +1,8 @@
-"""What a fingerprint looks like from eight sides and through crops: rows to compare by cosine.
+"""Descriptors of a thumbnail in eight orientations and many crops, compared by cosine.
 
-A view's descriptor is the low-frequency DCT of a window of the thumbnail, as in pHash, but kept as
-numbers: whitened, compressed and of unit length. The eight orientations of a picture are sign
-changes and a transposition of its DCT, so they cost nothing.
+A descriptor is the low-frequency DCT of a window of the thumbnail, as in pHash, but real-valued:
+whitened, compressed and of unit norm. The eight orientations of an image are sign changes and a
+transposition of its DCT, so they cost nothing.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ DIM = _FREQUENCIES * _FREQUENCIES - 1
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """A turn of the square: transposed first (or not), then flipped top-bottom, left-right."""
+    """An orientation of a square: transposed or not, then flipped vertically and horizontally."""
 
     transposed: bool
     upside_down: bool
@@ -31,10 +31,11 @@ class Orientation:
 
     @property
     def name(self) -> str:
+        """Description for people."""
         return _NAMES[self.transposed, self.upside_down, self.mirrored]
 
     def turn(self, images: NDArray[_Level]) -> NDArray[_Level]:
-        """images: (…, side, side) → the same, turned."""
+        """Turns images of shape (…, side, side)."""
         turned = np.swapaxes(images, -1, -2) if self.transposed else images
         turned = turned[..., ::-1, :] if self.upside_down else turned
         return turned[..., ::-1] if self.mirrored else turned
@@ -64,15 +65,15 @@ def _compositions() -> Ids:
     )
 
 
-# int64 (8, 8): the orientation that is the row's turn followed by the column's.
+# int64 (8, 8): the row's orientation followed by the column's.
 COMPOSED = _compositions()
-# int64 (8,): the orientation that takes each turn back.
+# int64 (8,): the inverse of each orientation.
 INVERSE = COMPOSED.argmin(axis=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of the picture, in shares of its width and height from the top left."""
+    """A part of the image, as shares of its width and height from the top left."""
 
     left: float
     top: float
@@ -81,7 +82,7 @@ class Window:
 
 
 def _windows() -> tuple[Window, ...]:
-    """The whole, and crops close enough that any crop of up to a quarter lies near one of them."""
+    """The whole image and crops so dense that any crop of up to a quarter is near one of them."""
     windows = [Window(0, 0, 1, 1)]
     windows += [Window(cut, cut, 1 - cut, 1 - cut) for cut in (0.05, 0.1, 0.15)]
     windows += [Window(x, y, x + 0.9, y + 0.9) for x in (0, 0.1) for y in (0, 0.1)]
@@ -101,9 +102,11 @@ def descriptors(
     windows: Sequence[Window] = WHOLE,
     orientations: Sequence[Orientation] = ORIENTATIONS[:1],
 ) -> Floats:
-    """thumbnails: uint8 (n, side, side) → float32 (n, windows, orientations, DIM), unit rows.
+    """Computes descriptors of windows of thumbnails in several orientations.
 
-    A picture without any structure has rows of zeros: it looks like nothing, not like another one.
+    thumbnails: uint8 (n, side, side).
+    Returns float32 (n, windows, orientations, DIM), unit rows; rows of zeros for blank images,
+    which are similar to nothing.
     """
     levels = thumbnails.astype(np.float32)
     spectra = np.stack([_spectrum(levels, window) for window in windows], axis=1)
@@ -115,15 +118,17 @@ def descriptors(
     return unit(compressed.reshape(-1, DIM)).reshape(compressed.shape)
 
 
-# In grey levels: below, only rounding and compression noise is left.
+# Grey levels below which only rounding and compression noise is left.
 _LEAST_CONTRAST = 0.5
 
 
 def turnless(upright: Floats) -> Floats:
-    """upright: descriptors float32 (n, DIM) → float32 (n, DIM), unit rows, equal for all turns.
+    """Computes descriptors that are invariant to orientation, float32 (n, DIM), unit rows.
 
-    Mirroring changes signs and a quarter turn transposes besides: what is left are magnitudes, of
-    each pair of transposed frequencies the sum and the difference.
+    Mirroring changes signs and a quarter turn also transposes: what is invariant are the magnitudes
+    of the sum and the difference of each pair of transposed frequencies.
+
+    upright: descriptors, float32 (n, DIM).
     """
     size = np.abs(np.pad(upright, ((0, 0), (1, 0)))).reshape(-1, _FREQUENCIES, _FREQUENCIES)
     other = np.swapaxes(size, 1, 2)
@@ -136,7 +141,7 @@ def turnless(upright: Floats) -> Floats:
 
 
 def _spectrum(levels: Floats, window: Window) -> Floats:
-    """levels: float32 (n, side, side) → float32 (n, 8, 8), the DCT-II of the window."""
+    """DCT-II of a window of images, float32 (n, side, side), as float32 (n, 8, 8)."""
     rows = _basis(window.top, window.bottom, levels.shape[1])
     columns = _basis(window.left, window.right, levels.shape[2])
     spectrum: Floats = (rows @ levels @ columns.T).astype(np.float32, copy=False)
@@ -144,7 +149,7 @@ def _spectrum(levels: Floats, window: Window) -> Floats:
 
 
 def _basis(start: float, end: float, side: int) -> Floats:
-    """float32 (8, side): cosines over the pixels between start and end, in shares of the side."""
+    """Cosines over the pixels from start to end, shares of the side, float32 (8, side)."""
     edges = np.arange(side + 1) / side
     low, high = np.maximum(edges[:-1], start), np.minimum(edges[1:], end)
     inside = np.clip(high - low, 0, None)
@@ -155,7 +160,7 @@ def _basis(start: float, end: float, side: int) -> Floats:
 
 
 def _turned(spectra: Floats, orientation: Orientation) -> Floats:
-    """spectra: float32 (…, 8, 8) of upright pictures → those of the turned pictures."""
+    """Spectra of turned images from those of upright ones, float32 (…, 8, 8)."""
     signs = np.where(np.arange(_FREQUENCIES) % 2, -1, 1).astype(np.float32)
     down = signs if orientation.upside_down else np.ones_like(signs)
     across = signs if orientation.mirrored else np.ones_like(signs)
@@ -164,7 +169,7 @@ def _turned(spectra: Floats, orientation: Orientation) -> Floats:
 
 
 def _whitening() -> Floats:
-    """float32 (DIM,): the spectra of photographs fall with the frequency; this levels them."""
+    """Weights, float32 (DIM,), that flatten the spectrum of photographs."""
     across, down = np.meshgrid(np.arange(_FREQUENCIES), np.arange(_FREQUENCIES))
     return np.hypot(across, down).astype(np.float32).reshape(-1)[1:]
 

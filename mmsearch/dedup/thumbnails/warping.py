@@ -1,4 +1,4 @@
-"""Pictures made smaller, smoothed and moved: the arithmetic under the alignment."""
+"""Downscaling, smoothing and warping of images for the alignment."""
 
 from functools import lru_cache
 from typing import TypeAlias
@@ -13,15 +13,18 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 @lru_cache
 def grid(side: int) -> Floats:
-    """float32 (3, side * side): x, y, 1 of every pixel's centre, -1 to 1."""
+    """Homogeneous pixel centres (x, y, 1) from -1 to 1, float32 (3, side * side)."""
     centres = (np.arange(side, dtype=np.float32) + 0.5) * 2 / side - 1
     across, down = np.meshgrid(centres, centres)
     return np.stack([across.ravel(), down.ravel(), np.ones(side * side, np.float32)])
 
 
 def warp(images: Floats, maps: Floats) -> tuple[Floats, Mask]:
-    """images: float32 (n, side, side); maps: (n, 2, 3) → the image under every pixel, and where
-    there was one: float32 and bool (n, side, side).
+    """Samples images through affine maps.
+
+    images: float32 (n, side, side).
+    maps: float32 (n, 2, 3).
+    Returns the sampled images and a mask of valid pixels, float32 and bool (n, side, side).
     """
     count, side, _ = images.shape
     places = maps @ grid(side)
@@ -34,7 +37,7 @@ def warp(images: Floats, maps: Floats) -> tuple[Floats, Mask]:
     x, y = (pixels - corner.astype(np.float32)).transpose(1, 0, 2)
     at = corner[:, 1] * side + corner[:, 0] + np.arange(count)[:, None] * (side * side)
     flat = images.reshape(-1)
-    # The places are within bounds; 'clip' saves numpy the check.
+    # The indices are within bounds; 'clip' avoids NumPy's check.
     left, right = flat.take(at, mode="clip"), flat.take(at + 1, mode="clip")
     top = left + (right - left) * x
     at += side
@@ -44,7 +47,7 @@ def warp(images: Floats, maps: Floats) -> tuple[Floats, Mask]:
 
 
 def shrink(images: Pixels, side: int, blurs: int) -> Floats:
-    """uint8 (n, larger, larger) → float32 (n, side, side), averaged, then smoothed that often."""
+    """Averages images, uint8 (n, larger, larger), to float32 (n, side, side), and smooths them."""
     factor = images.shape[1] // side
     shrunk = np.zeros((len(images), side, side), np.float32)
     for down in range(factor):
@@ -58,9 +61,9 @@ def shrink(images: Pixels, side: int, blurs: int) -> Floats:
 
 
 def shrunk(images: Pixels, side: int) -> Pixels:
-    """uint8 (n, larger, larger) → uint8 (n, side, side), averaged."""
+    """Averages images, uint8 (n, larger, larger), to uint8 (n, side, side)."""
     factor = images.shape[1] // side
-    # Whole rows first: they lie side by side in memory.
+    # Whole rows first: they are contiguous in memory.
     rows = images[:, ::factor].astype(np.uint16)
     for down in range(1, factor):
         rows += images[:, down::factor]
@@ -72,7 +75,7 @@ def shrunk(images: Pixels, side: int) -> Pixels:
 
 
 def _smoothed(images: Floats, axis: int) -> Floats:
-    """Neighbours along the axis weigh 1, 2, 1; the edge stands for what is beyond it."""
+    """Binomial filter 1, 2, 1 along an axis; edge values are repeated."""
     turned = np.swapaxes(images, 0, axis)
     smooth = 2 * turned
     smooth[1:] += turned[:-1]

@@ -1,1 +1,1 @@
-"""Pairs tier by tier: equal bytes, equal pixels, edited copies, similar images, equal texts."""
+"""Search for pairs by tier: equal bytes, equal pixels, edited copies, similar images, texts."""

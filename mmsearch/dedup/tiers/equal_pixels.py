@@ -1,7 +1,8 @@
-"""Files of equal content: every one is found, however many there are and whatever they show.
+"""Exhaustive search for files with equal decoded content.
 
-Most files say what they hold when their fingerprint is made. A JPEG is then decoded at a fraction
-of its size only, so it is decoded in full once another file of its size has nearly its levels.
+Most files are decoded in full for their fingerprint, which gives the digest of their content. A
+JPEG is decoded at a fraction of its size there, so it is decoded in full only if another file of
+the same size has nearly the same grey levels.
 """
 
 from collections import defaultdict
@@ -24,20 +25,23 @@ from mmsearch.records import Ids, Pixels, real_path
 
 CONTENTS_NAME = "contents.npz"
 _SETTING = "contents 1"
-# Mean levels over a grid of 16 x 16. Equal pixels decoded at full size and at an eighth of it
-# differ by 4 at most in 89 pictures (photographs, text, noise, stripes), and by 1.8 in the mean.
+# Side of the grid of mean levels. Equal pixels decoded at full size and at an eighth of it differ
+# by at most 4 levels in 89 images (photographs, text, noise, stripes), and by 1.8 on average.
 _GRID = 16
 _NEAR_LEVELS, _NEAR_MEAN = 6, 3.0
 _BATCH = 1024
-# Width, height and frames: what equal files have in common.
+# Width, height and number of frames, which equal files share.
 _Shape: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(slots=True)
 class _Known:
-    """What earlier runs read. blocks: uint8 (n, 256), mean levels of each picture.
+    """Cached results of earlier runs.
 
-    compared: those that every other one here was compared with.
+    digests: digest of the content by hash of the file.
+    blocks: uint8 (n, 256), mean levels of each image.
+    rows: index into `blocks` by hash.
+    compared: hashes that were compared with all others here.
     """
 
     digests: dict[str, str]
@@ -47,6 +51,7 @@ class _Known:
 
     @classmethod
     def load(cls, path: Path) -> "_Known":
+        """Reads the cache; an empty one if it is missing or damaged."""
         parts = read_kept(path, _SETTING)
         if parts is None:
             return cls({}, np.zeros((0, _GRID * _GRID), np.uint8), {}, set())
@@ -57,6 +62,7 @@ class _Known:
         return cls(dict(zip(names, digests, strict=True)), parts["blocks"], rows, compared)
 
     def save(self, path: Path, present: Set[str] | None) -> None:
+        """Writes the cache. present: hashes to keep, None for all."""
         names = [name for name in self.digests if present is None or name in present]
         keep(
             path,
@@ -70,7 +76,11 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class EqualContents:
-    """items: one for each content hash of the pictures that are looked at. folder: of the cache."""
+    """Digests of decoded contents, computed where two files may be equal.
+
+    items: one for each content hash.
+    folder: of the cache.
+    """
 
     items: Mapping[str, Item]
     cache: PrintCache
@@ -79,21 +89,21 @@ class EqualContents:
     progress: ProgressListener
 
     def digests(self, present: Set[str] | None) -> Mapping[str, str]:
-        """By content hash: what the file shows, '' where no other file can show the same.
+        """Digests of decoded content by hash of the file; '' if no other file can have the same.
 
-        present: the contents of the whole store, None where only some of it is looked at.
+        present: hashes of the whole store, None if only part of it is searched.
         """
         known = _Known.load(self.folder / CONTENTS_NAME)
         rows = {name: row for name in self.items if (row := self.cache.row(name)) is not None}
         fresh = [name for name in rows if name not in known.compared]
         if fresh:
-            self._look_at(fresh, rows, known)
+            self._add(fresh, rows, known)
             if present is not None:
                 known.compared.update(known.digests)
             known.save(self.folder / CONTENTS_NAME, present)
         return {name: known.digests.get(name, "") for name in rows}
 
-    def _look_at(self, fresh: Sequence[str], rows: Mapping[str, int], known: _Known) -> None:
+    def _add(self, fresh: Sequence[str], rows: Mapping[str, int], known: _Known) -> None:
         blocks = [known.blocks]
         unread = [name for name in fresh if name not in known.digests]
         for start in range(0, len(unread), _BATCH):
@@ -110,13 +120,13 @@ class EqualContents:
             for name, digest in zip(doubtful, threads.map(self._read, doubtful), strict=True):
                 self.progress.advance(1)
                 if digest is None:
-                    # Not readable now: the next run shall try again.
+                    # Not readable now; the next run tries again.
                     del known.digests[name]
                 else:
                     known.digests[name] = digest
 
     def _near(self, fresh: Sequence[str], rows: Mapping[str, int], known: _Known) -> Iterator[str]:
-        """Files that nearly look like another of their shape, where one of the two is fresh."""
+        """Files that nearly equal another of the same shape, one of the two being new."""
         by_shape: dict[_Shape, list[str]] = defaultdict(list)
         for name, row in rows.items():
             item = self.items[name]
@@ -131,7 +141,7 @@ class EqualContents:
                 yield from (names[place] for place in near_rows(blocks, new).tolist())
 
     def _read(self, image_hash: str) -> str | None:
-        """None for a file that is gone, unreadable, or no longer what was indexed."""
+        """Digest of a file's content; None if it is missing, unreadable or changed since."""
         try:
             path = real_path(self.items[image_hash].uri)
             data = read_indexed(image_hash, path, self.bounds)
@@ -141,7 +151,11 @@ class EqualContents:
 
 
 def mean_levels(thumbnails: Pixels) -> Pixels:
-    """thumbnails: uint8 (n, side, side) → uint8 (n, 256), the means of a grid of 16 x 16."""
+    """Computes mean levels over a grid of 16 x 16.
+
+    thumbnails: uint8 (n, side, side).
+    Returns uint8 (n, 256).
+    """
     side = thumbnails.shape[1] // _GRID
     parts = thumbnails.reshape(-1, _GRID, side, _GRID, side).mean(axis=(2, 4), dtype=np.float32)
     levels: Pixels = (parts + 0.5).astype(np.uint8)
@@ -149,15 +163,17 @@ def mean_levels(thumbnails: Pixels) -> Pixels:
 
 
 def near_rows(blocks: Pixels, fresh: NDArray[np.bool_]) -> Ids:
-    """Rows that nearly equal another one, where one of the two is fresh: int64, ascending.
+    """Finds rows that nearly equal another one, at least one of the two being new.
 
-    blocks: uint8 (n, 256). fresh: bool (n,).
+    blocks: uint8 (n, 256).
+    fresh: bool (n,), the new rows.
+    Returns int64, ascending.
     """
     levels = blocks.astype(np.int16)
     means = levels.mean(axis=1)
     order = np.argsort(means, kind="stable")
     levels, means = levels[order], means[order]
-    # Four of the 256 tell most pairs apart.
+    # Four of the 256 distinguish most pairs.
     probe = levels[:, [17, 28, 136, 238]]
     found = np.zeros(len(levels), np.bool_)
     starts = np.searchsorted(means, means - _NEAR_MEAN, side="left")
@@ -178,7 +194,7 @@ def _within(levels: NDArray[np.int16], row: int, others: Ids) -> Ids:
 
 
 def groups_of_equal(digests: Mapping[str, str]) -> Iterator[list[str]]:
-    """The names that share a digest, two or more at a time, in their order."""
+    """Groups of two or more names with equal digests, in their order."""
     by_digest: dict[str, list[str]] = defaultdict(list)
     for name, digest in digests.items():
         if digest:

@@ -1,4 +1,4 @@
-"""Pairs of one picture: equal bytes, equal pixels, edited copies."""
+"""Pairs of duplicate images: equal bytes, equal pixels, edited copies."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -30,9 +30,11 @@ _EQUAL_BYTES, _EQUAL_PIXELS = 2.0, 1.5
 
 @dataclass(frozen=True, slots=True)
 class PictureFinder:
-    """items: of one run. folder: where fingerprints and finished pairs are kept.
+    """Finds the pairs of duplicate images of one run.
 
-    threshold: the agreement from which a picture is an edited copy.
+    items: of the run.
+    folder: of the cache files.
+    threshold: minimum agreement of an edited copy.
     """
 
     items: Sequence[Item]
@@ -44,7 +46,7 @@ class PictureFinder:
     progress: ProgressListener
 
     def pairs(self) -> list[Pair]:
-        """Of the tiers that the options name, each pair of files once."""
+        """Pairs of the requested tiers, each pair of files once."""
         by_hash = self._by_hash()
         pairs = [
             _equal_bytes(places[0], other)
@@ -68,7 +70,7 @@ class PictureFinder:
 
     @property
     def _present(self) -> Set[str] | None:
-        """The contents of the store's pictures; None where only some of them are looked at."""
+        """Content hashes of the whole store; None if only part of it is searched."""
         return None if self.options.narrowed else {item.image_hash for item in self.items}
 
     def _by_hash(self) -> dict[str, list[int]]:
@@ -79,7 +81,7 @@ class PictureFinder:
         return by_hash
 
     def _digests(self, places: Mapping[str, int]) -> Mapping[str, str]:
-        """By content hash what the files show; places: where an item of each hash is."""
+        """Digests of decoded content by hash. places: index of an item of each hash."""
         if not self.options.perceptual:
             return {}
         shown = {name: self.items[held[0]] for name, held in self._by_hash().items()}
@@ -88,7 +90,7 @@ class PictureFinder:
         return {name: digests.get(name, "") for name in places}
 
     def _by_frames(self, hashes: Sequence[str]) -> dict[int, list[str]]:
-        """Only files of as many frames or pages can be copies of each other; the stills first."""
+        """Hashes by number of frames or pages, still images first; copies have equally many."""
         by_frames: dict[int, list[str]] = defaultdict(list)
         by_frames[1] = []
         for name in hashes:
@@ -97,7 +99,7 @@ class PictureFinder:
         return {frames: names for frames, names in by_frames.items() if frames == 1 or names[1:]}
 
     def _edited(self, hashes: Sequence[str], frames: int) -> tuple[list[str], EditedPairs]:
-        """Hashes in some order, and pairs of their places; what was finished is not done again."""
+        """Hashes in some order, and edited pairs among them; cached pairs are not recomputed."""
         rows: Mapping[str, int] = {
             name: row for name in hashes if (row := self.cache.row(name)) is not None
         }
@@ -121,7 +123,11 @@ class PictureFinder:
         names: Sequence[str],
         found: EditedPairs,
     ) -> Iterator[Pair]:
-        """first: a place for each hash. names: hashes, which `found` numbers."""
+        """Yields verified pairs of items from pairs of hashes.
+
+        first: index of an item of each hash.
+        names: the hashes that `found` refers to.
+        """
         whole = self._whole_verdicts()
         for row, other, agreement, turn in found:
             digest = digests.get(names[row])
@@ -139,7 +145,7 @@ class PictureFinder:
     def _confirmed(
         self, pair: tuple[int, int], agreement: float, turn: int, whole: Verdicts
     ) -> Iterator[Pair]:
-        """The pair, unless the files hold more than their fingerprints show and that differs."""
+        """Yields the pair unless frames or transparency that the fingerprints lack differ."""
         one, two = (self.items[place].image_hash for place in pair)
         rows = [row for name in (one, two) if (row := self.cache.row(name)) is not None]
         several = self.cache.frames(rows[0]) > 1
@@ -159,7 +165,7 @@ class PictureFinder:
             yield _edited_pair(*pair, min(verdict.agreement, agreement), turned)
 
     def _whole_verdict(self, pair: tuple[int, int], frames: int) -> Verdict | None:
-        """None where a file is gone, unreadable, or no longer what was indexed."""
+        """Compares whole files; None if one is missing, unreadable or changed since indexing."""
         items = [self.items[place] for place in pair]
         try:
             data = [

@@ -1,7 +1,7 @@
-"""Texts that share most of their wording: MinHash proposes pairs, the shingles they share decide.
+"""Near-duplicate texts: MinHash proposes pairs, the Jaccard similarity of shingles decides.
 
-What was compared is remembered by the digests of the normalised texts, so that the next run looks
-only at what is new, and finds what a run over everything finds.
+Results are cached by the digests of the normalised texts, so that the next run only compares new
+texts and finds what a full run finds.
 """
 
 import hashlib
@@ -18,21 +18,22 @@ from numpy.typing import NDArray
 from mmsearch.dedup.cache.array_file import keep, read_kept
 from mmsearch.records import Floats, Ids
 
-# Estimated Jaccard similarity of shingles, from which two texts count as nearly the same.
+# Minimum Jaccard similarity of shingles of near-duplicate texts.
 NEAR_TEXT = 0.7
 _SHINGLE = 5
 _BANDS, _ROWS = 24, 4
 _HASHES = _BANDS * _ROWS
 _PRIME = np.uint64((1 << 31) - 1)
-# A bucket of a common boilerplate text would else be compared all against all.
+# Limit of texts compared per bucket: a boilerplate text would otherwise cause a quadratic number of
+# pairs.
 _LARGEST_BUCKET = 200
-# Four standard deviations of a similarity estimated from 96 hashes: what lies further below the
-# threshold need not be looked at. That loses one pair in 100,000, the buckets one in 700.
+# Four standard deviations of a similarity estimated from 96 hashes: pairs further below the
+# threshold are skipped. That loses one pair in 100,000, the buckets lose one in 700.
 _SLACK = 0.2
 _COMPARED_AT_ONCE = 1 << 18
-# Sets of shingles at hand: 16 kB for a text of 250 characters.
+# Cached sets of shingles: 16 kB for a text of 250 characters.
 _SHINGLES_KEPT = 4096
-# Another one where what is found in the same texts changes.
+# Changes whenever the results for the same texts change.
 _VERSION = 1
 
 Hashes = NDArray[np.uint32]
@@ -41,11 +42,13 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class NearTexts:
-    """digests: of distinct texts, in the order of the run that compared them.
+    """Result of a search for near-duplicate texts.
 
-    hashes: uint32 (n, bands * rows), see `signatures`. met: bool (n, bands), whether a text was
-    among those of its bucket that were compared. pairs: int64 (m, 2), rows, the smaller first,
-    ascending. shares: float64 (m,), Jaccard similarities.
+    digests: of distinct texts, in the order of the run that compared them.
+    hashes: uint32 (n, bands * rows), see `signatures`.
+    met: bool (n, bands), whether a text was compared within its bucket.
+    pairs: int64 (m, 2), rows, the smaller first, ascending.
+    shares: float64 (m,), Jaccard similarities.
     """
 
     digests: tuple[str, ...]
@@ -56,12 +59,13 @@ class NearTexts:
 
     @classmethod
     def nothing(cls) -> "NearTexts":
+        """The result for no texts."""
         hashes, met = np.zeros((0, _HASHES), np.uint32), np.zeros((0, _BANDS), np.bool_)
         return cls((), hashes, met, np.zeros((0, 2), np.int64), np.zeros(0))
 
     @classmethod
     def load(cls, path: Path, threshold: float) -> "NearTexts":
-        """Nothing where the file is not there, damaged, or made for another threshold."""
+        """Reads a result; an empty one if it is missing, damaged or of another threshold."""
         parts = read_kept(path, _setting(threshold))
         if parts is None:
             return cls.nothing()
@@ -69,6 +73,7 @@ class NearTexts:
         return cls(digests, *(parts[name] for name in ("hashes", "met", "pairs", "shares")))
 
     def save(self, path: Path, threshold: float) -> None:
+        """Writes the result for a threshold."""
         keep(
             path,
             _setting(threshold),
@@ -87,7 +92,11 @@ def _setting(threshold: float) -> str:
 def find_near_texts(
     texts: Sequence[str], threshold: float = NEAR_TEXT, known: NearTexts | None = None
 ) -> NearTexts:
-    """texts: normalised and distinct. known: what a run with this threshold has found in others."""
+    """Finds the pairs of near-duplicate texts.
+
+    texts: normalised and distinct.
+    known: the result of an earlier run with the same threshold.
+    """
     known = known or NearTexts.nothing()
     digests = tuple(map(_digest, texts))
     row_of = {digest: row for row, digest in enumerate(known.digests)}
@@ -97,35 +106,35 @@ def find_near_texts(
     hashes[~fresh] = known.hashes[before[~fresh]]
     hashes[fresh] = signatures([texts[row] for row in np.flatnonzero(fresh).tolist()])
     buckets = Buckets.of(hashes)
-    # Two that both were compared in a bucket have met there; whoever was not meets all of it.
-    asked = buckets.met.copy()
-    asked[~fresh] &= ~known.met[before[~fresh]]
-    pairs, shares = _shared(texts, buckets.likely_pairs(hashes, asked, threshold), threshold)
-    kept, kept_shares = _still_met(known, before, buckets)
+    # Texts that were both compared within a bucket need not be compared there again.
+    queries = buckets.met.copy()
+    queries[~fresh] &= ~known.met[before[~fresh]]
+    pairs, shares = _shared(texts, buckets.likely_pairs(hashes, queries, threshold), threshold)
+    kept, kept_shares = _still_compared(known, before, buckets)
     pairs, shares = np.concatenate([kept, pairs]), np.concatenate([kept_shares, shares])
     pairs, places = np.unique(pairs, axis=0, return_index=True)
     return NearTexts(digests, hashes, buckets.met, pairs, shares[places])
 
 
-def nearest_shares(texts: Sequence[str], asked: Ids, threshold: float, below: float) -> Floats:
-    """For each asked row the largest share of wording with another one that is less than `below`.
+def nearest_shares(texts: Sequence[str], queries: Ids, threshold: float, below: float) -> Floats:
+    """Largest similarity of each query to another text, among similarities less than `below`.
 
-    texts: normalised and distinct. What shares less than the threshold counts as 0.
+    texts: normalised and distinct. Similarities less than the threshold count as 0.
     """
     hashes = signatures(texts)
     buckets = Buckets.of(hashes)
-    wanted = np.zeros((len(texts), _BANDS), np.bool_)
-    wanted[asked] = buckets.met[asked]
-    pairs, shares = _shared(texts, buckets.likely_pairs(hashes, wanted, threshold), threshold)
+    is_query = np.zeros((len(texts), _BANDS), np.bool_)
+    is_query[queries] = buckets.met[queries]
+    pairs, shares = _shared(texts, buckets.likely_pairs(hashes, is_query, threshold), threshold)
     nearest = np.zeros(len(texts), np.float32)
     apart = shares < below
     for rows in pairs[apart].T:
         np.maximum.at(nearest, rows, shares[apart].astype(np.float32))
-    return nearest[asked]
+    return nearest[queries]
 
 
 def jaccard(one: str, other: str) -> float:
-    """The shared share of the shingles of two normalised texts, from 0 to 1."""
+    """Computes the Jaccard similarity of the shingles of two normalised texts, 0 to 1."""
     return _jaccard(_shingles(one), _shingles(other))
 
 
@@ -145,7 +154,7 @@ def _digest(text: str) -> str:
 
 
 def signatures(texts: Sequence[str]) -> Hashes:
-    """uint32 (n, bands * rows): the least hash of the shingles under each of the functions."""
+    """Computes MinHash signatures, uint32 (n, bands * rows)."""
     chance = np.random.default_rng(20)
     factors = chance.integers(1, int(_PRIME), _HASHES, dtype=np.uint64)
     offsets = chance.integers(0, int(_PRIME), _HASHES, dtype=np.uint64)
@@ -158,8 +167,9 @@ def signatures(texts: Sequence[str]) -> Hashes:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Texts of equal hashes in a band lie in one bucket. keys: uint64 (n, bands), its name.
+    """LSH buckets: texts with equal hashes in a band share a bucket.
 
+    keys: uint64 (n, bands), the name of each bucket.
     met: bool (n, bands), whether a text is one of the first of its bucket, which are compared.
     """
 
@@ -168,9 +178,10 @@ class Buckets:
 
     @classmethod
     def of(cls, hashes: Hashes) -> "Buckets":
+        """Assigns signatures to buckets."""
         keys = np.zeros((len(hashes), _BANDS), np.uint64)
         for row in range(_ROWS):
-            # FNV-1a on words of 32 bits: 64 bits name a bucket as well as its four hashes do.
+            # FNV-1a on 32-bit words: 64 bits identify a bucket as well as its four hashes do.
             keys = (keys ^ hashes[:, row::_ROWS]) * np.uint64(0x100000001B3)
             keys ^= keys >> np.uint64(29)
         met = np.zeros(keys.shape, np.bool_)
@@ -179,29 +190,30 @@ class Buckets:
             met[order, band] = np.arange(len(order)) - starts < _LARGEST_BUCKET
         return cls(keys, met)
 
-    def likely_pairs(self, hashes: Hashes, asked: Flags, threshold: float) -> Ids:
-        """Pairs of one bucket, at least one of them asked for, that may share so much wording.
+    def likely_pairs(self, hashes: Hashes, queries: Flags, threshold: float) -> Ids:
+        """Pairs within a bucket, at least one of them a query, that may reach the threshold.
 
-        asked: bool (n, bands) → int64 (m, 2), the smaller row first, ascending, each once.
+        queries: bool (n, bands).
+        Returns int64 (m, 2), unique, the smaller row first, ascending.
         """
         low = hashes.astype(np.uint8)
         least = (threshold - _SLACK) * _HASHES
         found = [np.zeros((0, 2), np.int64)]
-        for pairs in self._pairs(asked):
+        for pairs in self._pairs(queries):
             equal = np.count_nonzero(low[pairs[:, 0]] == low[pairs[:, 1]], axis=1)
             found.append(pairs[equal >= least])
         every: Ids = np.unique(np.concatenate(found), axis=0)
         return every
 
-    def _pairs(self, asked: Flags) -> Iterator[Ids]:
-        """In blocks; a pair that lies in one bucket in several bands comes several times."""
+    def _pairs(self, queries: Flags) -> Iterator[Ids]:
+        """Yields blocks of pairs; a pair that shares several buckets occurs several times."""
         for band in range(_BANDS):
             rows = np.flatnonzero(self.met[:, band])
             keys = self.keys[rows, band]
-            rows = rows[np.isin(keys, keys[asked[rows, band]])]
+            rows = rows[np.isin(keys, keys[queries[rows, band]])]
             order, starts = _in_buckets(self.keys[rows, band])
             rows = rows[order]
-            # Each is paired with those before it in its bucket.
+            # Each text is paired with those before it in its bucket.
             counts = np.arange(len(rows)) - starts
             ends = np.cumsum(counts)
             done = ends - counts
@@ -212,11 +224,11 @@ class Buckets:
                 place = np.arange(done[begin], ends[end - 1])
                 place -= np.repeat(done[part], counts[part])
                 pairs = np.stack([rows[starts[later] + place], rows[later]], axis=1)
-                yield pairs[asked[pairs, band].any(axis=1)]
+                yield pairs[queries[pairs, band].any(axis=1)]
 
 
 def _in_buckets(keys: NDArray[np.uint64]) -> tuple[Ids, Ids]:
-    """Rows bucket by bucket, ascending within each, and where in that order its bucket starts."""
+    """Rows sorted by bucket, ascending within each, and the start of each row's bucket."""
     order = np.argsort(keys, kind="stable")
     first = np.ones(len(keys), np.bool_)
     first[1:] = keys[order][1:] != keys[order][:-1]
@@ -225,7 +237,7 @@ def _in_buckets(keys: NDArray[np.uint64]) -> tuple[Ids, Ids]:
 
 
 def _shared(texts: Sequence[str], pairs: Ids, threshold: float) -> tuple[Ids, NDArray[np.float64]]:
-    """Those of the pairs that share so much of their wording, and how much."""
+    """The pairs that reach the threshold, and their similarities."""
     shingles = lru_cache(_SHINGLES_KEPT)(_shingles)
     shares = np.array(
         [_jaccard(shingles(texts[one]), shingles(texts[two])) for one, two in pairs.tolist()],
@@ -235,8 +247,10 @@ def _shared(texts: Sequence[str], pairs: Ids, threshold: float) -> tuple[Ids, ND
     return pairs[near], shares[near]
 
 
-def _still_met(known: NearTexts, before: Ids, buckets: Buckets) -> tuple[Ids, NDArray[np.float64]]:
-    """Of the pairs known those whose texts are both there and would be compared today."""
+def _still_compared(
+    known: NearTexts, before: Ids, buckets: Buckets
+) -> tuple[Ids, NDArray[np.float64]]:
+    """Known pairs whose texts both exist and still share a bucket, and their similarities."""
     now = np.full(len(known.digests), -1)
     now[before[before >= 0]] = np.flatnonzero(before >= 0)
     pairs = np.sort(now[known.pairs], axis=1)
@@ -244,5 +258,5 @@ def _still_met(known: NearTexts, before: Ids, buckets: Buckets) -> tuple[Ids, ND
     pairs, shares = pairs[there], known.shares[there]
     one, two = pairs.T
     together = (buckets.keys[one] == buckets.keys[two]) & buckets.met[one] & buckets.met[two]
-    meeting = together.any(axis=1)
-    return pairs[meeting], shares[meeting]
+    shared = together.any(axis=1)
+    return pairs[shared], shares[shared]

@@ -1,4 +1,4 @@
-"""Texts that say the same: equal once normalised, or sharing most of their wording."""
+"""Duplicate texts: equal after normalisation, or near duplicates."""
 
 import re
 import unicodedata
@@ -12,18 +12,18 @@ from mmsearch.progress import ProgressListener
 
 MEMORY_NAME = "texts.npz"
 _EXCERPT = 60
-# Runs of what `str.isalnum` is true of.
+# Runs of characters for which `str.isalnum` holds.
 _WORD = re.compile(r"[^\W_]+")
 
 
 def normalised(text: str) -> str:
-    """Letters and digits only, one case, one space between words, accents composed alike."""
+    """Normalises a text to case-folded letters and digits, words separated by single spaces."""
     return " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def says_something(text: str) -> bool:
-    """Whether anything is left of the text once it is normalised."""
-    # Most texts begin with what normalising never takes away.
+    """Whether a text is not empty after normalisation."""
+    # Shortcut: most texts begin with a character that normalisation keeps.
     first = text[:1]
     return (first.isascii() and first.isalnum()) or bool(normalised(text))
 
@@ -37,10 +37,11 @@ def text_pairs(
     memory: Path,
     narrowed: bool,
 ) -> list[Pair]:
-    """texts: of each item, '' for none → pairs of the tiers text-same and text-near.
+    """Finds pairs of the tiers text-same and text-near.
 
-    memory: a file that keeps what was compared. narrowed: these are only some of the store's
-    texts, so it stays as it is.
+    texts: of each item, '' for none.
+    memory: cache file.
+    narrowed: the texts are only part of the store, so the cache is not updated.
     """
     if not {"text-same", "text-near"} & set(tiers):
         return []
@@ -68,6 +69,6 @@ def text_pairs(
 
 
 def excerpt(text: str) -> str:
-    """On one line, of at most 60 characters."""
+    """Shortens a text to one line of at most 60 characters."""
     line = " ".join(text.split())
     return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"

@@ -1,4 +1,4 @@
-"""Plans applied and undone on real files: links, odd names, changes in between, a kill."""
+"""Plans applied and undone on real files: links, unusual names, concurrent changes, kills."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_root() -> Iterator[Path]:
-    """Nobody may not enter the folders that pytest makes for root."""
+    """Makes pytest's folders accessible to the user nobody, if tests run as root."""
     with tempfile.TemporaryDirectory() as folder:
         yield filled(Path(folder))
 
@@ -88,7 +88,7 @@ def entries(root: Path) -> list[PlanEntry]:
 
 
 def snapshot(root: Path) -> Snapshot:
-    """Every file below shop: name, content, mode, mtime; links count as what they are."""
+    """Name, content, mode and mtime of every file below the root; links are not followed."""
     found = {}
     for path in (root / "shop").rglob("*"):
         if path.is_symlink() or path.is_file():
@@ -185,7 +185,7 @@ def test_links_are_for_equal_bytes_only_and_references_are_never_touched(
 
 
 def test_a_camera_raw_photo_never_goes(root: Path, store: Path) -> None:
-    """Also by a plan from before raw photos were recognised."""
+    """Not even by a plan from before raw photos were recognised."""
     kept = root / "shop" / "kept" / NAMES[1]
     negative = root / "shop" / "sub" / "negative.nef"
     negative.write_bytes(raw_photo(Image.new("RGB", (40, 30), "teal")))
@@ -249,7 +249,7 @@ acting.apply_plan(folder, plan, sys.argv[4], to=folder.parent / 'aside')
 
 
 def killed(root: Path, store: Path, when: str, action: Action, script: str = KILLED_MOVING) -> int:
-    """Applies the plan until the second step, before or after it is taken; how many files went."""
+    """Applies a plan in a process killed at its second step; returns how many files are gone."""
     before = snapshot(root)
     write_plan(entries(root), root / "plan.jsonl")
     arguments = (str(store), str(root / "plan.jsonl"), when, action)
@@ -261,7 +261,7 @@ def killed(root: Path, store: Path, when: str, action: Action, script: str = KIL
 
 
 def trashed(root: Path) -> dict[str, int]:
-    """How many files lie in each part of the trash."""
+    """Number of files in each part of the trash."""
     return {part: len([*(root / "data" / "Trash" / part).glob("*")]) for part in ("files", "info")}
 
 
@@ -278,7 +278,7 @@ def test_a_kill_in_the_middle_of_a_step_can_be_undone(
 ) -> None:
     before = snapshot(root)
     assert killed(root, store, when, action) == (1 if when == "before" else 2)
-    # A torn last line, as a power cut leaves it.
+    # A truncated last line, as after a power failure.
     with journals(store / "dedup")[-1].open("a") as journal:
         journal.write('{"state": "be')
     assert undo_last(store).skipped == ()
@@ -302,7 +302,7 @@ def test_a_plan_goes_on_after_a_kill_and_all_of_it_is_undone(
     assert all(not (root / "shop" / "sub" / name).exists() for name in NAMES)
     if action == "trash":
         assert trashed(root)["files"] == len(NAMES)
-    # The second run first, then the one that was killed.
+    # The second run is undone first, then the one that was killed.
     assert [undo_last(store).skipped for _ in range(2)] == [(), ()]
     assert snapshot(root) == before
     assert trashed(root) == {"files": 0, "info": 0}
@@ -310,7 +310,7 @@ def test_a_plan_goes_on_after_a_kill_and_all_of_it_is_undone(
 
 @contextmanager
 def unprivileged(*folders: Path) -> Iterator[None]:
-    """Permissions do not bind root: as root all is done in the name of nobody, who gets these."""
+    """Drops root's privileges, which ignore permissions: nobody then owns the folders."""
     if os.geteuid() != 0:
         yield
         return
@@ -324,7 +324,7 @@ def unprivileged(*folders: Path) -> Iterator[None]:
 
 
 def leftovers(root: Path) -> list[Path]:
-    """Files outside the shop and the store."""
+    """Files outside of the source and the store."""
     return [
         path
         for path in root.rglob("*")
@@ -342,7 +342,7 @@ def test_files_in_a_folder_that_may_not_be_changed_are_left_alone(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(open_root / "data"))
     store, plan = create_store(open_root), entries(open_root)
-    # Whatever is imported late comes from folders that nobody may not read.
+    # Late imports come from folders that nobody may not read.
     apply_plan(store, plan, "hide")
     undo_last(store)
     before = snapshot(open_root)

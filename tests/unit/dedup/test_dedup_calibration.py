@@ -1,4 +1,4 @@
-"""Thresholds from negatives: the share asked for lies above, never beyond the bounds."""
+"""Thresholds from negatives: the requested false positive rate, within bounds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The strict comparison: one image, a version of it, or something that only looks like it."""
+"""Full comparison: one image, an edited version of it, or a different one that looks similar."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -127,7 +127,7 @@ def _other_garment(image: Image.Image) -> Image.Image:
 
 
 def _moved_camera(image: Image.Image) -> Image.Image:
-    """What is near moves further than what is far, as from one frame of a burst to the next."""
+    """The foreground moves further than the background, as between frames of a burst."""
     near = image.crop((150, 90, 350, 290))
     moved = image.crop((6, 4, image.width, image.height)).resize(image.size)
     moved.paste(near, (128, 80))
@@ -157,7 +157,7 @@ def test_pages_of_one_letterhead_are_different_and_their_copies_are_not() -> Non
 
 
 def _scanned(page: Image.Image, seed: int) -> Image.Image:
-    """Tilted by two degrees, noisy, grey, with a shadow towards one side."""
+    """Tilted by two degrees, noisy, grey, with a shadow on one side."""
     turned = page.rotate(2, Image.Resampling.BICUBIC, fillcolor="#f0f0ee").resize((720, 990))
     light = np.linspace(0.78, 1, turned.height)[:, None, None]
     noise = np.random.default_rng(seed).normal(0, 6, (turned.height, turned.width, 3))

@@ -1,4 +1,4 @@
-"""The estimated precision holds on drawn measures, whatever the share of exchanged texts."""
+"""The estimated precision holds on synthetic measures for any share of swapped texts."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from mmsearch.records import Floats
 def drawn(
     share: float, apart: float, *, count: int = 3_000
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Three measures of right texts, heavy-tailed, and of exchanged ones, `apart` higher."""
+    """Three heavy-tailed measures of right texts, and of swapped ones, `apart` higher."""
     chance = np.random.default_rng(int(share * 1_000))
     wrong = chance.random(count) < share
     right = chance.standard_t(4, size=(count, 3))

@@ -1,4 +1,4 @@
-"""Groups against a brute-force oracle; chains; rules for what stays; texts."""
+"""Groups compared with a brute-force oracle; chains; keep rules; texts."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -134,7 +134,7 @@ def test_two_stars_are_not_joined_by_one_link_of_their_rims() -> None:
     pairs = np.array([*stars, *close, (1, 6)], np.int64)
     scores = np.full(len(pairs), 0.97)
     assert without_bridges(pairs, scores).tolist() == [True] * 12 + [False]
-    # Equal files are copies, whatever else they are like.
+    # Equal files are copies, whatever else they are similar to.
     scores[-1] = 2.0
     assert without_bridges(pairs, scores).all()
 

@@ -1,4 +1,4 @@
-"""Local features: images turned, mirrored, cropped or inside of others are found and aligned."""
+"""Keypoints: rotated, mirrored, cropped or embedded images are found and aligned."""
 
 import io
 import random
@@ -23,7 +23,7 @@ _CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
 
 @cache
 def scene(number: int) -> Image.Image:
-    """A picture full of things, 400 x 300; two of them have no thing in common."""
+    """An image full of objects, 400 x 300; no two scenes share an object."""
     sources = _SAMPLES[number * _TILES : (number + 1) * _TILES]
     assert len(sources) == _TILES
     draw = random.Random(number)
@@ -44,7 +44,7 @@ def recompressed(image: Image.Image, quality: int) -> Image.Image:
 
 
 def inside(picture: Image.Image, size: tuple[int, int], corner: tuple[int, int]) -> Image.Image:
-    """The picture pasted into a larger one that shows app-like bars and lines."""
+    """The image pasted into a larger one with bars and lines, like a screenshot of an app."""
     larger = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(larger)
     draw.rectangle((0, 0, size[0], 22), fill=(40, 60, 120))
@@ -55,7 +55,7 @@ def inside(picture: Image.Image, size: tuple[int, int], corner: tuple[int, int])
 
 
 def page(seed: int) -> Image.Image:
-    """A page of words drawn by chance: the same glyphs in another order on every page."""
+    """A page of random words: the same glyphs in another order on every page."""
     draw_words = random.Random(seed)
     picture = Image.new("RGB", (420, 560), "white")
     draw = ImageDraw.Draw(picture)

@@ -1,4 +1,4 @@
-"""Exchanged texts among clusters of pictures are found, and nothing is where that is uncertain."""
+"""Swapped texts among clusters of images are found, and none are reported if uncertain."""
 
 import numpy as np
 
@@ -11,8 +11,7 @@ COUNT = KINDS * EACH
 
 
 def catalog(exchanged: int, *, spread: float = 0.12) -> tuple[Floats, Floats, Ids]:
-    """Pictures spread around one direction a kind, one text a kind, and the rows whose text is of
-    another kind."""
+    """Clusters of images with one text each, and the rows whose text is of another cluster."""
     chance = np.random.default_rng(8)
     kinds = np.repeat(np.arange(KINDS), EACH)
     centres = unit(chance.normal(size=(KINDS, DIM)).astype(np.float32))
@@ -86,6 +85,6 @@ def test_texts_that_are_all_different_are_not_all_wrong() -> None:
     chance = np.random.default_rng(2)
     pictures = unit(chance.normal(size=(80, 32)).astype(np.float32))
     turn = np.linalg.qr(chance.normal(size=(32, 32)))[0].astype(np.float32)
-    # Texts lie as the pictures do, in a space of their own.
+    # Texts have the geometry of the images, in a space of their own.
     texts = unit(pictures @ turn + 0.05 * chance.normal(size=(80, 32)).astype(np.float32))
     assert find_misplaced(pictures, texts).reported == 0

@@ -1,4 +1,4 @@
-"""Texts that were compared before are not compared again, and nothing is found otherwise."""
+"""Cached texts are not compared again, and the result does not change."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -17,7 +17,7 @@ BOILERPLATE = (
 
 
 def catalog() -> list[str]:
-    """240 texts that fill one bucket beyond what is compared in it, and 60 of other wording."""
+    """240 texts that exceed the limit of one bucket, and 60 with other wording."""
     chance = np.random.default_rng(4)
     words = ["".join(chance.choice([*"abcdefghij"], 6)) for _ in range(120)]
     own = [" ".join(chance.choice(words, 12)) for _ in range(30)]
@@ -42,7 +42,7 @@ def same(one: NearTexts, other: NearTexts) -> bool:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_run_that_remembers_finds_what_a_fresh_one_finds(tmp_path: Path, seed: int) -> None:
-    """Over texts that come, go and change places, with more of them than a bucket compares."""
+    """Texts are added, removed and reordered, with more of them than a bucket compares."""
     chance = np.random.default_rng(seed)
     every, memory = catalog(), tmp_path / "texts.npz"
     chosen = every[: chance.integers(150, 300)]
@@ -59,7 +59,7 @@ def test_a_run_that_remembers_finds_what_a_fresh_one_finds(tmp_path: Path, seed:
 def test_what_is_new_is_all_that_is_compared() -> None:
     texts = catalog()
     known = find_near_texts(texts[:-1], 0.7)
-    # Were the known pairs compared again, these shares would be right again.
+    # If known pairs were compared again, these similarities would be corrected.
     marked = NearTexts(known.digests, known.hashes, known.met, known.pairs, known.shares + 1)
     again = find_near_texts(texts, 0.7, marked)
     old = again.pairs[:, 1] < len(texts) - 1

@@ -1,4 +1,4 @@
-"""Lists of nearest rows that are kept say what lists made anew say, ties and all."""
+"""Incrementally updated neighbour lists equal recomputed ones, including ties."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ ROWS, DIM, K = 60, 8, 12
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Ids]:
-    """Ascending uids, run by run: some go, some come."""
+    """Ascending uids of several runs, with rows added and removed."""
     runs = [draw(st.sets(st.integers(0, ROWS - 1), min_size=2))]
     for _ in range(draw(st.integers(1, 4))):
         following = runs[-1] ^ draw(st.sets(st.integers(0, ROWS - 1), max_size=20))
@@ -25,7 +25,7 @@ def histories(draw: st.DrawFn) -> list[Ids]:
 @settings(max_examples=150, deadline=None)
 def test_updating_gives_what_starting_over_gives(runs: list[Ids], seed: int, kinds: int) -> None:
     chance = np.random.default_rng(seed)
-    # Few distinct ones: texts of one product kind have one vector, and all their places tie.
+    # Few distinct vectors: texts of one product kind have one vector, and their rows tie.
     distinct = unit(chance.normal(size=(kinds, DIM)).astype(np.float32))
     vectors = distinct[chance.integers(0, kinds, ROWS)]
     kept = NearestRows.of(runs[0], vectors[runs[0]], K)

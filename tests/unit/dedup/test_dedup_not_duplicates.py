@@ -1,4 +1,4 @@
-"""Ignored pairs: recognised after moves and edits, never joined, not even by way of a third."""
+"""Pairs marked as not duplicates: matched after moves and edits, never grouped indirectly."""
 
 import threading
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from mmsearch.store.user_state import FILE_NAME, changing_section, read_section
 
 
 def marked(*names: str) -> list[MarkedItem]:
-    """'key:content', or one name for both."""
+    """Items from 'key:content', or one name for both."""
     return [MarkedItem(name.split(":")[0], name.split(":")[-1]) for name in names]
 
 
@@ -60,7 +60,7 @@ def test_items_are_known_again_after_a_move_and_after_an_edit(tmp_path: Path) ->
     remember(tmp_path, marked("a:1", "b:2"))
     assert ruled_out(tmp_path, marked("moved:1", "b:2")) == {("moved", "b")}
     assert ruled_out(tmp_path, marked("a:1", "b:edited")) == {("a", "b")}
-    # A byte-for-byte copy of one is no duplicate of the other either.
+    # A byte-for-byte copy of one is not a duplicate of the other either.
     assert ruled_out(tmp_path, marked("a:1", "x:1", "b:2")) == {("a", "b"), ("x", "b")}
     # Overwritten with the other's bytes, it is a copy of that one.
     assert ruled_out(tmp_path, marked("a:2", "b:2")) == set()
@@ -70,7 +70,7 @@ def test_copies_of_one_content_are_told_apart_by_their_keys(tmp_path: Path) -> N
     remember(tmp_path, marked("a:1", "b:1"))
     assert ruled_out(tmp_path, marked("a:1", "b:1", "new:1")) == {("a", "b")}
     assert ruled_out(tmp_path, marked("a:1", "moved:1")) == {("a", "moved")}
-    # The key still exists outside of the items that this run looks at.
+    # The key still exists outside of this run's items.
     assert ruled_out(tmp_path, marked("a:1", "new:1"), ["a", "b", "new"]) == set()
 
 

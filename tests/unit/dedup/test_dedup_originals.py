@@ -1,4 +1,4 @@
-"""Which file of a group is the original: real files, registrations as they were made."""
+"""Choice of the original of a group, with real files and exact registrations."""
 
 import io
 import itertools
@@ -29,7 +29,7 @@ MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
 def scene(seed: int = 1, size: tuple[int, int] = SIZE) -> Image.Image:
-    """Shapes, gradients and grain of all sizes, as a photograph has them."""
+    """Shapes, gradients and grain of all sizes, as in a photograph."""
     chance = np.random.default_rng(seed)
     picture = np.zeros((size[1], size[0], 3))
     for cells in (3, 6, 12, 25, 50, 100, 200):
@@ -139,7 +139,7 @@ def test_a_poor_original_stays_rather_than_a_better_saved_copy_of_it(
 ) -> None:
     original = saved(scene(), quality=72)
     copy, matrix = edit(decoded(original))
-    # Nothing else speaks for the original: no metadata, no name, no time.
+    # There is no other evidence for the original: no metadata, no name, no time.
     pair = candidate(saved(copy, quality=93), "a.jpg"), candidate(original, "b.jpg")
     choice = choose(pair, {(1, 0): RegistrationFacts(matrix)})
     assert choice.order == (1, 0)
@@ -157,7 +157,7 @@ def test_a_file_stays_rather_than_a_blurred_sharpened_or_noisy_copy_of_it(
 
 
 def shifted_crop(image: Image.Image) -> tuple[Image.Image, Matrix]:
-    """Less 13 pixels on the left and 9 at the bottom."""
+    """Crops 13 pixels on the left and 9 at the bottom."""
     width, height = image.size
     scale = np.array([width / (width - 13), height / (height - 9)])
     matrix = np.array([[scale[0], 0, scale[0] - 1 - 26 / (width - 13)],
@@ -171,7 +171,7 @@ def test_a_crop_lies_on_the_pixels_that_it_was_cut_from() -> None:
     whole, part = candidate(saved(image, format="PNG"), "a"), candidate(
         saved(cut, format="PNG"), "b"
     )  # fmt: skip
-    # A registration is off by a fraction of a pixel.
+    # A registration has subpixel errors.
     off = np.array([[1e-3, 0, 2e-3], [-1e-3, 0, -3e-3], [0, 0, 0]])
     grid = on_same_grid(part, whole, np.linalg.inv(matrix) + off)
     assert grid is not None
@@ -204,7 +204,7 @@ def test_a_copy_misses_its_source_by_what_its_own_file_rounds_off(turned: bool) 
         assert found is not None
         left.append(found)
     assert left[0].plain < 0.6
-    # On one grid of blocks the steps of both files fall together by chance.
+    # On one block grid the steps of both files coincide by chance.
     assert left[1].plain == pytest.approx(1, abs=0.25) if turned else left[1].repeated > 0.95
 
 
@@ -224,7 +224,7 @@ def test_a_file_stays_rather_than_the_same_one_saved_again_with_its_own_table(
 
 
 def test_all_members_have_a_vote_on_tones() -> None:
-    """Two files disagree, and nothing else tells them apart: a crop and a thumbnail know."""
+    """Two files disagree without other evidence; a crop and a thumbnail decide."""
     image = scene(9)
     warm = image.point(
         [min(255, round(gain * level)) for gain in (1.1, 1.0, 0.9) for level in range(256)]

@@ -1,4 +1,4 @@
-"""Perceptual duplicates on real encodings: what an edit may change, and what it may not hide."""
+"""Perceptual duplicates of really encoded images: tolerated edits, and differences that count."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from mmsearch.records import Pixels
 
 
 def scene(seed: int, size: tuple[int, int] = (360, 300)) -> Image.Image:
-    """A busy picture: discs of all sizes and colours on a gradient, no two seeds alike."""
+    """A busy image: discs of all sizes and colours on a gradient, different for each seed."""
     chance = np.random.default_rng(seed)
     image = Image.linear_gradient("L").resize(size).convert("RGB")
     pen = ImageDraw.Draw(image)
@@ -70,14 +70,14 @@ def test_only_pairs_with_new_pictures_are_looked_for_and_both_ways() -> None:
     assert find_edited(
         thumbnails, known=find_edited(thumbnails[: len(old)])
     ).found.pairs.tolist() == [[0, 6], [1, 7], [2, 8], [3, 9]]
-    # A whole that comes after its crop is found as well.
+    # A whole image added after its crop is found as well.
     backwards = np.stack([thumbnail(image) for image in [new[0], *pictures]])
     assert find_edited(backwards, known=find_edited(backwards[:1])).found.pairs.tolist() == [[0, 3]]
 
 
 @pytest.fixture(scope="module")
 def copies() -> Pixels:
-    """Forty pictures, and of the first twenty a crop, a frame and a mirrored copy, by original."""
+    """Forty images, and a crop, a frame and a mirrored copy of the first twenty, by original."""
     pictures = [scene(seed) for seed in range(40)]
     changed = [
         EDITS[name](image)
@@ -92,7 +92,7 @@ def copies() -> Pixels:
 def test_whatever_comes_later_ends_in_the_same_groups(
     copies: Pixels, order: list[int], first: int, few: int
 ) -> None:
-    """few: up to how many new ones each new one looks for those that it may be a crop of."""
+    """Few new images are searched for crops exhaustively. few: limit of that search."""
     thumbnails = copies[order]
     known = find_edited(thumbnails[:first])
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""A second run looks only at what is new, and finds what a run over everything finds."""
+"""A second run only compares new images, and finds what a full run finds."""
 
 from itertools import combinations
 from pathlib import Path
@@ -94,7 +94,7 @@ def test_gathering_asks_little_and_misses_no_connection(
     agreement, hubs = gather(listed, np.array(order), check, certain=0.9)
     assert len(asked) == len(set(asked))
     assert (agreement[asked] == truth[asked]).all()
-    # The certain pairs that were asked for connect just what all certain pairs connect.
+    # The checked certain pairs connect the same rows as all certain pairs.
     every = {tuple(pair) for pair in listed[truth >= 0.9].tolist()}
     seen = {tuple(pair) for pair in listed[agreement >= 0.9].tolist()}
     assert components(every) == components(seen)
@@ -107,7 +107,7 @@ def test_gathering_asks_little_and_misses_no_connection(
 def test_clusters_of_distinct_pictures_meet_a_few_times_only(
     found: set[tuple[int, int]], order: list[int], seed: int
 ) -> None:
-    """The truth is a partition: rows of one part are certain of each other, others never are."""
+    """The truth is a partition: only rows of one part are certain of each other."""
     listed = np.array(sorted(found), np.int64)
     chance = np.random.default_rng(seed)
     part = chance.integers(0, 4, 10)
@@ -132,7 +132,7 @@ def test_clusters_of_distinct_pictures_meet_a_few_times_only(
 
 
 def components(found: set[tuple[int, ...]]) -> set[frozenset[int]]:
-    """By brute force."""
+    """Connected components by brute force."""
     clusters = [{row} for row in range(10)]
     for one, two in found:
         first, second = (next(c for c in clusters if row in c) for row in (one, two))

@@ -1,4 +1,4 @@
-"""Similar pictures on a real store: against brute force, and from one run to the next."""
+"""Similar images of a real store: compared with brute force, and over several runs."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ THRESHOLD = 0.9
 
 @pytest.fixture(scope="module")
 def vectors() -> Floats:
-    """Five around each of a few directions, in an order of chance."""
+    """Five vectors around each of a few directions, in random order."""
     chance = np.random.default_rng(4)
     centres = np.repeat(chance.normal(size=(KINDS, DIM)), EACH, axis=0)
     spread = unit((centres + 0.2 * chance.normal(size=centres.shape)).astype(np.float32))
@@ -41,7 +41,7 @@ def vectors() -> Floats:
 
 
 def add(folder: Path, vectors: Floats, start: int) -> None:
-    """Rows with these vectors, of uids from `start` on."""
+    """Adds rows with these vectors, with uids from `start` on."""
     if start == 0:
         Store.create(folder, Manifest("none", SpaceId("none", "0" * 8, DIM, "0" * 8)))
     store = Store.open(folder)
@@ -65,7 +65,7 @@ def groups(folder: Path, **chosen: Any) -> list[list[str]]:
 def pairs_of(folder: Path) -> set[tuple[str, ...]]:
     with np.load(folder / "dedup" / "similar.npz") as kept:
         names = [name.decode().split()[0] for name in kept["hashes"]]
-        # Listed from both sides, where each is among the other's nearest.
+        # Listed for both images if each is among the other's nearest.
         pairs = np.sort(kept["pairs"].astype(np.int64), axis=1).tolist()
         return {tuple(sorted((names[one], names[two]), key=int)) for one, two in pairs}
 
@@ -102,7 +102,7 @@ def test_what_is_known_is_not_asked_for_again(vectors: Floats, tmp_path: Path) -
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[set[int]]:
-    """Which of a hundred rows are there, run by run."""
+    """The rows that exist in each run, of a hundred."""
     rows = st.integers(0, ROWS - 1)
     runs = [draw(st.sets(rows, min_size=20))]
     for _ in range(draw(st.integers(1, 4))):
@@ -115,7 +115,7 @@ def histories(draw: st.DrawFn) -> list[set[int]]:
 def test_runs_that_remember_find_what_fresh_runs_find(
     runs: list[set[int]], seed: int, spread: float
 ) -> None:
-    """Also in crowds of many more than a list holds, from which rows come and go."""
+    """Includes clusters of many more rows than a list holds, with rows added and removed."""
     chance = np.random.default_rng(seed)
     centres = chance.normal(size=(4, 8))[np.arange(ROWS) % 4]
     vectors = unit((centres + spread * chance.normal(size=centres.shape)).astype(np.float32))
@@ -147,7 +147,7 @@ def test_runs_that_remember_find_what_fresh_runs_find(
 def nearest_of(
     cosines: Floats, asked: NDArray[np.bool_], compared: NDArray[np.bool_], k: int
 ) -> tuple[SimilarTo, NDArray[np.bool_]]:
-    """By brute force, the asking row among the k, as from an index."""
+    """Neighbours by brute force, the query itself among the k, as from an index."""
     more, parts = np.zeros_like(asked), []
     for row in np.flatnonzero(asked).tolist():
         order = np.argsort(-np.where(compared, cosines[row], -2), kind="stable")[:k]

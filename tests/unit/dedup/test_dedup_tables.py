@@ -1,4 +1,4 @@
-"""A report of duplicates in terminals of several widths: what is cut, and what never is."""
+"""Reports of duplicates in terminals of several widths: what is truncated, and what never is."""
 
 import io
 
@@ -84,7 +84,7 @@ def test_lines_fit_and_numbers_are_whole(width: int) -> None:
     ]
     assert len(named) == 5 + 9 * 3
     assert all("2.3 MB" in line and "edited.jpg" in line for line in named)
-    # Folded at 60 columns at most, said in full.
+    # Wrapped at 60 columns at most, but complete.
     said = " ".join(" ".join(lines).split())
     assert said.count(EVIDENCE) == len(named)
     assert said.count(REASON) == 10

@@ -1,4 +1,4 @@
-"""What was said of two pictures is kept by their content, and only while both are there."""
+"""Verdicts are cached by the contents of two images, as long as both exist."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files are compared by all that they hold: every frame, transparency, and one file is one file."""
+"""Files are compared by all their content: every frame, transparency, and names of one file."""
 
 import io
 import os
