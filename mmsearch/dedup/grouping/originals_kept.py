@@ -22,9 +22,9 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 
 # Version of the ranking; results cached by another version are discarded.
-_WEIGHING = 2
+_WEIGHING = 3
 # Maximum number of candidates, since each one is decoded in full.
-_CANDIDATES = 16
+_CANDIDATES = 8
 # Tolerance for equal corners, in normalised coordinates.
 _ONE_PLACE = 0.04
 # Minimum share of one of two images that the other shows for a reliable registration.
