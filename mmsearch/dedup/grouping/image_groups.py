@@ -63,7 +63,10 @@ class PictureGroups:
             ],
             "comparing with kept images",
         )
-        made = [self._group(order, reason, exact) for order, reason in orders]
+        made = [
+            self._group(order, reason, exact, cluster.bonds)
+            for (order, reason), cluster in zip(orders, clusters, strict=True)
+        ]
         return [group for group in made if self.grouping.spans(group)]
 
     def _orders(
@@ -161,10 +164,20 @@ class PictureGroups:
         return made
 
     def _group(
-        self, places: Sequence[int], reason: str, exact: dict[tuple[int, int], Pair]
+        self,
+        places: Sequence[int],
+        reason: str,
+        exact: dict[tuple[int, int], Pair],
+        bonds: Iterable[tuple[int, int]],
     ) -> Group:
         items = [self.grouping.items[place] for place in places]
-        members = tuple(self._member(places[0], place, places, exact) for place in places[1:])
+        partners: dict[int, list[int]] = defaultdict(list)
+        for one, two in bonds:
+            partners[one].append(two)
+            partners[two].append(one)
+        members = tuple(
+            self._member(places[0], place, partners[place], exact) for place in places[1:]
+        )
         weakest = max((member.tier for member in members), key=TIERS.index)
         return Group(group_id("picture", items), "picture", weakest, items[0], members, reason)
 
@@ -172,37 +185,44 @@ class PictureGroups:
         self,
         kept: int,
         place: int,
-        places: Sequence[int],
+        partners: Sequence[int],
         exact: dict[tuple[int, int], Pair],
     ) -> Member:
         item = self.grouping.items[place]
-        for other in (kept, *places):
-            pair = exact.get((min(place, other), max(place, other)))
-            if pair is not None:
-                via = "" if other == kept else self.grouping.items[other].key
-                if via and "edited" in self.grouping.options.tiers:
-                    break
-                return Member(
-                    item, pair.tier, pair.score, pair.evidence, via, relation_of(pair.tier)
-                )
+        pair = exact.get((min(place, kept), max(place, kept)))
+        if pair is not None:
+            return Member(item, pair.tier, pair.score, pair.evidence, "", relation_of(pair.tier))
         if self.grouping.items[kept].image_hash == item.image_hash:
             return Member(item, "bytes", 2.0, "the files hold the same bytes", "", "exact")
-        found = self.comparer.compare(kept, place)
-        if found is not None and found.judgement != "different":
-            return Member(
-                *(item, "edited", found.similarity, found.reason, ""),
-                found.judgement,
-                found.changes,
-            )
-        return self._by_another(item, kept, place, places)
+        if "edited" in self.grouping.options.tiers:
+            found = self.comparer.compare(kept, place)
+            if found is not None and found.judgement != "different":
+                return Member(
+                    *(item, "edited", found.similarity, found.reason, ""),
+                    found.judgement,
+                    found.changes,
+                )
+        return self._by_another(item, [other for other in partners if other != kept], place, exact)
 
-    def _by_another(self, item: Item, kept: int, place: int, places: Sequence[int]) -> Member:
-        """A member that matches another member of the group, not the kept one."""
-        for other in places:
-            if other in (kept, place):
-                continue
+    def _by_another(
+        self,
+        item: Item,
+        partners: Sequence[int],
+        place: int,
+        exact: dict[tuple[int, int], Pair],
+    ) -> Member:
+        """A member that matches another member of the group, not the kept one.
+
+        partners: the members that it was compared with when the group was made.
+        """
+        for other in partners:
+            key = self.grouping.items[other].key
+            pair = exact.get((min(place, other), max(place, other)))
+            if pair is not None:
+                return Member(
+                    item, pair.tier, pair.score, pair.evidence, key, relation_of(pair.tier)
+                )
             found = self.comparer.compare(other, place)
             if found is not None and found.judgement != "different":
-                key = self.grouping.items[other].key
                 return Member(item, "edited", found.similarity, found.reason, key, found.judgement)
         return Member(item, "edited", 0.0, "its file could not be read again", "", "edited version")
