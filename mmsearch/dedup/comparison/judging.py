@@ -37,6 +37,8 @@ _OTHER_INK, _SAME_INK = 0.005, 0.002
 _BLANK, _MOST_CHANGED_ON_PAPER = 0.6, 0.12
 # Two edits at once are rare: with a hue rotation, large differences mean another object.
 _MOST_CHANGED_HUE = 0.12
+# The same where next to nothing but an overlay differs.
+_ALL_DRAWN, _MOST_DRAWN = 0.02, 0.24
 _MOST_FINE_STRAY = 0.06
 # One image: only resolution, compression and quarter turns differ.
 _WHOLE, _LEVEL_DEGREES, _ASPECT = 0.985, 0.4, 0.02
@@ -79,7 +81,7 @@ def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tup
             details = details if page is None else details_of(page, laid, found)
         if details.other_ink > _OTHER_INK:
             return "different", f"{details.other_ink:.1%} of what is printed on them differs"
-        if details.paper >= _BLANK and found.changed > _MOST_CHANGED_ON_PAPER:
+        if details.paper >= _BLANK and found.changed > _most_changed(found, _MOST_CHANGED_ON_PAPER):
             return "different", f"{found.changed:.0%} of the area shows something else"
     if found.one_sided < _WATERMARK_SIDED and details.stray > _MOST_FINE_STRAY:
         return "different", f"{details.stray:.0%} of the details differ"
@@ -113,12 +115,20 @@ def _different(found: Measures) -> str:
         return "part of them has another colour"
     most = _MOST_CHANGED
     if found.graphic:
-        most = _MOST_CHANGED_ON_PAPER
+        most = _most_changed(found, _MOST_CHANGED_ON_PAPER)
     elif found.colours.change == "hue":
-        most = _MOST_CHANGED_HUE
+        most = _most_changed(found, _MOST_CHANGED_HUE)
     if found.changed - found.drawn > _MOST_REPLACED or found.changed > most:
         return f"{found.changed:.0%} of the area shows something else"
     return ""
+
+
+def _most_changed(found: Measures, replaced: float) -> float:
+    """Returns the maximum changed share of the area.
+
+    replaced: the maximum where something was replaced. An overlay alone may cover more.
+    """
+    return replaced if found.changed - found.drawn > _ALL_DRAWN else _MOST_DRAWN
 
 
 def _is_one_image(first: Examined, second: Examined, laid: Laid, found: Measures) -> bool:

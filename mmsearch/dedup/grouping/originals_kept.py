@@ -13,7 +13,7 @@ import numpy as np
 
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, on_every_core, read_indexed
-from mmsearch.dedup.grouping.verification import Cluster, Comparer
+from mmsearch.dedup.grouping.verification import Cluster, Comparer, likely_originals_first
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.originals import Candidate, Choice, RegistrationFacts, choose, read_candidate
 from mmsearch.dedup.originals.frame import SQUARE, Frame, common_frame
@@ -22,9 +22,11 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 
 # Version of the ranking; results cached by another version are discarded.
-_WEIGHING = 3
+_WEIGHING = 4
 # Maximum number of candidates, since each one is decoded in full.
-_CANDIDATES = 8
+_CANDIDATES = 12
+# Of the members with equal corners, the share, and the number, that are one image with the centre.
+_MAJORITY, _FEWEST = 0.3, 3
 # Tolerance for equal corners, in normalised coordinates.
 _ONE_PLACE = 0.04
 # Minimum share of one of two images that the other shows for a reliable registration.
@@ -143,15 +145,27 @@ class Keeping:
         return None if found is None or found.judgement == "different" else _facts(found)
 
     def _commonly_placed(self, places: Sequence[int], frame: Frame) -> list[int]:
-        """Indices of the largest set of members with equal corners in the common frame."""
+        """Indices of the largest set of members with equal corners in the common frame.
+
+        Where enough of them are the same image as the centre, the first of places, only these.
+        """
         placed = [(at, each) for at, each in enumerate(frame.matrices) if each is not None]
         corners = np.stack([project(inverse(matrix), SQUARE) for _, matrix in placed])
         apart = np.abs(corners[:, None] - corners[None]).max(axis=(2, 3))
         beside = apart < _ONE_PLACE
         most = int(beside.sum(axis=1).argmax())
         chosen = [at for (at, _), near in zip(placed, beside[most], strict=True) if near]
-        chosen.sort(key=lambda at: (-self.items[places[at]].size, self.items[places[at]].key))
-        return chosen[:_CANDIDATES]
+        alike = [at for at in chosen if self._is_same_image(places[0], places[at])]
+        if len(alike) >= max(_MAJORITY * len(chosen), _FEWEST):
+            chosen = alike
+        number = {places[at]: at for at in chosen}
+        return [number[place] for place in likely_originals_first(number, self.items)][:_CANDIDATES]
+
+    def _is_same_image(self, one: int, two: int) -> bool:
+        if one == two or (min(one, two), max(one, two)) in self.exact:
+            return True
+        found = self.comparer.known(one, two)
+        return found is not None and found.judgement == "same image"
 
 
 def _star(chosen: Sequence[int], frame: Frame) -> dict[tuple[int, int], RegistrationFacts]:
