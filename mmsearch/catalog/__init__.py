@@ -511,7 +511,7 @@ class Catalog:
         process but the first gets None. The store stays as it is; `promote` moves it to the new
         model. Raises InputError, ConfigError, MissingModel, MissingDependency, Interrupted.
 
-        >>> training = mmsearch.FinetuneOptions(classes="category", out=Path("tuned"))
+        >>> training = mmsearch.FinetuneOptions.of(classes="category", out=Path("tuned"))
         >>> catalog.finetune("demo", training=training).folder  # doctest: +SKIP
         PosixPath('tuned')
         """
