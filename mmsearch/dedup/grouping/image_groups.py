@@ -14,16 +14,20 @@ import numpy as np
 from mmsearch.dedup.cache.keypoint_cache import KeypointCache
 from mmsearch.dedup.grouping.item_groups import Grouping, group_id
 from mmsearch.dedup.grouping.originals_kept import Keeping
-from mmsearch.dedup.grouping.verification import Cluster, Comparer, Verifier, likely_originals_first
-from mmsearch.dedup.items import Item
+from mmsearch.dedup.grouping.verification import (
+    PART,
+    Cluster,
+    Comparer,
+    Verifier,
+    ascending,
+    likely_originals_first,
+)
 from mmsearch.dedup.keypoints import propose
 from mmsearch.dedup.results import TIERS, Group, Member, Pair, relation_of
 from mmsearch.dedup.thumbnails.greedy_matching import joined
 from mmsearch.progress import ProgressListener
 
 _EXACT = ("bytes", "pixels")
-# Minimum shared share of an image's area: an image below it may contain several others.
-_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,7 @@ class PictureGroups:
     def groups(self, pairs: Sequence[Pair]) -> list[Group]:
         """Builds verified groups from the pairs proposed by thumbnails and equal bytes."""
         chosen = [pair for pair in pairs if self.grouping.allowed(pair)]
-        exact = {
-            (min(pair.first, pair.second), max(pair.first, pair.second)): pair
-            for pair in chosen
-            if pair.tier in _EXACT
-        }
+        exact = {ascending(pair.first, pair.second): pair for pair in chosen if pair.tier in _EXACT}
         places = self.grouping.places("picture", chosen)
         if "edited" in self.grouping.options.tiers:
             verifier = Verifier(self.grouping.items, self.comparer, exact)
@@ -59,7 +59,7 @@ class PictureGroups:
                 for order, _ in orders
                 for place in order[1:]
                 if "edited" in self.grouping.options.tiers
-                and (min(order[0], place), max(order[0], place)) not in exact
+                and ascending(order[0], place) not in exact
             ],
             "comparing with kept images",
         )
@@ -129,7 +129,7 @@ class PictureGroups:
             found = self.comparer.known(one, two)
             shares = (1.0, 1.0) if found is None else (found.first_share, found.second_share)
             share, whole = min(zip(shares, (one, two), strict=True))
-            if share >= _PART:
+            if share >= PART:
                 kept.append((one, two))
             elif whole not in parts or share > parts[whole][0]:
                 parts[whole] = share, (one, two)
@@ -188,41 +188,27 @@ class PictureGroups:
         partners: Sequence[int],
         exact: dict[tuple[int, int], Pair],
     ) -> Member:
-        item = self.grouping.items[place]
-        pair = exact.get((min(place, kept), max(place, kept)))
-        if pair is not None:
-            return Member(item, pair.tier, pair.score, pair.evidence, "", relation_of(pair.tier))
-        if self.grouping.items[kept].image_hash == item.image_hash:
-            return Member(item, "bytes", 2.0, "the files hold the same bytes", "", "exact")
-        if "edited" in self.grouping.options.tiers:
-            found = self.comparer.compare(kept, place)
-            if found is not None and found.judgement != "different":
-                return Member(
-                    *(item, "edited", found.similarity, found.reason, ""),
-                    found.judgement,
-                    found.changes,
-                )
-        return self._by_another(item, [other for other in partners if other != kept], place, exact)
-
-    def _by_another(
-        self,
-        item: Item,
-        partners: Sequence[int],
-        place: int,
-        exact: dict[tuple[int, int], Pair],
-    ) -> Member:
-        """A member that matches another member of the group, not the kept one.
+        """The member by its relation to the kept one, else to a partner.
 
         partners: the members that it was compared with when the group was made.
         """
-        for other in partners:
-            key = self.grouping.items[other].key
-            pair = exact.get((min(place, other), max(place, other)))
+        items = self.grouping.items
+        item = items[place]
+        for other in (kept, *(each for each in partners if each != kept)):
+            via = "" if other == kept else items[other].key
+            pair = exact.get(ascending(place, other))
             if pair is not None:
-                return Member(
-                    item, pair.tier, pair.score, pair.evidence, key, relation_of(pair.tier)
-                )
+                relation = relation_of(pair.tier)
+                return Member(item, pair.tier, pair.score, pair.evidence, via, relation)
+            if not via and items[other].image_hash == item.image_hash:
+                return Member(item, "bytes", 2.0, "the files hold the same bytes", "", "exact")
+            if not via and "edited" not in self.grouping.options.tiers:
+                continue
             found = self.comparer.compare(other, place)
             if found is not None and found.judgement != "different":
-                return Member(item, "edited", found.similarity, found.reason, key, found.judgement)
+                return Member(
+                    *(item, "edited", found.similarity, found.reason, via),
+                    found.judgement,
+                    () if via else found.changes,
+                )
         return Member(item, "edited", 0.0, "its file could not be read again", "", "edited version")

@@ -11,9 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, on_every_core, read_indexed
-from mmsearch.dedup.grouping.verification import Cluster, Comparer, likely_originals_first
+from mmsearch.dedup.grouping.verification import (
+    PART,
+    Cluster,
+    Comparer,
+    ascending,
+    likely_originals_first,
+)
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.originals import Candidate, Choice, RegistrationFacts, choose, read_candidate
 from mmsearch.dedup.originals.frame import SQUARE, Frame, common_frame
@@ -31,8 +36,6 @@ _MAJORITY, _FEWEST = 0.3, 3
 _ONE_PLACE = 0.04
 # Minimum share of one of two images that the other shows for a reliable registration.
 _NESTED = 0.95
-# Minimum shared share of an image's area; an image below it is a screenshot or a collage.
-_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,12 @@ class Keeping:
         """
         clusters = [replace(each, bonds=each.bonds + self._extra_pairs(each)) for each in clusters]
         self.comparer.prepare(
-            [bond for each in clusters for bond in each.bonds if bond not in self.exact],
+            [
+                bond
+                for each in clusters
+                for bond in each.bonds
+                if ascending(*bond) not in self.exact
+            ],
             "comparing candidates",
         )
         races = [self._race(cluster) for cluster in clusters]
@@ -136,13 +144,15 @@ class Keeping:
         """Share of an image that the centre shows; 1 for screenshots."""
         facts = None if centre == place else self._facts_of(centre, place)
         share = 1.0 if facts is None else facts.second_shared
-        return share if share >= _PART else 1.0
+        return share if share >= PART else 1.0
 
     def _facts_of(self, one: int, two: int) -> RegistrationFacts | None:
-        if (min(one, two), max(one, two)) in self.exact:
+        if ascending(one, two) in self.exact:
             return RegistrationFacts(np.eye(3))
         found = self.comparer.known(one, two)
-        return None if found is None or found.judgement == "different" else _facts(found)
+        if found is None or found.judgement == "different":
+            return None
+        return RegistrationFacts(found.matrix, found.first_share, found.second_share)
 
     def _commonly_placed(self, places: Sequence[int], frame: Frame) -> list[int]:
         """Indices of the largest set of members with equal corners in the common frame.
@@ -162,7 +172,7 @@ class Keeping:
         return [number[place] for place in likely_originals_first(number, self.items)][:_CANDIDATES]
 
     def _is_same_image(self, one: int, two: int) -> bool:
-        if one == two or (min(one, two), max(one, two)) in self.exact:
+        if one == two or ascending(one, two) in self.exact:
             return True
         found = self.comparer.known(one, two)
         return found is not None and found.judgement == "same image"
@@ -175,16 +185,6 @@ def _star(chosen: Sequence[int], frame: Frame) -> dict[tuple[int, int], Registra
         (0, number): RegistrationFacts(matrix @ inverse(matrices[0]))
         for number, matrix in enumerate(matrices[1:], start=1)
     }
-
-
-def _facts(found: PairComparison) -> RegistrationFacts:
-    return RegistrationFacts(
-        found.matrix,
-        found.first_share,
-        found.second_share,
-        found.changes,
-        "same" if found.colours == "other" else found.colours,
-    )
 
 
 def _equal_pairs(candidates: Sequence[Candidate]) -> dict[tuple[int, int], RegistrationFacts]:

@@ -23,6 +23,8 @@ from mmsearch.progress import ProgressListener
 
 # Number of strongest pairs tried for a member that the centre rejects.
 _TRIED = 3
+# Minimum shared share of an image's area; an image below it is a screenshot or a collage.
+PART = 0.5
 # Share of the median number of pixels below which a copy counts as downscaled.
 _SMALL = 0.5
 
@@ -39,6 +41,11 @@ class Cluster:
     centre: int
     places: tuple[int, ...]
     bonds: tuple[tuple[int, int], ...]
+
+
+def ascending(one: int, two: int) -> tuple[int, int]:
+    """The pair of indices in the order in which pairs of equal content are stored."""
+    return (one, two) if one <= two else (two, one)
 
 
 def likely_originals_first(places: Iterable[int], items: Sequence[Item]) -> list[int]:
@@ -193,8 +200,8 @@ class Verifier:
         return compared is not None and compared.judgement != "different"
 
     def _is_exact(self, first: int, second: int) -> bool:
-        pair = (min(first, second), max(first, second))
-        return pair in self.exact or self.items[first].image_hash == self.items[second].image_hash
+        equal = self.items[first].image_hash == self.items[second].image_hash
+        return equal or ascending(first, second) in self.exact
 
     def _split(
         self, centre: int, group: Sequence[int], links: dict[int, dict[int, float]]

@@ -1,14 +1,11 @@
 """Registration of two images, as input for choosing the original."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.results import Box
-
-Colour: TypeAlias = Literal["same", "grey", "sepia", "tone", "hue"]
 Homography: TypeAlias = NDArray[np.float64]
 
 
@@ -19,25 +16,15 @@ class RegistrationFacts:
     matrix: float64 (3, 3), from the first's to the second's normalised coordinates: -1 to 1 from
         the centre, x to the right, y down. It may mirror and rotate.
     first_shared, second_shared: share of each image's area that the other one shows.
-    changes: boxes of differences, in shares of the first image's sides.
-    colour: how the colours differ; which image was changed is decided from the pixels.
     """
 
     matrix: Homography
     first_shared: float = 1.0
     second_shared: float = 1.0
-    changes: tuple[Box, ...] = ()
-    colour: Colour = "same"
 
     def reversed(self) -> "RegistrationFacts":
-        """The same pair with the second image first; boxes become bounding boxes there."""
-        return RegistrationFacts(
-            inverse(self.matrix),
-            self.second_shared,
-            self.first_shared,
-            tuple(_moved(box, self.matrix) for box in self.changes),
-            self.colour,
-        )
+        """The same pair with the second image first."""
+        return RegistrationFacts(inverse(self.matrix), self.second_shared, self.first_shared)
 
 
 def inverse(matrix: Homography) -> Homography:
@@ -50,12 +37,3 @@ def project(matrix: Homography, points: NDArray[np.float64]) -> NDArray[np.float
     mapped = points @ matrix[:, :2].T + matrix[:, 2]
     result: NDArray[np.float64] = mapped[:, :2] / mapped[:, 2:]
     return result
-
-
-def _moved(box: Box, matrix: Homography) -> Box:
-    corners = np.array(
-        [(x, y) for x in (box.left, box.right) for y in (box.top, box.bottom)], np.float64
-    )
-    moved = np.clip((project(matrix, corners * 2 - 1) + 1) / 2, 0, 1)
-    (left, top), (right, bottom) = moved.min(axis=0), moved.max(axis=0)
-    return Box(float(left), float(top), float(right), float(bottom))
