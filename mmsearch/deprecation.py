@@ -28,6 +28,17 @@ def moved_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     return find
 
 
+def renamed_module(old: str, new: str) -> Callable[[str], Any]:
+    """Returns the `__getattr__` of the module `old`, all of which is in the module `new` now."""
+
+    def find(name: str) -> Any:
+        value = getattr(import_module(new), name)
+        warnings.warn(f"{old}.{name} is now {new}.{name}", DeprecationWarning, stacklevel=2)
+        return value
+
+    return find
+
+
 def renamed_attribute(old: str, new: str) -> Any:
     """Returns a property under the old name of an attribute, for a class body."""
 

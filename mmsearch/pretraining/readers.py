@@ -1,7 +1,7 @@
 """Reads the images of a recipe, by the functions that it names in its own folder.
 
-These functions are code of whoever wrote the recipe. They are loaded only from the folder of the
-recipe that the user gives; nothing is ever loaded from a model folder.
+The functions are code written by the author of the recipe. They are loaded only from the recipe
+folder that the user names, never from a model folder.
 """
 
 import sys
