@@ -9,10 +9,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from mmsearch.dedup.comparison.details import details_of
-from mmsearch.dedup.comparison.examined import Examined
+from mmsearch.dedup.comparison.examined import Examined, Matrix
 from mmsearch.dedup.comparison.measuring import TORN, Measures, torn_patches
 from mmsearch.dedup.comparison.registering import Laid, lay, refined
-from mmsearch.dedup.comparison.rendering import Matrix
 
 Judgement: TypeAlias = Literal["same image", "edited version", "different"]
 
@@ -90,8 +89,8 @@ def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tup
             else "edited version"), ""  # fmt: skip
 
 
-def _is_large(picture: Examined) -> bool:
-    return max(picture.width, picture.height) > _FINE_SIDE
+def _is_large(image: Examined) -> bool:
+    return max(image.width, image.height) > _FINE_SIDE
 
 
 def _different(found: Measures) -> str:

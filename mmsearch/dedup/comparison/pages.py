@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.comparison.blocks import PATCH, patch_sums
+from mmsearch.dedup.comparison.blocks import PATCH, Mask, patch_sums
 from mmsearch.dedup.comparison.changes import is_graphic
-from mmsearch.dedup.comparison.rendering import Mask
 from mmsearch.records import Floats, Pixels
 
 # Variation of the paper in levels, and standard deviation of a patch with ink.
