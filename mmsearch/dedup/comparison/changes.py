@@ -52,6 +52,11 @@ class Change:
         return (self.bottom - self.top) * (self.right - self.left)
 
     @property
+    def edges(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom."""
+        return self.left, self.top, self.right, self.bottom
+
+    @property
     def place(self) -> Place:
         """Slices of rows and columns."""
         return slice(self.top, self.bottom), slice(self.left, self.right)

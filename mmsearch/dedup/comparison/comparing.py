@@ -1,11 +1,11 @@
 """Compares two images: registration, description of the edits and judgement."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
-from mmsearch.dedup.comparison.changes import Change
+from mmsearch.dedup.comparison.blocks import PATCH
 from mmsearch.dedup.comparison.colour import ColourChange
 from mmsearch.dedup.comparison.cutouts import find_cutout
 from mmsearch.dedup.comparison.examined import Examined, Matrix
@@ -84,6 +84,7 @@ def _compared(first: Examined, second: Examined, laid: Laid) -> PairComparison:
     found = measure(first, second, laid)
     judgement, reason = judge(first, second, laid, found)
     orientation = nearest_orientation(laid.matrix)
+    to_first = laid.grid.to_first @ np.diag([PATCH, PATCH, 1.0])
     return PairComparison(
         judgement,
         round(max(found.agreement, 0.0), 4),
@@ -92,7 +93,7 @@ def _compared(first: Examined, second: Examined, laid: Laid) -> PairComparison:
         laid.overlap.first_share,
         laid.overlap.second_share,
         orientation,
-        tuple(_as_box(change, laid) for change in found.changes),
+        tuple(_boxed(to_first, change.edges) for change in found.changes),
         found.colours.change,
         found.colours.lost_by,
     )
@@ -111,6 +112,7 @@ def _compared_cutout(first: Examined, second: Examined, laid: Laid) -> PairCompa
     if found.judgement == "different" or found.similarity < _LEAST_CUTOUT:
         return None
     matrix = inner.matrix @ np.linalg.inv(to_first)
+    to_whole = to_first @ np.array([[2, 0, -1], [0, 2, -1], [0, 0, 1.0]])
     share = max(cutout.first_share, cutout.second_share)
     return replace(
         found,
@@ -119,13 +121,16 @@ def _compared_cutout(first: Examined, second: Examined, laid: Laid) -> PairCompa
         matrix=matrix / matrix[2, 2],
         first_share=cutout.first_share,
         second_share=cutout.second_share,
-        changes=tuple(_boxed(to_first, box) for box in found.changes),
+        changes=tuple(_boxed(to_whole, astuple(box)) for box in found.changes),
     )
 
 
-def _boxed(matrix: Matrix, box: Box) -> Box:
-    """The box of a part in shares of the whole image; matrix: axis-aligned."""
-    corners = np.array([[box.left, box.right], [box.top, box.bottom]]) * 2 - 1
+def _boxed(matrix: Matrix, edges: tuple[float, ...]) -> Box:
+    """Maps a box by an axis-aligned matrix to normalised coordinates, and these to shares.
+
+    edges: left, top, right, bottom.
+    """
+    corners = np.array([edges[::2], edges[1::2]])
     (left, right), (top, bottom) = ((mapped(matrix, corners) + 1) / 2).round(4).tolist()
     return Box(left, top, right, bottom)
 
@@ -149,20 +154,6 @@ def _description(laid: Laid, found: Measures, orientation: int) -> str:
         said.append(f"{changed} drawn over or replaced")
     said.append(f"fits to {found.agreement:.2f}")
     return ", ".join(said)
-
-
-def _as_box(change: Change, laid: Laid) -> Box:
-    left, top, right, bottom = laid.grid.box
-    rows, columns = laid.seen.shape
-
-    across, down = (right - left) / columns, (bottom - top) / rows
-    places = (
-        left + across * change.left,
-        top + down * change.top,
-        left + across * change.right,
-        top + down * change.bottom,
-    )
-    return Box(*(round(float(place + 1) / 2, 4) for place in places))
 
 
 def _hypotheses(first: Examined, second: Examined) -> Iterator[Matrix]:

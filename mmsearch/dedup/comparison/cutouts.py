@@ -78,10 +78,10 @@ def find_cutout(first: Examined, second: Examined, laid: Laid) -> Cutout | None:
 
 
 def _other_content(laid: Laid, one: Pixels, two: Pixels) -> Mask:
-    """Patches of different structure, or of different colour where both are flat."""
+    """Patches of different structure, or of different colour where nothing fits."""
     apart = np.abs(patch_means(one) - patch_means(two)).max(axis=2) > _EQUAL_LEVELS
-    flat = contrast(laid.blocks) == 0
-    return torn_patches(laid.blocks, laid.seen) | (laid.seen & flat & apart)
+    unlike = laid.seen & (laid.blocks.correlation <= FITS) & apart
+    return torn_patches(laid.blocks, laid.seen) | unlike
 
 
 def _heaviest_rectangle(weights: Floats) -> Place:
