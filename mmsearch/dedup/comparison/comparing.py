@@ -104,15 +104,11 @@ def _compared_cutout(first: Examined, second: Examined, laid: Laid) -> PairCompa
     cutout = find_cutout(first, second, laid)
     if cutout is None:
         return None
-    part, to_first = first.part(cutout.box)
-    inner = register(part, second, laid.matrix @ to_first)
-    if inner is None:
-        return None
-    found = _compared(part, second, inner)
+    found = _compared(cutout.part, second, cutout.laid)
     if found.judgement == "different" or found.similarity < _LEAST_CUTOUT:
         return None
-    matrix = inner.matrix @ np.linalg.inv(to_first)
-    to_whole = to_first @ np.array([[2, 0, -1], [0, 2, -1], [0, 0, 1.0]])
+    matrix = found.matrix @ np.linalg.inv(cutout.to_first)
+    to_first = cutout.to_first @ np.array([[2, 0, -1], [0, 2, -1], [0, 0, 1.0]])
     share = max(cutout.first_share, cutout.second_share)
     return replace(
         found,
@@ -121,7 +117,7 @@ def _compared_cutout(first: Examined, second: Examined, laid: Laid) -> PairCompa
         matrix=matrix / matrix[2, 2],
         first_share=cutout.first_share,
         second_share=cutout.second_share,
-        changes=tuple(_boxed(to_whole, astuple(box)) for box in found.changes),
+        changes=tuple(_boxed(to_first, astuple(box)) for box in found.changes),
     )
 
 

@@ -5,45 +5,56 @@ rectangle and nowhere else. Along its edges the collage has a seam, where unrela
 and the photo has none. Images on one template have the seam in both, shots of one scene in neither.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from mmsearch.dedup.comparison.blocks import PATCH, Mask, patch_means
 from mmsearch.dedup.comparison.changes import Place, is_graphic
-from mmsearch.dedup.comparison.examined import Box, Examined
+from mmsearch.dedup.comparison.examined import Box, Examined, Matrix
 from mmsearch.dedup.comparison.measuring import FITS, torn_patches
 from mmsearch.dedup.comparison.pages import page_of
-from mmsearch.dedup.comparison.registering import Laid, contrast, render_both
+from mmsearch.dedup.comparison.registering import Laid, contrast, register, render_both
 from mmsearch.dedup.comparison.rendering import Grid, mapped
 from mmsearch.records import Floats, Pixels
 
 # Minimum share of the photo within the rectangle.
-_LEAST_SHARE = 0.55
+_LEAST_SHARE = 0.47
 # Weights of patches: structure that fits, flat ones of equal levels, other content, unseen ones.
 _FITS, _FLAT, _OTHER, _UNSEEN = 1.0, 0.25, -2.0, -16.0
 _EQUAL_LEVELS = 20.0
+# Deviation from an upright map, in pixels of the grid; what does not fit disturbs the registration.
+_NEARLY_UPRIGHT = 4.0
 # Share of the structured patches that fit: inside at least, outside at most.
 _INSIDE, _OUTSIDE, _FEWEST = 0.9, 0.35, 40
+# Pages and drawings on one template share equal parts; shares closer than this are refused.
+_BOTH_DRAWN = 0.6
 # An edge lies inside of an image if that shows something this many pixels beyond.
 _BEYOND = 12
 # The edges are exact to a patch: pixels before and beyond among which the seam lies.
 _BEFORE = 4
 # Distance of the pixels whose levels are compared across a seam.
 _STEP = 3
-# Mean difference across a seam, in those inside of the rectangle and in the other image's.
-_SEAM, _TIMES_OTHER, _LEAST_VARIATION = 2.0, 1.6, 4.0
+# Mean difference across a seam: in the largest ones inside of the rectangle, which edges of objects
+# exceed by less, and in that of the other image there.
+_SEAM, _EDGE, _TIMES_OTHER = 1.5, 2.4, 1.6
+_LARGEST, _LEAST_DIFFERENCE = 0.95, 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
     """The rectangle that two images share.
 
-    box: left, top, right, bottom in the first image's normalised coordinates.
+    part: of the first image.
+    to_first: from the part's normalised coordinates to the first image's.
+    laid: the part and the second image.
     first_share, second_share: of each image's area.
     """
 
-    box: Box
+    part: Examined
+    to_first: Matrix
+    laid: Laid
     first_share: float
     second_share: float
 
@@ -51,10 +62,10 @@ class Cutout:
 def find_cutout(first: Examined, second: Examined, laid: Laid) -> Cutout | None:
     """Finds the part of one registered image that the other one shows beside other content.
 
-    None if there is none, if it is too small, or if it is a page or a drawing.
+    None if there is none, or if it is too small.
     """
     fits = laid.seen & (laid.blocks.correlation > FITS) & (contrast(laid.blocks) > 0)
-    if fits.sum() < _FEWEST or laid.grid.straight(laid.matrix) is None:
+    if fits.sum() < _FEWEST or laid.grid.straight(laid.matrix, _NEARLY_UPRIGHT) is None:
         return None
     images = render_both(first, second, laid.grid, laid.matrix, grey=False)
     other = _other_content(laid, *images)
@@ -64,17 +75,29 @@ def find_cutout(first: Examined, second: Examined, laid: Laid) -> Cutout | None:
     rest = int(fits.sum()) - fitting, int(other.sum()) - differing
     if fitting < max(_FEWEST, _INSIDE * (fitting + differing)) or rest[0] > _OUTSIDE * sum(rest):
         return None
-    cutout = _at(place, laid)
-    if max(cutout.first_share, cutout.second_share) < _LEAST_SHARE:
+    box = _box_at(place, laid)
+    share = (box[2] - box[0]) * (box[3] - box[1]) / 4
+    ratio = laid.overlap.second_share / laid.overlap.first_share
+    if max(share, share * ratio) < _LEAST_SHARE:
         return None
     shown = tuple(slice(each.start * PATCH, each.stop * PATCH) for each in place)
-    if any(is_graphic(image[shown]) or page_of(image[shown]) for image in images):
+    if _BOTH_DRAWN < ratio < 1 / _BOTH_DRAWN and _are_drawn(image[shown] for image in images):
         return None
-    one, two = _seams(first, second, laid, cutout.box)
-    cut_out = _is_cut_out(cutout.first_share, one, two) or _is_cut_out(
-        cutout.second_share, two, one
-    )
-    return cutout if cut_out else None
+    part, to_first = first.part(box)
+    inner = register(part, second, laid.matrix @ to_first)
+    if inner is None or inner.grid.straight(inner.matrix, _NEARLY_UPRIGHT) is None:
+        return None
+    found = Cutout(part, to_first, inner, share, inner.overlap.second_share)
+    one, two = _seams(first, second, found)
+    if _is_cut_out(share, one, two) or _is_cut_out(found.second_share, two, one):
+        return found
+    return None
+
+
+def _are_drawn(images: Iterable[Pixels]) -> bool:
+    """Whether all are graphics, or all are pages."""
+    kinds = [(is_graphic(image), page_of(image) is not None) for image in images]
+    return any(all(kind) for kind in zip(*kinds, strict=True))
 
 
 def _other_content(laid: Laid, one: Pixels, two: Pixels) -> Mask:
@@ -95,53 +118,44 @@ def _heaviest_rectangle(weights: Floats) -> Place:
     return slice(int(tops[strip]), int(bottoms[strip])), slice(int(lefts[span]), int(rights[span]))
 
 
-def _at(place: Place, laid: Laid) -> Cutout:
+def _box_at(place: Place, laid: Laid) -> Box:
     rows, columns = place
     corners = np.array([[columns.start, columns.stop], [rows.start, rows.stop]]) * PATCH
     (left, right), (top, bottom) = mapped(laid.grid.to_first, corners).tolist()
-    share = (right - left) * (bottom - top) / 4
-    ratio = laid.overlap.second_share / laid.overlap.first_share
-    return Cutout((left, top, right, bottom), share, share * ratio)
+    return left, top, right, bottom
 
 
-def _seams(first: Examined, second: Examined, laid: Laid, box: Box) -> tuple[Floats, Floats]:
-    """How strong a seam each image has along the left, right, top and bottom edge of the box.
+def _seams(first: Examined, second: Examined, found: Cutout) -> tuple[Floats, Floats]:
+    """How strong a seam each image has along the left, right, top and bottom edge of the part.
 
     float32 (4,) each, NaN where the image does not reach beyond the edge.
     """
-    left, top, right, bottom = box
-    to_first = laid.grid.to_first
-    across, down = to_first[0, 0], to_first[1, 1]
-    width, height = round((right - left) / across), round((bottom - top) / down)
-    x, y = _BEYOND * across, _BEYOND * down
-    wide = Grid(
-        width + 2 * _BEYOND, height + 2 * _BEYOND, (left - x, top - y, right + x, bottom + y)
-    )
-    middle = (left + right) / 2, (top + bottom) / 2
-    beyond = np.array([
-        [left - x, right + x, middle[0], middle[0]],
-        [middle[1], middle[1], top - y, bottom + y],
-    ])  # fmt: skip
-    found = []
-    for image, matrix in zip(
-        render_both(first, second, wide, laid.matrix, grey=True),
-        (np.eye(3), laid.matrix),
-        strict=True,
-    ):
+    width, height = found.laid.grid.width, found.laid.grid.height
+    x, y = 1 + 2 * _BEYOND / width, 1 + 2 * _BEYOND / height
+    corners = found.to_first @ np.array([[-x, x], [-y, y], [1, 1]])
+    box = (*corners[:2, 0].tolist(), *corners[:2, 1].tolist())
+    grid = Grid(width + 2 * _BEYOND, height + 2 * _BEYOND, box)
+    matrix = found.laid.grid.straightened(found.laid.matrix) @ np.linalg.inv(found.to_first)
+    beyond = np.array([[-x, x, 0, 0], [0, 0, -y, y]])
+    inside = [
+        np.abs(mapped(to_image, beyond)).max(axis=0) < 1
+        for to_image in (found.to_first, found.laid.matrix)
+    ]
+    strengths = []
+    for image in render_both(first, second, grid, matrix, grey=True):
         levels = image.astype(np.float32)
         inner = slice(_BEYOND, -_BEYOND)
-        strengths = np.array([*_strengths(levels[inner]), *_strengths(levels.T[inner])], np.float32)
-        inside = np.abs(mapped(matrix, beyond)).max(axis=0) < 1
-        found.append(np.where(inside, strengths, np.nan).astype(np.float32))
-    return found[0], found[1]
+        strengths.append([*_strengths(levels[inner]), *_strengths(levels.T[inner])])
+    one, two = np.where(inside, strengths, np.nan).astype(np.float32)
+    return one, two
 
 
 def _strengths(levels: Floats) -> tuple[float, float]:
-    """Seams near the left and the right edge, in the usual difference between; see `_seams`."""
+    """Seams near the left and the right edge, see `_seams`; float32 (h, w)."""
     profile = np.abs(levels[:, _STEP:] - levels[:, :-_STEP]).mean(axis=0)
-    usual = max(float(np.median(profile[_BEYOND:-_BEYOND])), _LEAST_VARIATION)
+    inside = max(float(np.quantile(profile[_BEYOND:-_BEYOND], _LARGEST)), _LEAST_DIFFERENCE)
     near = _BEYOND + _BEFORE
-    return float(profile[:near].max()) / usual, float(profile[-near:].max()) / usual
+    return float(profile[:near].max()) / inside, float(profile[-near:].max()) / inside
 
 
 def _is_cut_out(share: float, photo: Floats, collage: Floats) -> bool:
@@ -150,11 +164,11 @@ def _is_cut_out(share: float, photo: Floats, collage: Floats) -> bool:
     share: of the photo's area.
     photo, collage: their seams.
     """
-    inside = ~np.isnan(collage)
-    both = inside & ~np.isnan(photo)
+    cut, inside = ~np.isnan(photo), ~np.isnan(collage)
     return bool(
         share >= _LEAST_SHARE
         and inside.any()
         and (collage[inside] >= _SEAM).all()
-        and (collage[both] >= _TIMES_OTHER * photo[both]).all()
+        and (photo[cut & ~inside] < _EDGE).all()
+        and (collage[cut & inside] >= _TIMES_OTHER * photo[cut & inside]).all()
     )

@@ -88,6 +88,12 @@ def test_the_cut_part_lies_where_it_is_shown() -> None:
 def test_two_collages_with_one_photo_in_common_are_different() -> None:
     one, two = (collage(photo(3), others) for others in (70, 80))
     assert compared(one, two).judgement == "different"
+    across, down = Image.new("RGB", (700, 360)), Image.new("RGB", (480, 600))
+    for sheet, other, place in ((across, 90, (480, 0)), (down, 91, (0, 360))):
+        sheet.paste(photo(3), (0, 0))
+        sheet.paste(photo(other), place)
+    found = compared(across, down)
+    assert found.judgement == "different", found.reason
     wide = [Image.new("RGB", (700, 360)) for _ in "12"]
     for sheet, other in zip(wide, (photo(81, (220, 360)), photo(82, (220, 360))), strict=True):
         sheet.paste(photo(3), (0, 0))
