@@ -71,7 +71,7 @@ def _evenly_lit(grey: Floats) -> Floats:
     rows, columns = (side // _LIT_BLOCK for side in grey.shape)
     inner = grey[: rows * _LIT_BLOCK, : columns * _LIT_BLOCK]
     blocks = inner.reshape(rows, _LIT_BLOCK, columns, _LIT_BLOCK).swapaxes(1, 2)
-    brightest = np.partition(blocks.reshape(rows * columns, -1), -_LIT_PIXELS)[:, -_LIT_PIXELS]
+    brightest = np.partition(blocks.reshape(-1, _LIT_BLOCK**2), -_LIT_PIXELS)[:, -_LIT_PIXELS]
     if rows * columns < _LIT_LEAST or np.ptp(brightest) < _LIT_LEVELS:
         return grey
     surface, places = _surface(rows, columns), brightest > np.median(brightest) / 2
