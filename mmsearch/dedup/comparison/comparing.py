@@ -79,7 +79,7 @@ def unrelated(reason: str) -> PairComparison:
 
 
 def _compared(first: Examined, second: Examined, laid: Laid) -> PairComparison:
-    if reason := hopeless(laid):
+    if reason := hopeless(first, second, laid):
         return unrelated(reason)
     found = measure(first, second, laid)
     judgement, reason = judge(first, second, laid, found)

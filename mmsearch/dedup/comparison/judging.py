@@ -12,12 +12,14 @@ from mmsearch.dedup.comparison.details import details_of
 from mmsearch.dedup.comparison.examined import Examined, Matrix
 from mmsearch.dedup.comparison.measuring import TORN, Measures, torn_patches
 from mmsearch.dedup.comparison.registering import Laid, lay, refined
+from mmsearch.dedup.comparison.rendering import contrast_outside
 
 Judgement: TypeAlias = Literal["same image", "edited version", "different"]
 
 _FEWEST_TELLING = 12
-# Minimum share of one of two images that the other shows; a rotation cuts off corners.
-_NESTED, _NESTED_TILTED, _TILTED_DEGREES = 0.965, 0.85, 2.5
+# Minimum share of one of two images that the other shows; less after a rotation, if the corners
+# that it leaves are filled. Another shot from a different angle shows more of the scene there.
+_NESTED, _NESTED_TILTED, _TILTED_DEGREES, _FILLED = 0.965, 0.85, 2.5, 3.0
 _LEAST_AGREEMENT, _LEAST_MATCHED, _LEAST_LOW, _MOST_STRAY = 0.78, 0.92, 0.5, 0.03
 # Agreement from which a few poor patches are ignored.
 _SURELY = 0.9
@@ -47,9 +49,9 @@ _SAME_STRAY, _SAME_MATCHED, _SAME_JITTER = 0.004, 0.97, 0.45
 _SAME_FINE_STRAY = 0.008
 
 
-def hopeless(laid: Laid) -> str:
+def hopeless(first: Examined, second: Examined, laid: Laid) -> str:
     """Why two images are different without measuring; '' if measuring is needed."""
-    if reason := _not_nested(laid):
+    if reason := _not_nested(first, second, laid):
         return reason
     torn = float(torn_patches(laid.blocks, laid.seen).sum() / max(int(laid.seen.sum()), 1))
     if torn > _MOST_CHANGED + _WATERMARK_STRAY:
@@ -57,12 +59,19 @@ def hopeless(laid: Laid) -> str:
     return ""
 
 
-def _not_nested(laid: Laid) -> str:
-    whole = max(laid.overlap.first_share, laid.overlap.second_share)
-    tilted = abs(tilt(laid.matrix)) > _TILTED_DEGREES
-    if whole < (_NESTED_TILTED if tilted else _NESTED):
-        return f"each shows parts that the other lacks ({whole:.0%} of one is shared)"
-    return ""
+def _not_nested(first: Examined, second: Examined, laid: Laid) -> str:
+    shares = laid.overlap.first_share, laid.overlap.second_share
+    if max(shares) >= _NESTED:
+        return ""
+    if abs(tilt(laid.matrix)) > _TILTED_DEGREES:
+        back = np.linalg.inv(laid.matrix)
+        ways = (first, laid.matrix, shares[0]), (second, back, shares[1])
+        if any(
+            share >= _NESTED_TILTED and contrast_outside(image, matrix) < _FILLED
+            for image, matrix, share in ways
+        ):
+            return ""
+    return f"each shows parts that the other lacks ({max(shares):.0%} of one is shared)"
 
 
 def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tuple[Judgement, str]:

@@ -17,6 +17,8 @@ from mmsearch.records import Pixels
 # float64 (8, 3, 3), of each of ORIENTATIONS.
 TURN_MATRICES = np.stack([orientation.matrix for orientation in ORIENTATIONS])
 _PROBES = 48
+# Distance from the shared area in half sides; within it lies its blurred edge.
+_OUTSIDE_MARGIN = 0.04
 # Tolerance in pixels of the grid for an axis-aligned map.
 _STRAIGHT, _EXACTLY = 0.15, 1e-9
 
@@ -83,6 +85,22 @@ def mapped(matrix: Matrix, places: NDArray[np.floating[Any]]) -> NDArray[np.floa
     homogeneous = matrix[:, :2] @ places + matrix[:, 2:]
     found: NDArray[np.float64] = homogeneous[:2] / np.maximum(homogeneous[2], 1e-6)
     return found
+
+
+def contrast_outside(image: Examined, matrix: Matrix) -> float:
+    """Mean gradient, in grey levels, of the part of an image that another one does not show.
+
+    matrix: from the image to the other one.
+    """
+    level = np.asarray(image.level(_PROBES, grey=True)[0], np.float32)
+    height, width = level.shape
+    across, down = ((np.arange(side) + 0.5) * 2 / side - 1 for side in (width, height))
+    places = np.stack([each.ravel() for each in np.meshgrid(across, down)])
+    outside = np.abs(mapped(matrix, places)).max(axis=0) > 1 + _OUTSIDE_MARGIN
+    if not outside.any():
+        return 0.0
+    gradient = np.maximum(*(np.abs(each) for each in np.gradient(level)))
+    return float(gradient.ravel()[outside].mean())
 
 
 @lru_cache
