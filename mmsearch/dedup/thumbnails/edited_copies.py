@@ -43,8 +43,8 @@ CERTAIN = 0.85
 _UNMOVED_AGREEMENT = 0.9
 # Correlation of roughly aligned coarse images; copies are far above.
 _ROUGHLY = 0.93
-# Agreement of medium-sized images from which full thumbnails are not aligned: of 3,479 such pairs
-# of photographs and their copies ten would have been rejected, and every pair is compared in detail.
+# Agreement of medium-sized images from which full thumbnails are not aligned: they would reject ten
+# of 3,479 such pairs of photographs and their copies, and each is compared in detail anyway.
 _SURE_CLOSELY = 0.9
 # Mean difference of grey levels below which two thumbnails may have equal pixels.
 _SAME_LEVELS = 1.0
