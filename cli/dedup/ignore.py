@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def ignore(
+    *,
     items: Annotated[
         list[str] | None,
         typer.Argument(
@@ -84,6 +85,7 @@ def unmark(folder: Path, names: list[str]) -> str:
 
 
 def named(folder: Path, names: list[str]) -> "list[MarkedItem]":
+    """Returns the items with these keys or paths. Raises InputError, RecordNotFound."""
     from mmsearch.dedup.last_groups import named_item
     from mmsearch.store import Store
 
@@ -95,6 +97,7 @@ def named(folder: Path, names: list[str]) -> "list[MarkedItem]":
 
 
 def print_remembered(folder: Path, *, as_json: bool) -> None:
+    """Prints the ignored items."""
     from mmsearch.dedup.not_duplicates import read_remembered
 
     remembered = read_remembered(folder)
