@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING
 from mmsearch.arrays import blocks
 from mmsearch.catalog import duplicates, learning
 from mmsearch.catalog.indexing import IndexRun, drop_source, index_sources
-from mmsearch.catalog.info import (
-    StoreInfo,
-    find_record,
-    has_item,
-    index_details,
-    item_keys,
-    recorded_failures,
-    store_info,
-    verify_indexes,
-)
+from mmsearch.catalog.info import StoreInfo, find_record, store_info
 from mmsearch.catalog.opening import manifest_of, open_engine
 from mmsearch.catalog.progress import Progress, listening
 from mmsearch.catalog.resolve import Encoders, model_name
@@ -37,6 +28,8 @@ from mmsearch.records import (
 )
 from mmsearch.sources import Source, SourceOptions
 from mmsearch.store import Store
+from mmsearch.store.filters import LIVE, quoted
+from mmsearch.store.manifest import read_manifest
 from mmsearch.store.spaces import live_folder
 
 if TYPE_CHECKING:
@@ -103,13 +96,13 @@ class Catalog:
     def __iter__(self) -> Iterator[str]:
         """The keys of all items, in no particular order."""
         try:
-            return item_keys(self.engine.store)
+            return iter(self.engine.store.scan(["key"], LIVE).column("key").to_pylist())
         except StoreNotFound:
             return iter(())
 
     def __contains__(self, key: object) -> bool:
         try:
-            return isinstance(key, str) and has_item(self.engine.store, key)
+            return isinstance(key, str) and self.engine.store.count(f"key = {quoted([key])}") > 0
         except StoreNotFound:
             return False
 
@@ -346,7 +339,10 @@ class Catalog:
         >>> catalog.failures()
         []
         """
-        return recorded_failures(self.root)
+        return [
+            Failure(row["key"], row["uri"], row["stage"], row["reason"], seen=row["seen"])
+            for row in Store.open(self.folder).failures()
+        ]
 
     def indexes(self) -> "dict[Target, IndexMeta]":
         """Returns each live index's kind, why it was chosen, and its recall by effort.
@@ -356,7 +352,12 @@ class Catalog:
         >>> catalog.indexes()["product"].kind
         'flat'
         """
-        return index_details(self.root)
+        from mmsearch.generations import live_generation
+
+        folder = self.folder
+        read_manifest(folder)
+        generation = live_generation(folder)
+        return generation.metas() if generation is not None else {}
 
     def verify(self) -> StoreInfo:
         """Checks table and index files against their checksums; returns `info()` if all is well.
@@ -366,7 +367,11 @@ class Catalog:
         >>> catalog.verify().index_behind
         False
         """
-        verify_indexes(self.root)
+        from mmsearch.generations import live_generation
+
+        generation = live_generation(self.folder)
+        if generation is not None:
+            generation.verify()
         return self.info()
 
     # --- duplicates ---
