@@ -41,6 +41,7 @@ _UNDONE = {
 
 
 def apply(
+    *,
     plan: Annotated[
         Path,
         typer.Argument(

@@ -14,6 +14,7 @@ from mmsearch.errors import InputError
 
 
 def models(
+    *,
     check: Annotated[
         str | None,
         typer.Option(

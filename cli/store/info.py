@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 def info(
+    *,
     failures: Annotated[
         bool, typer.Option("--failures", help="List every skipped item, with stage and reason.")
     ] = False,
@@ -65,6 +66,7 @@ def info(
 
 
 def show_failures(failures: "Sequence[Failure]", *, as_json: bool, quiet: bool) -> None:
+    """Prints the skipped items."""
     if as_json:
         names = ("key", "source", "uri", "stage", "reason", "seen")
         rows = [{name: getattr(failure, name) for name in names} for failure in failures]
@@ -76,6 +78,7 @@ def show_failures(failures: "Sequence[Failure]", *, as_json: bool, quiet: bool) 
 
 
 def show_indexes(indexes: "Mapping[Target, IndexMeta]", *, as_json: bool) -> None:
+    """Prints how each index was chosen and tuned."""
     if as_json:
         write_text(to_json({"indexes": indexes}))
         return

@@ -9,6 +9,7 @@ from mmsearch.cli.training import finetune_options
 
 
 def finetune(
+    *,
     sources: finetune_options.Sources = None,
     out: finetune_options.Out = None,
     method: finetune_options.Method = "auto",
@@ -120,6 +121,7 @@ def finetune(
 
 
 def next_steps(folder: Path, *, promoted: bool) -> list[str]:
+    """Returns where the model and its report are, and how to use the model."""
     lines = [f"model: {folder}"]
     if (report := folder / "report.html").exists():
         lines.append(f"report: {report}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
 from mmsearch.catalog.resolve import Encoders, model_name
-from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
+from mmsearch.catalog.sources import overlaps, plan_sources, source_notes
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.progress import ProgressListener
@@ -86,7 +86,10 @@ def index_sources(
                 raise
             update_indexes(store, settings, progress, fusion=fusion, rebuild=run.rebuild)
             end_run(store, requested, report)
-        _note_skipped(plans, notes, progress)
+        # What was left out of a folder is known only once it has been walked.
+        for note in source_notes(plans):
+            if note not in notes:
+                progress.note(note)
     return report
 
 
@@ -105,12 +108,3 @@ def drop_source(root: Path, name: str, settings: Settings, progress: ProgressLis
         store.update_manifest(sources=kept)
         update_indexes(store, settings, progress)
     return dropped
-
-
-def _note_skipped(
-    plans: Sequence[SourcePlan], notes: Sequence[str], progress: ProgressListener
-) -> None:
-    """What was left out of a folder is known only once it has been walked."""
-    for note in source_notes(plans):
-        if note not in notes:
-            progress.note(note)

@@ -36,10 +36,11 @@ class Page:
 
 
 class Engine:
-    """Searches a store. The encoders are loaded when a query first needs them.
+    """Searches a store.
 
     generation: opened before the store, so that it is never ahead of the rows.
-    text_encoder: for queries of text only (may be lighter); encoder: for images.
+    encoder, text_encoder: return the encoder of images and the one of texts, which may be lighter.
+    Each is called whenever a query needs it, so they should keep what they have loaded.
     """
 
     def __init__(
@@ -102,18 +103,16 @@ class Engine:
         return [self._page(search, records, state) for search in searches]
 
     def _page(self, search: SearchState, records: dict[int, dict[str, object]], state: str) -> Page:
-        hits = tuple(
-            self._hit(search.offset + place, found, records[found.uid])
-            for place, found in enumerate(search.page, start=1)
-        )
+        hits: list[Hit] = []
+        for rank, found in enumerate(search.page, start=search.offset + 1):
+            row = records[found.uid]
+            key, uri, record = str(row["key"]), str(row["uri"]), self._store.public_record(row)
+            hits.append(Hit(rank, key, uri, found.similarity, found.matched, record))
         end = search.offset + len(hits)
         if len(search.results) <= end:
-            return Page(hits, None)
-        return Page(hits, str(Cursor(state, fingerprint(search.query), end, search.first_depth)))
-
-    def _hit(self, rank: int, found: Candidate, row: dict[str, object]) -> Hit:
-        record = self._store.public_record(row)
-        return Hit(rank, str(row["key"]), str(row["uri"]), found.similarity, found.matched, record)
+            return Page(tuple(hits), None)
+        cursor = Cursor(state, fingerprint(search.query), end, search.first_depth)
+        return Page(tuple(hits), str(cursor))
 
     def _state(self) -> str:
         """Identifies what the order of hits depends on: the rows, the index, the hidden items."""
