@@ -17,6 +17,7 @@ from mmsearch.finetuning.towers.image_inputs import ImageCache
 from mmsearch.finetuning.towers.image_tower import split_image_tower
 from mmsearch.finetuning.towers.parameters import projections, trains_text_blocks
 from mmsearch.finetuning.towers.start_model import NEITHER_TOWER, StartModel, load_start
+from mmsearch.finetuning.trainee.mining import MiningModel
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
@@ -141,7 +142,8 @@ class Preparation:
         """Returns a model to train. folder: of cached activations. sibling: of another run."""
         name = self.options.loss.teacher
         augmentation = _AUGMENTATIONS[self.options.data.augmentation]
-        return FineTuneModel(
+        kind = MiningModel if self.options.loss.hard_negatives else FineTuneModel
+        return kind(
             self.start,
             self.sampler(),
             self.options,

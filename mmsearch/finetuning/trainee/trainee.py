@@ -77,9 +77,10 @@ class FineTuneModel:
         reference: StartModel | None = None,
         sibling: "FineTuneModel | None" = None,
     ) -> None:
-        """reference: the model to stay close to, if it is not `start`. sibling: a model of the same
-        start and options but the seed, whose rehearsal data is reused.
+        """Loads, caches and computes what all steps need.
 
+        reference: the model to stay close to, if it is not `start`. sibling: a model of the same
+        start and options but the seed, whose rehearsal data is reused.
         Raises InputError for a tower that the method cannot train, or if `cache` cannot be written.
         """
         self._start, self._sampler, self._options = start, sampler, options

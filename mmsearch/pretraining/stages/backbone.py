@@ -32,10 +32,10 @@ from mmsearch.training.loop import LoopOptions
 from mmsearch.training.tower_split import Suffix, split_tower
 from mmsearch.training.weight_interpolation import (
     Sweep,
-    SweepPoint,
     SweepScore,
-    choose,
+    Weights,
     interpolate,
+    sweep,
 )
 
 # Shares of the tuned weights that are tried.
@@ -94,15 +94,16 @@ def tune_backbone(
         score_name="held-out nDCG",
     )
 
-    tuned, points = copies(trained), []
-    for alpha in ALPHAS:
-        load(trained, interpolate(start, tuned, alpha))
+    def evaluate(weights: Weights) -> SweepScore:
+        load(trained, weights)
         metrics = measure()
-        points.append(SweepPoint(alpha, SweepScore(metrics.ndcg, metrics.weighted_agreement)))
-    sweep = choose(points, kept_share=KEPT_SHARE)
-    load(trained, interpolate(start, tuned, sweep.chosen.alpha))
+        return SweepScore(metrics.ndcg, metrics.weighted_agreement)
+
+    tuned = copies(trained)
+    found = sweep(start, tuned, evaluate, alphas=ALPHAS, refinement=0, kept_share=KEPT_SHARE)
+    load(trained, interpolate(start, tuned, found.chosen.alpha))
     model.eval().requires_grad_(False)
-    return sweep, measure()
+    return found, measure()
 
 
 def backbone_trainee(

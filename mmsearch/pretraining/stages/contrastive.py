@@ -236,13 +236,7 @@ class ContrastiveTrainee:
         vectors = torch.cat([images, self._embed(synthetic)])
         logits = prototypes.logits(torch.cat([frozen, synthetic]))
         names = self._class_vectors.draw(rng)
-        return class_distillation(
-            vectors,
-            names,
-            self._class_scale.exp(),
-            teacher_logits=logits,
-            weight=torch.ones(len(vectors)),
-        )
+        return class_distillation(vectors, names, self._class_scale.exp(), logits)
 
 
 class _ClassVectors:

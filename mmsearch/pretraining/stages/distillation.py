@@ -102,13 +102,18 @@ def distill_text(run: Run, corpus: Sequence[str]) -> TeacherVectors:
     def initialise(log: MetricsLog) -> None:
         log.forget("word_vectors", 0)
         run.progress.start("word vectors", recipe.word_vectors.steps)
+
+        def report(step: int, loss: float) -> None:
+            log.step("word_vectors", step, {"loss": loss})
+            run.progress.advance(1)
+
         words = fit_word_vectors(
             ids,
             vectors,
             vocabulary=run.tokenizer.get_vocab_size(),
             steps=recipe.word_vectors.steps,
             seed=recipe.seed,
-            report=log.stage("word_vectors", run.progress.advance),
+            report=report,
         )
         initialise_text(run.model, words)
 

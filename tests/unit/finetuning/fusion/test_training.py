@@ -1,7 +1,6 @@
 """Training on products whose pictures and texts each tell a part: fusions must find them better."""
 
 import importlib
-import sys
 
 import numpy as np
 import pytest
@@ -230,7 +229,6 @@ def test_vectors_of_two_encoders_are_refused() -> None:
 
 
 def test_the_old_name_of_the_module_still_works() -> None:
-    sys.modules.pop("mmsearch.finetuning.fusion_training", None)
+    old = importlib.import_module("mmsearch.finetuning.fusion_training")
     with pytest.warns(DeprecationWarning, match=r"mmsearch\.finetuning\.fusion\.training"):
-        old = importlib.import_module("mmsearch.finetuning.fusion_training")
-    assert old.train_fusion is train_fusion
+        assert old.train_fusion is train_fusion
