@@ -240,7 +240,7 @@ class _Training:
         """Scores weights on the validation split, by default the current ones."""
         return self._domain.score(
             lambda items, texts: (
-                model.encode_items("image", items, weights),
+                model.encode_images(items, weights),
                 model.encode_texts(texts, weights),
             )
         )

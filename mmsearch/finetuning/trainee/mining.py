@@ -38,12 +38,14 @@ class MiningModel(FineTuneModel):
             self._use(epoch, each.numpy().copy())
 
     def _mine(self) -> Ids:
-        items = self.sampler.positions
+        items, training_set = self.sampler.positions, self.sampler.training_set
+        first = [next(iter(training_set.items[at].texts), "") for at in items.tolist()]
         self.eval()
-        images, texts = (self.encode_items(kind, items) for kind in ("image", "text"))
+        images, texts = self.encode_images(items), self.encode_texts(first)
         self.train()
+        texts[[not text for text in first]] = 0
         count = self._options.loss.hard_negatives
-        return mine(self.sampler.training_set, items, images, texts, per_item=count).neighbours
+        return mine(training_set, items, images, texts, per_item=count).neighbours
 
     def _use(self, epoch: int, neighbours: Ids) -> None:
         # Batches come from the current epoch and the next.

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmsearch.arrays import blocks
 from mmsearch.encoders.base import Encoder
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW, Draw, Sampler
 from mmsearch.finetuning.data.views import ImageViews
@@ -187,7 +188,7 @@ class FineTuneModel:
         second: Tensor | None = None
         if self._options.loss.consistency_weight and mine.second_views is not None:
             second = self._inputs(mine.items, mine.second_views)[0]
-        following = self._sampler.draw(place + 1, rank=here.rank, world=here.world)
+        following = self._sampler.draw(place + 1).part(here.rank, here.world)
         self._inputs.prefetch(following.items, following.views)
         titles, title_labels = self._targets.titles(whole, place)
         inputs, mixup = self._mixup(whole, place, inputs, readable)
@@ -277,34 +278,24 @@ class FineTuneModel:
                 weights["logit_bias"] = torch.full_like(bias, learned)
         return weights
 
-    def encode_items(self, kind: str, positions: Ids, weights: Weights | None = None) -> Floats:
-        """Encodes the plain image view, or the first text, of items: float32 (n, dim), unit rows.
-
-        kind: 'image' or 'text'. weights: a complete state dict, which differs from the start only
-        in what the method trains; None for the current weights. Rows of items without image or
-        text, or with an unreadable image, are zeros.
-        """
-        images, texts = self._encoders(weights)
-        if kind == "image":
-            vectors, readable = self._encode_plain(images, positions)
-            return np.where(readable[:, None], vectors, np.float32(0))
-        items = self._sampler.training_set.items
-        found = [next(iter(items[place].texts), "") for place in positions.tolist()]
-        given = np.array([bool(text) for text in found], np.bool_)
-        return np.where(given[:, None], encode_all(texts.encode, found), np.float32(0))
-
     @torch.no_grad()
-    def _encode_plain(self, encoder: ImageEncoder, items: Ids) -> tuple[Floats, Readable]:
-        vectors, readable = [], []
-        for at in range(0, len(items), BATCH):
-            batch = items[at : at + BATCH]
-            inputs, could = self._inputs(batch, np.full(len(batch), PLAIN_VIEW))
-            vectors.append(encoder.encode(inputs).cpu())
-            readable.append(could)
-        return torch.cat(vectors).numpy(), np.concatenate(readable)
+    def encode_images(self, positions: Ids, weights: Weights | None = None) -> Floats:
+        """Encodes the plain views of items' images: float32 (n, dim), unit rows.
+
+        weights: a complete state dict, which differs from the start only in what the method trains;
+        None for the current weights. Rows of missing and unreadable images are zeros.
+        """
+        encoder, _ = self._encoders(weights)
+        vectors = []
+        for block in blocks(len(positions), BATCH):
+            batch = positions[block]
+            inputs, readable = self._inputs(batch, np.full(len(batch), PLAIN_VIEW))
+            found = encoder.encode(inputs).cpu().numpy()
+            vectors.append(np.where(readable[:, None], found, np.float32(0)))
+        return np.concatenate(vectors)
 
     def encode_texts(self, texts: Sequence[str], weights: Weights | None = None) -> Floats:
-        """Encodes texts: float32 (n, dim), unit rows. weights: see `encode_items`."""
+        """Encodes texts: float32 (n, dim), unit rows. weights: see `encode_images`."""
         return encode_all(self._encoders(weights)[1].encode, texts)
 
     def towers(self, weights: Weights) -> "WeightedTowers":

@@ -28,7 +28,6 @@ from mmsearch.pretraining.stages.contrastive import (
 from mmsearch.pretraining.stages.stage_run import Run, run_stage
 from mmsearch.training.activations import weights_digest
 from mmsearch.training.ema import copies, load
-from mmsearch.training.loop import LoopOptions
 from mmsearch.training.tower_split import Suffix, split_tower
 from mmsearch.training.weight_interpolation import (
     Sweep,
@@ -78,16 +77,13 @@ def tune_backbone(
         run,
         "backbone",
         trainee,
-        LoopOptions(
-            steps=stage.steps,
-            learning_rate=stage.learning_rate,
+        run.loop_options(
+            stage,
             weight_decay=stage.weight_decay,
             average=stage.ema_decay,
             validate_every=stage.validate_every,
             patience=0,
-            seed=recipe.seed,
             checkpoint_every=CHECKPOINT_EVERY,
-            resume=True,
         ),
         identity=identity,
         validate=lambda: measure().ndcg,
@@ -145,8 +141,8 @@ def backbone_trainee(
         data,
         encode,
         image_features,
-        options=ContrastiveOptions.of(
-            stage,
+        options=ContrastiveOptions(
+            stage=stage,
             class_texts=data.classes.texts.shape[1] if data.classes else 0,
             views=images.features.shape[1],
             scale_rate=stage.head_learning_rate,

@@ -117,19 +117,11 @@ def distill_text(run: Run, corpus: Sequence[str]) -> TeacherVectors:
         )
         initialise_text(run.model, words)
 
-    options = LoopOptions(
-        steps=recipe.distill.steps,
-        learning_rate=recipe.distill.learning_rate,
-        weight_decay=WEIGHT_DECAY,
-        average=0,
-        seed=recipe.seed,
-        resume=True,
-    )
     run_stage(
         run,
         "distill",
         DistillTrainee(run, ids, vectors, unfreeze(run.model, TEXT_TOWER)),
-        options,
+        run.loop_options(recipe.distill, weight_decay=WEIGHT_DECAY, average=0),
         identity=[*text_settings(run), list(corpus)],
         initialise=initialise,
     )

@@ -23,8 +23,9 @@ from mmsearch.finetuning.towers.image_inputs import CachedInputs, ImageCache
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.progress import NullProgress
+from mmsearch.records import Floats
 from mmsearch.training.loop import LoopOptions
-from mmsearch.training.weight_interpolation import interpolate
+from mmsearch.training.weight_interpolation import Weights, interpolate
 from tests.unit.finetuning.whole_model import WholeModel
 
 CPU = DeviceChoice("cpu", "asked for")
@@ -190,13 +191,19 @@ def test_vectors_under_given_weights_are_those_of_the_trained_model(
     """Adapters merged, activations from the file: the same numbers, and the start's likewise."""
     model = trainee(method)
     places = np.concatenate([TRAIN, OTHERS])
-    before = model.encode_items("image", places), model.encode_items("text", places)
+    texts = ["a red thing", "a much longer text about some blue things on a table", "blue"]
+
+    def vectors(weights: Weights | None = None) -> tuple[Floats, Floats]:
+        return model.encode_images(places, weights), model.encode_texts(texts, weights)
+
+    before = vectors()
     train(model, 4)
     tuned, start_weights = model.tuned_weights(), model.start_weights()
-    for kind, old in zip(("image", "text"), before, strict=True):
-        now = model.encode_items(kind, places)
-        assert np.abs(now - model.encode_items(kind, places, tuned)).max() < 1e-5
-        assert np.abs(old - model.encode_items(kind, places, start_weights)).max() < 1e-5
+    for now, same, old, first in zip(
+        vectors(), vectors(tuned), before, vectors(start_weights), strict=True
+    ):
+        assert np.abs(now - same).max() < 1e-5
+        assert np.abs(old - first).max() < 1e-5
         assert np.abs(old - now).max() > 1e-3
         np.testing.assert_allclose(np.linalg.norm(now, axis=1), 1, atol=1e-5)
 
@@ -230,7 +237,7 @@ def test_the_start_gives_the_encoders_vectors(
         with Image.open(item.image) as image:
             pictures.append(image.convert("RGB"))
     for method in ("head", "full"):
-        found = trainee(method).encode_items("image", np.arange(5))
+        found = trainee(method).encode_images(np.arange(5))
         # What lies in the file is in half precision.
         np.testing.assert_allclose(found, encoder.encode_images(pictures), atol=2e-3)
     texts = ["a red thing", "blue"]
@@ -343,10 +350,8 @@ def test_items_train_what_they_have(
     for method, mixup in (("head", 1.0), ("full", 0.0), ("full", 1.0)):
         model = trainee(method, items=TrainingSet(items, catalog.classes), mixup=mixup)
         assert all(np.isfinite(list(each.values())).all() for each in train(model, 3))
-        vectors = model.encode_items("image", np.arange(8))
+        vectors = model.encode_images(np.arange(8))
         assert [bool(row.any()) for row in vectors] == [0, 1, 0, 1, 0, 1, 1, 1]
-        texts = model.encode_items("text", np.arange(4))
-        assert [bool(row.any()) for row in texts] == [1, 0, 1, 1]
     # What failed today may be there tomorrow: its file is not kept.
     assert len(list(tmp_path.glob("activations-*.npy"))) == 1
 
