@@ -13,12 +13,7 @@ from typing import Literal, TypeAlias, get_args
 from mmsearch.errors import InputError
 from mmsearch.evaluation.labels import cell, require_column
 from mmsearch.evaluation.zero_shot import class_title
-from mmsearch.finetuning.data.groups import (
-    Fingerprints,
-    RawItem,
-    group_items,
-    read_fingerprints,
-)
+from mmsearch.finetuning.data.groups import RawItem, group_items, read_fingerprints
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure
