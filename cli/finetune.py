@@ -48,7 +48,13 @@ def finetune(
     are interpolated with the original ones so that at most 1% of general accuracy is lost.
     """
     from mmsearch.catalog import open_catalog
-    from mmsearch.cli.finetuning import finetuned_document, finetuned_tables, plan_text, summary
+    from mmsearch.cli.finetuning import (
+        finetuned_document,
+        finetuned_tables,
+        plan_document,
+        plan_text,
+        summary,
+    )
     from mmsearch.finetuning.options import read_options
 
     training = read_options(
@@ -80,7 +86,8 @@ def finetune(
             plan = catalog.plan_finetune(
                 *(sources or ()), training=training, options=reading, progress=progress
             )
-        write_text(to_json({"dry_run": True, "plan": plan}) if as_json else plan_text(plan))
+        document = {"dry_run": True, "plan": plan_document(plan)}
+        write_text(to_json(document) if as_json else plan_text(plan))
         return
     if promote:
         # A missing store is better reported before the training than after it.

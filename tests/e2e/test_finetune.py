@@ -324,7 +324,10 @@ def test_a_split_that_parts_a_product_is_refused_or_taken_as_it_is(
         group="colour",
         allow_straddling=True,
     )
-    assert plan(source(table), options).split == {"train": 39, "val": 13, "test": 12}
+    planned = plan(source(table), options)
+    assert planned.split == {"train": 39, "val": 13, "test": 12}
+    with pytest.warns(DeprecationWarning, match=r"counts\['pictures'\]"):
+        assert planned.counts["pictures"] == planned.counts["images"]
 
 
 # --- bad input: one line each ---

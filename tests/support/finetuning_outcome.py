@@ -33,7 +33,7 @@ def outcome_of(folder: Path, start: Path, tuned: Path) -> FinetuneReport:
         licence="Apache-2.0",
         method="lora",
         data=[str(folder)],
-        counts={"items": 120, "pictures": 118, "texts": 90, "classes": 3},
+        counts={"items": 120, "images": 118, "texts": 90, "classes": 3},
         split={"train": 84, "val": 24, "test": 12},
         settings={"method": "lora", "rank": 8, "learning_rate": 1e-3, "lock": "none", "fusion": ""},
         device="cpu",

@@ -43,7 +43,7 @@ class FinetuneReport:
     """Results of a finished fine-tuning.
 
     name: of the new model. start: of the original one; licence: that model's, by its identifier if
-    it has one. data: the sources. counts: what was read of them ('items', 'pictures', 'texts',
+    it has one. data: the sources. counts: what was read of them ('items', 'images', 'texts',
     'classes', 'groups'). split: items by split. settings: resolved. sweep: None if nothing was
     interpolated. test: the original, then the tuned model, on the test split. fusion: None if none
     was trained.
