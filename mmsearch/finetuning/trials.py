@@ -71,14 +71,14 @@ def search_settings(
     """
     import optuna
 
-    wanted = options.selection.trials
+    requested = options.selection.trials
     study = _study(journal, options.run.seed)
     if not study.trials:
         study.enqueue_trial(_given(options, methods, scale))
-    progress.start("trials", wanted)
+    progress.start("trials", requested)
     done = sum(trial.state.is_finished() for trial in study.trials)
-    progress.advance(min(done, wanted))
-    for _ in range(done, wanted):
+    progress.advance(min(done, requested))
+    for _ in range(done, requested):
         trial = study.ask()
         settings = _suggested(trial, options, methods)
         trial.set_user_attr("settings", settings)

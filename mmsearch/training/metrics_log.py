@@ -68,12 +68,12 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def board(folder: Path, step: int, wanted: bool) -> Iterator[Show]:
-    """Yields a function that logs scalars to FOLDER/tensorboard, or does nothing if not `wanted`.
+def board(folder: Path, step: int, enabled: bool) -> Iterator[Show]:
+    """Yields a function that logs scalars to FOLDER/tensorboard, or does nothing if not `enabled`.
 
-    step: the first to be logged. Raises MissingDependency if TensorBoard is wanted but missing.
+    step: the first to be logged. Raises MissingDependency if TensorBoard is enabled but missing.
     """
-    if not wanted:
+    if not enabled:
         yield lambda step, values: None
         return
     require("tensorboard", extra="train", purpose="`tensorboard`")

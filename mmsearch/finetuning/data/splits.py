@@ -1,8 +1,8 @@
 """Splits items into train, validation and test: grouped, stratified, saved and reused.
 
-Groups are never separated. They are placed largest first, each where it brings the class counts and
-the total closest to the requested shares, as scikit-learn's StratifiedGroupKFold does for equal
-folds. Items of a saved split stay where they are; only new ones are placed.
+Groups are never separated. They are placed largest first, each where class counts and total then
+come closest to the requested shares, as scikit-learn's StratifiedGroupKFold does for equal folds.
+Items of a saved split stay where they are; only new ones are placed.
 """
 
 import json

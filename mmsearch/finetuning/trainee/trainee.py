@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmsearch.arrays import blocks
 from mmsearch.encoders.base import Encoder
@@ -64,7 +64,7 @@ def rehearsal_batch(options: ResolvedOptions) -> int:
 
 
 class FineTuneModel:
-    """A model in training; the start model is not modified."""
+    """A model in training; the start model is not modified. sampler: samples its batches."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class FineTuneModel:
         start and options but the seed, whose rehearsal data is reused.
         Raises InputError for a tower that the method cannot train, or if `cache` cannot be written.
         """
-        self._start, self._sampler, self._options = start, sampler, options
+        self._start, self.sampler, self._options = start, sampler, options
         self._model = start.copy()
         self._evaluated: Any = None
         parts = split_image_tower(options.model, self._model.visual)
@@ -145,24 +145,16 @@ class FineTuneModel:
             seed=options.run.seed,
         )
 
-    @property
-    def sampler(self) -> Sampler:
-        """Samples its batches."""
-        return self._sampler
-
     # --- the loop's Trainee ---
 
     def parameter_groups(self, options: LoopOptions) -> list[dict[str, Any]]:
         """See Trainee."""
         self._accumulate = options.accumulate
         heads = [*self._heads, *self._objective.parameters()]
-        return parameter_groups(self._trained(), heads, self._options.model.method, options)
+        return parameter_groups(self.trained(), heads, self._options.model.method, options)
 
     def trained(self) -> dict[str, Tensor]:
         """See Trainee."""
-        return dict(self._trained())
-
-    def _trained(self) -> dict[str, nn.Parameter]:
         modules = {"model": self._model, "objective": self._objective}
         return {
             f"{prefix}.{name}": parameter
@@ -182,13 +174,13 @@ class FineTuneModel:
     def backward(self, step: int, micro: int) -> dict[str, float]:
         """See Trainee."""
         here, place = ranks(), step * self._accumulate + micro
-        whole = self._sampler.draw(place)
+        whole = self.sampler.draw(place)
         mine = whole.part(here.rank, here.world)
         inputs, readable = self._inputs(mine.items, mine.views)
         second: Tensor | None = None
         if self._options.loss.consistency_weight and mine.second_views is not None:
             second = self._inputs(mine.items, mine.second_views)[0]
-        following = self._sampler.draw(place + 1).part(here.rank, here.world)
+        following = self.sampler.draw(place + 1).part(here.rank, here.world)
         self._inputs.prefetch(following.items, following.views)
         titles, title_labels = self._targets.titles(whole, place)
         inputs, mixup = self._mixup(whole, place, inputs, readable)

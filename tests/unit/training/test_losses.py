@@ -139,7 +139,7 @@ def test_an_ignored_negative_weighs_nothing() -> None:
     ignored[0, 1] = ignored[1, 0] = True
     moved = texts.clone().requires_grad_(True)
     loss = info_nce(images[:1], moved, scale, eye[:1], ignored=ignored[:1])
-    # One image: only its row is asked, and the columns of texts that have no positive are not.
+    # One image: only its row counts, and the columns of texts that have no positive do not.
     torch.autograd.backward(loss)
     assert moved.grad is not None
     assert moved.grad[1].abs().max() == 0
@@ -160,7 +160,7 @@ def test_extremes_stay_finite(n: int, same_all: bool) -> None:
     assert images.grad is not None
     assert torch.isfinite(images.grad).all()
     if not same_all:
-        # Nothing is asked: no positives, and every pair ignored.
+        # Nothing counts: no positives, and every pair ignored.
         assert total.item() == 0
         assert images.grad.abs().max() == 0
 

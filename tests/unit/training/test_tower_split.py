@@ -126,7 +126,7 @@ def cached(folder: Path, visual: nn.Module, *, key: str = "a") -> tuple[NDArray[
     return activations, sum(done)
 
 
-def test_activations_are_computed_once_for_what_they_hang_on(tmp_path: Path) -> None:
+def test_activations_are_computed_once_for_what_they_depend_on(tmp_path: Path) -> None:
     visual = tiny()
     first, computed = cached(tmp_path, visual)
     assert computed == 5

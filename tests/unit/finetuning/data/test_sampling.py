@@ -194,10 +194,10 @@ def test_words_are_left_out_but_one_stays() -> None:
 def test_one_modality_is_hidden_never_both() -> None:
     source = sampler(30, modality_dropout=0.4)
     draws = [source.draw(step) for step in range(50)]
-    pictures = np.concatenate([draw.has_image for draw in draws])
+    images = np.concatenate([draw.has_image for draw in draws])
     texts = np.concatenate([draw.has_text for draw in draws])
-    assert (pictures | texts).all()
-    assert 0.15 < 1 - pictures.mean() < 0.25
+    assert (images | texts).all()
+    assert 0.15 < 1 - images.mean() < 0.25
     assert 0.15 < 1 - texts.mean() < 0.25
     said = [(text, there) for d in draws for text, there in zip(d.texts, d.has_text, strict=True)]
     assert {text == "" for text, there in said if not there} == {True}

@@ -1,4 +1,4 @@
-"""What each method trains, leaves alone and computes once, on tiny real models and pictures."""
+"""What each method trains, leaves alone and computes once, on tiny real models and images."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ from mmsearch.training.loop import LoopOptions
 from mmsearch.training.weight_interpolation import Weights, interpolate
 from tests.unit.finetuning.whole_model import WholeModel
 
-CPU = DeviceChoice("cpu", "asked for")
+CPU = DeviceChoice("cpu", "requested")
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (40, 60, 210), "white": (250,) * 3}
 TRAIN, OTHERS = np.arange(16), np.arange(16, 24)
 METHODS: tuple[Method, ...] = ("head", "lora", "last-n", "full")
@@ -48,8 +48,8 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    """24 noisy pictures of four colours, each with its colour's name and a number."""
-    folder, chance = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    """24 noisy images of four colours, each with its colour's name and a number."""
+    folder, chance = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     items = []
     for place in range(24):
         name = tuple(COLOURS)[place % 4]
@@ -231,15 +231,15 @@ def test_the_start_gives_the_encoders_vectors(
     trainee: MakeTrainee, catalog: TrainingSet, tiny_model: Path
 ) -> None:
     encoder = load_encoder(str(tiny_model), device="cpu")
-    pictures = []
+    images = []
     for item in catalog.items[:5]:
         assert item.image is not None
         with Image.open(item.image) as image:
-            pictures.append(image.convert("RGB"))
+            images.append(image.convert("RGB"))
     for method in ("head", "full"):
         found = trainee(method).encode_images(np.arange(5))
         # What lies in the file is in half precision.
-        np.testing.assert_allclose(found, encoder.encode_images(pictures), atol=2e-3)
+        np.testing.assert_allclose(found, encoder.encode_images(images), atol=2e-3)
     texts = ["a red thing", "blue"]
     found = trainee("head").encode_texts(texts)
     np.testing.assert_allclose(found, encoder.encode_texts(texts), atol=1e-5)
@@ -264,10 +264,10 @@ def test_chunks_give_the_whole_batchs_gradients(method: Method, trainee: MakeTra
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_mixed_pictures_train_too(
+def test_mixed_images_train_too(
     method: Method, trainee: MakeTrainee, convolutional: StartModel
 ) -> None:
-    """In chunks as in one batch, and otherwise than pictures by themselves."""
+    """In chunks as in one batch, and otherwise than images by themselves."""
     found = []
     for mixup, micro in ((1.0, 8), (1.0, 3), (0.0, 8)):
         model = trainee(method, model=convolutional, mixup=mixup, micro_batch=micro)
@@ -340,7 +340,7 @@ def test_rates_and_decay_by_group(trainee: MakeTrainee) -> None:
 def test_items_train_what_they_have(
     trainee: MakeTrainee, catalog: TrainingSet, tmp_path: Path
 ) -> None:
-    """Some have no picture, some no text and no class, and one picture has gone since."""
+    """Some have no image, some no text and no class, and one image has gone since."""
     gone = tmp_path / "gone.png"
     items = list(catalog.items)
     for place in range(0, 16, 4):
