@@ -8,6 +8,7 @@ Values are coerced as pydantic does, so that text from a command line may be pas
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, TypeAlias, get_type_hints
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
@@ -56,15 +57,11 @@ class Validated:
         return []
 
 
-_ADAPTERS: dict[type, dict[str, TypeAdapter[Any]]] = {}
-
-
+@cache
 def _adapters(options: type) -> dict[str, TypeAdapter[Any]]:
     """Returns the validators of a class's fields, which are built once."""
-    if options not in _ADAPTERS:
-        hints = get_type_hints(options, include_extras=True)
-        _ADAPTERS[options] = {name: TypeAdapter(hint) for name, hint in hints.items()}
-    return _ADAPTERS[options]
+    hints = get_type_hints(options, include_extras=True)
+    return {name: TypeAdapter(hint) for name, hint in hints.items()}
 
 
 def _message(name: str, fault: Mapping[str, Any]) -> str:
