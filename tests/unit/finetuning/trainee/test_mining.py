@@ -19,6 +19,8 @@ from mmsearch.finetuning.trainee.mining import MiningModel
 from mmsearch.progress import NullProgress
 
 COUNT, BATCH = 8, 4
+# Of different lengths, which the random text tower tells apart.
+WORDS = "a small red kettle stands on an old wooden table"
 CPU = DeviceChoice("cpu", "requested")
 
 
@@ -35,7 +37,7 @@ def training_set(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     for place in range(COUNT):
         path = folder / f"{place}.png"
         Image.fromarray(random.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
-        texts = (f"thing number {place}",) if place < COUNT - 1 else ()
+        texts = (WORDS[: 4 * place + 3],) if place < COUNT - 1 else ()
         items.append(TrainingItem(f"{place}", path, texts, place, UNLABELLED))
     return TrainingSet(items)
 
