@@ -8,7 +8,6 @@ Values are coerced as pydantic does, so that text from a command line may be pas
 """
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, TypeAlias, get_type_hints
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
@@ -57,11 +56,15 @@ class Validated:
         return []
 
 
-@cache
+_ADAPTERS: dict[type, dict[str, TypeAdapter[Any]]] = {}
+
+
 def _adapters(options: type) -> dict[str, TypeAdapter[Any]]:
     """Returns the validators of a class's fields, which are built once."""
-    hints = get_type_hints(options, include_extras=True)
-    return {name: TypeAdapter(hint) for name, hint in hints.items()}
+    if options not in _ADAPTERS:
+        hints = get_type_hints(options, include_extras=True)
+        _ADAPTERS[options] = {name: TypeAdapter(hint) for name, hint in hints.items()}
+    return _ADAPTERS[options]
 
 
 def _message(name: str, fault: Mapping[str, Any]) -> str:

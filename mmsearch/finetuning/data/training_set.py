@@ -170,7 +170,8 @@ def _training_set(
             f"least {FEWEST_GROUPS} are needed, because no group may be in two splits"
         )
     classes = tuple(sorted({raw.label for raw in raws if raw.label is not None}))
-    labels = {None: UNLABELLED, **{name: label for label, name in enumerate(classes)}}
+    labels: dict[str | None, int] = {name: label for label, name in enumerate(classes)}
+    labels[None] = UNLABELLED
     items = []
     for raw, group in zip(raws, groups, strict=True):
         split = None if raw.split is None else _SPLIT_WORDS.get(raw.split.casefold())
