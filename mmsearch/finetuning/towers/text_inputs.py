@@ -18,6 +18,8 @@ from mmsearch.finetuning.towers.start_model import StartModel
 from mmsearch.records import Floats
 
 Depth: TypeAlias = Literal["none", "head", "blocks"]
+# Texts → float32 (n, dim), unit rows.
+EncodeTexts = Callable[[Sequence[str]], Tensor]
 # Texts per pass without gradients.
 _BATCH = 64
 # Texts per cached pass, and the unit of its length in tokens: see FrozenTextTower.
@@ -63,7 +65,7 @@ class TextEncoder:
         return _embedded(tower, pool(tower, self._start.token_ids(texts)))
 
 
-def encode_all(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str]) -> Floats:
+def encode_all(encode: EncodeTexts, texts: Sequence[str]) -> Floats:
     """Returns float32 (n, dim), without gradients; texts are batched by length."""
     order = sorted(range(len(texts)), key=lambda at: (len(texts[at]), texts[at]))
     with torch.no_grad():

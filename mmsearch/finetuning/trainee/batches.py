@@ -4,7 +4,7 @@ mixup (Zhang et al. 2018) is of pixels, or of the activations of a frozen part (
 Verma et al. 2019). It keeps a model from relying on the background or light of single images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +20,13 @@ from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet
 from mmsearch.finetuning.data.views import ImageViews
 from mmsearch.finetuning.resolved import ResolvedOptions
 from mmsearch.finetuning.towers.image_inputs import Readable
-from mmsearch.finetuning.towers.image_tower import channels_last
+from mmsearch.finetuning.towers.image_tower import mixed
+from mmsearch.finetuning.towers.text_inputs import EncodeTexts
 from mmsearch.records import Floats, Ids
 
 # Class titles that the images of one step are compared with.
 MAX_TITLES = 256
 _TITLES, _MIXUP = 4, 7
-
-EncodeTexts = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +218,3 @@ def partners(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     rows = np.arange(count)
     other = rows ^ 1
     return np.where(other < count, other, rows)
-
-
-def mixed(ones: Tensor, others: Tensor, shares: Tensor) -> Tensor:
-    """Interpolates row by row, float32 (b, …). shares: float32 (b,), weights of `ones`."""
-    weights = shares.view(-1, *[1] * (ones.ndim - 1))
-    return channels_last(torch.lerp(others, ones, weights))
