@@ -53,6 +53,7 @@ def finetune(
     from mmsearch.cli.training.finetune_tables import (
         finetuned_document,
         finetuned_tables,
+        plan_document,
         plan_text,
         summary,
     )
@@ -87,7 +88,8 @@ def finetune(
             plan = catalog.plan_finetune(
                 *(sources or ()), training=training, options=reading, progress=progress
             )
-        write_text(to_json({"dry_run": True, "plan": plan}) if as_json else plan_text(plan))
+        document = {"dry_run": True, "plan": plan_document(plan)}
+        write_text(to_json(document) if as_json else plan_text(plan))
         return
     if promote:
         # A missing store is better reported before the training than after it.

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -55,7 +56,7 @@ def finetuned_document(found: "Finetuned") -> dict[str, Any]:
         "method": outcome.method,
         "steps": outcome.steps,
         "seconds": outcome.seconds,
-        "counts": outcome.counts,
+        "counts": _with_old_name(outcome.counts),
         "split": outcome.split,
         "settings": outcome.settings,
         "alpha": outcome.sweep.chosen.alpha if outcome.sweep else 1.0,
@@ -80,6 +81,15 @@ def finetuned_document(found: "Finetuned") -> dict[str, Any]:
         "trials": found.trials,
         "notes": outcome.notes,
     }
+
+
+def plan_document(plan: "FinetunePlan") -> dict[str, Any]:
+    return {**asdict(plan), "counts": _with_old_name(plan.counts)}
+
+
+def _with_old_name(counts: Mapping[str, int]) -> dict[str, int]:
+    """Returns the counts with that of images under its old name too, for one version."""
+    return {**counts, "pictures": counts["images"]}
 
 
 def plan_text(plan: "FinetunePlan") -> str:

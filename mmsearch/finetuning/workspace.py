@@ -42,10 +42,18 @@ class TrainingResult:
 
 
 class Workspace:
-    """Paths in an output folder; `Workspace.claim` creates it, or finds the one to resume."""
+    """Paths in an output folder; `Workspace.claim` creates it, or finds the one to resume.
+
+    split: the saved split. report: the HTML page. metrics: of the training, as JSON Lines.
+    """
 
     def __init__(self, out: Path) -> None:
         self.out, self.work = out, out / "work"
+        self.split = out / splits.FILE_NAME
+        self.report = out / "report.html"
+        self.metrics = out / "metrics.jsonl"
+        self._settings = self.work / "settings.json"
+        self._result = self.work / "tuned.json"
 
     @classmethod
     def claim(cls, options: FinetuneOptions, locations: Sequence[Path]) -> "Workspace":
@@ -76,29 +84,6 @@ class Workspace:
         except OSError as error:
             raise InputError(f"cannot create {out}: {error.strerror or error}") from error
         return workspace
-
-    @property
-    def split(self) -> Path:
-        """The saved split."""
-        return self.out / splits.FILE_NAME
-
-    @property
-    def report(self) -> Path:
-        """The HTML report."""
-        return self.out / "report.html"
-
-    @property
-    def metrics(self) -> Path:
-        """The training metrics, as JSON Lines."""
-        return self.out / "metrics.jsonl"
-
-    @property
-    def _settings(self) -> Path:
-        return self.work / "settings.json"
-
-    @property
-    def _result(self) -> Path:
-        return self.work / "tuned.json"
 
     def save(self, result: TrainingResult) -> None:
         """Saves the result of the training."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.config import Settings
-from mmsearch.deprecation import warn_renamed
+from mmsearch.deprecation import renamed_attribute, warn_renamed
 from mmsearch.encoders.registry import load_encoder, resolve
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.generations import folder_size, live_generation
@@ -34,7 +34,7 @@ _BYTES = 2  # of a float16
 class Promotion:
     """What was done, or would be with dry_run.
 
-    former, model: the old and the new model. pictures, texts: embedded. resumed: items that an
+    former, model: the old and the new model. images, texts: embedded. resumed: items that an
     interrupted run had embedded. failures: images that can no longer be read. overruled: the
     regressions that `force` ignored.
     """
@@ -42,7 +42,7 @@ class Promotion:
     former: str
     model: str
     items: int
-    pictures: int
+    images: int
     texts: int
     resumed: int
     bytes_needed: int
@@ -51,6 +51,8 @@ class Promotion:
     overruled: tuple[str, ...]
     seconds: float
     dry_run: bool
+
+    pictures = renamed_attribute("pictures", "images")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def promote_store(
     needed, free = _disk_space(root, store, encoder.space.dim)
     counts = store.counts()
     progress.note(
-        f"'{former}' → '{encoder.space.model}': {counts['image']:,} pictures and "
+        f"'{former}' → '{encoder.space.model}': {counts['image']:,} images and "
         f"{counts['text']:,} texts are embedded again; needs about {needed / 1e6:,.1f} MB on disk, "
         f"{free / 1e6:,.1f} MB are free"
     )
@@ -115,7 +117,7 @@ def promote_store(
         former=former,
         model=encoder.space.model,
         items=counts["items"],
-        pictures=counts["image"],
+        images=counts["image"],
         texts=counts["text"],
         resumed=resumed,
         bytes_needed=needed,

@@ -74,7 +74,7 @@ def replace_space(
     failures = _failures(store, vectors)
     if len(failures) > _MOST_UNREADABLE * max(store.counts()["image"], 1) and not force:
         raise InputError(
-            f"{len(failures):,} pictures cannot be read, first: {failures[0].reason}; is a drive "
+            f"{len(failures):,} images cannot be read, first: {failures[0].reason}; is a drive "
             "not mounted? The store was not changed. Promote again when they are there, run "
             "`catalog.index()` if they are gone, or use `force=True`"
         )

@@ -41,22 +41,6 @@ class _Headline:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Example:
-    """A query that was hard for the original model. before, after: from `shown_query`."""
-
-    before: object
-    after: object
-
-
-@dataclass(frozen=True, slots=True)
-class _FusionRow:
-    """A row of the fusion table. cells: by metric, with all texts and then with some missing."""
-
-    name: str
-    cells: Sequence[object]
-
-
 def write_run_page(report: FinetuneReport, path: Path) -> None:
     """Writes the page. Raises InputError, or MissingDependency without Matplotlib."""
     write_page(render_run(report), path, what="report")
@@ -139,7 +123,7 @@ def _sweep(report: FinetuneReport) -> Plot | None:
     return sweep_plot(points, list(found.points).index(found.chosen), found.kept_share)
 
 
-def _examples(test: Evaluation) -> list[tuple[str, list[_Example]]]:
+def _examples(test: Evaluation) -> list[tuple[str, list[tuple[object, object]]]]:
     """Returns the original model's hardest queries by direction, before and after."""
     pairs = [
         (before.title, list(zip(before.hardest, after.same, strict=True))[:_EXAMPLES])
@@ -148,19 +132,19 @@ def _examples(test: Evaluation) -> list[tuple[str, list[_Example]]]:
     every: list[HardQuery] = [query for _, found in pairs for pair in found for query in pair]
     images = inline_examples(every)
     return [
-        (title, [_Example(*(shown_query(query, images) for query in pair)) for pair in found])
+        (title, [(shown_query(one, images), shown_query(two, images)) for one, two in found])
         for title, found in pairs
         if found
     ]
 
 
-def _fusion_rows(table: FusionTable | None) -> list[_FusionRow]:
+def _fusion_rows(table: FusionTable | None) -> list[tuple[str, list[object]]]:
+    """Returns each way to search with its metrics, with all texts and then with some missing."""
     if table is None:
         return []
-    names = dict.fromkeys(score.name for score in table.scores)
-    order = [IMAGE_ONLY, TEXT_ONLY, *(n for n in names if n not in (IMAGE_ONLY, TEXT_ONLY))]
+    names = dict.fromkeys([IMAGE_ONLY, TEXT_ONLY, *(score.name for score in table.scores)])
     return [
-        _FusionRow(
+        (
             name,
             [
                 cell_of(metric, table.score(name, missing=missing).metrics[metric])
@@ -168,7 +152,7 @@ def _fusion_rows(table: FusionTable | None) -> list[_FusionRow]:
                 for metric in _FUSION_METRICS
             ],
         )
-        for name in order
+        for name in names
     ]
 
 
