@@ -5,7 +5,7 @@ opened.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
@@ -20,6 +20,7 @@ from mmsearch.generations import Generation
 from mmsearch.media import MediaBounds
 from mmsearch.query import Query
 from mmsearch.records import Hit, Target
+from mmsearch.sources.fields import with_stored_names
 from mmsearch.store import Store
 
 
@@ -94,6 +95,9 @@ class Engine:
         state = self._state()
         searches = []
         for query, (terms, excluded) in zip(queries, self._terms.read(queries), strict=True):
+            if query.where is not None:
+                where = with_stored_names(query.where, self._store.public_columns)
+                query = replace(query, where=where)
             targets = self._auto if query.target == "auto" else (query.target,)
             cursor = Cursor.read(query.after, query, state) if query.after is not None else None
             searches.append(SearchState(query, terms, targets, excluded=excluded, cursor=cursor))
@@ -103,7 +107,7 @@ class Engine:
 
     def _page(self, search: SearchState, records: dict[int, dict[str, object]], state: str) -> Page:
         hits = tuple(
-            self._hit(search.offset + place, found, records[found.uid])
+            self._hit(search, search.offset + place, found, records[found.uid])
             for place, found in enumerate(search.page, start=1)
         )
         end = search.offset + len(hits)
@@ -111,9 +115,16 @@ class Engine:
             return Page(hits, None)
         return Page(hits, str(Cursor(state, fingerprint(search.query), end, search.first_depth)))
 
-    def _hit(self, rank: int, found: Candidate, row: dict[str, object]) -> Hit:
-        record = self._store.public_record(row)
-        return Hit(rank, str(row["key"]), str(row["uri"]), found.similarity, found.matched, record)
+    def _hit(self, search: SearchState, rank: int, found: Candidate, row: dict[str, object]) -> Hit:
+        return Hit(
+            rank,
+            str(row["key"]),
+            str(row["uri"]),
+            found.similarity,
+            found.matched,
+            self._store.public_record(row),
+            score=None if search.query.keyword is None else found.score,
+        )
 
     def _state(self) -> str:
         """Identifies what the order of hits depends on: the rows, the index, the hidden items."""

@@ -74,10 +74,15 @@ class TermReader:
             self._encoder = self._load_encoder()
             self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
         found: dict[Path | int, Floats] = {}
+        # Decoded as indexing decodes it, the image of an item has the vector of that item.
+        size = self._encoder.preprocessing.size
         ordered = list(distinct)
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
-            decoded = [load_image(distinct[each], bounds=self._bounds) for each in batch]
+            decoded = [
+                load_image(distinct[each], bounds=self._bounds, draft=(size, size))
+                for each in batch
+            ]
             found.update(zip(batch, self._encoder.encode_images(decoded), strict=True))
         return found
 

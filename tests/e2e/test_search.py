@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -51,6 +52,46 @@ def test_keywords_alone_and_beside_words(run: Call) -> None:
     hybrid = found(run, "x17", "--hybrid", "-k", "3")
     assert "goods/p17" in keys(hybrid)
     assert keys(hybrid) != keys(found(run, "x17", "-k", "3"))
+
+
+def test_the_number_that_orders_a_hybrid_list_is_shown(run: Call) -> None:
+    hits = found(run, "x17", "--hybrid", "-k", "3")["hits"]
+    assert "score" in run("search", "x17", "--hybrid").stdout.splitlines()[0].split()
+    assert f"{hits[0]['score']:.4f}" in run("search", "x17", "--hybrid").stdout
+    assert run("search", "x17", "--hybrid", "--csv").stdout.split(",")[5] == "score"
+    plain = run("search", "x17").stdout.splitlines()[0].split()
+    assert "score" not in plain
+    alone = run("search", "--keyword", "x17").stdout.splitlines()[0].split()
+    assert "score" in alone
+    assert "similarity" not in alone
+
+
+def test_an_item_stands_first_when_its_own_image_is_searched_for(run: Call) -> None:
+    """Also where its text makes the product vector of another item the nearest."""
+    for number in (3, 17, 30):
+        first, *others = found(run, "--image", f"{number}.png", "-k", "40")["hits"]
+        assert first["key"] == f"goods/p{number}"
+        assert f"{first['similarity']:.3f}" == "1.000"
+        assert first["key"] not in {hit["key"] for hit in others}
+        assert len(others) == 39
+    (cheap,) = found(run, "--image", "17.png", "--where", "price < 1")["hits"]
+    assert cheap["key"] == "goods/p0"
+
+
+def test_a_large_photo_is_read_for_a_query_as_it_was_for_the_store(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    """A JPEG is decoded at a fraction of its size, which gives other pixels."""
+    noise = np.random.default_rng(5)
+    for name in ("a", "b", "c"):
+        pixels = noise.integers(0, 256, (600, 900, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.jpg")
+    environment = environment_of(tiny_model)
+    assert run_here(tmp_path, environment, "index", ".").returncode == 0
+    done = run_here(tmp_path, environment, "search", "--image", "b.jpg", "--json")
+    first = json.loads(done.stdout)["hits"][0]
+    assert first["uri"].endswith("b.jpg")
+    assert f"{first['similarity']:.3f}" == "1.000"
 
 
 def test_pages_by_cursor(run: Call) -> None:
