@@ -25,7 +25,8 @@ def load_image(
     """Returns an image in mode RGB, upright, on white where it is transparent.
 
     source: the path of a file, its content as bytes, a Pillow image, or an array, see
-    `image_from_array`. draft: of a file, as in `decode`. Raises UnreadableMedia, MediaTooLarge, BadQuery.
+    `image_from_array`. draft: of a file, as in `decode`. Raises UnreadableMedia, MediaTooLarge,
+    BadQuery.
     """
     if isinstance(source, Path | str | bytes):
         encoded = source if isinstance(source, bytes) else Path(source)
