@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -124,6 +124,12 @@ class Hit:
     matched: Matched
     record: Mapping[str, Scalar]
     score: float | None = None
+
+
+def hit_fields(hits: Iterable[Hit]) -> tuple[str, ...]:
+    """Returns the fields of hits that are columns of a table; score only where keywords gave it."""
+    scored = any(hit.score is not None for hit in hits)
+    return ("rank", "key", "uri", "similarity", "matched", *(["score"] if scored else []))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mmsearch.extras import require
-from mmsearch.records import Hit
+from mmsearch.records import Hit, hit_fields
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-_HIT_FIELDS = ("rank", "key", "uri", "similarity", "matched")
-
-
-def hit_fields(hits: Iterable[Hit]) -> tuple[str, ...]:
-    """Returns the fields of a hit that become columns; score only where keywords gave one."""
-    scored = any(hit.score is not None for hit in hits)
-    return (*_HIT_FIELDS, "score") if scored else _HIT_FIELDS
 
 
 class Hits(list[Hit]):

@@ -90,6 +90,10 @@ class Engine:
         """Returns the hits of each query; encoding and search run in batches."""
         return [list(page.hits) for page in self.pages(queries)]
 
+    def text_notes(self, texts: Sequence[str]) -> list[str]:
+        """Returns what the user should know about texts that were just searched for."""
+        return self._terms.notes(texts)
+
     def pages(self, queries: Sequence[Query]) -> list[Page]:
         """Returns a page of each query; encoding and search run in batches."""
         state = self._state()
