@@ -45,12 +45,12 @@ def summary(evaluation: Evaluation) -> list[str]:
         scores = baseline.retrieval[0]
         share = scores.metrics["recall@10"].value
         queries = counted(scores.queries, "query", "queries")
-        found = (
-            f"{scores.title}: a relevant item is among the first 10 for {share:.0%} of {queries}"
-        )
         other = "base" if baseline.model == "builtin" else "MODEL"
         advice = "" if evaluation.models[1:] else f"; --compare {other} measures another model too"
-        lines.append(f"{found}{advice}")
+        lines.append(
+            f"{scores.title}: a relevant item is among the first 10 for {share:.0%} of "
+            f"{queries}{advice}"
+        )
     for model in evaluation.models[1:]:
         clear = [
             difference.value if not difference.metric.endswith("rank") else -difference.value
