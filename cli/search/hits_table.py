@@ -73,6 +73,8 @@ class _TableWithLines:
 
     def _below(self, cells: Sequence[RenderableType], options: ConsoleOptions) -> RenderableType:
         grid = Table.grid(padding=(0, 2, 0, 0))
+        # A row of a table without a file has no path.
+        cells = [cell for cell in cells if str(cell)]
         if sum(cell_len(str(cell)) + 2 for cell in cells) <= options.max_width - _INDENT:
             grid.add_row(*cells)
         else:

@@ -42,9 +42,7 @@ def _rows(state: "StoreInfo") -> list[tuple[str, RenderableType]]:
         rows.append(("failures", f"{counts['failures']:,} ('mmsearch info --failures' lists them)"))
     if skipped := sum(sum(kinds.values()) for kinds in (run or {}).get("skipped", {}).values()):
         files = counted(skipped, "file")
-        rows.append(
-            ("skipped", f"{files} of other formats ('mmsearch info --failures' lists them)")
-        )
+        rows.append(("skipped", f"{files} of other formats ('mmsearch info --failures')"))
     rows += [
         (
             f"source {source['name']}",
