@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mmsearch.cli.completion import complete_models
+
 if TYPE_CHECKING:
     from mmsearch.sources import SourceOptions
 
@@ -24,6 +26,7 @@ Model = Annotated[
         help="Encoder: builtin, another name that 'mmsearch models' lists, an OpenCLIP "
         "architecture:pretrained, hf-hub:org/model, or a model folder. Default: the store's model.",
         metavar="NAME",
+        autocompletion=complete_models,
         rich_help_panel=STORE_AND_MODEL,
     ),
 ]

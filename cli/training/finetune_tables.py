@@ -84,6 +84,7 @@ def finetuned_document(found: "Finetuned") -> dict[str, Any]:
 
 
 def plan_document(plan: "FinetunePlan") -> dict[str, Any]:
+    """The plan as JSON."""
     return {**asdict(plan), "counts": _with_old_name(plan.counts)}
 
 

@@ -235,9 +235,10 @@ class Catalog:
 
         require_list("images", images)
         encoder, bounds = self._encoders.full(self._model()), MediaBounds.of(self.settings)
+        draft = (encoder.preprocessing.size, encoder.preprocessing.size)
         vectors = np.empty((len(images), encoder.space.dim), np.float32)
         for block in blocks(len(images), _IMAGES_AT_ONCE):
-            decoded = [load_image(each, bounds=bounds) for each in images[block]]
+            decoded = [load_image(each, bounds=bounds, draft=draft) for each in images[block]]
             vectors[block] = encoder.encode_images(decoded)
         return vectors
 

@@ -14,11 +14,14 @@ from mmsearch.media import ImageInput, MediaBounds, load_image
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
 from mmsearch.store import Store
+from mmsearch.text import one_line
 
 T = TypeVar("T")
 
 # Texts or images per forward pass.
 BATCH = 64
+# Characters of a long text in a message.
+_SHOWN = 40
 
 
 class TermReader:
@@ -74,9 +77,14 @@ class TermReader:
         encoder = self._encoder()
         self._require_space(encoder)
 
+        # Decoded as indexing decodes it, the image of an item has the vector of that item.
+        draft = (encoder.preprocessing.size, encoder.preprocessing.size)
+
         def encode(batch: Sequence[Path | int]) -> Floats:
-            decoded = [load_image(distinct[each], bounds=self._bounds) for each in batch]
-            return encoder.encode_images(decoded)
+            images = (distinct[each] for each in batch)
+            return encoder.encode_images(
+                [load_image(image, bounds=self._bounds, draft=draft) for image in images]
+            )
 
         return _in_batches(list(distinct), encode)
 
@@ -91,6 +99,24 @@ class TermReader:
 
     def _require_space(self, encoder: TextEncoder) -> None:
         self._store.manifest.space.require(encoder.space, holder=str(self._store.folder))
+
+    def notes(self, texts: Sequence[str]) -> list[str]:
+        """Returns what the model did not read of texts that it has just encoded."""
+        if not texts:
+            return []
+        encoder = self._text_encoder()
+        return [
+            *(
+                f"the model knows no word of '{one_line(texts[place])}', so the order of the hits "
+                "means nothing; use words of its languages, or `keyword`"
+                for place in encoder.unknown(texts)
+            ),
+            *(
+                f"'{one_line(texts[place])[:_SHOWN]}…' is longer than the model reads: only the "
+                "beginning was used"
+                for place in encoder.overlong(texts)
+            ),
+        ]
 
     def _items(self, keys: Set[str]) -> dict[str, dict[str, Any]]:
         rows = self._store.rows_of_keys(sorted(keys), ["key", "_uid", IMAGE, TEXT])

@@ -46,7 +46,7 @@ class StoreReader(StoreTables):
         try:
             table = _read(query)
         except (ValueError, RuntimeError) as error:
-            reason = filter_fault(error, where or LIVE)
+            reason = filter_fault(error, where or LIVE, self.public_columns)
             raise BadFilter(
                 f"the filter {where!r} cannot be run: {reason}; "
                 f"columns: {', '.join(sorted(self.public_columns))}"
