@@ -25,7 +25,7 @@ from mmsearch.catalog.resolve import Encoders, load_model, model_name
 from mmsearch.catalog.results import Hits
 from mmsearch.config import Settings, read_settings
 from mmsearch.deprecation import moved_names, warn_renamed
-from mmsearch.errors import MMSearchError, StoreNotFound
+from mmsearch.errors import ConfigError, MMSearchError, StoreNotFound
 from mmsearch.media import ImageInput, MediaBounds, load_image
 from mmsearch.query import Fuse, Query, QueryParts, query_of, require_list
 from mmsearch.records import (
@@ -332,7 +332,7 @@ class Catalog:
         372
         """
         store = Store.open(self.folder)
-        with store.writing():
+        with store.writing(timeout=self.settings.lock_timeout):
             restored = store.undo_prune()
         self.reload()
         return restored
@@ -596,6 +596,7 @@ def open_catalog(
     device: str | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    lock_timeout: float | None = None,
     commit_seconds: float | None = None,
     max_pixels: int | None = None,
     max_image_bytes: int | None = None,
@@ -612,9 +613,11 @@ def open_catalog(
     path: a store's folder or the folder that holds its '.mmsearch'; it need not exist until
     something is indexed. What is None is taken from MMSEARCH_... in the environment, from
     mmsearch.toml, from the store, or is the default:
-    model: 'builtin', an alias, 'architecture:pretrained', 'hf-hub:org/model' or a folder.
+    model: 'builtin', an alias, 'architecture:pretrained', 'architecture:checkpoint.pt',
+    'hf-hub:org/model' or a folder.
     device: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'. batch_size: images or texts per forward pass.
-    workers: decoding processes. commit_seconds: rows are written at least this often.
+    workers: decoding processes. lock_timeout: seconds to wait for another process that writes to
+    the store; then StoreLocked. commit_seconds: rows are written at least this often.
     max_pixels, max_image_bytes, max_text_bytes: larger files are refused.
     fusion: 'auto', 'late', 'early' or 'attention'; image_weight: of late fusion, 0 to 1.
     index: index kind, or 'auto'. recall: recall@10 that it is tuned to. memory: bytes that it may
@@ -628,10 +631,12 @@ def open_catalog(
         warn_renamed("open(store=...)", "open(path)")
     settings = read_settings(
         model=model, device=device, batch_size=batch_size, workers=workers,
-        commit_seconds=commit_seconds, max_pixels=max_pixels, max_image_bytes=max_image_bytes,
-        max_text_bytes=max_text_bytes, fusion=fusion, image_weight=image_weight, index=index,
-        recall=recall, memory=memory, store=store,
+        lock_timeout=lock_timeout, commit_seconds=commit_seconds, max_pixels=max_pixels,
+        max_image_bytes=max_image_bytes, max_text_bytes=max_text_bytes, fusion=fusion,
+        image_weight=image_weight, index=index, recall=recall, memory=memory, store=store,
     )  # fmt: skip
+    if path == "":
+        raise ConfigError("`path` must name a folder, got ''")
     given = Path(path) if path is not None else settings.store
     return Catalog(store_folder(given), settings)
 

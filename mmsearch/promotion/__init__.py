@@ -103,7 +103,7 @@ def promote_store(
         )
     resumed, failures = 0, tuple[Failure, ...]()
     if not dry_run:
-        with store.writing():
+        with store.writing(timeout=settings.lock_timeout, on_wait=progress.note):
             resumed, failures = replace_space(
                 root, store, encoder, settings, progress=progress, force=force
             )
