@@ -23,7 +23,12 @@ def replaced_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
     path = path.resolve()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as stream:
+        try:
+            stream = part.open("wb")
+        except OSError as error:
+            error.filename = str(path)
+            raise
+        with stream:
             yield stream
             if flush:
                 stream.flush()
