@@ -7,6 +7,7 @@ import typer
 
 from mmsearch.cli import options
 from mmsearch.cli.dedup.tables import remembered_lines
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.render import counted, stderr_console, stdout_console, to_json, write_text
 from mmsearch.errors import InputError, NotFound
 
@@ -35,9 +36,7 @@ def ignore(
 
     The marks survive re-indexing and moved files. No file is changed.
     """
-    from mmsearch.catalog import open_catalog
-
-    folder = open_catalog(store).folder
+    folder = open_store(store, quiet=quiet).folder
     names = items or []
     if show_list:
         print_remembered(folder, as_json=as_json)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.cli import options
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.render import (
     hits_csv,
     hits_json,
@@ -67,8 +68,6 @@ def search(
     quiet: options.Quiet = False,
 ) -> None:
     """Find images, documents and products by text, by image, or by both together."""
-    from mmsearch.catalog import open_catalog
-
     parts: QueryParts = {
         "image": image, "image_weight": image_weight, "like": like, "without": without,
         "keyword": keyword, "hybrid": hybrid, "fuse": fuse, "keyword_weight": keyword_weight,
@@ -79,7 +78,7 @@ def search(
         raise BadQuery(f"'{text}' is an image file; search for it with --image {shlex.quote(text)}")
     if open_gallery and gallery is None:
         raise BadQuery("--open needs a page to open; add --gallery FILE")
-    catalog = open_catalog(store, model=model, device=device)
+    catalog = open_store(store, quiet=quiet, model=model, device=device)
     if queries is not None:
         if text is not None or as_csv or as_paths or gallery is not None:
             raise BadQuery(

@@ -14,7 +14,7 @@ from mmsearch.records import IngestReport, printable_path
 from mmsearch.sources import SourceOptions
 from mmsearch.store import Store
 from mmsearch.store.lock import require_writable
-from mmsearch.store.manifest import Manifest
+from mmsearch.store.manifest import Manifest, read_manifest
 from mmsearch.store.spaces import live_folder
 
 
@@ -103,13 +103,12 @@ def index_sources(
 
 def drop_source(root: Path, name: str, settings: Settings, progress: ProgressListener) -> int:
     """Moves all rows of a source out of the store; returns how many. Raises RecordNotFound."""
+    _require_source(read_manifest(live_folder(root)), name)
     from mmsearch.ingest.index_update import update_indexes
 
     store = Store.open(live_folder(root))
     with store.writing(timeout=settings.lock_timeout, on_wait=progress.note):
-        names = [entry.name for entry in store.manifest.sources]
-        if name not in names:
-            raise RecordNotFound(f"no source '{name}'; there are: {', '.join(names) or 'none'}")
+        _require_source(store.manifest, name)
         store.mark_source_missing(name)
         dropped = store.prune(name)
         store.forget_failures([row["key"] for row in store.failures() if row["source"] == name])
@@ -117,6 +116,12 @@ def drop_source(root: Path, name: str, settings: Settings, progress: ProgressLis
         store.update_manifest(sources=kept)
         update_indexes(store, settings, progress)
     return dropped
+
+
+def _require_source(manifest: Manifest, name: str) -> None:
+    names = [entry.name for entry in manifest.sources]
+    if name not in names:
+        raise RecordNotFound(f"no source '{name}'; there are: {', '.join(names) or 'none'}")
 
 
 def _store_notes(

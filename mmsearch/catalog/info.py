@@ -113,9 +113,7 @@ def find_record(store: Store, key: str) -> Record:
     """Returns the record of an item whose file is there. Raises RecordNotFound."""
     rows = store.scan(store.public_columns, f"{LIVE} AND key = {quoted([key])}").to_pylist()
     if not rows:
-        raise RecordNotFound(
-            f"no item {key!r} in {store.folder}; keys look like {store.example_key()!r}"
-        )
+        raise RecordNotFound(f"no item {key!r} in {store.folder}; {store.key_hint(key)}")
     row = store.public_record(rows[0])
     uri = str(row.get("uri", ""))
     return Record(

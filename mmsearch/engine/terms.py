@@ -102,8 +102,7 @@ class TermReader:
         for key in sorted(keys):
             if key not in items:
                 raise RecordNotFound(
-                    f"no item '{key}' in {self._store.folder}; keys look like "
-                    f"{self._store.example_key()!r} and are listed as 'key' in results"
+                    f"no item '{key}' in {self._store.folder}; {self._store.key_hint(key)}"
                 )
         return items
 

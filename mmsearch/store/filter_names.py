@@ -1,0 +1,44 @@
+"""Finds names in a filter that no column has, without LanceDB, which takes seconds to load."""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from mmsearch.errors import BadFilter
+
+_STRINGS = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
+# Names beside these are columns, unless they are words of SQL or functions.
+_OPERATOR = r"(?:[=<>!]|(?:NOT\s+)?(?:I?LIKE|IN|BETWEEN)\b|IS\b)"
+_COMPARED = re.compile(rf"(?<![\w.`'\"])([A-Za-z_]\w*)\s*{_OPERATOR}", re.IGNORECASE)
+_COMPARED_WITH = re.compile(r"[=<>]\s*([A-Za-z_]\w*)\b(?!\s*[('.`])")
+_UNFINISHED = re.compile(r"(?:[=<>]|\b(?:AND|OR|NOT|LIKE|IN|BETWEEN))\s*$", re.IGNORECASE)
+_SQL_WORDS = {
+    "and", "or", "not", "is", "null", "true", "false", "case", "when", "then", "else", "end",
+    "current_date", "current_time", "current_timestamp",
+}  # fmt: skip
+
+
+def require_columns(where: str, columns: Sequence[str]) -> None:
+    """Raises BadFilter where the filter ends too early, or compares what is no column.
+
+    Only names beside operators are looked at; LanceDB checks the rest.
+    """
+    bare = _STRINGS.sub("''", where)
+    if _UNFINISHED.search(bare):
+        raise BadFilter(f"the filter {where!r} cannot be run: it is incomplete")
+    known = {column.lower() for column in columns} | _SQL_WORDS
+    for pattern in (_COMPARED, _COMPARED_WITH):
+        for name in pattern.findall(bare):
+            if name.lower() not in known and not name.startswith("_"):
+                raise BadFilter(
+                    f"the filter {where!r} cannot be run: no column {name}"
+                    f"{_hint(name, columns, is_value=pattern is _COMPARED_WITH)}; "
+                    f"columns: {', '.join(sorted(columns))}"
+                )
+
+
+def _hint(name: str, columns: Sequence[str], *, is_value: bool) -> str:
+    if is_value:
+        return f"; a text stands in single quotes: '{name}'"
+    near = get_close_matches(name.lower(), columns, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
