@@ -490,8 +490,9 @@ class Catalog:
         """
         with listening(progress) as listener:
             sources = learning.labelled_sources(
-                self.root, locations, options, self.settings, purpose="evaluate", progress=listener
-            )
+                self.root, locations, options, self.settings,
+                purpose="evaluate", progress=listener, compare=compare,
+            )  # fmt: skip
             return learning.evaluate_models(
                 self.root, sources, labels, self.settings,
                 compare=compare, index=index, progress=listener,
@@ -515,14 +516,14 @@ class Catalog:
         >>> catalog.finetune("demo", training=training).folder  # doctest: +SKIP
         PosixPath('tuned')
         """
-        from mmsearch.finetuning.run import finetune
-
         with listening(progress) as listener:
             sources = learning.labelled_sources(
                 self.root, locations, options, self.settings,
                 purpose="fine-tune on", progress=listener,
             )  # fmt: skip
             own = learning.own_training(self.root, training, self.settings)
+            from mmsearch.finetuning.run import finetune
+
             return finetune(sources, own, bounds=MediaBounds.of(self.settings), progress=listener)
 
     def plan_finetune(
@@ -537,14 +538,14 @@ class Catalog:
         >>> catalog.plan_finetune("demo").counts["items"]  # doctest: +SKIP
         372
         """
-        from mmsearch.finetuning.run import plan
-
         with listening(progress) as listener:
             sources = learning.labelled_sources(
                 self.root, locations, options, self.settings,
                 purpose="fine-tune on", progress=listener,
             )  # fmt: skip
             own = learning.own_training(self.root, training, self.settings)
+            from mmsearch.finetuning.run import plan
+
             return plan(sources, own, bounds=MediaBounds.of(self.settings), progress=listener)
 
     def promote(
