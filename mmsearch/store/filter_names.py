@@ -25,7 +25,10 @@ def require_columns(where: str, columns: Sequence[str]) -> None:
     """
     bare = _STRINGS.sub("''", where)
     if _UNFINISHED.search(bare):
-        raise BadFilter(f"the filter {where!r} cannot be run: it is incomplete")
+        raise BadFilter(
+            f"the filter {where!r} cannot be run: it is incomplete; "
+            f"columns: {', '.join(sorted(columns))}"
+        )
     known = {column.lower() for column in columns} | _SQL_WORDS
     for pattern in (_COMPARED, _COMPARED_WITH):
         for name in pattern.findall(bare):
