@@ -8,8 +8,8 @@ from mmsearch.errors import InputError
 
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# How LanceDB, which is written in Rust, ends its messages, and a path within them.
-_RUST_CODE = re.compile(r"\(os error (\d+)\)")
+# The system's error in messages of LanceDB, which is written in Rust, and a path in them.
+_RUST_CODE = re.compile(r"(?:\(os error |\bOs \{ code: )(\d+)")
 _RUST_PATH = re.compile(r"(?<![\w.])/[^\s:,'\"()]+")
 
 

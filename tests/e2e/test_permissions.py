@@ -74,7 +74,7 @@ def test_a_store_without_write_access_is_named(run: Call, photos: Path, tmp_path
     subprocess.run(["chmod", "-R", "a-w", tmp_path / "store"], check=True)
     paint(photos / "new.png", 3)
     for arguments in (("index",), ("index", "--undo-prune"), ("index", "--drop", "photos")):
-        assert str(tmp_path / "store") in refusal(run(*arguments, "--store", "store"))
+        assert "cannot write to store" in refusal(run(*arguments, "--store", "store"))
     # Reading needs no write access.
     assert run("search", "x", "--store", "store").returncode == 0
 
@@ -86,10 +86,6 @@ def test_a_store_that_cannot_be_read_is_named(
 ) -> None:
     assert run("index", "photos", "--store", "store").returncode == 0
     (tmp_path / "store" / name).chmod(0)
-    if command[0] == "search" and name == "lance":
-        # Rows lie beside the index as well.
-        assert run(*command, "--store", "store").returncode == 0
-        return
     message = refusal(run(*command, "--store", "store"))
     assert "permission denied" in message.lower()
 

@@ -13,6 +13,10 @@ FULL = (
     "/data/shop/lance/items.lance/data/1.lance: No space left on device (os error 28), "
     "/root/.cargo/registry/src/lance-io/src/local.rs:120:5"
 )
+WALK = (
+    "Failed to connect: IO { source: UnableToWalkDir { source: Error { inner: Io { path: "
+    'Some("/data/shop/lance/_versions"), err: Os { code: 13, kind: PermissionDenied } } } } }'
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +26,7 @@ FULL = (
         (OSError(errno.EROFS, "Read-only", "/data/x"), "/data/x: the file system is read-only"),
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full; free some space"),
         (RuntimeError(FULL), "the disk is full at /data/shop/lance/items.lance/data/1.lance;"),
+        (RuntimeError(WALK), "/data/shop/lance/_versions: permission denied"),
         (FileNotFoundError(errno.ENOENT, "No such file", "/data/x"), "/data/x does not exist"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/f/x"), "/f/x: a part of this"),
         (IsADirectoryError(errno.EISDIR, "Is a directory", "/data"), "/data is a folder"),
