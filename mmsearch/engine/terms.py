@@ -10,7 +10,7 @@ from mmsearch.arrays import unit
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.errors import BadQuery, RecordNotFound
 from mmsearch.generations import IMAGE, TEXT
-from mmsearch.media import ImageInput, MediaBounds, load_image
+from mmsearch.media import ImageInput, MediaBounds, load_image, require_image
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
 from mmsearch.store import Store
@@ -70,6 +70,8 @@ class TermReader:
         distinct = {_identity(image): image for image in images}
         if not distinct:
             return {}
+        for image in distinct.values():
+            require_image(image)
         if self._encoder is None:
             self._encoder = self._load_encoder()
             self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
