@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from mmsearch.cli.conflicts import given_names, refuse_conflicts
 from mmsearch.cli.usage_errors import explain
 
 Row = tuple[str, str]
@@ -41,11 +42,14 @@ class _Plain:
         print_help(self, ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = list(args)
         try:
             rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
         except _UsageError as error:
             explain(error)
             raise
+        if not ctx.resilient_parsing:
+            refuse_conflicts(str(ctx.info_name), set(given_names(self, ctx)), words)
         return rest
 
 

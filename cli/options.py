@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmsearch.errors import InputError
+from mmsearch.cli.completion import complete_models
 
 if TYPE_CHECKING:
     from mmsearch.sources import SourceOptions
@@ -36,6 +36,7 @@ Model = Annotated[
         "architecture:pretrained or architecture:file, hf-hub:org/model, or a model folder. "
         "Default: the store's model.",
         metavar="NAME",
+        autocompletion=complete_models,
         rich_help_panel=STORE_AND_MODEL,
     ),
 ]
@@ -117,12 +118,8 @@ def names(text: str | None) -> tuple[str, ...]:
 
 
 def model_name(model: str | None, architecture: str | None) -> str | None:
-    """Returns 'architecture:file' where both are given, else the model. Raises InputError."""
-    if architecture is None:
-        return model
-    if model is None:
-        raise InputError("--arch names the architecture of weights; add --model FILE")
-    return f"{architecture}:{model}"
+    """Returns 'architecture:file' where both are given, else the model."""
+    return f"{architecture}:{model}" if architecture and model else model
 
 
 def source_options(

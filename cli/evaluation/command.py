@@ -41,12 +41,10 @@ def evaluate(
     """
     from mmsearch.cli.evaluation.score_document import score_document
     from mmsearch.cli.evaluation.score_tables import score_tables, summary
-    from mmsearch.errors import FailuresFound, InputError
+    from mmsearch.errors import FailuresFound
     from mmsearch.evaluation.run import EvaluationOptions
     from mmsearch.evaluation.zero_shot import TEMPLATES
 
-    if classes is None and (class_names or template):
-        raise InputError("--class-names and --template need the column of class names: --classes")
     if report is not None:
         require_page(report)
     with ProgressDisplay(quiet=quiet) as progress:

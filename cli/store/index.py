@@ -56,8 +56,6 @@ def index(
 
     Only new and changed files are decoded. An interrupted run is resumed by the next one.
     """
-    if here and store is not None:
-        raise InputError("--here and --store name two places; give one of them")
     catalog = open_store(
         Path.cwd() / ".mmsearch" if here else store,
         quiet=quiet,

@@ -40,6 +40,9 @@ def _rows(state: "StoreInfo") -> list[tuple[str, RenderableType]]:
         rows.append(("missing", f"{counts['missing']:,} (files gone; restored if they come back)"))
     if counts["failures"]:
         rows.append(("failures", f"{counts['failures']:,} ('mmsearch info --failures' lists them)"))
+    if skipped := sum(sum(kinds.values()) for kinds in (run or {}).get("skipped", {}).values()):
+        files = counted(skipped, "file")
+        rows.append(("skipped", f"{files} of other formats ('mmsearch info --failures')"))
     rows += [
         (
             f"source {source['name']}",

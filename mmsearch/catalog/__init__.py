@@ -245,10 +245,11 @@ class Catalog:
 
         require_list("images", images)
         encoder, bounds = self._encoders.full(self._model()), MediaBounds.of(self.settings)
+        draft = (encoder.preprocessing.size, encoder.preprocessing.size)
         starts = range(0, len(images), _IMAGES_AT_ONCE)
         batches = [images[start : start + _IMAGES_AT_ONCE] for start in starts]
         found = [
-            encoder.encode_images([load_image(each, bounds=bounds) for each in batch])
+            encoder.encode_images([load_image(each, bounds=bounds, draft=draft) for each in batch])
             for batch in batches or [[]]
         ]
         return np.concatenate(found)

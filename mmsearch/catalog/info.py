@@ -55,7 +55,9 @@ def store_info(root: Path) -> StoreInfo:
 
     folder = live_folder(root)
     generation = live_generation(folder)
-    store = Store.open(folder)
+    store = Store.open(
+        folder, snapshot=generation.snapshot(with_failures=True) if generation else None
+    )
     manifest = store.manifest
     return StoreInfo(
         folder=printable_path(root),

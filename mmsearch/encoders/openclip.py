@@ -106,6 +106,10 @@ class OpenClipEncoder:
         """Returns the positions of the texts that `encode_texts` cuts."""
         return self._tokenizer.overlong(texts) if texts else []
 
+    def unknown(self, texts: Sequence[str]) -> list[int]:
+        """Returns the positions of the texts of which the model knows no word."""
+        return self._tokenizer.unknown(texts) if texts else []
+
     @torch.inference_mode()
     def _encode_pixels(self, pixels: Pixels) -> Tensor:
         # Height, width, channel in memory is torch's channels_last: no copy is needed.

@@ -97,6 +97,10 @@ class NumpyTextEncoder:
         """Returns the positions of the texts that `encode_texts` cuts."""
         return self._tokenizer.overlong(texts) if texts else []
 
+    def unknown(self, texts: Sequence[str]) -> list[int]:
+        """Returns the positions of the texts of which the model knows no word."""
+        return self._tokenizer.unknown(texts) if texts else []
+
 
 def shortened(ids: Ids, lengths: Ids, causal: bool) -> Ids:
     """Cuts the common padding of ids: int64 (n, context) → int64 (n, longest).

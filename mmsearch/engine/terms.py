@@ -14,9 +14,12 @@ from mmsearch.media import ImageInput, MediaBounds, load_image, require_image
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
 from mmsearch.store import Store
+from mmsearch.text import one_line
 
 # Texts or images per forward pass.
 BATCH = 64
+# Characters of a long text in a message.
+_SHOWN = 40
 
 
 class TermReader:
@@ -76,10 +79,15 @@ class TermReader:
             self._encoder = self._load_encoder()
             self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
         found: dict[Path | int, Floats] = {}
+        # Decoded as indexing decodes it, the image of an item has the vector of that item.
+        size = self._encoder.preprocessing.size
         ordered = list(distinct)
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
-            decoded = [load_image(distinct[each], bounds=self._bounds) for each in batch]
+            decoded = [
+                load_image(distinct[each], bounds=self._bounds, draft=(size, size))
+                for each in batch
+            ]
             found.update(zip(batch, self._encoder.encode_images(decoded), strict=True))
         return found
 
@@ -97,6 +105,24 @@ class TermReader:
             batch = ordered[start : start + BATCH]
             found.update(zip(batch, encoder.encode_texts(batch), strict=True))
         return found
+
+    def notes(self, texts: Sequence[str]) -> list[str]:
+        """Returns what the model did not read of texts that it has just encoded."""
+        encoder: TextEncoder | None = self._encoder or self._text_encoder
+        if encoder is None:
+            return []
+        return [
+            *(
+                f"the model knows no word of '{one_line(texts[place])}', so the order of the hits "
+                "means nothing; use words of its languages, or `keyword`"
+                for place in encoder.unknown(texts)
+            ),
+            *(
+                f"'{one_line(texts[place])[:_SHOWN]}…' is longer than the model reads: only the "
+                "beginning was used"
+                for place in encoder.overlong(texts)
+            ),
+        ]
 
     def _items(self, keys: Set[str]) -> dict[str, dict[str, Any]]:
         rows = self._store.rows_of_keys(sorted(keys), ["key", "_uid", IMAGE, TEXT])

@@ -35,6 +35,9 @@ from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, SpaceId, printable_path
 from mmsearch.sources import Source
 
+# Intervals over fewer queries are so wide that hardly any difference shows.
+FEW_QUERIES = 30
+
 # (model, space) → its fusion, with any means.
 Fuse: TypeAlias = Callable[[str, SpaceId], Fusion]
 
@@ -143,7 +146,7 @@ def evaluate_labelled(
         differences=list(_differences(scores)),
         index=index,
         failures=readable.failures,
-        notes=_notes(scores, index),
+        notes=[*_doubts(tasks), *_notes(scores, index)],
     )
 
 
@@ -267,6 +270,30 @@ def _differences(scores: Sequence[ModelScores]) -> Iterator[Difference]:
                     ours=value,
                     base=base.classification.metrics[name],
                 )
+
+
+def _doubts(tasks: Sequence[Task]) -> Iterator[str]:
+    """Says which scores prove nothing, whatever the model is."""
+    trivial, few = [], {}
+    for task in tasks:
+        name = task.direction.replace("-to-", " → ")
+        possible = len(task.queries) * len(task.candidates) - len(task.left_out)
+        if len(task.judgements.candidate) == possible:
+            trivial.append(name)
+        elif len(task.queries) < FEW_QUERIES:
+            few[name] = len(task.queries)
+    if trivial:
+        yield (
+            f"{', '.join(trivial)}: every candidate is relevant to every query, so these scores "
+            "prove nothing; they need several items with different texts"
+        )
+    if few:
+        most = max(few.values())
+        queries = "query" if most == 1 else "queries"
+        yield (
+            f"{', '.join(few)}: {most:,} {queries} or fewer prove little; measure at least "
+            f"{FEW_QUERIES}"
+        )
 
 
 def _notes(scores: Sequence[ModelScores], index: Sequence[IndexScores]) -> list[str]:

@@ -8,7 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
 
@@ -33,6 +33,7 @@ from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, IngestReport, Record, printable_path
+from mmsearch.sources import FolderSource
 from mmsearch.sources.base import Source
 from mmsearch.store import Store
 
@@ -109,7 +110,11 @@ class Ingest:
                 )
                 if not options.dry_run:
                     self._write_failures(tally)
-        return self._report(tally, resumed, time.monotonic() - started)
+        skipped = {
+            source.name: source.skipped for source in sources if isinstance(source, FolderSource)
+        }
+        report = self._report(tally, resumed, time.monotonic() - started)
+        return replace(report, skipped=skipped)
 
     def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
         known = KnownRows(self._store.scan(KNOWN_COLUMNS), self._store.failures())

@@ -17,15 +17,21 @@ ImageInput: TypeAlias = Path | str | bytes | Image.Image | NDArray[np.uint8]
 _CHANNELS = (3, 4)
 
 
-def load_image(source: ImageInput, *, bounds: MediaBounds = DEFAULT_BOUNDS) -> Image.Image:
+def load_image(
+    source: ImageInput,
+    *,
+    bounds: MediaBounds = DEFAULT_BOUNDS,
+    draft: tuple[int, int] | None = None,
+) -> Image.Image:
     """Returns an image in mode RGB, upright, on white where it is transparent.
 
     source: the path of a file, its content as bytes, a Pillow image, or an array, see
-    `image_from_array`. Raises UnreadableMedia, MediaTooLarge, BadQuery.
+    `image_from_array`. draft: of a file, as in `decode`. Raises UnreadableMedia, MediaTooLarge,
+    BadQuery.
     """
     if isinstance(source, Path | str | bytes):
         encoded = source if isinstance(source, bytes) else Path(source)
-        return decode(encoded, bounds=bounds).image
+        return decode(encoded, bounds=bounds, draft=draft).image
     image = image_from_array(source) if isinstance(source, np.ndarray) else source
     if not isinstance(image, Image.Image):
         raise BadQuery(

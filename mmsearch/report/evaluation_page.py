@@ -63,6 +63,16 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True)
+class _Headline:
+    """A main metric. others: name, value and change of the models compared with the first."""
+
+    part: str
+    metric: str
+    cell: _Cell
+    others: Sequence[tuple[str, _Cell, _Change]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Shown:
     """An example with its image, if that can still be read."""
 
@@ -138,17 +148,22 @@ def render_evaluation(evaluation: Evaluation) -> str:
     )
 
 
-def _headlines(evaluation: Evaluation) -> Iterator[tuple[str, str, _Cell]]:
-    """Yields part, metric and value of the first model's main results."""
-    base = evaluation.models[0]
-    for scores in base.retrieval:
-        for name, value in scores.metrics.items():
-            if name in _HEADLINES:
-                yield scores.title, name, cell_of(name, value)
-    if base.classification:
-        for name, value in base.classification.metrics.items():
-            if name in _HEADLINES:
-                yield "zero-shot", name, cell_of(name, value)
+def _headlines(evaluation: Evaluation) -> Iterator[_Headline]:
+    """Yields the main metrics of all models."""
+    first = evaluation.models[0]
+    parts: list[tuple[str, str, list[Mapping[str, Estimate]]]] = [
+        (scores.title, scores.direction, [m.retrieval[place].metrics for m in evaluation.models])
+        for place, scores in enumerate(first.retrieval)
+    ]
+    named = [model.classification.metrics for model in evaluation.models if model.classification]
+    if named:
+        parts.append(("zero-shot", "zero-shot", named))
+    others = [one_line(model.model) for model in evaluation.models[1:]]
+    for title, part, columns in parts:
+        for row in _rows(evaluation, part, columns):
+            if row.metric in _HEADLINES:
+                rest = zip(others, row.cells[1:], row.changes, strict=True)
+                yield _Headline(title, row.metric, row.cells[0], list(rest))
 
 
 def sections(evaluation: Evaluation, *, hardest_of: int = 0) -> Iterator[_Section]:

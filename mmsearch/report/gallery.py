@@ -12,7 +12,7 @@ from markupsafe import Markup
 from mmsearch.records import Hit, Scalar, real_path
 from mmsearch.report.images import InlineImage, inline_image, inline_images
 from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
-from mmsearch.report.titles import TITLE_COLUMNS, text_of, title_of, value_text
+from mmsearch.report.titles import PRODUCT_COLUMNS, TITLE_COLUMNS, text_of, title_of, value_text
 from mmsearch.text import one_line, visible
 
 _QUERY_EDGE = 320
@@ -26,7 +26,10 @@ _FILTER_FROM_HITS = 24
 # Columns that are not shown as metadata; the path is shown separately.
 _NOT_METADATA = {*TITLE_COLUMNS, "text", "key", "uri"}
 # Facts about the file: shown in the details of a hit, not on its card.
-_FILE_FACTS = {"source", "format", "width", "height"}
+_FILE_FACTS = {
+    *("source", "folder", "filename", "format", "width", "height"),
+    *("bytes", "modified", "duration", "seconds", "frames", "pages"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def _cards(hits: Sequence[Hit]) -> list[_Card]:
 def _card(hit: Hit, image: InlineImage | None, best: float) -> _Card:
     metadata = {
         visible(name): value
-        for name, value in sorted(hit.record.items(), key=lambda item: item[0] in _FILE_FACTS)
+        for name, value in sorted(hit.record.items(), key=lambda item: _place(item[0]))
         if name.lower() not in _NOT_METADATA and value_text(value)
     }
     chips = [
@@ -126,6 +129,14 @@ def _card(hit: Hit, image: InlineImage | None, best: float) -> _Card:
         path=visible(hit.uri or hit.key),
         has_file=bool(hit.uri),
     )
+
+
+def _place(name: str) -> int:
+    """Puts what a product is chosen by first, and facts about the file last."""
+    lowered = name.lower()
+    if lowered in PRODUCT_COLUMNS:
+        return PRODUCT_COLUMNS.index(lowered)
+    return len(PRODUCT_COLUMNS) + (name in _FILE_FACTS)
 
 
 def _is_said(hit: Hit, value: Scalar) -> bool:

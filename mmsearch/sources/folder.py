@@ -49,6 +49,11 @@ class FolderSource:
         """What was recognised, and after an iteration the skipped files by extension."""
         return (*self._opening_notes, *self._raw_notes(), *self._skipped_notes())
 
+    @property
+    def skipped(self) -> dict[str, int]:
+        """The numbers of files that the last iteration skipped, by extension or raw format."""
+        return dict((self._skipped_raw + self._skipped).most_common())
+
     def _raw_notes(self) -> Iterator[str]:
         if self._skipped_raw:
             total = self._skipped_raw.total()

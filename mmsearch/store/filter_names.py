@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from mmsearch.errors import BadFilter
+from mmsearch.store.filters import name_fault
 
 _STRINGS = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 # Names beside these are columns, unless they are words of SQL or functions.
@@ -34,14 +34,6 @@ def require_columns(where: str, columns: Sequence[str]) -> None:
         for name in pattern.findall(bare):
             if name.lower() not in known and not name.startswith("_"):
                 raise BadFilter(
-                    f"the filter {where!r} cannot be run: no column {name}"
-                    f"{_hint(name, columns, is_value=pattern is _COMPARED_WITH)}; "
+                    f"the filter {where!r} cannot be run: {name_fault(name, where, columns)}; "
                     f"columns: {', '.join(sorted(columns))}"
                 )
-
-
-def _hint(name: str, columns: Sequence[str], *, is_value: bool) -> str:
-    if is_value:
-        return f"; a text stands in single quotes: '{name}'"
-    near = get_close_matches(name.lower(), columns, n=1)
-    return f"; did you mean {near[0]}?" if near else ""

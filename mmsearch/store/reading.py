@@ -53,7 +53,7 @@ class StoreReader(StoreTables):
         try:
             table = _read(query)
         except (ValueError, RuntimeError) as error:
-            reason = filter_fault(error, where or LIVE)
+            reason = filter_fault(error, where or LIVE, self.public_columns)
             raise BadFilter(
                 f"the filter {where!r} cannot be run: {reason}; "
                 f"columns: {', '.join(sorted(self.public_columns))}"
@@ -137,6 +137,9 @@ class StoreReader(StoreTables):
 
     def count_source(self, name: str) -> int:
         """Counts the live rows of a source."""
+        if self._snapshot is not None:
+            sources = self._snapshot.rows.column("source").to_pylist()
+            return sources.count(name)
         return int(self._items.count_rows(f"{LIVE} AND source = {quoted([name])}"))
 
     def failures(self) -> list[dict[str, Any]]:
