@@ -6,6 +6,7 @@ import typer
 
 from mmsearch.cli import options
 from mmsearch.cli.dedup.tables import remembered_lines
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.render import counted, stderr_console, stdout_console, to_json, write_text
 
 
@@ -31,9 +32,7 @@ def ignore(
 
     The marks survive re-indexing and moved files. No file is changed.
     """
-    from mmsearch.catalog import open_catalog
-
-    catalog = open_catalog(store)
+    catalog = open_store(store, quiet=quiet)
     if not show_list:
         if undo:
             catalog.unignore_duplicates(*items or ())

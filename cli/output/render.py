@@ -24,6 +24,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from mmsearch.cli.parameters import with_options
 from mmsearch.records import (
     Failure,
     Hit,
@@ -102,7 +103,7 @@ def failures_table(failures: Sequence[Failure]) -> Table:
     table.add_column("reason", overflow="fold", ratio=1)
     for failure in failures:
         where = MiddleCut(failure.uri or failure.key)
-        table.add_row(Text(failure.stage), where, Text(one_line(failure.reason)))
+        table.add_row(Text(failure.stage), where, Text(one_line(with_options(failure.reason))))
     return table
 
 
@@ -117,7 +118,7 @@ def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
             f"resumed: {counted(report.resumed, 'item')} had been written when the last run was "
             "interrupted"
         )
-    if report.missing:
+    if report.missing and not report.pruned:
         lines.append(
             f"{counted(report.missing, 'item')} hidden: the files are missing; they are restored "
             "if the files come back; --prune removes them"
@@ -250,7 +251,8 @@ def _counts_line(report: IngestReport) -> str:
     parts = [
         f"{name} {count:,}"
         for name in names
-        if (count := int(getattr(report, name))) or name in always
+        if ((count := int(getattr(report, name))) or name in always)
+        and not (name == "missing" and report.pruned)
     ]
     if report.failures:
         parts.append(f"{counted(len(report.failures), 'failure')} (mmsearch info --failures)")

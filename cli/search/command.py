@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.cli import options
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.render import (
     hits_csv,
     hits_json,
@@ -78,8 +79,6 @@ def search(
     quiet: options.Quiet = False,
 ) -> None:
     """Find images, documents and products by text, by image, or by both together."""
-    from mmsearch.catalog import open_catalog
-
     parts: QueryParts = {
         "image": image_input(image), "image_weight": image_weight, "like": like, "without": without,
         "keyword": keyword, "hybrid": hybrid, "fuse": fuse, "keyword_weight": keyword_weight,
@@ -88,10 +87,12 @@ def search(
     }  # fmt: skip
     if text is not None and image is None and is_image_file(text):
         raise BadQuery(f"'{text}' is an image file; search for it with --image {shlex.quote(text)}")
-    catalog = open_catalog(store, model=model, device=device)
+    catalog = open_store(store, quiet=quiet, model=model, device=device)
     if queries is not None:
         answer_all(catalog, queries, parts)
         return
+    if columns is not None:
+        known_columns(catalog, (), columns)
     hits, console = catalog.search(text, **parts), stderr_console(quiet=quiet)
     for name, searched_on in catalog.search_devices().items():
         if searched_on != "cpu":

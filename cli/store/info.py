@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmsearch.cli import options
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.render import (
     counted,
     failures_table,
@@ -44,9 +45,7 @@ def info(
     quiet: options.Quiet = False,
 ) -> None:
     """Show what is in the store: model, items, indexes, sizes, sources and the last run."""
-    from mmsearch.catalog import open_catalog
-
-    catalog = open_catalog(store)
+    catalog = open_store(store, quiet=quiet)
     if failures:
         show_failures(catalog, as_json=as_json, quiet=quiet)
         return

@@ -13,6 +13,7 @@ from mmsearch.catalog.resolve import load_model
 from mmsearch.catalog.results import Hits
 from mmsearch.config import read_settings
 from mmsearch.deprecation import moved_names, warn_renamed
+from mmsearch.errors import ConfigError
 from mmsearch.records import FusionChoice
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def open_catalog(
     device: str | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    lock_timeout: float | None = None,
     commit_seconds: float | None = None,
     max_pixels: int | None = None,
     max_image_bytes: int | None = None,
@@ -44,9 +46,11 @@ def open_catalog(
     path: a store's folder or the folder that holds its '.mmsearch'; it need not exist until
     something is indexed. What is None is taken from MMSEARCH_... in the environment, from
     mmsearch.toml, from the store, or is the default:
-    model: 'builtin', an alias, 'architecture:pretrained', 'hf-hub:org/model' or a folder.
+    model: 'builtin', an alias, 'architecture:pretrained', 'architecture:checkpoint.pt',
+    'hf-hub:org/model' or a folder.
     device: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'. batch_size: images or texts per forward pass.
-    workers: decoding processes. commit_seconds: rows are written at least this often.
+    workers: decoding processes. lock_timeout: seconds to wait for another process that writes to
+    the store; then StoreLocked. commit_seconds: rows are written at least this often.
     max_pixels, max_image_bytes, max_text_bytes: larger files are refused.
     fusion: 'auto', 'late', 'early' or 'attention'; image_weight: of late fusion, 0 to 1.
     index: index kind, or 'auto'. recall: recall@10 that it is tuned to. memory: bytes that it may
@@ -58,11 +62,13 @@ def open_catalog(
     """
     if store is not None:
         warn_renamed("open(store=...)", "open(path)")
+    if path == "":
+        raise ConfigError("`path` must name a folder, got ''")
     settings = read_settings(
         model=model, device=device, batch_size=batch_size, workers=workers,
-        commit_seconds=commit_seconds, max_pixels=max_pixels, max_image_bytes=max_image_bytes,
-        max_text_bytes=max_text_bytes, fusion=fusion, image_weight=image_weight, index=index,
-        recall=recall, memory=memory, store=store,
+        lock_timeout=lock_timeout, commit_seconds=commit_seconds, max_pixels=max_pixels,
+        max_image_bytes=max_image_bytes, max_text_bytes=max_text_bytes, fusion=fusion,
+        image_weight=image_weight, index=index, recall=recall, memory=memory, store=store,
     )  # fmt: skip
     given = Path(path) if path is not None else settings.store
     return Catalog(store_folder(given), settings)

@@ -321,7 +321,7 @@ class Catalog:
         372
         """
         store = Store.open(self.folder)
-        with store.writing():
+        with store.writing(timeout=self.settings.lock_timeout):
             restored = store.undo_prune()
         self.reload()
         return restored
@@ -523,8 +523,9 @@ class Catalog:
         """
         with listening(progress) as listener:
             sources = learning.labelled_sources(
-                self.root, locations, options, self.settings, purpose="evaluate", progress=listener
-            )
+                self.root, locations, options, self.settings,
+                purpose="evaluate", progress=listener, compare=compare,
+            )  # fmt: skip
             return learning.evaluate_models(
                 self.root, sources, labels, self.settings,
                 compare=compare, index=index, progress=listener,
@@ -548,10 +549,10 @@ class Catalog:
         >>> catalog.finetune("demo", training=training).folder  # doctest: +SKIP
         PosixPath('tuned')
         """
-        from mmsearch.finetuning.run import finetune
-
         with listening(progress) as listener:
             sources, own = self._training(locations, training, options, listener)
+            from mmsearch.finetuning.run import finetune
+
             return finetune(sources, own, bounds=MediaBounds.of(self.settings), progress=listener)
 
     def plan_finetune(
@@ -566,10 +567,10 @@ class Catalog:
         >>> catalog.plan_finetune("demo").counts["items"]  # doctest: +SKIP
         372
         """
-        from mmsearch.finetuning.run import plan
-
         with listening(progress) as listener:
             sources, own = self._training(locations, training, options, listener)
+            from mmsearch.finetuning.run import plan
+
             return plan(sources, own, bounds=MediaBounds.of(self.settings), progress=listener)
 
     def _training(

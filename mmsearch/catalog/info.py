@@ -50,7 +50,9 @@ def store_info(root: Path) -> StoreInfo:
 
     folder = live_folder(root)
     generation = live_generation(folder)
-    store = Store.open(folder)
+    store = Store.open(
+        folder, snapshot=generation.snapshot(with_failures=True) if generation else None
+    )
     manifest = store.manifest
     return StoreInfo(
         folder=printable_path(root),
@@ -76,9 +78,7 @@ def find_record(store: Store, key: str) -> Record:
     """Returns the record of an item whose file is there. Raises RecordNotFound."""
     rows = store.scan(store.public_columns, f"{LIVE} AND key = {quoted([key])}").to_pylist()
     if not rows:
-        raise RecordNotFound(
-            f"no item {key!r} in {store.folder}; keys look like {store.example_key()!r}"
-        )
+        raise RecordNotFound(f"no item {key!r} in {store.folder}; {store.key_hint(key)}")
     row = store.public_record(rows[0])
     uri = str(row.get("uri", ""))
     return Record(

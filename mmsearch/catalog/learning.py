@@ -64,9 +64,18 @@ def labelled_sources(
     *,
     purpose: str,
     progress: ProgressListener,
+    compare: Sequence[str] = (),
 ) -> list[Source]:
-    """Returns the sources to learn from or to evaluate on: all of the store's by default."""
-    plans = plan_sources(locations, manifest_of(root), options, settings, purpose=purpose)
+    """Returns the sources to learn from or to evaluate on: all of the store's by default.
+
+    compare: names of further models. Raises InputError, also where there is no such model.
+    """
+    from mmsearch.encoders.registry import resolve
+
+    manifest = manifest_of(root)
+    for name in (model_name(settings, manifest), *compare):
+        resolve(name)
+    plans = plan_sources(locations, manifest, options, settings, purpose=purpose)
     for note in source_notes(plans):
         progress.note(note)
     return [plan.source for plan in plans]

@@ -10,7 +10,7 @@ from mmsearch.arrays import blocks, unit
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.errors import BadQuery, RecordNotFound
 from mmsearch.generations import IMAGE, TEXT
-from mmsearch.media import ImageInput, MediaBounds, load_image
+from mmsearch.media import ImageInput, MediaBounds, load_image, require_image
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
 from mmsearch.store import Store
@@ -74,6 +74,8 @@ class TermReader:
         distinct = {_identity(image): image for image in images}
         if not distinct:
             return {}
+        for image in distinct.values():
+            require_image(image)
         encoder = self._encoder()
         self._require_space(encoder)
 
@@ -124,8 +126,7 @@ class TermReader:
         for key in sorted(keys):
             if key not in items:
                 raise RecordNotFound(
-                    f"no item '{key}' in {self._store.folder}; keys look like "
-                    f"{self._store.example_key()!r} and are listed as 'key' in results"
+                    f"no item '{key}' in {self._store.folder}; {self._store.key_hint(key)}"
                 )
         return items
 

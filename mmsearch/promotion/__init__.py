@@ -21,7 +21,7 @@ from mmsearch.records import Failure, SpaceId
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 from mmsearch.store.manifest import Manifest as Manifest
-from mmsearch.store.manifest import write_manifest
+from mmsearch.store.manifest import read_manifest, write_manifest
 from mmsearch.store.spaces import Spaces, live_folder, read_spaces, write_spaces
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def promote_store(
         )
     resumed, failures = 0, tuple[Failure, ...]()
     if not dry_run:
-        with store.writing():
+        with store.writing(timeout=settings.lock_timeout, on_wait=progress.note):
             resumed, failures = replace_space(
                 root, store, encoder, settings, progress=progress, force=force
             )
@@ -134,12 +134,10 @@ def rollback_store(root: Path, *, dry_run: bool = False) -> Rollback:
 
     Raises InputError where there is none, MissingModel, StoreLocked, CorruptIndex.
     """
-    store = Store.open(live_folder(root))
-    spaces = read_spaces(root)
+    spaces, model = read_spaces(root), read_manifest(live_folder(root)).model
     if spaces.previous is None:
-        raise InputError(
-            f"{root} has had no model but '{store.manifest.model}'; there is nothing to go back to"
-        )
+        raise InputError(f"{root} has had no model but '{model}'; there is nothing to go back to")
+    store = Store.open(live_folder(root))
     other = Store.open(root / spaces.previous)
     resolve(other.manifest.model)
     generation = live_generation(other.folder)
