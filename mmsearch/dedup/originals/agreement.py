@@ -1,7 +1,7 @@
-"""Counts how many members of a group show the image as each one does.
+"""Counts how many candidates of a group show the image as each one does.
 
 Copies of many kinds are made from one file, while crops, frames, tilts and changed tones differ
-from each other: the original shows what most members share.
+from each other: the original shows what most candidates share.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from mmsearch.dedup.originals.contestant import Contestant
-from mmsearch.dedup.originals.frame import Layer
+from mmsearch.dedup.originals.frame import AlignedCandidate, Layer
+from mmsearch.media.colour import LUMA
 
-# Tolerance of corners, as a share of a member's longer side.
+# Tolerance of corners, as a share of an image's longer side.
 _ONE_PLACE: Final = 0.03
 # Tolerance of proportions: rounding to whole pixels changes those of thumbnails.
 _ONE_ASPECT: Final = 0.02
@@ -30,34 +30,34 @@ _DRAWN: Final = 16.0
 _FEW: Final = 0.01
 
 
-def shown_alike(contestants: Sequence[Contestant]) -> list[int]:
-    """Number of members with the same area, proportions, tones, marks and sharpness as each one.
+def shown_alike(candidates: Sequence[AlignedCandidate]) -> list[int]:
+    """Number of candidates with the same area, proportions, tones, marks and sharpness as each one.
 
-    Each contestant counts itself.
+    Each one counts itself.
     """
-    corners = np.stack([each.layer.corners for each in contestants])
+    corners = np.stack([each.layer.corners for each in candidates])
     sides = np.ptp(corners, axis=1).max(axis=1)
     apart = np.linalg.norm(corners[:, None] - corners[None], axis=3).max(axis=2)
     together = apart < _ONE_PLACE * np.minimum(sides[:, None], sides[None])
-    aspects = np.array([each.file.width / each.file.height for each in contestants])
+    aspects = np.array([each.file.width / each.file.height for each in candidates])
     together &= np.abs(np.log(aspects[:, None] / aspects[None])) < _ONE_ASPECT
-    detail = np.log([_fine_detail(each.layer) for each in contestants])
+    detail = np.log([_fine_detail(each.layer) for each in candidates])
     # Thumbnails have no fine detail to compare.
-    pixels = np.array([max(each.file.width, each.file.height) for each in contestants])
+    pixels = np.array([max(each.file.width, each.file.height) for each in candidates])
     small = pixels < sides * _FEWER
     alike = np.abs(detail[:, None] - detail[None]) < _ONE_DETAIL
     together &= alike | small[:, None] | small[None]
-    for one in range(len(contestants)):
+    for one in range(len(candidates)):
         for two in range(one):
             if together[one, two]:
-                same = _same_cells(contestants[one].layer, contestants[two].layer)
+                same = _same_cells(candidates[one].layer, candidates[two].layer)
                 together[one, two] = together[two, one] = same
     return [int(count) for count in together.sum(axis=1)]
 
 
 def _fine_detail(layer: Layer) -> float:
     """Mean difference of neighbouring canvas pixels relative to the contrast of the whole."""
-    grey = layer.colours @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = layer.colours @ LUMA
     shown = layer.shown[1:, 1:] & layer.shown[:-1, :-1]
     if not shown.any():
         return 1.0
