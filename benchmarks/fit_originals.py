@@ -2,15 +2,17 @@
 
     python benchmarks/fit_originals.py FOLDER… --photos 600 --seed 3
 
-Each photo, as it is or saved at a quality of 60 to 97, gets copies by generator A that show the
-same from edge to edge. A logistic regression without intercept tells which of two files was first;
-printed are its weights and, from folds that share no photo, how often it is right.
+Each photo, as it is or saved at a quality of 60 to 97, gets copies, most of them by generator A: of
+equal size, scaled, and tilted or cropped. A logistic regression without intercept tells which of
+two files was first; printed are its weights and how often it is right, from folds that share no
+photo.
 """
 
 import argparse
 import io
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,19 +21,34 @@ from edited_copies import Kit, make_copy
 from edits_a import KINDS
 from keep_copies import PLAIN
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 from suite import photos_in
 
+from mmsearch.dedup.comparison.whole_comparison import compare_whole, read_whole
 from mmsearch.dedup.originals import Candidate, read_candidate
-from mmsearch.dedup.originals.derivation import equal_size_features, scaled_features
-from mmsearch.dedup.originals.quantisation import compare_sharpness, remainder
+from mmsearch.dedup.originals.derivation import (
+    equal_size_features,
+    scaled_features,
+    tilted_features,
+)
+from mmsearch.dedup.originals.detail import compare_sharpness
+from mmsearch.dedup.originals.quantisation import remainder
 from mmsearch.dedup.originals.same_grid import on_same_grid
 from mmsearch.media import MediaBounds
 
 EQUAL = ("saved again", "jpeg", "jpeg, poor", "brightness", "contrast", "saturation", "gamma",
          "white balance", "hue", "blur", "noise", "sharpen", "vignette", "dust", "posterise",
          "watermark, corner", "saved again, mirrored")  # fmt: skip
+TILTED = ("tilt, filled", "tilt, cropped", "tilt, expanded", "perspective", "orientation and tilt",
+          "mirrored and cropped")  # fmt: skip
 SCALED = ("saved again, upscaled", "upscale", "resize", "resize", "stretch", "thumbnail")
+SMOOTHED: dict[str, Callable[[Image.Image, random.Random], Image.Image]] = {
+    "box blur": lambda image, chance: image.filter(ImageFilter.BoxBlur(chance.uniform(0.5, 2.5))),
+    "soft blur": lambda image, chance: image.filter(
+        ImageFilter.GaussianBlur(chance.uniform(0.4, 1.2))
+    ),
+    "median": lambda image, chance: image.filter(ImageFilter.MedianFilter(chance.choice((3, 5)))),
+}
 FILTERS = (Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BILINEAR,
            Image.Resampling.BOX, Image.Resampling.NEAREST)  # fmt: skip
 MIRRORED = np.diag([-1.0, 1.0, 1.0])
@@ -40,8 +57,12 @@ LONGEST, RIDGE, FOLDS = 1400, 0.5, 5
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """side: 1 if the features speak of what is true, -1 if of the contrary."""
+    """group: of examples with weights of their own.
 
+    side: 1 if the features speak of what is true, -1 if of the contrary.
+    """
+
+    group: str
     kind: str
     photo: int
     side: int
@@ -59,12 +80,12 @@ def main() -> None:
     chance = random.Random(options.seed)  # noqa: S311
     paths = photos_in(options.folders)
     chance.shuffle(paths)
-    examples: dict[bool, list[Example]] = defaultdict(list)
+    examples: dict[str, list[Example]] = defaultdict(list)
     for number, path in enumerate(paths[: options.photos]):
         for example in examples_of(path, number, chance):
-            examples[example.kind in SCALED].append(example)
-    report("equal size", examples[False])
-    report("scaled", examples[True])
+            examples[example.group].append(example)
+    for name, found in examples.items():
+        report(name, found)
 
 
 def examples_of(path: Path, number: int, chance: random.Random) -> list[Example]:
@@ -79,17 +100,28 @@ def examples_of(path: Path, number: int, chance: random.Random) -> list[Example]
     data = path.read_bytes() if as_it_is else saved(photo, quality, chance.choice((0, 2, 2)))
     original = candidate(data)
     kit = Kit(random.Random(f"{number} {chance.random()}"))  # noqa: S311
+    kinds = (*chance.sample(EQUAL, 4), *chance.sample(sorted(SMOOTHED), 1),
+             *chance.sample(SCALED, 2), *chance.sample(TILTED, 2))  # fmt: skip
     found = []
-    for kind in (*chance.sample(EQUAL, 4), *chance.sample(SCALED, 2)):
-        copy = candidate(copy_of(decoded(data), kind, kit))
+    for kind in kinds:
+        copy = copy_of(decoded(data), kind, kit)
         matrix = MIRRORED if kind.endswith("mirrored") else np.eye(3)
-        example = compared(original, copy, matrix)
-        if example is not None:
-            found.append(Example(kind, number, *example))
+        if kind in TILTED:
+            examples = {"tilted": tilted(original, data, copy)}
+        elif kind in SCALED:
+            examples = {"scaled": compared(original, candidate(copy), matrix)}
+        else:
+            examples = {
+                name: compared(original, candidate(copy), matrix, filtered=filtered)
+                for name, filtered in (("equal size", False), ("equal size, filtered", True))
+            }
+        found += [Example(name, kind, number, *each) for name, each in examples.items() if each]
     return found
 
 
 def copy_of(image: Image.Image, kind: str, kit: Kit) -> bytes:
+    if kind in SMOOTHED:
+        return saved(SMOOTHED[kind](image, kit.chance), kit.chance.randint(72, 95), 2)
     if kind == "resize":
         factor = kit.chance.uniform(0.3, 0.97)
         size = (round(image.width * factor), round(image.height * factor))
@@ -107,8 +139,18 @@ def copy_of(image: Image.Image, kind: str, kit: Kit) -> bytes:
     return stream.getvalue()
 
 
+def tilted(original: Candidate, data: bytes, copy: bytes) -> tuple[int, NDArray[np.float64]] | None:
+    """The side that is true and the features, of two files without a common grid."""
+    wholes = (read_whole(each, MediaBounds(), draft=(512, 512)) for each in (data, copy))
+    found = compare_whole(*wholes)
+    other = candidate(copy)
+    if found.judgement == "different" or on_same_grid(original, other, found.matrix):
+        return None
+    return 1, tilted_features(original, other, found.matrix)
+
+
 def compared(
-    original: Candidate, copy: Candidate, matrix: NDArray[np.float64]
+    original: Candidate, copy: Candidate, matrix: NDArray[np.float64], *, filtered: bool = False
 ) -> tuple[int, NDArray[np.float64]] | None:
     """The side that is true and the features, as `derivation` has them."""
     files = original.file, copy.file
@@ -124,7 +166,7 @@ def compared(
         found = remainder(grid.own, grid.other, file.table)
         return None if found is None else (1 - 2 * small, scaled_features(found, grid))
     left = [
-        remainder(grid.own, grid.other, file.table)
+        remainder(grid.own, grid.other, file.table, filtered=filtered)
         for file, grid in pairs
         if grid is not None and file.table is not None
     ]

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from mmsearch.records import Pixels
+from mmsearch.records import Floats, Pixels
 
+# Weights of red, green and blue in luminance, as in JPEG (BT.601), float32 (3,).
+LUMA: Floats = np.array([0.299, 0.587, 0.114], np.float32)
 DEEP_MODES = {"I", "I;16", "I;16L", "I;16B", "I;16N", "F"}
 _PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
 _PROFILE_SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}

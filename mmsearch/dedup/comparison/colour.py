@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.media.colour import LUMA
 from mmsearch.records import Floats
 
 ColourChange: TypeAlias = Literal["same", "tone", "grey", "hue", "other"]
@@ -25,7 +26,6 @@ _KNOTS = 7
 _MOST_GAIN = 1.3
 # Hue rotations beyond this, in degrees, are another colour rather than another rendering.
 _MOST_HUE = 40.0
-_LUMA = np.array([0.299, 0.587, 0.114])
 _ROUNDS = 6
 # Distances from the centre, in half sides, between which a vignette is linear.
 _RINGS = (0.0, 0.35, 0.7, 1.0, 2**0.5)
@@ -80,7 +80,7 @@ def _explanations(
     yield "tone", _largest(second - _toned(first, second, weights)), 0
     for lost_by, (coloured, grey) in ((2, (first, second)), (1, (second, first))):
         if _follows_brightness(grey, weights):
-            yield "grey", _largest(_left_by_curve(coloured @ _LUMA, grey, weights)), lost_by
+            yield "grey", _largest(_left_by_curve(coloured @ LUMA, grey, weights)), lost_by
     turned = _turned(first, second, weights)
     if turned is not None:
         yield "hue", _largest(turned), 0
@@ -186,5 +186,5 @@ def _solution(
 
 def _follows_brightness(colours: Floats, weights: Floats) -> bool:
     """Whether colour is a function of brightness: grey, sepia, any duotone."""
-    left = _largest(_left_by_curve(colours @ _LUMA, colours, weights))
+    left = _largest(_left_by_curve(colours @ LUMA, colours, weights))
     return float(np.average(left < 8, weights=weights + 1e-9)) > 0.95

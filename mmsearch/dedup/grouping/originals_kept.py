@@ -20,14 +20,14 @@ from mmsearch.dedup.grouping.verification import (
     likely_originals_first,
 )
 from mmsearch.dedup.items import Item
-from mmsearch.dedup.originals import Candidate, Choice, RegistrationFacts, choose, read_candidate
-from mmsearch.dedup.originals.frame import SQUARE, Frame, common_frame
-from mmsearch.dedup.originals.registration_facts import inverse, project
+from mmsearch.dedup.originals import Candidate, Choice, Registration, choose, read_candidate
+from mmsearch.dedup.originals.frame import SQUARE, common_frame
+from mmsearch.dedup.originals.registration import Homography, inverse, project
 from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 
 # Version of the ranking; results cached by another version are discarded.
-_WEIGHING = 4
+_RANKING = 5
 # Maximum number of candidates, since each one is decoded in full.
 _CANDIDATES = 12
 # Of the members with equal corners, the share, and the number, that are one image with the centre.
@@ -39,21 +39,20 @@ _NESTED = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class _Race:
-    """The candidates of a group.
+class _Candidates:
+    """The files of a group that may be the original.
 
-    files: those that may be the original.
-    facts: registrations by pairs of indices of files.
+    pairs: registrations by pairs of indices of files.
     """
 
     files: tuple[FileOf, ...]
-    facts: dict[tuple[int, int], RegistrationFacts]
+    pairs: dict[tuple[int, int], Registration]
 
     @property
     def name(self) -> str:
         """A stable name for the same files, contents, times and version of the ranking."""
         files = " ".join(f"{each.image_hash} {each.modified} {each.uri}" for each in self.files)
-        return f"{_WEIGHING} {files}"
+        return f"{_RANKING} {files}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,51 +83,51 @@ class Keeping:
             ],
             "comparing candidates",
         )
-        races = [self._race(cluster) for cluster in clusters]
-        choices = self._choices([race for _, race in races])
+        groups = [self._candidates(cluster) for cluster in clusters]
+        choices = self._choices([candidates for _, candidates in groups])
         return [
             (tuple(places[number] for number in choice.order), choice.reason)
             if choice is not None
             else ((), "")
-            for (places, _), choice in zip(races, choices, strict=True)
+            for (places, _), choice in zip(groups, choices, strict=True)
         ]
 
-    def _choices(self, races: Sequence[_Race]) -> list[Choice | None]:
+    def _choices(self, groups: Sequence[_Candidates]) -> list[Choice | None]:
         """The choice for each group, cached or computed."""
         cache, progress = self.comparer.cache, self.comparer.progress
-        fresh = [race for race in races if cache.choice(race.name) is None]
+        fresh = [group for group in groups if cache.choice(group.name) is None]
         progress.start("choosing originals", len(fresh))
-        found = on_every_core(run_race, fresh, self.comparer.bounds, progress, at_once=4)
-        for race, choice in zip(fresh, found, strict=True):
+        found = on_every_core(choose_original, fresh, self.comparer.bounds, progress, at_once=4)
+        for group, choice in zip(fresh, found, strict=True):
             if choice is not None:
-                cache.add_choice(race.name, choice)
-        return [cache.choice(race.name) for race in races]
+                cache.add_choice(group.name, choice)
+        return [cache.choice(group.name) for group in groups]
 
-    def _race(self, cluster: Cluster) -> tuple[list[int], _Race]:
+    def _candidates(self, cluster: Cluster) -> tuple[list[int], _Candidates]:
         """Indices of the candidates, one for each content, and their registrations."""
         first: dict[str, int] = {}
         for place in (cluster.centre, *cluster.places):
             first.setdefault(self.items[place].image_hash, place)
         places = list(first.values())
         number = {place: at for at, place in enumerate(places)}
-        pairs: dict[tuple[int, int], RegistrationFacts] = {}
+        pairs: dict[tuple[int, int], Registration] = {}
         for one, two in cluster.bonds:
             ends = [number[first[self.items[place].image_hash]] for place in (one, two)]
-            facts = self._facts_of(places[ends[0]], places[ends[1]])
-            if facts is not None and ends[0] != ends[1]:
-                pairs[ends[0], ends[1]] = facts
+            pair = self._registration(places[ends[0]], places[ends[1]])
+            if pair is not None and ends[0] != ends[1]:
+                pairs[ends[0], ends[1]] = pair
         if len(places) > _CANDIDATES:
             frame = common_frame(len(places), pairs)
             chosen = self._commonly_placed(places, frame)
             places, pairs = [places[at] for at in chosen], _star(chosen, frame)
-        return places, _Race(tuple(self.comparer.file(place) for place in places), pairs)
+        return places, _Candidates(tuple(self.comparer.file(place) for place in places), pairs)
 
     def _extra_pairs(self, cluster: Cluster) -> tuple[tuple[int, int], ...]:
         """Additional pairs to compare: crops register best with the whole image."""
         links: dict[int, list[int]] = defaultdict(list)
         for one, two in cluster.bonds:
-            facts = self._facts_of(one, two)
-            if facts is None or max(facts.first_shared, facts.second_shared) >= _NESTED:
+            pair = self._registration(one, two)
+            if pair is None or max(pair.first_shared, pair.second_shared) >= _NESTED:
                 links[one].append(two)
                 links[two].append(one)
         reached, waiting = {cluster.centre}, [cluster.centre]
@@ -142,24 +141,26 @@ class Keeping:
 
     def _share_shown(self, centre: int, place: int) -> float:
         """Share of an image that the centre shows; 1 for screenshots."""
-        facts = None if centre == place else self._facts_of(centre, place)
-        share = 1.0 if facts is None else facts.second_shared
+        pair = None if centre == place else self._registration(centre, place)
+        share = 1.0 if pair is None else pair.second_shared
         return share if share >= PART else 1.0
 
-    def _facts_of(self, one: int, two: int) -> RegistrationFacts | None:
+    def _registration(self, one: int, two: int) -> Registration | None:
         if ascending(one, two) in self.exact:
-            return RegistrationFacts(np.eye(3))
+            return Registration(np.eye(3))
         found = self.comparer.known(one, two)
         if found is None or found.judgement == "different":
             return None
-        return RegistrationFacts(found.matrix, found.first_share, found.second_share)
+        return Registration(found.matrix, found.first_share, found.second_share)
 
-    def _commonly_placed(self, places: Sequence[int], frame: Frame) -> list[int]:
+    def _commonly_placed(
+        self, places: Sequence[int], frame: Sequence[Homography | None]
+    ) -> list[int]:
         """Indices of the largest set of members with equal corners in the common frame.
 
         Where enough of them are the same image as the centre, the first of places, only these.
         """
-        placed = [(at, each) for at, each in enumerate(frame.matrices) if each is not None]
+        placed = [(at, each) for at, each in enumerate(frame) if each is not None]
         corners = np.stack([project(inverse(matrix), SQUARE) for _, matrix in placed])
         apart = np.abs(corners[:, None] - corners[None]).max(axis=(2, 3))
         beside = apart < _ONE_PLACE
@@ -178,31 +179,33 @@ class Keeping:
         return found is not None and found.judgement == "same image"
 
 
-def _star(chosen: Sequence[int], frame: Frame) -> dict[tuple[int, int], RegistrationFacts]:
+def _star(
+    chosen: Sequence[int], frame: Sequence[Homography | None]
+) -> dict[tuple[int, int], Registration]:
     """Registrations of the chosen members with the first of them, by their order."""
-    matrices = [matrix for at in chosen if (matrix := frame.matrices[at]) is not None]
+    matrices = [matrix for at in chosen if (matrix := frame[at]) is not None]
     return {
-        (0, number): RegistrationFacts(matrix @ inverse(matrices[0]))
+        (0, number): Registration(matrix @ inverse(matrices[0]))
         for number, matrix in enumerate(matrices[1:], start=1)
     }
 
 
-def _equal_pairs(candidates: Sequence[Candidate]) -> dict[tuple[int, int], RegistrationFacts]:
+def _equal_pairs(candidates: Sequence[Candidate]) -> dict[tuple[int, int], Registration]:
     """Pairs with equal pixels, whose registration is exact."""
     first: dict[tuple[tuple[int, ...], bytes, bytes], int] = {}
     found = {}
     for place, each in enumerate(candidates):
         name = (each.overview.shape, each.overview.tobytes(), each.close.tobytes())
         if name in first:
-            found[first[name], place] = RegistrationFacts(np.eye(3))
+            found[first[name], place] = Registration(np.eye(3))
         first.setdefault(name, place)
     return found
 
 
-def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
+def choose_original(group: _Candidates, bounds: MediaBounds) -> Choice | None:
     """Chooses the original among the candidates; None if no file can be read."""
     read: list[tuple[int, Candidate]] = []
-    for number, file in enumerate(race.files):
+    for number, file in enumerate(group.files):
         try:
             data = read_indexed(file, bounds)
             candidate = read_candidate(data, path=file.uri, modified=file.modified, bounds=bounds)
@@ -212,12 +215,12 @@ def run_race(race: _Race, bounds: MediaBounds) -> Choice | None:
     if not read:
         return None
     place = {number: at for at, (number, _) in enumerate(read)}
-    facts = {
-        (place[one], place[two]): found
-        for (one, two), found in race.facts.items()
+    pairs = {
+        (place[one], place[two]): pair
+        for (one, two), pair in group.pairs.items()
         if one in place and two in place
     }
-    facts |= _equal_pairs([candidate for _, candidate in read])
-    choice = choose([candidate for _, candidate in read], facts)
+    candidates = [candidate for _, candidate in read]
+    choice = choose(candidates, pairs | _equal_pairs(candidates))
     order = tuple(read[at][0] for at in choice.order)
     return Choice(order[0], choice.reason, order)

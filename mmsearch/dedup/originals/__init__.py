@@ -3,23 +3,8 @@
 `read_candidate` reads a file, `choose` decides between candidates whose pairs were registered.
 """
 
+from mmsearch.dedup.originals.candidate import Candidate, FileEvidence, read_candidate
 from mmsearch.dedup.originals.choose import Choice, choose
-from mmsearch.dedup.originals.evidence import (
-    Candidate,
-    FileEvidence,
-    candidate_of,
-    read_candidate,
-    read_evidence,
-)
-from mmsearch.dedup.originals.registration_facts import RegistrationFacts
+from mmsearch.dedup.originals.registration import Registration
 
-__all__ = [
-    "Candidate",
-    "Choice",
-    "FileEvidence",
-    "RegistrationFacts",
-    "candidate_of",
-    "choose",
-    "read_candidate",
-    "read_evidence",
-]
+__all__ = ["Candidate", "Choice", "FileEvidence", "Registration", "choose", "read_candidate"]

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmsearch.dedup.originals.contestant import Contestant, Sign
-from mmsearch.dedup.originals.duel import duel
-from mmsearch.dedup.originals.evidence import Candidate
-from mmsearch.dedup.originals.frame import PairsOf, common_frame, lay_out
-from mmsearch.dedup.originals.majority import shown_alike
-from mmsearch.dedup.originals.reasons import reason_for
+from mmsearch.dedup.originals.agreement import shown_alike
+from mmsearch.dedup.originals.candidate import Candidate
+from mmsearch.dedup.originals.frame import AlignedCandidate, Registrations, align, common_frame
+from mmsearch.dedup.originals.pair_evidence import weigh
+from mmsearch.dedup.originals.reasons import Evidence, reason_for
 
-# Bound of a duel's margin, so that no single one outweighs all others.
+# Bound of the margin of a pair, so that no single one outweighs all others.
 _MOST = 12.0
-# Weight of e times as many members that show the image alike, and its maximum: less than the weight
-# of showing the whole image.
+# Weight of e times as many candidates that show the image alike, and its maximum: less than the
+# weight of showing the whole image.
 _VOTE, _MOST_VOTES = 3.0, 8.0
 # A margin that other files do not compensate for.
 _CLEAR = 6.0
@@ -35,7 +34,7 @@ class Choice:
     order: tuple[int, ...]
 
 
-def choose(candidates: Sequence[Candidate], pairs: PairsOf) -> Choice:
+def choose(candidates: Sequence[Candidate], pairs: Registrations) -> Choice:
     """Chooses the file that is nearest to the source, and ranks the others.
 
     pairs: registrations by indices of two candidates; they should connect all of them. Unconnected
@@ -44,20 +43,24 @@ def choose(candidates: Sequence[Candidate], pairs: PairsOf) -> Choice:
     places = sorted(range(len(candidates)), key=lambda place: _key(candidates[place]))
     rank = {place: number for number, place in enumerate(places)}
     ordered = {
-        (min(rank[one], rank[two]), max(rank[one], rank[two])): facts
+        (min(rank[one], rank[two]), max(rank[one], rank[two])): pair
         if rank[one] < rank[two]
-        else facts.reversed()
-        for (one, two), facts in pairs.items()
+        else pair.reversed()
+        for (one, two), pair in pairs.items()
     }
-    members = [candidates[place] for place in places]
-    connected, contestants = _contestants(members, ordered)
-    duels = _Duels(contestants)
-    best = _ranked(duels)
+    matrices = common_frame(len(places), ordered)
+    placed = [(at, matrix) for at, matrix in enumerate(matrices) if matrix is not None]
+    connected = [places[at] for at, _ in placed]
+    comparisons = _Comparisons(
+        align([candidates[place] for place in connected], [matrix for _, matrix in placed])
+    )
+    best = comparisons.ranking()
+    reason = (
+        reason_for(best[0], comparisons.evidence, comparisons.candidates) if len(best) > 1 else ""
+    )
     order = [connected[number] for number in best]
-    order += [number for number in range(len(members)) if number not in set(order)]
-    reason = reason_for(best[0], duels.signs, contestants) if len(best) > 1 else ""
-    final = tuple(places[number] for number in order)
-    return Choice(final[0], reason, final)
+    order += [place for place in places if place not in set(order)]
+    return Choice(order[0], reason, tuple(order))
 
 
 def _key(candidate: Candidate) -> tuple[str, int, int, int]:
@@ -65,72 +68,57 @@ def _key(candidate: Candidate) -> tuple[str, int, int, int]:
     return file.path, file.bytes, file.modified, int(candidate.close.sum())
 
 
-def _contestants(
-    members: Sequence[Candidate], pairs: PairsOf
-) -> tuple[list[int], list[Contestant]]:
-    """Indices of the connected members, and their contestants."""
-    matrices = common_frame(len(members), pairs).matrices
-    found = [(place, matrix) for place, matrix in enumerate(matrices) if matrix is not None]
-    connected = [place for place, _ in found]
-    layers = lay_out([members[place] for place in connected], [matrix for _, matrix in found])
-    return connected, [
-        Contestant(members[place], matrix, layer)
-        for (place, matrix), layer in zip(found, layers, strict=True)
-    ]
+class _Comparisons:
+    """Pairwise comparisons of candidates, each one made once, and the ranking by them.
 
-
-class _Duels:
-    """Cached duels of contestants.
-
-    signs: by pair of indices, the smaller first.
+    evidence: by pair of indices, the smaller first.
     """
 
-    def __init__(self, contestants: Sequence[Contestant]) -> None:
-        self.contestants = contestants
-        self._votes = shown_alike(contestants)
-        self.signs: dict[tuple[int, int], list[Sign]] = {}
+    def __init__(self, candidates: Sequence[AlignedCandidate]) -> None:
+        self.candidates = candidates
+        self._votes = shown_alike(candidates)
+        self.evidence: dict[tuple[int, int], list[Evidence]] = {}
 
-    def margin(self, one: int, two: int) -> float:
+    def ranking(self) -> list[int]:
+        """Indices of the candidates, the best first.
+
+        The best wins against all others; these follow by their margin against it. If the most
+        likely one is the best, this takes one comparison per candidate, and two at most. Without a
+        winner, the sum of margins decides among those that did not lose clearly.
+        """
+        numbers = range(len(self.candidates))
+        best = max(numbers, key=lambda number: (self._prior(number), -number))
+        for number in numbers:
+            if number != best and self._margin(number, best) > 0:
+                best = number
+        scores = [self._margin(number, best) if number != best else 0.0 for number in numbers]
+        order = sorted(numbers, key=lambda number: (-scores[number], number))
+        if max(scores) <= 0:
+            return order
+        close = [number for number in order if scores[number] > -_CLEAR]
+        sums = {
+            number: sum(self._margin(number, other) for other in close if other != number)
+            for number in close
+        }
+        return sorted(close, key=lambda number: (-sums[number], number)) + order[len(close) :]
+
+    def _margin(self, one: int, two: int) -> float:
         """Positive if `one` is nearer to the source than `two`."""
         pair = min(one, two), max(one, two)
-        if pair not in self.signs:
-            self.signs[pair] = [
-                *duel(self.contestants[pair[0]], self.contestants[pair[1]]),
-                *self._majority(*pair),
+        if pair not in self.evidence:
+            self.evidence[pair] = [
+                *weigh(self.candidates[pair[0]], self.candidates[pair[1]]),
+                *self._agreement(*pair),
             ]
-        total = sum(sign.weight for sign in self.signs[pair])
+        total = sum(each.weight for each in self.evidence[pair])
         return float(np.clip(total, -_MOST, _MOST)) * (1 if one == pair[0] else -1)
 
-    def likelihood(self, number: int) -> float:
-        """Prior of a contestant from votes and metadata, to try likely ones first."""
-        file = self.contestants[number].file
+    def _prior(self, number: int) -> float:
+        """Likelihood of a candidate by votes and metadata, to try likely ones first."""
+        file = self.candidates[number].file
         return _VOTE * float(np.log(self._votes[number])) + 2 * file.camera - file.hints
 
-    def _majority(self, one: int, two: int) -> list[Sign]:
-        odds = float(np.log(self._votes[one] / self._votes[two]))
-        weight = float(np.clip(_VOTE * odds, -_MOST_VOTES, _MOST_VOTES))
-        return [Sign("majority", weight, max(self._votes[one], self._votes[two]))] if weight else []
-
-
-def _ranked(duels: _Duels) -> list[int]:
-    """Ranks the contestants by index, the best first.
-
-    The best wins against all others; these follow by their margin against it. If the most likely
-    one is the best, this takes one duel per contestant, and two at most. Without a winner, the sum
-    of margins decides among those that did not lose clearly.
-    """
-    numbers = range(len(duels.contestants))
-    best = max(numbers, key=lambda number: (duels.likelihood(number), -number))
-    for number in numbers:
-        if number != best and duels.margin(number, best) > 0:
-            best = number
-    scores = [duels.margin(number, best) if number != best else 0.0 for number in numbers]
-    order = sorted(numbers, key=lambda number: (-scores[number], number))
-    if max(scores) <= 0:
-        return order
-    close = [number for number in order if scores[number] > -_CLEAR]
-    sums = {
-        number: sum(duels.margin(number, other) for other in close if other != number)
-        for number in close
-    }
-    return sorted(close, key=lambda number: (-sums[number], number)) + order[len(close) :]
+    def _agreement(self, one: int, two: int) -> list[Evidence]:
+        votes = self._votes[one], self._votes[two]
+        weight = float(np.clip(_VOTE * np.log(votes[0] / votes[1]), -_MOST_VOTES, _MOST_VOTES))
+        return [Evidence("agreement", weight, max(votes))] if weight else []

@@ -1,4 +1,4 @@
-"""Aligns the images of a group in one frame of reference."""
+"""Aligns the candidates of a group in one frame of reference, and renders them on one canvas."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmsearch.dedup.originals.evidence import Candidate
-from mmsearch.dedup.originals.registration_facts import (
-    Homography,
-    RegistrationFacts,
-    inverse,
-    project,
-)
+from mmsearch.dedup.originals.candidate import Candidate, FileEvidence
+from mmsearch.dedup.originals.registration import Homography, Registration, inverse, project
 from mmsearch.records import Floats, Pixels
 
-PairsOf: TypeAlias = Mapping[tuple[int, int], RegistrationFacts]
+Registrations: TypeAlias = Mapping[tuple[int, int], Registration]
 CANVAS_SIDE: Final = 256
 CELL: Final = 8
-# Margin around what most members show, as a share of its sides.
+# Margin around what most candidates show, as a share of its sides.
 _MOST_AROUND: Final = 0.4
 # Path length in pairs added for each unshared share of 1.
 _DETOUR: Final = 20.0
@@ -28,19 +23,8 @@ SQUARE: Final = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """A frame of reference: the normalised coordinates of one member.
-
-    matrices: from the frame to each member's normalised coordinates; None for members that no pair
-        connects with the reference.
-    """
-
-    matrices: tuple[Homography | None, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A member rendered on the canvas.
+    """A candidate rendered on the canvas.
 
     colours: float32 (h, w, 3).
     shown: bool (h, w), where it has pixels.
@@ -59,17 +43,36 @@ class Layer:
     coarse_shown: NDArray[np.bool_]
 
 
-def common_frame(count: int, pairs: PairsOf) -> Frame:
-    """Chains the registrations of pairs, starting from the member with most of them.
+@dataclass(frozen=True, slots=True, eq=False)
+class AlignedCandidate:
+    """A candidate with its place in the common frame.
 
-    Paths prefer pairs where one image lies within the other, since other registrations are less
-    exact.
+    matrix: from the common frame to its normalised coordinates.
+    layer: its pixels on the canvas.
+    """
+
+    candidate: Candidate
+    matrix: Homography
+    layer: Layer
+
+    @property
+    def file(self) -> FileEvidence:
+        """Evidence of the file itself."""
+        return self.candidate.file
+
+
+def common_frame(count: int, pairs: Registrations) -> list[Homography | None]:
+    """Chains the registrations of pairs, starting from the image with most of them.
+
+    Returns the maps from the normalised coordinates of that image to those of each one; None for
+    images that no pair connects with it. Paths prefer pairs where one image lies within the other,
+    since other registrations are less exact.
     """
     steps: dict[int, dict[int, tuple[float, Homography]]] = {place: {} for place in range(count)}
-    for (one, two), facts in pairs.items():
-        length = 1 + _DETOUR * (1 - max(facts.first_shared, facts.second_shared))
-        steps[one][two] = length, facts.matrix
-        steps[two][one] = length, inverse(facts.matrix)
+    for (one, two), pair in pairs.items():
+        length = 1 + _DETOUR * (1 - max(pair.first_shared, pair.second_shared))
+        steps[one][two] = length, pair.matrix
+        steps[two][one] = length, inverse(pair.matrix)
     reference = max(range(count), key=lambda place: (len(steps[place]), -place))
     found: dict[int, Homography] = {}
     waiting: list[tuple[float, int, Homography]] = [(0.0, reference, np.eye(3))]
@@ -83,16 +86,20 @@ def common_frame(count: int, pairs: PairsOf) -> Frame:
             for other, (length, step) in steps[place].items()
             if other not in found
         ]
-    return Frame(tuple(found.get(place) for place in range(count)))
+    return [found.get(place) for place in range(count)]
 
 
-def lay_out(members: Sequence[Candidate], matrices: Sequence[Homography]) -> list[Layer]:
-    """Renders all members on one canvas, its longer side CANVAS_SIDE.
+def align(
+    candidates: Sequence[Candidate], matrices: Sequence[Homography]
+) -> list[AlignedCandidate]:
+    """Renders all candidates on one canvas, its longer side CANVAS_SIDE.
+
+    matrices: from the common frame to their normalised coordinates.
 
     It covers what most of them show plus a margin for frames and bars: a screenshot or a collage
     would leave few pixels for the others.
     """
-    first = members[0].file
+    first = candidates[0].file
     aspect = np.array([first.width, first.height], np.float64) / max(first.width, first.height)
     corners = [project(inverse(matrix), SQUARE) for matrix in matrices]
     lowest, highest = (np.stack([of(each, axis=0) for each in corners]) for of in (np.min, np.max))
@@ -100,25 +107,29 @@ def lay_out(members: Sequence[Candidate], matrices: Sequence[Homography]) -> lis
     around = _MOST_AROUND * (usual[1] - usual[0])
     low = np.maximum(lowest.min(axis=0), usual[0] - around)
     high = np.minimum(highest.max(axis=0), usual[1] + around)
-    # Canvas pixels are square in the pixels of the first member.
+    # Canvas pixels are square in the pixels of the first candidate.
     scale = CANVAS_SIDE / max((high - low) * aspect) * aspect
     size = tuple(max(16, round(float(length))) for length in (high - low) * scale)
     to_frame = np.array([[1 / scale[0], 0, low[0]], [0, 1 / scale[1], low[1]], [0, 0, 1]])
     return [
-        _layer(member, matrix @ to_frame, (size[0], size[1]), (corner - low) * scale)
-        for member, matrix, corner in zip(members, matrices, corners, strict=True)
+        AlignedCandidate(
+            each,
+            matrix,
+            _layer(each, matrix @ to_frame, (size[0], size[1]), (corner - low) * scale),
+        )
+        for each, matrix, corner in zip(candidates, matrices, corners, strict=True)
     ]
 
 
 def _layer(
-    member: Candidate, matrix: Homography, size: tuple[int, int], corners: NDArray[np.float64]
+    candidate: Candidate, matrix: Homography, size: tuple[int, int], corners: NDArray[np.float64]
 ) -> Layer:
-    """Renders a member.
+    """Renders a candidate.
 
-    matrix: from canvas pixels to the member's normalised coordinates.
+    matrix: from canvas pixels to its normalised coordinates.
     size: width, height.
     """
-    image = Image.fromarray(member.overview)
+    image = Image.fromarray(candidate.overview)
     across = np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3])
     down = np.linalg.norm(corners[3] - corners[0]) + np.linalg.norm(corners[2] - corners[1])
     # Downscaled first, since the transform itself samples points.

@@ -56,6 +56,8 @@ def copy_hints(path: str) -> int:
         bool(words & vocabulary)
         for vocabulary in (_COPY_WORDS, _EDIT_WORDS, _SMALL_WORDS, _SHOT_WORDS, _MESSENGERS)
     )
-    hints += bool(_NUMBERED.search(stem)) + bool(_SENT.match(stem)) + bool(_SIZED.search(stem))
+    hints += bool(_NUMBERED.search(stem)) + bool(_SIZED.search(stem))
+    # Messengers compress all that they send, so their names say more than others.
+    hints += 2 * bool(_SENT.match(stem))
     hints += bool(around & (_MESSENGERS | _PLACES | _SMALL_WORDS | _SHOT_WORDS | _COPY_WORDS))
     return -1 if not hints and _CAMERA.match(stem) else hints

@@ -13,38 +13,32 @@ from numpy.typing import NDArray
 from scipy.fft import dct
 from scipy.ndimage import uniform_filter
 
-from mmsearch.dedup.originals.evidence import QuantTable
+from mmsearch.dedup.originals.candidate import QuantTable
+from mmsearch.media.colour import LUMA
 from mmsearch.records import Floats, Pixels
 
 _DCT: Final = dct(np.eye(8), axis=0, norm="ortho").astype(np.float32)
-_ORDER: Final = np.add.outer(np.arange(8), np.arange(8)).ravel()
+# Sum of both frequencies of each coefficient.
+FREQUENCY_ORDER: Final = np.add.outer(np.arange(8), np.arange(8)).ravel()
 # Coefficients of the highest frequencies are mostly zero; the mean is not compared.
-_TELLING: Final = np.flatnonzero((_ORDER > 0) & (_ORDER <= 6))
+_TELLING: Final = np.flatnonzero((FREQUENCY_ORDER > 0) & (FREQUENCY_ORDER <= 6))
 # Smaller steps are hidden by the conversion to RGB and back, in levels.
 _SMALLEST_STEP: Final = 2.5
 _ROUNDING: Final = 1.0
 _FEWEST: Final = 60
-_LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
 # Number of blocks over which a local gain is averaged.
 _NEIGHBOURS: Final = 5
+# Number of frequencies, across and down, over which a filter is averaged.
+_FREQUENCIES: Final = 7
 # Mean distance from multiples, in steps, above which pixels are on another grid, and a change of a
 # coefficient that rounding pixels does not cause.
 _OFF_GRID: Final = 0.15
 _DIFFERENT: Final = 0.3
-# Share of the blocks, those that differ least.
-_LIKE: Final = 0.7
-_PLAIN: Final = 20.0
-# Power that rounding adds, in squared levels.
-_SILENT: Final = 2.0
-# Bands of the DCT by the sum of both frequencies: low, middle, high, highest.
-_BANDS: Final = tuple(
-    np.flatnonzero(np.isin(_ORDER, orders)) for orders in ((2, 3), (4, 5), (6, 7), (8, 9, 10, 11))
-)
 
 
 def luminance(colours: Pixels) -> Floats:
     """Luminance, float32 (h, w), of colours, uint8 (h, w, 3)."""
-    grey: Floats = colours.astype(np.float32) @ _LUMINANCE
+    grey: Floats = colours.astype(np.float32) @ LUMA
     return grey
 
 
@@ -64,7 +58,7 @@ class Remainder:
     """What another image does not predict of a JPEG's coefficients.
 
     plain, fitted: median deviation, 1 for rounding to the file's own steps; after a gain for each
-        frequency, and after tones and sharpness were fitted as well.
+        frequency, and after tones and sharpness, or a filter, were fitted as well.
     repeated, repeated_fitted: share of coefficients that equal the other's after rounding,
         likewise.
     within: share of those that deviate by no more than rounding does, fitted.
@@ -79,11 +73,15 @@ class Remainder:
     gain: float
 
 
-def remainder(own: Pixels, other: Pixels, table: QuantTable) -> Remainder | None:
+def remainder(
+    own: Pixels, other: Pixels, table: QuantTable, *, filtered: bool = False
+) -> Remainder | None:
     """Measures what `other` does not predict of the JPEG `own`.
 
     own, other: uint8 (h, w, 3), the same area, on the block grid of `own`.
     table: of that file.
+    filtered: whether to fit a linear filter: a blurred or sharpened copy is one of its source, but
+        a source is none of a copy that lost or gained detail.
     Returns None if there are too few informative coefficients.
     """
     step = table.ravel()[_TELLING].astype(np.float32)
@@ -94,21 +92,43 @@ def remainder(own: Pixels, other: Pixels, table: QuantTable) -> Remainder | None
         return None
     bare = coefficients(theirs)[:, _TELLING]
     gain = _gains(held, bare, informative)
-    toned = coefficients(_in_tones_of(mine, theirs, other))[:, _TELLING]
-    toned = toned * _gains(held, toned, informative)
-    toned = toned * _local_gains(held, toned, informative / step, mine.shape)
+    predicted = _filtered(mine, theirs) if filtered else theirs
+    toned = coefficients(_in_tones_of(mine, predicted, other))[:, _TELLING]
+    if not filtered:
+        toned = toned * _gains(held, toned, informative)
+        toned = toned * _local_gains(held, toned, informative / step, mine.shape)
     either, either_fitted = (
         ((held != 0) | (np.abs(each) > 0.6 * step)) & (step >= _SMALLEST_STEP)
         for each in (bare, toned)
     )
     return Remainder(
         plain=_deviation(held - gain * bare, step, informative),
-        fitted=_deviation(held - toned, step, informative),
+        fitted=_deviation(held - toned, step, either_fitted if filtered else informative),
         repeated=float((np.round(bare / step) * step == held)[either].mean()),
         repeated_fitted=float((np.round(toned / step) * step == held)[either_fitted].mean()),
         within=float((np.abs(held - toned) <= step / 2 + _ROUNDING)[either_fitted].mean()),
         gain=float(np.median(gain[-7:])),
     )
+
+
+def _filtered(mine: Floats, theirs: Floats) -> Floats:
+    """The linear filter of `theirs` that is nearest to `mine`, float32 (h, w).
+
+    Cross power over power, each averaged over neighbouring frequencies (a Wiener filter).
+    """
+    window = np.hanning(mine.shape[0])[:, None] * np.hanning(mine.shape[1])
+    level, target = theirs.mean(), mine.mean()
+    source = np.fft.rfft2((theirs - level) * window)
+    goal = np.fft.rfft2((mine - target) * window)
+    cross = goal * source.conj()
+    real, imaginary, power = (
+        uniform_filter(part, _FREQUENCIES, mode=("wrap", "nearest"))
+        for part in (cross.real, cross.imag, np.abs(source) ** 2)
+    )
+    spectrum = np.fft.rfft2(theirs - level) * (real + 1j * imaginary) / (power + 1)
+    found = np.fft.irfft2(spectrum, s=mine.shape) + target
+    limited: Floats = np.clip(found, 0, 255).astype(np.float32)
+    return limited
 
 
 def _deviation(difference: Floats, step: Floats, informative: NDArray[np.bool_]) -> float:
@@ -154,58 +174,6 @@ def _in_tones_of(mine: Floats, theirs: Floats, colours: Pixels) -> Floats:
     )
     fitted: Floats = (toned + chroma @ slope).reshape(mine.shape).astype(np.float32)
     return fitted
-
-
-@dataclass(frozen=True, slots=True)
-class Sharpness:
-    """Difference of two images of one size in fine detail.
-
-    sharper: 1 if the first has more of it, -1 if the second.
-    clearly: 0 to 1.
-    gain: log gain of the softer one's high frequencies in the sharper one.
-    growth: of that gain from the middle to the highest frequencies.
-    shared: coherence of the highest frequencies, 0 to 1.
-    slopes: log power of high relative to middle frequencies, of the sharper and of the softer one:
-        steep for a blur, flat for sharpening.
-    """
-
-    sharper: int
-    clearly: float
-    gain: float
-    growth: float
-    shared: float
-    slopes: tuple[float, float]
-
-
-def compare_sharpness(first: Pixels, second: Pixels) -> Sharpness:
-    """Compares the fine detail of images, uint8 (h, w, 3), the same area on one grid."""
-    one, two = coefficients(luminance(first)), coefficients(luminance(second))
-    # Excludes marks of one image and clipped areas.
-    low_one, low_two = one[:, _BANDS[0]], two[:, _BANDS[0]]
-    apart = np.abs(low_one - low_two).sum(axis=1)
-    apart /= np.abs(low_one).sum(axis=1) + np.abs(low_two).sum(axis=1) + _PLAIN
-    like = apart <= np.quantile(apart, _LIKE)
-    one, two = one[like], two[like]
-    powers = np.array(
-        [[float((each[:, band] ** 2).sum(axis=1).mean()) for band in _BANDS] for each in (one, two)]
-    )
-    both = np.array([float((one[:, band] * two[:, band]).sum(axis=1).mean()) for band in _BANDS])
-    # Bands that are empty in both carry no information.
-    powers, both = powers + _SILENT, np.maximum(both, 0) + _SILENT
-    more = np.log(powers[0] / powers[1])
-    lead = more[1:].mean()
-    gain = np.log(both / powers[1 if lead > 0 else 0])
-    slopes = np.log(powers[:, 2] / powers[:, 0])
-    return Sharpness(
-        sharper=1 if lead > 0 else -1,
-        clearly=float(np.clip((abs(lead) - 0.25) / 0.35, 0, 1)),
-        gain=float(gain[2]),
-        growth=float(gain[3] - gain[1]),
-        shared=float(both[3] ** 2 / (powers[0, 3] * powers[1, 3])),
-        slopes=(float(slopes[0]), float(slopes[1]))
-        if lead > 0
-        else (float(slopes[1]), float(slopes[0])),
-    )
 
 
 def unsettled(first: Pixels, second: Pixels, table: QuantTable) -> float:

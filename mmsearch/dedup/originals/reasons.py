@@ -1,41 +1,57 @@
-"""Describes for people why an original was chosen."""
+"""Evidence of a pair, and why an original was chosen, for people."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from mmsearch.dedup.originals.contestant import Contestant, Sign
+from mmsearch.dedup.originals.frame import AlignedCandidate
 
 # In the order of output; evidence below this weight did not decide.
 _LEAST = 0.5
 _MOST_SAID = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Evidence that one of two files is nearer to the source.
+
+    kind: what was measured, see `_phrase`.
+    weight: positive if it favours the first file; roughly log odds, so that weights add up.
+    amount: measured value, for the text of the reason.
+    """
+
+    kind: str
+    weight: float
+    amount: float = 0.0
+
+
 def reason_for(
-    best: int, signs: Mapping[tuple[int, int], list[Sign]], contestants: Sequence[Contestant]
+    best: int,
+    evidence: Mapping[tuple[int, int], list[Evidence]],
+    candidates: Sequence[AlignedCandidate],
 ) -> str:
-    """Why the best contestant was chosen, from its duels; the strongest evidence first."""
+    """Why the best candidate was chosen over the others; the strongest evidence first."""
     total: dict[str, float] = {}
-    against: dict[str, tuple[Sign, int]] = {}
-    for (one, two), found in signs.items():
+    against: dict[str, tuple[Evidence, int]] = {}
+    for (one, two), found in evidence.items():
         if best not in (one, two):
             continue
         side, other = (1.0, two) if one == best else (-1.0, one)
-        for sign in found:
-            weight = side * sign.weight
-            total[sign.name] = total.get(sign.name, 0.0) + weight
+        for each in found:
+            weight = side * each.weight
+            total[each.kind] = total.get(each.kind, 0.0) + weight
             if weight >= _LEAST and weight > abs(
-                against.get(sign.name, (Sign("", 0), 0))[0].weight
+                against.get(each.kind, (Evidence("", 0), 0))[0].weight
             ):
-                against[sign.name] = (Sign(sign.name, weight, sign.amount), other)
-    names = sorted((name for name in against if total[name] > 0), key=lambda name: -total[name])
+                against[each.kind] = (Evidence(each.kind, weight, each.amount), other)
+    kinds = sorted((kind for kind in against if total[kind] > 0), key=lambda kind: -total[kind])
     phrases = dict.fromkeys(
-        _phrase(against[name][0], contestants[best], contestants[against[name][1]])
-        for name in names
+        _phrase(against[kind][0], candidates[best], candidates[against[kind][1]]) for kind in kinds
     )
     return ", ".join([*phrases][:_MOST_SAID])
 
 
-def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
-    match sign.name:
+def _phrase(evidence: Evidence, best: AlignedCandidate, other: AlignedCandidate) -> str:
+    match evidence.kind:
         case "shows more":
             return "whole picture (others are cropped)"
         case "frame":
@@ -47,7 +63,7 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
         case "source":
             return "others were saved from it"
         case "detail":
-            return f"{sign.amount:.1f} times the detail"
+            return f"{evidence.amount:.1f} times the detail"
         case "corners":
             return "not tilted"
         case "format":
@@ -60,6 +76,8 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "sharper"
         case "unaltered":
             return "without added noise or sharpening"
+        case "smaller":
+            return "same pixels in fewer bytes"
         case "palette":
             return "not reduced to a palette"
         case "compression":
@@ -70,15 +88,15 @@ def _phrase(sign: Sign, best: Contestant, other: Contestant) -> str:
             return "has EXIF"
         case "profile":
             return "has a colour profile"
-        case "majority":
-            return f"{sign.amount:.0f} files show it so"
+        case "agreement":
+            return f"{evidence.amount:.0f} files show it so"
         case "older":
             return "older file"
         case _:
             return "the others' names say copy"
 
 
-def _compression(best: Contestant, other: Contestant) -> str:
+def _compression(best: AlignedCandidate, other: AlignedCandidate) -> str:
     mine, theirs = best.file.quality, other.file.quality
     if mine is not None and theirs is not None:
         return f"less compressed (quality {mine:.0f} against {theirs:.0f})"

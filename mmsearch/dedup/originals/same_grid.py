@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from mmsearch.dedup.originals.evidence import Candidate
-from mmsearch.dedup.originals.registration_facts import Homography
+from mmsearch.dedup.originals.candidate import Candidate
+from mmsearch.dedup.originals.registration import Homography
 from mmsearch.records import Pixels
 
 # Tolerance of a registration in normalised coordinates: for equal sizes, and otherwise.

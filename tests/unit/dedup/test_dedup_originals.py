@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps
 
 from mmsearch.dedup.originals import (
     Candidate,
-    RegistrationFacts,
+    Registration,
     choose,
     read_candidate,
 )
@@ -141,19 +141,27 @@ def test_a_poor_original_stays_rather_than_a_better_saved_copy_of_it(
     copy, matrix = edit(decoded(original))
     # There is no other evidence for the original: no metadata, no name, no time.
     pair = candidate(saved(copy, quality=93), "a.jpg"), candidate(original, "b.jpg")
-    choice = choose(pair, {(1, 0): RegistrationFacts(matrix)})
+    choice = choose(pair, {(1, 0): Registration(matrix)})
     assert choice.order == (1, 0)
     assert why in choice.reason
 
 
-@pytest.mark.parametrize("edit", [blurred, sharpened, noisy])
+def smoothed(image: Image.Image) -> tuple[Image.Image, Matrix]:
+    return image.filter(ImageFilter.BoxBlur(1)), SAME
+
+
+@pytest.mark.parametrize("edit", [blurred, smoothed, sharpened, noisy])
+@pytest.mark.parametrize("quality", [75, 88])
 def test_a_file_stays_rather_than_a_blurred_sharpened_or_noisy_copy_of_it(
-    edit: Callable[[Image.Image], tuple[Image.Image, Matrix]],
+    edit: Callable[[Image.Image], tuple[Image.Image, Matrix]], quality: int
 ) -> None:
-    original = saved(scene(), quality=88)
+    # Grain of the size of a pixel, without which the original itself looks blurred.
+    grain = np.random.default_rng(1).normal(0, 5, (*SIZE[::-1], 1))
+    image = Image.fromarray(np.clip(np.asarray(scene()) + grain, 0, 255).astype(np.uint8))
+    original = saved(image, quality=quality)
     copy, matrix = edit(decoded(original))
     pair = candidate(saved(copy, quality=90), "a"), candidate(original, "b")
-    assert choose(pair, {(0, 1): RegistrationFacts(matrix)}).index == 1
+    assert choose(pair, {(0, 1): Registration(matrix)}).index == 1
 
 
 def shifted_crop(image: Image.Image) -> tuple[Image.Image, Matrix]:
@@ -216,9 +224,7 @@ def test_a_file_stays_rather_than_the_same_one_saved_again_with_its_own_table(
     image = scene(12).point([min(255, round(1.5 * level)) for level in range(256)] * 3)
     original = saved(image, quality=quality)
     copy = saved(decoded(original), quality=quality)
-    choice = choose(
-        [candidate(copy, "a"), candidate(original, "b")], {(0, 1): RegistrationFacts(SAME)}
-    )
+    choice = choose([candidate(copy, "a"), candidate(original, "b")], {(0, 1): Registration(SAME)})
     assert choice.index == 1
     assert choice.reason == "others were saved from it"
 
@@ -237,7 +243,7 @@ def test_all_members_have_a_vote_on_tones() -> None:
         candidate(saved(image.resize((200, 150)), format="PNG"), "d"),
     ]
     facts = {(0, 1): SAME, (0, 2): matrix, (0, 3): SAME}
-    choice = choose(files, {pair: RegistrationFacts(each) for pair, each in facts.items()})
+    choice = choose(files, {pair: Registration(each) for pair, each in facts.items()})
     assert choice.index == 1
     assert "files show it so" in choice.reason
 
@@ -249,29 +255,69 @@ def test_a_colour_profile_does_not_hide_whose_pixels_a_lossless_copy_holds() -> 
         stored = opened.convert("RGB")
     pair = candidate(saved(stored, format="PNG"), "a"), candidate(original, "b")
     assert np.array_equal(pair[0].close, pair[1].close)
-    assert choose(pair, {(0, 1): RegistrationFacts(SAME)}).index == 1
+    assert choose(pair, {(0, 1): Registration(SAME)}).index == 1
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "GIF"])
 def test_a_jpeg_stays_rather_than_another_lossy_file_made_of_it(kind: str) -> None:
     original = saved(scene(10), quality=70)
     pair = candidate(saved(decoded(original), format=kind), "a"), candidate(original, "b")
-    assert choose(pair, {(0, 1): RegistrationFacts(SAME)}).index == 1
+    assert choose(pair, {(0, 1): Registration(SAME)}).index == 1
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP"])
 def test_the_jpeg_stays_rather_than_a_lossless_file_of_its_pixels(kind: str) -> None:
     original = saved(scene(2), quality=80)
     pair = candidate(saved(decoded(original), format=kind), "a"), candidate(original, "b")
-    assert choose(pair, {(0, 1): RegistrationFacts(SAME)}).index == 1
+    assert choose(pair, {(0, 1): Registration(SAME)}).index == 1
+
+
+def test_of_two_lossless_files_of_equal_pixels_the_smaller_stays() -> None:
+    image = scene(2)
+    older, newer = saved(image, format="BMP"), saved(image, format="PNG")
+    assert len(newer) < len(older)
+    pair = candidate(older, "a", modified=1), candidate(newer, "b", modified=2)
+    choice = choose(pair, {(0, 1): Registration(SAME)})
+    assert choice.index == 1
+    assert choice.reason == "same pixels in fewer bytes"
+
+
+@pytest.mark.parametrize(
+    ("options", "name"), [({"exif": camera()}, "a.png"), ({}, "photos/garden copy.png")]
+)
+def test_a_larger_lossless_file_stays_if_metadata_or_names_say_so(
+    options: dict[str, object], name: str
+) -> None:
+    image = scene(2)
+    files = {True: saved(image, format="TIFF", **options), False: saved(image, format="PNG")}
+    pair = candidate(files[True], "photos/garden.tiff", 1), candidate(files[False], name, 2)
+    assert len(files[False]) < len(files[True])
+    assert choose(pair, {(0, 1): Registration(SAME)}).index == 0
+
+
+@pytest.mark.parametrize("quality", [70, 88])
+def test_a_file_stays_rather_than_a_tilted_copy_whose_corners_are_filled_from_its_edge(
+    quality: int,
+) -> None:
+    original = saved(scene(14), quality=quality)
+    pixels = np.pad(np.asarray(decoded(original)), ((60, 60), (60, 60), (0, 0)), mode="reflect")
+    tilted = Image.fromarray(pixels).rotate(4, Image.Resampling.BILINEAR).crop((60, 60, 460, 360))
+    turn, (width, height) = np.radians(4), SIZE
+    matrix = np.array([
+        [np.cos(turn), np.sin(turn) * height / width, 0],
+        [-np.sin(turn) * width / height, np.cos(turn), 0],
+        [0, 0, 1],
+    ])  # fmt: skip
+    pair = candidate(saved(tilted, quality=93), "a"), candidate(original, "b")
+    choice = choose(pair, {(1, 0): Registration(matrix)})
+    assert choice.index == 1
+    assert "sharper" in choice.reason
 
 
 def test_the_less_compressed_of_two_files_stays_where_it_was_not_saved_from_the_other() -> None:
     original = saved(scene(3), quality=95)
     copy = saved(decoded(original), quality=60)
-    choice = choose(
-        [candidate(copy, "a"), candidate(original, "b")], {(0, 1): RegistrationFacts(SAME)}
-    )
+    choice = choose([candidate(copy, "a"), candidate(original, "b")], {(0, 1): Registration(SAME)})
     assert choice.index == 1
     assert choice.reason == "less compressed (quality 95 against 60)"
 
@@ -279,7 +325,7 @@ def test_the_less_compressed_of_two_files_stays_where_it_was_not_saved_from_the_
 def test_of_equal_pixels_the_file_with_camera_metadata_stays() -> None:
     picture = scene(4)
     bare, full = saved(picture, quality=85), saved(picture, quality=85, exif=camera())
-    choice = choose([candidate(bare, "a"), candidate(full, "b")], {(0, 1): RegistrationFacts(SAME)})
+    choice = choose([candidate(bare, "a"), candidate(full, "b")], {(0, 1): Registration(SAME)})
     assert choice.index == 1
     assert choice.reason == "has camera EXIF"
 
@@ -292,7 +338,7 @@ def test_a_file_turned_by_exif_is_read_on_its_own_grid() -> None:
     copy = saved(turned, quality=93, exif=exif)
     pair = candidate(copy, "a"), candidate(original, "b")
     assert (pair[0].file.width, pair[0].file.height) == (403, 301)
-    assert choose(pair, {(0, 1): RegistrationFacts(SAME)}).index == 1
+    assert choose(pair, {(0, 1): Registration(SAME)}).index == 1
 
 
 GROUP_EDITS = (framed, cropped, captioned, grey, enlarged, mirrored, as_it_is)
@@ -314,9 +360,7 @@ def test_the_choice_does_not_depend_on_the_order_nor_on_which_pairs_are_known(
 ) -> None:
     candidates, matrices = group
     facts = {
-        (hub, place): RegistrationFacts(
-            matrices[order[place]] @ np.linalg.inv(matrices[order[hub]])
-        )
+        (hub, place): Registration(matrices[order[place]] @ np.linalg.inv(matrices[order[hub]]))
         for place in range(len(order))
         if place != hub
     }
@@ -333,9 +377,7 @@ def test_the_whole_order_is_the_same_for_every_order_of_the_files(
     found = set()
     for order in itertools.permutations(some):
         facts = {
-            (one, two): RegistrationFacts(
-                matrices[order[two]] @ np.linalg.inv(matrices[order[one]])
-            )
+            (one, two): Registration(matrices[order[two]] @ np.linalg.inv(matrices[order[one]]))
             for one, two in itertools.combinations(range(len(order)), 2)
         }
         choice = choose([candidates[number] for number in order], facts)
@@ -347,7 +389,7 @@ def test_files_that_no_pair_connects_come_last(
     group: tuple[list[Candidate], list[Matrix]],
 ) -> None:
     candidates, _ = group
-    choice = choose(candidates[5:8], {(0, 1): RegistrationFacts(MIRROR)})
+    choice = choose(candidates[5:8], {(0, 1): Registration(MIRROR)})
     assert choice.order[-1] == 2
 
 
@@ -360,7 +402,7 @@ def test_files_that_no_pair_connects_come_last(
         ("photos/garden - Kopie.png", 1),
         ("photos/garden_thumb.jpg", 1),
         ("Downloads/garden.jpg", 1),
-        ("WhatsApp/Media/WhatsApp Images/IMG-20240101-WA0003.jpg", 2),
+        ("WhatsApp/Media/WhatsApp Images/IMG-20240101-WA0003.jpg", 3),
         ("photos/Screenshot_20240101.png", 1),
         ("photos/copyright.jpg", 0),
     ],
