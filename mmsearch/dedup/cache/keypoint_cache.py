@@ -12,7 +12,7 @@ from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 
 # Changes whenever other keypoints are found in the same image.
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS keypoints (
     hash TEXT NOT NULL, version INTEGER NOT NULL, found BLOB NOT NULL, PRIMARY KEY (hash)

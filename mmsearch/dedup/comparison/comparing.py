@@ -11,7 +11,7 @@ from mmsearch.dedup.comparison.cutouts import find_cutout
 from mmsearch.dedup.comparison.examined import Examined, Matrix
 from mmsearch.dedup.comparison.judging import Judgement, hopeless, judge, tilt
 from mmsearch.dedup.comparison.measuring import Measures, measure
-from mmsearch.dedup.comparison.registering import Laid, register
+from mmsearch.dedup.comparison.registering import Laid, lay_upright, register
 from mmsearch.dedup.comparison.rendering import TURN_MATRICES, mapped, nearest_orientation
 from mmsearch.dedup.keypoints import match
 from mmsearch.dedup.results import Box
@@ -57,11 +57,16 @@ def compare_examined(first: Examined, second: Examined) -> PairComparison:
     best: PairComparison | None = None
     for matrix in _hypotheses(first, second):
         laid = register(first, second, matrix)
-        if laid is None:
+        compared = None if laid is None else _compared(first, second, laid)
+        if compared is None or compared.judgement == "different":
+            # Other content beside the shared part disturbs the registration.
+            for start in (laid, lay_upright(first, second, matrix)):
+                found = None if start is None else _compared_cutout(first, second, start)
+                if found is not None:
+                    compared = found
+                    break
+        if compared is None:
             continue
-        compared = _compared(first, second, laid)
-        if compared.judgement == "different":
-            compared = _compared_cutout(first, second, laid) or compared
         if best is None or _rank(compared) > _rank(best):
             best = compared
         if compared.judgement != "different":

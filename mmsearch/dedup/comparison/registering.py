@@ -34,6 +34,10 @@ _LEAST_AREA = 0.04
 _COARSEST = 64
 
 
+# Deviation of the corners from an axis-aligned map, and radius of the search, in pixels.
+_UPRIGHT, _UPRIGHT_RADIUS = 16.0, 4
+
+
 @dataclass(frozen=True, slots=True)
 class Laid:
     """Two images on one grid.
@@ -133,6 +137,14 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
             if converged:
                 break
     return lay(first, second, matrix, side=SIDE, radius=_RADIUS)
+
+
+def lay_upright(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
+    """Lays two images by the axis-aligned map nearest to one; None if it is far from that."""
+    laid = lay(first, second, matrix, side=SIDE, radius=_UPRIGHT_RADIUS)
+    if laid is None or laid.grid.straight(matrix, _UPRIGHT) is None:
+        return None
+    return lay(first, second, laid.grid.straightened(matrix), side=SIDE, radius=_UPRIGHT_RADIUS)
 
 
 def refined(laid: Laid) -> Matrix:

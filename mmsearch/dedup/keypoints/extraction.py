@@ -8,9 +8,9 @@ from mmsearch.dedup.keypoints.detection import detect
 from mmsearch.dedup.keypoints.keypoint_set import Keypoints
 from mmsearch.dedup.keypoints.pyramid import build_pyramid
 
-_SPOTS = 205
+_SPOTS = 320
 # Some spots have two directions.
-_MOST_KEYPOINTS = 240
+_MOST_KEYPOINTS = 375
 
 
 def extract(image: Image.Image) -> Keypoints:
