@@ -20,11 +20,11 @@ import numpy as np
 from edited_copies import Kit, make_copy
 from edits_a import KINDS
 from keep_copies import PLAIN
-from mmsearch.dedup.comparison.whole_comparison import compare_whole, read_whole
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 from suite import photos_in
 
+from mmsearch.dedup.comparison.whole_files import compare_whole, read_whole
 from mmsearch.dedup.originals import Candidate, read_candidate
 from mmsearch.dedup.originals.derivation import (
     equal_size_features,

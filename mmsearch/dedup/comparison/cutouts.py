@@ -104,7 +104,8 @@ def _other_content(laid: Laid, one: Pixels, two: Pixels) -> Mask:
     """Patches of different structure, or of different colour where nothing fits."""
     apart = np.abs(patch_means(one) - patch_means(two)).max(axis=2) > _EQUAL_LEVELS
     unlike = laid.seen & (laid.blocks.correlation <= FITS) & apart
-    return torn_patches(laid.blocks, laid.seen) | unlike
+    other: Mask = torn_patches(laid.blocks, laid.seen) | unlike
+    return other
 
 
 def _heaviest_rectangle(weights: Floats) -> Place:

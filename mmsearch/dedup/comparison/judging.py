@@ -64,7 +64,7 @@ def _not_nested(first: Examined, second: Examined, laid: Laid) -> str:
     if max(shares) >= _NESTED:
         return ""
     if abs(tilt(laid.matrix)) > _TILTED_DEGREES:
-        back = np.linalg.inv(laid.matrix)
+        back: Matrix = np.linalg.inv(laid.matrix).astype(np.float64)
         ways = (first, laid.matrix, shares[0]), (second, back, shares[1])
         if any(
             share >= _NESTED_TILTED and contrast_outside(image, matrix) < _FILLED
