@@ -476,6 +476,7 @@ class Catalog:
         >>> ignored = catalog.ignore_duplicates("products/acorn", "products/red-apple")
         >>> [item.key for item in ignored.items]
         ['products/acorn', 'products/red-apple']
+        >>> catalog.unignore_duplicates(ignored.name)
         """
         return duplicates.ignore(self.folder, items)
 
@@ -485,6 +486,7 @@ class Catalog:
         items: the name of a mark, or the keys or paths of two items. Raises InputError, NotFound
         where they are not ignored.
 
+        >>> ignored = catalog.ignore_duplicates("products/acorn", "products/red-apple")
         >>> catalog.unignore_duplicates("products/acorn", "products/red-apple")
         """
         duplicates.unignore(self.folder, items)

@@ -10,7 +10,6 @@ from mmsearch.finetuning.report.results import (
     HEADLINES,
     JUDGED_PARTS,
     FinetuneReport,
-    metrics_by_part,
 )
 from mmsearch.report.evaluation_page import (
     cell_of,
@@ -89,7 +88,7 @@ def _named(test: Evaluation, names: Sequence[str]) -> Evaluation:
 
 
 def _headlines(test: Evaluation) -> list[_Headline]:
-    before, after = (metrics_by_part(model) for model in test.models)
+    before, after = (model.parts for model in test.models)
     return [
         _Headline(
             d.part.replace("-to-", " → "),

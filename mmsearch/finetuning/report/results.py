@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from mmsearch.deprecation import renamed_attribute
 from mmsearch.errors import InputError
-from mmsearch.evaluation.results import Estimate, Evaluation, ModelScores
+from mmsearch.evaluation.results import Evaluation
 from mmsearch.files import write_atomically
 from mmsearch.finetuning.fusion.scores import FusionTable
 from mmsearch.finetuning.scoring import GeneralScore
@@ -72,7 +72,7 @@ class FinetuneReport:
     def comparison(self) -> "Comparison":
         """Both models' metrics, to be checked for regressions."""
         models = self.test.models[0], self.test.models[-1]
-        before, after = (metrics_by_part(model) for model in models)
+        before, after = (model.parts for model in models)
         return Comparison(
             start=self.start,
             start_hash=models[0].space.weights_hash,
@@ -173,15 +173,6 @@ def read_comparison(folder: Path) -> Comparison | None:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is damaged ({reason}); fine-tune again, or delete it") from error
     raise InputError(f"{path} was written by another version of mmsearch; fine-tune again")
-
-
-def metrics_by_part(model: ModelScores) -> dict[str, Mapping[str, Estimate]]:
-    """Returns a model's metrics by direction, and those of its zero-shot classification."""
-    found: dict[str, Mapping[str, Estimate]] = {
-        scores.direction: scores.metrics for scores in model.retrieval
-    }
-    named = {"zero-shot": model.classification.metrics} if model.classification else {}
-    return {**found, **named}
 
 
 def _mean(values: Sequence[float]) -> float:
