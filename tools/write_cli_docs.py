@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from mmsearch.cli.app import COMMANDS, DEDUP_COMMANDS, app
+from mmsearch.cli.app import COMMANDS, SUBCOMMANDS, app
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 HEAD = "# Commands\n\nWritten by `make docs` from `mmsearch COMMAND --help`.\n"
@@ -25,8 +25,12 @@ def help_of(*command: str) -> str:
 
 def commands_by_task() -> dict[str, list[str]]:
     """Returns the commands under each title of the overview."""
-    found = {task: [each.__name__ for each in commands] for task, commands in COMMANDS.items()}
-    found["Duplicates"] += ["dedup", *(f"dedup {each.__name__}" for each in DEDUP_COMMANDS)]
+    found: dict[str, list[str]] = {}
+    for task, commands in COMMANDS.items():
+        found[task] = []
+        for each in commands:
+            steps = SUBCOMMANDS.get(each, ())
+            found[task] += [each.__name__, *(f"{each.__name__} {s.__name__}" for s in steps)]
     return found
 
 

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from mmsearch.encoders.devices import choose_device
-from mmsearch.errors import Interrupted
+from mmsearch.errors import Interrupted, MMSearchError
 from mmsearch.extras import require
 from mmsearch.finetuning.fusion.stage import learn_fusion
 from mmsearch.finetuning.options import FinetuneOptions, Method
@@ -90,9 +90,16 @@ def finetune(
             lambda: Workspace.claim(options.with_settings(resume=True), roots),
         )
         split = workspace.split
-        prepared = _first_rank_first(
-            lambda: prepare(sources, options, split_file=split, bounds=bounds, progress=progress)
-        )
+        try:
+            prepared = _first_rank_first(
+                lambda: prepare(
+                    sources, options, split_file=split, bounds=bounds, progress=progress
+                )
+            )
+        except MMSearchError:
+            if ranks().first and not options.run.resume:
+                workspace.discard()
+            raise
         training = _Training(workspace, progress, prepared.validation_set())
         trials = training.search(prepared) if options.selection.trials else None
         if trials:

@@ -8,6 +8,7 @@ A stopped run is resumed in its folder, with the same settings.
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ class Workspace:
         self.metrics = out / "metrics.jsonl"
         self._settings = self.work / "settings.json"
         self._result = self.work / "tuned.json"
+        self._existed = out.exists()
 
     @classmethod
     def claim(cls, options: FinetuneOptions, locations: Sequence[Path]) -> "Workspace":
@@ -84,6 +86,13 @@ class Workspace:
         except OSError as error:
             raise InputError(f"cannot create {out}: {error.strerror or error}") from error
         return workspace
+
+    def discard(self) -> None:
+        """Removes the folder of a run that was refused before it began."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.split.unlink(missing_ok=True)
+        if not self._existed:
+            self.out.rmdir()
 
     def save(self, result: TrainingResult) -> None:
         """Saves the result of the training."""

@@ -349,6 +349,15 @@ def test_fewer_items_than_a_batch(catalog: Path, tiny_model: Path, tmp_path: Pat
     error = refused(catalog, tmp_path / "out", tiny_model, batch_size=500)
     assert isinstance(error, InputError)
     assert "fewer than a batch of 500" in str(error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_run_leaves_an_empty_folder_as_it_was(
+    catalog: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    refused(catalog, tmp_path / "out", tiny_model, batch_size=500)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_column_that_is_not_there(catalog: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -386,3 +395,14 @@ def test_images_without_words(tiny_model: Path, tmp_path: Path) -> None:
             draw(colour, shape, 0).save(tmp_path / "bare" / f"{colour}-{shape}.png")
     error = refused(tmp_path / "bare", tmp_path / "out", tiny_model)
     assert "no image has a text" in str(error)
+
+
+def test_pictures_that_all_have_one_text(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "same").mkdir()
+    for colour in COLOURS:
+        for shape in SHAPES:
+            draw(colour, shape, 0).save(tmp_path / "same" / f"{colour}-{shape}.png")
+            (tmp_path / "same" / f"{colour}-{shape}.txt").write_text("product photo")
+    error = refused(tmp_path / "same", tmp_path / "out", tiny_model)
+    assert "all images have the same text, 'product photo'" in str(error)
+    assert not (tmp_path / "out").exists()

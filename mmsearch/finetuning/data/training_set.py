@@ -19,6 +19,7 @@ from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure
 from mmsearch.sources import Source, TableSource
 from mmsearch.sources.captions import TEXT_FIELDS
+from mmsearch.text import one_line
 
 SplitName: TypeAlias = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
@@ -39,6 +40,7 @@ _SPLIT_WORDS: dict[str, SplitName] = {
     "testing": "test",
 }
 _SHOWN = 5
+_SHOWN_TEXT = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,12 @@ def _require_enough(items: Sequence[RawItem], classes: str | None) -> None:
     if not labels and not any(item.image and item.texts for item in items):
         raise InputError(
             "no image has a text or a class to fine-tune on; set `text_columns` or `classes`"
+        )
+    texts = {text for item in items if item.image for text in item.texts}
+    if not labels and len(texts) == 1:
+        raise InputError(
+            f"all images have the same text, '{one_line(min(texts))[:_SHOWN_TEXT]}', so there is "
+            "nothing to learn; set `text_columns` to texts that tell the items apart, or `classes`"
         )
 
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from markupsafe import Markup
-
 from mmsearch.evaluation.results import Evaluation, HardQuery
 from mmsearch.finetuning.fusion.scores import IMAGE_ONLY, MISSING, TEXT_ONLY, FusionTable
 from mmsearch.finetuning.report.results import (
@@ -21,7 +19,7 @@ from mmsearch.report.evaluation_page import (
     sections,
     shown_query,
 )
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.page import render_page, write_page
 from mmsearch.report.plots import Plot, require_matplotlib
 from mmsearch.report.run_plots import loss_curve, score_curve, sweep_plot
 from mmsearch.report.titles import value_text
@@ -53,38 +51,31 @@ def render_run(report: FinetuneReport) -> str:
     require_matplotlib()
     names = [one_line(report.start), one_line(report.name)]
     test = _named(report.test, names)
-    style = "".join(
-        template_file(f"{name}.css") for name in ("gallery", "evaluation", "finetuning")
-    )
-    return (
-        page_environment()
-        .get_template("finetuning.html.jinja")
-        .render(
-            outcome=report,
-            title=names[1],
-            models=names,
-            data=[one_line(Path(source).name or source) for source in report.data],
-            minutes=_duration(report.seconds),
-            headlines=_headlines(test),
-            faults=report.comparison.regressions(),
-            training=_training_plots(report),
-            sweep=_sweep(report),
-            general=[
-                (name, value, report.general_tuned.parts[name])
-                for name, value in report.general_start.parts.items()
-            ],
-            sections=list(sections(test, hardest_of=1)),
-            examples=_examples(test),
-            classes=class_panel(test, weakest_of=1),
-            fusion=_fusion_rows(report.fusion),
-            fusion_metrics=_FUSION_METRICS,
-            fusion_changes=report.fusion.differences if report.fusion else (),
-            missing=MISSING,
-            settings=[(name, value_text(value)) for name, value in report.settings.items()],
-            notes=[one_line(note) for note in report.notes],
-            style=Markup(style),  # noqa: S704 - our own files, not data
-            style_hash=csp_hash(style),
-        )
+    return render_page(
+        "finetuning",
+        styles=["gallery", "evaluation", "finetuning"],
+        outcome=report,
+        title=names[1],
+        models=names,
+        data=[one_line(Path(source).name or source) for source in report.data],
+        minutes=_duration(report.seconds),
+        headlines=_headlines(test),
+        faults=report.comparison.regressions(),
+        training=_training_plots(report),
+        sweep=_sweep(report),
+        general=[
+            (name, value, report.general_tuned.parts[name])
+            for name, value in report.general_start.parts.items()
+        ],
+        sections=list(sections(test, hardest_of=1)),
+        examples=_examples(test),
+        classes=class_panel(test, weakest_of=1),
+        fusion=_fusion_rows(report.fusion),
+        fusion_metrics=_FUSION_METRICS,
+        fusion_changes=report.fusion.differences if report.fusion else (),
+        missing=MISSING,
+        settings=[(name, value_text(value)) for name, value in report.settings.items()],
+        notes=[one_line(note) for note in report.notes],
     )
 
 
