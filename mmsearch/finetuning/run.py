@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import TypeVar
 
 from mmsearch.encoders.devices import choose_device
@@ -219,7 +220,7 @@ class _Training:
         """Chooses an interpolation with the original weights, and writes it as the model."""
         original, start = prepared.start, model.start_weights()
         self._progress.start("interpolating original and tuned weights", MAX_EVALUATIONS)
-        general = GeneralScorer(general_set(original.preprocessing), model.towers, start)
+        general = GeneralScorer(general_set(original.preprocessing), model, start)
 
         def evaluate(weights: Weights) -> SweepScore:
             score = SweepScore(self._score(model, weights), general.score(weights).score)
@@ -245,12 +246,9 @@ class _Training:
 
     def _score(self, model: FineTuneModel, weights: Weights | None = None) -> float:
         """Scores weights on the validation split, by default the current ones."""
-        return self._domain.score(
-            lambda items, texts: (
-                model.encode_images(items, weights),
-                model.encode_texts(texts, weights),
-            )
-        )
+        images = model.encode_images(self._domain.images, weights)
+        texts = model.encode_texts(self._domain.texts, weights)
+        return fmean(self._domain.parts(images, texts).values())
 
 
 def _after(first: LoopResult, second: LoopResult) -> LoopResult:

@@ -6,7 +6,7 @@ accuracy by class title, as computed by `mmsearch evaluate`. The general set is 
 """
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -75,11 +75,6 @@ class DomainSet(ScoredSet):
 
     images: Ids
 
-    def score(self, encode: Callable[[Ids, Sequence[str]], tuple[Floats, Floats]]) -> float:
-        """Returns the score. encode: items and texts → float32 (p, dim) and (t, dim), unit rows."""
-        parts = self.parts(*encode(self.images, self.texts))
-        return sum(parts.values()) / len(parts)
-
 
 def domain_set(
     training_set: TrainingSet, positions: Ids, templates: Sequence[str], split: SplitName
@@ -128,14 +123,14 @@ def labelled(training_set: TrainingSet, positions: Ids, *, grouped: bool) -> Lab
 # --- on the general set ---
 
 
-class Towers(Protocol):
-    """The part of an encoder that is scored."""
+class WeightedModel(Protocol):
+    """A model that encodes under given weights, complete state dicts."""
 
-    def encode_pixels(self, pixels: Pixels) -> Floats:
+    def encode_pixels(self, pixels: Pixels, weights: Weights) -> Floats:
         """Encodes pixels, uint8 (n, size, size, 3) → float32 (n, dim), unit rows."""
         ...
 
-    def encode_texts(self, texts: Sequence[str]) -> Floats:
+    def encode_texts(self, texts: Sequence[str], weights: Weights) -> Floats:
         """Returns float32 (n, dim), unit rows."""
         ...
 
@@ -180,26 +175,23 @@ def general_set(preprocessing: Preprocessing) -> GeneralSet:
 class GeneralScorer:
     """Scores a model on the general set under any weights; unchanged towers are not run again."""
 
-    def __init__(
-        self, general: GeneralSet, towers: Callable[[Weights], Towers], start: Weights
-    ) -> None:
-        """towers: returns the towers under given weights. start: the original weights."""
-        self._set, self._towers, self._start = general, towers, start
-        original = towers(start)
-        self._image_vectors = original.encode_pixels(general.pixels)
-        self._text_vectors = original.encode_texts(general.texts)
+    def __init__(self, general: GeneralSet, model: WeightedModel, start: Weights) -> None:
+        """start: the original weights."""
+        self._set, self._model, self._start = general, model, start
+        self._image_vectors = model.encode_pixels(general.pixels, start)
+        self._text_vectors = model.encode_texts(general.texts, start)
         self.start = GeneralScore(general.parts(self._image_vectors, self._text_vectors))
 
     def score(self, weights: Weights) -> GeneralScore:
         """Returns the score under these weights, a complete state dict."""
-        towers, images, texts = self._towers(weights), self._image_vectors, self._text_vectors
+        images, texts = self._image_vectors, self._text_vectors
         changed = {
             name.startswith("visual.")
             for name, value in weights.items()
             if name not in NEITHER_TOWER and not torch.equal(value, self._start[name])
         }
         if True in changed:
-            images = towers.encode_pixels(self._set.pixels)
+            images = self._model.encode_pixels(self._set.pixels, weights)
         if False in changed:
-            texts = towers.encode_texts(self._set.texts)
+            texts = self._model.encode_texts(self._set.texts, weights)
         return GeneralScore(self._set.parts(images, texts))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -30,18 +30,6 @@ MAX_CACHED_BYTES = 16 * 2**30
 _VIEWS_PER_BATCH = 48
 
 
-class ImageInputs(Protocol):
-    """Input of the trained part of an image tower, by item and view."""
-
-    def prefetch(self, items: Ids, views: Ids) -> None:
-        """Starts to load what is requested next."""
-        ...
-
-    def __call__(self, items: Ids, views: Ids) -> tuple[Tensor, Readable]:
-        """Returns activations, float32 (n, …), and which images were readable, bool (n,)."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class ImageCache:
     """Where activations are cached and of which views.
@@ -58,7 +46,7 @@ class ImageCache:
 
 def open_image_inputs(
     frozen: FrozenTower, sampler: Sampler, cache: ImageCache, progress: ProgressListener
-) -> ImageInputs:
+) -> "DecodedInputs | CachedInputs":
     """Caches the activations of all views that the sampler and validation use, if they fit.
 
     Raises InputError if the files cannot be written.
@@ -140,7 +128,7 @@ class DecodedInputs:
 
     @torch.no_grad()
     def __call__(self, items: Ids, views: Ids) -> tuple[Tensor, Readable]:
-        """See ImageInputs."""
+        """Returns activations, float32 (n, …), and which images were readable, bool (n,)."""
         future = self._prefetched.pop(items.tobytes() + views.tobytes(), None)
         pixels, readable = future.result() if future else self._decode(items, views)
         return self._frozen.activations(pixels), readable
@@ -170,7 +158,7 @@ class CachedInputs:
         """Does nothing: the files are memory-mapped."""
 
     def __call__(self, items: Ids, views: Ids) -> tuple[Tensor, Readable]:
-        """See ImageInputs."""
+        """Returns activations, float32 (n, …), and which images were readable, bool (n,)."""
         shape = self._tables[0][1].shape[2:]
         rows = np.zeros((len(items), *shape), np.float16)
         readable = np.zeros(len(items), np.bool_)

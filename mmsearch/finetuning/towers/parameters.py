@@ -151,19 +151,16 @@ def merged(model: nn.Module) -> Any:
             continue
         done.append(f"{name}.")
         parent, _, child = name.rpartition(".")
-        setattr(whole.get_submodule(parent), child, _merged_layer(module))
+        layer: Any = module
+        if hasattr(layer, "unload_and_optionally_merge_module"):
+            plain = layer.unload_and_optionally_merge_module(
+                merge=True, safe_merge=False, adapter_names=None
+            )
+        else:
+            layer.merge()
+            plain = layer.get_base_layer()
+        setattr(whole.get_submodule(parent), child, plain)
     return whole
-
-
-def _merged_layer(layer: Any) -> nn.Module:
-    if hasattr(layer, "unload_and_optionally_merge_module"):
-        plain: nn.Module = layer.unload_and_optionally_merge_module(
-            merge=True, safe_merge=False, adapter_names=None
-        )
-        return plain
-    layer.merge()
-    base: nn.Module = layer.get_base_layer()
-    return base
 
 
 def _targets(

@@ -86,7 +86,9 @@ class FineTuneModel:
         """
         self._start, self.sampler, self._options = start, sampler, options
         self._model = start.copy()
+        # Another copy for given weights, and those that it has now.
         self._evaluated: Any = None
+        self._evaluated_weights: Weights | None = None
         parts = split_image_tower(options.model, self._model.visual)
         self._heads = choose_parameters(self._model, parts, options.model, seed=options.run.seed)
         self._model.eval()
@@ -290,32 +292,23 @@ class FineTuneModel:
         """Encodes texts: float32 (n, dim), unit rows. weights: see `encode_images`."""
         return encode_all(self._encoders(weights)[1].encode, texts)
 
-    def towers(self, weights: Weights) -> "WeightedTowers":
-        """Returns both towers under given weights; frozen parts are computed once for all."""
-        return WeightedTowers(*self._encoders(weights), self._frozen)
+    @torch.no_grad()
+    def encode_pixels(self, pixels: Pixels, weights: Weights | None = None) -> Floats:
+        """Encodes pixels, uint8 (n, size, size, 3) → float32 (n, dim), unit rows.
+
+        weights: see `encode_images`. The activations of the last pixels are cached.
+        """
+        encoder, _ = self._encoders(weights)
+        vectors = [encoder.encode(batch).cpu() for batch in self._frozen.batches(pixels)]
+        return torch.cat(vectors).numpy()
 
     def _encoders(self, weights: Weights | None) -> tuple[ImageEncoder, TextEncoder]:
         if weights is None:
             return self._images, self._texts
         if self._evaluated is None:
             self._evaluated = self._start.copy()
-        self._evaluated.load_state_dict(dict(weights))
+        if weights is not self._evaluated_weights:
+            self._evaluated.load_state_dict(dict(weights))
+            self._evaluated_weights = weights
         parts = split_image_tower(self._options.model, self._evaluated.visual)
         return ImageEncoder(parts, dropout=0.0), self._texts.with_weights_of(self._evaluated)
-
-
-class WeightedTowers:
-    """Both towers under given weights, valid until others are requested."""
-
-    def __init__(self, images: ImageEncoder, texts: TextEncoder, frozen: FrozenTower) -> None:
-        self._images, self._texts, self._frozen = images, texts, frozen
-
-    def encode_pixels(self, pixels: Pixels) -> Floats:
-        """Encodes pixels, uint8 (n, size, size, 3) → float32 (n, dim), unit rows."""
-        with torch.no_grad():
-            found = [self._images.encode(batch).cpu() for batch in self._frozen.batches(pixels)]
-        return torch.cat(found).numpy()
-
-    def encode_texts(self, texts: Sequence[str]) -> Floats:
-        """Returns float32 (n, dim), unit rows."""
-        return encode_all(self._texts.encode, texts)

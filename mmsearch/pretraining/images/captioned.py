@@ -53,11 +53,7 @@ def hold_out(
     train: list[CaptionedImage] = []
     held: list[CaptionedImage] = []
     for image in images:
-        (held if _unit_hash(image.concept, seed) < fraction else train).append(image)
+        digest = hashlib.blake2b(f"{seed}:{image.concept}".encode(), digest_size=8).digest()
+        share = int.from_bytes(digest, "big") / 2**64
+        (held if share < fraction else train).append(image)
     return train, held
-
-
-def _unit_hash(text: str, seed: int) -> float:
-    """Returns a hash of the text that is uniform in [0, 1)."""
-    digest = hashlib.blake2b(f"{seed}:{text}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64

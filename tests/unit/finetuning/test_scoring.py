@@ -1,7 +1,6 @@
 """The general set that ships, and models measured on it under weights that are not their own."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from mmsearch.finetuning.scoring import (
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 from mmsearch.media import Preprocessing
 from mmsearch.records import Floats, Pixels
+from mmsearch.training.weight_interpolation import Weights
 from tests.unit.finetuning.whole_model import WholeModel
 
 SMALL = Preprocessing(size=32)
@@ -37,7 +37,7 @@ def start(tiny_model: Path) -> StartModel:
 
 @pytest.fixture(scope="module")
 def scorer(start: StartModel, general: GeneralSet) -> GeneralScorer:
-    return GeneralScorer(general, partial(WholeModel, start), start.weights())
+    return GeneralScorer(general, WholeModel(start), start.weights())
 
 
 def test_the_set_is_the_sample_catalog(general: GeneralSet) -> None:
@@ -88,16 +88,16 @@ def test_an_unchanged_tower_is_not_run_again(start: StartModel, general: General
     calls: list[str] = []
 
     class Counted(WholeModel):
-        def encode_pixels(self, pixels: Pixels) -> Floats:
+        def encode_pixels(self, pixels: Pixels, weights: Weights) -> Floats:
             calls.append("images")
-            return super().encode_pixels(pixels)
+            return super().encode_pixels(pixels, weights)
 
-        def encode_texts(self, texts: Sequence[str]) -> Floats:
+        def encode_texts(self, texts: Sequence[str], weights: Weights) -> Floats:
             calls.append("texts")
-            return super().encode_texts(texts)
+            return super().encode_texts(texts, weights)
 
     weights = start.weights()
-    scorer = GeneralScorer(general, partial(Counted, start), weights)
+    scorer = GeneralScorer(general, Counted(start), weights)
     assert calls == ["images", "texts"]
     assert scorer.score({**weights, "logit_scale": weights["logit_scale"] + 1}) == scorer.start
     assert calls == ["images", "texts"]

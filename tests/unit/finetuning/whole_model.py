@@ -1,4 +1,4 @@
-"""A whole model under given weights, run without any shortcut: the reference for faster ways."""
+"""Whole models under given weights, run without any shortcut: the reference for faster ways."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,20 +11,21 @@ from mmsearch.records import Floats, Pixels
 
 
 class WholeModel:
-    """Both towers of `start` under `weights`, a complete state dict."""
+    """Both towers of `start` under given weights, complete state dicts."""
 
-    def __init__(self, start: StartModel, weights: Mapping[str, Tensor]) -> None:
-        self._start = start.under(weights)
-
-    @torch.no_grad()
-    def encode_pixels(self, pixels: Pixels) -> Floats:
-        vectors: Floats = F.normalize(
-            self._start.model.encode_image(self._start.inputs(pixels)).float(), dim=-1
-        ).numpy()
-        return vectors
+    def __init__(self, start: StartModel) -> None:
+        self._start = start
 
     @torch.no_grad()
-    def encode_texts(self, texts: Sequence[str]) -> Floats:
-        ids = torch.from_numpy(self._start.tokenizer(texts).ids)
-        vectors: Floats = F.normalize(self._start.model.encode_text(ids).float(), dim=-1).numpy()
-        return vectors
+    def encode_pixels(self, pixels: Pixels, weights: Mapping[str, Tensor]) -> Floats:
+        start = self._start.under(weights)
+        vectors = start.model.encode_image(start.inputs(pixels))
+        unit: Floats = F.normalize(vectors.float(), dim=-1).numpy()
+        return unit
+
+    @torch.no_grad()
+    def encode_texts(self, texts: Sequence[str], weights: Mapping[str, Tensor]) -> Floats:
+        start = self._start.under(weights)
+        vectors = start.model.encode_text(torch.from_numpy(start.tokenizer(texts).ids))
+        unit: Floats = F.normalize(vectors.float(), dim=-1).numpy()
+        return unit
