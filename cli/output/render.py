@@ -24,6 +24,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from mmsearch.progress_display import SHORT_STAGE_SECONDS
 from mmsearch.records import (
     Failure,
     Hit,
@@ -110,7 +111,9 @@ def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
     if dry_run:
         lines = ["dry run: nothing was written", _counts_line(report)]
     else:
-        lines = [_counts_line(report), _rates_line(report)]
+        lines = [_counts_line(report)]
+        if report.seconds >= SHORT_STAGE_SECONDS:
+            lines.append(_rates_line(report))
     if report.resumed:
         lines.append(
             f"resumed: {counted(report.resumed, 'item')} had been written when the last run was "
@@ -256,7 +259,9 @@ def _counts_line(report: IngestReport) -> str:
 
 
 def _rates_line(report: IngestReport) -> str:
-    rates = [f"{name} {rate:,.1f}/s" for name, rate in report.rates.items() if rate > 0]
+    """The time, and rates where something was encoded: those of unchanged items mean nothing."""
+    encoded = report.rates.get("encode", 0) > 0
+    rates = [f"{name} {rate:,.1f}/s" for name, rate in report.rates.items() if rate > 0 and encoded]
     return " · ".join([f"in {report.seconds:,.1f} s", *rates])
 
 

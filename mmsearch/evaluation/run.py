@@ -164,6 +164,12 @@ def _require_work(
         else tasks_from_pairs(catalog.items, grouped=grouped)
     )
     if not tasks and classes is None:
+        if catalog.failures:
+            first = catalog.failures[0]
+            raise InputError(
+                f"nothing to measure: no item with an image and a text could be read, the first "
+                f"failure is {first.key}: {first.reason}"
+            )
         raise InputError(
             "nothing to measure: no item has both a picture and a text; name a column of classes "
             "with `classes`, of groups with `group`, or a file with `queries`"

@@ -140,7 +140,7 @@ def read_training_set(
     images = [item.image for item in reading.items]
     fingerprints = read_fingerprints(images, bounds or MediaBounds(), progress)
     items, fingerprints = _without_unreadable(reading, fingerprints)
-    _require_enough(items, columns)
+    _require_enough(items, columns, reading.failures)
     groups = group_items(items, fingerprints, near_duplicates=near_duplicates, progress=progress)
     return _training_set(items, groups, reading.failures)
 
@@ -178,13 +178,20 @@ def _without_unreadable(
     return items, fingerprints.of(kept)
 
 
-def _require_enough(items: Sequence[RawItem], columns: _Columns) -> None:
+def _require_enough(
+    items: Sequence[RawItem], columns: _Columns, failures: Sequence[Failure]
+) -> None:
     if len(items) < FEWEST_ITEMS:
         raise InputError(
             f"too few items to fine-tune on: {len(items)} can be read, but training, validation "
             f"and test need at least {FEWEST_ITEMS}"
         )
     if not any(item.image for item in items):
+        if failures:
+            raise InputError(
+                "no image could be read to fine-tune on; the first failure is "
+                f"{failures[0].key}: {failures[0].reason}"
+            )
         raise InputError("no item has an image to fine-tune on; set `image_column`")
     labels = {item.label for item in items if item.image and item.label}
     if columns.classes and len(labels) == 1:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -176,6 +177,9 @@ def test_report_lines() -> None:
         "7 texts longer than the model reads: only the beginning was encoded",
         "2 files with several pages or frames: only one of each is indexed",
     ]
+    unchanged = replace(report, rates={"total": 900.0, "encode": 0.0})
+    assert report_lines(unchanged)[1] == "in 12.3 s"
+    assert not report_lines(replace(report, seconds=0.4))[1].startswith("in ")
     dry = report_lines(report, dry_run=True)
     assert dry[0] == "dry run: nothing was written"
     assert "/s" not in " ".join(dry)
