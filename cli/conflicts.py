@@ -22,6 +22,7 @@ EXCLUDED: Rules = {
     "index": {
         "--drop": ("SOURCE", "--undo-prune", "--prune", "--dry-run", "--json"),
         "--undo-prune": ("SOURCE", "--prune", "--dry-run", "--json"),
+        "--here": ("--store",),
     },
     "info": {"--failures": ("--index", "--plot")},
     "models": {"--check": ("--promote", "--rollback"), "--promote": ("--rollback",)},
@@ -35,7 +36,12 @@ NEEDED: Rules = {
         "--keyword-weight": ("--fuse", "--queries"),
         "--image-weight": ("--image", "--queries"),
     },
-    "models": {"--force": ("--promote",), "--dry-run": ("--promote", "--rollback")},
+    "index": {"--arch": ("--model",)},
+    "models": {
+        "--arch": ("--check", "--promote"),
+        "--force": ("--promote",),
+        "--dry-run": ("--promote", "--rollback"),
+    },
     "evaluate": {"--class-names": ("--classes",), "--template": ("--classes",)},
     "finetune": {"--force": ("--promote",)},
 }

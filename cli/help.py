@@ -19,6 +19,8 @@ from mmsearch.cli.usage_errors import explain
 
 Row = tuple[str, str]
 
+# Typer does not export the base of what its parser raises.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 _WIDEST = 100
 # Below this width the description goes under what it describes.
 _NARROW = 64
@@ -43,7 +45,7 @@ class _Plain:
         words = list(args)
         try:
             rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
-        except typer.BadParameter as error:
+        except _UsageError as error:
             explain(error)
             raise
         if not ctx.resilient_parsing:
@@ -52,11 +54,11 @@ class _Plain:
 
 
 class Command(_Plain, TyperCommand):
-    pass
+    """A command with plain help and explained usage errors."""
 
 
 class Group(_Plain, TyperGroup):
-    pass
+    """A group of commands with plain help and explained usage errors."""
 
 
 def print_help(command: Any, ctx: Any) -> None:

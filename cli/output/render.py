@@ -24,6 +24,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from mmsearch.cli.parameters import with_options
 from mmsearch.progress_display import SHORT_STAGE_SECONDS
 from mmsearch.records import (
     Failure,
@@ -96,13 +97,14 @@ def middle_cut(text: str, cells: int) -> str:
 
 
 def failures_table(failures: Sequence[Failure]) -> Table:
+    """Returns a row per failure: stage, path and reason."""
     table = plain_table()
     table.add_column("stage", no_wrap=True)
     table.add_column("path")
     table.add_column("reason", overflow="fold", ratio=1)
     for failure in failures:
         where = MiddleCut(failure.uri or failure.key)
-        table.add_row(Text(failure.stage), where, Text(one_line(failure.reason)))
+        table.add_row(Text(failure.stage), where, Text(one_line(with_options(failure.reason))))
     return table
 
 
@@ -119,7 +121,7 @@ def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
             f"resumed: {counted(report.resumed, 'item')} had been written when the last run was "
             "interrupted"
         )
-    if report.missing:
+    if report.missing and not report.pruned:
         lines.append(
             f"{counted(report.missing, 'item')} hidden: the files are missing; they are restored "
             "if the files come back; --prune removes them"
@@ -229,6 +231,7 @@ def _closed_pipe_exits() -> Iterator[None]:
 
 
 def plain_table() -> Table:
+    """Returns an empty table without borders."""
     return Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -251,7 +254,8 @@ def _counts_line(report: IngestReport) -> str:
     parts = [
         f"{name} {count:,}"
         for name in names
-        if (count := int(getattr(report, name))) or name in always
+        if ((count := int(getattr(report, name))) or name in always)
+        and not (name == "missing" and report.pruned)
     ]
     if report.failures:
         parts.append(f"{counted(len(report.failures), 'failure')} (mmsearch info --failures)")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.cli import options
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.render import (
     hits_csv,
     hits_json,
@@ -46,6 +47,7 @@ NEGATION = re.compile(
 
 
 def search(
+    *,
     text: search_options.Text = None,
     image: search_options.Image = None,
     like: search_options.Like = None,
@@ -77,8 +79,6 @@ def search(
     quiet: options.Quiet = False,
 ) -> None:
     """Find images, documents and products by text, by image, or by both together."""
-    from mmsearch.catalog import open_catalog
-
     parts: QueryParts = {
         "image": image_input(image), "image_weight": image_weight, "like": like, "without": without,
         "keyword": keyword, "hybrid": hybrid, "fuse": fuse, "keyword_weight": keyword_weight,
@@ -87,10 +87,12 @@ def search(
     }  # fmt: skip
     if text is not None and image is None and is_image_file(text):
         raise BadQuery(f"'{text}' is an image file; search for it with --image {shlex.quote(text)}")
-    catalog = open_catalog(store, model=model, device=device)
+    catalog = open_store(store, quiet=quiet, model=model, device=device)
     if queries is not None:
         answer_all(catalog, queries, parts)
         return
+    if columns is not None:
+        known_columns(catalog, (), columns)
     hits, console = catalog.search(text, **parts), stderr_console(quiet=quiet)
     for name, searched_on in catalog.search_devices().items():
         if searched_on != "cpu":
@@ -118,6 +120,7 @@ def search(
 
 
 def write_page(hits: Sequence[Hit], path: Path, query: Mapping[str, Any]) -> None:
+    """Writes the hits as an HTML gallery that names the query."""
     from mmsearch.report.gallery import write_gallery
 
     words = query.get("text") or query.get("keyword") or query.get("like")
@@ -150,10 +153,12 @@ def negation_notes(text: str | None) -> list[str]:
 
 
 def is_image_file(text: str) -> bool:
+    """Whether this text is the path of an image rather than words to search for."""
     return text.lower().endswith(IMAGE_SUFFIXES) and Path(text).is_file()
 
 
 def show(hits: Sequence[Hit], columns: Sequence[str], thumbnails: bool | None) -> None:
+    """Prints the hits as thumbnails where the terminal has images, else as a table."""
     from mmsearch.cli.search.thumbnails import show_thumbnails, terminal_shows_images
 
     console = stdout_console()

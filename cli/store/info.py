@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmsearch.cli import options
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.render import (
     counted,
     failures_table,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 def info(
+    *,
     failures: Annotated[
         bool,
         typer.Option("--failures", help="List failed items with the reason, and skipped formats."),
@@ -43,9 +45,7 @@ def info(
     quiet: options.Quiet = False,
 ) -> None:
     """Show what is in the store: model, items, indexes, sizes, sources and the last run."""
-    from mmsearch.catalog import open_catalog
-
-    catalog = open_catalog(store)
+    catalog = open_store(store, quiet=quiet)
     if failures:
         show_failures(catalog, as_json=as_json, quiet=quiet)
         return
@@ -88,6 +88,7 @@ def show_failures(catalog: "Catalog", *, as_json: bool, quiet: bool) -> None:
 
 
 def show_indexes(indexes: "Mapping[Target, IndexMeta]", *, as_json: bool) -> None:
+    """Prints how each index was chosen and tuned."""
     if as_json:
         write_text(to_json({"indexes": indexes}))
         return

@@ -47,6 +47,7 @@ def supports(files: ModelFiles) -> bool:
     used = {key for key, value in text_cfg.items() if value not in (None, False)}
     return (
         files.weights.suffix == ".safetensors"
+        and not files.from_transformers
         and "multimodal_cfg" not in files.config
         and used <= _SUPPORTED
         and text_cfg.get("pool_type", "argmax") in _POOLS

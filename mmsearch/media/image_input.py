@@ -10,6 +10,7 @@ from PIL import Image
 from mmsearch.errors import BadQuery, MediaTooLarge, UnreadableMedia
 from mmsearch.media.bounds import MediaBounds
 from mmsearch.media.decode import DEFAULT_BOUNDS, Frame, decode
+from mmsearch.media.formats import SNIFF_BYTES, sniff
 
 ImageInput: TypeAlias = Path | str | bytes | Image.Image | NDArray[np.uint8]
 
@@ -47,6 +48,23 @@ def load_image(
     except (OSError, SyntaxError, ValueError) as fault:
         # Pillow reads the pixels of a file it opened only now.
         raise UnreadableMedia(f"`image`: its pixels cannot be read: {fault}") from fault
+
+
+def require_image(source: ImageInput) -> None:
+    """Raises UnreadableMedia for a path that is missing or does not begin like an image.
+
+    The rest of the file is not read.
+    """
+    if not isinstance(source, Path | str):
+        return
+    try:
+        with Path(source).open("rb") as file:
+            begins_well = sniff(file.read(SNIFF_BYTES)) is not None
+    except OSError:
+        begins_well = False
+    if not begins_well:
+        # Decoding says what is wrong with it.
+        load_image(source)
 
 
 def image_from_array(array: NDArray[np.uint8]) -> Image.Image:

@@ -57,14 +57,28 @@ def filter_fault(error: BaseException, where: str, columns: Collection[str]) -> 
         return f"unknown operator {operator[1]}; use AND, OR, NOT, LIKE, IN or a comparison"
     if "infer common argument type for logical" in text:
         return "it compares nothing; write a condition such as price < 5"
-    spelt = [name for name in columns if _is_heading_of(name, where)]
-    if spelt and ("sql parser error" in text or "No field named" in text):
-        return f"the column is called {spelt[0]}"
+    if "sql parser error" in text and (spelt := _column_spelt_as_heading(where, columns)):
+        return f"the column is called {spelt}"
     if syntax := re.search(r"sql parser error: .*found: ?(.*?)\)?$", text):
         return "it is incomplete" if syntax[1] == ")" else f"bad syntax at {syntax[1]!r}"
     if name := re.search(r"No field named (.*?)\. ", text):
-        return _unknown_column(name[1].strip('"'), where, columns)
+        return name_fault(name[1].strip('"'), where, columns)
     return text.rpartition("Error during planning: ")[2].strip(" .,)")
+
+
+def name_fault(name: str, where: str, columns: Collection[str]) -> str:
+    """Returns what is wrong with a name in a filter that no column has, and what to write."""
+    if spelt := _column_spelt_as_heading(where, columns):
+        return f"the column is called {spelt}"
+    value = re.search(rf"(=|<>|[<>]|\bI?LIKE)\s*([\"`]?){re.escape(name)}\2", where, re.IGNORECASE)
+    near = get_close_matches(name.lower(), columns, n=1)
+    if value:
+        return f"no column {name}; a text stands in single quotes: '{name}'"
+    return f"no column {name}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _column_spelt_as_heading(where: str, columns: Collection[str]) -> str:
+    return next((name for name in columns if _is_heading_of(name, where)), "")
 
 
 def _is_heading_of(name: str, where: str) -> bool:
@@ -72,11 +86,3 @@ def _is_heading_of(name: str, where: str) -> bool:
     words = r"[\W_]+".join(map(re.escape, name.split("_")))
     found = re.search(rf"\b{words}\b", _STRINGS.sub("", where), re.IGNORECASE)
     return "_" in name and found is not None and found[0].lower() != name
-
-
-def _unknown_column(name: str, where: str, columns: Collection[str]) -> str:
-    value = re.search(rf"(=|<>|[<>]|\bI?LIKE)\s*([\"`]?){re.escape(name)}\2", where, re.IGNORECASE)
-    near = get_close_matches(name.lower(), columns, n=1)
-    if value:
-        return f"no column {name}; a text stands in single quotes: '{name}'"
-    return f"no column {name}" + (f"; did you mean {near[0]}?" if near else "")
