@@ -18,10 +18,12 @@ from rich.console import Console, RenderableType
 
 from mmsearch.cli.output.render import (
     failures_table,
+    fits,
     hits_csv,
     hits_json,
     hits_paths,
     middle_cut,
+    plain_table,
     report_lines,
     stdout_console,
     to_json,
@@ -86,6 +88,17 @@ def test_table(width: int) -> None:
 def test_table_with_record_columns() -> None:
     columns = ("rank", "title", "price", "new", "seen", "absent")
     assert printed(hits_table(HITS, columns=columns), 100) == golden("hits_table_columns.txt")
+
+
+def test_a_dumb_terminal_is_as_wide_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich takes it for 80 columns wide, whatever is printed on it."""
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "47")
+    assert stdout_console().width == 47
+    wide = plain_table()
+    wide.add_column("x" * 100, no_wrap=True)
+    assert not fits(wide, 80)
 
 
 def test_json() -> None:
