@@ -1,5 +1,6 @@
 """The command line: registers every command, and turns errors into messages and exit codes."""
 
+import codecs
 import os
 import sys
 import traceback
@@ -21,7 +22,7 @@ from mmsearch.cli.exit_codes import DIFFERENT, exit_codes
 from mmsearch.cli.help import Command, Group
 from mmsearch.cli.models.command import models
 from mmsearch.cli.models.own import add, remove
-from mmsearch.cli.output.render import stderr_console
+from mmsearch.cli.output.render import encode_readably, stderr_console
 from mmsearch.cli.parameters import with_options
 from mmsearch.cli.sample import sample
 from mmsearch.cli.search.command import search
@@ -124,10 +125,11 @@ def main() -> None:
     if not verbose:
         for variable, level in _LIBRARY_LOGS.items():
             os.environ.setdefault(variable, level)
+    codecs.register_error("mmsearch.readable", encode_readably)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # A terminal that is not UTF-8 gets escapes, not a traceback.
-            stream.reconfigure(errors="backslashreplace")
+            # A terminal that is not UTF-8 gets similar signs or escapes, not a traceback.
+            stream.reconfigure(errors="mmsearch.readable")
     try:
         app()
     except MMSearchError as error:

@@ -60,7 +60,7 @@ def choose(rows: int, dim: int, options: IndexOptions) -> tuple[Plan, ...]:
 
 def _why(kind: str, rows: int) -> str:
     return {
-        "flat": f"{rows:,} rows are few enough for an exact scan",
+        "flat": f"few rows ({rows:,}) are scanned exactly",
         "ivf-flat": f"IVF avoids scanning all {rows:,} rows",
         "ivf-sq8": f"{rows:,} rows are stored in 8 bits per value",
     }[kind]

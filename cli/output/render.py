@@ -14,17 +14,19 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import typer
 from rich import box
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from mmsearch.cli.parameters import with_options
+from mmsearch.progress_display import SHORT_STAGE_SECONDS
 from mmsearch.records import (
     Failure,
     Hit,
@@ -38,6 +40,8 @@ from mmsearch.text import one_line, visible
 
 SCHEMA_VERSION = 1
 
+# Each as wide as its sign, so that tables stay straight.
+_SIMILAR_SIGNS = str.maketrans("…→·–−×≥", "~>---x>")
 _SHORTEST_CUT = 12
 _NO_LIMIT_CELLS = 10_000
 # What spreadsheets take as the start of a formula (OWASP, CSV injection).
@@ -112,7 +116,9 @@ def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
     if dry_run:
         lines = ["dry run: nothing was written", _counts_line(report)]
     else:
-        lines = [_counts_line(report), _rates_line(report)]
+        lines = [_counts_line(report)]
+        if report.seconds >= SHORT_STAGE_SECONDS:
+            lines.append(_rates_line(report))
     if report.resumed:
         lines.append(
             f"resumed: {counted(report.resumed, 'item')} had been written when the last run was "
@@ -184,11 +190,24 @@ def hits_paths(hits: Sequence[Hit], *, null_separated: bool = False) -> bytes:
     return b"".join(os.fsencode(real_path(hit.uri)) + end for hit in hits if hit.uri)
 
 
+def encode_readably(error: UnicodeError) -> tuple[str, int]:
+    """Replaces signs that a terminal's encoding lacks, by similar ones or escapes.
+
+    An error handler for `codecs.register_error`.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end].translate(_SIMILAR_SIGNS)
+    return signs.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
 def stdout_console() -> Console:
     """Returns a console for results: as wide as the terminal, unlimited where there is none."""
     console = _ClosableConsole(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _NO_LIMIT_CELLS
+    elif console.is_dumb_terminal:
+        console.size = ConsoleDimensions(*get_terminal_size())
     return console
 
 
@@ -240,8 +259,10 @@ def plain_table() -> Table:
 
 def fits(table: Table, width: int) -> bool:
     """Whether the table needs no more than this many columns of a terminal."""
-    console = Console(width=_NO_LIMIT_CELLS)
-    return Measurement.get(console, console.options, table).maximum <= width
+    console = Console()
+    # Rich takes every terminal that is called dumb for 80 columns wide.
+    unlimited = console.options.update_width(_NO_LIMIT_CELLS)
+    return Measurement.get(console, unlimited, table).maximum <= width
 
 
 def _counts_line(report: IngestReport) -> str:
@@ -260,7 +281,9 @@ def _counts_line(report: IngestReport) -> str:
 
 
 def _rates_line(report: IngestReport) -> str:
-    rates = [f"{name} {rate:,.1f}/s" for name, rate in report.rates.items() if rate > 0]
+    """The time, and rates where something was encoded: those of unchanged items mean nothing."""
+    encoded = report.rates.get("encode", 0) > 0
+    rates = [f"{name} {rate:,.1f}/s" for name, rate in report.rates.items() if rate > 0 and encoded]
     return " · ".join([f"in {report.seconds:,.1f} s", *rates])
 
 

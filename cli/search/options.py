@@ -109,7 +109,7 @@ Unique = Annotated[
 Diverse = Annotated[
     float | None,
     typer.Option(
-        help="Re-rank by MMR with this λ: 1 = relevance only, 0 = diversity only.",
+        help="Re-rank by MMR: LAMBDA 1 = relevance only, 0 = diversity only.",
         metavar="LAMBDA",
         rich_help_panel=_RANKING,
     ),

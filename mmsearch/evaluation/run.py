@@ -117,6 +117,12 @@ def evaluate_labelled(
         return tasks_from_queries(items, [query for query in queries if query.image not in broken])
 
     if not tasks_over(catalog.items) and classes is None:
+        if catalog.failures:
+            first = catalog.failures[0]
+            raise InputError(
+                "nothing to measure: no item with an image and a text could be read; the first "
+                f"failure is {first.key}: {first.reason}"
+            )
         raise InputError(
             "nothing to measure: no item has both a picture and a text; name a column of classes "
             "with `classes`, of groups with `group`, or a file with `queries`"

@@ -96,7 +96,9 @@ def refresh_generation(
             meta = _build(StoredVectors(store, target, frozen.fusion, count), options, place)
         kinds.add(meta.kind)
         progress.advance(count)
-        progress.note(f"{target} index: {meta.kind}, {count:,} vectors; {meta.reason}")
+        if meta.kind != "flat":
+            # An exact scan is what everybody expects.
+            progress.note(f"{target} index: {meta.kind}, {count:,} vectors; {meta.reason}")
     if LANCE not in kinds:
         drop_lance_indexes(store)
     # Read last: building a Lance index commits a version of the table.

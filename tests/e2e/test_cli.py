@@ -141,6 +141,27 @@ def test_a_search_without_hits_says_why(run: Call, arguments: tuple[str, ...], s
     assert run("search", "red apple", *arguments, "--quiet").stderr == ""
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"NO_COLOR": "1"},
+        {"TERM": "dumb"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=["no colour", "dumb", "ascii"],
+)
+def test_narrow_terminals_without_colour_or_unicode_get_no_garbage(
+    run_alone: Call, settings: dict[str, str]
+) -> None:
+    for command in (("search", "red apple"), ("info",), ("search", "--help")):
+        done = run_alone(*command, **settings, COLUMNS="40")
+        assert done.returncode == 0, done.stderr
+        assert max(len(line.rstrip()) for line in done.stdout.splitlines()) <= 40
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "\\u" not in done.stdout + done.stderr
+        assert done.stdout.isascii() == ("LC_ALL" in settings)
+
+
 def test_limit_and_top_k_are_other_names_of_k(run: Call) -> None:
     tables = {
         run("search", "red apple", name, "3", COLUMNS="200").stdout

@@ -192,6 +192,14 @@ def test_the_same_numbers_give_the_same_page(invoke: Invoke, goods: Path, tmp_pa
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
+def test_images_that_are_not_there_are_the_reason(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,image,title\n1,gone.jpg,a lamp\n2,away.jpg,a shoe\n")
+    result = invoke("evaluate", tmp_path / "t.csv", "--image-column", "image")
+    assert isinstance(result.exception, InputError)
+    assert "the first failure is t/1: " in str(result.exception)
+    assert "gone.jpg" in str(result.exception)
+
+
 def test_an_error_ends_the_process_with_its_code(tiny_model: Path, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "alone.png")
     done = subprocess.run(

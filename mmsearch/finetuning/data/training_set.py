@@ -136,20 +136,27 @@ def read_training_set(
         if item.image is not None or item.texts:
             items.append(item)
             kept.append(number)
-    _require_enough(items, classes)
+    _require_enough(items, classes, failures)
     groups = group_items(
         items, fingerprints.of(kept), near_duplicates=near_duplicates, progress=progress
     )
     return _training_set(items, groups, failures)
 
 
-def _require_enough(items: Sequence[RawItem], classes: str | None) -> None:
+def _require_enough(
+    items: Sequence[RawItem], classes: str | None, failures: Sequence[Failure]
+) -> None:
     if len(items) < FEWEST_ITEMS:
         raise InputError(
             f"too few items to fine-tune on: {len(items)} can be read, but training, validation "
             f"and test need at least {FEWEST_ITEMS}"
         )
     if not any(item.image for item in items):
+        if failures:
+            raise InputError(
+                "no image could be read to fine-tune on; the first failure is "
+                f"{failures[0].key}: {failures[0].reason}"
+            )
         raise InputError("no item has an image to fine-tune on; set `image_column`")
     labels = {item.label for item in items if item.image and item.label}
     if classes and len(labels) == 1:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from rich.console import Console, RenderableType
 
 from mmsearch.cli.output.render import (
     failures_table,
+    fits,
     hits_csv,
     hits_json,
     hits_paths,
     middle_cut,
+    plain_table,
     report_lines,
     stdout_console,
     to_json,
@@ -85,6 +88,17 @@ def test_table(width: int) -> None:
 def test_table_with_record_columns() -> None:
     columns = ("rank", "title", "price", "new", "seen", "absent")
     assert printed(hits_table(HITS, columns=columns), 100) == golden("hits_table_columns.txt")
+
+
+def test_a_dumb_terminal_is_as_wide_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich takes it for 80 columns wide, whatever is printed on it."""
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "47")
+    assert stdout_console().width == 47
+    wide = plain_table()
+    wide.add_column("x" * 100, no_wrap=True)
+    assert not fits(wide, 80)
 
 
 def test_json() -> None:
@@ -176,6 +190,9 @@ def test_report_lines() -> None:
         "7 texts longer than the model reads: only the beginning was encoded",
         "2 files with several pages or frames: only one of each is indexed",
     ]
+    unchanged = replace(report, rates={"total": 900.0, "encode": 0.0})
+    assert report_lines(unchanged)[1] == "in 12.3 s"
+    assert not report_lines(replace(report, seconds=0.4))[1].startswith("in ")
     dry = report_lines(report, dry_run=True)
     assert dry[0] == "dry run: nothing was written"
     assert "/s" not in " ".join(dry)
