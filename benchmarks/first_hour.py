@@ -66,9 +66,8 @@ def main() -> None:
             notes = ["over the bar"] if seconds > bar else []
             notes += [f"exit code {code}, not {expected}"] if code != expected else []
             command = " ".join(each or "''" for each in arguments)
-            print(
-                f"{seconds:6.2f} s {cpu_seconds:6.2f} s CPU  mmsearch {command}  {', '.join(notes)}".rstrip()
-            )
+            times = f"{seconds:6.2f} s {cpu_seconds:6.2f} s CPU"
+            print(f"{times}  mmsearch {command}  {', '.join(notes)}".rstrip())
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ for panel, commands in COMMANDS.items():
 
 
 def print_version(requested: bool) -> None:
+    """Prints the version and exits, if that is what --version requests."""
     if requested:
         from importlib.metadata import version
 
@@ -147,5 +148,6 @@ def main() -> None:
 
 
 def fail(message: str, code: int) -> None:
+    """Prints an error to stderr and exits with this code."""
     stderr_console().print(f"error: {message}", style="bold red", markup=False, soft_wrap=True)
     sys.exit(code)

@@ -54,11 +54,11 @@ class _Plain:
 
 
 class Command(_Plain, TyperCommand):
-    pass
+    """A command with plain help and explained usage errors."""
 
 
 class Group(_Plain, TyperGroup):
-    pass
+    """A group of commands with plain help and explained usage errors."""
 
 
 def print_help(command: Any, ctx: Any) -> None:

@@ -42,6 +42,7 @@ _UNDONE = {
 
 
 def apply(
+    *,
     plan: Annotated[
         Path,
         typer.Argument(

@@ -15,6 +15,7 @@ from mmsearch.cli.output.render import stderr_console, to_json, write_text
 
 def dedup(
     context: typer.Context,
+    *,
     plan: dedup_options.Plan = None,
     keep: dedup_options.Keep = "original,largest,sharpest,oldest",
     versions: dedup_options.Versions = False,

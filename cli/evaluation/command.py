@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    *,
     sources: evaluate_options.Sources,
     classes: evaluate_options.Classes = None,
     queries: evaluate_options.Queries = None,

@@ -71,15 +71,18 @@ def summary(evaluation: Evaluation) -> list[str]:
 
 
 def heading(text: str) -> Text:
+    """Returns the title of a table."""
     return Text(f"\n{text}\n", style="bold cyan")
 
 
 def estimate_cell(metric: str, value: Estimate) -> Text:
+    """Returns a metric and its confidence interval."""
     low, high = metric_text(metric, value.low), metric_text(metric, value.high)
     return Text.assemble(metric_text(metric, value.value), (f" {low}–{high}", "dim"))
 
 
 def difference_cell(found: Difference) -> Text:
+    """Returns a difference, its interval and p-value; bold if it is significant."""
     value, low, high = (
         metric_text(found.metric, each, signed=True)
         for each in (found.value, found.low, found.high)

@@ -16,6 +16,7 @@ from mmsearch.errors import InputError
 
 def models(
     context: typer.Context,
+    *,
     check: Annotated[
         str | None,
         typer.Option(

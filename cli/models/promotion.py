@@ -1,5 +1,6 @@
 """mmsearch models --promote and --rollback: changes the model of a store, and back."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from mmsearch.cli.output.opened_store import open_store
@@ -32,7 +33,8 @@ def promote_model(
     with ProgressDisplay(quiet=quiet) as progress:
         done = catalog.promote(model, force=force, dry_run=dry_run, progress=progress)
     if as_json:
-        write_text(to_json({"promotion": done}))
+        # The old name of `images` is kept for one version.
+        write_text(to_json({"promotion": {**asdict(done), "pictures": done.images}}))
         return
     console = stderr_console(quiet=quiet)
     for reason in done.overruled:

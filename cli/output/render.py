@@ -96,6 +96,7 @@ def middle_cut(text: str, cells: int) -> str:
 
 
 def failures_table(failures: Sequence[Failure]) -> Table:
+    """Returns a row per failure: stage, path and reason."""
     table = plain_table()
     table.add_column("stage", no_wrap=True)
     table.add_column("path")
@@ -227,6 +228,7 @@ def _closed_pipe_exits() -> Iterator[None]:
 
 
 def plain_table() -> Table:
+    """Returns an empty table without borders."""
     return Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -47,6 +47,7 @@ NEGATION = re.compile(
 
 
 def search(
+    *,
     text: search_options.Text = None,
     image: search_options.Image = None,
     like: search_options.Like = None,
@@ -119,6 +120,7 @@ def search(
 
 
 def write_page(hits: Sequence[Hit], path: Path, query: Mapping[str, Any]) -> None:
+    """Writes the hits as an HTML gallery that names the query."""
     from mmsearch.report.gallery import write_gallery
 
     words = query.get("text") or query.get("keyword") or query.get("like")
@@ -151,10 +153,12 @@ def negation_notes(text: str | None) -> list[str]:
 
 
 def is_image_file(text: str) -> bool:
+    """Whether this text is the path of an image rather than words to search for."""
     return text.lower().endswith(IMAGE_SUFFIXES) and Path(text).is_file()
 
 
 def show(hits: Sequence[Hit], columns: Sequence[str], thumbnails: bool | None) -> None:
+    """Prints the hits as thumbnails where the terminal has images, else as a table."""
     from mmsearch.cli.search.thumbnails import show_thumbnails, terminal_shows_images
 
     console = stdout_console()

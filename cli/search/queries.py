@@ -129,6 +129,7 @@ def as_they_come(items: Iterable[T], most: int) -> Iterator[list[T]]:
 
 
 def read_queries(file: IO[str], name: str, defaults: QueryParts) -> Iterator[ParsedQuery]:
+    """Yields the query of each line that is not empty. Raises BadQuery with the line's number."""
     for number, line in enumerate(file, start=1):
         if line.strip():
             try:
@@ -158,6 +159,7 @@ def read_query(line: str, defaults: QueryParts) -> ParsedQuery:
 
 
 def require_field(field: str, value: object) -> None:
+    """Raises BadQuery for an unknown field, or a value of the wrong JSON type."""
     if field not in FIELDS:
         raise BadQuery(f"unknown field {field!r}; the fields are {', '.join(FIELDS)} and {ID}")
     kinds = FIELDS[field]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def index(
+    *,
     sources: index_options.Sources = None,
     dry_run: options.DryRun = False,
     prune: index_options.Prune = False,
@@ -159,6 +160,7 @@ def is_first_run(catalog: "Catalog", report: "IngestReport") -> bool:
 
 
 def stronger_model_hint() -> str:
+    """Returns which model is more accurate than the built-in one, and what it costs."""
     from mmsearch.encoders.registry import MODELS
 
     base = next(model for model in MODELS if model.name == "base")

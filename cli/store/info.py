@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 def info(
+    *,
     failures: Annotated[
         bool,
         typer.Option("--failures", help="List failed items with the reason, and skipped formats."),
@@ -87,6 +88,7 @@ def show_failures(catalog: "Catalog", *, as_json: bool, quiet: bool) -> None:
 
 
 def show_indexes(indexes: "Mapping[Target, IndexMeta]", *, as_json: bool) -> None:
+    """Prints how each index was chosen and tuned."""
     if as_json:
         write_text(to_json({"indexes": indexes}))
         return

@@ -10,6 +10,7 @@ from mmsearch.cli.training import finetune_options
 
 
 def finetune(
+    *,
     sources: finetune_options.Sources = None,
     out: finetune_options.Out = None,
     method: finetune_options.Method = "auto",
@@ -52,6 +53,7 @@ def finetune(
     from mmsearch.cli.training.finetune_tables import (
         finetuned_document,
         finetuned_tables,
+        plan_document,
         plan_text,
         summary,
     )
@@ -87,7 +89,8 @@ def finetune(
             plan = catalog.plan_finetune(
                 *(sources or ()), training=training, options=reading, progress=progress
             )
-        write_text(to_json({"dry_run": True, "plan": plan}) if as_json else plan_text(plan))
+        document = {"dry_run": True, "plan": plan_document(plan)}
+        write_text(to_json(document) if as_json else plan_text(plan))
         return
     if promote:
         # A missing store is better reported before the training than after it.
@@ -121,6 +124,7 @@ def finetune(
 
 
 def next_steps(folder: Path, *, promoted: bool) -> list[str]:
+    """Returns where the model and its report are, and how to use the model."""
     lines = [f"model: {folder}"]
     if (report := folder / "report.html").exists():
         lines.append(f"report: {report}")

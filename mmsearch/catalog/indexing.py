@@ -97,7 +97,10 @@ def index_sources(
                 raise
             update_indexes(store, settings, progress, fusion=fusion, rebuild=run.rebuild)
             end_run(store, requested, report)
-        _note_skipped(plans, notes, progress)
+        # What was left out of a folder is known only once it has been walked.
+        for note in source_notes(plans):
+            if note not in notes:
+                progress.note(note)
     return report
 
 
@@ -135,12 +138,3 @@ def _store_notes(
     new = [f"'{plan.entry.name}'" for plan in plans if plan.entry.name not in known]
     if new:
         yield f"adding {', '.join(new)} to the store {printable_path(root)}"
-
-
-def _note_skipped(
-    plans: Sequence[SourcePlan], notes: Sequence[str], progress: ProgressListener
-) -> None:
-    """What was left out of a folder is known only once it has been walked."""
-    for note in source_notes(plans):
-        if note not in notes:
-            progress.note(note)

@@ -1,4 +1,4 @@
-"""Evaluates models on sources, and fine-tunes the model of a catalog on them."""
+"""Opens the sources to evaluate or fine-tune on, and evaluates models on them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,6 @@ from mmsearch.store.spaces import live_folder
 if TYPE_CHECKING:
     from mmsearch.evaluation.results import Evaluation
     from mmsearch.evaluation.run import EvaluationOptions
-    from mmsearch.finetuning.options import FinetuneOptions
 
 
 def evaluate_models(
@@ -55,16 +54,6 @@ def evaluate_models(
         store=live,
         fuse=lambda model, space: evaluated_fusion(model, space, settings),
     )
-
-
-def own_training(
-    root: Path, training: "FinetuneOptions | None", settings: Settings
-) -> "FinetuneOptions":
-    """Returns the options with the catalog's model and device."""
-    from mmsearch.finetuning.options import FinetuneOptions
-
-    model = model_name(settings, manifest_of(root))
-    return (training or FinetuneOptions()).with_settings(model=model, device=settings.device)
 
 
 def labelled_sources(

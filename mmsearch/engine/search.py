@@ -37,10 +37,11 @@ class Page:
 
 
 class Engine:
-    """Searches a store. The encoders are loaded when a query first needs them.
+    """Searches a store.
 
     generation: opened before the store, so that it is never ahead of the rows.
-    text_encoder: for queries of text only (may be lighter); encoder: for images.
+    encoder, text_encoder: return the encoder of images and the one of texts, which may be lighter.
+    Each is called whenever a query needs it, so they should keep what they have loaded.
     """
 
     def __init__(

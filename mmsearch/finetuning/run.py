@@ -21,7 +21,6 @@ from mmsearch.finetuning.preparation import Preparation, prepare
 from mmsearch.finetuning.report.results import FinetuneReport
 from mmsearch.finetuning.report.writing import REFIT_STAGES, report_on
 from mmsearch.finetuning.scoring import SCORE_NAME, DomainSet, GeneralScorer, general_set
-from mmsearch.finetuning.trainee.mining import HardNegativeMining
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.finetuning.trials import Report, TrialsReport, search_settings
 from mmsearch.finetuning.workspace import TrainingResult, Workspace
@@ -35,7 +34,6 @@ from mmsearch.training.loop import (
     VALIDATION,
     LoopNames,
     LoopResult,
-    Trainee,
     run_loop,
 )
 from mmsearch.training.metrics_log import MetricsLog
@@ -143,7 +141,7 @@ class _Training:
                 return score
 
             loop = replace(trial.loop_options(), checkpoint_every=0, tensorboard=False)
-            result = run_loop(_with_mining(trial, model), validate, loop, progress=NullProgress())
+            result = run_loop(model, validate, loop, progress=NullProgress())
             if result.stopped:
                 raise Interrupted(
                     f"stopped; the finished trials are kept in {self._workspace.out}: run the same "
@@ -194,7 +192,7 @@ class _Training:
             stages = REFIT_STAGES if prepared.reference else (STAGE, VALIDATION)
             suffix = f"-{index + 1}" if index else ""
             trained = run_loop(
-                _with_mining(part, model),
+                model,
                 partial(self._score, model),
                 part.loop_options(),
                 progress=self._progress,
@@ -249,15 +247,10 @@ class _Training:
         """Scores weights on the validation split, by default the current ones."""
         return self._domain.score(
             lambda items, texts: (
-                model.encode_items("image", items, weights),
+                model.encode_images(items, weights),
                 model.encode_texts(texts, weights),
             )
         )
-
-
-def _with_mining(prepared: Preparation, model: FineTuneModel) -> Trainee:
-    count = prepared.options.loss.hard_negatives
-    return HardNegativeMining(model, count) if count else model
 
 
 def _after(first: LoopResult, second: LoopResult) -> LoopResult:

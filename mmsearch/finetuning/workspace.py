@@ -43,10 +43,18 @@ class TrainingResult:
 
 
 class Workspace:
-    """Paths in an output folder; `Workspace.claim` creates it, or finds the one to resume."""
+    """Paths in an output folder; `Workspace.claim` creates it, or finds the one to resume.
+
+    split: the saved split. report: the HTML page. metrics: of the training, as JSON Lines.
+    """
 
     def __init__(self, out: Path) -> None:
         self.out, self.work = out, out / "work"
+        self.split = out / splits.FILE_NAME
+        self.report = out / "report.html"
+        self.metrics = out / "metrics.jsonl"
+        self._settings = self.work / "settings.json"
+        self._result = self.work / "tuned.json"
         self._existed = out.exists()
 
     @classmethod
@@ -85,29 +93,6 @@ class Workspace:
         self.split.unlink(missing_ok=True)
         if not self._existed:
             self.out.rmdir()
-
-    @property
-    def split(self) -> Path:
-        """The saved split."""
-        return self.out / splits.FILE_NAME
-
-    @property
-    def report(self) -> Path:
-        """The HTML report."""
-        return self.out / "report.html"
-
-    @property
-    def metrics(self) -> Path:
-        """The training metrics, as JSON Lines."""
-        return self.out / "metrics.jsonl"
-
-    @property
-    def _settings(self) -> Path:
-        return self.work / "settings.json"
-
-    @property
-    def _result(self) -> Path:
-        return self.work / "tuned.json"
 
     def save(self, result: TrainingResult) -> None:
         """Saves the result of the training."""

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from mmsearch.evaluation.results import (
     ClassScore,
     Estimate,
@@ -18,7 +16,7 @@ from mmsearch.evaluation.results import (
 )
 from mmsearch.records import real_path
 from mmsearch.report.images import InlineImage, inline_images
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.page import render_page, write_page
 from mmsearch.report.plots import (
     Plot,
     confusion_plot,
@@ -127,24 +125,19 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
 def render_evaluation(evaluation: Evaluation) -> str:
     """Renders the page. Raises MissingDependency without Matplotlib."""
     require_matplotlib()
-    style = template_file("gallery.css") + template_file("evaluation.css")
     names = [one_line(model.model) for model in evaluation.models]
     classes = class_panel(evaluation)
-    return (
-        page_environment()
-        .get_template("evaluation.html.jinja")
-        .render(
-            title=", ".join(one_line(Path(source).name) for source in evaluation.sources),
-            evaluation=evaluation,
-            models=names,
-            headlines=list(_headlines(evaluation)),
-            sections=list(sections(evaluation)),
-            classes=classes,
-            index=[_index(scores) for scores in evaluation.index],
-            notes=[one_line(note) for note in evaluation.notes],
-            style=Markup(style),  # noqa: S704 - our own files, not data
-            style_hash=csp_hash(style),
-        )
+    return render_page(
+        "evaluation",
+        styles=["gallery", "evaluation"],
+        title=", ".join(one_line(Path(source).name) for source in evaluation.sources),
+        evaluation=evaluation,
+        models=names,
+        headlines=list(_headlines(evaluation)),
+        sections=list(sections(evaluation)),
+        classes=classes,
+        index=[_index(scores) for scores in evaluation.index],
+        notes=[one_line(note) for note in evaluation.notes],
     )
 
 

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from mmsearch.records import Hit, Scalar, real_path
 from mmsearch.report.images import InlineImage, inline_image, inline_images
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.page import render_page, write_page
 from mmsearch.report.titles import PRODUCT_COLUMNS, TITLE_COLUMNS, text_of, title_of, value_text
 from mmsearch.text import one_line, visible
 
@@ -78,22 +76,16 @@ def render_gallery(
     details: Mapping[str, str],
 ) -> str:
     """Renders the page; hits whose image can no longer be read are shown without it."""
-    style, script = template_file("gallery.css"), template_file("gallery.js")
-    return (
-        page_environment()
-        .get_template("gallery.html.jinja")
-        .render(
-            title=one_line(title),
-            query_text=one_line(query_text) if query_text else "",
-            query_image=query_image and inline_image(query_image, _QUERY_EDGE, _QUERY_BYTES),
-            details={one_line(name): one_line(value) for name, value in details.items()},
-            cards=_cards(hits),
-            with_filter=len(hits) >= _FILTER_FROM_HITS,
-            style=Markup(style),  # noqa: S704 - our own file, not data
-            script=Markup(script),  # noqa: S704
-            style_hash=csp_hash(style),
-            script_hash=csp_hash(script),
-        )
+    return render_page(
+        "gallery",
+        styles=["gallery"],
+        script="gallery",
+        title=one_line(title),
+        query_text=one_line(query_text) if query_text else "",
+        query_image=query_image and inline_image(query_image, _QUERY_EDGE, _QUERY_BYTES),
+        details={one_line(name): one_line(value) for name, value in details.items()},
+        cards=_cards(hits),
+        with_filter=len(hits) >= _FILTER_FROM_HITS,
     )
 
 

@@ -139,7 +139,7 @@ class StoreReader(StoreTables):
         """Counts the live rows of a source."""
         if self._snapshot is not None:
             sources = self._snapshot.rows.column("source").to_pylist()
-            return sources.count(name)
+            return int(sources.count(name))
         return int(self._items.count_rows(f"{LIVE} AND source = {quoted([name])}"))
 
     def failures(self) -> list[dict[str, Any]]:

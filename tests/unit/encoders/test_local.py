@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -113,7 +114,7 @@ class Harmful:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (str(self.folder),)
 
 
@@ -148,7 +149,7 @@ def test_a_clip_of_transformers_gives_the_vectors_of_transformers(tmp_path: Path
     assert encoder.space.dim == 48
     pixels = np.random.default_rng(2).integers(0, 255, (3, 64, 64, 3), np.uint8)
     texts = ["red shoes", "a long blue dress with a belt", "x"]
-    tokens = torch.from_numpy(encoder._tokenizer(texts).ids)
+    tokens = torch.from_numpy(encoder._tokenizer(texts).ids)  # type: ignore[attr-defined]
     with torch.inference_mode():
         expected = model(
             input_ids=tokens,
