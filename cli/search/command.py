@@ -89,7 +89,7 @@ def search(
         raise BadQuery(f"'{text}' is an image file; search for it with --image {shlex.quote(text)}")
     catalog = open_store(store, quiet=quiet, model=model, device=device)
     if queries is not None:
-        answer_all(catalog, queries, parts)
+        answer_all(catalog, queries, parts, quiet=quiet)
         return
     if columns is not None:
         known_columns(catalog, (), columns)

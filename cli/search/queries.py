@@ -2,15 +2,16 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
-from mmsearch.cli.output.render import to_json, write_text
-from mmsearch.errors import BadQuery, MMSearchError
+from mmsearch.cli.output.render import counted, stderr_console, to_json, write_text
+from mmsearch.cli.parameters import with_options
+from mmsearch.errors import BadQuery, InputError, MMSearchError, NotFound, StoreNotFound
 from mmsearch.query import Query, QueryParts, query_of
 
 if TYPE_CHECKING:
@@ -30,33 +31,72 @@ FIELDS: Mapping[str, tuple[type, ...]] = {
 ID = "id"
 
 T = TypeVar("T")
-ParsedQuery = tuple[dict[str, Any], Query]
+# A line as it was written, and its query, or why it is none.
+ParsedQuery = tuple[Any, Query | MMSearchError]
 
 
-def answer_all(catalog: "Catalog", queries: str, defaults: QueryParts) -> None:
-    """Prints the answers to a file of queries, or to those of stdin ('-'). Raises BadQuery."""
+def answer_all(catalog: "Catalog", queries: str, defaults: QueryParts, *, quiet: bool) -> None:
+    """Prints the answers to a file of queries, or to those of stdin ('-').
+
+    A query that cannot be answered is a line with its error; they are counted at the end. Raises
+    BadQuery where no query can be answered.
+    """
+    answered, failed = 0, 0
     try:
         with (
             nullcontext(sys.stdin)
             if queries == "-"
             else Path(queries).open(encoding="utf-8") as file
         ):
-            for written, hits in answers(catalog, file, queries, defaults):
-                write_text(to_json({"query": written, "hits": hits}, indent=None))
+            for written, found in answers(catalog, file, queries, defaults):
+                if isinstance(found, MMSearchError):
+                    failed += 1
+                    result: dict[str, Any] = {"error": with_options(str(found))}
+                else:
+                    answered += 1
+                    result = {"hits": found}
+                write_text(to_json({"query": written, **result}, indent=None))
     except (OSError, UnicodeDecodeError) as error:
         raise BadQuery(f"cannot read {queries}: {error}") from error
+    if failed and not answered:
+        raise BadQuery(f"none of the {counted(failed, 'query', 'queries')} could be answered")
+    if failed:
+        stderr_console(quiet=quiet).print(
+            f"{counted(failed, 'query', 'queries')} could not be answered; their lines have an "
+            "'error'",
+            soft_wrap=True,
+        )
 
 
 def answers(
     catalog: "Catalog", file: IO[str], name: str, defaults: QueryParts
-) -> Iterator[tuple[dict[str, Any], list["Hit"]]]:
-    """Yields each query as it was written, with its hits, in the order of the file.
+) -> Iterator[tuple[Any, list["Hit"] | MMSearchError]]:
+    """Yields each query as it was written, with its hits or its error, in the order of the file.
 
-    defaults: the parts of a query that a line leaves out. Raises BadQuery with the line's number.
+    defaults: the parts of a query that a line leaves out.
     """
     for batch in as_they_come(read_queries(file, name, defaults), BATCH):
-        found = catalog.search_many([query for _, query in batch])
-        yield from zip((written for written, _ in batch), found, strict=True)
+        queries = [query for _, query in batch if isinstance(query, Query)]
+        found = iter(found_or_errors(catalog, queries))
+        for written, query in batch:
+            yield written, next(found) if isinstance(query, Query) else query
+
+
+def found_or_errors(
+    catalog: "Catalog", queries: Sequence[Query]
+) -> list[list["Hit"] | MMSearchError]:
+    """Searches in one batch; where that fails, in halves, down to the queries at fault."""
+    if not queries:
+        return []
+    try:
+        return list(catalog.search_many(queries))
+    except StoreNotFound:
+        raise
+    except (InputError, NotFound) as error:
+        if len(queries) == 1:
+            return [error]
+    middle = len(queries) // 2
+    return found_or_errors(catalog, queries[:middle]) + found_or_errors(catalog, queries[middle:])
 
 
 def as_they_come(items: Iterable[T], most: int) -> Iterator[list[T]]:
@@ -95,7 +135,7 @@ def read_queries(file: IO[str], name: str, defaults: QueryParts) -> Iterator[Par
             try:
                 yield read_query(line, defaults)
             except BadQuery as error:
-                raise BadQuery(f"{name}, line {number}: {error}") from error
+                yield line.strip(), BadQuery(f"{name}, line {number}: {error}")
 
 
 def read_query(line: str, defaults: QueryParts) -> ParsedQuery:

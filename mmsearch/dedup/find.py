@@ -40,7 +40,7 @@ def find_duplicates(
 ) -> DedupReport:
     """Finds the duplicates of the store at `folder`; writes only caches.
 
-    Raises StoreNotFound, StoreError, BadFilter, InputError, RecordNotFound.
+    Raises StoreNotFound, BadFilter, InputError, RecordNotFound.
     """
     started = time.monotonic()
     rules = KeepRules.parse(options.keep)

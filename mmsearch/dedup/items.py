@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmsearch.dedup.thumbnails.fingerprints import SIDE, Print, read_print
-from mmsearch.errors import InputError, StoreError
+from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds, content_hash
 from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
@@ -142,7 +142,7 @@ class PrintCache:
     def locked(folder: Path, progress: ProgressListener) -> Iterator[None]:
         """Locks the caches of a store: a second run waits until the first has finished.
 
-        Raises StoreError if the folder is not writable.
+        Raises InputError if the folder is not writable.
         """
         lock = filelock.FileLock(folder / "lock")
         try:
@@ -153,7 +153,7 @@ class PrintCache:
                 progress.start("waiting for another run of dedup", None)
                 lock.acquire()
         except OSError as fault:
-            raise StoreError(
+            raise InputError(
                 f"cannot write to {printable_path(folder)} ({fault.strerror}), where what was "
                 "compared is kept; allow it for this user, or copy the store"
             ) from fault

@@ -10,7 +10,7 @@ from pathlib import Path
 from mmsearch.dedup.find import FOLDER
 from mmsearch.dedup.not_duplicates import MarkedItem, text_content
 from mmsearch.dedup.results import Group
-from mmsearch.errors import RecordNotFound, StoreError
+from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.files import write_atomically
 from mmsearch.records import printable_path
 from mmsearch.store import Store
@@ -23,7 +23,7 @@ _COLUMNS = ("key", "text", "_image_hash")
 
 
 def save_groups(folder: Path, groups: Sequence[Group]) -> None:
-    """Saves the groups to a store's folder. Raises StoreError if it is not writable."""
+    """Saves the groups to a store's folder. Raises InputError if it is not writable."""
     path = root_of(folder) / FOLDER / FILE_NAME
     items = {
         group.id: [[mark.key, mark.content] for mark in map(MarkedItem.of, group.items)]
@@ -32,7 +32,9 @@ def save_groups(folder: Path, groups: Sequence[Group]) -> None:
     try:
         write_atomically(path, json.dumps({"format": FORMAT, "groups": items}))
     except OSError as fault:
-        raise StoreError(f"cannot write {printable_path(path)}: {fault.strerror}") from fault
+        raise InputError(
+            f"cannot write {printable_path(path)}: {fault.strerror}; allow it for this user"
+        ) from fault
 
 
 def items_of_group(folder: Path, group: str) -> tuple[MarkedItem, ...]:

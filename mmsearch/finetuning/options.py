@@ -6,6 +6,7 @@ What is None is chosen once catalog, method and device are known: see `resolved`
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -266,7 +267,9 @@ def _changed(
     faults = []
     for name, value in settings.items():
         if name not in SETTINGS:
-            faults.append(f"unknown setting '{name}'; known are {', '.join(SETTINGS)}")
+            near = get_close_matches(name, SETTINGS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(SETTINGS)}"
+            faults.append(f"unknown setting '{name}'; {hint}")
             continue
         group, attribute = SETTINGS[name]
         changes.setdefault(group, {})[attribute] = value

@@ -218,11 +218,34 @@ def test_keys_columns_and_models_are_completed(shop: Path, tiny_model: Path) -> 
     assert completed("mmsearch search --store nowhere --like goods/") == []
 
 
-def test_queries_go_with_nothing_else(run: Call) -> None:
-    bad = run("search", "--queries", "-", stdin='{"text": "x"}\n{"txt": "y"}')
+def test_a_bad_query_is_a_line_with_its_error_and_the_others_are_answered(run: Call) -> None:
+    written = (
+        '{"id": 1, "text": "x"}\n{"txt": "y"}\nno json\n{"image": "gone.jpg"}\n{"like": "no/key"}\n'
+        '{"text": "z", "where": "nothing = 1"}\n{"id": 2, "text": "w"}\n'
+    )
+    done = run("search", "--queries", "-", "-k", "1", stdin=written)
+    assert done.returncode == 0
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [("hits" in line, "error" in line) for line in lines] == [
+        (True, False), *[(False, True)] * 5, (True, False)
+    ]  # fmt: skip
+    assert [lines[place]["query"]["id"] for place in (0, 6)] == [1, 2]
+    says = (
+        "line 2: unknown field 'txt'",
+        "line 3: invalid",
+        "no such file",
+        "no item",
+        "no column",
+    )
+    for line, words in zip(lines[1:6], says, strict=True):
+        assert words in line["error"]
+    assert "5 queries could not be answered" in done.stderr
+
+
+def test_queries_of_which_none_can_be_answered_are_an_error(run: Call) -> None:
+    bad = run("search", "--queries", "-", stdin='{"txt": "y"}')
     assert bad.returncode == 2
-    assert [json.loads(line)["query"] for line in bad.stdout.splitlines()] == [{"text": "x"}]
-    assert "line 2: unknown field 'txt'" in " ".join(bad.stderr.split())
+    assert "none of the 1 query could be answered" in bad.stderr
     missing = run("search", "--queries", "gone.jsonl")
     assert missing.returncode == 2
     assert "gone.jsonl" in missing.stderr

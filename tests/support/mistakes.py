@@ -61,7 +61,7 @@ MISTAKES = (
     Mistake(("finetune", "goods.csv", "--method", "haed"), 2, "did you mean 'head'?"),
     Mistake(("finetune", "goods.csv", "--set", "stpes=3"), 2, "did you mean 'steps'?"),
     Mistake(("dedup", "--tiers", "pixel"), 2, "did you mean 'pixels'?"),
-    Mistake(("dedup", "apply", "paln.jsonl"), 2, "paln.jsonl"),
+    Mistake(("dedup", "apply", "paln.jsonl", "--action", "hide"), 2, "paln.jsonl"),
     Mistake(("same", "photos/red.png", "photos/rde.png"), 2, "photos/rde.png: no such file"),
 )
 

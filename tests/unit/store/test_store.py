@@ -198,6 +198,27 @@ def test_one_writer_at_a_time(store: Store) -> None:
         pass
 
 
+def test_a_writer_waits_for_another_one_as_long_as_it_may(store: Store) -> None:
+    lock = filelock.FileLock(store.folder / "lock")
+    lines: list[str] = []
+    with (
+        lock,
+        pytest.raises(StoreLocked, match="`lock_timeout`"),
+        store.writing(timeout=0.2, on_wait=lines.append),
+    ):
+        pass
+    assert len(lines) == 1
+    assert "another process is writing" in lines[0]
+    lock.acquire()
+
+    def release(line: str) -> None:
+        lock.release()
+
+    with store.writing(timeout=60, on_wait=release):
+        store.write_rows([row("a/1")])
+    assert len(store) == 1
+
+
 def test_a_reader_stays_at_its_version(store: Store) -> None:
     store.write_rows([row("a/1")])
     reader = Store.open(store.folder)
