@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from mmsearch.errors import InputError
+from mmsearch.media.encodings import encoding_name
 from mmsearch.records import printable_path
 from mmsearch.sources.rows import BadRow, Row, unique_names
 from mmsearch.sources.table_bytes import find_encoding, table_bytes
@@ -91,8 +92,9 @@ class DelimitedRows:
 
     def _notes(self, header: list[str]) -> tuple[str, ...]:
         notes = []
-        if self._encoding == "cp1252":
-            notes.append("read as Windows-1252; save it as UTF-8 if letters look wrong")
+        if self._encoding not in ("utf-8-sig", "utf-16", "utf-32"):
+            name = encoding_name(self._encoding)
+            notes.append(f"read as {name}; save it as UTF-8 if letters look wrong")
         renamed = [
             f"'{new}'" for new, old in zip(self.columns, header, strict=True) if new != old.strip()
         ]

@@ -132,10 +132,32 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
     assert any("Windows-1252" in note for note in source.notes) == (encoding == "cp1252")
 
 
-def test_an_encoding_that_is_none_of_them_is_refused(tmp_path: Path) -> None:
-    content = "id,title\n1,Красное яблоко\n".encode("cp1251")
+@pytest.mark.parametrize(
+    ("encoding", "name", "title"),
+    [
+        ("utf-16-le", "UTF-16", "Käse für Grüße"),
+        ("utf-16-be", "UTF-16", "冷蔵庫"),
+        ("cp1250", "Windows-1250", "Zażółć gęślą jaźń, proszę: świeży chleb żytni"),
+        ("cp1251", "Windows-1251", "Красное яблоко"),
+        ("cp1253", "Windows-1253", "Κόκκινο μήλο"),
+        ("cp932", "Shift-JIS", "赤いリンゴと青い空"),
+        ("gb18030", "GB 18030", "红苹果和青苹果,新鲜水果"),
+        ("cp949", "EUC-KR", "신선한 과일과 채소를 매일 아침 집으로 배달합니다"),
+        ("big5", "Big5", "紅蘋果和青蘋果，新鮮水果"),
+    ],
+)
+def test_encodings_without_a_mark_are_detected(
+    tmp_path: Path, encoding: str, name: str, title: str
+) -> None:
+    content = f'id,title\n1,"{title}"\n2,plain words here\n'.encode(encoding)
+    source = table(tmp_path / "t.csv", content)
+    assert [record.text for record in records(source)] == [title, "plain words here"]
+    assert f"t.csv: read as {name}; save it as UTF-8 if letters look wrong" in source.notes
+
+
+def test_bytes_in_no_encoding_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="save it as UTF-8"):
-        table(tmp_path / "t.csv", content)
+        table(tmp_path / "t.csv", b"id,title\n1," + bytes(range(0x80, 0x100)) * 3 + b"\n")
 
 
 def test_one_bad_byte_costs_its_row(tmp_path: Path) -> None:
