@@ -9,24 +9,24 @@ from typing import Annotated, Any
 
 import typer
 
-from mmsearch.cli.dedup import dedup
-from mmsearch.cli.dedup_acting import apply, undo
-from mmsearch.cli.dedup_ignore import ignore
-from mmsearch.cli.dedup_similar import DedupGroup
-from mmsearch.cli.doctor import doctor
-from mmsearch.cli.evaluate import evaluate
+from mmsearch.cli.dedup.acting import apply, undo
+from mmsearch.cli.dedup.command import dedup
+from mmsearch.cli.dedup.ignore import ignore
+from mmsearch.cli.dedup.same import same
+from mmsearch.cli.dedup.similar import DedupGroup
+from mmsearch.cli.doctor.command import doctor
+from mmsearch.cli.evaluation.command import evaluate
 from mmsearch.cli.exit_codes import DIFFERENT, exit_codes
-from mmsearch.cli.finetune import finetune
 from mmsearch.cli.help import Command, Group
-from mmsearch.cli.index import index
-from mmsearch.cli.info import info
-from mmsearch.cli.models import models
+from mmsearch.cli.models.command import models
+from mmsearch.cli.output.render import stderr_console
 from mmsearch.cli.parameters import with_options
-from mmsearch.cli.render import stderr_console
-from mmsearch.cli.same import same
 from mmsearch.cli.sample import sample
-from mmsearch.cli.search import search
-from mmsearch.cli.train import train
+from mmsearch.cli.search.command import search
+from mmsearch.cli.store.index import index
+from mmsearch.cli.store.info import info
+from mmsearch.cli.training.finetune import finetune
+from mmsearch.cli.training.train import train
 from mmsearch.errors import Interrupted, MMSearchError
 
 # Commands as the help groups them, each with its exit codes beside the common ones.

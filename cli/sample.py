@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mmsearch.cli import options
-from mmsearch.cli.render import counted, stderr_console, to_json, write_text
+from mmsearch.cli.output.render import counted, stderr_console, to_json, write_text
 
 
 def sample(

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from mmsearch.cli.progress import ProgressDisplay, clock_text, rate_text
+from mmsearch.cli.output.progress import ProgressDisplay, clock_text, rate_text
 
 
 class Clock:

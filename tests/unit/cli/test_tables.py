@@ -13,15 +13,15 @@ from rich.console import Console, RenderableType
 
 import mmsearch
 from mmsearch.catalog import StoreInfo
-from mmsearch.cli.checks import Check
-from mmsearch.cli.doctor import checks_table
-from mmsearch.cli.finetuning import comparison_table
-from mmsearch.cli.hits_table import hits_table
-from mmsearch.cli.info_tables import info_table, tuning_table
-from mmsearch.cli.model_tables import models_table
-from mmsearch.cli.render import failures_table
-from mmsearch.cli.score_tables import score_tables, summary
-from mmsearch.cli.shown_columns import shown_columns
+from mmsearch.cli.doctor.checks import Check
+from mmsearch.cli.doctor.command import checks_table
+from mmsearch.cli.evaluation.score_tables import score_tables, summary
+from mmsearch.cli.models.tables import models_table
+from mmsearch.cli.output.render import failures_table
+from mmsearch.cli.search.hits_table import hits_table
+from mmsearch.cli.search.shown_columns import shown_columns
+from mmsearch.cli.store.info_tables import info_table, tuning_table
+from mmsearch.cli.training.finetune_tables import comparison_table
 from mmsearch.encoders.model_zoo import MODELS
 from mmsearch.evaluation.results import (
     ClassificationScores,

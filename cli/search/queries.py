@@ -1,0 +1,96 @@
+"""A file of queries in JSON Lines, answered in JSON Lines."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from mmsearch.cli.output.render import to_json, write_text
+from mmsearch.errors import BadQuery
+from mmsearch.query import Query, QueryParts, query_of
+
+if TYPE_CHECKING:
+    from mmsearch.catalog import Catalog
+    from mmsearch.records import Hit
+
+# Queries per batch: enough to fill the encoder's, few enough that answers come soon.
+BATCH = 256
+NUMBERS, TEXT, FLAG = (int, float), (str,), (bool,)
+_JSON_TYPES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+FIELDS: Mapping[str, tuple[type, ...]] = {
+    "text": TEXT, "image": TEXT, "image_weight": NUMBERS, "like": TEXT, "without": TEXT,
+    "keyword": TEXT, "hybrid": FLAG, "where": TEXT, "k": (int,), "target": TEXT, "unique": FLAG,
+    "diverse": NUMBERS, "threshold": NUMBERS, "fuse": TEXT, "keyword_weight": NUMBERS,
+}  # fmt: skip
+# The caller's own id of a query; it is repeated with the answer.
+ID = "id"
+
+ParsedQuery = tuple[dict[str, Any], Query]
+
+
+def answer_all(catalog: "Catalog", queries: str, defaults: QueryParts) -> None:
+    """Prints the answers to a file of queries, or to those of stdin ('-'). Raises BadQuery."""
+    try:
+        with (
+            nullcontext(sys.stdin)
+            if queries == "-"
+            else Path(queries).open(encoding="utf-8") as file
+        ):
+            for written, hits in answers(catalog, file, queries, defaults):
+                write_text(to_json({"query": written, "hits": hits}, indent=None))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadQuery(f"cannot read {queries}: {error}") from error
+
+
+def answers(
+    catalog: "Catalog", file: IO[str], name: str, defaults: QueryParts
+) -> Iterator[tuple[dict[str, Any], list["Hit"]]]:
+    """Yields each query as it was written, with its hits, in the order of the file.
+
+    defaults: the parts of a query that a line leaves out. Raises BadQuery with the line's number.
+    """
+    queries = read_queries(file, name, defaults)
+    while batch := list(islice(queries, BATCH)):
+        found = catalog.search_many([query for _, query in batch])
+        yield from zip((written for written, _ in batch), found, strict=True)
+
+
+def read_queries(file: IO[str], name: str, defaults: QueryParts) -> Iterator[ParsedQuery]:
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            try:
+                yield read_query(line, defaults)
+            except BadQuery as error:
+                raise BadQuery(f"{name}, line {number}: {error}") from error
+
+
+def read_query(line: str, defaults: QueryParts) -> ParsedQuery:
+    """Parses a JSON object with any of FIELDS and 'id', or a JSON string: the text alone."""
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise BadQuery(
+            f'invalid JSON ({error}); write a line such as {{"text": "red apple"}}'
+        ) from error
+    written = {"text": content} if isinstance(content, str) else content
+    if not isinstance(written, dict):
+        raise BadQuery(f"a query is a JSON object or a JSON string, got {line.strip()[:60]}")
+    for field, value in written.items():
+        if field != ID:
+            require_field(field, value)
+    parts = {field: value for field, value in written.items() if field not in (ID, "text")}
+    if "image" in parts:
+        parts["image"] = Path(parts["image"])
+    return written, query_of(written.get("text"), **cast(QueryParts, {**defaults, **parts}))
+
+
+def require_field(field: str, value: object) -> None:
+    if field not in FIELDS:
+        raise BadQuery(f"unknown field {field!r}; the fields are {', '.join(FIELDS)} and {ID}")
+    kinds = FIELDS[field]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        expected = _JSON_TYPES[kinds[-1]]
+        raise BadQuery(f"{field!r} must be {expected}, got {json.dumps(value)}")
