@@ -192,9 +192,9 @@ class LanceIndex:
         ids = rows.column(IDS).to_numpy()
         # For a single query Lance leaves this column out.
         several = "query_index" in rows.column_names
-        asked = rows.column("query_index").to_numpy() if several else np.zeros(len(ids), np.int32)
-        order = np.lexsort((ids, -similarities, asked))
-        parts = [order[asked[order] == number][:k] for number in range(len(queries))]
+        query = rows.column("query_index").to_numpy() if several else np.zeros(len(ids), np.int32)
+        order = np.lexsort((ids, -similarities, query))
+        parts = [order[query[order] == number][:k] for number in range(len(queries))]
         return [(similarities[part], ids[part]) for part in parts]
 
 

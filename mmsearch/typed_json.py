@@ -1,12 +1,10 @@
 """JSON documents as frozen dataclasses, validated by pydantic."""
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from typing import Any, Literal, TypeVar
 
 Parsed = TypeVar("Parsed")
+
+_ADAPTERS: dict[Any, Any] = {}
 
 
 def parse_json(
@@ -17,20 +15,15 @@ def parse_json(
     extra: whether fields that the type does not have are errors. Raises ValueError, with one line
     that names the first wrong field.
     """
-    from pydantic import ValidationError
+    # Imported late, since it takes a tenth of a second.
+    from pydantic import TypeAdapter, ValidationError
 
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
     try:
-        parsed: Parsed = _adapter(kind).validate_json(text, strict=True, extra=extra)
+        parsed: Parsed = _ADAPTERS[kind].validate_json(text, strict=True, extra=extra)
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise ValueError(f"{place}: {fault['msg']}" if place else fault["msg"]) from error
     return parsed
-
-
-@cache
-def _adapter(kind: Any) -> "TypeAdapter[Any]":
-    # Imported late, since it takes a tenth of a second.
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)

@@ -162,8 +162,8 @@ class _Tower:
             return np.zeros(len(ids), np.int64)
         if self._pool == "last":
             return np.full(len(ids), ids.shape[1] - 1)
-        wanted: Ids = (ids == self._eos) if self._pool == "eos" else ids
-        return np.asarray(wanted.argmax(axis=1))
+        matches: Ids = (ids == self._eos) if self._pool == "eos" else ids
+        return np.asarray(matches.argmax(axis=1))
 
     def _norm(self, x: Floats, weights: Mapping[str, Floats], name: str) -> Floats:
         centred = x - x.mean(axis=-1, keepdims=True)

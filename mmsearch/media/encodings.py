@@ -4,6 +4,7 @@ All callers try UTF-8 first.
 """
 
 import codecs
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,23 +18,13 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Encodings that are considered, and what people call them; the first of equally likely ones wins.
-_LEGACY = {
-    "cp1252": "Windows-1252",
-    "cp1250": "Windows-1250",
-    "cp1251": "Windows-1251",
-    "cp932": "Shift-JIS",
-    "gb18030": "GB 18030",
-    "cp949": "EUC-KR",
-    "big5": "Big5",
-    "euc_jp": "EUC-JP",
-    "cp1253": "Windows-1253",
-    "cp1254": "Windows-1254",
-    "cp1257": "Windows-1257",
-    "cp1255": "Windows-1255",
-    "koi8_r": "KOI8-R",
-}
-_NAMES = {**_LEGACY, "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
+# Encodings that are considered; the first of equally likely ones wins.
+_LEGACY = (
+    *("cp1252", "cp1250", "cp1251", "cp932", "gb18030", "cp949", "big5", "euc_jp"),
+    *("cp1253", "cp1254", "cp1257", "cp1255", "koi8_r"),
+)
+# What people call them, where that is not the name in Python.
+_NAMES = {"cp932": "Shift-JIS", "cp949": "EUC-KR", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 # In Western European prose about 1 letter in 20 lies outside ASCII; in Greek or Cyrillic most do.
 _MAX_WESTERN_SHARE = 0.3
 # With fewer such bytes a share means nothing, and with very few no other encoding is plausible.
@@ -85,12 +76,12 @@ def legacy_encoding(data: bytes) -> str | None:
         and western.coherence > best.coherence - _COHERENCE_MARGIN
     ):
         return "cp1252"
-    return list(_LEGACY)[_rank(best)]
+    return _LEGACY[_rank(best)]
 
 
 def encoding_name(encoding: str) -> str:
     """Returns the name of an encoding for people."""
-    return _NAMES.get(encoding, encoding)
+    return _NAMES.get(encoding) or re.sub("^CP125", "Windows-125", encoding.upper())
 
 
 def _rank(match: "CharsetMatch") -> int:

@@ -141,9 +141,9 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
         ("cp1251", "Windows-1251", "Красное яблоко"),
         ("cp1253", "Windows-1253", "Κόκκινο μήλο"),
         ("cp932", "Shift-JIS", "赤いリンゴと青い空"),
-        ("gb18030", "GB 18030", "红苹果和青苹果,新鲜水果"),
+        ("gb18030", "GB18030", "红苹果和青苹果,新鲜水果"),
         ("cp949", "EUC-KR", "신선한 과일과 채소를 매일 아침 집으로 배달합니다"),
-        ("big5", "Big5", "紅蘋果和青蘋果，新鮮水果"),
+        ("big5", "BIG5", "紅蘋果和青蘋果，新鮮水果"),
     ],
 )
 def test_encodings_without_a_mark_are_detected(
