@@ -123,6 +123,27 @@ def test_delimiters_are_told_by_the_header(tmp_path: Path, delimiter: str) -> No
     assert records(table(tmp_path / "t.CSV", content))[0].metadata["colour"] == "red"
 
 
+@pytest.mark.parametrize(
+    ("content", "prices"),
+    [
+        ("sep=;\nid;title;price\n1;Apple, red;3\n2;Pear;4\n", [3, 4]),
+        ("\ufeffsep=,\r\nid,title,price\r\n1,Apple,3\r\n2,Pear,4\r\n", [3, 4]),
+        ('title;"colour, size, weight";price\n"Apple, red";x;3\n"Pear, green";x;4\n', [3, 4]),
+        ("name|a,b,c,d|price\nApple|x, y|3\nPear|x|4\n", [3, 4]),
+    ],
+)
+def test_delimiters_are_told_by_a_sep_line_or_the_first_rows(
+    tmp_path: Path, content: str, prices: list[int]
+) -> None:
+    source = table(tmp_path / "t.csv", content)
+    assert [record.metadata["price"] for record in records(source)] == prices
+
+
+def test_rows_after_a_sep_line_are_counted_with_it(tmp_path: Path) -> None:
+    source = table(tmp_path / "t.csv", "sep=;\nid;title\n1;Apple\n2;Pear;too many\n")
+    assert "row 2 of t.csv, line 4: 3 cells" in failures(source)[0].reason
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     content = "id,title\n1,Käse für Grüße\n2,plain words here\n".encode(encoding)
@@ -276,6 +297,40 @@ def test_duplicate_and_missing_ids_fail_without_touching_the_first(tmp_path: Pat
     assert again.key == "t/row 1001"
     assert "'id' is '5' in row 6 and again in row 1001" in again.reason
     assert "has no 'id'" in without.reason
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "images\\a b #1.png",
+        ".\\images\\a b #1.png",
+        "images/a%20b%20%231.png",
+        "images/a%20b%20%231.png?v=1",
+        "images/a%20b%20%231.png?v=1#top",
+        "file://{folder}/images/a%20b%20%231.png",
+        "FILE://localhost{folder}/images/a%20b%20%231.png",
+    ],
+)
+def test_paths_of_images_are_found_in_other_spellings(tmp_path: Path, cell: str) -> None:
+    picture(tmp_path / "images" / "a b #1.png")
+    source = table(
+        tmp_path / "t.csv", f"id,image,title\n1,{cell.format(folder=tmp_path)},An apple\n"
+    )
+    assert source.columns.image == "image"
+    assert records(source)[0].image == tmp_path / "images" / "a b #1.png"
+    assert failures(source) == []
+
+
+def test_an_encoded_path_does_not_lead_to_other_files(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("password")
+    (tmp_path / "shop").mkdir()
+    source = table(
+        tmp_path / "shop" / "t.csv",
+        f"id,image,title\n1,%2e%2e/secret.txt,x\n2,file://{tmp_path}/secret.txt,y\n",
+        image_column="image",
+    )
+    assert [failure.key for failure in failures(source)] == ["t/1", "t/2"]
+    assert all("is not a picture" in failure.reason for failure in failures(source))
 
 
 def test_pictures_that_are_not_there(tmp_path: Path) -> None:
