@@ -12,7 +12,7 @@ from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
 from mmsearch.sources.table_files import open_rows
-from mmsearch.sources.values import as_text, convert
+from mmsearch.sources.values import Kind, as_text, convert
 
 
 class TableSource:
@@ -147,6 +147,10 @@ class TableSource:
         if not self._survey.rows:
             yield f"{file}: has no rows"
             return
+        for kind in (Kind.DECIMAL_COMMA, Kind.GROUPED):
+            names = [f"'{name}'" for name, held in self._columns.kinds.items() if held is kind]
+            if names:
+                yield f"{file}: {kind.value}: {', '.join(names)}"
         if self._columns.id is None:
             yield (
                 f"{file}: no column of unique ids, so rows are identified by number; name one with "

@@ -139,6 +139,31 @@ def test_delimiters_are_told_by_a_sep_line_or_the_first_rows(
     assert [record.metadata["price"] for record in records(source)] == prices
 
 
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["3,49", "1.299,00", "-0,5", "12", "1,299"], [3.49, 1299.0, -0.5, 12.0, 1.299]),
+        (["1.299.000", "3,5"], [1_299_000.0, 3.5]),
+        (["1,299.00", "3.49", "12", "1,299"], [1299.0, 3.49, 12.0, 1299.0]),
+        (["1,299,000", "999"], [1_299_000.0, 999.0]),
+        # It cannot be known which of the two a comma is, so they stay texts.
+        (["1,299", "2,500"], ["1,299", "2,500"]),
+        (["3,49", "3.49"], ["3,49", "3.49"]),
+        (["3,49", "1,299.00"], ["3,49", "1,299.00"]),
+        (["36,38,40", "42"], ["36,38,40", "42"]),
+        (["00,5", "3,49"], ["00,5", "3,49"]),
+    ],
+)
+def test_commas_in_numbers_are_told_apart_by_the_column(
+    tmp_path: Path, cells: list[str], numbers: list[float | str]
+) -> None:
+    rows = "".join(f"{i};title {i};{cell}\n" for i, cell in enumerate(cells))
+    source = table(tmp_path / "t.csv", f"id;title;price\n{rows}")
+    assert [record.metadata["price"] for record in records(source)] == numbers
+    noted = any("'price'" in note and "number with" in note for note in source.notes)
+    assert noted == isinstance(numbers[0], float)
+
+
 def test_rows_after_a_sep_line_are_counted_with_it(tmp_path: Path) -> None:
     source = table(tmp_path / "t.csv", "sep=;\nid;title\n1;Apple\n2;Pear;too many\n")
     assert "row 2 of t.csv, line 4: 3 cells" in failures(source)[0].reason
