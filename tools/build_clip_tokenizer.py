@@ -18,10 +18,12 @@ WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def main() -> None:
+    """Writes the file."""
     tokenizer().save(str(TARGET), pretty=False)
 
 
 def tokenizer() -> Tokenizer:
+    """Returns the tokenizer, without padding and truncation."""
     merges = open_clip_merges()
     letters = byte_letters()
     pieces = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges), START, END]
@@ -45,13 +47,14 @@ def tokenizer() -> Tokenizer:
 
 
 def open_clip_merges() -> list[tuple[str, str]]:
+    """Reads the merges of the installed open_clip, in order."""
     packed = files("open_clip").joinpath(MERGES_FILE).read_bytes()
     lines = gzip.decompress(packed).decode("utf-8").split("\n")
     return [(a, b) for a, b in (line.split() for line in lines[1 : MERGES + 1])]
 
 
 def byte_letters() -> list[str]:
-    """GPT-2's printable letter of each byte, by rank in the vocabulary."""
+    """Returns GPT-2's printable letter of each byte, by rank in the vocabulary."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [chr(256 + number) for number in range(256 - len(printable))]
     return [*map(chr, printable), *others]

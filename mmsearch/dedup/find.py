@@ -68,7 +68,9 @@ def find_duplicates(
             CachedArrays(of_model, "nearest"),
         )
         grouping = Grouping(
-            *(items, options, rules, thresholds.edited),
+            items,
+            options,
+            rules,
             not_duplicates=ruled_out_pairs([MarkedItem.of(item) for item in items], store),
         )
         compared = ComparisonCache(database)

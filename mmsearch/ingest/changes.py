@@ -262,7 +262,15 @@ def _moved_from(
     """Returns the row that the content had under another key, if that file no longer exists."""
     if previous is not None or source is None or not source.uri or known.taken(source):
         return None
-    return None if real_path(source.uri).exists() else source
+    return None if _may_exist(real_path(source.uri)) else source
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether a file is there, or lies in a folder that cannot be read."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _change(record: Record, previous: KnownRow | None, moved: KnownRow | None) -> Change:

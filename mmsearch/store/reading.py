@@ -1,12 +1,14 @@
 """Reads a store: rows, vectors, keyword matches, counts and failures."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import pyarrow as pa
 
 from mmsearch.errors import BadFilter, BadQuery
 from mmsearch.records import Floats, Ids, Scalar
+from mmsearch.store.filter_names import require_columns
 from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
 from mmsearch.store.lookups import has_word_index, word_columns
 from mmsearch.store.opening import StoreTables
@@ -17,6 +19,8 @@ SCAN_ROWS = 8192
 # Rows per batch without vectors: with LanceDB's default of 1,024, 200,000 uids took five times
 # as long.
 READ_ROWS = 65_536
+# Keys that a mistyped one is compared with, in some 0.1 s.
+_COMPARED_KEYS = 20_000
 
 
 class StoreReader(StoreTables):
@@ -42,11 +46,14 @@ class StoreReader(StoreTables):
 
     def uids(self, where: str | None = None) -> Ids:
         """Returns the uids, int64 (n,), of the live rows that match. Raises BadFilter."""
-        query = self._items.search().where(live_and(where)).select(["_uid"])
+        restricted = live_and(where)
+        if where is not None:
+            require_columns(where, self.public_columns)
+        query = self._items.search().where(restricted).select(["_uid"])
         try:
             table = _read(query)
         except (ValueError, RuntimeError) as error:
-            reason = filter_fault(error, where or LIVE)
+            reason = filter_fault(error, where or LIVE, self.public_columns)
             raise BadFilter(
                 f"the filter {where!r} cannot be run: {reason}; "
                 f"columns: {', '.join(sorted(self.public_columns))}"
@@ -66,6 +73,10 @@ class StoreReader(StoreTables):
 
     def rows_of_keys(self, keys: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         """Returns the rows of those keys that exist, in no particular order."""
+        known = self._snapshot
+        if known is not None and not known.counts["missing"]:
+            present = set(known.rows.column("key").to_pylist())
+            keys = [key for key in keys if key in present]
         return list(self.scan(columns, f"key IN ({quoted(keys)})").to_pylist()) if keys else []
 
     def keyword_matches(self, words: str, limit: int, where: str | None) -> tuple[Floats, Ids]:
@@ -86,10 +97,15 @@ class StoreReader(StoreTables):
         found = found.sort_by([("_score", "descending"), ("_uid", "ascending")])
         return found.column("_score").to_numpy(), found.column("_uid").to_numpy()
 
-    def example_key(self) -> str:
-        """Returns the key of some item, for messages."""
-        keys = self._items.search().where(LIVE).select(["key"]).limit(1).to_arrow().column("key")
-        return str(keys[0]) if len(keys) else "source/path.jpg"
+    def key_hint(self, key: str) -> str:
+        """Returns what to say of a key that no item has: the nearest one, or an example."""
+        rows = self._snapshot.rows if self._snapshot else None
+        if rows is None:
+            rows = self._items.search().where(LIVE).select(["key"]).limit(_COMPARED_KEYS).to_arrow()
+        keys = rows.column("key").slice(0, _COMPARED_KEYS).to_pylist()
+        if near := get_close_matches(key, keys, n=1, cutoff=0.8):
+            return f"did you mean {near[0]!r}?"
+        return f"keys look like '{keys[0] if keys else 'source/path.jpg'}'"
 
     def public_record(self, row: Mapping[str, Any]) -> dict[str, Scalar]:
         """Returns a row without internal columns and empty cells."""
@@ -121,6 +137,9 @@ class StoreReader(StoreTables):
 
     def count_source(self, name: str) -> int:
         """Counts the live rows of a source."""
+        if self._snapshot is not None:
+            sources = self._snapshot.rows.column("source").to_pylist()
+            return int(sources.count(name))
         return int(self._items.count_rows(f"{LIVE} AND source = {quoted([name])}"))
 
     def failures(self) -> list[dict[str, Any]]:
