@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmsearch.encoders.base import Encoder
-from mmsearch.ingest.changes import Work, row_hash
+from mmsearch.ingest.changes import FileState, Work, row_hash
 from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
 from mmsearch.store import Store
@@ -145,9 +145,7 @@ def _row(
         "width": decoded.width if decoded else facts.get("width"),
         "height": decoded.height if decoded else facts.get("height"),
         "format": decoded.format if decoded else facts.get("format"),
-        "_size": state.size if state else None,
-        "_mtime": state.mtime if state else None,
-        "_ctime": state.ctime if state else None,
+        **FileState.columns(state),
         "_image_hash": decoded.content_hash if decoded else work.image_hash,
         "_text_hash": work.text_hash,
         "_row_hash": row_hash(record),

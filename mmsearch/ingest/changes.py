@@ -40,6 +40,12 @@ class FileState:
         status = path.stat()
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
+    @staticmethod
+    def columns(state: "FileState | None") -> dict[str, int | None]:
+        """Returns the state as columns of the store, which are null for None."""
+        size, mtime, ctime = (state.size, state.mtime, state.ctime) if state else (None,) * 3
+        return {"_size": size, "_mtime": mtime, "_ctime": ctime}
+
 
 @dataclass(frozen=True, slots=True)
 class KnownRow:

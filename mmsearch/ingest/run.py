@@ -260,9 +260,7 @@ class Ingest:
                     "uri": failure.uri,
                     "stage": failure.stage,
                     "reason": failure.reason,
-                    "_size": state.size if state else None,
-                    "_mtime": state.mtime if state else None,
-                    "_ctime": state.ctime if state else None,
+                    **FileState.columns(state),
                     "seen": when,
                 }
             )
