@@ -63,9 +63,10 @@ def kind_of_cell(cell: str) -> Kind | None:
         return Kind.INT
     if _FLOAT.fullmatch(text):
         return Kind.FLOAT
-    for pattern, kind in _WITH_COMMA:
-        if pattern.fullmatch(text):
-            return kind
+    if text[-1].isdigit() and ("," in text or "." in text):
+        for pattern, kind in _WITH_COMMA:
+            if pattern.fullmatch(text):
+                return kind
     return kind_of_text(text)
 
 
