@@ -91,11 +91,11 @@ class BinaryIndex(RefinedIndex):
     def _nearest(self, queries: Floats, k: int, allowed: IdFilter | None) -> tuple[Floats, Ids]:
         within = self._searchable(allowed)
         rows = self._rows if within is None else len(within.rows)
-        wanted = (self.effort or UNTUNED) * max(k, RECALL_AT)
-        if rows <= max(wanted, SCANNED_ROWS):
+        count = (self.effort or UNTUNED) * max(k, RECALL_AT)
+        if rows <= max(count, SCANNED_ROWS):
             every = np.arange(rows) if within is None else within.rows
             return self._scan(queries, k, every)
-        candidates = self._candidates(queries, wanted, within)
+        candidates = self._candidates(queries, count, within)
         # Ascending, so that a mapped file is read sequentially.
         candidates.sort(axis=1)
         found = [self._scan(queries[i : i + 1], k, rows) for i, rows in enumerate(candidates)]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mmsearch.errors import InputError
-from mmsearch.indexes.base import RECALL_AT, IndexOptions, VectorBatches
+from mmsearch.indexes.base import IndexOptions, VectorBatches
 from mmsearch.indexes.binary import BinaryIndex, new_binary
 from mmsearch.indexes.checks import require_distinct, require_pairs, require_vectors
 from mmsearch.indexes.choice import cell_count, choose
@@ -16,7 +16,7 @@ from mmsearch.indexes.hnsw import HnswIndex, new_hnsw
 from mmsearch.indexes.itq import POINTS as ROTATION_POINTS
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index, new_ivf
 from mmsearch.indexes.pq import IvfPqIndex, new_pq
-from mmsearch.indexes.tuning import explain, tune, tune_refinement
+from mmsearch.indexes.tuning import explain, tune_index
 from mmsearch.records import Floats, Ids
 
 # Enough for an interval of about ±0.01 around a recall of 0.95.
@@ -55,7 +55,13 @@ def build_index(
         truth = GroundTruth(given or _held_out(batches, dim, seed)) if tuned else None
         _fill(index, batches, truth)
         if truth is not None:
-            _tune(index, truth, options.recall)
+            tune_index(
+                index,
+                truth,
+                efforts=index.efforts,
+                refinements=index.refinements,
+                floor=options.recall,
+            )
         index.built = len(batches)
         index.reason = explain(plan.why, index.effort_text, index.tuning)
         if index.tuning is None or index.tuning.reached:
@@ -129,21 +135,3 @@ def _fill(index: FaissIndex, batches: VectorBatches, truth: GroundTruth | None) 
     require_distinct(every)
     if len(every) != len(batches):
         raise InputError(f"the batches announced {len(batches):,} vectors and held {len(every):,}")
-
-
-def _tune(index: FaissIndex, truth: GroundTruth, floor: float) -> None:
-    """Tunes the refinement, where there is one, and then the effort."""
-
-    def found_with(queries: Floats, refinement: int) -> Ids:
-        index.refinement = refinement
-        return index.search(queries, RECALL_AT + 1)[1]
-
-    def found_at(queries: Floats, effort: int) -> Ids:
-        index.effort = effort
-        return index.search(queries, RECALL_AT + 1)[1]
-
-    if index.refinements:
-        index.effort = max(1, index.efforts[-1] // 4)
-        index.refinement = tune_refinement(found_with, index.refinements, truth, floor=floor)
-    index.tuning = tune(found_at, index.efforts, truth, floor=floor)
-    index.effort = index.tuning.effort

@@ -50,12 +50,12 @@ def choose(rows: int, dim: int, options: IndexOptions) -> tuple[Plan, ...]:
         return (_requested(rows, dim, options),)
     memory = options.memory_bytes or machine_memory() // 2
     fitting = [kind for kind in _BY_SIZE if bytes_needed(kind, rows, dim) <= memory]
-    wanted = "flat" if rows < EXACT_ROWS else "ivf-flat" if rows <= WHOLE_ROWS else "ivf-sq8"
-    if wanted not in fitting:
+    preferred = "flat" if rows < EXACT_ROWS else "ivf-flat" if rows <= WHOLE_ROWS else "ivf-sq8"
+    if preferred not in fitting:
         return (_compact(rows, dim, memory, [kind for kind in fitting if _trains(kind, rows)]),)
-    first = Plan(wanted, _why(wanted, rows))
-    exacter = reversed(fitting[: fitting.index(wanted)])
-    return first, *(Plan(kind, f"{wanted} missed the recall") for kind in exacter)
+    first = Plan(preferred, _why(preferred, rows))
+    exacter = reversed(fitting[: fitting.index(preferred)])
+    return first, *(Plan(kind, f"{preferred} missed the recall") for kind in exacter)
 
 
 def _why(kind: str, rows: int) -> str:

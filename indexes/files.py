@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import token_hex
 from time import time
@@ -24,13 +24,14 @@ from mmsearch.digests import CONTENT_BYTES, digest_of_file
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.files import flush_folder
 from mmsearch.indexes.appended_rows import AppendedRows
-from mmsearch.indexes.base import EffortPoint, FileMark, IndexMeta, Tuning
+from mmsearch.indexes.base import FileMark, IndexMeta
 from mmsearch.indexes.binary import BinaryIndex
 from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex
 from mmsearch.indexes.hnsw import HnswIndex
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfIndex, IvfSq8Index
 from mmsearch.indexes.pq import IvfPqIndex
+from mmsearch.typed_json import parse_json
 
 FORMAT_VERSION = 1
 INDEX_FILE = "index.faiss"
@@ -49,6 +50,11 @@ _CLASSES: dict[str, type[FaissIndex]] = {
     for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index, IvfPqIndex, BinaryIndex)
 }
 _REBUILD = "run `catalog.index()` to rebuild it from the table"
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    format_version: int
 
 
 def save_index(
@@ -195,38 +201,15 @@ def read_meta(folder: Path) -> IndexMeta:
     """Reads meta.json. Raises CorruptIndex where it is missing, damaged or of another version."""
     path = folder / META_FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values["format_version"]
+        content = path.read_bytes()
+        version = parse_json(_Version, content, extra="ignore").format_version
         if version == FORMAT_VERSION:
-            return _meta(values)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptIndex(f"{path} cannot be read ({error!r}); {_REBUILD}") from error
+            return parse_json(IndexMeta, content)
+    except (OSError, ValueError) as error:
+        raise CorruptIndex(f"{path} cannot be read ({error}); {_REBUILD}") from error
     raise CorruptIndex(
         f"{path} has format version {version}, this mmsearch reads {FORMAT_VERSION}; {_REBUILD}"
     )
-
-
-def _meta(values: dict[str, object]) -> IndexMeta:
-    for name, kind in (
-        ("kind", str),
-        ("checksum", str),
-        ("dim", int),
-        ("count", int),
-        ("built", int),
-        ("changes", int),
-        ("effort", int),
-        ("size_bytes", int),
-    ):
-        if not isinstance(values[name], kind):
-            raise TypeError(f"{name} is {values[name]!r}")
-    meta = IndexMeta(**values)  # type: ignore[arg-type]
-    if isinstance(late := values.get("late"), dict):
-        meta = replace(meta, late=FileMark(int(late["size_bytes"]), str(late["checksum"])))
-    tuning = values["tuning"]
-    if not isinstance(tuning, dict):
-        return meta
-    curve = tuple(EffortPoint(**point) for point in tuning["curve"])
-    return replace(meta, tuning=Tuning(**{**tuning, "curve": curve}))
 
 
 def _mark(meta: IndexMeta) -> FileMark:

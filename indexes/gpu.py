@@ -40,11 +40,11 @@ class GpuMove:
 class GpuIndex:
     """A VectorIndex on the GPU; filtered and very wide searches run on the CPU.
 
-    twin: the index on the CPU that it was copied from.
+    cpu_index: the index on the CPU that it was copied from.
     """
 
-    def __init__(self, twin: FaissIndex, devices: tuple[int, ...]) -> None:
-        self.twin = twin
+    def __init__(self, cpu_index: FaissIndex, devices: tuple[int, ...]) -> None:
+        self.cpu_index = cpu_index
         self._devices = devices
         self._resources = [faiss.StandardGpuResources() for _ in devices]
         self._upload()
@@ -52,24 +52,24 @@ class GpuIndex:
     @property
     def kind(self) -> str:
         """The kind of index that the GPU searches."""
-        return "flat float16" if isinstance(self.twin, RowIndex) else self.twin.kind
+        return "flat float16" if isinstance(self.cpu_index, RowIndex) else self.cpu_index.kind
 
     @property
     def dim(self) -> int:
         """The number of dimensions of its vectors."""
-        return self.twin.dim
+        return self.cpu_index.dim
 
     def __len__(self) -> int:
-        return len(self.twin)
+        return len(self.cpu_index)
 
     def add(self, vectors: Floats, ids: Ids) -> None:
         """Adds vectors, float32 (n, dim), unit rows, under ids, int64 (n,)."""
-        self.twin.add(vectors, ids)
+        self.cpu_index.add(vectors, ids)
         self._upload()
 
     def remove(self, ids: Ids) -> int:
         """Removes the ids, int64 (n,), that are present and returns how many those were."""
-        removed = self.twin.remove(ids)
+        removed = self.cpu_index.remove(ids)
         self._upload()
         return removed
 
@@ -81,22 +81,24 @@ class GpuIndex:
         require_k(k)
         width = min(k, len(self))
         if allowed is not None or not width or not len(queries) or width > MOST_NEIGHBOURS:
-            return self.twin.search(queries, k, allowed=allowed)
+            return self.cpu_index.search(queries, k, allowed=allowed)
         similarities, ids = self._gpu.search(queries, width)
         if (ids < 0).any():
-            return self.twin.search(queries, k)
+            return self.cpu_index.search(queries, k)
         return ordered(similarities, ids, k)
 
     def _upload(self) -> None:
         options = faiss.GpuMultipleClonerOptions()
         options.useFloat16 = True
         options.shard = len(self._devices) > 1
-        source = gpu_source(self.twin)
+        source = gpu_source(self.cpu_index)
         self._gpu = faiss.index_cpu_to_gpu_multiple_py(
             self._resources, source, co=options, gpus=list(self._devices)
         )
-        if isinstance(self.twin, IvfIndex):
-            faiss.GpuParameterSpace().set_index_parameter(self._gpu, "nprobe", self.twin.effort)
+        if isinstance(self.cpu_index, IvfIndex):
+            faiss.GpuParameterSpace().set_index_parameter(
+                self._gpu, "nprobe", self.cpu_index.effort
+            )
 
 
 def to_gpu(index: FaissIndex, *, probe: GpuProbe | None = None) -> GpuMove:

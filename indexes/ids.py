@@ -47,21 +47,21 @@ class IdTable:
 
     def rows_of(self, ids: Ids) -> Ids:
         """Returns the rows of the ids, int64 (n,), that are present, by ascending id."""
-        wanted = ids if ascending(ids) else np.unique(ids)
+        requested = ids if ascending(ids) else np.unique(ids)
         held = len(self._sorted)
-        if 0 < held < FLAGGED_SHARE * len(wanted) and self._sorted[-1] < FLAGS_PER_ID * held:
-            found = self._flagged(wanted)
+        if 0 < held < FLAGGED_SHARE * len(requested) and self._sorted[-1] < FLAGS_PER_ID * held:
+            found = self._flagged(requested)
         else:
-            places = np.searchsorted(self._sorted, wanted)
+            places = np.searchsorted(self._sorted, requested)
             inside = places < held
-            places, wanted = places[inside], wanted[inside]
-            found = places[self._sorted[places] == wanted]
+            places, requested = places[inside], requested[inside]
+            found = places[self._sorted[places] == requested]
         return found if self._rows is None else self._rows[found]
 
-    def _flagged(self, wanted: Ids) -> Ids:
+    def _flagged(self, requested: Ids) -> Ids:
         """Finds the ids that are present with one flag per id up to the largest."""
         flags = np.zeros(int(self._sorted[-1]) + 1, np.bool_)
-        flags[wanted[: np.searchsorted(wanted, len(flags))]] = True
+        flags[requested[: np.searchsorted(requested, len(flags))]] = True
         return np.flatnonzero(flags[self._sorted])
 
 

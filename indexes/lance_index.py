@@ -27,7 +27,7 @@ from mmsearch.indexes.faiss_index import ordered, widened
 from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.ivf import probe_efforts
-from mmsearch.indexes.tuning import explain, tune, tune_refinement
+from mmsearch.indexes.tuning import explain, tune_index
 from mmsearch.records import Floats, Ids
 
 KIND = "lance"
@@ -192,9 +192,9 @@ class LanceIndex:
         ids = rows.column(IDS).to_numpy()
         # For a single query Lance leaves this column out.
         several = "query_index" in rows.column_names
-        asked = rows.column("query_index").to_numpy() if several else np.zeros(len(ids), np.int32)
-        order = np.lexsort((ids, -similarities, asked))
-        parts = [order[asked[order] == number][:k] for number in range(len(queries))]
+        query = rows.column("query_index").to_numpy() if several else np.zeros(len(ids), np.int32)
+        order = np.lexsort((ids, -similarities, query))
+        parts = [order[query[order] == number][:k] for number in range(len(queries))]
         return [(similarities[part], ids[part]) for part in parts]
 
 
@@ -224,20 +224,8 @@ def build_lance(
     )
     for vectors, ids in batches:
         truth.update(vectors, ids)
-
-    def found_with(queries: Floats, refinement: int) -> Ids:
-        index.refinement = refinement
-        return index.search(queries, RECALL_AT + 1)[1]
-
-    def found_at(queries: Floats, effort: int) -> Ids:
-        index.effort = effort
-        return index.search(queries, RECALL_AT + 1)[1]
-
     efforts = sorted({*probe_efforts(cells)[::2], cells})
-    index.effort = max(1, efforts[-1] // 4)
-    index.refinement = tune_refinement(found_with, REFINEMENTS, truth, floor=options.recall)
-    index.tuning = tune(found_at, efforts, truth, floor=options.recall)
-    index.effort = index.tuning.effort
+    tune_index(index, truth, efforts=efforts, refinements=REFINEMENTS, floor=options.recall)
     index.built = len(batches)
     looked = f"{index.effort:,} of {cells:,} cells probed, "
     looked += f"{RECALL_AT * index.refinement:,} candidates re-ranked"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,43 @@ FEWEST_SAMPLED = 32
 
 # (queries float32 (q, dim), effort) → ids int64 (q, RECALL_AT + 1), best first.
 SearchFunction: TypeAlias = Callable[[Floats, int], Ids]
+
+
+class Tunable(Protocol):
+    """An index whose search parameters can be changed."""
+
+    effort: int
+    refinement: int
+    tuning: Tuning | None
+
+    def search(self, queries: Floats, k: int) -> tuple[Floats, Ids]:
+        """Searches queries; see `VectorIndex.search`."""
+        ...
+
+
+def tune_index(
+    index: Tunable,
+    truth: GroundTruth,
+    *,
+    efforts: Sequence[int],
+    refinements: Sequence[int],
+    floor: float,
+) -> None:
+    """Tunes the refinement of an index, where it has one, and then its effort."""
+
+    def found_with(queries: Floats, refinement: int) -> Ids:
+        index.refinement = refinement
+        return index.search(queries, RECALL_AT + 1)[1]
+
+    def found_at(queries: Floats, effort: int) -> Ids:
+        index.effort = effort
+        return index.search(queries, RECALL_AT + 1)[1]
+
+    if refinements:
+        index.effort = max(1, efforts[-1] // 4)
+        index.refinement = tune_refinement(found_with, refinements, truth, floor=floor)
+    index.tuning = tune(found_at, efforts, truth, floor=floor)
+    index.effort = index.tuning.effort
 
 
 def tune(

@@ -4,13 +4,12 @@ The file is the nearest one in the working directory or above it. All errors are
 """
 
 import os
-import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, ByteSize, Field, TypeAdapter, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -31,25 +30,31 @@ _BOUNDS = {
     "less_than_equal": ("le", "at most {}"),
     "less_than": ("lt", "less than {}"),
 }
-_KINDS = {"int": "a whole number", "float": "a number", "path": "a path", "string": "a text"}
+_SIZE_TEXT = "a number with a unit, such as 2GB or 512MiB"
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "path": "a path",
+    "string": "a text",
+    "byte": _SIZE_TEXT,
+}
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+Size: TypeAlias = Annotated[ByteSize, Field(ge=1)]
+_SIZE = TypeAdapter(Size)
 
 
-def bytes_of(size: object) -> object:
-    """Parses '2GB', '512 MiB' or a number of bytes; 'auto' → 0, other types as they are.
-
-    Raises ValueError.
-    """
+def _size_or_auto(size: object) -> object:
+    """Reads '2GB' and '512 MiB' as bytes, 'auto' as 0. Raises ValueError."""
     if not isinstance(size, str):
         return size
-    if size.strip().lower() == "auto":
+    text = size.strip().lower()
+    if text == "auto":
         return 0
-    found = _SIZE.fullmatch(size.strip())
-    if found is None or not float(found[1]):
-        raise ValueError("must be a number with a unit, such as 2GB or 512MiB, or auto")
-    base = 1024 if found[3] else 1000
-    return int(float(found[1]) * base ** " kmgt".index(found[2].lower() or " "))
+    try:
+        # '2Gi' has no 'b' either.
+        return int(_SIZE.validate_python(f"{text}b" if text.endswith("i") else text))
+    except ValidationError as error:
+        raise ValueError(f"must be {_SIZE_TEXT}, or auto") from error
 
 
 def _named(folder: object) -> object:
@@ -82,8 +87,10 @@ class Settings(BaseSettings):
     commit_seconds: float = Field(10, gt=0, description="longest time between two writes")
     workers: int | None = Field(None, ge=1, le=256, description="processes that decode images")
     max_pixels: int = Field(178_956_970, ge=1, description="largest image, in pixels")
-    max_image_bytes: int = Field(256 * 2**20, ge=1, description="largest image file, in bytes")
-    max_text_bytes: int = Field(4 * 2**20, ge=1, description="largest text file, in bytes")
+    max_image_bytes: Size = Field(
+        ByteSize(256 * 2**20), description="largest image file, as 256MiB"
+    )
+    max_text_bytes: Size = Field(ByteSize(4 * 2**20), description="largest text file, as 4MiB")
     fusion: FusionChoice | None = Field(
         None, description="fusion of product vectors: late, early, attention or auto"
     )
@@ -96,13 +103,13 @@ class Settings(BaseSettings):
     recall: float | None = Field(
         None, gt=0, lt=1, description="recall@10 that the index is tuned for; 0.95"
     )
-    memory: Annotated[int | None, BeforeValidator(bytes_of)] = Field(
+    memory: Annotated[int | None, BeforeValidator(_size_or_auto)] = Field(
         None,
         description="memory that an index may use while it is searched; half of the machine's",
     )
 
     @classmethod
-    def settings_customise_sources(  # noqa: PLR0917 - the signature is pydantic's
+    def settings_customise_sources(  # noqa: PLR0917  pydantic passes them by position
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
@@ -134,7 +141,7 @@ def read_settings(**flags: object) -> Settings:
 
 
 def _place(fault: Mapping[str, Any], given: Mapping[str, object]) -> str:
-    """'MMSEARCH_DEVICE: ' or 'mmsearch.toml: '; '' for an argument, which its own name shows."""
+    """Returns 'MMSEARCH_DEVICE: ' or 'mmsearch.toml: '; '' for an argument."""
     name = _name(fault)
     if name in given:
         return ""
@@ -143,7 +150,7 @@ def _place(fault: Mapping[str, Any], given: Mapping[str, object]) -> str:
 
 
 def _fault_text(fault: Mapping[str, Any]) -> str:
-    """What is wrong with a setting, what was got, and what it must be."""
+    """Describes what is wrong with a setting, what was got, and what it must be."""
     name, kind, value = _name(fault), str(fault["type"]), fault["input"]
     if kind == "extra_forbidden":
         near = get_close_matches(name, Settings.model_fields, n=1)

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree. Libraries raise these; only the command line translates them.
+"""The errors that mmsearch raises, as a tree; the command line maps them to exit codes.
 
     MMSearchError                      exit code 1
     ├ ConfigError(ValueError)          2   a setting is wrong; all faults are listed at once
@@ -92,7 +92,7 @@ class StoreNotFound(NotFound):
 class RecordNotFound(NotFound, KeyError):
     """There is no item, source or group of this name in the store."""
 
-    # A KeyError shows its message quoted.
+    # KeyError quotes its message.
     __str__ = Exception.__str__
 
 
@@ -121,7 +121,7 @@ class MissingDependency(MMSearchError, ImportError):
 
 
 class MissingModel(MissingDependency):
-    """A model is neither here nor could it be downloaded."""
+    """A model is not on this machine and cannot be downloaded."""
 
 
 class FailuresFound(MMSearchError):

@@ -1,4 +1,4 @@
-"""What a search asks: weighted terms, a filter, a target and how many hits."""
+"""Queries: weighted terms, a filter, a target and the number of hits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -178,24 +178,24 @@ def require_list(parameter: str, value: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TermVectors:
-    """A term's unit vectors, float32 (dim,), by modality; an item may bring both."""
+    """A term's unit vectors, float32 (dim,), by modality; an item may have both."""
 
     vectors: Mapping[Modality, Floats]
     weight: float
 
     def towards(self, target: Target) -> tuple[Modality, Floats]:
-        """The one vector to compare with `target`: its own modality's if the term has it."""
-        wanted: Modality = "text" if target == "text" else "image"
-        modality = wanted if wanted in self.vectors else next(iter(self.vectors))
+        """Returns the vector to compare with `target`: its own modality's if the term has it."""
+        preferred: Modality = "text" if target == "text" else "image"
+        modality = preferred if preferred in self.vectors else next(iter(self.vectors))
         return modality, self.vectors[modality]
 
 
 def query_vector(terms: tuple[TermVectors, ...], target: Target, fusion: Fusion) -> Floats:
-    """The terms as one vector to search `target` with: float32 (1, dim), unit row.
+    """Combines the terms into one vector to search `target` with: float32 (1, dim), unit row.
 
-    One modality against image or text vectors: the plain weighted sum, so that similarities are
-    cosines. Otherwise each term is centred by its own modality's mean first (see `fusion`): the gap
-    between the cones would else outweigh what the terms say. Raises BadQuery if they cancel out.
+    Terms of one modality are summed by weight, so that similarities to image and text vectors are
+    cosines. Otherwise each term is centred by its modality's mean first (see `fusion`), since the
+    modality gap would outweigh the differences between terms. Raises BadQuery if they cancel out.
     """
     if target == "product":
         total = sum(term.weight * _product(term, fusion) for term in terms)
@@ -213,7 +213,7 @@ def query_vector(terms: tuple[TermVectors, ...], target: Target, fusion: Fusion)
 
 
 def _product(term: TermVectors, fusion: Fusion) -> Floats:
-    """float32 (1, dim): an item with both stands as its product, anything else centred."""
+    """Returns float32 (1, dim): the product of an item with both vectors, else one centred."""
     if len(term.vectors) > 1:
         return fusion.products(term.vectors["image"][None], term.vectors["text"][None])
     modality, vector = next(iter(term.vectors.items()))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsearch.dedup.cache.comparison_cache import ComparisonCache
+from mmsearch.dedup.cache.database import CachedArrays, CacheDatabase
 from mmsearch.dedup.cache.keypoint_cache import KeypointCache
 from mmsearch.dedup.calibration import choose_thresholds
 from mmsearch.dedup.findings.disagreements import cross_modal_findings
-from mmsearch.dedup.findings.vectors import NEAREST_NAME, SIMILAR_NAME, VectorFinder
+from mmsearch.dedup.findings.vectors import VectorFinder
 from mmsearch.dedup.grouping.image_groups import PictureGroups
 from mmsearch.dedup.grouping.item_groups import Grouping
 from mmsearch.dedup.grouping.verification import Comparer
@@ -20,7 +21,6 @@ from mmsearch.dedup.one_file import without_other_names
 from mmsearch.dedup.options import DedupOptions
 from mmsearch.dedup.results import DedupReport, Group, Thresholds
 from mmsearch.dedup.tiers.image_pairs import PictureFinder
-from mmsearch.dedup.tiers.texts import MEMORY_NAME as TEXTS_NAME
 from mmsearch.dedup.tiers.texts import text_pairs
 from mmsearch.engine.nearest import Nearest
 from mmsearch.errors import RecordNotFound
@@ -31,7 +31,6 @@ from mmsearch.store import Store
 from mmsearch.store.spaces import root_of
 
 FOLDER = "dedup"
-COMPARISONS_NAME, KEYPOINTS_NAME = "comparisons.sqlite", "keypoints.sqlite"
 _MANY_COPIES = 0.01
 
 
@@ -49,6 +48,7 @@ def find_duplicates(
     _require_sources(store, options.across)
     own = root_of(folder) / FOLDER
     with PrintCache.locked(own, progress):
+        database = CacheDatabase(own)
         cache = PrintCache(own / CACHE_NAME)
         items, unread = _items(store, cache, options, bounds, progress=progress)
         vectors = VectorFinder(items, store, Nearest(store, generation), progress)
@@ -58,19 +58,26 @@ def find_duplicates(
         thresholds = choose_thresholds(
             calibrated, options, items, cache, vectors=vectors, progress=progress
         )
-        pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
-        memory = _CachePaths(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
+        pictures = PictureFinder(
+            items, cache, database, options, thresholds.edited, bounds, progress
+        )
+        of_model = CacheDatabase(calibrated)
+        memory = _Memory(
+            CachedArrays(database, "texts"),
+            CachedArrays(of_model, "similar"),
+            CachedArrays(of_model, "nearest"),
+        )
         grouping = Grouping(
             items,
             options,
             rules,
             not_duplicates=ruled_out_pairs([MarkedItem.of(item) for item in items], store),
         )
-        compared = ComparisonCache(own / COMPARISONS_NAME)
+        compared = ComparisonCache(database)
         verified = PictureGroups(
             grouping,
             Comparer(items, compared, bounds, progress),
-            KeypointCache(own / KEYPOINTS_NAME),
+            KeypointCache(database),
             progress,
         )
         groups = _groups(
@@ -102,12 +109,12 @@ def find_duplicates(
 
 
 @dataclass(frozen=True, slots=True)
-class _CachePaths:
-    """Paths of the caches for texts and vectors."""
+class _Memory:
+    """What earlier runs found in texts and vectors."""
 
-    texts: Path
-    similar: Path
-    nearest: Path
+    texts: CachedArrays
+    similar: CachedArrays
+    nearest: CachedArrays
 
 
 def _require_sources(store: Store, across: tuple[str, str] | None) -> None:
@@ -147,7 +154,7 @@ def _groups(
     verified: PictureGroups,
     vectors: VectorFinder,
     *,
-    memory: _CachePaths,
+    memory: _Memory,
     thresholds: Thresholds,
     progress: ProgressListener,
 ) -> list[Group]:

@@ -26,8 +26,8 @@ from mmsearch.encoders.text_tower import pool, project, text_tower
 from mmsearch.encoders.transformers_clip import open_clip_weights
 from mmsearch.errors import InputError
 from mmsearch.extras import require
-from mmsearch.media import Preprocessing, prepare
-from mmsearch.records import Floats, Pixels, SpaceId
+from mmsearch.media import prepare
+from mmsearch.records import Floats, Pixels
 
 # Images per forward pass. The activations of convolutional towers are large: beyond 32 MB, glibc
 # maps fresh memory for each, and batches of 32 images run a third slower than batches of 4.
@@ -36,7 +36,10 @@ TEXTS = 64
 
 
 class OpenClipEncoder:
-    """An Encoder, in half precision on CUDA and float32 elsewhere."""
+    """An Encoder, in half precision on CUDA and float32 elsewhere.
+
+    space: of its vectors. preprocessing: how images become its input pixels.
+    """
 
     def __init__(
         self, files: ModelFiles, device: DeviceChoice, *, batch_size: int | None = None
@@ -44,8 +47,8 @@ class OpenClipEncoder:
         """Loads the model. batch_size: images per forward pass; by device if None."""
         self.device = device
         self._tokenizer = files.open_tokenizer()
-        self._space = files.space(self._tokenizer)
-        self._preprocessing = files.preprocessing
+        self.space = files.space(self._tokenizer)
+        self.preprocessing = files.preprocessing
         self._causal = is_causal(files.config["text_cfg"])
         # MPS stays in float32: several of its half-precision kernels are slower or inexact.
         self._dtype = torch.float16 if device.name.startswith("cuda") else torch.float32
@@ -58,30 +61,20 @@ class OpenClipEncoder:
         self._scale = (1 / std).to(device.name).view(1, 3, 1, 1)
         self._shift = (-mean / std).to(device.name).view(1, 3, 1, 1)
 
-    @property
-    def space(self) -> SpaceId:
-        """The embedding space of its vectors."""
-        return self._space
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How images become its input pixels."""
-        return self._preprocessing
-
     def encode_images(self, images: Sequence[Image]) -> Floats:
         """Embeds RGB images of any size → float32 (n, dim), unit rows."""
-        size = self._preprocessing.size
-        squares = [prepare(image, self._preprocessing) for image in images]
+        size = self.preprocessing.size
+        squares = [prepare(image, self.preprocessing) for image in images]
         return self.encode_pixels(
             np.stack(squares) if squares else np.zeros((0, size, size, 3), np.uint8)
         )
 
     def encode_pixels(self, pixels: Pixels) -> Floats:
         """Embeds prepared images, uint8 (n, size, size, 3) → float32 (n, dim), unit rows."""
-        size = self._preprocessing.size
+        size = self.preprocessing.size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
             raise InputError(
-                f"pixels must be uint8 (n, {size}, {size}, 3) for '{self._space.model}', "
+                f"pixels must be uint8 (n, {size}, {size}, 3) for '{self.space.model}', "
                 f"got {pixels.dtype} {pixels.shape}"
             )
         batches = blocks(len(pixels), self._batch_size)
@@ -98,7 +91,7 @@ class OpenClipEncoder:
             rows = order[batch]
             ids = shortened(tokens.ids[rows], tokens.lengths[rows], self._causal)
             found.append(self._encode_ids(torch.from_numpy(ids)))
-        vectors = np.empty((len(texts), self._space.dim), np.float32)
+        vectors = np.empty((len(texts), self.space.dim), np.float32)
         vectors[order] = self._joined(found)
         return vectors
 
@@ -127,7 +120,7 @@ class OpenClipEncoder:
 
     def _joined(self, batches: Sequence[Tensor]) -> Floats:
         if not batches:
-            return np.zeros((0, self._space.dim), np.float32)
+            return np.zeros((0, self.space.dim), np.float32)
         return torch.cat(list(batches)).cpu().numpy()
 
 

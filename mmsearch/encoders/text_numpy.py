@@ -4,6 +4,7 @@ It reads the same safetensors as the full model, so there is no exported file th
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,14 +69,11 @@ class NumpyTextEncoder:
         self._tower = _Tower(files)
         self._blas = _blas_threads()
         self._files = files
-        self._space: SpaceId | None = None
 
-    @property
+    @cached_property
     def space(self) -> SpaceId:
-        """The embedding space of its vectors."""
-        if self._space is None:
-            self._space = self._files.space(self._tokenizer)
-        return self._space
+        """The embedding space of its vectors; hashing the weights takes a while."""
+        return self._files.space(self._tokenizer)
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """Embeds texts → float32 (n, dim), unit rows; texts beyond the context length are cut."""
@@ -167,8 +165,8 @@ class _Tower:
             return np.zeros(len(ids), np.int64)
         if self._pool == "last":
             return np.full(len(ids), ids.shape[1] - 1)
-        wanted: Ids = (ids == self._eos) if self._pool == "eos" else ids
-        return np.asarray(wanted.argmax(axis=1))
+        matches: Ids = (ids == self._eos) if self._pool == "eos" else ids
+        return np.asarray(matches.argmax(axis=1))
 
     def _norm(self, x: Floats, weights: Mapping[str, Floats], name: str) -> Floats:
         centred = x - x.mean(axis=-1, keepdims=True)

@@ -3,7 +3,6 @@
 Uses the `tokenizers` package, with a model's tokenizer.json or OpenCLIP's own BPE.
 """
 
-import gzip
 import html
 import json
 import string
@@ -16,18 +15,14 @@ import numpy as np
 
 from mmsearch.digests import sha256_of_bytes
 from mmsearch.errors import InputError
-from mmsearch.extras import package_folder
 from mmsearch.records import Ids
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as RustTokenizer
 
-# OpenCLIP's vocabulary: 256 bytes, the same ending a word, the merges, then two special tokens.
-_BPE_FILE = "bpe_simple_vocab_16e6.txt.gz"
-_BPE_MERGES = 49152 - 256 - 2
-_BPE_START, _BPE_END = "<start_of_text>", "<end_of_text>"
-_BPE_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+# Written by tools/build_clip_tokenizer.py.
+_BPE_FILE = Path(__file__).with_name("clip_tokenizer.json")
 _DEFAULT_CONTEXT = 77
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -156,52 +151,16 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _open_clip_bpe(context: int, options: Mapping[str, Any]) -> Tokenizer:
-    from tokenizers import Regex, models, normalizers, pre_tokenizers, processors
     from tokenizers import Tokenizer as RustTokenizer
 
-    merges = _open_clip_merges()
-    letters = [character for _, character in sorted(_byte_letters().items())]
-    pieces = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges)]
-    pieces += [_BPE_START, _BPE_END]
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    rust = RustTokenizer(
-        models.BPE(vocab=vocabulary, merges=merges, end_of_word_suffix="</w>", fuse_unk=False)
-    )
-    rust.normalizer = normalizers.Sequence([])
-    rust.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_BPE_WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    rust.add_special_tokens([_BPE_START, _BPE_END])
-    rust.post_processor = processors.TemplateProcessing(
-        single=f"{_BPE_START} $A {_BPE_END}",
-        special_tokens=[(token, vocabulary[token]) for token in (_BPE_START, _BPE_END)],
-    )
     clean = str(options.get("clean", "lower"))
     return Tokenizer(
-        rust,
+        RustTokenizer.from_str(_BPE_FILE.read_text(encoding="utf-8")),
         context=context,
         pad_id=0,
         clean=_cleaner(clean),
         identity=f"open_clip bpe {clean} {context}",
     )
-
-
-def _open_clip_merges() -> list[tuple[str, str]]:
-    """Reads the merges from the installed package, whose import would import torch."""
-    path = package_folder("open_clip", distribution="open_clip_torch") / _BPE_FILE
-    lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
-    return [(a, b) for a, b in (line.split() for line in lines[1 : _BPE_MERGES + 1])]
-
-
-def _byte_letters() -> dict[int, str]:
-    """Returns GPT-2's printable letter of each byte, keyed by rank in the vocabulary (0 to 255)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    letters = [*map(chr, printable), *(chr(256 + n) for n in range(len(others)))]
-    return dict(enumerate(letters))
 
 
 def _cleaner(name: str) -> Callable[[str], str]:

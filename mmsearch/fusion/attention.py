@@ -1,18 +1,18 @@
 """Attention fusion: a trained gate weights the two modalities per item."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from mmsearch.arrays import unit
-from mmsearch.fusion.base import Bools, centre, tokens
-from mmsearch.records import Floats, FusionKind, Modality
+from mmsearch.fusion.base import Bools, Centring, tokens
+from mmsearch.records import Floats, FusionKind
 
 
 @dataclass(frozen=True, slots=True)
-class AttentionFusion:
+class AttentionFusion(Centring):
     """Scaled dot-product attention of one trained query over the tokens of the two modalities.
 
     See Vaswani et al. 2017, arXiv:1706.03762. The token of modality m is t_m = unit(v_m - μ_m), or
@@ -26,7 +26,6 @@ class AttentionFusion:
 
     kind: ClassVar[FusionKind] = "attention"
 
-    means: Mapping[Modality, Floats]
     query: Floats
     keys: Floats
     modality: Floats
@@ -39,14 +38,6 @@ class AttentionFusion:
         """The trained or chosen arrays, float32 by name, without the means."""
         names = ("query", "keys", "modality", "down", "up", "absent")
         return {name: getattr(self, name) for name in names}
-
-    def with_means(self, means: Mapping[Modality, Floats]) -> Self:
-        """Returns the same fusion with other means."""
-        return replace(self, means=means)
-
-    def centre(self, vectors: Floats, modality: Modality) -> Floats:
-        """Subtracts the modality's mean from unit rows, float32 (n, dim), and normalises them."""
-        return centre(vectors, self.means[modality])
 
     def products(self, images: Floats, texts: Floats) -> Floats:
         """Returns product vectors, float32 (n, dim), unit rows; see `Fusion.products`."""

@@ -1,6 +1,7 @@
 """The interface of fusions, centring, and shrunken means."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Protocol, Self, TypeAlias
 
@@ -52,6 +53,21 @@ class Fusion(Protocol):
         images, texts: float32 (n, dim); a row of zeros is a missing modality.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Centring:
+    """The part that all fusions share. means: float32 (dim,) by modality."""
+
+    means: Mapping[Modality, Floats]
+
+    def with_means(self, means: Mapping[Modality, Floats]) -> Self:
+        """Returns the same fusion with other means."""
+        return replace(self, means=means)
+
+    def centre(self, vectors: Floats, modality: Modality) -> Floats:
+        """Subtracts the modality's mean from unit rows, float32 (n, dim), and normalises them."""
+        return centre(vectors, self.means[modality])
 
 
 def centre(vectors: Floats, mean: Floats) -> Floats:

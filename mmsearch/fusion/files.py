@@ -6,6 +6,7 @@ product vectors would be meaningless, so loading it is an error.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,11 +20,25 @@ from mmsearch.fusion.base import Fusion
 from mmsearch.fusion.early import EarlyFusion
 from mmsearch.fusion.late import LateFusion
 from mmsearch.records import Floats, FusionKind, Modality, SpaceId
+from mmsearch.typed_json import parse_json
 
 CARD_NAME = "fusion.json"
 WEIGHTS_NAME = "fusion.safetensors"
 FORMAT = 1
 _MODALITIES: tuple[Modality, ...] = ("image", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """The content of fusion.json; sha256: of the weights' file."""
+
+    kind: FusionKind
+    dim: int
+    weights_hash: str
+    preprocessing_hash: str
+    sha256: str
+    about: dict[str, Any]
+    format: int = FORMAT
 
 
 def save_fusion(
@@ -34,16 +49,15 @@ def save_fusion(
     space: of the encoder that it was trained with. about: JSON values on the training to store.
     """
     write_arrays(fusion, folder / WEIGHTS_NAME)
-    card = {
-        "format": FORMAT,
-        "kind": fusion.kind,
-        "dim": space.dim,
-        "weights_hash": space.weights_hash,
-        "preprocessing_hash": space.preprocessing_hash,
-        "sha256": sha256_of_file(folder / WEIGHTS_NAME),
-        "about": dict(about or {}),
-    }
-    (folder / CARD_NAME).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    card = _Card(
+        fusion.kind,
+        space.dim,
+        space.weights_hash,
+        space.preprocessing_hash,
+        sha256=sha256_of_file(folder / WEIGHTS_NAME),
+        about=dict(about or {}),
+    )
+    (folder / CARD_NAME).write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
 
 
 def load_fusion(folder: Path, space: SpaceId) -> Fusion | None:
@@ -55,24 +69,21 @@ def load_fusion(folder: Path, space: SpaceId) -> Fusion | None:
     if not path.is_file():
         return None
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        if card["format"] != FORMAT:
+        card = parse_json(_Card, path.read_bytes())
+        if card.format != FORMAT:
             raise InputError(
-                f"{path} has format {card['format']}, this mmsearch reads format {FORMAT}; "
+                f"{path} has format {card.format}, this mmsearch reads format {FORMAT}; "
                 "install the version that wrote it, or index with `fusion='late'`"
             )
-        trained_on = SpaceId(
-            space.model, card["weights_hash"], card["dim"], card["preprocessing_hash"]
-        )
-        _require(trained_on, space, folder)
+        _require(card, space, folder)
         weights = folder / WEIGHTS_NAME
-        if sha256_of_file(weights) != card["sha256"]:
+        if sha256_of_file(weights) != card.sha256:
             raise InputError(
                 f"{weights} is not the file that {CARD_NAME} describes; copy both from one model, "
                 "or index with `fusion='late'`"
             )
-        return read_arrays(card["kind"], weights, dim=space.dim)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return read_arrays(card.kind, weights, dim=space.dim)
+    except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -142,7 +153,7 @@ def _shapes(
     }
 
 
-def _require(trained_on: SpaceId, space: SpaceId, folder: Path) -> None:
+def _require(trained_on: _Card, space: SpaceId, folder: Path) -> None:
     same = (trained_on.weights_hash, trained_on.dim, trained_on.preprocessing_hash)
     if same != (space.weights_hash, space.dim, space.preprocessing_hash):
         raise SpaceMismatch(

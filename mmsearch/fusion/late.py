@@ -1,18 +1,18 @@
 """Late fusion: a weighted average of the two centred vectors, with one weight for all items."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from mmsearch.arrays import unit
-from mmsearch.fusion.base import centre, tokens
-from mmsearch.records import Floats, FusionKind, Modality
+from mmsearch.fusion.base import Centring, tokens
+from mmsearch.records import Floats, FusionKind
 
 
 @dataclass(frozen=True, slots=True)
-class LateFusion:
+class LateFusion(Centring):
     """product = unit(w·unit(v_img - μ_img) + (1-w)·unit(v_txt - μ_txt)).
 
     A single modality is the product. means: float32 (dim,) by modality; image_weight: w, in [0, 1].
@@ -20,21 +20,12 @@ class LateFusion:
 
     kind: ClassVar[FusionKind] = "late"
 
-    means: Mapping[Modality, Floats]
     image_weight: float = 0.5
 
     @property
     def weights(self) -> Mapping[str, Floats]:
         """The trained or chosen arrays, float32 by name, without the means."""
         return {"image_weight": np.array([self.image_weight], np.float32)}
-
-    def with_means(self, means: Mapping[Modality, Floats]) -> Self:
-        """Returns the same fusion with other means."""
-        return replace(self, means=means)
-
-    def centre(self, vectors: Floats, modality: Modality) -> Floats:
-        """Subtracts the modality's mean from unit rows, float32 (n, dim), and normalises them."""
-        return centre(vectors, self.means[modality])
 
     def products(self, images: Floats, texts: Floats) -> Floats:
         """Returns product vectors, float32 (n, dim), unit rows; see `Fusion.products`."""

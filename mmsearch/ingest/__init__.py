@@ -1,1 +1,1 @@
-"""Source → decode → encode → store → index: incremental, resumable, one bad file at a time."""
+"""Runs of `index`: read a source, decode, encode, store; incremental and resumable."""

@@ -1,4 +1,4 @@
-"""A batch of planned work becomes rows: pictures and texts encoded, kept vectors fetched."""
+"""Turns a batch of planned work into rows: encodes what is new, fetches vectors that stay."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmsearch.encoders.base import Encoder
-from mmsearch.ingest.changes import Work, row_hash
+from mmsearch.ingest.changes import FileState, Work, row_hash
 from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
 from mmsearch.store import Store
@@ -19,20 +19,24 @@ KEPT_COLUMNS = ["_uid", "width", "height", "format", "_image_vector", "_text_vec
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One record's work, with its picture once that has been read."""
+    """The work on one record, with its image once that has been decoded."""
 
     work: Work
-    picture: PreparedImage | None = None
+    image: PreparedImage | None = None
 
     @property
-    def to_be_read(self) -> bool:
-        """Whether its image has to be decoded still."""
-        return self.work.read and self.picture is None
+    def needs_decoding(self) -> bool:
+        """Whether its image has not been decoded yet."""
+        return self.work.read and self.image is None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """rows: for `Store.upsert`, without uids where those are None. truncated: texts cut."""
+    """The rows of a batch.
+
+    rows: for `Store.write_rows`; a uid of None is assigned there. truncated: how many texts exceed
+    the context length.
+    """
 
     rows: list[dict[str, Any]]
     failures: list[Failure]
@@ -40,14 +44,14 @@ class BatchResult:
 
 
 class BatchEncoder:
-    """Turns jobs into rows with one forward pass per modality; equal texts are encoded once."""
+    """Encodes jobs with one call per modality; equal texts are encoded once."""
 
     def __init__(self, encoder: Encoder, store: Store) -> None:
         self._encoder, self._store = encoder, store
 
     def encode(self, jobs: Sequence[Job], when: datetime) -> BatchResult:
-        """Encodes what the jobs have; a vector that is not finite becomes a Failure."""
-        images = self._encode_pictures(jobs)
+        """Encodes the jobs' images and texts; a vector that is not finite becomes a Failure."""
+        images = self._encode_images(jobs)
         texts, truncated = self._encode_texts(jobs)
         kept = self._fetch_kept(jobs)
         rows, failures = [], []
@@ -61,29 +65,28 @@ class BatchEncoder:
             )
         return BatchResult(rows, failures, truncated)
 
-    def _encode_pictures(self, jobs: Sequence[Job]) -> dict[int, Floats]:
-        read = [(i, job.picture) for i, job in enumerate(jobs) if job.picture is not None]
-        if not read:
+    def _encode_images(self, jobs: Sequence[Job]) -> dict[int, Floats]:
+        """Returns vectors, float32 (dim,), by position in `jobs`."""
+        images = {i: job.image.pixels for i, job in enumerate(jobs) if job.image is not None}
+        if not images:
             return {}
-        vectors = self._encoder.encode_pixels(np.stack([picture.pixels for _, picture in read]))
-        return {position: vector for (position, _), vector in zip(read, vectors, strict=True)}
+        vectors = self._encoder.encode_pixels(np.stack(list(images.values())))
+        return dict(zip(images, vectors, strict=True))
 
     def _encode_texts(self, jobs: Sequence[Job]) -> tuple[dict[str, Floats], int]:
-        wanted = {job.work.record.text or "": None for job in jobs if job.work.encode_text}
-        if not wanted:
+        """Returns vectors, float32 (dim,), by text, and how many texts are truncated."""
+        texts = list({job.work.record.text or "": None for job in jobs if job.work.encode_text})
+        if not texts:
             return {}, 0
-        texts = list(wanted)
         vectors = self._encoder.encode_texts(texts)
         return dict(zip(texts, vectors, strict=True)), len(self._encoder.overlong(texts))
 
     def _fetch_kept(self, jobs: Sequence[Job]) -> Mapping[int, Mapping[str, Any]]:
-        """What rows keep of their former selves, by uid: vectors float32 (dim,) and picture facts.
+        """Reads vectors, float32 (dim,), and image sizes from the rows they are copied from.
 
-        Raises KeyError later, in `_row`, only if a row vanished under the write lock.
+        Returns them by uid.
         """
-        wanted = {job.work.image_from for job in jobs} | {job.work.text_from for job in jobs}
-        uids = sorted(uid for uid in wanted if uid is not None)
-        table = self._store.rows(uids, KEPT_COLUMNS)
+        table = self._store.rows(_copied_from(jobs), KEPT_COLUMNS)
         vectors = {
             name: vectors_to_numpy(table.column(name).combine_chunks(), self._store.dim)
             for name in ("_image_vector", "_text_vector")
@@ -96,24 +99,21 @@ class BatchEncoder:
 
 
 def without_copies_of_lost_rows(jobs: Sequence[Job], store: Store) -> list[Job]:
-    """Returns the jobs, none of which takes its vector from a row that has been replaced.
-
-    Their images are read again and their texts encoded.
-    """
-    wanted = {job.work.image_from for job in jobs} | {job.work.text_from for job in jobs}
-    uids = sorted(uid for uid in wanted if uid is not None)
+    """Returns the jobs; those that copy a vector from a row that is gone encode it instead."""
+    uids = _copied_from(jobs)
     if not uids:
         return list(jobs)
     held = {None, *store.rows(uids, ["_uid"]).column("_uid").to_pylist()}
-    return [
-        job
-        if job.work.image_from in held and job.work.text_from in held
-        else replace(job, work=_on_its_own(job.work, held))
-        for job in jobs
-    ]
+    return [replace(job, work=_without_lost_rows(job.work, held)) for job in jobs]
 
 
-def _on_its_own(work: Work, held: Collection[int | None]) -> Work:
+def _copied_from(jobs: Sequence[Job]) -> list[int]:
+    """Returns the uids of the rows that vectors are copied from, ascending."""
+    uids = {job.work.image_from for job in jobs} | {job.work.text_from for job in jobs}
+    return sorted(uid for uid in uids if uid is not None)
+
+
+def _without_lost_rows(work: Work, held: Collection[int | None]) -> Work:
     if work.image_from not in held:
         work = replace(work, read=True, image_from=None, uid=None)
     if work.text_from not in held:
@@ -129,7 +129,7 @@ def _row(
     kept: Mapping[int, Mapping[str, Any]],
     when: datetime,
 ) -> dict[str, Any]:
-    work, picture = job.work, job.picture
+    work, decoded = job.work, job.image
     record, state = work.record, work.state
     facts: Mapping[str, Any] = kept[work.image_from] if work.image_from is not None else {}
     if work.image_from is not None:
@@ -142,13 +142,11 @@ def _row(
         "source": record.key.split("/", 1)[0],
         "uri": record.uri,
         "text": record.text,
-        "width": picture.width if picture else facts.get("width"),
-        "height": picture.height if picture else facts.get("height"),
-        "format": picture.format if picture else facts.get("format"),
-        "_size": state.size if state else None,
-        "_mtime": state.mtime if state else None,
-        "_ctime": state.ctime if state else None,
-        "_image_hash": picture.content_hash if picture else work.image_hash,
+        "width": decoded.width if decoded else facts.get("width"),
+        "height": decoded.height if decoded else facts.get("height"),
+        "format": decoded.format if decoded else facts.get("format"),
+        **FileState.columns(state),
+        "_image_hash": decoded.content_hash if decoded else work.image_hash,
         "_text_hash": work.text_hash,
         "_row_hash": row_hash(record),
         "_missing": None,

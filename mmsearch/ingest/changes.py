@@ -1,7 +1,8 @@
-"""What is there already, and what a record needs: nothing, new metadata, a copied vector, reading.
+"""Compares records with the rows in the store and plans what each needs.
 
-Size, mtime and ctime are compared first (ctime catches an edit that keeps the mtime); only where
-they differ is a file hashed, and only where the hash is new is it decoded.
+That is nothing, new metadata, a copied vector, or decoding and encoding. Size, mtime and ctime are
+compared first (ctime catches an edit that keeps the mtime); a file is hashed only where they
+differ, and decoded only where the hash is new.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ KNOWN_COLUMNS = [
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What the file system says of a file: size in bytes, times in ns."""
+    """The state of a file in the file system: size in bytes, times in ns."""
 
     size: int
     mtime: int
@@ -39,10 +40,16 @@ class FileState:
         status = path.stat()
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
+    @staticmethod
+    def columns(state: "FileState | None") -> dict[str, int | None]:
+        """Returns the state as columns of the store, which are null for None."""
+        size, mtime, ctime = (state.size, state.mtime, state.ctime) if state else (None,) * 3
+        return {"_size": size, "_mtime": mtime, "_ctime": ctime}
+
 
 @dataclass(frozen=True, slots=True)
 class KnownRow:
-    """A row as the store holds it, without its vectors."""
+    """A row of the store, without its vectors."""
 
     uid: int
     key: str
@@ -56,11 +63,11 @@ class KnownRow:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be done for one record.
+    """What has to be done for one record.
 
-    read: decode and encode the picture. image_from, text_from: uid of the row whose vector is
-    taken over. encode_text: encode the record's text. uid: kept if the vectors stay, else None.
-    previous: the row that this one follows, perhaps under another key.
+    read: decode and encode the image. image_from, text_from: uid of the row whose vector is copied.
+    encode_text: encode the record's text. uid: of the previous row if the vectors stay, else None.
+    previous: the row that the record had before, perhaps under another key.
     """
 
     record: Record
@@ -77,13 +84,14 @@ class Work:
 
     @property
     def drops(self) -> int | None:
-        """The uid of the row under another key that this one replaces instead of renaming it."""
-        gone = self.change == "moved" and self.uid is None and self.previous is not None
-        return self.previous.uid if gone and self.previous else None
+        """The uid of a row under another key that the new row replaces."""
+        if self.change == "moved" and self.uid is None and self.previous is not None:
+            return self.previous.uid
+        return None
 
 
 class KnownRows:
-    """The store's rows by key, by content and by text; remembers which were seen in this run."""
+    """The rows of the store by key, content and text, and which of them this run has seen."""
 
     def __init__(self, table: pa.Table, failures: list[dict[str, Any]]) -> None:
         self._columns = {name: table.column(name) for name in table.schema.names}
@@ -116,7 +124,7 @@ class KnownRows:
         return None if position is None else self._row(position)
 
     def document(self, text_hash: str) -> KnownRow | None:
-        """A row that has this text and no picture."""
+        """Returns a row that has this text and no image."""
         if self._by_text is None:
             texts = self._columns["_text_hash"].to_pylist()
             images = self._columns["_image_hash"].to_pylist()
@@ -129,33 +137,29 @@ class KnownRows:
         return None if position is None else self._row(position)
 
     def failed_before(self, key: str, state: FileState) -> str | None:
-        """Why this very file failed in an earlier run, if it did."""
+        """Returns why this file failed in an earlier run; None if it did not or has changed."""
         row = self._failed.get(key)
         if row is None or row["stage"] == "source":
             return None
-        same = (row["_size"], row["_mtime"], row["_ctime"]) == (
-            state.size,
-            state.mtime,
-            state.ctime,
-        )
-        return str(row["reason"]) if same else None
+        before = FileState(row["_size"], row["_mtime"], row["_ctime"])
+        return str(row["reason"]) if before == state else None
 
     def lost(self, key: str) -> None:
-        """Its content cannot be read any more: it counts as not seen and is marked missing."""
+        """Marks the row of a key as not seen, since its content can no longer be read."""
         position = self._by_key.get(key)
         if position is not None:
             self._seen[position] = False
 
     def take(self, row: KnownRow) -> None:
-        """The row goes on under another key."""
+        """Marks a row as seen that a record continues under another key."""
         self._seen[self._by_key[row.key]] = True
 
     def taken(self, row: KnownRow) -> bool:
-        """Whether a record of this run was found for the row."""
+        """Whether this run has seen the row."""
         return bool(self._seen[self._by_key[row.key]])
 
     def unseen(self, source: str) -> list[KnownRow]:
-        """The source's rows that no record of this run was found for."""
+        """Returns the rows of the source that this run has not seen."""
         names = self._columns["source"].to_pylist()
         return [
             self._row(int(position))
@@ -168,7 +172,7 @@ class KnownRows:
         return int(self._columns["source"].to_pylist().count(source))
 
     def stale_failures(self, source: str, failed_now: set[str]) -> list[str]:
-        """Keys in the ledger that this run, having gone through the source, did not fail on."""
+        """Returns the source's keys in the failure ledger that did not fail in this run."""
         return [
             key
             for key, row in self._failed.items()
@@ -193,7 +197,7 @@ class KnownRows:
 
 
 def plan(record: Record, known: KnownRows, *, retry: bool) -> Work | Failure:
-    """What this record needs; a Failure if its picture is not to be had and it has no text."""
+    """Plans what a record needs; returns a Failure if its image cannot be read."""
     previous = known.find(record.key)
     state: FileState | None = None
     problem: str | None = None
@@ -209,14 +213,14 @@ def plan(record: Record, known: KnownRows, *, retry: bool) -> Work | Failure:
 
 
 def text_only(record: Record, known: KnownRows) -> Work:
-    """What a record needs whose picture failed but whose text stays worth finding."""
+    """Plans a record by its text alone, since its image cannot be read."""
     return _plan_readable(record, None, known.find(record.key), known)
 
 
 def _plan_readable(
     record: Record, state: FileState | None, previous: KnownRow | None, known: KnownRows
 ) -> Work:
-    image_hash, image_owner = _find_picture(record, state, previous, known)
+    image_hash, image_owner = _find_image(record, state, previous, known)
     text_hash = digest_of_text(record.text) if record.text else None
     source = image_owner or previous
     if source is None and record.image is None and record.uri and text_hash:
@@ -239,10 +243,10 @@ def _plan_readable(
     return _settle(work)
 
 
-def _find_picture(
+def _find_image(
     record: Record, state: FileState | None, previous: KnownRow | None, known: KnownRows
 ) -> tuple[str | None, KnownRow | None]:
-    """The picture's hash, if it is known without decoding, and the row that has its vector."""
+    """Returns the hash of the image if it is known already, and the row that has its vector."""
     if record.image is None or state is None:
         return None, None
     if previous and previous.image_hash and previous.state == state:
@@ -261,7 +265,7 @@ def _find_picture(
 def _moved_from(
     record: Record, previous: KnownRow | None, source: KnownRow | None, known: KnownRows
 ) -> KnownRow | None:
-    """The row that this record's content had under another name, if nothing lies there now."""
+    """Returns the row that the content had under another key, if that file no longer exists."""
     if previous is not None or source is None or not source.uri or known.taken(source):
         return None
     return None if _may_exist(real_path(source.uri)) else source
@@ -284,7 +288,7 @@ def _change(record: Record, previous: KnownRow | None, moved: KnownRow | None) -
 
 
 def _settle(work: Work) -> Work:
-    """Keeps the uid where the vectors stay, and finds out where nothing changed at all."""
+    """Keeps the uid where the vectors stay, and detects records that have not changed."""
     base = work.previous
     if base is None or work.read or work.encode_text:
         return work
@@ -301,14 +305,14 @@ def _settle(work: Work) -> Work:
 
 
 def row_hash(record: Record) -> str:
-    """Changes when anything but the picture's content does: place, text or metadata."""
+    """Returns a hash of key, path, text and metadata, without the image's content."""
     return digest_of_text(
         repr((record.key, record.uri, record.text, sorted(_plain(record.metadata))))
     )
 
 
 def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
-    # A column that became fractional elsewhere reads this row's 4 as 4.0, which is no change.
+    # 4 and 4.0 are equal: a column of integers becomes one of floats when another row needs it.
     return [
         (name, repr(int(value) if isinstance(value, float) and value.is_integer() else value))
         for name, value in metadata.items()

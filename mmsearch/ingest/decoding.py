@@ -1,7 +1,7 @@
-"""Pictures are read and decoded in worker processes: bounded look-ahead, results in order.
+"""Decodes images in worker processes, with bounded look-ahead and results in order.
 
-A codec that crashes takes its worker with it, so what was in flight is then read again one by one,
-and only the culprit fails.
+A codec that crashes ends its worker; the images in flight are then decoded again one at a time, so
+that only the one that crashed it fails.
 """
 
 import os
@@ -21,17 +21,19 @@ import loky
 from mmsearch.errors import InputError, UnreadableMedia
 from mmsearch.media import MediaBounds, PreparedImage, Preprocessing, read_image
 
-Outcome: TypeAlias = PreparedImage | InputError
+ImageOrError: TypeAlias = PreparedImage | InputError
 Item = TypeVar("Item")
 
 PARENT_CHECK_SECONDS = 1.0
 
 
-class PictureReader:
-    """Use as a context manager; workers start with the first picture."""
+class ImageReader:
+    """A pool of decoding processes, as a context manager; they start with the first image."""
 
-    def __init__(self, *, bounds: MediaBounds, spec: Preprocessing, workers: int) -> None:
-        self._bounds, self._spec, self._workers = bounds, spec, workers
+    def __init__(self, *, bounds: MediaBounds, spec: Preprocessing, workers: int | None) -> None:
+        """Prepares the pool. workers: processes; all cores but one if None."""
+        self._bounds, self._spec = bounds, spec
+        self._workers = workers or max(1, (os.cpu_count() or 2) - 1)
         self._pool: loky.ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -47,8 +49,8 @@ class PictureReader:
 
     def read_ahead(
         self, items: Iterable[Item], path_of: Callable[[Item], Path | None], look_ahead: int
-    ) -> Iterator[tuple[Item, Outcome | None]]:
-        """Yields the items in order, each with its picture, or None where `path_of` gives None.
+    ) -> Iterator[tuple[Item, ImageOrError | None]]:
+        """Yields the items in order, each with its image, or None where `path_of` gives None.
 
         At most `look_ahead` items are taken before the first is yielded.
         """
@@ -61,8 +63,8 @@ class PictureReader:
         while window:
             yield self._collect(*window.popleft())
 
-    def read(self, path: Path) -> Outcome:
-        """One picture, now; a worker that dies over it makes it an UnreadableMedia."""
+    def read(self, path: Path) -> ImageOrError:
+        """Decodes one image; returns UnreadableMedia if it crashes its worker."""
         try:
             return self._submit(path).result()
         except InputError as error:
@@ -70,12 +72,12 @@ class PictureReader:
         except BrokenProcessPool:
             self._stop()
             return UnreadableMedia(
-                f"{path.name}: the decoder crashed on it; convert the picture to another format"
+                f"{path.name}: the decoder crashed on it; convert the image to another format"
             )
 
     def _collect(
         self, item: Item, path: Path | None, future: Future[PreparedImage] | None
-    ) -> tuple[Item, Outcome | None]:
+    ) -> tuple[Item, ImageOrError | None]:
         if path is None or future is None:
             return item, None
         try:
@@ -108,7 +110,7 @@ class PictureReader:
 
 
 def _start_worker(parent: int) -> None:
-    """Ctrl-C is the parent's to handle; a worker whose parent was killed ends with it."""
+    """Ignores Ctrl-C, which the parent handles, and ends the worker if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Brings a store's indexes up to date with its table, as a run or the store itself requests."""
+"""Updates the indexes of a store to its table, with the settings of the run or the store."""
 
 from typing import cast
 

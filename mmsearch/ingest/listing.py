@@ -1,4 +1,4 @@
-"""The records of a source, listed in advance where there are few enough."""
+"""Lists the records of a source in advance where there are few enough."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -14,7 +14,7 @@ LISTED_AHEAD = 50_000
 
 
 def present_records(source: Source, known: KnownRows) -> Iterator[Record | Failure]:
-    """The source's records. An empty catalog that had rows looks like an unmounted drive."""
+    """Yields the records of a source. Raises InputError if it is empty and had rows before."""
     iterator = iter(source)
     first = next(iterator, None)
     held = known.count(source.name)
@@ -28,21 +28,21 @@ def present_records(source: Source, known: KnownRows) -> Iterator[Record | Failu
 
 
 def _all_raw(rows: Sequence[KnownRow]) -> bool:
-    """Whether a store from before raw photos were skipped holds nothing else of a source."""
+    """Whether all rows are raw photos, which earlier versions indexed by their previews."""
     return all(raw_format_of(real_path(row.uri)) is not None for row in rows)
 
 
 def list_ahead(
     records: Iterator[Record | Failure],
 ) -> tuple[list[Record | Failure], Iterator[Record | Failure] | None]:
-    """The first LISTED_AHEAD records, and the rest if there is any."""
+    """Returns the first LISTED_AHEAD records, and an iterator of the others, None without any."""
     head = list(islice(records, LISTED_AHEAD))
     following = next(records, None)
     return head, None if following is None else chain([following], records)
 
 
 def most_vectors(listed: Sequence[Record | Failure]) -> int:
-    """How many pictures the records have, or how many texts if those are more."""
+    """Returns the number of images or of texts of the records, whichever is larger."""
     records = [record for record in listed if isinstance(record, Record)]
-    pictures = sum(record.image is not None for record in records)
-    return max(pictures, sum(bool(record.text) for record in records))
+    images = sum(record.image is not None for record in records)
+    return max(images, sum(bool(record.text) for record in records))

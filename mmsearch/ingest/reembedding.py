@@ -1,10 +1,9 @@
-"""The live rows of a store embedded by another model, into files beside it that survive a kill.
+"""Embeds the live rows of a store with another model, into files that survive a kill.
 
-Pictures are read from where the rows say they lie; texts come from the rows. Each file of vectors
-is written whole, and a uid stands for one picture and one text for ever, so what is there is done.
+Images are read from the paths in the rows; texts come from the rows. Each file of vectors is
+written atomically, and the image and text of a uid never change, so existing vectors are kept.
 """
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.files import replaced_file
 from mmsearch.ingest.changes import FileState
-from mmsearch.ingest.decoding import Outcome, PictureReader
+from mmsearch.ingest.decoding import ImageOrError, ImageReader
 from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds, PreparedImage
 from mmsearch.progress import ProgressListener
@@ -40,16 +39,19 @@ _COLUMNS = ["_uid", "uri", "text", "_image_hash", "_text_hash"]
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A live row. picture: where it should lie; text: what is embedded, None for none."""
+    """A live row.
+
+    image: its path, None without one. text: None without one.
+    """
 
     uid: int
-    picture: Path | None
+    image: Path | None
     text: str | None
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> "_Row":
-        picture = real_path(row["uri"]) if row["_image_hash"] and row["uri"] else None
-        return cls(row["_uid"], picture, row["text"] if row["_text_hash"] else None)
+        image = real_path(row["uri"]) if row["_image_hash"] and row["uri"] else None
+        return cls(row["_uid"], image, row["text"] if row["_text_hash"] else None)
 
 
 @reused_memory()
@@ -63,9 +65,9 @@ def embed_rows(
     device: str,
     progress: ProgressListener,
 ) -> pa.Table:
-    """Completes the files in `folder`; all vectors of the live rows, by `vectors_schema`.
+    """Completes the files in `folder`; returns the vectors of all live rows, by `vectors_schema`.
 
-    What could not be read in an interrupted run is tried again.
+    Images that could not be read in an interrupted run are tried again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     known = _read(folder, encoder.space.dim)
@@ -77,40 +79,43 @@ def embed_rows(
     progress.start("embedding with the new model", len(left), device=device)
     writer = _Writer(folder, encoder.space.dim, settings.commit_seconds)
     bounds = MediaBounds.of(settings)
-    workers = settings.workers or max(1, (os.cpu_count() or 2) - 1)
-    with PictureReader(bounds=bounds, spec=encoder.preprocessing, workers=workers) as reader:
-        states: dict[int, FileState] = {}
+    states: dict[int, FileState] = {}
+    spec = encoder.preprocessing
+    with ImageReader(bounds=bounds, spec=spec, workers=settings.workers) as reader:
         pairs = reader.read_ahead(left, partial(_watched, states), _BATCHES_AHEAD * batch_size)
         try:
             while batch := list(islice(pairs, batch_size)):
                 writer.add(list(_encoded(batch, encoder, states)))
                 progress.advance(len(batch))
         finally:
-            # Also on Ctrl-C: what is encoded is kept.
+            # Also on Ctrl-C, so that encoded rows are kept.
             writer.flush()
     vectors = _read(folder, encoder.space.dim)
-    # Rows may have gone since the run that was interrupted.
+    # Rows may have been removed since an interrupted run.
     live = pa.array([row.uid for row in rows], pa.int64())
     return vectors.filter(pc.is_in(vectors.column("_uid"), live))
 
 
 def _watched(states: dict[int, FileState], row: _Row) -> Path | None:
-    """The row's picture; its state is taken first, so that an edit while it is read is found."""
+    """Returns the path of the row's image, after recording its state.
+
+    An edit while the image is read is thus detected by the next run.
+    """
     with suppress(OSError):
-        if row.picture is not None:
-            states[row.uid] = FileState.of(row.picture)
-    return row.picture
+        if row.image is not None:
+            states[row.uid] = FileState.of(row.image)
+    return row.image
 
 
 def _encoded(
-    batch: Sequence[tuple[_Row, Outcome | None]], encoder: Encoder, states: dict[int, FileState]
+    batch: Sequence[tuple[_Row, ImageOrError | None]],
+    encoder: Encoder,
+    states: dict[int, FileState],
 ) -> Iterator[dict[str, Any]]:
-    pictures = [found for _, found in batch if isinstance(found, PreparedImage)]
-    images = iter(
-        encoder.encode_pixels(np.stack([each.pixels for each in pictures])) if pictures else ()
-    )
-    words = list(dict.fromkeys(row.text for row, _ in batch if row.text is not None))
-    texts = dict(zip(words, encoder.encode_texts(words), strict=True)) if words else {}
+    pixels = [found.pixels for _, found in batch if isinstance(found, PreparedImage)]
+    images = iter(encoder.encode_pixels(np.stack(pixels)) if pixels else ())
+    distinct = list(dict.fromkeys(row.text for row, _ in batch if row.text is not None))
+    texts = dict(zip(distinct, encoder.encode_texts(distinct), strict=True)) if distinct else {}
     for row, found in batch:
         image = next(images) if isinstance(found, PreparedImage) else None
         text = texts[row.text] if row.text is not None else None
@@ -119,7 +124,7 @@ def _encoded(
 
 def _vectors(
     row: _Row,
-    found: Outcome | None,
+    found: ImageOrError | None,
     image: Floats | None,
     text: Floats | None,
     *,
@@ -128,16 +133,14 @@ def _vectors(
     reason = str(found) if isinstance(found, InputError) else None
     if image is not None and not np.isfinite(image).all():
         image, reason = None, "the new model gave a vector that is not finite; use another device"
-    picture = found if isinstance(found, PreparedImage) and image is not None else None
+    decoded = found if isinstance(found, PreparedImage) and image is not None else None
     return {
         "_uid": row.uid,
-        "width": picture.width if picture else None,
-        "height": picture.height if picture else None,
-        "format": picture.format if picture else None,
-        "_size": state.size if state else None,
-        "_mtime": state.mtime if state else None,
-        "_ctime": state.ctime if state else None,
-        "_image_hash": picture.content_hash if picture else None,
+        "width": decoded.width if decoded else None,
+        "height": decoded.height if decoded else None,
+        "format": decoded.format if decoded else None,
+        **FileState.columns(state),
+        "_image_hash": decoded.content_hash if decoded else None,
         "_image_vector": image,
         "_text_vector": text,
         "reason": reason,
@@ -146,7 +149,7 @@ def _vectors(
 
 
 class _Writer:
-    """Collects rows and writes them as Arrow files, each whole or not at all."""
+    """Collects rows and writes them as Arrow files, each atomically."""
 
     def __init__(self, folder: Path, dim: int, commit_seconds: float) -> None:
         self._folder, self._schema = folder, vectors_schema(dim)
@@ -170,13 +173,13 @@ class _Writer:
             except OSError as error:
                 raise InputError(
                     f"cannot write vectors to {self._folder}: {error.strerror or error}; make "
-                    "room, and run the same command to go on"
+                    "room, and run the same command again to continue"
                 ) from error
         self._rows, self._last = [], time.monotonic()
 
 
 def _read(folder: Path, dim: int) -> pa.Table:
-    """All files as one table, memory-mapped; of a uid that was tried again the last row."""
+    """Reads all files as one memory-mapped table, with the last row of each uid."""
     parts = [
         pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         for path in sorted(folder.glob("*.arrow"))

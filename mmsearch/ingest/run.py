@@ -1,10 +1,9 @@
-"""One run of `index`: sources are walked, changes encoded and written, missing files marked.
+"""One run of `index`: reads sources, encodes and writes changes, marks missing files.
 
-Rows are committed in large batches, so a run that is stopped anywhere has lost only the batch in
-hand; the next one finds the rest unchanged.
+Rows are committed in large batches. A run that is stopped loses at most the current batch; the next
+run finds the others unchanged.
 """
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +25,7 @@ from mmsearch.ingest.changes import (
     plan,
     text_only,
 )
-from mmsearch.ingest.decoding import PictureReader
+from mmsearch.ingest.decoding import ImageReader
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
 from mmsearch.ingest.writing import RowWriter
 from mmsearch.malloc_tuning import reused_memory
@@ -37,13 +36,17 @@ from mmsearch.sources import FolderSource
 from mmsearch.sources.base import Source
 from mmsearch.store import Store
 
-# Batches in flight in the decoding workers: enough to keep the encoder fed, bounded in memory.
+# Batches that are decoded ahead: enough to keep the encoder busy, few enough for the memory.
 BATCHES_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """retry: read files again that failed before. prune: drop rows whose files are missing."""
+    """What a run does besides indexing changes.
+
+    retry: read files again that failed before. prune: remove rows whose files are missing.
+    dry_run: count changes only.
+    """
 
     retry: bool = False
     prune: bool = False
@@ -52,7 +55,7 @@ class IngestOptions:
 
 @dataclass(slots=True)
 class _Tally:
-    """What a run has done so far."""
+    """The counts and failures of a run so far."""
 
     changes: Counter[str] = field(default_factory=Counter)
     failures: dict[str, Failure] = field(default_factory=dict)
@@ -66,7 +69,7 @@ class _Tally:
 
 
 class Ingest:
-    """Brings a store up to date with sources. Run it under the store's write lock."""
+    """Updates a store to its sources. Run it under the store's write lock."""
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class Ingest:
         device: DeviceChoice,
         index: IndexOptions,
     ) -> None:
-        """index: a source whose vectors it has no memory for is refused before it is encoded."""
+        """Prepares a run. index: sources too large for its memory are refused before encoding."""
         self._store, self._encoder, self._settings = store, encoder, settings
         self._progress, self._device, self._index = progress, device.name, index
         self._batch_size = settings.batch_size or device.batch_size
@@ -88,7 +91,7 @@ class Ingest:
     def run(
         self, sources: Sequence[Source], options: IngestOptions, *, resumed: int = 0
     ) -> IngestReport:
-        """Reads, encodes and writes what changed; an item that cannot be read becomes a Failure.
+        """Encodes and writes changes; an item that cannot be read becomes a Failure.
 
         So does a whole source, unless no other can be read. resumed: rows that an interrupted run
         had written. Raises SpaceMismatch, InputError.
@@ -159,13 +162,13 @@ class Ingest:
         writer = RowWriter(self._store, self._settings.commit_seconds)
         bounds = MediaBounds.of(self._settings)
         spec = self._encoder.preprocessing
-        with PictureReader(bounds=bounds, spec=spec, workers=self._workers()) as reader:
+        with ImageReader(bounds=bounds, spec=spec, workers=self._settings.workers) as reader:
             jobs = self._read(reader, self._changed(works, tally), known, tally)
             try:
                 while batch := list(islice(jobs, self._batch_size)):
                     self._encode_batch(batch, reader, writer, known=known, tally=tally)
             finally:
-                # Also on Ctrl-C: what is encoded is written, and the next run goes on from there.
+                # Also on Ctrl-C, so that the next run continues from here.
                 writer.flush()
                 self._write_failures(tally)
 
@@ -179,7 +182,7 @@ class Ingest:
 
     def _read(
         self,
-        reader: PictureReader,
+        reader: ImageReader,
         works: Iterable[Work],
         known: KnownRows,
         tally: _Tally,
@@ -200,7 +203,7 @@ class Ingest:
     def _unreadable(
         self, work: Work, reason: str, known: KnownRows, tally: _Tally
     ) -> Iterator[Job]:
-        """The ledger gets the failure; a record that has a text stays findable by it."""
+        """Records a failure; yields a job for the record's text if it has one."""
         record = work.record
         if work.state is not None:
             tally.states[record.key] = work.state
@@ -214,7 +217,7 @@ class Ingest:
     def _encode_batch(
         self,
         batch: list[Job],
-        reader: PictureReader,
+        reader: ImageReader,
         writer: RowWriter,
         *,
         known: KnownRows,
@@ -224,10 +227,10 @@ class Ingest:
             job
             for whole in without_copies_of_lost_rows(batch, self._store)
             for job in (
-                self._read(reader, [whole.work], known, tally) if whole.to_be_read else [whole]
+                self._read(reader, [whole.work], known, tally) if whole.needs_decoding else [whole]
             )
         ]
-        # One that cannot be read is left with its text, whose vector may be lost as well.
+        # A record whose image cannot be read keeps its text, whose vector may be lost too.
         jobs = without_copies_of_lost_rows(jobs, self._store)
         started = time.monotonic()
         result = self._batches.encode(jobs, _now())
@@ -257,9 +260,7 @@ class Ingest:
                     "uri": failure.uri,
                     "stage": failure.stage,
                     "reason": failure.reason,
-                    "_size": state.size if state else None,
-                    "_mtime": state.mtime if state else None,
-                    "_ctime": state.ctime if state else None,
+                    **FileState.columns(state),
                     "seen": when,
                 }
             )
@@ -281,9 +282,6 @@ class Ingest:
         self._store.forget_failures(known.stale_failures(source.name, set(tally.failures)))
         if options.prune:
             tally.pruned += self._store.prune(source.name)
-
-    def _workers(self) -> int:
-        return self._settings.workers or max(1, (os.cpu_count() or 2) - 1)
 
     def _report(self, tally: _Tally, resumed: int, seconds: float) -> IngestReport:
         done = sum(tally.changes.values())

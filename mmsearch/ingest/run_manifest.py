@@ -1,7 +1,7 @@
-"""What a run of `index` writes to the manifest: at its start what is requested, then the result.
+"""Records a run of `index` in the manifest: its settings at the start, its result at the end.
 
-Between the two only uids are taken, so a run that is interrupted leaves the request of its start,
-which the next run completes.
+Only uids are reserved in between, so that an interrupted run leaves the settings of its start for
+the next run to complete.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ _COUNTS = ("added", "updated", "moved", "restored", "unchanged", "missing")
 
 
 def remembered_settings(settings: Settings) -> dict[str, Any]:
-    """Returns what was set of REMEMBERED for this run."""
+    """Returns the settings among REMEMBERED that were given for this run."""
     given = {name: getattr(settings, name) for name in REMEMBERED}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -37,7 +37,7 @@ def requested_manifest(manifest: Manifest, settings: Settings) -> Manifest:
 def begin_run(
     store: Store, requested: Manifest, sources: tuple[SourceEntry, ...], progress: ProgressListener
 ) -> int:
-    """Notes that a run is under way; returns how many rows an interrupted one had written.
+    """Records that a run has started; returns how many rows an interrupted one had written.
 
     sources: added to the store's.
     """
@@ -60,13 +60,13 @@ def begin_run(
 
 
 def refuse_request(store: Store) -> None:
-    """Forgets what the run under way requested, so that the next one is not refused it as well."""
+    """Forgets the settings of the current run, so that the next one is not refused too."""
     running = store.manifest.running or {}
     store.update_manifest(running={"started": running["started"]})
 
 
 def end_run(store: Store, requested: Manifest, report: IngestReport) -> None:
-    """Notes that the run is complete: what it did, and what it requested for later runs."""
+    """Records the result of a run, and its settings for later runs."""
     names = {entry.name for entry in store.manifest.sources}
     before = (store.manifest.last_run or {}).get("skipped", {})
     # A run of one source leaves what is known of the others.

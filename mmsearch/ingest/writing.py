@@ -1,4 +1,4 @@
-"""Rows are committed in large batches, and a commit that has begun is always finished."""
+"""Commits rows in large batches, and finishes every commit that has begun."""
 
 import signal
 import threading
@@ -22,7 +22,7 @@ class RowWriter:
         self._last = time.monotonic()
 
     def add(self, rows: Sequence[dict[str, object]], drops: Sequence[int]) -> None:
-        """Collects rows, and uids of rows that they stand for; commits when there are many."""
+        """Adds rows, and uids of rows that they replace; commits when there are many."""
         self._rows += rows
         self._drops += drops
         waited = time.monotonic() - self._last

@@ -283,8 +283,8 @@ def _decode_jpeg(
     sideways = orientation_of(image) in (5, 6, 7, 8)
     size = image.size
     if draft is not None:
-        wanted = draft[::-1] if sideways else draft
-        image.draft(None, (2 * wanted[0], 2 * wanted[1]))
+        target = draft[::-1] if sideways else draft
+        image.draft(None, (2 * target[0], 2 * target[1]))
     image.load()
     whole = _content([Frame(image, 0, 0)], data, "jpeg") if content and image.size == size else None
     width, height = size[::-1] if sideways else size

@@ -66,12 +66,12 @@ def recognise(
 
 
 def _require_columns(survey: Survey, options: SourceOptions, table: str) -> None:
-    asked = {
+    requested = {
         "image_column": [options.image_column] if options.image_column else [],
         "text_columns": options.text_columns,
         "id_column": [options.id_column] if options.id_column else [],
     }
-    for parameter, names in asked.items():
+    for parameter, names in requested.items():
         for name in names:
             if name not in survey.columns:
                 raise InputError(

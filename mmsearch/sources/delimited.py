@@ -6,11 +6,13 @@ where a later one differs, and would turn the code '00123' into a number.
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from mmsearch.errors import InputError
+from mmsearch.media.encodings import encoding_name
 from mmsearch.records import printable_path
 from mmsearch.sources.rows import BadRow, Row, unique_names
 from mmsearch.sources.table_bytes import find_encoding, table_bytes
@@ -19,10 +21,16 @@ from mmsearch.sources.values import Kind, kind_of_cell
 # Python's own limit is 131,072 characters, which a product page's HTML exceeds.
 MAX_CELL: Final = 16 * 2**20
 _DELIMITERS = ",;\t|"
+_SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_EXAMINED_BYTES = 2**16
 
 
 class DelimitedRows:
-    """A CSV or TSV file. The delimiter of a .csv is the most frequent one in its header."""
+    """A CSV or TSV file.
+
+    The delimiter of a .csv is the one in a first line 'sep=;', as Excel writes it, else the one
+    that splits most of the first rows into as many cells as the header has.
+    """
 
     kinds = None
     count = None
@@ -30,7 +38,7 @@ class DelimitedRows:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._encoding = find_encoding(path)
-        header, self._delimiter = self._read_header()
+        header = self._read_header()
         self.columns = unique_names(header)
         self.notes = self._notes(header)
 
@@ -41,11 +49,13 @@ class DelimitedRows:
     def __iter__(self) -> Iterator[Row | BadRow]:
         csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
         with table_bytes(self._path) as file, self._text(file) as text:
+            if self._has_sep_line:
+                next(text)
             lines = csv.reader(text, delimiter=self._delimiter)
             rows = _rows(lines)
             next(rows)  # the header
             for number, cells in enumerate(rows, 1):
-                yield self._row(cells, number, lines.line_num)
+                yield self._row(cells, number, lines.line_num + self._has_sep_line)
 
     def _row(self, cells: list[str] | str, number: int, line: int) -> Row | BadRow:
         place = f"row {number} of {printable_path(self._path.name)}"
@@ -73,32 +83,46 @@ class DelimitedRows:
             newline="",
         )
 
-    def _read_header(self) -> tuple[list[str], str]:
+    def _read_header(self) -> list[str]:
+        """Reads the names of the columns, after finding the delimiter. Raises InputError."""
         with table_bytes(self._path) as file, self._text(file) as text:
-            first = next((line for line in text if line.strip()), "")
-            delimiter = max(_DELIMITERS, key=first.count)
-            if self._path.name.lower().removesuffix(".gz").endswith(".tsv"):
-                delimiter = "\t"
-            text.seek(0)
-            header = next(_rows(csv.reader(text, delimiter=delimiter)), [])
+            lines = text.readlines(_EXAMINED_BYTES)
+        named = _SEP_LINE.fullmatch(lines[0].strip()) if lines else None
+        self._has_sep_line = named is not None
+        lines = lines[self._has_sep_line :]
+        if named:
+            self._delimiter = named[1]
+        elif self._path.name.lower().removesuffix(".gz").endswith(".tsv"):
+            self._delimiter = "\t"
+        else:
+            self._delimiter = max(_DELIMITERS, key=lambda delimiter: _fit(lines, delimiter))
+        header = next(_rows(csv.reader(lines, delimiter=self._delimiter)), [])
         if isinstance(header, str):
             raise InputError(f"{printable_path(self._path)} has no readable header: {header}")
         if not header:
             raise InputError(
                 f"{printable_path(self._path)} is empty; its first row must name the columns"
             )
-        return header, delimiter
+        return header
 
     def _notes(self, header: list[str]) -> tuple[str, ...]:
         notes = []
-        if self._encoding == "cp1252":
-            notes.append("read as Windows-1252; save it as UTF-8 if letters look wrong")
+        if self._encoding not in ("utf-8-sig", "utf-16", "utf-32"):
+            name = encoding_name(self._encoding)
+            notes.append(f"read as {name}; save it as UTF-8 if letters look wrong")
         renamed = [
             f"'{new}'" for new, old in zip(self.columns, header, strict=True) if new != old.strip()
         ]
         if renamed:
             notes.append(f"columns without a name of their own are called {', '.join(renamed)}")
         return tuple(notes)
+
+
+def _fit(lines: Sequence[str], delimiter: str) -> tuple[int, int]:
+    """Returns how well a delimiter fits: rows with as many cells as the header, and that number."""
+    rows = _rows(csv.reader(lines, delimiter=delimiter))
+    widths = [len(cells) for cells in rows if not isinstance(cells, str)]
+    return (widths.count(widths[0]), widths[0]) if widths and widths[0] > 1 else (0, 0)
 
 
 def _rows(lines: Iterator[list[str]]) -> Iterator[list[str] | str]:

@@ -23,26 +23,19 @@ DOCUMENT_SUFFIXES = (".txt", ".md")
 
 
 class FolderSource:
-    """The images and texts under a folder, or a single file; keys are relative paths."""
+    """The images and texts under a folder, or a single file; keys are relative paths.
+
+    root: the folder or file.
+    """
 
     def __init__(
         self, root: Path, *, name: str, options: SourceOptions, notes: tuple[str, ...] = ()
     ) -> None:
-        self._root, self._name, self._options = root.absolute(), name, options
+        self.root, self.name, self._options = root.absolute(), name, options
         self._globs = Globs(options)
         self._opening_notes = notes
         self._skipped: Counter[str] = Counter()
         self._skipped_raw: Counter[str] = Counter()
-
-    @property
-    def name(self) -> str:
-        """The name, the first part of its records' keys."""
-        return self._name
-
-    @property
-    def root(self) -> Path:
-        """The folder, or the single file."""
-        return self._root
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -85,15 +78,15 @@ class FolderSource:
 
     def _steps(self) -> Iterator[Step]:
         self._require_root()
-        if self._root.is_dir():
-            return walk(self._root, self._globs)
-        return iter([find_file(self._root)])
+        if self.root.is_dir():
+            return walk(self.root, self._globs)
+        return iter([find_file(self.root)])
 
     def _require_root(self) -> None:
-        if not os.access(self._root, os.R_OK):
-            state = "cannot be read" if self._root.exists() else "no longer exists"
+        if not os.access(self.root, os.R_OK):
+            state = "cannot be read" if self.root.exists() else "no longer exists"
             raise SourceUnavailable(
-                f"{printable_path(self._root)} {state}; check its permissions and that its drive "
+                f"{printable_path(self.root)} {state}; check its permissions and that its drive "
                 "is mounted"
             )
 
@@ -103,7 +96,7 @@ class FolderSource:
         if not self._globs.includes(file.relative):
             return
         kind = suffix(file.name)
-        if is_caption(file) and file.path != str(self._root):
+        if is_caption(file) and file.path != str(self.root):
             return
         try:
             head = read_head(file.path)
@@ -155,7 +148,7 @@ class FolderSource:
         return Failure(self._key(relative), printable_path(path), stage, reason)
 
     def _key(self, relative: str) -> str:
-        return f"{self._name}/{printable_path(relative)}"
+        return f"{self.name}/{printable_path(relative)}"
 
 
 def _metadata(file: FoundFile) -> dict[str, Scalar]:

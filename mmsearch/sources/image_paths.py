@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from mmsearch.errors import InputError
 from mmsearch.media import describe_raw, raw_format_of, sniff
@@ -14,6 +15,8 @@ from mmsearch.records import printable_path
 from mmsearch.sources.captions import IMAGE_SUFFIXES, read_head, suffix
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:(//|\w*/?\w*[;,])", re.IGNORECASE)
+# What follows the path in exports of web shops, as in 'apple.jpg?v=1'.
+_QUERY = re.compile("[?#]")
 _SHOWN = 80
 _TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -48,24 +51,32 @@ def refuse_raw(cell: str, path: Path) -> None:
 
 
 def is_url(cell: str) -> bool:
-    """Whether a cell is a URL."""
-    return _URL.match(cell) is not None
+    """Whether a cell is a URL, other than one of a local file."""
+    return _URL.match(cell) is not None and not _is_file_url(cell)
 
 
 def looks_like_image(cell: str) -> bool:
     """Whether a cell may be the path or URL of an image, by its extension."""
-    path = cell.split("?", 1)[0] if is_url(cell) else cell
-    return suffix(path.replace("\\", "/")) in IMAGE_SUFFIXES and "\n" not in cell
+    path = _QUERY.split(cell, maxsplit=1)[0].replace("\\", "/")
+    return "\n" not in cell and not IMAGE_SUFFIXES.isdisjoint((suffix(path), suffix(cell)))
 
 
 def _candidates(cell: str, folder: Path) -> Iterator[str]:
-    """Yields paths to try: as given, with Windows separators, and relative to the folder."""
-    spellings = dict.fromkeys((cell, cell.replace("\\", "/")))
+    """Yields paths to try: as given, in other spellings, and relative to the folder."""
+    path = cell.replace("\\", "/")
+    if _is_file_url(cell):
+        path = urlsplit(path).path
+    bare = _QUERY.split(path, maxsplit=1)[0]
+    spellings = dict.fromkeys((cell, path, bare, unquote(path), unquote(bare)))
     for spelling in spellings:
         yield os.path.join(folder, spelling)  # noqa: PTH118
     for spelling in spellings:
         if spelling.startswith("/"):
             yield os.path.join(folder, spelling.lstrip("/"))  # noqa: PTH118
+
+
+def _is_file_url(cell: str) -> bool:
+    return cell[:7].lower() == "file://"
 
 
 def _is_within(path: str, folder: Path) -> bool:

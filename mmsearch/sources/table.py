@@ -5,14 +5,14 @@ from pathlib import Path
 
 from mmsearch.errors import InputError
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
-from mmsearch.sources.columns import TableColumns, recognise
+from mmsearch.sources.columns import recognise
 from mmsearch.sources.fields import join_texts
 from mmsearch.sources.image_paths import find_image, is_image, refuse_raw
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
 from mmsearch.sources.table_files import open_rows
-from mmsearch.sources.values import as_text, convert
+from mmsearch.sources.values import Kind, as_text, convert
 from mmsearch.text import one_line
 
 
@@ -21,43 +21,22 @@ class TableSource:
 
     Opening it reads the file once for its columns and types. Raises InputError if the file cannot
     be read or lacks columns that the options name.
+
+    root: the file. columns: their roles. row_count: of the readable rows when it was opened. notes:
+    what was recognised, for the user.
     """
 
     def __init__(
         self, path: Path, *, name: str, options: SourceOptions, notes: tuple[str, ...] = ()
     ) -> None:
-        self._path, self._name, self._options = path.absolute(), name, options
-        self._rows = open_rows(self._path)
+        self.root, self.name, self._options = path.absolute(), name, options
+        self._rows = open_rows(self.root)
         self._survey = survey(self._rows)
-        self._columns = recognise(
+        self.columns = recognise(
             self._survey, options, exists=self._exists, table=printable_path(path.name)
         )
-        self._opening_notes = (*notes, *self._describe())
-
-    @property
-    def name(self) -> str:
-        """The name, the first part of its records' keys."""
-        return self._name
-
-    @property
-    def root(self) -> Path:
-        """The table's file."""
-        return self._path
-
-    @property
-    def columns(self) -> TableColumns:
-        """The roles of the columns."""
-        return self._columns
-
-    @property
-    def row_count(self) -> int:
-        """The number of readable rows when the table was opened."""
-        return self._survey.rows
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was recognised, for the user."""
-        return self._opening_notes
+        self.row_count = self._survey.rows
+        self.notes = (*notes, *self._describe())
 
     def __iter__(self) -> Iterator[Record | Failure]:
         seen: dict[str, int] = {}
@@ -77,13 +56,13 @@ class TableSource:
         cell, image, whole = self._cell(row), None, True
         if cell:
             try:
-                found = find_image(cell, self._path.parent)
+                found = find_image(cell, self.root.parent)
                 refuse_raw(cell, found)
                 image = found
             except InputError as error:
                 whole = False
                 yield self._failure(identity, f"{error} ({row.place})")
-        text = join_texts(as_text(row.cells.get(name)) or "" for name in self._columns.texts)
+        text = join_texts(as_text(row.cells.get(name)) or "" for name in self.columns.texts)
         if text and len(text.encode()) > self._options.max_text_bytes:
             whole = False
             yield self._failure(identity, f"{self._too_long(text)} ({row.place})", stage="read")
@@ -96,24 +75,24 @@ class TableSource:
 
     def _identity(self, row: Row, seen: dict[str, int]) -> str:
         """Returns the row's id, or its number in a table without ids. Raises InputError."""
-        if self._columns.id is None:
+        if self.columns.id is None:
             return str(row.number)
-        identity = as_text(row.cells.get(self._columns.id))
+        identity = as_text(row.cells.get(self.columns.id))
         if identity is None:
-            raise InputError(f"has no '{self._columns.id}'; give it one")
+            raise InputError(f"has no '{self.columns.id}'; give it one")
         first = seen.setdefault(identity, row.number)
         if first != row.number:
             raise InputError(
-                f"'{self._columns.id}' is '{identity}' in row {first} and again in row "
+                f"'{self.columns.id}' is '{identity}' in row {first} and again in row "
                 f"{row.number}; give it another"
             )
         return identity
 
     def _metadata(self, cells: Mapping[str, object]) -> dict[str, Scalar]:
         metadata: dict[str, Scalar] = {}
-        for column, name in self._columns.metadata.items():
+        for column, name in self.columns.metadata.items():
             try:
-                metadata[name] = convert(cells.get(column), self._columns.kinds[column])
+                metadata[name] = convert(cells.get(column), self.columns.kinds[column])
             except ValueError as error:
                 raise InputError(
                     f"'{column}': {error}; the table has changed since it was opened, run again"
@@ -121,11 +100,11 @@ class TableSource:
         return metadata
 
     def _cell(self, row: Row) -> str | None:
-        return as_text(row.cells.get(self._columns.image)) if self._columns.image else None
+        return as_text(row.cells.get(self.columns.image)) if self.columns.image else None
 
     def _exists(self, cell: str) -> bool:
         try:
-            return is_image(str(find_image(cell, self._path.parent)))
+            return is_image(str(find_image(cell, self.root.parent)))
         except InputError:
             return False
 
@@ -136,19 +115,23 @@ class TableSource:
         )
 
     def _failure(self, identity: str, reason: str, *, stage: Stage = "source") -> Failure:
-        return Failure(self._key(identity), printable_path(self._path), stage, reason)
+        return Failure(self._key(identity), printable_path(self.root), stage, reason)
 
     def _key(self, identity: str) -> str:
-        return f"{self._name}/{printable_path(identity)}"
+        return f"{self.name}/{printable_path(identity)}"
 
     def _describe(self) -> Iterator[str]:
-        file = printable_path(self._path.name)
-        yield f"{file}: {self._columns.describe()}"
+        file = printable_path(self.root.name)
+        yield f"{file}: {self.columns.describe()}"
         yield from (f"{file}: {note}" for note in self._rows.notes)
         if not self._survey.rows:
             yield f"{file}: has no rows"
             return
-        if self._columns.id is None:
+        for kind in (Kind.DECIMAL_COMMA, Kind.GROUPED):
+            names = [f"'{name}'" for name, held in self.columns.kinds.items() if held is kind]
+            if names:
+                yield f"{file}: {kind.value}: {', '.join(names)}"
+        if self.columns.id is None:
             yield (
                 f"{file}: no column of unique ids, so rows are identified by number; name one with "
                 "`id_column` if rows may be inserted"
@@ -163,8 +146,8 @@ class TableSource:
         left_out = [
             f"'{name}'"
             for name in self._survey.columns
-            if name not in self._columns.metadata
-            and name not in (*self._columns.texts, self._columns.image)
+            if name not in self.columns.metadata
+            and name not in (*self.columns.texts, self.columns.image)
         ]
         if left_out:
             yield f"{file}: not stored, as empty, nested or too long: {', '.join(left_out)}"

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from mmsearch.errors import InputError
-from mmsearch.media.encodings import LEGACY, legacy_text, marked_encoding
+from mmsearch.media.encodings import legacy_encoding, marked_encoding, unmarked_utf16
 from mmsearch.records import printable_path
 
 # Non-ASCII lines that are examined to tell a legacy encoding from UTF-8 with a few bad rows.
 _EXAMINED_LINES = 2_000
+_START_BYTES = 4_096
 
 
 @contextmanager
@@ -31,16 +32,16 @@ def table_bytes(path: Path) -> Iterator[BinaryIO]:
 
 
 def find_encoding(path: Path) -> str:
-    """Detects 'utf-8-sig', 'utf-16', 'utf-32' or 'cp1252'. Raises InputError for other encodings.
+    """Detects the encoding, such as 'utf-8-sig', 'utf-16-le' or 'cp1252'. Raises InputError.
 
     A file that is UTF-8 but for a few lines counts as UTF-8: those lines fail, not the file.
     """
     examined: list[bytes] = []
     with table_bytes(path) as file:
-        start = file.read(4)
-        marked = marked_encoding(start)
-        if marked:
-            return marked
+        start = file.read(_START_BYTES)
+        unicode = marked_encoding(start) or unmarked_utf16(start)
+        if unicode:
+            return unicode
         file.seek(0)
         for line in file:
             if not line.isascii():
@@ -50,12 +51,13 @@ def find_encoding(path: Path) -> str:
     good = sum(_is_utf8(line) for line in examined)
     if 2 * good >= len(examined):
         return "utf-8-sig"
-    if legacy_text(b"".join(examined)) is None:
+    encoding = legacy_encoding(b"".join(examined))
+    if encoding is None:
         raise InputError(
-            f"{printable_path(path)} is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8 "
+            f"the text encoding of {printable_path(path)} is not recognised; save it as UTF-8 "
             "(iconv -f ENCODING -t utf-8)"
         )
-    return LEGACY
+    return encoding
 
 
 def _is_utf8(line: bytes) -> bool:

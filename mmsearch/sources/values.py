@@ -1,6 +1,7 @@
 """Infers the type of a table's column from all its cells, and converts cells to it.
 
-A column is bool, int, float or date if every non-empty cell is; else it is text.
+A column is bool, int, float or date if every non-empty cell is; else it is text. Numbers with a
+decimal comma or grouped thousands are told apart by the whole column, as '1,299' may be either.
 """
 
 import re
@@ -19,6 +20,9 @@ class Kind(Enum):
     BOOL = "bool"
     INT = "int"
     FLOAT = "float"
+    DECIMAL_COMMA = "number with a decimal comma"
+    GROUPED = "number with grouped thousands"
+    COMMA = "number with a comma that is one or the other"
     DATE = "date"
     TEXT = "text"
     NESTED = "nested"
@@ -32,8 +36,18 @@ _BOOLS = {"true": True, "false": False}
 _INT = re.compile(r"[+-]?(0|[1-9]\d{0,17})", re.ASCII)
 # A point or an exponent is required: 19 digits without are a code, and a float would lose some.
 _FLOAT = re.compile(r"(?=.*[.eE])[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_COMMA = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}((,\d{3})+\.\d+|(,\d{3}){2,})", re.ASCII)
+_DECIMAL_COMMA = re.compile(
+    r"[+-]?((0|[1-9]\d{0,2}(\.\d{3})+|[1-9]\d*),\d+|[1-9]\d{0,2}(\.\d{3}){2,})", re.ASCII
+)
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
+_WITH_COMMA = (
+    (_COMMA, Kind.COMMA),
+    (_GROUPED, Kind.GROUPED),
+    (_DECIMAL_COMMA, Kind.DECIMAL_COMMA),
 )
 _MAX_INT = 2**63
 
@@ -49,6 +63,10 @@ def kind_of_cell(cell: str) -> Kind | None:
         return Kind.INT
     if _FLOAT.fullmatch(text):
         return Kind.FLOAT
+    if text[-1].isdigit() and ("," in text or "." in text):
+        for pattern, kind in _WITH_COMMA:
+            if pattern.fullmatch(text):
+                return kind
     return kind_of_text(text)
 
 
@@ -79,10 +97,14 @@ def kind_of_value(value: object) -> Kind | None:
 
 def common_kind(kinds: Set[Kind]) -> Kind | None:
     """Returns the kind that includes all others; None for a column without values."""
-    if len(kinds) <= 1:
+    if len(kinds) <= 1 and kinds != {Kind.COMMA}:
         return next(iter(kinds), None)
     if kinds == {Kind.INT, Kind.FLOAT}:
         return Kind.FLOAT
+    if Kind.DECIMAL_COMMA in kinds and kinds <= {Kind.INT, Kind.COMMA, Kind.DECIMAL_COMMA}:
+        return Kind.DECIMAL_COMMA
+    if Kind.GROUPED in kinds and kinds <= {Kind.INT, Kind.FLOAT, Kind.COMMA, Kind.GROUPED}:
+        return Kind.GROUPED
     return Kind.TEXT
 
 
@@ -128,6 +150,10 @@ def _parse(text: str, kind: Kind) -> Scalar:
         if parsed is None:
             raise ValueError(f"'{text}' is not a date")
         return parsed
+    if kind is Kind.DECIMAL_COMMA:
+        text = text.replace(".", "").replace(",", ".")
+    elif kind is Kind.GROUPED:
+        text = text.replace(",", "")
     return int(text) if kind is Kind.INT else _finite(float(text))
 
 

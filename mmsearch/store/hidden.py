@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmsearch.errors import CorruptIndex
 from mmsearch.files import write_atomically
+from mmsearch.typed_json import parse_json
 
 FILE_NAME = "hidden.json"
 
@@ -18,10 +19,10 @@ def read_hidden(folder: Path) -> set[int]:
     """Reads the uids of a store's hidden rows. Raises CorruptIndex."""
     path = folder / FILE_NAME
     try:
-        return {int(uid) for uid in json.loads(path.read_text(encoding="utf-8"))}
+        return parse_json(set[int], path.read_bytes())
     except FileNotFoundError:
         return set()
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise CorruptIndex(
             f"{path} is damaged ({error}); delete it, and hide the duplicates again"
         ) from error

@@ -12,9 +12,15 @@ from mmsearch.errors import CorruptIndex, StoreNotFound
 from mmsearch.files import write_atomically
 from mmsearch.records import FusionChoice, SpaceId
 from mmsearch.system_errors import refused_by_system
+from mmsearch.typed_json import parse_json
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    format: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Manifest:
     next_uid: int = 0
     running: dict[str, Any] | None = None
     last_run: dict[str, Any] | None = None
+    format: int = FORMAT
 
     def with_source(self, entry: SourceEntry) -> "Manifest":
         """Returns a manifest with this source added or replaced."""
@@ -57,24 +64,18 @@ class Manifest:
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Writes the manifest atomically. Raises OSError."""
-    content = {"format": FORMAT, **asdict(manifest)}
-    write_atomically(folder / FILE_NAME, json.dumps(content, indent=2, ensure_ascii=False))
+    content = json.dumps(asdict(manifest), indent=2, ensure_ascii=False)
+    write_atomically(folder / FILE_NAME, content)
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Reads the manifest. Raises StoreNotFound if there is none, CorruptIndex if it is unusable."""
     path = folder / FILE_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content.pop("format")
-        if version != FORMAT:
-            raise CorruptIndex(
-                f"{path} has format {version}, this mmsearch reads format {FORMAT}; "
-                "install the version that wrote it, or index into another `path`"
-            )
-        content["space"] = SpaceId(**content["space"])
-        content["sources"] = tuple(SourceEntry(**entry) for entry in content["sources"])
-        return Manifest(**content)
+        content = path.read_bytes()
+        version = parse_json(_Version, content, extra="ignore").format
+        if version == FORMAT:
+            return parse_json(Manifest, content)
     except FileNotFoundError:
         raise StoreNotFound(
             f"no store in {folder}; run `catalog.index(FOLDER)` to create one, or open another "
@@ -84,10 +85,12 @@ def read_manifest(folder: Path) -> Manifest:
         if refused := refused_by_system(error):
             raise refused from error
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, CorruptIndex):
-            raise
+    except ValueError as error:
         raise CorruptIndex(
             f"{path} is damaged ({error}); restore it from a copy, or move {folder} away "
             "and index again"
         ) from error
+    raise CorruptIndex(
+        f"{path} has format {version}, this mmsearch reads format {FORMAT}; "
+        "install the version that wrote it, or index into another `path`"
+    )

@@ -33,7 +33,7 @@ class StoreTables:
     def create(cls, folder: Path, manifest: Manifest) -> Self:
         """Creates an empty store, or completes one whose creation was interrupted."""
         folder.mkdir(parents=True, exist_ok=True)
-        db = _connect(folder)
+        db = connect(folder)
         dim = manifest.space.dim
         db.create_table(ITEMS, schema=items_schema(dim), exist_ok=True)
         db.create_table(FAILURES, schema=FAILURES_SCHEMA, exist_ok=True)
@@ -51,7 +51,7 @@ class StoreTables:
 
     @cached_property
     def _db(self) -> Any:
-        return _connect(self.folder)
+        return connect(self.folder)
 
     @cached_property
     def _items(self) -> Any:
@@ -117,7 +117,8 @@ class StoreTables:
         return {name: self._schema.field(name).type for name in self.public_columns}
 
 
-def _connect(folder: Path) -> Any:
+def connect(folder: Path) -> Any:
+    """Connects to the LanceDB of a store."""
     # Takes a second to import, which a search that a snapshot answers does without.
     import lancedb
 

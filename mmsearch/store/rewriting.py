@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from mmsearch.records import Ids
 from mmsearch.store.hidden import change_hidden, read_hidden
 from mmsearch.store.manifest import Manifest
-from mmsearch.store.opening import FAILURES, ITEMS, PRUNED
+from mmsearch.store.opening import FAILURES, ITEMS, PRUNED, connect
 from mmsearch.store.rows import TIME, items_schema
 from mmsearch.store.writing import Store
 
@@ -45,7 +45,7 @@ def rewrite(
     """
     shutil.rmtree(folder / "lance", ignore_errors=True)
     written = Store.create(folder, manifest)
-    target, source = _connect(folder), _connect(store.folder)
+    target, source = connect(folder), connect(store.folder)
     joiner = _Joiner(vectors.sort_by("_uid"), when)
     schema = _with_dim(source.open_table(ITEMS).schema, manifest.space.dim)
     items = source.open_table(ITEMS).search().to_batches(batch_size=_ROWS)
@@ -116,9 +116,3 @@ def _write(db: Any, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Sch
     for batch in batches:
         # LanceDB treats a missing vector as a bad one; 'null' keeps it missing.
         table.add(pa.Table.from_batches([batch]), on_bad_vectors="null")
-
-
-def _connect(folder: Path) -> Any:
-    import lancedb
-
-    return lancedb.connect(str(folder / "lance"))

@@ -36,10 +36,10 @@ class Snapshot:
     def rows_of(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Returns the live rows among these uids."""
         known = self.rows.column("_uid").to_numpy()
-        wanted = np.unique(np.asarray(uids, dtype=np.int64))
-        places = np.searchsorted(known, wanted)
-        places, wanted = places[places < len(known)], wanted[places < len(known)]
-        return self.rows.select(list(columns)).take(places[known[places] == wanted])
+        requested = np.unique(np.asarray(uids, dtype=np.int64))
+        places = np.searchsorted(known, requested)
+        places, requested = places[places < len(known)], requested[places < len(known)]
+        return self.rows.select(list(columns)).take(places[known[places] == requested])
 
 
 def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:

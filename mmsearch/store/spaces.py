@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmsearch.errors import CorruptIndex
 from mmsearch.files import write_atomically
+from mmsearch.typed_json import parse_json
 
 FILE_NAME = "spaces.json"
 FOLDER = "spaces"
@@ -37,10 +38,10 @@ def read_spaces(root: Path) -> Spaces:
     """Reads spaces.json in a store's folder. Raises CorruptIndex."""
     path = root / FILE_NAME
     try:
-        return Spaces(**json.loads(path.read_text(encoding="utf-8")))
+        return parse_json(Spaces, path.read_bytes())
     except FileNotFoundError:
         return Spaces()
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise CorruptIndex(
             f"{path} is damaged ({error}); restore it from a copy, or delete it to use "
             "the space of the store's first model"

@@ -53,14 +53,14 @@ class Store(StoreReader):
         self.manifest = replace(self.manifest, **changes)
         write_manifest(self.manifest, self.folder)
 
-    def ensure_columns(self, wanted: Mapping[str, pa.DataType]) -> None:
+    def ensure_columns(self, requested: Mapping[str, pa.DataType]) -> None:
         """Adds metadata columns; a column of another type is widened, if need be to text."""
         present = self.metadata_columns
-        new = [pa.field(name, kind) for name, kind in wanted.items() if name not in present]
+        new = [pa.field(name, kind) for name, kind in requested.items() if name not in present]
         if new:
             self._items.add_columns(new)
-        for name in wanted.keys() & present.keys():
-            kind = common_type(present[name], wanted[name])
+        for name in requested.keys() & present.keys():
+            kind = common_type(present[name], requested[name])
             if kind != present[name]:
                 self._convert_column(name, kind)
         if has_word_index(self._items):

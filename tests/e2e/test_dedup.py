@@ -15,7 +15,10 @@ import pytest
 from PIL import ImageOps
 
 import mmsearch
+from mmsearch.dedup.cache.database import CachedArrays, CacheDatabase
+from mmsearch.dedup.cache.pair_cache import RememberedEdits
 from mmsearch.dedup.items import CACHE_NAME, RECORD
+from mmsearch.dedup.thumbnails.edited_copies import EDITED_AGREEMENT
 from tests.support.command_line import TIMEOUT_SECONDS, Call, environment_of
 from tests.support.dedup_stores import scene
 
@@ -159,15 +162,15 @@ def test_indexing_tells_of_duplicates_as_they_come_in(call: Call, tmp_path: Path
     first = call(tmp_path, "index", "shop", "--dedup")
     assert first.returncode == 0, first.stderr
     assert "1 duplicate image in 1 group; 'mmsearch dedup' shows them" in first.stderr
-    memory = tmp_path / ".mmsearch" / "dedup" / "pairs.npz"
-    with np.load(memory) as kept:
-        assert kept["pairs"].shape == (1, 2)
+    memory = CachedArrays(CacheDatabase(tmp_path / ".mmsearch" / "dedup"), "pairs of 1 frames")
+    kept = RememberedEdits.load(memory, f"edited {EDITED_AGREEMENT:.4f}")
+    assert kept.edited.found.pairs.shape == (1, 2)
     ImageOps.mirror(scene(2)).save(tmp_path / "shop" / "mirrored.png")
     scene(7).save(tmp_path / "shop" / "new.png")
     second = call(tmp_path, "index", "shop", "--dedup")
     assert "2 duplicate images in 2 groups" in second.stderr
-    with np.load(memory) as kept:
-        assert len(kept["hashes"]) == 7
+    kept = RememberedEdits.load(memory, f"edited {EDITED_AGREEMENT:.4f}")
+    assert len(kept.hashes) == 7
 
 
 def test_pictures_that_were_compared_before_are_not_looked_at_again(
@@ -251,16 +254,16 @@ def test_texts_that_were_compared_before_are_remembered(call: Call, tmp_path: Pa
 
     def both() -> tuple[Any, Any]:
         found = dedup()
-        (remembered / "texts.npz").unlink()
+        (remembered / "cache.sqlite").unlink()
         return found, dedup()
 
     write(said[:18])
     first, fresh = both()
     assert first == fresh
     assert {group["family"] for group in first["groups"]} == {"text"}
-    kept = (remembered / "texts.npz").read_bytes()
+    kept = (remembered / "cache.sqlite").read_bytes()
     dedup("--where", "text LIKE '%warm%'")
-    assert (remembered / "texts.npz").read_bytes() == kept
+    assert (remembered / "cache.sqlite").read_bytes() == kept
     write([*said[:4], said[20], *said[6:], said[0].upper(), said[5] + ", in blue"])
     changed, fresh = both()
     assert changed == fresh

@@ -36,6 +36,7 @@ def test_the_file_is_found_from_a_folder_below(
         ("1.5 GiB", 3 * 2**29),
         ("512MiB", 2**29),
         ("300k", 300_000),
+        ("2Gi", 2 * 2**30),
         ("4096", 4096),
         (4096, 4096),
         ("auto", 0),
@@ -43,6 +44,17 @@ def test_the_file_is_found_from_a_folder_below(
 )
 def test_the_memory_of_an_index_is_given_as_people_write_it(size: object, bytes_: int) -> None:
     assert read_settings(memory=size).memory == bytes_
+
+
+def test_bounds_of_files_take_a_unit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mmsearch.toml").write_text('max_image_bytes = "1.5 GiB"\nmax_text_bytes = 4096\n')
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings()
+    assert (settings.max_image_bytes, settings.max_text_bytes) == (3 * 2**29, 4096)
+    with pytest.raises(ConfigError, match=r"max_text_bytes must be a number with a unit.*'lots'"):
+        read_settings(max_text_bytes="lots")
+    with pytest.raises(ConfigError, match="max_text_bytes must be at least 1, got '0'"):
+        read_settings(max_text_bytes="0")
 
 
 @pytest.mark.parametrize("size", ["lots", "GB", "-1GB", "0", "2 apples"])

@@ -1,13 +1,10 @@
-"""Cache of detailed comparisons of two images by their content hashes."""
+"""Cache of alignments of two whole files, all frames or two backgrounds, by content hashes."""
 
+import sqlite3
 from collections.abc import Mapping, Set
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
-
-from mmsearch.dedup.cache.pair_cache import Remembered
-from mmsearch.dedup.thumbnails.edited_copies import EditedPairs
+from mmsearch.dedup.cache.database import CacheDatabase
 
 # Two content hashes, the smaller first.
 HashPair: TypeAlias = tuple[str, str]
@@ -25,17 +22,18 @@ class Verdict(NamedTuple):
 
 
 class Verdicts:
-    """A cache file of verdicts; derived data that can be deleted."""
+    """Verdicts by two content hashes, held in memory; `save` writes new ones."""
 
-    def __init__(self, path: Path, setting: str) -> None:
-        """Loads the file. setting: what the verdicts depend on besides the contents."""
-        memory = Remembered.load(path, setting)
-        names, found = memory.hashes, memory.found
-        self._path, self._setting, self._grown = path, setting, False
-        self._known: dict[HashPair, Verdict] = {
-            (names[one], names[two]): Verdict(agreement, turn)
-            for one, two, agreement, turn in found
+    def __init__(self, database: CacheDatabase) -> None:
+        self._database = database
+        rows = database.run(
+            lambda connection: connection.execute("SELECT * FROM alignment").fetchall()
+        )
+        self._known = {
+            (first, second): Verdict(agreement, orientation)
+            for first, second, agreement, orientation in rows
         }
+        self._new: dict[HashPair, Verdict] = {}
 
     def get(self, pair: HashPair) -> Verdict | None:
         """The verdict of a pair; None if it is not cached."""
@@ -44,23 +42,21 @@ class Verdicts:
     def add(self, verdicts: Mapping[HashPair, Verdict]) -> None:
         """Adds verdicts."""
         self._known.update(verdicts)
-        self._grown |= bool(verdicts)
+        self._new.update(verdicts)
 
     def save(self, present: Set[str] | None) -> None:
-        """Writes the file if verdicts were added. present: hashes to keep, None for all."""
-        if not self._grown:
+        """Writes new verdicts, if any, and then drops those of files that are gone.
+
+        present: hashes of the files that exist, None to keep every verdict.
+        """
+        if not self._new:
             return
-        kept = [
-            (*pair, *verdict)
-            for pair, verdict in sorted(self._known.items())
-            if present is None or (pair[0] in present and pair[1] in present)
-        ]
-        names = sorted({name for one, two, *_ in kept for name in (one, two)})
-        place = {name: number for number, name in enumerate(names)}
-        found = EditedPairs(
-            np.array([(place[one], place[two]) for one, two, *_ in kept], np.int64).reshape(-1, 2),
-            np.array([agreement for *_, agreement, _ in kept], np.float32),
-            np.array([turn for *_, turn in kept], np.int64),
-        )
-        Remembered(tuple(names), found, self._setting).save(self._path)
-        self._grown = False
+        new = [(*pair, *verdict) for pair, verdict in self._new.items()]
+        gone = [pair for pair in self._known if present is not None and not present >= set(pair)]
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO alignment VALUES (?, ?, ?, ?)", new)
+            connection.executemany("DELETE FROM alignment WHERE first = ? AND second = ?", gone)
+
+        self._database.run(write)
+        self._new.clear()

@@ -1,64 +1,43 @@
-"""Cache of full comparisons by two content hashes, so that no pair is decoded twice.
-
-One SQLite table of derived data, which can be deleted.
-"""
+"""Cache of full comparisons by two content hashes, so that no pair is decoded twice."""
 
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from mmsearch.dedup.cache.alignment_cache import HashPair
+from mmsearch.dedup.cache.database import CacheDatabase
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.originals import Choice
 from mmsearch.dedup.results import Box
 
-# Two content hashes, the smaller first.
-HashPair: TypeAlias = tuple[str, str]
-
 # Changes whenever the comparison may give other results for the same images.
 _VERSION = 6
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS original (
-    files TEXT PRIMARY KEY, version INTEGER NOT NULL, choice TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS comparison (
-    first TEXT NOT NULL, second TEXT NOT NULL, version INTEGER NOT NULL, found TEXT NOT NULL,
-    PRIMARY KEY (first, second)
-) WITHOUT ROWID
-"""
 
 
 class ComparisonCache:
     """Comparisons by two content hashes, held in memory; `save` writes new ones."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, database: CacheDatabase) -> None:
+        self._database = database
         self._known: dict[HashPair, PairComparison] = {}
         self._new: set[HashPair] = set()
         self._choices: dict[str, Choice] = {}
         self._new_choices: set[str] = set()
-        try:
-            self._load()
-        except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)
-            self._load()
+        database.run(self._load)
 
-    def _load(self) -> None:
-        with closing(sqlite3.connect(self._path)) as table:
-            table.executescript(_SCHEMA)
-            rows = table.execute(
-                "SELECT first, second, found FROM comparison WHERE version = ?", (_VERSION,)
-            )
-            self._known = {(first, second): _parsed(found) for first, second, found in rows}
-            choices = table.execute(
-                "SELECT files, choice FROM original WHERE version = ?", (_VERSION,)
-            )
-            self._choices = {files: _parsed_choice(choice) for files, choice in choices}
+    def _load(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute(
+            "SELECT first, second, found FROM comparison WHERE version = ?", (_VERSION,)
+        )
+        self._known = {(first, second): _parsed(found) for first, second, found in rows}
+        choices = connection.execute(
+            "SELECT files, choice FROM original WHERE version = ?", (_VERSION,)
+        )
+        self._choices = {files: _parsed_choice(choice) for files, choice in choices}
 
     def get(self, pair: HashPair) -> PairComparison | None:
         """The cached comparison of a pair in the order given, the smaller hash first."""
@@ -80,18 +59,19 @@ class ComparisonCache:
 
     def save(self) -> None:
         """Writes new entries in one transaction."""
-        if not self._new and not self._new_choices:
-            return
+        if self._new or self._new_choices:
+            self._database.run(self._write)
+        self._new.clear()
+        self._new_choices.clear()
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        rows = [(*pair, _VERSION, _written(self._known[pair])) for pair in sorted(self._new)]
         choices = [
             (files, _VERSION, json.dumps(asdict(self._choices[files])))
             for files in sorted(self._new_choices)
         ]
-        rows = [(*pair, _VERSION, _written(self._known[pair])) for pair in sorted(self._new)]
-        with closing(sqlite3.connect(self._path)) as table, table:
-            table.executemany("INSERT OR REPLACE INTO comparison VALUES (?, ?, ?, ?)", rows)
-            table.executemany("INSERT OR REPLACE INTO original VALUES (?, ?, ?)", choices)
-        self._new.clear()
-        self._new_choices.clear()
+        connection.executemany("INSERT OR REPLACE INTO comparison VALUES (?, ?, ?, ?)", rows)
+        connection.executemany("INSERT OR REPLACE INTO original VALUES (?, ?, ?)", choices)
 
 
 def _parsed_choice(text: str) -> Choice:

@@ -1,10 +1,10 @@
-"""Cache of keypoints by content hash in an SQLite table; derived data that can be deleted."""
+"""Cache of keypoints by content hash."""
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
+from contextlib import suppress
 
+from mmsearch.dedup.cache.database import CacheDatabase
 from mmsearch.dedup.comparison.pool import FileOf, keypoints_of, on_every_core
 from mmsearch.dedup.keypoints import Keypoints
 from mmsearch.errors import InputError
@@ -13,52 +13,43 @@ from mmsearch.progress import ProgressListener
 
 # Changes whenever other keypoints are found in the same image.
 _VERSION = 2
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS keypoints (
-    hash TEXT NOT NULL, version INTEGER NOT NULL, found BLOB NOT NULL, PRIMARY KEY (hash)
-) WITHOUT ROWID
-"""
 _BATCH = 1024
 
 
 class KeypointCache:
-    """A cache file; missing keypoints are extracted and added."""
+    """Keypoints by content hash; missing ones are extracted and added."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            with closing(sqlite3.connect(path)) as table:
-                table.execute(_SCHEMA)
-                table.execute("DELETE FROM keypoints WHERE version != ?", (_VERSION,))
-                table.commit()
-        except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)
-            with closing(sqlite3.connect(path)) as table:
-                table.execute(_SCHEMA)
+    def __init__(self, database: CacheDatabase) -> None:
+        self._database = database
 
     def of(
         self, files: Sequence[FileOf], bounds: MediaBounds, progress: ProgressListener
     ) -> list[Keypoints | None]:
         """Keypoints of each file; None if it cannot be read as indexed."""
-        with closing(sqlite3.connect(self._path)) as table:
-            known = {name for (name,) in table.execute("SELECT hash FROM keypoints")}
-            missing = [file for file in files if file.image_hash not in known]
-            progress.start("reading keypoints", len(missing))
-            for start in range(0, len(missing), _BATCH):
-                part = missing[start : start + _BATCH]
-                found = on_every_core(keypoints_of, part, bounds, progress)
-                rows = [
-                    (file.image_hash, _VERSION, points.to_bytes())
-                    for file, points in zip(part, found, strict=True)
-                    if points is not None
-                ]
-                table.executemany("INSERT OR REPLACE INTO keypoints VALUES (?, ?, ?)", rows)
-                table.commit()
-            return [self._read(table, file.image_hash) for file in files]
+        names = [file.image_hash for file in files]
+        known = self._database.run(lambda connection: _read(connection, names))
+        missing = [file for file in files if file.image_hash not in known]
+        progress.start("reading keypoints", len(missing))
+        for start in range(0, len(missing), _BATCH):
+            part = missing[start : start + _BATCH]
+            extracted = on_every_core(keypoints_of, part, bounds, progress)
+            found = {
+                file.image_hash: points
+                for file, points in zip(part, extracted, strict=True)
+                if points is not None
+            }
+            known.update(found)
+            rows = [(name, _VERSION, points.to_bytes()) for name, points in found.items()]
+            self._database.write("INSERT OR REPLACE INTO keypoints VALUES (?, ?, ?)", rows)
+        return [known.get(name) for name in names]
 
-    def _read(self, table: sqlite3.Connection, image_hash: str) -> Keypoints | None:
-        row = table.execute("SELECT found FROM keypoints WHERE hash = ?", (image_hash,)).fetchone()
-        try:
-            return None if row is None else Keypoints.from_bytes(row[0])
-        except InputError:
-            return None
+
+def _read(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, Keypoints]:
+    query = "SELECT found FROM keypoints WHERE hash = ? AND version = ?"
+    known = {}
+    for name in names:
+        row = connection.execute(query, (name, _VERSION)).fetchone()
+        if row is not None:
+            with suppress(InputError):
+                known[name] = Keypoints.from_bytes(row[0])
+    return known

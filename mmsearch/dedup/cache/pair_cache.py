@@ -1,18 +1,16 @@
 """Cache of the pairs of earlier runs, so that a run only compares new images.
 
-One file next to the fingerprints: content hashes that were compared with each other, and the pairs
-among them. It is derived data, replaced atomically, and can be deleted.
+It holds the content hashes that were compared with each other, and the pairs among them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.cache.array_file import keep, read_kept
+from mmsearch.dedup.cache.database import CachedArrays
 from mmsearch.dedup.thumbnails.edited_copies import Edited, EditedPairs
 from mmsearch.dedup.thumbnails.star_clusters import Stars
 from mmsearch.records import Ids
@@ -35,16 +33,16 @@ class Remembered:
     setting: str
 
     @classmethod
-    def load(cls, path: Path, setting: str) -> "Remembered":
-        """Reads the cache; empty if it is missing, damaged or has another setting."""
-        parts = read_kept(path, f"{_VERSION} {setting}")
+    def load(cls, memory: CachedArrays, setting: str) -> "Remembered":
+        """Reads the cache; empty if it is missing or has another setting."""
+        parts = memory.load(f"{_VERSION} {setting}")
         if parts is None:
             return cls((), EditedPairs.joined([]), setting)
         return cls(*_named_pairs(parts), setting)
 
-    def save(self, path: Path) -> None:
+    def save(self, memory: CachedArrays) -> None:
         """Writes the cache."""
-        keep(path, f"{_VERSION} {self.setting}", **_columns(self.hashes, self.found))
+        memory.save(f"{_VERSION} {self.setting}", **_columns(self.hashes, self.found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +59,20 @@ class RememberedEdits:
     setting: str
 
     @classmethod
-    def load(cls, path: Path, setting: str) -> "RememberedEdits":
-        """Reads the cache; empty if it is missing, damaged or has another setting."""
-        parts = read_kept(path, f"{_EDITS_VERSION} {setting}")
+    def load(cls, memory: CachedArrays, setting: str) -> "RememberedEdits":
+        """Reads the cache; empty if it is missing or has another setting."""
+        parts = memory.load(f"{_EDITS_VERSION} {setting}")
         if parts is None:
             return cls((), Edited.nothing(), setting)
         names, found = _named_pairs(parts)
         return cls(names, Edited(found, Stars(parts["hubs"], parts["turns"])), setting)
 
-    def save(self, path: Path) -> None:
+    def save(self, memory: CachedArrays) -> None:
         """Writes the cache."""
         stars = self.edited.stars
         columns = _columns(self.hashes, self.edited.found)
         setting = f"{_EDITS_VERSION} {self.setting}"
-        keep(path, setting, **columns, hubs=stars.hubs, turns=stars.turns)
+        memory.save(setting, **columns, hubs=stars.hubs, turns=stars.turns)
 
     def among(self, present: set[str]) -> tuple[list[str], Edited]:
         """Hashes that need not be compared with each other again, and the result for them.

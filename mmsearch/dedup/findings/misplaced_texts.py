@@ -8,12 +8,11 @@ needed.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.cache.array_file import keep, read_kept
+from mmsearch.dedup.cache.database import CachedArrays
 from mmsearch.dedup.findings.exchange_odds import MOST_WRONG, exchange_odds
 from mmsearch.dedup.findings.nearest_rows import BLOCK, NearestRows
 from mmsearch.dedup.findings.text_fit import TextFit
@@ -94,9 +93,9 @@ class Neighbours:
         )
 
     @classmethod
-    def load(cls, path: Path, setting: str) -> "Neighbours | None":
+    def load(cls, memory: CachedArrays, setting: str) -> "Neighbours | None":
         """Reads the cache. setting: what the vectors of a uid depend on."""
-        parts = read_kept(path, f"{_VERSION} {setting}")
+        parts = memory.load(f"{_VERSION} {setting}")
         if parts is None:
             return None
         return cls(
@@ -108,10 +107,9 @@ class Neighbours:
             )
         )
 
-    def save(self, path: Path, setting: str) -> None:
+    def save(self, memory: CachedArrays, setting: str) -> None:
         """Writes the cache. setting: what the vectors of a uid depend on."""
-        keep(
-            path,
+        memory.save(
             f"{_VERSION} {setting}",
             uids=self.images.uids,
             images_near=self.images.near.astype(np.int32),

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.dedup.cache.database import CachedArrays
 from mmsearch.dedup.cache.pair_cache import Remembered
 from mmsearch.dedup.findings.misplaced_texts import (
     FEWEST_ITEMS,
@@ -28,7 +28,6 @@ from mmsearch.records import Floats, Ids
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 
-SIMILAR_NAME, NEAREST_NAME = "similar.npz", "nearest.npz"
 _NEIGHBOURS = 12
 # Extra neighbours that replace excluded rows.
 _SPARE = 4
@@ -54,13 +53,13 @@ class VectorFinder:
         return self.store.manifest.space.weights_hash
 
     def similar(
-        self, copies: Set[int], threshold: float, *, narrowed: bool, memory: Path | None
+        self, copies: Set[int], threshold: float, *, narrowed: bool, memory: CachedArrays | None
     ) -> SimilarPairs:
         """Finds the pairs of the tier `similar`.
 
         copies: uids of images that are represented by another one.
         narrowed: the items are only part of the store.
-        memory: cache file, so that the next run only searches for new images; None without a cache.
+        memory: cached pairs, so that the next run only searches for new images; None without.
         """
         own = np.array([item.uid for item in self.items], np.int64)
         compared = ~np.isin(own, np.fromiter(copies, np.int64, len(copies)))
@@ -132,7 +131,7 @@ class VectorFinder:
                 yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]
 
     def misplaced(
-        self, copies: Set[int], *, memory: Path | None, suspicions: bool = False
+        self, copies: Set[int], *, memory: CachedArrays | None, suspicions: bool = False
     ) -> tuple[list[Finding], str]:
         """Finds texts on the wrong image, the most likely first, and items whose text fits better.
 
@@ -169,7 +168,7 @@ class VectorFinder:
         return findings, found.silence
 
     def _neighbours(
-        self, uids: Ids, images: Floats, texts: Floats, memory: Path | None
+        self, uids: Ids, images: Floats, texts: Floats, memory: CachedArrays | None
     ) -> Neighbours:
         """Neighbours of the items, updated from the cache if there is one."""
         if memory is None or len(uids) > MOST_KEPT:

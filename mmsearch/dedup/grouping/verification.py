@@ -12,7 +12,8 @@ from statistics import median
 import numpy as np
 
 from mmsearch.arrays import connected_components
-from mmsearch.dedup.cache.comparison_cache import ComparisonCache, HashPair
+from mmsearch.dedup.cache.alignment_cache import HashPair
+from mmsearch.dedup.cache.comparison_cache import ComparisonCache
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, compare_pair, on_every_core
 from mmsearch.dedup.items import Item

@@ -10,20 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.cache.array_file import keep, read_kept
+from mmsearch.dedup.cache.database import CachedArrays, CacheDatabase
 from mmsearch.dedup.items import Item, PrintCache, read_indexed
 from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds, read_content
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Ids, Pixels, real_path
 
-CONTENTS_NAME = "contents.npz"
 _SETTING = "contents 1"
 # Side of the grid of mean levels. Equal pixels decoded at full size and at an eighth of it differ
 # by at most 4 levels in 89 images (photographs, text, noise, stripes), and by 1.8 on average.
@@ -50,9 +48,9 @@ class _Known:
     compared: set[str]
 
     @classmethod
-    def load(cls, path: Path) -> "_Known":
-        """Reads the cache; an empty one if it is missing or damaged."""
-        parts = read_kept(path, _SETTING)
+    def load(cls, memory: CachedArrays) -> "_Known":
+        """Reads the cache; an empty one if it is missing."""
+        parts = memory.load(_SETTING)
         if parts is None:
             return cls({}, np.zeros((0, _GRID * _GRID), np.uint8), {}, set())
         names = parts["hashes"].astype(np.str_).tolist()
@@ -61,11 +59,10 @@ class _Known:
         compared = {name for name, yes in zip(names, parts["compared"], strict=True) if yes}
         return cls(dict(zip(names, digests, strict=True)), parts["blocks"], rows, compared)
 
-    def save(self, path: Path, present: Set[str] | None) -> None:
+    def save(self, memory: CachedArrays, present: Set[str] | None) -> None:
         """Writes the cache. present: hashes to keep, None for all."""
         names = [name for name in self.digests if present is None or name in present]
-        keep(
-            path,
+        memory.save(
             _SETTING,
             hashes=np.array(names, np.bytes_),
             digests=np.array([self.digests[name] for name in names], np.bytes_),
@@ -79,12 +76,12 @@ class EqualContents:
     """Digests of decoded contents, computed where two files may be equal.
 
     items: one for each content hash.
-    folder: of the cache.
+    database: the cached digests.
     """
 
     items: Mapping[str, Item]
     cache: PrintCache
-    folder: Path
+    database: CacheDatabase
     bounds: MediaBounds
     progress: ProgressListener
 
@@ -93,14 +90,15 @@ class EqualContents:
 
         present: hashes of the whole store, None if only part of it is searched.
         """
-        known = _Known.load(self.folder / CONTENTS_NAME)
+        memory = CachedArrays(self.database, "contents")
+        known = _Known.load(memory)
         rows = {name: row for name in self.items if (row := self.cache.row(name)) is not None}
         fresh = [name for name in rows if name not in known.compared]
         if fresh:
             self._add(fresh, rows, known)
             if present is not None:
                 known.compared.update(known.digests)
-            known.save(self.folder / CONTENTS_NAME, present)
+            known.save(memory, present)
         return {name: known.digests.get(name, "") for name in rows}
 
     def _add(self, fresh: Sequence[str], rows: Mapping[str, int], known: _Known) -> None:

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmsearch.dedup.cache.alignment_cache import HashPair, Verdict, Verdicts
+from mmsearch.dedup.cache.database import CachedArrays, CacheDatabase
 from mmsearch.dedup.cache.pair_cache import RememberedEdits, ordered_first
 from mmsearch.dedup.comparison.whole_files import (
     FRAMES_AGREE,
@@ -24,7 +24,6 @@ from mmsearch.media import MediaBounds, decode
 from mmsearch.progress import ProgressListener
 from mmsearch.records import real_path
 
-MEMORY_NAME, WHOLE_NAME = "pairs.npz", "whole.npz"
 _EQUAL_BYTES, _EQUAL_PIXELS = 2.0, 1.5
 
 
@@ -33,13 +32,13 @@ class PictureFinder:
     """Finds the pairs of duplicate images of one run.
 
     items: of the run.
-    folder: of the cache files.
+    database: the results of earlier runs.
     threshold: minimum agreement of an edited copy.
     """
 
     items: Sequence[Item]
     cache: PrintCache
-    folder: Path
+    database: CacheDatabase
     options: DedupOptions
     threshold: float
     bounds: MediaBounds
@@ -85,7 +84,7 @@ class PictureFinder:
         if not self.options.perceptual:
             return {}
         shown = {name: self.items[held[0]] for name, held in self._by_hash().items()}
-        contents = EqualContents(shown, self.cache, self.folder, self.bounds, self.progress)
+        contents = EqualContents(shown, self.cache, self.database, self.bounds, self.progress)
         digests = contents.digests(self._present)
         return {name: digests.get(name, "") for name in places}
 
@@ -103,8 +102,8 @@ class PictureFinder:
         rows: Mapping[str, int] = {
             name: row for name in hashes if (row := self.cache.row(name)) is not None
         }
-        path = self.folder / (MEMORY_NAME if frames == 1 else f"pairs-{frames}.npz")
-        memory = RememberedEdits.load(path, f"edited {self.threshold:.4f}")
+        arrays = CachedArrays(self.database, f"pairs of {frames} frames")
+        memory = RememberedEdits.load(arrays, f"edited {self.threshold:.4f}")
         settled, known = memory.among(set(rows))
         names = ordered_first(settled, list(rows))
         fresh = len(names) - len(settled)
@@ -113,7 +112,7 @@ class PictureFinder:
         thumbnails = self.cache.thumbnails([rows[name] for name in names] if fresh else [])
         edited = find_edited(thumbnails, threshold=self.threshold, known=known)
         if not self.options.narrowed and (fresh or len(memory.hashes) != len(names)):
-            RememberedEdits(tuple(names), edited, memory.setting).save(path)
+            RememberedEdits(tuple(names), edited, memory.setting).save(arrays)
         return names, edited.found
 
     def _named(
@@ -128,7 +127,7 @@ class PictureFinder:
         first: index of an item of each hash.
         names: the hashes that `found` refers to.
         """
-        whole = self._whole_verdicts()
+        whole = Verdicts(self.database)
         for row, other, agreement, turn in found:
             digest = digests.get(names[row])
             if digest and digest == digests.get(names[other]):
@@ -138,9 +137,6 @@ class PictureFinder:
                 one, two, turn = two, one, int(INVERSE[turn])
             yield from self._confirmed((one, two), agreement, turn, whole)
         whole.save(self._present)
-
-    def _whole_verdicts(self) -> Verdicts:
-        return Verdicts(self.folder / WHOLE_NAME, "whole")
 
     def _confirmed(
         self, pair: tuple[int, int], agreement: float, turn: int, whole: Verdicts

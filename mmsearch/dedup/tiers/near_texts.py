@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.cache.array_file import keep, read_kept
+from mmsearch.dedup.cache.database import CachedArrays
 from mmsearch.records import Floats, Ids
 
 # Minimum Jaccard similarity of shingles of near-duplicate texts.
@@ -64,18 +63,17 @@ class NearTexts:
         return cls((), hashes, met, np.zeros((0, 2), np.int64), np.zeros(0))
 
     @classmethod
-    def load(cls, path: Path, threshold: float) -> "NearTexts":
-        """Reads a result; an empty one if it is missing, damaged or of another threshold."""
-        parts = read_kept(path, _setting(threshold))
+    def load(cls, memory: CachedArrays, threshold: float) -> "NearTexts":
+        """Reads a result; an empty one if it is missing or of another threshold."""
+        parts = memory.load(_setting(threshold))
         if parts is None:
             return cls.nothing()
         digests = tuple(parts["digests"].astype(np.str_).tolist())
         return cls(digests, *(parts[name] for name in ("hashes", "met", "pairs", "shares")))
 
-    def save(self, path: Path, threshold: float) -> None:
+    def save(self, memory: CachedArrays, threshold: float) -> None:
         """Writes the result for a threshold."""
-        keep(
-            path,
+        memory.save(
             _setting(threshold),
             digests=np.array(self.digests, dtype=np.bytes_),
             hashes=self.hashes,

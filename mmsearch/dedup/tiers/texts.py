@@ -4,13 +4,12 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
+from mmsearch.dedup.cache.database import CachedArrays
 from mmsearch.dedup.results import Pair, Tier
 from mmsearch.dedup.tiers.near_texts import NearTexts, find_near_texts
 from mmsearch.progress import ProgressListener
 
-MEMORY_NAME = "texts.npz"
 _EXCERPT = 60
 # Runs of characters for which `str.isalnum` holds.
 _WORD = re.compile(r"[^\W_]+")
@@ -34,13 +33,13 @@ def text_pairs(
     threshold: float,
     progress: ProgressListener,
     *,
-    memory: Path,
+    memory: CachedArrays,
     narrowed: bool,
 ) -> list[Pair]:
     """Finds pairs of the tiers text-same and text-near.
 
     texts: of each item, '' for none.
-    memory: cache file.
+    memory: cached texts.
     narrowed: the texts are only part of the store, so the cache is not updated.
     """
     if not {"text-same", "text-near"} & set(tiers):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from mmsearch.dedup.cache.comparison_cache import ComparisonCache
+from mmsearch.dedup.cache.database import NAME, CacheDatabase
 from mmsearch.dedup.comparison import PairComparison, compare_examined
 from mmsearch.dedup.comparison.blocks import match_blocks
 from mmsearch.dedup.comparison.rendering import overlap_of
@@ -313,13 +314,13 @@ def test_the_orientation_is_found_and_reversed(number: int, seed: int) -> None:
 
 def test_comparisons_are_kept_by_content(tmp_path: Path) -> None:
     found = compared(photo(3), _with_sticker(photo(3)))
-    cache = ComparisonCache(tmp_path / "comparisons.sqlite")
+    cache = ComparisonCache(CacheDatabase(tmp_path))
     cache.add({("a", "b"): found})
     cache.save()
-    again = ComparisonCache(tmp_path / "comparisons.sqlite").get(("a", "b"))
+    again = ComparisonCache(CacheDatabase(tmp_path)).get(("a", "b"))
     assert again is not None
     np.testing.assert_array_equal(again.matrix, found.matrix)
     assert again.changes == found.changes
     assert again.judgement == found.judgement
-    (tmp_path / "comparisons.sqlite").write_bytes(b"torn" * 999)
-    assert ComparisonCache(tmp_path / "comparisons.sqlite").get(("a", "b")) is None
+    (tmp_path / NAME).write_bytes(b"torn" * 999)
+    assert ComparisonCache(CacheDatabase(tmp_path)).get(("a", "b")) is None

@@ -95,9 +95,9 @@ def test_two_collages_with_one_photo_in_common_are_different() -> None:
     found = compared(across, down)
     assert found.judgement == "different", found.reason
     wide = [Image.new("RGB", (700, 360)) for _ in "12"]
-    for screen, other in zip(wide, (photo(81, (220, 360)), photo(82, (220, 360))), strict=True):
-        screen.paste(photo(3), (0, 0))
-        screen.paste(other, (480, 0))
+    for canvas, beside in zip(wide, (photo(81, (220, 360)), photo(82, (220, 360))), strict=True):
+        canvas.paste(photo(3), (0, 0))
+        canvas.paste(beside, (480, 0))
     found = compared(*wide)
     assert found.judgement == "different", found.reason
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmsearch.dedup.cache.database import NAME, CachedArrays, CacheDatabase
 from mmsearch.dedup.cache.pair_cache import Remembered, RememberedEdits, ordered_first
 from mmsearch.dedup.thumbnails.edited_copies import Edited, EditedPairs
 from mmsearch.dedup.thumbnails.greedy_matching import gather, gather_likeliest
@@ -21,32 +22,78 @@ def pairs(*found: tuple[int, int]) -> EditedPairs:
     return EditedPairs(rows, np.full(count, 0.9, np.float32), np.zeros(count, np.int64))
 
 
+def cached(folder: Path) -> CachedArrays:
+    return CachedArrays(CacheDatabase(folder), "pairs")
+
+
 def test_what_was_found_comes_back_and_another_setting_forgets_it(tmp_path: Path) -> None:
     memory = Remembered(("a", "b", "c"), pairs((0, 2)), "edited 0.72")
-    memory.save(tmp_path / "pairs.npz")
-    again = Remembered.load(tmp_path / "pairs.npz", "edited 0.72")
+    memory.save(cached(tmp_path))
+    again = Remembered.load(cached(tmp_path), "edited 0.72")
     assert again.hashes == memory.hashes
     assert again.found.pairs.tolist() == [[0, 2]]
-    assert Remembered.load(tmp_path / "pairs.npz", "edited 0.80").hashes == ()
+    assert Remembered.load(cached(tmp_path), "edited 0.80").hashes == ()
 
 
 def test_edits_come_back_with_their_stars(tmp_path: Path) -> None:
     stars = Stars(np.array([0, 0, 2]), np.array([0, 5, 0]))
-    RememberedEdits(("a", "b", "c"), Edited(pairs((0, 1)), stars), "0.72").save(tmp_path / "p.npz")
-    again = RememberedEdits.load(tmp_path / "p.npz", "0.72")
+    RememberedEdits(("a", "b", "c"), Edited(pairs((0, 1)), stars), "0.72").save(cached(tmp_path))
+    again = RememberedEdits.load(cached(tmp_path), "0.72")
     assert again.hashes == ("a", "b", "c")
     assert again.edited.found.pairs.tolist() == [[0, 1]]
     assert again.edited.stars.hubs.tolist() == [0, 0, 2]
     assert again.edited.stars.turns.tolist() == [0, 5, 0]
-    other = RememberedEdits.load(tmp_path / "p.npz", "0.80")
+    other = RememberedEdits.load(cached(tmp_path), "0.80")
     assert other.hashes == ()
     assert len(other.edited.stars.hubs) == 0
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", b"not an archive at all"])
-def test_a_damaged_memory_is_no_memory(tmp_path: Path, damage: bytes) -> None:
-    (tmp_path / "pairs.npz").write_bytes(damage)
-    assert Remembered.load(tmp_path / "pairs.npz", "edited 0.72").hashes == ()
+@pytest.mark.parametrize("kept", [0, 100, 4096, 20_000])
+def test_a_truncated_database_is_replaced(tmp_path: Path, kept: int) -> None:
+    memory = cached(tmp_path)
+    memory.save("large", numbers=np.arange(10_000))
+    whole = (tmp_path / NAME).read_bytes()
+    assert len(whole) > 80_000
+    (tmp_path / NAME).write_bytes(whole[:kept])
+    assert memory.load("large") is None
+    Remembered(("a", "b"), pairs((0, 1)), "edited 0.72").save(memory)
+    assert Remembered.load(memory, "edited 0.72").hashes == ("a", "b")
+
+
+def test_a_file_that_is_no_database_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"something else" * 999)
+    assert cached(tmp_path).load("any") is None
+    cached(tmp_path).save("any", one=np.zeros(3))
+    assert cached(tmp_path).load("any") is not None
+
+
+def test_arrays_keep_shape_and_type_also_in_several_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmsearch.dedup.cache.database._BLOCK_BYTES", 7)
+    saved = {
+        "none": np.zeros((0, 2), np.int64),
+        "names": np.array([b"ab", b"c"]),
+        "grid": np.arange(12, dtype=np.float32).reshape(3, 4).T,
+        "flags": np.array([True, False]),
+    }
+    cached(tmp_path).save("first", grid=np.zeros(99), more=np.zeros(1))
+    cached(tmp_path).save("second", **saved)
+    found = cached(tmp_path).load("second")
+    assert found is not None
+    assert found.keys() == saved.keys()
+    for name, array in saved.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+    assert cached(tmp_path).load("first") is None
+
+
+def test_files_of_earlier_versions_are_removed(tmp_path: Path) -> None:
+    former = ["comparisons.sqlite", "pairs.npz", "pairs-12.npz", "whole.npz"]
+    for name in [*former, "groups.json"]:
+        (tmp_path / name).write_bytes(b"old")
+    CacheDatabase(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["groups.json"]
 
 
 def test_who_was_paired_with_a_picture_that_is_gone_is_compared_again() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mmsearch.dedup.cache.database import CachedArrays, CacheDatabase
 from mmsearch.dedup.cache.pair_cache import Remembered
 from mmsearch.dedup.find import find_duplicates
 from mmsearch.dedup.options import DedupOptions
@@ -63,11 +64,13 @@ def groups(folder: Path, **chosen: Any) -> list[list[str]]:
 
 
 def pairs_of(folder: Path) -> set[tuple[str, ...]]:
-    with np.load(folder / "dedup" / "similar.npz") as kept:
-        names = [name.decode().split()[0] for name in kept["hashes"]]
-        # Listed for both images if each is among the other's nearest.
-        pairs = np.sort(kept["pairs"].astype(np.int64), axis=1).tolist()
-        return {tuple(sorted((names[one], names[two]), key=int)) for one, two in pairs}
+    space = Store.open(folder).manifest.space.weights_hash
+    memory = CachedArrays(CacheDatabase(folder / "dedup"), "similar")
+    kept = Remembered.load(memory, f"near {THRESHOLD:.4f} {space}")
+    names = [name.split()[0] for name in kept.hashes]
+    # Listed for both images if each is among the other's nearest.
+    pairs = np.sort(kept.found.pairs, axis=1).tolist()
+    return {tuple(sorted((names[one], names[two]), key=int)) for one, two in pairs}
 
 
 def brute_force(vectors: Floats) -> set[tuple[str, ...]]:
@@ -93,7 +96,7 @@ def test_pairs_are_those_of_brute_force_also_where_rows_came_later(
 def test_what_is_known_is_not_asked_for_again(vectors: Floats, tmp_path: Path) -> None:
     add(tmp_path / "store", vectors, 0)
     known = groups(tmp_path / "store")
-    path = tmp_path / "store" / "dedup" / "similar.npz"
+    path = tmp_path / "store" / "dedup" / "cache.sqlite"
     before = path.stat().st_mtime_ns
     assert groups(tmp_path / "store") == known
     assert groups(tmp_path / "store", where="_uid < 0") == []

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmsearch.dedup.cache.alignment_cache import HashPair, Verdict, Verdicts
+from mmsearch.dedup.cache.database import CacheDatabase
 
 names = st.text("0123456789abcdef", min_size=1, max_size=32)
 verdicts = st.dictionaries(
@@ -20,35 +21,31 @@ verdicts = st.dictionaries(
 def test_verdicts_come_back_while_both_pictures_are_there(
     tmp_path_factory: pytest.TempPathFactory, said: dict[HashPair, Verdict], others: set[str]
 ) -> None:
-    path = tmp_path_factory.mktemp("verdicts") / "met.npz"
+    database = CacheDatabase(tmp_path_factory.mktemp("verdicts"))
     present = others | {name for pair in list(said)[::2] for name in pair}
-    kept = Verdicts(path, "met")
+    kept = Verdicts(database)
     kept.add(said)
     kept.save(present)
-    again = Verdicts(path, "met")
+    again = Verdicts(database)
     for pair, verdict in said.items():
         assert again.get(pair) == (verdict if set(pair) <= present else None)
 
 
 def test_a_run_over_some_of_the_pictures_forgets_none(tmp_path: Path) -> None:
-    first = Verdicts(tmp_path / "met.npz", "met")
+    first = Verdicts(CacheDatabase(tmp_path))
     first.add({("a", "b"): Verdict(0.75, 3)})
     first.save({"a", "b"})
-    narrowed = Verdicts(tmp_path / "met.npz", "met")
+    narrowed = Verdicts(CacheDatabase(tmp_path))
     narrowed.add({("c", "d"): Verdict(0.25, 0)})
     narrowed.save(None)
-    again = Verdicts(tmp_path / "met.npz", "met")
+    again = Verdicts(CacheDatabase(tmp_path))
     assert again.get(("a", "b")) == Verdict(0.75, 3)
     assert again.get(("c", "d")) == Verdict(0.25, 0)
 
 
-def test_what_hangs_on_another_setting_is_not_known(tmp_path: Path) -> None:
-    first = Verdicts(tmp_path / "met.npz", "met")
-    first.add({("a", "b"): Verdict(0.75, 3)})
-    first.save(None)
-    assert Verdicts(tmp_path / "met.npz", "other").get(("a", "b")) is None
-
-
 def test_nothing_new_is_not_written(tmp_path: Path) -> None:
-    Verdicts(tmp_path / "met.npz", "met").save(set())
-    assert not (tmp_path / "met.npz").exists()
+    known = Verdicts(CacheDatabase(tmp_path))
+    known.add({("a", "b"): Verdict(0.75, 3)})
+    known.save(None)
+    Verdicts(CacheDatabase(tmp_path)).save(set())
+    assert Verdicts(CacheDatabase(tmp_path)).get(("a", "b")) == Verdict(0.75, 3)

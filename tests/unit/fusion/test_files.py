@@ -63,9 +63,9 @@ def test_a_fusion_of_another_model_is_an_error(other: SpaceId, tmp_path: Path) -
     ("change", "said"),
     [
         ({"format": 2}, "format 2"),
-        ({"kind": "middle"}, "unknown fusion 'middle'"),
+        ({"kind": "middle"}, "kind: Input should be 'late', 'early' or 'attention'"),
         ({"kind": "early"}, "'early' has arrays of shapes"),
-        ({"kind": None}, "unknown fusion 'None'"),
+        ({"kind": None}, "kind: Input should be 'late', 'early' or 'attention'"),
         ({"sha256": "0" * 64}, "not the file that fusion.json describes"),
     ],
 )

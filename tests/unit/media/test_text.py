@@ -56,12 +56,15 @@ def test_short_legacy_captions_are_read(file: Path, text: str) -> None:
         ("κόκκινο μήλο", "cp1253"),
     ],
 )
-def test_other_legacy_encodings_are_refused_and_not_garbled(
-    file: Path, text: str, encoding: str
-) -> None:
+def test_reads_other_legacy_encodings(file: Path, text: str, encoding: str) -> None:
     file.write_bytes(text.encode(encoding))
-    with pytest.raises(UnreadableMedia, match="neither UTF-8 nor Windows-1252; save it as UTF-8"):
-        read_text(file)
+    assert read_text(file) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_reads_utf_16_without_a_mark(file: Path, encoding: str) -> None:
+    file.write_bytes(CAPTION.encode(encoding))
+    assert read_text(file) == CAPTION
 
 
 @pytest.mark.parametrize(

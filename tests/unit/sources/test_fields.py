@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmsearch.records import printable_path, real_path
@@ -70,6 +70,7 @@ def test_safe_names_work_unquoted_in_a_real_filter(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(max_size=12), max_size=8))
+@settings(deadline=None)
 def test_safe_names_are_distinct_lower_case_words(names: list[str]) -> None:
     taken: list[str] = []
     for name in names:
@@ -81,6 +82,7 @@ def test_safe_names_are_distinct_lower_case_words(names: list[str]) -> None:
 
 
 @given(st.binary(min_size=1, max_size=20).filter(lambda b: b"\0" not in b and b"\\" not in b))
+@settings(deadline=None)
 def test_any_file_name_comes_back_from_its_printable_form(name: bytes) -> None:
     path = Path(name.decode("utf-8", "surrogateescape"))
     assert real_path(printable_path(path)) == path

@@ -133,6 +133,52 @@ def test_delimiters_are_told_by_the_header(tmp_path: Path, delimiter: str) -> No
     assert records(table(tmp_path / "t.CSV", content))[0].metadata["colour"] == "red"
 
 
+@pytest.mark.parametrize(
+    ("content", "prices"),
+    [
+        ("sep=;\nid;title;price\n1;Apple, red;3\n2;Pear;4\n", [3, 4]),
+        ("\ufeffsep=,\r\nid,title,price\r\n1,Apple,3\r\n2,Pear,4\r\n", [3, 4]),
+        ('title;"colour, size, weight";price\n"Apple, red";x;3\n"Pear, green";x;4\n', [3, 4]),
+        ("name|a,b,c,d|price\nApple|x, y|3\nPear|x|4\n", [3, 4]),
+    ],
+)
+def test_delimiters_are_told_by_a_sep_line_or_the_first_rows(
+    tmp_path: Path, content: str, prices: list[int]
+) -> None:
+    source = table(tmp_path / "t.csv", content)
+    assert [record.metadata["price"] for record in records(source)] == prices
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["3,49", "1.299,00", "-0,5", "12", "1,299"], [3.49, 1299.0, -0.5, 12.0, 1.299]),
+        (["1.299.000", "3,5"], [1_299_000.0, 3.5]),
+        (["1,299.00", "3.49", "12", "1,299"], [1299.0, 3.49, 12.0, 1299.0]),
+        (["1,299,000", "999"], [1_299_000.0, 999.0]),
+        # It cannot be known which of the two a comma is, so they stay texts.
+        (["1,299", "2,500"], ["1,299", "2,500"]),
+        (["3,49", "3.49"], ["3,49", "3.49"]),
+        (["3,49", "1,299.00"], ["3,49", "1,299.00"]),
+        (["36,38,40", "42"], ["36,38,40", "42"]),
+        (["00,5", "3,49"], ["00,5", "3,49"]),
+    ],
+)
+def test_commas_in_numbers_are_told_apart_by_the_column(
+    tmp_path: Path, cells: list[str], numbers: list[float | str]
+) -> None:
+    rows = "".join(f"{i};title {i};{cell}\n" for i, cell in enumerate(cells))
+    source = table(tmp_path / "t.csv", f"id;title;price\n{rows}")
+    assert [record.metadata["price"] for record in records(source)] == numbers
+    noted = any("'price'" in note and "number with" in note for note in source.notes)
+    assert noted == isinstance(numbers[0], float)
+
+
+def test_rows_after_a_sep_line_are_counted_with_it(tmp_path: Path) -> None:
+    source = table(tmp_path / "t.csv", "sep=;\nid;title\n1;Apple\n2;Pear;too many\n")
+    assert "row 2 of t.csv, line 4: 3 cells" in failures(source)[0].reason
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     content = "id,title\n1,Käse für Grüße\n2,plain words here\n".encode(encoding)
@@ -142,10 +188,32 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
     assert any("Windows-1252" in note for note in source.notes) == (encoding == "cp1252")
 
 
-def test_an_encoding_that_is_none_of_them_is_refused(tmp_path: Path) -> None:
-    content = "id,title\n1,Красное яблоко\n".encode("cp1251")
+@pytest.mark.parametrize(
+    ("encoding", "name", "title"),
+    [
+        ("utf-16-le", "UTF-16", "Käse für Grüße"),
+        ("utf-16-be", "UTF-16", "冷蔵庫"),
+        ("cp1250", "Windows-1250", "Zażółć gęślą jaźń, proszę: świeży chleb żytni"),
+        ("cp1251", "Windows-1251", "Красное яблоко"),
+        ("cp1253", "Windows-1253", "Κόκκινο μήλο"),
+        ("cp932", "Shift-JIS", "赤いリンゴと青い空"),
+        ("gb18030", "GB18030", "红苹果和青苹果,新鲜水果"),
+        ("cp949", "EUC-KR", "신선한 과일과 채소를 매일 아침 집으로 배달합니다"),
+        ("big5", "BIG5", "紅蘋果和青蘋果，新鮮水果"),
+    ],
+)
+def test_encodings_without_a_mark_are_detected(
+    tmp_path: Path, encoding: str, name: str, title: str
+) -> None:
+    content = f'id,title\n1,"{title}"\n2,plain words here\n'.encode(encoding)
+    source = table(tmp_path / "t.csv", content)
+    assert [record.text for record in records(source)] == [title, "plain words here"]
+    assert f"t.csv: read as {name}; save it as UTF-8 if letters look wrong" in source.notes
+
+
+def test_bytes_in_no_encoding_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="save it as UTF-8"):
-        table(tmp_path / "t.csv", content)
+        table(tmp_path / "t.csv", b"id,title\n1," + bytes(range(0x80, 0x100)) * 3 + b"\n")
 
 
 def test_one_bad_byte_costs_its_row(tmp_path: Path) -> None:
@@ -264,6 +332,40 @@ def test_duplicate_and_missing_ids_fail_without_touching_the_first(tmp_path: Pat
     assert again.key == "t/row 1001"
     assert "'id' is '5' in row 6 and again in row 1001" in again.reason
     assert "has no 'id'" in without.reason
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "images\\a b #1.png",
+        ".\\images\\a b #1.png",
+        "images/a%20b%20%231.png",
+        "images/a%20b%20%231.png?v=1",
+        "images/a%20b%20%231.png?v=1#top",
+        "file://{folder}/images/a%20b%20%231.png",
+        "FILE://localhost{folder}/images/a%20b%20%231.png",
+    ],
+)
+def test_paths_of_images_are_found_in_other_spellings(tmp_path: Path, cell: str) -> None:
+    picture(tmp_path / "images" / "a b #1.png")
+    source = table(
+        tmp_path / "t.csv", f"id,image,title\n1,{cell.format(folder=tmp_path)},An apple\n"
+    )
+    assert source.columns.image == "image"
+    assert records(source)[0].image == tmp_path / "images" / "a b #1.png"
+    assert failures(source) == []
+
+
+def test_an_encoded_path_does_not_lead_to_other_files(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("password")
+    (tmp_path / "shop").mkdir()
+    source = table(
+        tmp_path / "shop" / "t.csv",
+        f"id,image,title\n1,%2e%2e/secret.txt,x\n2,file://{tmp_path}/secret.txt,y\n",
+        image_column="image",
+    )
+    assert [failure.key for failure in failures(source)] == ["t/1", "t/2"]
+    assert all("is not a picture" in failure.reason for failure in failures(source))
 
 
 def test_pictures_that_are_not_there(tmp_path: Path) -> None:
