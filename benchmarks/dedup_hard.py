@@ -63,6 +63,9 @@ def make(options: argparse.Namespace) -> None:
     pairs = nearest_pairs(photos, options.neighbours) if options.neighbours else []
     name = names(2 * kinds * options.families * options.members + 2 * len(pairs) + 2, chance)
     truth = [*real_photos(photos, pairs, files, name)]
+    # A card that shows a neighbour would truly hold another image of the suite.
+    shown = {place for pair in pairs for place in pair}
+    photos = [photo for place, photo in enumerate(photos) if place not in shown]
     for kind in (*DOCUMENTS, *LOOKALIKES):
         for family in range(options.families):
             own = random.Random(f"{options.seed} {kind} {family}")  # noqa: S311

@@ -262,6 +262,7 @@ KINDS: dict[str, Kind] = {
     "phone screenshot": _version(layouts_a.screenshot_phone),
     "desktop screenshot": _version(layouts_a.screenshot_desktop),
     "collage": _version(layouts_a.collage),
+    "collage, cropped": _version(layouts_a.collage_cropped),
     "meme bar": _version(layouts_a.meme),
     "caption inside": _version(layouts_a.caption_inside),
     "sticker": _version(layouts_a.sticker, chained=True),

@@ -233,6 +233,7 @@ KINDS: dict[str, Kind] = {
     "phone screenshot": _version(layouts_b.phone_screenshot),
     "desktop screenshot": _version(layouts_b.browser_screenshot),
     "collage": _version(layouts_b.collage),
+    "collage, cropped": _version(layouts_b.cropped_panel),
     "meme bar": _version(layouts_b.meme_bar),
     "caption inside": _version(layouts_b.caption_inside),
     "sticker": _version(layouts_b.sticker, chained=True),

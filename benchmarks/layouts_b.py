@@ -136,6 +136,30 @@ def collage(photo: Image.Image, kit: Kit) -> Image.Image:
     return ImageOps.expand(made, gap, paper) if chance.random() < 0.5 else made
 
 
+def cropped_panel(photo: Image.Image, kit: Kit) -> Image.Image:
+    """A part of the photo (60 to 90%) in a collage, or beside words on a banner."""
+    chance = kit.chance
+    across, down = (1.0, 1.0 / chance.uniform(1.1, 1.65))[:: chance.choice((-1, 1))]
+    centre = chance.uniform(0.3, 0.7), chance.uniform(0.3, 0.7)
+    size = round(photo.width * across), round(photo.height * down)
+    panel = ImageOps.fit(photo, size, centering=centre)
+    if chance.random() < 0.5:
+        return collage(panel, kit)
+    colours = chance.choice(((chance.choice(INKS), "white"), ("#f4f1ea", "#222222")))
+    beside = round(panel.width * chance.uniform(0.5, 1.0)), panel.height
+    lines = [
+        text_band(beside[0], panel.height // 6, colours, chance.choice(LINES), kit)
+        for _ in range(3)
+    ]
+    words = tile(*beside, colours[0])
+    words.paste(stacked(lines, colours[0]), (0, chance.randint(0, panel.height // 2)))
+    banner = tile(panel.width + words.width, panel.height, colours[0])
+    left = chance.choice((0, words.width))
+    banner.paste(panel, (left, 0))
+    banner.paste(words, (panel.width if left == 0 else 0, 0))
+    return banner
+
+
 def meme_bar(photo: Image.Image, kit: Kit) -> Image.Image:
     colours = kit.chance.choice((("white", "black"), ("black", "white"), ("#fffbe6", "#222222")))
     where = kit.chance.choice(("above", "below", "around"))
