@@ -24,7 +24,7 @@ _SIMPLER = 0.01
 _KNOTS = 7
 _MOST_GAIN = 1.3
 # Hue rotations beyond this, in degrees, are another colour rather than another rendering.
-_MOST_HUE = 36.0
+_MOST_HUE = 40.0
 _LUMA = np.array([0.299, 0.587, 0.114])
 _ROUNDS = 6
 # Distances from the centre, in half sides, between which a vignette is linear.
