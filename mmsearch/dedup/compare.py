@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from mmsearch.dedup.comparison.whole_comparison import WholeFile, compare_whole, read_whole
+from mmsearch.dedup.comparison.whole_files import WholeFile, compare_whole, read_whole
 from mmsearch.dedup.results import Box, Relation
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from mmsearch.media import MediaBounds, content_hash, read_content
@@ -72,7 +72,7 @@ def compare_files(
 
 
 def _all_equal(whole: WholeFile) -> str:
-    pixels = f"all {whole.pictures[0].width} x {whole.pictures[0].height} pixels"
+    pixels = f"all {whole.images[0].width} x {whole.images[0].height} pixels"
     if whole.frames > 1:
         pixels += f" of {whole.frames:,} frames or pages, and their times,"
     return f"{pixels} are equal once decoded"

@@ -21,7 +21,7 @@ from mmsearch.dedup.results import Box
 HashPair: TypeAlias = tuple[str, str]
 
 # Changes whenever the comparison may give other results for the same images.
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS original (
     files TEXT PRIMARY KEY, version INTEGER NOT NULL, choice TEXT NOT NULL

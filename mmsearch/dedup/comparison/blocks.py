@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.records import Floats, Ids, Pixels
+
+Mask: TypeAlias = NDArray[np.bool_]
 
 PATCH = 8
 _AREA = np.float32(PATCH * PATCH)
@@ -108,7 +110,7 @@ def _found(sums: _Sums, floor: float) -> Blocks:
     )
 
 
-def _replaced(blocks: Blocks, which: NDArray[np.bool_], others: Blocks) -> Blocks:
+def _replaced(blocks: Blocks, which: Mask, others: Blocks) -> Blocks:
     """Replaces the matches of the patches `which` by others, float32 (n,) each."""
     for name in Blocks.__slots__:
         getattr(blocks, name)[which] = getattr(others, name)
@@ -127,7 +129,7 @@ def _sums(first: Floats, padded: Floats) -> _Sums:
     return _Sums(ones[0][0], ones[1][0], *twos, _products(first, bands))
 
 
-def _sums_at(which: NDArray[np.bool_], first: Floats, padded: Floats) -> _Sums:
+def _sums_at(which: Mask, first: Floats, padded: Floats) -> _Sums:
     """Means over the patches `which`, bool (rows, columns), of which there are n."""
     side = PATCH + padded.shape[0] - first.shape[0]
     ones, wide = (

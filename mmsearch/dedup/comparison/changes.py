@@ -6,15 +6,16 @@ object differs in scattered patches, in both directions.
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import binary_closing, find_objects, label
 
-from mmsearch.dedup.comparison.blocks import PATCH
+from mmsearch.dedup.comparison.blocks import PATCH, Mask
 from mmsearch.records import Floats, Pixels
 
-Mask = NDArray[np.bool_]
+# Rows and columns.
+Place: TypeAlias = tuple[slice, slice]
 
 _FEWEST_PATCHES = 2
 _DENSE = 0.45
@@ -51,7 +52,12 @@ class Change:
         return (self.bottom - self.top) * (self.right - self.left)
 
     @property
-    def place(self) -> tuple[slice, slice]:
+    def edges(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom."""
+        return self.left, self.top, self.right, self.bottom
+
+    @property
+    def place(self) -> Place:
         """Slices of rows and columns."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 

@@ -1,18 +1,18 @@
 """Compares two images: registration, description of the edits and judgement."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
-from mmsearch.dedup.comparison.changes import Change
+from mmsearch.dedup.comparison.blocks import PATCH
 from mmsearch.dedup.comparison.colour import ColourChange
-from mmsearch.dedup.comparison.examined import Examined
+from mmsearch.dedup.comparison.cutouts import find_cutout
+from mmsearch.dedup.comparison.examined import Examined, Matrix
 from mmsearch.dedup.comparison.judging import Judgement, hopeless, judge, tilt
 from mmsearch.dedup.comparison.measuring import Measures, measure
 from mmsearch.dedup.comparison.registering import Laid, register
-from mmsearch.dedup.comparison.rendering import Matrix
-from mmsearch.dedup.comparison.turns import TURN_MATRICES, nearest_orientation
+from mmsearch.dedup.comparison.rendering import TURN_MATRICES, mapped, nearest_orientation
 from mmsearch.dedup.keypoints import match
 from mmsearch.dedup.results import Box
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
@@ -22,6 +22,8 @@ from mmsearch.records import Floats
 _LIKELY = 0.35
 _ORIENTATIONS_TRIED = 2
 _MATCHES_TRIED = 2
+# Minimum similarity of a part that is shown beside other content.
+_LEAST_CUTOUT = 0.82
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +55,18 @@ class PairComparison:
 def compare_examined(first: Examined, second: Examined) -> PairComparison:
     """Compares two images; the best judgement among the most likely registrations counts."""
     best: PairComparison | None = None
-    least: PairComparison | None = None
     for matrix in _hypotheses(first, second):
         laid = register(first, second, matrix)
         if laid is None:
             continue
-        if reason := hopeless(laid):
-            least = least or unrelated(reason)
-            continue
-        found = measure(first, second, laid)
-        judgement, reason = judge(first, second, laid, found)
-        compared = _result(judgement, reason, laid, found)
+        compared = _compared(first, second, laid)
+        if compared.judgement == "different":
+            compared = _compared_cutout(first, second, laid) or compared
         if best is None or _rank(compared) > _rank(best):
             best = compared
-        if judgement != "different":
+        if compared.judgement != "different":
             break
-    return best or least or unrelated("neither can be laid over the other")
+    return best or unrelated("they cannot be aligned")
 
 
 def _rank(compared: PairComparison) -> tuple[bool, float]:
@@ -80,8 +78,13 @@ def unrelated(reason: str) -> PairComparison:
     return PairComparison("different", 0.0, reason, np.eye(3), 0.0, 0.0, 0, (), "other", 0)
 
 
-def _result(judgement: Judgement, reason: str, laid: Laid, found: Measures) -> PairComparison:
+def _compared(first: Examined, second: Examined, laid: Laid) -> PairComparison:
+    if reason := hopeless(laid):
+        return unrelated(reason)
+    found = measure(first, second, laid)
+    judgement, reason = judge(first, second, laid, found)
     orientation = nearest_orientation(laid.matrix)
+    to_first = laid.grid.to_first @ np.diag([PATCH, PATCH, 1.0])
     return PairComparison(
         judgement,
         round(max(found.agreement, 0.0), 4),
@@ -90,10 +93,42 @@ def _result(judgement: Judgement, reason: str, laid: Laid, found: Measures) -> P
         laid.overlap.first_share,
         laid.overlap.second_share,
         orientation,
-        tuple(_as_box(change, laid) for change in found.changes),
+        tuple(_boxed(to_first, change.edges) for change in found.changes),
         found.colours.change,
         found.colours.lost_by,
     )
+
+
+def _compared_cutout(first: Examined, second: Examined, laid: Laid) -> PairComparison | None:
+    """The comparison of the part that both show beside other content; None if there is none."""
+    cutout = find_cutout(first, second, laid)
+    if cutout is None:
+        return None
+    found = _compared(cutout.part, second, cutout.laid)
+    if found.judgement == "different" or found.similarity < _LEAST_CUTOUT:
+        return None
+    matrix = found.matrix @ np.linalg.inv(cutout.to_first)
+    to_first = cutout.to_first @ np.array([[2, 0, -1], [0, 2, -1], [0, 0, 1.0]])
+    share = max(cutout.first_share, cutout.second_share)
+    return replace(
+        found,
+        judgement="edited version",
+        reason=f"{share:.0%} of one is beside other content, {found.reason}",
+        matrix=matrix / matrix[2, 2],
+        first_share=cutout.first_share,
+        second_share=cutout.second_share,
+        changes=tuple(_boxed(to_first, astuple(box)) for box in found.changes),
+    )
+
+
+def _boxed(matrix: Matrix, edges: tuple[float, ...]) -> Box:
+    """Maps a box by an axis-aligned matrix to normalised coordinates, and these to shares.
+
+    edges: left, top, right, bottom.
+    """
+    corners = np.array([edges[::2], edges[1::2]])
+    (left, right), (top, bottom) = ((mapped(matrix, corners) + 1) / 2).round(4).tolist()
+    return Box(left, top, right, bottom)
 
 
 def _description(laid: Laid, found: Measures, orientation: int) -> str:
@@ -111,23 +146,10 @@ def _description(laid: Laid, found: Measures, orientation: int) -> str:
         words = {"grey": "without colour", "hue": "other hue", "tone": "other brightness"}
         said.append(words[found.colours.change])
     if found.changes:
-        said.append(f"{found.changed:.0%} drawn over or replaced")
+        changed = f"{found.changed:.0%}" if found.changed >= 0.005 else "less than 1%"
+        said.append(f"{changed} drawn over or replaced")
     said.append(f"fits to {found.agreement:.2f}")
     return ", ".join(said)
-
-
-def _as_box(change: Change, laid: Laid) -> Box:
-    left, top, right, bottom = laid.grid.box
-    rows, columns = laid.seen.shape
-
-    across, down = (right - left) / columns, (bottom - top) / rows
-    places = (
-        left + across * change.left,
-        top + down * change.top,
-        left + across * change.right,
-        top + down * change.bottom,
-    )
-    return Box(*(round(float(place + 1) / 2, 4) for place in places))
 
 
 def _hypotheses(first: Examined, second: Examined) -> Iterator[Matrix]:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import label
 
-from mmsearch.dedup.comparison.blocks import Blocks
+from mmsearch.dedup.comparison.blocks import Blocks, Mask
 from mmsearch.dedup.comparison.measuring import Measures, torn_patches
 from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast
-from mmsearch.dedup.comparison.rendering import Mask
 from mmsearch.records import Floats
 
 _INK_LEVELS = 12.0

@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mmsearch.dedup.keypoints import Keypoints, extract
 from mmsearch.dedup.thumbnails.fingerprints import quadrupled_levels
 from mmsearch.records import Floats
+
+# float64 (3, 3): a homography between normalised coordinates, -1 to 1 from the centre (x, y).
+Matrix: TypeAlias = NDArray[np.float64]
+# Left, top, right, bottom.
+Box: TypeAlias = tuple[float, float, float, float]
 
 # Longer side in pixels of compared images; digits on a scanned page are still legible.
 LARGEST_SIDE = 1024
@@ -33,12 +40,12 @@ class Examined:
         image: Image.Image,
         width: int,
         height: int,
-        covers: tuple[float, float, float, float] | None = None,
+        covers: Box | None = None,
     ) -> "Examined":
         """Prepares an image, RGB, upright, of any size.
 
         width, height: of the original, in pixels.
-        covers: box of the image that holds the picture, in its pixels; None for all of it.
+        covers: box of the content in pixels, None for all of the image.
         """
         longer = max(image.size)
         if longer > LARGEST_SIDE or covers is not None:
@@ -46,6 +53,20 @@ class Examined:
             size = max(round(width * scale), 1), max(round(height * scale), 1)
             image = image.resize(size, Image.Resampling.BOX, box=covers)
         return cls(image, width, height)
+
+    def part(self, box: Box) -> tuple["Examined", Matrix]:
+        """The part within a box, rounded to pixels.
+
+        box: in normalised coordinates.
+        Also returns the map from the part's normalised coordinates to those of the image.
+        """
+        sides = np.array(self.image.size)
+        low, high = ((np.array(ends) + 1) / 2 for ends in (box[:2], box[2:]))
+        start, stop = np.rint(low * sides).astype(int), np.rint(high * sides).astype(int)
+        share, middle = (stop - start) / sides, (stop + start) / sides - 1
+        width, height = np.rint(share * (self.width, self.height)).astype(int).tolist()
+        part = Examined(self.image.crop((*start.tolist(), *stop.tolist())), width, height)
+        return part, np.array([[share[0], 0, middle[0]], [0, share[1], middle[1]], [0, 0, 1]])
 
     @cached_property
     def coarse(self) -> Floats:

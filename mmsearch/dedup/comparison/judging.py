@@ -9,10 +9,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from mmsearch.dedup.comparison.details import details_of
-from mmsearch.dedup.comparison.examined import Examined
+from mmsearch.dedup.comparison.examined import Examined, Matrix
 from mmsearch.dedup.comparison.measuring import TORN, Measures, torn_patches
 from mmsearch.dedup.comparison.registering import Laid, lay, refined
-from mmsearch.dedup.comparison.rendering import Matrix
 
 Judgement: TypeAlias = Literal["same image", "edited version", "different"]
 
@@ -62,7 +61,7 @@ def _not_nested(laid: Laid) -> str:
     whole = max(laid.overlap.first_share, laid.overlap.second_share)
     tilted = abs(tilt(laid.matrix)) > _TILTED_DEGREES
     if whole < (_NESTED_TILTED if tilted else _NESTED):
-        return f"each shows something of its own ({whole:.0%} of one is shared)"
+        return f"each shows parts that the other lacks ({whole:.0%} of one is shared)"
     return ""
 
 
@@ -73,14 +72,14 @@ def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tup
     until = TORN if found.off_paper is None else 1.0
     fine = lay(first, second, refined(laid), side=_FINE_SIDE, radius=_FINE_RADIUS, until=until)
     if fine is None:
-        return "different", "they share too little"
+        return "different", "the shared area is too small"
     details = details_of(fine, laid, found)
     if found.off_paper is not None:
         if _is_large(first) and _is_large(second):
             page = lay(first, second, refined(fine), side=_PAGE_SIDE, radius=_PAGE_RADIUS)
             details = details if page is None else details_of(page, laid, found)
         if details.other_ink > _OTHER_INK:
-            return "different", f"{details.other_ink:.1%} of what is printed on them differs"
+            return "different", f"{details.other_ink:.1%} of the ink differs"
         if details.paper >= _BLANK and found.changed > _most_changed(found, _MOST_CHANGED_ON_PAPER):
             return "different", f"{found.changed:.0%} of the area shows something else"
     if found.one_sided < _WATERMARK_SIDED and details.stray > _MOST_FINE_STRAY:
@@ -90,14 +89,14 @@ def judge(first: Examined, second: Examined, laid: Laid, found: Measures) -> tup
             else "edited version"), ""  # fmt: skip
 
 
-def _is_large(picture: Examined) -> bool:
-    return max(picture.width, picture.height) > _FINE_SIDE
+def _is_large(image: Examined) -> bool:
+    return max(image.width, image.height) > _FINE_SIDE
 
 
 def _different(found: Measures) -> str:
     """Why two images are different; '' if nothing says so."""
     if found.telling < _FEWEST_TELLING:
-        return "there is too little to see in them"
+        return "there is too little contrast to compare"
     watermark = found.one_sided >= _WATERMARK_SIDED
     agreement, matched, stray, low = (
         (_WATERMARK_AGREEMENT, _WATERMARK_MATCHED, _WATERMARK_STRAY, -1.0)
@@ -110,9 +109,9 @@ def _different(found: Measures) -> str:
         or found.stray > stray
         or (found.low < low and found.agreement < _SURELY)
     ):
-        return f"only {min(found.matched, 1 - found.stray):.0%} of what is to see fits"
+        return f"only {min(found.matched, 1 - found.stray):.0%} of the structure fits"
     if found.colours.change == "other" or found.recoloured > _MOST_RECOLOURED:
-        return "part of them has another colour"
+        return "part of the image has another colour"
     most = _MOST_CHANGED
     if found.graphic:
         most = _most_changed(found, _MOST_CHANGED_ON_PAPER)

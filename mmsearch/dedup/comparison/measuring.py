@@ -5,17 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from mmsearch.dedup.comparison.blocks import PATCH, Blocks, patch_means
+from mmsearch.dedup.comparison.blocks import PATCH, Blocks, Mask, patch_means
 from mmsearch.dedup.comparison.changes import Change, find_changes, is_graphic, one_sidedness
 from mmsearch.dedup.comparison.colour import Colours, compare_colours
 from mmsearch.dedup.comparison.examined import Examined
 from mmsearch.dedup.comparison.pages import page_of
 from mmsearch.dedup.comparison.registering import NOISE, Laid, contrast, render_both
-from mmsearch.dedup.comparison.rendering import Mask
 from mmsearch.records import Floats, Pixels
 
 # A patch with a lower correlation and differences above the noise shows something else.
-TORN, _FITS = 0.55, 0.6
+TORN, FITS = 0.55, 0.6
 # Codecs leave noise beside an edge, proportional to its contrast.
 _RINGING = 0.1
 _RECOLOURED_LEVELS = 20.0
@@ -86,7 +85,7 @@ def measure(first: Examined, second: Examined, laid: Laid) -> Measures:
     rest = weight * ~covered
     total, area = max(float(rest.sum()), 1e-6), max(int(seen.sum()), 1)
     picked, telling = rest > 1, weight > 1
-    fits = blocks.correlation > _FITS
+    fits = blocks.correlation > FITS
     differing = np.repeat(np.repeat(changed, PATCH, axis=0), PATCH, axis=1)
     return Measures(
         agreement=float((rest * blocks.correlation).sum() / total),

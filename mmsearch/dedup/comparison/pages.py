@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.comparison.blocks import PATCH, patch_sums
+from mmsearch.dedup.comparison.blocks import PATCH, Mask, patch_sums
 from mmsearch.dedup.comparison.changes import is_graphic
-from mmsearch.dedup.comparison.rendering import Mask
 from mmsearch.records import Floats, Pixels
 
 # Variation of the paper in levels, and standard deviation of a patch with ink.
@@ -72,7 +71,7 @@ def _evenly_lit(grey: Floats) -> Floats:
     rows, columns = (side // _LIT_BLOCK for side in grey.shape)
     inner = grey[: rows * _LIT_BLOCK, : columns * _LIT_BLOCK]
     blocks = inner.reshape(rows, _LIT_BLOCK, columns, _LIT_BLOCK).swapaxes(1, 2)
-    brightest = np.partition(blocks.reshape(rows * columns, -1), -_LIT_PIXELS)[:, -_LIT_PIXELS]
+    brightest = np.partition(blocks.reshape(-1, _LIT_BLOCK**2), -_LIT_PIXELS)[:, -_LIT_PIXELS]
     if rows * columns < _LIT_LEAST or np.ptp(brightest) < _LIT_LEVELS:
         return grey
     surface, places = _surface(rows, columns), brightest > np.median(brightest) / 2

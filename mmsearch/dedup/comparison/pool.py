@@ -12,7 +12,7 @@ from typing import TypeVar
 from threadpoolctl import threadpool_limits
 
 from mmsearch.dedup.comparison import PairComparison
-from mmsearch.dedup.comparison.whole_comparison import WholeFile, compare_whole, read_whole
+from mmsearch.dedup.comparison.whole_files import WholeFile, compare_whole, read_whole
 from mmsearch.dedup.keypoints import Keypoints
 from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds, content_hash
@@ -69,7 +69,7 @@ def compare_pair(pair: tuple[FileOf, FileOf], bounds: MediaBounds) -> PairCompar
 def keypoints_of(file: FileOf, bounds: MediaBounds) -> Keypoints | None:
     """Keypoints of a file; None if it cannot be read as indexed."""
     whole = examine(file, bounds)
-    return None if whole is None else whole.pictures[0].keypoints
+    return None if whole is None else whole.images[0].keypoints
 
 
 def on_every_core(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsearch.dedup.comparison.blocks import PATCH, Blocks, match_blocks
-from mmsearch.dedup.comparison.examined import Examined
-from mmsearch.dedup.comparison.rendering import Grid, Mask, Matrix, Overlap, mapped, overlap_of
+from mmsearch.dedup.comparison.blocks import PATCH, Blocks, Mask, match_blocks
+from mmsearch.dedup.comparison.examined import Examined, Matrix
+from mmsearch.dedup.comparison.rendering import Grid, Overlap, mapped, overlap_of
 from mmsearch.records import Floats, Pixels
 
 # Standard deviation of sensor and codec noise in grey levels.
@@ -68,8 +68,8 @@ def lay(
     if min(overlap.first_share, overlap.second_share) < _LEAST_AREA:
         return None
     shared = min(
-        max(picture.width, picture.height) * share**0.5
-        for picture, share in ((first, overlap.first_share), (second, overlap.second_share))
+        max(image.width, image.height) * share**0.5
+        for image, share in ((first, overlap.first_share), (second, overlap.second_share))
     )
     grid = Grid.over(first, overlap.box, int(min(side, max(shared, _COARSEST))), PATCH)
     if min(grid.width, grid.height) < 2 * PATCH:

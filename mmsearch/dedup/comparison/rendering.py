@@ -3,21 +3,19 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, floor
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmsearch.dedup.comparison.examined import Examined
-from mmsearch.dedup.comparison.turns import TURN_MATRICES, nearest_orientation, turned
+from mmsearch.dedup.comparison.blocks import Mask
+from mmsearch.dedup.comparison.examined import Box, Examined, Matrix
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from mmsearch.records import Pixels
 
-# float64 (3, 3): a homography between normalised coordinates, -1 to 1 from the centre (x, y).
-Matrix: TypeAlias = NDArray[np.float64]
-Mask: TypeAlias = NDArray[np.bool_]
-
+# float64 (8, 3, 3), of each of ORIENTATIONS.
+TURN_MATRICES = np.stack([orientation.matrix for orientation in ORIENTATIONS])
 _PROBES = 48
 # Tolerance in pixels of the grid for an axis-aligned map.
 _STRAIGHT, _EXACTLY = 0.15, 1e-9
@@ -33,7 +31,13 @@ class Overlap:
 
     first_share: float
     second_share: float
-    box: tuple[float, float, float, float]
+    box: Box
+
+
+def nearest_orientation(matrix: NDArray[np.floating[Any]]) -> int:
+    """Index into ORIENTATIONS whose axes are nearest to those of the map."""
+    axes = matrix[:2, :2] / np.linalg.norm(matrix[:2, :2], axis=0)
+    return int((TURN_MATRICES[:, :2, :2] * axes).sum(axis=(1, 2)).argmax())
 
 
 def overlap_of(matrix: Matrix) -> Overlap:
@@ -105,7 +109,7 @@ class Straight:
     """
 
     orientation: int
-    box: tuple[float, float, float, float]
+    box: Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class Grid:
 
     width: int
     height: int
-    box: tuple[float, float, float, float]
+    box: Box
 
     @classmethod
     def over(
@@ -172,7 +176,7 @@ class Grid:
         return level
 
     def render(
-        self, picture: Examined, matrix: Matrix, straight: "Straight | None", *, grey: bool
+        self, image: Examined, matrix: Matrix, straight: "Straight | None", *, grey: bool
     ) -> Pixels:
         """Samples an image at every pixel of the grid, uint8 (h, w) or (h, w, 3).
 
@@ -180,23 +184,23 @@ class Grid:
         straight: its axis-aligned position, None for both images unless both are axis-aligned: they
             must be sampled alike to be compared.
         """
-        to_picture = matrix @ self.to_first
+        to_image = matrix @ self.to_first
         # Grid pixels per unit of the image's normalised width, at the centre.
         x, y = self.width / 2, self.height / 2
-        steps = mapped(to_picture, np.array([[x, x + 1, x], [y, y, y + 1]]))
-        moved = (steps[:, 1:] - steps[:, :1]) * [[picture.width], [picture.height]]
+        steps = mapped(to_image, np.array([[x, x + 1, x], [y, y, y + 1]]))
+        moved = (steps[:, 1:] - steps[:, :1]) * [[image.width], [image.height]]
         pixels_a_step = max(float(np.sqrt(abs(np.linalg.det(moved)))), 1e-6)
-        image, width, height = picture.level(picture.width / 2 / pixels_a_step, grey=grey)
+        level, width, height = image.level(image.width / 2 / pixels_a_step, grey=grey)
         # Colours are used to detect ink on paper, which has to stay crisp.
         how = Image.Resampling.BILINEAR if grey else Image.Resampling.BICUBIC
         if straight is not None:
-            return self._resized(image, width, height, straight, how=how)
+            return self._resized(level, width, height, straight, how=how)
         scale = np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
-        full = scale @ to_picture
+        full = scale @ to_image
         full = full / full[2, 2]
         size = (self.width, self.height)
         places = full.ravel()[:8].tolist()
-        return np.asarray(image.transform(size, Image.Transform.PERSPECTIVE, places, how))
+        return np.asarray(level.transform(size, Image.Transform.PERSPECTIVE, places, how))
 
     def _resized(
         self,
@@ -211,7 +215,7 @@ class Grid:
         orientation = ORIENTATIONS[straight.orientation]
         if orientation.transposed:
             width, height = height, width
-        image = turned(image, orientation)
+        image = orientation.turn_image(image)
         left, top, right, bottom = ((place + 1) / 2 for place in straight.box)
         # A mirrored image that was halved to a fraction begins with its last, partial pixel.
         before = (image.width - width) * orientation.mirrored

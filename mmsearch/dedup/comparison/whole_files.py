@@ -1,19 +1,22 @@
-"""Compares files by all frames or pages, and transparency on both backgrounds.
+"""Compares whole files: all frames or pages, and transparency on two backgrounds.
 
-A fingerprint shows one frame on one background. Files with several frames or with transparency are
-compared here before they count as edited copies.
+`compare_whole` is the basis of both `mmsearch same` and plans. A fingerprint shows one frame on one
+background, so files with several frames or with transparency are compared here before they count as
+edited copies.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.dedup.comparison.comparing import PairComparison, compare_examined, unrelated
+from mmsearch.dedup.comparison.examined import Examined
 from mmsearch.dedup.thumbnails.backgrounds import BACKGROUNDS, blended_on
 from mmsearch.dedup.thumbnails.edited_copies import align_pairs
 from mmsearch.dedup.thumbnails.fingerprints import SIDE, make_print
-from mmsearch.media import Decoded, Frame, MediaBounds, read_frames
+from mmsearch.media import Decoded, Frame, MediaBounds, decode, read_frames
 from mmsearch.records import Pixels
 
 # Number of frames compared, evenly spaced, including the first and the last.
@@ -40,6 +43,66 @@ class FrameSamples:
     count: int
     durations: tuple[float, ...]
     thumbnails: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class WholeFile:
+    """A decoded file.
+
+    images: the representative frame, on each background if it is transparent.
+    frames: number of frames.
+    samples: some of them, None for a single one.
+    """
+
+    images: tuple[Examined, ...]
+    frames: int
+    samples: FrameSamples | None
+
+
+def read_whole(
+    data: bytes, bounds: MediaBounds, *, draft: tuple[int, int] | None = None
+) -> WholeFile:
+    """Decodes a file. Raises UnreadableMedia, MediaTooLarge.
+
+    draft: see `decode`.
+    """
+    decoded = decode(data, bounds=bounds, draft=draft)
+    samples = sample_frames(data, decoded.frames, bounds) if decoded.frames > 1 else None
+    return WholeFile(_images(decoded), decoded.frames, samples)
+
+
+def _images(decoded: Decoded) -> tuple[Examined, ...]:
+    size = decoded.width, decoded.height
+    if decoded.alpha is None:
+        return (Examined.of(decoded.image, *size, decoded.covers),)
+    return tuple(
+        Examined.of(blended_on(decoded, background), *size, decoded.covers)
+        for background in BACKGROUNDS
+    )
+
+
+def compare_whole(first: WholeFile, second: WholeFile) -> PairComparison:
+    """Compares two files by all their content."""
+    if reason := frames_differ(first.frames, second.frames):
+        return unrelated(reason)
+    if first.samples is not None and second.samples is not None:
+        agreement, _ = frames_agreement(first.samples, second.samples)
+        if agreement < FRAMES_AGREE:
+            return unrelated(f"their frames or pages agree to {agreement:.2f} at worst")
+    if len(first.images) == len(second.images):
+        # Both must match on every background.
+        pairs = zip(first.images, second.images, strict=True)
+        return min((compare_examined(one, two) for one, two in pairs), key=_rank)
+    # The other image was flattened on one of the backgrounds.
+    every = [compare_examined(one, two) for one in first.images for two in second.images]
+    found = max(every, key=_rank)
+    if found.judgement != "same image":
+        return found
+    return replace(found, judgement="edited version", reason=f"flattened, {found.reason}")
+
+
+def _rank(found: PairComparison) -> tuple[int, float]:
+    return ("different", "edited version", "same image").index(found.judgement), found.similarity
 
 
 def sample_frames(source: Path | bytes, count: int, bounds: MediaBounds) -> FrameSamples:
@@ -92,11 +155,11 @@ def backgrounds_agreement(one: Decoded, two: Decoded) -> tuple[float, int]:
     ones, twos = (
         np.stack(
             [
-                make_print(blended_on(picture, background), picture.width, picture.height).thumbnail
+                make_print(blended_on(image, background), image.width, image.height).thumbnail
                 for background in BACKGROUNDS
             ]
         )
-        for picture in (one, two)
+        for image in (one, two)
     )
     faint = _fainter(ones, _FAINT) & _fainter(twos, _FAINT)
     faint &= np.abs(ones.mean(axis=(1, 2)) - twos.mean(axis=(1, 2))) < _SAME_MEAN

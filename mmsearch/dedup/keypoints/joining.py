@@ -89,7 +89,6 @@ class _Cells:
     @classmethod
     def learned(cls, descriptors: Small) -> "_Cells":
         # Comparing with the centres then costs as much as comparing within the cells.
-        # Comparing with the centres then costs as much as comparing within the cells.
         count = int(np.clip((_CELLS_ASKED * len(descriptors)) ** 0.5, 1, _MOST_CELLS))
         draw = np.random.default_rng(0)
         size = min(len(descriptors), _SAMPLE_PER_CELL * count)

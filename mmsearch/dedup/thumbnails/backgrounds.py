@@ -14,24 +14,24 @@ _VISIBLE = 8.0
 _PROBE_SIDE = 64
 
 
-def blended_on(picture: Decoded, background: int) -> Image.Image:
+def blended_on(decoded: Decoded, background: int) -> Image.Image:
     """Blends an image on a WHITE or BLACK background, in mode RGB; opaque ones are unchanged."""
-    if picture.alpha is None or background == WHITE:
-        return picture.image
+    if decoded.alpha is None or background == WHITE:
+        return decoded.image
     # White contributes 255 - alpha to every channel.
-    through = ImageOps.invert(picture.alpha)
-    return ImageChops.subtract(picture.image, Image.merge("RGB", (through,) * 3))
+    through = ImageOps.invert(decoded.alpha)
+    return ImageChops.subtract(decoded.image, Image.merge("RGB", (through,) * 3))
 
 
-def visible_image(picture: Decoded) -> Image.Image:
+def visible_image(decoded: Decoded) -> Image.Image:
     """Blends an image on white, or on black if hardly anything is visible on white."""
-    if picture.alpha is None:
-        return picture.image
-    on_white = _contrast(picture.image)
+    if decoded.alpha is None:
+        return decoded.image
+    on_white = _contrast(decoded.image)
     if on_white >= _VISIBLE:
-        return picture.image
-    on_black = blended_on(picture, BLACK)
-    return on_black if _contrast(on_black) > on_white else picture.image
+        return decoded.image
+    on_black = blended_on(decoded, BLACK)
+    return on_black if _contrast(on_black) > on_white else decoded.image
 
 
 def _contrast(image: Image.Image) -> float:

@@ -311,17 +311,17 @@ def _checked(thumbnails: Pixels, views: Views, ways: Ways, maps: Floats) -> tupl
     return agreement, closely.maps
 
 
-def _aligned(how: Align, pictures: Pixels, ways: Ways, maps: Floats) -> Alignment:
+def _aligned(how: Align, thumbnails: Pixels, ways: Ways, maps: Floats) -> Alignment:
     """Aligns candidates in blocks with the function `how`.
 
-    pictures: uint8 (n, side, side).
+    thumbnails: uint8 (n, side, side).
     maps: the initial map of each candidate.
     """
     done = [Alignment(np.zeros(0, np.float32), np.zeros((0, 2, 3), np.float32))]
     for start in range(0, len(ways), _CHECKED_AT_ONCE):
         rows = slice(start, start + _CHECKED_AT_ONCE)
-        ones = turned_by(pictures[ways.whole[rows]], ways.whole_turn[rows])
-        twos = turned_by(pictures[ways.other[rows]], ways.other_turn[rows])
+        ones = turned_by(thumbnails[ways.whole[rows]], ways.whole_turn[rows])
+        twos = turned_by(thumbnails[ways.other[rows]], ways.other_turn[rows])
         done.append(how(ones, twos, maps[rows]))
     return Alignment(
         np.concatenate([each.agreement for each in done]),

@@ -66,7 +66,7 @@ def make_print(
 
     image: RGB, upright, may be smaller than the original.
     width, height: of the original.
-    covers: box of the image that holds the picture, None for all of it.
+    covers: box of the content in pixels, None for all of the image.
     """
     size = (SIDE, SIDE)
     # Box averaging first: a Lanczos filter alone on a large image takes longer than decoding.

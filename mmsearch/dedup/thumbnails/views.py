@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mmsearch.fusion import unit
 from mmsearch.records import Floats, Ids, Pixels
@@ -40,6 +41,23 @@ class Orientation:
         turned = turned[..., ::-1, :] if self.upside_down else turned
         return turned[..., ::-1] if self.mirrored else turned
 
+    def turn_image(self, image: Image.Image) -> Image.Image:
+        """Turns an image in the same way."""
+        operation = _OPERATIONS.get((self.transposed, self.upside_down, self.mirrored))
+        return image if operation is None else image.transpose(operation)
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Map from coordinates of the turned image to those of the image, float64 (3, 3).
+
+        Both are normalised, -1 to 1 from the centre.
+        """
+        across, down = 1 - 2 * self.mirrored, 1 - 2 * self.upside_down
+        rows = [[across, 0, 0], [0, down, 0], [0, 0, 1]]
+        if self.transposed:
+            rows[:2] = rows[1::-1]
+        return np.array(rows, np.float64)
+
 
 _NAMES = {
     (False, False, False): "upright",
@@ -52,6 +70,15 @@ _NAMES = {
     (True, True, True): "mirrored and turned by 270°",
 }
 ORIENTATIONS = tuple(Orientation(*turn) for turn in _NAMES)
+_OPERATIONS = {
+    (False, False, True): Image.Transpose.FLIP_LEFT_RIGHT,
+    (False, True, False): Image.Transpose.FLIP_TOP_BOTTOM,
+    (False, True, True): Image.Transpose.ROTATE_180,
+    (True, False, False): Image.Transpose.TRANSPOSE,
+    (True, False, True): Image.Transpose.ROTATE_270,
+    (True, True, False): Image.Transpose.ROTATE_90,
+    (True, True, True): Image.Transpose.TRANSVERSE,
+}
 
 
 def _compositions() -> Ids:

@@ -13,7 +13,6 @@ from mmsearch.dedup.cache.comparison_cache import ComparisonCache
 from mmsearch.dedup.comparison import PairComparison, compare_examined
 from mmsearch.dedup.comparison.blocks import match_blocks
 from mmsearch.dedup.comparison.rendering import overlap_of
-from mmsearch.dedup.comparison.turns import turn_matrix, turned
 from mmsearch.dedup.grouping.verification import reversed_comparison
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from tests.support.generated_images import examined, page, photo, recompressed
@@ -251,9 +250,9 @@ def test_another_price_on_a_small_label_is_never_one_image() -> None:
 @pytest.mark.parametrize("number", range(8))
 def test_turns_of_odd_sizes_lie_on_each_other_to_a_fraction_of_a_pixel(number: int) -> None:
     image = photo(9, (401, 533))
-    found = compared(image, turned(image, ORIENTATIONS[number]))
+    found = compared(image, ORIENTATIONS[number].turn_image(image))
     assert found.judgement == "same image", found.reason
-    inverse = np.linalg.inv(turn_matrix(ORIENTATIONS[number]))
+    inverse = np.linalg.inv(ORIENTATIONS[number].matrix)
     np.testing.assert_allclose(found.matrix, inverse, atol=0.004)
 
 
@@ -280,7 +279,7 @@ def test_patches_looked_for_one_by_one_are_found_where_all_are() -> None:
 def test_what_straight_pictures_share_is_what_slightly_tilted_ones_share(
     number: int, scales: tuple[float, float], offsets: tuple[float, float]
 ) -> None:
-    matrix = turn_matrix(ORIENTATIONS[number]) @ np.diag([*scales, 1.0])
+    matrix = ORIENTATIONS[number].matrix @ np.diag([*scales, 1.0])
     matrix[:2, 2] = offsets
     tilted = matrix.copy()
     tilted[2, 0] = 1e-6
@@ -306,7 +305,7 @@ def test_the_orientation_is_found_and_reversed(number: int, seed: int) -> None:
     found = compared(turned, image)
     assert found.judgement == "same image"
     assert found.orientation == number
-    np.testing.assert_allclose(found.matrix, turn_matrix(turn), atol=0.03)
+    np.testing.assert_allclose(found.matrix, turn.matrix, atol=0.03)
     back = reversed_comparison(found)
     np.testing.assert_allclose(back.matrix @ found.matrix, np.eye(3), atol=1e-4)
     assert back.orientation == compared(image, turned).orientation
