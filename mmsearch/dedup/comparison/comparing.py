@@ -23,7 +23,7 @@ _LIKELY = 0.35
 _ORIENTATIONS_TRIED = 2
 _MATCHES_TRIED = 2
 # Minimum similarity of a part that is shown beside other content.
-_LEAST_CUTOUT = 0.83
+_LEAST_CUTOUT = 0.82
 
 
 @dataclass(frozen=True, slots=True)

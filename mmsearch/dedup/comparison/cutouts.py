@@ -26,8 +26,9 @@ _FITS, _FLAT, _OTHER, _UNSEEN = 1.0, 0.25, -2.0, -16.0
 _EQUAL_LEVELS = 20.0
 # Deviation from an upright map, in pixels of the grid; what does not fit disturbs the registration.
 _NEARLY_UPRIGHT = 4.0
-# Share of the structured patches that fit: inside at least, outside at most.
-_INSIDE, _OUTSIDE, _FEWEST = 0.9, 0.35, 40
+# Share of the structured patches that fit: inside at least, outside at most. Patches at the edges,
+# in shares of those inside, may fit too.
+_INSIDE, _OUTSIDE, _AT_EDGES, _FEWEST = 0.9, 0.35, 0.08, 40
 # Pages and drawings on one template share equal parts; shares closer than this are refused.
 _BOTH_DRAWN = 0.6
 # An edge lies inside of an image if that shows something this many pixels beyond.
@@ -72,8 +73,11 @@ def find_cutout(first: Examined, second: Examined, laid: Laid) -> Cutout | None:
     weights = np.where(fits, _FITS, np.where(other, _OTHER, _FLAT))
     place = _heaviest_rectangle(np.where(laid.seen, weights, _UNSEEN).astype(np.float32))
     fitting, differing = (int(each[place].sum()) for each in (fits, other))
-    rest = int(fits.sum()) - fitting, int(other.sum()) - differing
-    if fitting < max(_FEWEST, _INSIDE * (fitting + differing)) or rest[0] > _OUTSIDE * sum(rest):
+    if fitting < max(_FEWEST, _INSIDE * (fitting + differing)):
+        return None
+    outside = int(fits.sum()) - fitting
+    structured = outside + int(other.sum()) - differing
+    if outside > max(_OUTSIDE * structured, _AT_EDGES * fitting):
         return None
     box = _box_at(place, laid)
     share = (box[2] - box[0]) * (box[3] - box[1]) / 4
