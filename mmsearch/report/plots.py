@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Class names on the axes are readable up to this many classes.
 _NAMED_CLASSES = 40
 _NAME_CHARACTERS = 22
+# Longer labels would cover the curves.
+_LABEL = 26
 SIZE = (5.4, 3.1)
 _RANK_EDGES = (1, 2, 3, 6, 11, 21, 51, 101, 201, 501, 1_001, 10_001, 100_001)
 
@@ -66,12 +68,19 @@ def require_matplotlib() -> None:
     require("matplotlib", extra="evaluate", purpose="a plot")
 
 
+def _short(name: str) -> str:
+    """The end of a long name, such as that of a model's folder, which tells it apart."""
+    return name if len(name) <= _LABEL else f"…{name[-_LABEL:]}"
+
+
 def recall_curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Plot:
     """Plots recall at k. curves: ks and recalls by model."""
 
     def draw(axes: "Axes", theme: Theme) -> None:
         for (name, (ks, recall)), colour in zip(curves.items(), colours(theme), strict=False):
-            axes.plot(ks, recall, color=colour, linewidth=2.2, label=name, clip_on=False, zorder=3)
+            axes.plot(
+                ks, recall, color=colour, linewidth=2.2, label=_short(name), clip_on=False, zorder=3
+            )
             if len(curves) == 1:
                 axes.fill_between(ks, recall, color=colour, alpha=0.10, linewidth=0)
         axes.set_xscale("log")
@@ -101,7 +110,9 @@ def rank_histogram(ranks: Mapping[str, Ids]) -> Plot:
         ):
             shares = np.histogram(each, edges)[0] / len(each)
             offset = (number - (len(ranks) - 1) / 2) * width
-            axes.bar(places + offset, shares, width * 0.94, color=colour, label=name, zorder=3)
+            axes.bar(
+                places + offset, shares, width * 0.94, color=colour, label=_short(name), zorder=3
+            )
         axes.set_xticks(places, [_span(*pair) for pair in pairwise(edges)])
         if len(places) > 7:
             axes.tick_params(axis="x", rotation=35)
