@@ -77,7 +77,7 @@ class Nearest:
         assert isinstance(index, LanceIndex)
         # Lance evaluates the SQL itself, which is cheaper than a list of ids.
         allowed = within if where is None else None
-        similarities, uids = index.search(vectors, k, where=where, allowed=allowed)
+        similarities, uids = index.search(vectors, k, where=self._store.sql_of(where), allowed=allowed)
         return [(similarities[i][uids[i] >= 0], row[row >= 0]) for i, row in enumerate(uids)]
 
     def _indexed(

@@ -17,6 +17,8 @@ SCAN_ROWS = 8192
 # Rows per batch without vectors: with LanceDB's default of 1,024, 200,000 uids took five times
 # as long.
 READ_ROWS = 65_536
+# A message about a filter names at most this many columns.
+COLUMNS_NAMED = 40
 
 
 class StoreReader(StoreTables):
@@ -42,17 +44,49 @@ class StoreReader(StoreTables):
 
     def uids(self, where: str | None = None) -> Ids:
         """Returns the uids, int64 (n,), of the live rows that match. Raises BadFilter."""
-        query = self._items.search().where(live_and(where)).select(["_uid"])
+        query = self._items.search().where(live_and(self.sql_of(where))).select(["_uid"])
         try:
             table = _read(query)
         except (ValueError, RuntimeError) as error:
-            reason = filter_fault(error, where or LIVE)
-            raise BadFilter(
-                f"the filter {where!r} cannot be run: {reason}; "
-                f"columns: {', '.join(sorted(self.public_columns))}"
-            ) from error
+            raise self._bad_filter(where or LIVE, filter_fault(error)) from error
         uids: Ids = table.column("_uid").to_numpy()
         return uids
+
+    def sql_of(self, where: str | None) -> str | None:
+        """Compiles a filter, as people type it, to SQL for LanceDB. Raises BadFilter."""
+        if where is None:
+            return None
+        # Imported here, since few searches have a filter and the parser takes 0.1 s to import.
+        from mmsearch.store.filters.compiler import FilterCompiler
+
+        try:
+            return FilterCompiler(self.column_types(), self._values_of).compile(where)
+        except BadFilter as error:
+            raise self._bad_filter(where, str(error)) from error
+
+    def matching_counts(self, where: str) -> list[tuple[str, int]]:
+        """Counts the live rows that match each condition of a filter by itself. Raises BadFilter.
+
+        The conditions are those joined by AND at the top level, as they were typed.
+        """
+        from mmsearch.store.filters.syntax import conditions
+
+        return [(part, len(self.uids(part))) for part in conditions(where, self.public_columns)]
+
+    def _bad_filter(self, where: str, reason: str) -> BadFilter:
+        names = sorted(self.public_columns)
+        more = f" and {len(names) - COLUMNS_NAMED} more" if len(names) > COLUMNS_NAMED else ""
+        return BadFilter(
+            f"the filter {where!r} cannot be run: {reason}; "
+            f"columns: {', '.join(names[:COLUMNS_NAMED])}{more}"
+        )
+
+    def _values_of(self, column: str, most: int | None) -> list[Any]:
+        """Returns distinct values of a column in live rows, the first ones or all."""
+        query = self._items.search().where(f"{LIVE} AND `{column}` IS NOT NULL").select([column])
+        # Values repeat, so a few more rows are read than distinct ones are needed.
+        found = query.limit(50 * most).to_arrow() if most is not None else _read(query)
+        return list(found.column(column).unique().to_pylist()[:most])
 
     def rows(self, uids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """Returns the rows of these uids, in no particular order."""
@@ -81,7 +115,8 @@ class StoreReader(StoreTables):
 
         columns = word_columns(self.metadata_columns)
         match = MultiMatchQuery(words, columns)  # type: ignore[call-arg]
-        query = self._items.search(match, query_type="fts").where(live_and(where), prefilter=True)
+        allowed = live_and(self.sql_of(where))
+        query = self._items.search(match, query_type="fts").where(allowed, prefilter=True)
         found = query.select(["_uid", "_score"]).limit(limit).to_arrow()
         found = found.sort_by([("_score", "descending"), ("_uid", "ascending")])
         return found.column("_score").to_numpy(), found.column("_uid").to_numpy()
