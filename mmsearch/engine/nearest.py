@@ -77,7 +77,8 @@ class Nearest:
         assert isinstance(index, LanceIndex)
         # Lance evaluates the SQL itself, which is cheaper than a list of ids.
         allowed = within if where is None else None
-        similarities, uids = index.search(vectors, k, where=self._store.sql_of(where), allowed=allowed)
+        sql = self._store.sql_of(where)
+        similarities, uids = index.search(vectors, k, where=sql, allowed=allowed)
         return [(similarities[i][uids[i] >= 0], row[row >= 0]) for i, row in enumerate(uids)]
 
     def _indexed(

@@ -8,9 +8,11 @@ import pyarrow as pa
 from mmsearch.errors import BadFilter, BadQuery
 from mmsearch.records import Floats, Ids, Scalar
 from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
-from mmsearch.store.lookups import has_word_index, word_columns
+from mmsearch.store.lookups import has_form_index, has_word_index, word_columns
 from mmsearch.store.opening import StoreTables
 from mmsearch.store.rows import vectors_to_numpy
+from mmsearch.store.word_forms import COLUMN as WORD_FORMS
+from mmsearch.store.word_forms import query_forms
 
 # Rows per batch when vectors are read with them.
 SCAN_ROWS = 8192
@@ -19,6 +21,9 @@ SCAN_ROWS = 8192
 READ_ROWS = 65_536
 # A message about a filter names at most this many columns.
 COLUMNS_NAMED = 40
+# Weights of codes as a whole, beside that of their parts, of other spellings, of beginnings of words
+# and of words with a typo. An item that has the word itself has all its forms too, and ranks higher.
+CODE_WEIGHT, SPELLING_WEIGHT, PREFIX_WEIGHT, TYPO_WEIGHT = 3.0, 0.5, 0.1, 0.1
 
 
 class StoreReader(StoreTables):
@@ -111,10 +116,7 @@ class StoreReader(StoreTables):
             raise BadQuery(
                 f"{self.folder} has no word index yet; run `catalog.index(rebuild=True)` once"
             )
-        from lancedb.query import MultiMatchQuery
-
-        columns = word_columns(self.metadata_columns)
-        match = MultiMatchQuery(words, columns)  # type: ignore[call-arg]
+        match = _keyword_query(words, word_columns(self.metadata_columns), self._items)
         allowed = live_and(self.sql_of(where))
         query = self._items.search(match, query_type="fts").where(allowed, prefilter=True)
         found = query.select(["_uid", "_score"]).limit(limit).to_arrow()
@@ -165,3 +167,26 @@ class StoreReader(StoreTables):
 
 def _read(query: Any) -> pa.Table:
     return query.to_batches(batch_size=READ_ROWS).read_all()
+
+
+def _keyword_query(words: str, columns: Sequence[str], table: Any) -> Any:
+    """Returns a query for the words and, where the table has an index of them, their forms."""
+    from lancedb.query import BooleanQuery, MatchQuery, MultiMatchQuery, Occur
+
+    literal = MultiMatchQuery(words, list(columns))  # type: ignore[call-arg]
+    if not has_form_index(table):
+        return literal
+    forms = query_forms(words)
+    weighted = (
+        (forms.codes, CODE_WEIGHT, 0),
+        (forms.equal, SPELLING_WEIGHT, 0),
+        (forms.prefixes, PREFIX_WEIGHT, 0),
+        (forms.typos, TYPO_WEIGHT, 1),
+    )
+    # A typo in the first letter is rare, and looking for it slow.
+    matches = [
+        MatchQuery(text, WORD_FORMS, boost=boost, fuzziness=typos, prefix_length=typos)  # type: ignore[call-arg]
+        for text, boost, typos in weighted
+        if text
+    ]
+    return BooleanQuery([(Occur.SHOULD, query) for query in (literal, *matches)])  # type: ignore[call-arg]
