@@ -21,8 +21,9 @@ SCAN_ROWS = 8192
 READ_ROWS = 65_536
 # A message about a filter names at most this many columns.
 COLUMNS_NAMED = 40
-# Weights of codes as a whole, beside that of their parts, of other spellings, of beginnings of words
-# and of words with a typo. An item that has the word itself has all its forms too, and ranks higher.
+# Weights of codes as a whole, beside that of their parts, of other spellings, of beginnings of
+# words and of words with a typo. An item that has the word itself has all its forms too, so it
+# ranks higher.
 CODE_WEIGHT, SPELLING_WEIGHT, PREFIX_WEIGHT, TYPO_WEIGHT = 3.0, 0.5, 0.1, 0.1
 
 
