@@ -1,4 +1,4 @@
-"""Fine-tunes on the grocery photos as a user would, and prints what it brought and took.
+"""Fine-tunes on the grocery photos as a user would, and prints accuracies and times.
 
     python benchmarks/finetune.py --grocery PATH --work FOLDER --method head
 
@@ -29,14 +29,14 @@ Row = dict[str, str]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grocery", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="a folder that is not there yet")
+    parser.add_argument("--work", type=Path, required=True, help="a new folder")
     parser.add_argument("--method", default="head")
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    asked = parser.parse_args()
-    asked.work.mkdir(parents=True)
-    rows = read_grocery(asked.grocery)
-    table = asked.work / "grocery.csv"
+    given = parser.parse_args()
+    given.work.mkdir(parents=True)
+    rows = read_grocery(given.grocery)
+    table = given.work / "grocery.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -47,20 +47,20 @@ def main() -> None:
     done = finetune(
         [open_source(table, name="grocery", options=SourceOptions())],
         read_options(
-            asked.set,
-            model=asked.model,
-            method=asked.method,
+            given.set,
+            model=given.model,
+            method=given.method,
             classes="class",
             split_column="split",
             text_columns=("title", "description"),
-            out=asked.work / "model",
+            out=given.work / "model",
         ),
         progress=listener,
     )
     seconds = time.monotonic() - began
     listener.start("end", None)
     assert done is not None
-    before, after = (accuracy(name, rows) for name in (asked.model, str(done.folder)))
+    before, after = (accuracy(name, rows) for name in (given.model, str(done.folder)))
     outcome = done.outcome
     general = outcome.general_start.score, outcome.general_tuned.score
     print(f"zero-shot accuracy on val: {before:.3f} → {after:.3f} ({after - before:+.3f})")
@@ -93,7 +93,7 @@ class Stages:
 
 
 def read_grocery(folder: Path) -> list[Row]:
-    """One row for each photo of train.txt and val.txt."""
+    """Returns a row for each photo of train.txt and val.txt."""
     with (folder / "classes.csv").open(newline="", encoding="utf-8") as file:
         known = {row[1]: row for row in list(csv.reader(file))[1:]}
     rows = []
@@ -114,7 +114,7 @@ def read_grocery(folder: Path) -> list[Row]:
 
 
 def accuracy(model: str, rows: list[Row]) -> float:
-    """Of naming the validation photos among all class titles, in the evaluation's templates."""
+    """Returns a model's zero-shot accuracy on the validation photos, among all class titles."""
     encoder = load_encoder(model, device="cpu")
     photos = [row for row in rows if row["split"] == "val"]
     items = [

@@ -132,9 +132,9 @@ def our_loop(prepared: Preparation, folder: Path) -> Callable[[], tuple[float, f
             return step_of(step, micro)
 
         model.backward = backward  # type: ignore[method-assign]
-        wanted = replace(prepared.loop_options(), validate_every=0, checkpoint_every=0)
+        options = replace(prepared.loop_options(), validate_every=0, checkpoint_every=0)
         with tempfile.TemporaryDirectory() as name, MetricsLog(Path(name) / "m.jsonl") as log:
-            run_loop(model, lambda: 0.0, wanted, log=log, progress=NullProgress())
+            run_loop(model, lambda: 0.0, options, log=log, progress=NullProgress())
         return clock.median()
 
     return train
@@ -148,11 +148,11 @@ def bare_loop(prepared: Preparation) -> Callable[[], tuple[float, float]]:
     model.eval()
     loss_of = open_clip.ClipLoss()
     sampler = prepared.sampler()
-    looks = prepared.views()
+    views = prepared.views()
     batches = []
     for step in range(options.schedule.steps):
         draw = sampler.draw(step)
-        pixels, _ = looks.batch(draw.items, np.full(len(draw.items), PLAIN_VIEW))
+        pixels, _ = views.batch(draw.items, np.full(len(draw.items), PLAIN_VIEW))
         ids = torch.from_numpy(start.tokenizer(draw.texts).ids).to(start.device)
         batches.append((start.inputs(pixels), ids))
 

@@ -1,5 +1,6 @@
 """The command line: registers every command, and turns errors into messages and exit codes."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from mmsearch.cli.evaluation.command import evaluate
 from mmsearch.cli.exit_codes import DIFFERENT, exit_codes
 from mmsearch.cli.help import Command, Group
 from mmsearch.cli.models.command import models
+from mmsearch.cli.models.own import add, remove
 from mmsearch.cli.output.render import stderr_console
 from mmsearch.cli.parameters import with_options
 from mmsearch.cli.sample import sample
@@ -28,6 +30,7 @@ from mmsearch.cli.store.info import info
 from mmsearch.cli.training.finetune import finetune
 from mmsearch.cli.training.train import train
 from mmsearch.errors import Interrupted, MMSearchError
+from mmsearch.system_errors import refused_by_system
 
 # Commands as the help groups them, each with its exit codes beside the common ones.
 COMMANDS: dict[str, dict[Callable[..., None], str]] = {
@@ -43,10 +46,16 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         finetune: exit_codes(3, 4, 5),
         train: exit_codes(5),
     },
-    "Duplicates": {same: exit_codes(DIFFERENT)},
+    "Duplicates": {same: exit_codes(DIFFERENT), dedup: exit_codes(3, 4, 5)},
     "Maintenance": {doctor: exit_codes(failed="a check failed (warnings do not count)")},
 }
-DEDUP_COMMANDS = (apply, undo, ignore)
+# Commands that have others below them.
+SUBCOMMANDS: dict[Callable[..., None], tuple[Callable[..., None], ...]] = {
+    dedup: (apply, undo, ignore),
+    models: (add, remove),
+}
+# What libraries would print to stderr in words of their own; errors reach the user as ours.
+_LIBRARY_LOGS = {"LANCE_LOG": "error", "HF_HUB_VERBOSITY": "error"}
 
 app = typer.Typer(
     name="mmsearch",
@@ -76,19 +85,19 @@ def interruptible(command: Callable[..., None]) -> Callable[..., None]:
 
 
 for panel, commands in COMMANDS.items():
-    if panel == "Duplicates":
-        dedup_app = typer.Typer(cls=DedupGroup)
-        dedup_app.callback(invoke_without_command=True, epilog=exit_codes(3, 4, 5))(
-            interruptible(dedup)
-        )
-        for step in DEDUP_COMMANDS:
-            dedup_app.command(cls=Command, epilog=exit_codes(3, 4))(interruptible(step))
-        app.add_typer(dedup_app, name="dedup", rich_help_panel=panel)
     for command, epilog in commands.items():
-        app.command(cls=Command, epilog=epilog, rich_help_panel=panel)(interruptible(command))
+        if command not in SUBCOMMANDS:
+            app.command(cls=Command, epilog=epilog, rich_help_panel=panel)(interruptible(command))
+            continue
+        group = typer.Typer(cls=DedupGroup if command is dedup else Group)
+        group.callback(invoke_without_command=True, epilog=epilog)(interruptible(command))
+        for step in SUBCOMMANDS[command]:
+            group.command(cls=Command, epilog=exit_codes(3, 4))(interruptible(step))
+        app.add_typer(group, name=command.__name__, rich_help_panel=panel)
 
 
 def print_version(requested: bool) -> None:
+    """Prints the version and exits, if that is what --version requests."""
     if requested:
         from importlib.metadata import version
 
@@ -112,6 +121,9 @@ def options(
 def main() -> None:
     """Runs the app. Exit codes are those of the errors in `mmsearch.errors`, 1 for any other."""
     verbose = "--verbose" in sys.argv
+    if not verbose:
+        for variable, level in _LIBRARY_LOGS.items():
+            os.environ.setdefault(variable, level)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that is not UTF-8 gets escapes, not a traceback.
@@ -125,6 +137,9 @@ def main() -> None:
     except Exception as error:
         if verbose:
             raise
+        refused = None if isinstance(error, BrokenPipeError) else refused_by_system(error)
+        if refused is not None:
+            fail(with_options(str(refused)), refused.exit_code)
         fail(
             f"unexpected {type(error).__name__}: {error}; "
             "run again with 'mmsearch --verbose …' for the traceback, and report it",
@@ -133,5 +148,6 @@ def main() -> None:
 
 
 def fail(message: str, code: int) -> None:
+    """Prints an error to stderr and exits with this code."""
     stderr_console().print(f"error: {message}", style="bold red", markup=False, soft_wrap=True)
     sys.exit(code)

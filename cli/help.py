@@ -14,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from mmsearch.cli.conflicts import given_names, refuse_conflicts
 from mmsearch.cli.usage_errors import explain
 
 Row = tuple[str, str]
 
+# Typer does not export the base of what its parser raises.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 _WIDEST = 100
 # Below this width the description goes under what it describes.
 _NARROW = 64
@@ -39,20 +42,23 @@ class _Plain:
         print_help(self, ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = list(args)
         try:
             rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
-        except typer.BadParameter as error:
+        except _UsageError as error:
             explain(error)
             raise
+        if not ctx.resilient_parsing:
+            refuse_conflicts(str(ctx.info_name), set(given_names(self, ctx)), words)
         return rest
 
 
 class Command(_Plain, TyperCommand):
-    pass
+    """A command with plain help and explained usage errors."""
 
 
 class Group(_Plain, TyperGroup):
-    pass
+    """A group of commands with plain help and explained usage errors."""
 
 
 def print_help(command: Any, ctx: Any) -> None:

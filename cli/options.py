@@ -5,16 +5,27 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mmsearch.cli.completion import complete_models
+
 if TYPE_CHECKING:
     from mmsearch.sources import SourceOptions
 
 STORE_AND_MODEL, READING, OUTPUT = "Store and model", "Reading sources", "Output"
+
+
+def named_folder(text: str) -> Path:
+    """Refuses '', which an unset variable leaves and which would be the working directory."""
+    if not text:
+        raise typer.BadParameter("an empty name; is the variable set?")
+    return Path(text)
+
 
 Store = Annotated[
     Path | None,
     typer.Option(
         help="Folder of the store. Default: the nearest .mmsearch in this folder or above it.",
         metavar="DIR",
+        parser=named_folder,
         rich_help_panel=STORE_AND_MODEL,
     ),
 ]
@@ -22,7 +33,18 @@ Model = Annotated[
     str | None,
     typer.Option(
         help="Encoder: builtin, another name that 'mmsearch models' lists, an OpenCLIP "
-        "architecture:pretrained, hf-hub:org/model, or a model folder. Default: the store's model.",
+        "architecture:pretrained or architecture:file, hf-hub:org/model, or a model folder. "
+        "Default: the store's model.",
+        metavar="NAME",
+        autocompletion=complete_models,
+        rich_help_panel=STORE_AND_MODEL,
+    ),
+]
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--arch",
+        help="OpenCLIP architecture of --model, where that is a file of weights alone.",
         metavar="NAME",
         rich_help_panel=STORE_AND_MODEL,
     ),
@@ -93,6 +115,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done
 def names(text: str | None) -> tuple[str, ...]:
     """'title, brand' → ('title', 'brand'); None → ()."""
     return tuple(name for part in (text or "").split(",") if (name := part.strip()))
+
+
+def model_name(model: str | None, architecture: str | None) -> str | None:
+    """Returns 'architecture:file' where both are given, else the model."""
+    return f"{architecture}:{model}" if architecture and model else model
 
 
 def source_options(

@@ -26,6 +26,8 @@ _COMMANDS = {
     "failures": "info --failures",
     "find_duplicates": "dedup",
     "finetune": "finetune",
+    "ignore_duplicates": "dedup ignore",
+    "ignored_duplicates": "dedup ignore --list",
     "index": "index",
     "load_model": "models --check",
     "plan": "dedup --plan FILE",

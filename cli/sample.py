@@ -1,6 +1,7 @@
 """mmsearch sample: writes a small catalog to try things on."""
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +28,13 @@ def sample(
     report = write_sample(folder, overwrite=overwrite)
     next_command = f"mmsearch index {shlex.quote(str(report.table))}"
     if as_json:
-        write_text(to_json({"sample": report, "next": next_command}))
+        # The old name of `images` is kept for one version.
+        document = {**asdict(report), "pictures": report.images}
+        write_text(to_json({"sample": document, "next": next_command}))
         return
     verb = "written to" if report.written else "already in"
     write_text(
-        f"{counted(report.pictures, 'image')}, products.csv and LICENSE.txt "
+        f"{counted(report.images, 'image')}, products.csv and LICENSE.txt "
         f"({report.bytes / 1e6:,.1f} MB) {verb} {report.folder}"
     )
     stderr_console(quiet=quiet).print(f"next: {next_command}", markup=False, soft_wrap=True)

@@ -4,11 +4,17 @@ import re
 from difflib import get_close_matches
 from typing import Any
 
-import typer
 
+def explain(error: Any) -> None:
+    """Replaces the message: what the value must be, what was got, and the nearest choice.
 
-def explain(error: typer.BadParameter) -> None:
-    """Replaces the message: what the value must be, what was got, and the nearest choice."""
+    error: a usage error of Typer.
+    """
+    if hasattr(error, "possibilities"):
+        near = get_close_matches(error.option_name, error.possibilities or (), n=1)
+        hint = f"did you mean {near[0]}?" if near else "--help lists the options"
+        error.message, error.possibilities = f"no option {error.option_name}; {hint}", None
+        return
     # pydantic's, where there is one; importing it here would slow every command down.
     cause: Any = error.__cause__
     choices = re.search(r"('.*?') is not one of (.*?)\.?$", error.message)

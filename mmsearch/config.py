@@ -52,12 +52,19 @@ def bytes_of(size: object) -> object:
     return int(float(found[1]) * base ** " kmgt".index(found[2].lower() or " "))
 
 
+def _named(folder: object) -> object:
+    """Refuses an empty path, which would be the working directory. Raises ValueError."""
+    if folder == "":
+        raise ValueError("must name a folder")
+    return folder
+
+
 class Settings(BaseSettings):
     """Settings that apply to every command; read, never written."""
 
     model_config = SettingsConfigDict(env_prefix=_ENV_PREFIX, frozen=True, extra="forbid")
 
-    store: Path | None = Field(
+    store: Annotated[Path | None, BeforeValidator(_named)] = Field(
         None, description="folder of the store; the nearest .mmsearch in or above this folder"
     )
     model: str | None = Field(None, description="encoder; a store remembers its own")
@@ -68,6 +75,9 @@ class Settings(BaseSettings):
     )
     batch_size: int | None = Field(
         None, ge=1, le=4096, description="images or texts per forward pass; by device and model"
+    )
+    lock_timeout: float = Field(
+        600, ge=0, description="seconds to wait for another process that writes to the store"
     )
     commit_seconds: float = Field(10, gt=0, description="longest time between two writes")
     workers: int | None = Field(None, ge=1, le=256, description="processes that decode images")
@@ -92,7 +102,7 @@ class Settings(BaseSettings):
     )
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # noqa: PLR0917 - the signature is pydantic's
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
@@ -100,6 +110,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Returns the sources by precedence: arguments, environment, mmsearch.toml."""
         file = find_upwards(FILE_NAME)
         from_file = (TomlConfigSettingsSource(settings_cls, toml_file=file),) if file else ()
         return (init_settings, env_settings, *from_file)

@@ -5,6 +5,7 @@
     ├ InputError(ValueError)           2   an argument or a file cannot be used
     │ ├ UnreadableMedia                    not an image, or a damaged one
     │ ├ MediaTooLarge                      over the pixel or byte bound
+    │ ├ SourceUnavailable                  a known source cannot be read at the moment
     │ ├ BadQuery                           nothing to search for, or parts that exclude each other
     │ └ BadFilter                          a filter that the store cannot run
     ├ NotFound(LookupError)            3
@@ -64,6 +65,10 @@ class UnreadableMedia(InputError):
 
 class MediaTooLarge(InputError):
     """A file exceeds a bound on pixels or bytes."""
+
+
+class SourceUnavailable(InputError):
+    """A source of the store is gone, empty or unreadable; its items are left as they are."""
 
 
 class BadQuery(InputError):

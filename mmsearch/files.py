@@ -11,13 +11,24 @@ from typing import BinaryIO
 def replaced_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
     """Opens a stream for writing whose content becomes the file `path` at the end of the block.
 
-    Nothing changes when the block raises. flush: write through to the disk first, so that the file
-    is complete after a power failure too; leave it out for many small files, or for large ones that
-    can be computed again. Raises OSError.
+    Nothing changes when the block raises. A link stays a link: the file that it leads to is
+    replaced. A pipe or a device is written to. flush: write through to the disk first, so that the
+    file is complete after a power failure too; leave it out for many small files, or for large ones
+    that can be computed again. Raises OSError.
     """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            yield stream
+        return
+    path = path.resolve()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as stream:
+        try:
+            stream = part.open("wb")
+        except OSError as error:
+            error.filename = str(path)
+            raise
+        with stream:
             yield stream
             if flush:
                 stream.flush()

@@ -4,6 +4,7 @@ On a terminal this is a live bar, in a log file or a notebook a line every ten s
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,6 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
@@ -26,6 +26,9 @@ from mmsearch.text import visible
 PLAIN_LINE_SECONDS = 10.0
 # A stage that is over this soon is not worth a line.
 SHORT_STAGE_SECONDS = 1.0
+# The rate is that of the last seconds, as unchanged items and new ones take different times; with
+# a slow model these hold too few steps to tell.
+_RECENT_SECONDS, _FEWEST_STEPS = 15.0, 8
 
 
 class ProgressDisplay:
@@ -73,19 +76,47 @@ class ProgressDisplay:
         self._shown.note(visible(message))
 
 
+class _Pace:
+    """The recent rate of a stage, from its first step on: without what was loaded before."""
+
+    def __init__(self) -> None:
+        self._steps: deque[tuple[float, int]] = deque()
+
+    def add(self, now: float, count: int) -> None:
+        """Counts a step. now: seconds."""
+        self._steps.append((now, count))
+        while len(self._steps) > _FEWEST_STEPS and self._steps[0][0] < now - _RECENT_SECONDS:
+            self._steps.popleft()
+
+    @property
+    def per_second(self) -> float:
+        """Items per second; 0 before the second step."""
+        if len(self._steps) < 2:
+            return 0.0
+        seconds = self._steps[-1][0] - self._steps[0][0]
+        done = sum(count for _, count in self._steps) - self._steps[0][1]
+        return done / seconds if seconds > 0 else 0.0
+
+    def left(self, items: float | None) -> str:
+        """Returns the time that so many items will take; '' if that is not known."""
+        if items is None or not self.per_second:
+            return ""
+        return f"{clock_text(items / self.per_second)} left"
+
+
 class _LiveBar:
     """One bar per stage; stages that took a while stay on the screen."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
-        self._console = console
+        self._console, self._clock = console, clock
         self._bars = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             _CountColumn(),
-            _RateColumn(),
+            TextColumn("{task.fields[rate]}", style="cyan", markup=False),
             TextColumn("{task.fields[device]}", style="dim", markup=False),
-            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[time]}", style="cyan", markup=False),
             TextColumn("{task.fields[status]}", style="dim", markup=False),
             console=console,
             get_time=clock,
@@ -95,11 +126,22 @@ class _LiveBar:
     def start(self, stage: str, total: int | None, device: str) -> None:
         self._finish_stage()
         self._bars.start()
-        self._task = self._bars.add_task(stage, total=total, device=device, status="")
+        self._pace = _Pace()
+        self._task = self._bars.add_task(
+            stage, total=total, device=device, status="", rate="", time=""
+        )
 
     def advance(self, count: int) -> None:
-        if self._task is not None:
-            self._bars.advance(self._task, count)
+        if self._task is None:
+            return
+        self._pace.add(self._clock(), count)
+        rate, remaining = self._pace.per_second, self._bars.tasks[-1].remaining
+        self._bars.update(
+            self._task,
+            advance=count,
+            rate=rate_text(rate) if rate else "",
+            time=self._pace.left(None if remaining is None else max(remaining - count, 0)),
+        )
 
     def status(self, text: str) -> None:
         if self._task is not None:
@@ -116,11 +158,14 @@ class _LiveBar:
         if self._task is None:
             return
         task = self._bars.tasks[-1]
-        if (task.elapsed or 0.0) < SHORT_STAGE_SECONDS:
+        seconds = task.elapsed or 0.0
+        if seconds < SHORT_STAGE_SECONDS:
             self._bars.remove_task(self._task)
-        elif task.total is None:
+        else:
             # A bar without a total would go on pulsing beside the next one.
-            self._bars.update(self._task, total=task.completed)
+            total = task.completed if task.total is None else task.total
+            mean = rate_text(task.completed / seconds) if task.completed else ""
+            self._bars.update(self._task, total=total, rate=mean, time=clock_text(seconds))
         self._task = None
 
 
@@ -137,12 +182,13 @@ class _PlainLines:
         self.close()
         self._status = ""
         self._stage, self._total, self._device = stage, total, device
-        self._done = 0
+        self._done, self._pace = 0, _Pace()
         self._began = self._said = self._clock()
 
     def advance(self, count: int) -> None:
-        self._done += count
         now = self._clock()
+        self._done += count
+        self._pace.add(now, count)
         if now - self._said >= PLAIN_LINE_SECONDS:
             self._said = now
             self.note(self._line(now - self._began, running=True))
@@ -160,7 +206,8 @@ class _PlainLines:
         self._stage = ""
 
     def _line(self, seconds: float, *, running: bool) -> str:
-        rate = self._done / seconds if seconds > 0 else 0.0
+        mean = self._done / seconds if seconds > 0 else 0.0
+        rate = (self._pace.per_second or mean) if running else mean
         known = running and self._total is not None
         parts = [
             f"{self._stage}: {self._done:,} of {self._total:,}"
@@ -170,8 +217,8 @@ class _PlainLines:
             self._device,
             self._status,
         ]
-        if known and rate and self._total is not None:
-            parts.append(f"{clock_text((self._total - self._done) / rate)} left")
+        if running and self._total is not None:
+            parts.append(self._pace.left(self._total - self._done))
         if not running:
             parts.append(clock_text(seconds))
         return " · ".join(part for part in parts if part)
@@ -183,14 +230,6 @@ class _CountColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         total = "" if task.total is None else f" of {task.total:,.0f}"
         return Text(f"{task.completed:,.0f}{total}", style="green")
-
-
-class _RateColumn(ProgressColumn):
-    """Items per second; a moving average while the stage is running."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(rate_text(speed) if speed else "", style="cyan")
 
 
 def rate_text(per_second: float) -> str:

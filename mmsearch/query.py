@@ -121,7 +121,7 @@ class QueryParts(TypedDict, total=False):
     after: str | None
 
 
-def query_of(
+def query_of(  # noqa: PLR0913 - the parameters of Catalog.search
     text: str | None = None,
     *,
     image: "ImageInput | None" = None,

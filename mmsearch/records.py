@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -110,6 +110,7 @@ class Hit:
 
     matched: the modality whose vector was compared, or 'keyword' if keywords ranked it better. For
     hits by keyword alone, similarity is the BM25 score. record: the row's columns with metadata.
+    score: with keywords, what orders the hits: the fused score, or BM25; else None.
 
     >>> hit = catalog.search("red apple", k=1)[0]
     >>> hit.rank, hit.matched, hit.record["title"]
@@ -122,6 +123,13 @@ class Hit:
     similarity: float
     matched: Matched
     record: Mapping[str, Scalar]
+    score: float | None = None
+
+
+def hit_fields(hits: Iterable[Hit]) -> tuple[str, ...]:
+    """Returns the fields of hits that are columns of a table; score only where keywords gave it."""
+    scored = any(hit.score is not None for hit in hits)
+    return ("rank", "key", "uri", "similarity", "matched", *(["score"] if scored else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,8 @@ class IngestReport:
 
     decoded: images that were decoded. multi_frame: those of them with further pages or frames,
     which are not indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
-    interrupted run had already written.
+    interrupted run had already written. skipped: by source, files of formats that are not read, as
+    {"photos": {".pdf": 2}}.
 
     >>> catalog.index(dry_run=True).unchanged
     372
@@ -150,6 +159,7 @@ class IngestReport:
     rates: Mapping[str, float]
     decoded: int = 0
     multi_frame: int = 0
+    skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def require_unit_rows(vectors: Floats) -> None:

@@ -1,4 +1,4 @@
-"""Builds the pictures that fine-tuning rehearses with, from Debian's openclipart packages.
+"""Builds the drawings that fine-tuning rehearses with, from Debian's openclipart packages.
 
     pip install resvg-py
     python tools/build_rehearsal.py /path/to/usr/share/openclipart
@@ -49,7 +49,7 @@ The pictures in drawings.zip come from the Open Clip Art Library, as Debian pack
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """origin: in the package. image: WebP."""
+    """A drawing to rehearse. origin: its SVG file in the package. image: WebP."""
 
     caption: str
     origin: str
@@ -58,6 +58,7 @@ class Drawn:
 
 
 def main() -> int:
+    """Draws the candidates and writes drawings.zip, captions.csv and LICENSE.txt."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("openclipart", type=Path, help="the unpacked folder: png/ and svg/")
     root = arguments.parse_args().openclipart
@@ -76,13 +77,13 @@ def main() -> int:
         writer.writerows((name, each.caption, each.origin, each.author) for name, each in rows)
     (OUT / "LICENSE.txt").write_text(LICENSE, encoding="utf-8")
     total = sum(path.stat().st_size for path in OUT.iterdir())
-    print(f"{len(rows)} pictures, {total / 1e6:.2f} MB, in {OUT}")
+    print(f"{len(rows)} drawings, {total / 1e6:.2f} MB, in {OUT}")
     return 0
 
 
 def drawn(root: Path, candidate: tuple[CaptionedImage, Path]) -> Drawn | None:
-    """None where the SVG cannot be drawn or is not marked as public domain."""
-    picture, svg = candidate
+    """Draws a candidate; None if it cannot be drawn or is not marked as public domain."""
+    captioned, svg = candidate
     try:
         name, image = author(svg), draw(svg, cut=(0, 0, 0, 0))
     except SystemExit:
@@ -90,35 +91,35 @@ def drawn(root: Path, candidate: tuple[CaptionedImage, Path]) -> Drawn | None:
     image.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
     image.save(file, "webp", quality=QUALITY, method=6)
-    return Drawn(picture.captions[0], svg.relative_to(root).as_posix(), name, file.getvalue())
+    return Drawn(captioned.captions[0], svg.relative_to(root).as_posix(), name, file.getvalue())
 
 
 def candidates(root: Path) -> Iterator[tuple[CaptionedImage, Path]]:
-    """In an order drawn by chance; none of a concept that the sample catalog names."""
+    """Yields drawings in random order, none of a concept that the sample catalog names."""
     sampled = {root / "svg" / origin.source for origin in read_origins().values()}
     with (SAMPLE / "products.csv").open(encoding="utf-8", newline="") as table:
         named = {concept_of(row["title"]) for row in csv.DictReader(table)}
     recipe = read_recipe(ROOT / "recipes" / "builtin")
     reader = load_function(recipe, recipe.readers["openclipart"])
-    pictures: list[CaptionedImage] = list(reader("openclipart", {"openclipart": root}))
-    random.Random(0).shuffle(pictures)  # noqa: S311 - no secret
+    images: list[CaptionedImage] = list(reader("openclipart", {"openclipart": root}))
+    random.Random(0).shuffle(images)  # noqa: S311 - no secret
     taken: Counter[str] = Counter()
-    for picture in pictures:
-        if picture.path is None or not picture.captions or picture.concept in named:
+    for image in images:
+        if image.path is None or not image.captions or image.concept in named:
             continue
-        svg = (root / "svg" / picture.path.relative_to(root / "png")).with_suffix(".svg")
+        svg = (root / "svg" / image.path.relative_to(root / "png")).with_suffix(".svg")
         unwanted = any(word in svg.as_posix().casefold() for word in LEFT_OUT)
-        fits = len(picture.captions[0]) in CAPTION_CHARACTERS and not unwanted
-        if fits and svg.exists() and svg not in sampled and taken[picture.concept] < MOST_ALIKE:
-            taken[picture.concept] += 1
-            yield picture, svg
+        fits = len(image.captions[0]) in CAPTION_CHARACTERS and not unwanted
+        if fits and svg.exists() and svg not in sampled and taken[image.concept] < MOST_ALIKE:
+            taken[image.concept] += 1
+            yield image, svg
 
 
 def without_copies(found: Sequence[Drawn]) -> list[Drawn]:
-    """Leaves out those that show a drawing of the sample catalog anew, or one before them."""
+    """Leaves out near-duplicates of the sample catalog's drawings and of earlier ones."""
     sampled = sorted((SAMPLE / "images").glob("*.webp"))
-    pictures: list[Path | bytes] = [*sampled, *(each.image for each in found)]
-    prints = [read_print(picture, MediaBounds()).thumbnail for picture in pictures]
+    images: list[Path | bytes] = [*sampled, *(each.image for each in found)]
+    prints = [read_print(image, MediaBounds()).thumbnail for image in images]
     pairs = find_edited(np.stack(prints), threshold=EDITED_AGREEMENT).found.pairs.tolist()
     copies = {max(pair) for pair in pairs}
     return [each for at, each in enumerate(found, len(sampled)) if at not in copies]

@@ -1,4 +1,4 @@
-"""Builds the sample catalog's pictures and its LICENSE.txt from Debian's openclipart packages.
+"""Builds the sample catalog's images and its LICENSE.txt from Debian's openclipart packages.
 
     pip install resvg-py
     python tools/build_sample.py /path/to/usr/share/openclipart
@@ -52,6 +52,7 @@ Picture, origin in the package, author as its metadata states
 
 
 def main() -> int:
+    """Draws every image of the sample catalog and writes its LICENSE.txt."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("openclipart", type=Path, help="the unpacked folder that holds svg/")
     svg_folder = arguments.parse_args().openclipart / "svg"
@@ -69,7 +70,7 @@ def main() -> int:
         lines.append(f"images/{item}.webp\n    svg/{origin.source}\n    {author(svg)}\n")
     (DATA / "LICENSE.txt").write_text(LICENSE_HEAD + "".join(lines), encoding="utf-8")
     total = sum(path.stat().st_size for path in images.iterdir())
-    print(f"{len(lines)} pictures, {total / 1e6:.2f} MB, in {images}")
+    print(f"{len(lines)} images, {total / 1e6:.2f} MB, in {images}")
     return 0
 
 
@@ -82,7 +83,7 @@ class Origin:
 
 
 def read_origins() -> dict[str, Origin]:
-    """Product id → the drawing that shows it."""
+    """Returns the drawing that shows each product, by the product's id."""
     with ORIGINS.open(encoding="utf-8", newline="") as table:
         return {
             row["id"]: Origin(row["source"], tuple(map(int, (row["crop"] or "0 0 0 0").split())))
@@ -91,6 +92,7 @@ def read_origins() -> dict[str, Origin]:
 
 
 def check_ids(origins: dict[str, Origin]) -> None:
+    """Exits if the product table and the table of origins differ in their ids."""
     with (DATA / "products.csv").open(encoding="utf-8", newline="") as table:
         products = {row["id"] for row in csv.DictReader(table)}
     if odd := products ^ origins.keys():
@@ -98,16 +100,16 @@ def check_ids(origins: dict[str, Origin]) -> None:
 
 
 def draw(svg: Path, *, cut: tuple[int, ...]) -> Image.Image:
-    """The drawing, cropped to its content, LONG_SIDE pixels on its long side, on white."""
+    """Returns a drawing on white, cropped to its content, LONG_SIDE pixels on its long side."""
     # Twice the final size, so that scaling down smooths the edges.
     page_width = 900
-    picture = render(svg, page_width)
-    longest = max(picture.size)
+    image = render(svg, page_width)
+    longest = max(image.size)
     if longest < 2 * LONG_SIDE:
-        picture = render(svg, min(6000, page_width * 2 * LONG_SIDE // longest + 1))
-    width, height = picture.size
+        image = render(svg, min(6000, page_width * 2 * LONG_SIDE // longest + 1))
+    width, height = image.size
     left, top, right, bottom = cut
-    picture = picture.crop(
+    image = image.crop(
         (
             width * left // 100,
             height * top // 100,
@@ -115,12 +117,13 @@ def draw(svg: Path, *, cut: tuple[int, ...]) -> Image.Image:
             height * (100 - bottom) // 100,
         )
     )
-    picture.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS)
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture).convert("RGB")
+    image.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS)
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def render(svg: Path, page_width: int) -> Image.Image:
+    """Returns a drawing in mode RGBA, its page `page_width` pixels wide, cropped to its content."""
     import resvg_py
 
     png = resvg_py.svg_to_bytes(
@@ -134,7 +137,7 @@ def render(svg: Path, page_width: int) -> Image.Image:
 
 
 def author(svg: Path) -> str:
-    """The creator that the drawing's metadata names; its licence must be the public domain."""
+    """Returns the creator that a drawing's metadata names; exits if it is not public domain."""
     tree = ElementTree.parse(svg)  # noqa: S314 - files of a signed Debian package
     licences = [
         value

@@ -1,4 +1,6 @@
-"""Draws a training run's curves from its metrics.jsonl: python tools/plot_training.py RUN OUT.png
+"""Draws the curves of a run of `mmsearch train` from its metrics.jsonl.
+
+    python tools/plot_training.py RUN_FOLDER OUT.png
 
 One panel for each stage, every part of its loss in it; steps are smoothed, validations are dots.
 """
@@ -26,6 +28,7 @@ TITLES = {
 
 
 def read_stages(file: Path) -> dict[str, list[dict[str, Any]]]:
+    """Returns the lines of each stage, in the order of the stages."""
     stages: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in file.read_text("utf-8").splitlines():
         values = json.loads(line)
@@ -34,6 +37,7 @@ def read_stages(file: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def draw(panel: Axes, name: str, lines: list[dict[str, Any]]) -> None:
+    """Draws every metric of a stage into one panel."""
     steps = [line["step"] for line in lines]
     for part in lines[0]:
         if part not in {"step", "norm", "rate"}:
@@ -49,6 +53,7 @@ def draw(panel: Axes, name: str, lines: list[dict[str, Any]]) -> None:
 
 
 def main(run: Path, out: Path) -> None:
+    """Draws the curves of the run in the folder `run` into the file `out`."""
     stages = read_stages(run / "metrics.jsonl")
     _, panels = plt.subplots(1, len(stages), figsize=(3.2 * len(stages), 3), squeeze=False)
     for panel, (name, lines) in zip(panels[0], stages.items(), strict=True):

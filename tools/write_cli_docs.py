@@ -8,14 +8,14 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from mmsearch.cli.app import COMMANDS, DEDUP_COMMANDS, app
+from mmsearch.cli.app import COMMANDS, SUBCOMMANDS, app
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 HEAD = "# Commands\n\nWritten by `make docs` from `mmsearch COMMAND --help`.\n"
 
 
 def help_of(*command: str) -> str:
-    """The help text in 96 columns, without colour."""
+    """Returns a command's help in 96 columns, without colour."""
     plain = {"COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb"}
     done = CliRunner().invoke(app, [*command, "--help"], prog_name="mmsearch", env=plain)
     if done.exit_code:
@@ -24,13 +24,18 @@ def help_of(*command: str) -> str:
 
 
 def commands_by_task() -> dict[str, list[str]]:
-    """Every command under the title that the overview gives it."""
-    found = {task: [each.__name__ for each in commands] for task, commands in COMMANDS.items()}
-    found["Duplicates"] += ["dedup", *(f"dedup {each.__name__}" for each in DEDUP_COMMANDS)]
+    """Returns the commands under each title of the overview."""
+    found: dict[str, list[str]] = {}
+    for task, commands in COMMANDS.items():
+        found[task] = []
+        for each in commands:
+            steps = SUBCOMMANDS.get(each, ())
+            found[task] += [each.__name__, *(f"{each.__name__} {s.__name__}" for s in steps)]
     return found
 
 
 def page() -> str:
+    """Returns the page as Markdown."""
     parts = [HEAD]
     for task, names in commands_by_task().items():
         links = [f"[{name}](#mmsearch-{name.replace(' ', '-')})" for name in names]
@@ -45,6 +50,7 @@ def page() -> str:
 
 
 def main() -> None:
+    """Writes the page, or exits with an error if it is out of date under --check."""
     text = page()
     if "--check" not in sys.argv:
         PAGE.write_text(text, encoding="utf-8")

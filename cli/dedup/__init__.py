@@ -1,0 +1,1 @@
+"""mmsearch dedup, its subcommands, and mmsearch same."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mmsearch.cli import options
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.render import counted, stderr_console, to_json, write_text
 from mmsearch.errors import InputError
 from mmsearch.report.titles import one_line, visible
@@ -41,6 +42,7 @@ _UNDONE = {
 
 
 def apply(
+    *,
     plan: Annotated[
         Path,
         typer.Argument(
@@ -72,7 +74,6 @@ def apply(
 
     Files that have changed since, links, reference files and last copies are skipped and listed.
     """
-    from mmsearch.catalog import open_catalog
     from mmsearch.dedup.actions.apply import apply_plan, require_own, summary_lines
     from mmsearch.dedup.actions.plan import read_plan
 
@@ -84,7 +85,7 @@ def apply(
         text = f"{counted(len(entries), 'file')} would be {_WOULD_BE[action]}; " if entries else ""
         console.print(f"{text}nothing was changed", soft_wrap=True)
         return
-    folder = open_catalog(store).folder
+    folder = open_store(store, quiet=quiet).folder
     require_own(folder, entries)
     if not yes:
         ask(action, len(entries))
@@ -105,10 +106,9 @@ def undo(
     quiet: options.Quiet = False,
 ) -> None:
     """Undo the last 'mmsearch dedup apply', even if it was interrupted."""
-    from mmsearch.catalog import open_catalog
     from mmsearch.dedup.actions.apply import undo_last
 
-    outcome = undo_last(open_catalog(store).folder)
+    outcome = undo_last(open_store(store, quiet=quiet).folder)
     if as_json:
         write_text(to_json({"undone": outcome}))
         return

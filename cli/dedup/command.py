@@ -8,12 +8,14 @@ from mmsearch.cli.dedup.groups_csv import groups_csv
 from mmsearch.cli.dedup.planning import write_plan_of
 from mmsearch.cli.dedup.report import show
 from mmsearch.cli.dedup.similar import similar_cosine
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.progress import ProgressDisplay
 from mmsearch.cli.output.render import stderr_console, to_json, write_text
 
 
 def dedup(
     context: typer.Context,
+    *,
     plan: dedup_options.Plan = None,
     keep: dedup_options.Keep = "original,largest,sharpest,oldest",
     versions: dedup_options.Versions = False,
@@ -39,7 +41,6 @@ def dedup(
     """
     if context.invoked_subcommand is not None:
         return
-    from mmsearch.catalog import open_catalog
     from mmsearch.dedup.find import find_duplicates
     from mmsearch.dedup.last_groups import save_groups
     from mmsearch.dedup.options import DedupOptions, parse_tiers
@@ -50,7 +51,7 @@ def dedup(
     chosen_tiers = parse_tiers(tiers)
     if similar is not None and "similar" not in chosen_tiers:
         chosen_tiers = parse_tiers(",".join([*chosen_tiers, "similar"]))
-    catalog = open_catalog(store)
+    catalog = open_store(store, quiet=quiet)
     chosen = DedupOptions(
         tiers=chosen_tiers,
         where=where,

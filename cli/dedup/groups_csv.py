@@ -16,8 +16,9 @@ COLUMNS = (
 
 
 def groups_csv(report: "DedupReport") -> str:
-    """Returns the CSV. The column `changes` holds boxes as 'left top right bottom' in fractions of
-    the image, separated by semicolons.
+    """Returns a row per item, the kept ones included.
+
+    The column `changes` holds boxes as 'left top right bottom', separated by semicolons.
     """
     rows: list[dict[str, str | float]] = []
     for group in report.groups:
@@ -47,6 +48,7 @@ def groups_csv(report: "DedupReport") -> str:
 
 
 def box_text(box: "Box") -> str:
+    """Returns 'left top right bottom', in fractions of the image."""
     return f"{box.left:.3f} {box.top:.3f} {box.right:.3f} {box.bottom:.3f}"
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def same(
+    *,
     first: Annotated[
         Path, typer.Argument(help="An image file.", metavar="FIRST", show_default=False)
     ],

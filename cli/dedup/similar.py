@@ -12,6 +12,7 @@ class DedupGroup(Group):
     """A command group that gives --similar a default value where it has none."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the arguments, with the calibrated threshold for a bare --similar."""
         for at, word in enumerate(args):
             if word == "--similar" and not _is_number(args[at + 1 : at + 2]):
                 args = [*args[:at], f"--similar={_BY_DEFAULT}", *args[at + 1 :]]

@@ -75,6 +75,7 @@ def group_lines(
 def findings_lines(
     findings: "Sequence[Finding]", width: int, *, everything: bool = False
 ) -> Iterator[RenderableType]:
+    """Yields each finding's kind, its items and the detail; the first few unless `everything`."""
     shown = findings if everything else findings[:FINDINGS_SHOWN]
     if not shown:
         return
@@ -116,21 +117,20 @@ def _group(
     group: "Group", width: int, item_width: int, *, everything: bool
 ) -> Iterator[RenderableType]:
     label = Text.assemble((group.id, "dim"), " ", ("kept", "green"))
-    yield from _item(
-        label, group.kept.key, group.kept.size, (width, item_width), one_line(group.reason)
-    )
+    kept, widths = group.kept, (width, item_width)
+    yield from _item(label, kept.key, kept.size, widths, evidence=one_line(group.reason))
     shown = group.others if everything else group.others[:MEMBERS_SHOWN]
     for member in shown:
         yield from _item(
-            Text(member.relation, style="cyan"),
-            *(member.item.key, member.item.size, (width, item_width), _evidence(member, width)),
-        )
+            Text(member.relation, style="cyan"), member.item.key, member.item.size, widths,
+            evidence=_evidence(member, width),
+        )  # fmt: skip
     if len(shown) < len(group.others):
         yield _line(f"{'':{_LABEL}}… {len(group.others) - len(shown):,} more", style="dim")
 
 
 def _item(
-    label: Text, key: str, size: int, widths: tuple[int, int], evidence: str
+    label: Text, key: str, size: int, widths: tuple[int, int], *, evidence: str
 ) -> Iterator[RenderableType]:
     """Yields an item and its evidence. widths: of the line, and of the key in it."""
     width, item_width = widths

@@ -1,0 +1,1 @@
+"""mmsearch doctor: checks of the installation."""

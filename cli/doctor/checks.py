@@ -53,6 +53,7 @@ class Check:
 
 
 def check_python() -> Check:
+    """The version of Python, the system and its cores."""
     detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     return Check("Python", "ok", f"{detail}, {os.cpu_count()} cores")
 
@@ -198,6 +199,7 @@ def check_store(folder: Path | None) -> Check:
 
 
 def check_disk(place: Path) -> Check:
+    """The space left on the disk of the store."""
     existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     detail = f"{free / GIB:,.1f} GiB free at {visible(str(existing))}"
@@ -211,6 +213,7 @@ def check_disk(place: Path) -> Check:
 
 
 def check_memory() -> Check:
+    """The memory that is available to a new process."""
     available = available_memory()
     if available is None:
         return Check("memory", "ok", "unknown on this system")

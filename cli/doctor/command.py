@@ -63,6 +63,7 @@ def checks_for(store: Path | None) -> list[tuple[str, Callable[[], Check]]]:
 
 
 def checks_table(found: Sequence[Check]) -> Table:
+    """Returns a row per check: status, name, detail and advice."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -77,6 +78,7 @@ def checks_table(found: Sequence[Check]) -> Table:
 
 
 def verdict(found: Sequence[Check]) -> str:
+    """Returns how many checks failed or warn, as a sentence."""
     counts = {status: sum(c.status == status for c in found) for status in ("fail", "warn")}
     if counts["fail"]:
         return f"{counted(counts['fail'], 'check')} failed; the lines with an arrow say what to do"

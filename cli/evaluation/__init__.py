@@ -1,0 +1,1 @@
+"""mmsearch evaluate."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mmsearch.cli import options
 from mmsearch.cli.evaluation import options as evaluate_options
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.progress import ProgressDisplay
 from mmsearch.cli.output.render import counted, stderr_console, stdout_console, to_json, write_text
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    *,
     sources: evaluate_options.Sources,
     classes: evaluate_options.Classes = None,
     queries: evaluate_options.Queries = None,
@@ -38,19 +40,18 @@ def evaluate(
     Every metric comes with its 95% bootstrap interval. Nothing is indexed, and only the report is
     written.
     """
-    from mmsearch.catalog import open_catalog
     from mmsearch.cli.evaluation.score_document import score_document
     from mmsearch.cli.evaluation.score_tables import score_tables, summary
-    from mmsearch.errors import FailuresFound, InputError
+    from mmsearch.errors import FailuresFound
     from mmsearch.evaluation.run import EvaluationOptions
     from mmsearch.evaluation.zero_shot import TEMPLATES
 
-    if classes is None and (class_names or template):
-        raise InputError("--class-names and --template need the column of class names: --classes")
     if report is not None:
         require_page(report)
     with ProgressDisplay(quiet=quiet) as progress:
-        found = open_catalog(store, model=model, device=device, batch_size=batch_size).evaluate(
+        found = open_store(
+            store, quiet=quiet, model=model, device=device, batch_size=batch_size
+        ).evaluate(
             *sources,
             labels=EvaluationOptions(
                 queries=queries,

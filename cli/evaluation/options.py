@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mmsearch.cli.completion import complete_models
 from mmsearch.cli.options import STORE_AND_MODEL
 
 _LABELS = "Labels"
@@ -29,7 +30,11 @@ Queries = Annotated[
 ]
 Compare = Annotated[
     list[str] | None,
-    typer.Option(help="Another model to compare with --model; repeatable.", metavar="MODEL"),
+    typer.Option(
+        help="Another model to compare with --model; repeatable.",
+        metavar="MODEL",
+        autocompletion=complete_models,
+    ),
 ]
 Report = Annotated[
     Path | None,

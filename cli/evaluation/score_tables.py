@@ -14,8 +14,6 @@ ZERO_SHOT = "zero-shot"
 LEVEL = 0.05
 
 _MOST_CONFUSED = 5
-# Intervals over fewer queries are so wide that hardly any difference shows.
-_FEW_QUERIES = 30
 
 
 def score_tables(evaluation: Evaluation, width: int) -> Iterator[Text | Table]:
@@ -40,18 +38,19 @@ def score_tables(evaluation: Evaluation, width: int) -> Iterator[Text | Table]:
 
 
 def summary(evaluation: Evaluation) -> list[str]:
-    """Returns what was found, in a sentence per model."""
+    """Returns what was found and what to do, in a sentence per model."""
     baseline = evaluation.models[0]
     lines = []
     if baseline.retrieval:
         scores = baseline.retrieval[0]
         share = scores.metrics["recall@10"].value
         queries = counted(scores.queries, "query", "queries")
-        found = (
-            f"{scores.title}: a relevant item is among the first 10 for {share:.0%} of {queries}"
+        other = "base" if baseline.model == "builtin" else "MODEL"
+        advice = "" if evaluation.models[1:] else f"; --compare {other} measures another model too"
+        lines.append(
+            f"{scores.title}: a relevant item is among the first 10 for {share:.0%} of "
+            f"{queries}{advice}"
         )
-        few = "; so few queries prove little" if scores.queries < _FEW_QUERIES else ""
-        lines.append(f"{found}{few}")
     for model in evaluation.models[1:]:
         clear = [
             difference.value if not difference.metric.endswith("rank") else -difference.value
@@ -60,23 +59,30 @@ def summary(evaluation: Evaluation) -> list[str]:
         ]
         better, worse = (sum(sign * value > 0 for value in clear) for sign in (1, -1))
         total = sum(difference.model == model.model for difference in evaluation.differences)
+        if better > worse:
+            advice = f"'mmsearch models --promote {model.model}' moves a store to it"
+        else:
+            advice = f"keep '{baseline.model}'" if worse else "no clear difference"
         lines.append(
             f"'{model.model}' against '{baseline.model}': better in {better:,} and worse in "
-            f"{worse:,} of {counted(total, 'metric')} (p < {LEVEL:g})"
+            f"{worse:,} of {counted(total, 'metric')} (p < {LEVEL:g}); {advice}"
         )
     return lines
 
 
 def heading(text: str) -> Text:
+    """Returns the title of a table."""
     return Text(f"\n{text}\n", style="bold cyan")
 
 
 def estimate_cell(metric: str, value: Estimate) -> Text:
+    """Returns a metric and its confidence interval."""
     low, high = metric_text(metric, value.low), metric_text(metric, value.high)
     return Text.assemble(metric_text(metric, value.value), (f" {low}–{high}", "dim"))
 
 
 def difference_cell(found: Difference) -> Text:
+    """Returns a difference, its interval and p-value; bold if it is significant."""
     value, low, high = (
         metric_text(found.metric, each, signed=True)
         for each in (found.value, found.low, found.high)

@@ -1,0 +1,1 @@
+"""mmsearch models: lists models, and moves a store to another one."""

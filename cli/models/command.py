@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from mmsearch.cli import options
 from mmsearch.cli.models.tables import models_table
@@ -14,6 +15,8 @@ from mmsearch.errors import InputError
 
 
 def models(
+    context: typer.Context,
+    *,
     check: Annotated[
         str | None,
         typer.Option(
@@ -39,24 +42,29 @@ def models(
     ] = False,
     dry_run: options.DryRun = False,
     store: options.Store = None,
+    architecture: options.Architecture = None,
     device: options.Device = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
     """List models with size, licence, languages and scores, or change the model of a store.
 
-    --model also takes any OpenCLIP architecture:pretrained, hf-hub:org/model, or a model folder.
+    --model also takes any OpenCLIP architecture:pretrained, architecture:file, hf-hub:org/model, or
+    a model folder. 'mmsearch models add' gives a model of your own a name.
     """
+    if context.invoked_subcommand is not None:
+        return
     if (check is not None) + (promote is not None) + rollback > 1:
         raise InputError("--check, --promote and --rollback exclude each other; give one of them")
     if promote is not None or rollback:
         from mmsearch.cli.models.promotion import promote_model, rollback_model
 
-        if promote is None:
+        model = options.model_name(promote, architecture)
+        if model is None:
             rollback_model(store=store, dry_run=dry_run, as_json=as_json, quiet=quiet)
         else:
             promote_model(
-                promote,
+                model,
                 store=store,
                 device=device,
                 force=force,
@@ -65,21 +73,25 @@ def models(
                 quiet=quiet,
             )
         return
-    if check is not None:
-        show_space(check, device or "auto", as_json=as_json, quiet=quiet)
+    if (model := options.model_name(check, architecture)) is not None:
+        show_space(model, device or "auto", as_json=as_json, quiet=quiet)
         return
+    from mmsearch.encoders.own_models import own_models
     from mmsearch.encoders.registry import is_here
 
+    own = own_models()
     here = {model.name: is_here(model) for model in MODELS}
     if as_json:
         rows = [{**asdict(model), "on_this_machine": here[model.name]} for model in MODELS]
-        write_text(to_json({"models": rows}))
+        write_text(to_json({"models": rows, "own": own}))
         return
     console = stdout_console()
     console.print(models_table(here, console.width))
     stderr_console(quiet=quiet).print(
         "ImageNet: zero-shot top-1 accuracy. COCO: text-to-image recall@1.", style="dim"
     )
+    for name, location in own.items():
+        console.print(Text(f"{name}: {location} (your own)"), soft_wrap=True)
 
 
 def show_space(name: str, device: str, *, as_json: bool, quiet: bool) -> None:
@@ -87,8 +99,9 @@ def show_space(name: str, device: str, *, as_json: bool, quiet: bool) -> None:
     from PIL import Image
 
     from mmsearch.encoders.devices import choose_device
-    from mmsearch.encoders.registry import load_encoder
+    from mmsearch.encoders.registry import load_encoder, resolve
 
+    resolve(name)
     choice = choose_device(device)
     stderr_console(quiet=quiet).print(f"loading '{name}' on {choice.name} ({choice.reason})")
     encoder = load_encoder(name, device=device)

@@ -1,7 +1,9 @@
 """mmsearch models --promote and --rollback: changes the model of a store, and back."""
 
+from dataclasses import asdict
 from pathlib import Path
 
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.progress import ProgressDisplay
 from mmsearch.cli.output.render import (
     counted,
@@ -24,13 +26,15 @@ def promote_model(
     quiet: bool,
 ) -> None:
     """Moves the store to `model` and prints what was done."""
-    from mmsearch.catalog import open_catalog
+    from mmsearch.encoders.registry import resolve
 
-    catalog = open_catalog(store, device=device)
+    resolve(model)
+    catalog = open_store(store, quiet=quiet, device=device)
     with ProgressDisplay(quiet=quiet) as progress:
         done = catalog.promote(model, force=force, dry_run=dry_run, progress=progress)
     if as_json:
-        write_text(to_json({"promotion": done}))
+        # The old name of `images` is kept for one version.
+        write_text(to_json({"promotion": {**asdict(done), "pictures": done.images}}))
         return
     console = stderr_console(quiet=quiet)
     for reason in done.overruled:
@@ -46,9 +50,7 @@ def promote_model(
 
 def rollback_model(*, store: Path | None, dry_run: bool, as_json: bool, quiet: bool) -> None:
     """Switches to the previous model, and prints which items differ."""
-    from mmsearch.catalog import open_catalog
-
-    done = open_catalog(store).rollback(dry_run=dry_run)
+    done = open_store(store, quiet=quiet).rollback(dry_run=dry_run)
     if as_json:
         write_text(to_json({"rollback": done}))
         return

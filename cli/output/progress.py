@@ -11,4 +11,5 @@ class ProgressDisplay(progress_display.ProgressDisplay):
     """Shows the progress of a command: `with ProgressDisplay(quiet=…) as progress:`."""
 
     def note(self, message: str) -> None:
+        """Prints a note of the library, with options for its parameters."""
         super().note(with_options(message))

@@ -24,11 +24,19 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from mmsearch.records import Failure, Hit, IngestReport, Scalar, printable_path, real_path
+from mmsearch.cli.parameters import with_options
+from mmsearch.records import (
+    Failure,
+    Hit,
+    IngestReport,
+    Scalar,
+    hit_fields,
+    printable_path,
+    real_path,
+)
 from mmsearch.text import one_line, visible
 
 SCHEMA_VERSION = 1
-HIT_FIELDS = ("rank", "key", "uri", "similarity", "matched")
 
 _SHORTEST_CUT = 12
 _NO_LIMIT_CELLS = 10_000
@@ -45,6 +53,9 @@ class MiddleCut:
     def __init__(self, text: str, style: str = "", *, end: str = "") -> None:
         self._text, self._end = visible(text), end
         self._style = style
+
+    def __str__(self) -> str:
+        return self._text + self._end
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         cells, end = cell_len(self._text), cell_len(self._end)
@@ -85,13 +96,14 @@ def middle_cut(text: str, cells: int) -> str:
 
 
 def failures_table(failures: Sequence[Failure]) -> Table:
+    """Returns a row per failure: stage, path and reason."""
     table = plain_table()
     table.add_column("stage", no_wrap=True)
     table.add_column("path")
     table.add_column("reason", overflow="fold", ratio=1)
     for failure in failures:
         where = MiddleCut(failure.uri or failure.key)
-        table.add_row(Text(failure.stage), where, Text(one_line(failure.reason)))
+        table.add_row(Text(failure.stage), where, Text(one_line(with_options(failure.reason))))
     return table
 
 
@@ -106,7 +118,7 @@ def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
             f"resumed: {counted(report.resumed, 'item')} had been written when the last run was "
             "interrupted"
         )
-    if report.missing:
+    if report.missing and not report.pruned:
         lines.append(
             f"{counted(report.missing, 'item')} hidden: the files are missing; they are restored "
             "if the files come back; --prune removes them"
@@ -143,21 +155,25 @@ def hits_json(hits: Sequence[Hit], query: Mapping[str, Any], *, cursor: str | No
     return to_json({"query": query, "hits": hits, "next": cursor})
 
 
-def hits_csv(hits: Sequence[Hit]) -> str:
-    """Returns a header and a line per hit: HIT_FIELDS, then every column that any record has.
+def hits_csv(hits: Sequence[Hit], chosen: Sequence[str] | None = None) -> str:
+    """Returns a header and a line per hit: its fields, then every column that any record has.
 
-    A record column with the name of one of HIT_FIELDS becomes 'record.<name>', except for key and
-    uri, which are the hit's. A text that a spreadsheet would run as a formula is prefixed with an
+    chosen: the only columns of records.
+    A record column with the name of a field becomes 'record.<name>', except for key and uri, which
+    are the hit's. A text that a spreadsheet would run as a formula is prefixed with an
     apostrophe.
     """
     names = dict.fromkeys(name for hit in hits for name in hit.record)
+    own = hit_fields(hits)
     columns = [name for name in names if name not in ("key", "uri")]
-    headings = [f"record.{name}" if name in HIT_FIELDS else name for name in columns]
+    if chosen is not None:
+        columns = [name for name in chosen if name in columns]
+    headings = [f"record.{name}" if name in own else name for name in columns]
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow([_csv_cell(name) for name in (*HIT_FIELDS, *headings)])
+    writer.writerow([_csv_cell(name) for name in (*own, *headings)])
     for hit in hits:
-        values = [getattr(hit, name) for name in HIT_FIELDS]
+        values = [getattr(hit, name) for name in own]
         writer.writerow([_csv_cell(v) for v in (*values, *map(hit.record.get, columns))])
     return lines.getvalue()
 
@@ -212,6 +228,7 @@ def _closed_pipe_exits() -> Iterator[None]:
 
 
 def plain_table() -> Table:
+    """Returns an empty table without borders."""
     return Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -234,7 +251,8 @@ def _counts_line(report: IngestReport) -> str:
     parts = [
         f"{name} {count:,}"
         for name in names
-        if (count := int(getattr(report, name))) or name in always
+        if ((count := int(getattr(report, name))) or name in always)
+        and not (name == "missing" and report.pruned)
     ]
     if report.failures:
         parts.append(f"{counted(len(report.failures), 'failure')} (mmsearch info --failures)")

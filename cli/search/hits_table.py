@@ -1,23 +1,28 @@
 """The table of hits that mmsearch search prints."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
 from mmsearch.cli.output.render import MiddleCut, fits, plain_table
-from mmsearch.records import Hit, real_path
+from mmsearch.records import Hit, printable_path, real_path
 from mmsearch.report.titles import title_of, value_text
 from mmsearch.text import one_line, visible
 
 HIT_COLUMNS = ("rank", "similarity", "matched", "title", "key", "path")
 
-_NEVER_CUT = {"rank", "similarity", "matched"}
-_RIGHT = {"rank", "similarity"}
-_TITLE_AND_PATH = "title, path"
+_NEVER_CUT = {"rank", "similarity", "score", "matched"}
+_RIGHT = {"rank", "similarity", "score"}
 _TITLE_CELLS, _VALUE_CELLS = 48, 24
+# Under the similarity, beside the rank.
+_INDENT = 6
 
 
 def hits_table(
@@ -26,24 +31,59 @@ def hits_table(
     columns: Sequence[str] = HIT_COLUMNS,
     base: Path | None = None,
     width: int | None = None,
-) -> Table:
+) -> RenderableType:
     """Returns a row per hit.
 
-    columns: names of HIT_COLUMNS or of record columns. base: paths below it are shown relative.
-    width: of the terminal; a path that would be cut there goes below the title. The path of a hit
-    is left out where it would only repeat the key.
+    columns: names of HIT_COLUMNS, 'score', or of record columns. base: paths are relative to it
+    where that is shorter. width: of the terminal; where the table needs more, paths go below the
+    rows, and keys if there are titles. The path of a hit is left out where it would only repeat
+    the key.
     """
     paths = {hit.rank: _shown_path(hit, base) for hit in hits}
     if all(paths[hit.rank] in ("", hit.key) for hit in hits):
         columns = [name for name in columns if name != "path"]
-    table = _hits_table(hits, columns, paths)
-    if width is None or not {"title", "path"} <= set(columns) or fits(table, width):
+    table = _table(hits, columns, paths)
+    if width is None or "path" not in columns or fits(table, width):
         return table
-    others = [name for name in columns if name not in ("title", "path")]
-    return _hits_table(hits, [*others, _TITLE_AND_PATH], paths)
+    below = ("key", "path") if {"title", "key"} <= set(columns) else ("path",)
+    others = [name for name in columns if name not in below]
+    lines = [[_cell(hit, name, paths[hit.rank]) for name in below] for hit in hits]
+    return _TableWithLines(_table(hits, others, paths), below, lines)
 
 
-def _hits_table(hits: Sequence[Hit], columns: Sequence[str], paths: Mapping[int, str]) -> Table:
+class _TableWithLines:
+    """A table with the cells that are too long for it in lines of their own below each row."""
+
+    def __init__(
+        self, table: Table, names: Sequence[str], lines: Sequence[Sequence[RenderableType]]
+    ) -> None:
+        self._table, self._names, self._lines = table, names, lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rendered = console.render_lines(self._table, options, pad=False, new_lines=True)
+        # Cells are never wrapped, so that a row is a line; the header may be, and a rule ends it.
+        *header, rule = rendered[: -len(self._lines)]
+        for line in header:
+            yield Segments(line)
+        yield self._below([Text(name, style="bold") for name in self._names], options)
+        yield Segments(rule)
+        for line, cells in zip(rendered[-len(self._lines) :], self._lines, strict=True):
+            yield Segments(line)
+            yield self._below(cells, options)
+
+    def _below(self, cells: Sequence[RenderableType], options: ConsoleOptions) -> RenderableType:
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        # A row of a table without a file has no path.
+        cells = [cell for cell in cells if str(cell)]
+        if sum(cell_len(str(cell)) + 2 for cell in cells) <= options.max_width - _INDENT:
+            grid.add_row(*cells)
+        else:
+            for cell in cells:
+                grid.add_row(cell)
+        return Padding(grid, (0, 0, 0, _INDENT), expand=False)
+
+
+def _table(hits: Sequence[Hit], columns: Sequence[str], paths: Mapping[int, str]) -> Table:
     table = plain_table()
     for column in columns:
         numeric = column in _RIGHT or _holds_numbers(hits, column)
@@ -66,12 +106,15 @@ def _holds_numbers(hits: Sequence[Hit], column: str) -> bool:
     )
 
 
-def _cell(hit: Hit, column: str, path: str) -> RenderableType:
+def _cell(hit: Hit, column: str, path: str) -> Text | MiddleCut:
     match column:
         case "rank":
             return Text(str(hit.rank), style="dim")
         case "similarity":
             return Text(f"{hit.similarity:.3f}", style="cyan")
+        case "score" if hit.score is not None:
+            # Reciprocal ranks differ in the fourth digit.
+            return Text(f"{hit.score:.4f}", style="cyan")
         case "matched":
             return Text(hit.matched)
         case "title":
@@ -80,19 +123,19 @@ def _cell(hit: Hit, column: str, path: str) -> RenderableType:
             return MiddleCut(hit.key)
         case "path":
             return MiddleCut("" if path == hit.key else path, style="dim")
-        case _ if column == _TITLE_AND_PATH:
-            title = _one_cell(title_of(hit), style="bold")
-            return title if path in ("", hit.key) else Group(title, MiddleCut(path, style="dim"))
     return _one_cell(one_line(value_text(hit.record.get(column))))
 
 
 def _shown_path(hit: Hit, base: Path | None) -> str:
     path = real_path(hit.uri)
-    return str(path.relative_to(base)) if base and path.is_relative_to(base) else hit.uri
+    if base is None or path.anchor != base.anchor:
+        return hit.uri
+    near = printable_path(os.path.relpath(path, base))
+    return near if len(near) < len(hit.uri) else hit.uri
 
 
 def _max_width(column: str) -> int | None:
-    if column in ("key", "path", _TITLE_AND_PATH):
+    if column in ("key", "path"):
         return None
     return _TITLE_CELLS if column == "title" else _VALUE_CELLS
 

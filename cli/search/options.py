@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mmsearch.cli.completion import complete_columns, complete_keys
 from mmsearch.cli.options import OUTPUT
 from mmsearch.query import Fuse
 from mmsearch.records import TargetChoice
@@ -15,9 +16,16 @@ Text = Annotated[
     str | None,
     typer.Argument(help="Text to search for.", metavar="TEXT", show_default=False),
 ]
-Image = Annotated[Path | None, typer.Option(help="Image to search for.", metavar="FILE")]
+Image = Annotated[
+    Path | None, typer.Option(help="Image to search for; '-' reads it from stdin.", metavar="FILE")
+]
 Like = Annotated[
-    str | None, typer.Option(help="Search for items like this one, by its key.", metavar="KEY")
+    str | None,
+    typer.Option(
+        help="Search for items like this one, by its key.",
+        metavar="KEY",
+        autocompletion=complete_keys,
+    ),
 ]
 K = Annotated[
     int,
@@ -126,6 +134,7 @@ Columns = Annotated[
         help="Columns to show, separated by commas. Default: those in --where, and price, brand "
         "and category.",
         metavar="COLUMNS",
+        autocompletion=complete_columns,
         rich_help_panel=OUTPUT,
     ),
 ]

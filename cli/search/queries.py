@@ -2,21 +2,22 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from queue import Queue
+from threading import Thread
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from mmsearch.cli.output.render import to_json, write_text
-from mmsearch.errors import BadQuery
+from mmsearch.errors import BadQuery, MMSearchError
 from mmsearch.query import Query, QueryParts, query_of
 
 if TYPE_CHECKING:
     from mmsearch.catalog import Catalog
     from mmsearch.records import Hit
 
-# Queries per batch: enough to fill the encoder's, few enough that answers come soon.
+# Most queries per batch: enough to fill the encoder's.
 BATCH = 256
 NUMBERS, TEXT, FLAG = (int, float), (str,), (bool,)
 _JSON_TYPES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
@@ -28,6 +29,7 @@ FIELDS: Mapping[str, tuple[type, ...]] = {
 # The caller's own id of a query; it is repeated with the answer.
 ID = "id"
 
+T = TypeVar("T")
 ParsedQuery = tuple[dict[str, Any], Query]
 
 
@@ -52,13 +54,42 @@ def answers(
 
     defaults: the parts of a query that a line leaves out. Raises BadQuery with the line's number.
     """
-    queries = read_queries(file, name, defaults)
-    while batch := list(islice(queries, BATCH)):
+    for batch in as_they_come(read_queries(file, name, defaults), BATCH):
         found = catalog.search_many([query for _, query in batch])
         yield from zip((written for written, _ in batch), found, strict=True)
 
 
+def as_they_come(items: Iterable[T], most: int) -> Iterator[list[T]]:
+    """Yields what has come, at least one item and at most `most`, without waiting for more.
+
+    A program that writes a query and waits for its answer gets it; of a file, the next batch is
+    read while one is answered.
+    """
+    arrived: Queue[T | None] = Queue(most)
+    errors: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            for item in items:
+                arrived.put(item)
+        except (MMSearchError, OSError, ValueError) as error:
+            errors.append(error)
+        arrived.put(None)
+
+    Thread(target=read, daemon=True).start()
+    item = arrived.get()
+    while item is not None:
+        batch = [item]
+        while len(batch) < most and not arrived.empty() and (item := arrived.get()) is not None:
+            batch.append(item)
+        yield batch
+        item = arrived.get() if item is not None else None
+    if errors:
+        raise errors[0]
+
+
 def read_queries(file: IO[str], name: str, defaults: QueryParts) -> Iterator[ParsedQuery]:
+    """Yields the query of each line that is not empty. Raises BadQuery with the line's number."""
     for number, line in enumerate(file, start=1):
         if line.strip():
             try:
@@ -88,6 +119,7 @@ def read_query(line: str, defaults: QueryParts) -> ParsedQuery:
 
 
 def require_field(field: str, value: object) -> None:
+    """Raises BadQuery for an unknown field, or a value of the wrong JSON type."""
     if field not in FIELDS:
         raise BadQuery(f"unknown field {field!r}; the fields are {', '.join(FIELDS)} and {ID}")
     kinds = FIELDS[field]

@@ -9,13 +9,12 @@ from mmsearch.cli.options import names
 from mmsearch.cli.search.hits_table import HIT_COLUMNS
 from mmsearch.errors import InputError
 from mmsearch.records import Hit, real_path
-from mmsearch.report.titles import title_of
+from mmsearch.report.titles import PRODUCT_COLUMNS, title_of
+from mmsearch.sources.fields import safe_column_name, with_stored_names
 
 if TYPE_CHECKING:
     from mmsearch.catalog import Catalog
 
-# Shown if the records have them; a catalog of products is read by these.
-_USUAL = ("price", "brand", "category")
 _MOST = 3
 
 
@@ -26,13 +25,16 @@ def shown_columns(
 
     Raises InputError for a column that the store does not have.
     """
-    present = list(dict.fromkeys(name for hit in hits for name in hit.record))
-    chosen = _known(catalog, names(columns), present) if columns else _usual(present, where)
+    chosen = known_columns(catalog, hits, columns) if columns else _usual(hits, where)
     several = len({hit.matched for hit in hits}) > 1
     titled = any(title_of(hit) != real_path(hit.uri).name for hit in hits)
+    scored = any(hit.score is not None for hit in hits)
+    # Of keywords alone, the similarity is their score.
+    similar = not scored or any(hit.score != hit.similarity for hit in hits)
     shown = [
         "rank",
-        "similarity",
+        *(["similarity"] if similar else []),
+        *(["score"] if scored else []),
         *(["matched"] if several else []),
         *(["title"] if titled else []),
         *chosen,
@@ -42,21 +44,31 @@ def shown_columns(
     return list(dict.fromkeys(shown))
 
 
-def _usual(present: Sequence[str], where: str | None) -> list[str]:
-    """Columns that the filter names, then the usual ones."""
-    words = {word.lower() for word in re.findall(r"\w+", where or "")}
+def _usual(hits: Sequence[Hit], where: str | None) -> list[str]:
+    """Columns that the filter names, then those of products."""
+    present = list(dict.fromkeys(name for hit in hits for name in hit.record))
+    words = {word.lower() for word in re.findall(r"\w+", with_stored_names(where or "", present))}
     filtered = [name for name in present if name.lower() in words and name not in HIT_COLUMNS]
-    usual = [name for requested in _USUAL for name in present if name.lower() == requested]
+    usual = [name for requested in PRODUCT_COLUMNS for name in present if name.lower() == requested]
     return list(dict.fromkeys([*filtered, *usual]))[:_MOST]
 
 
-def _known(catalog: "Catalog", requested: Sequence[str], present: Sequence[str]) -> list[str]:
-    if set(requested) <= set(present):
+def known_columns(catalog: "Catalog", hits: Sequence[Hit], columns: str) -> list[str]:
+    """Returns the columns that `columns` names, separated by commas, as the store calls them.
+
+    Raises InputError for a column that the store does not have.
+    """
+    requested = names(columns)
+    if set(requested) <= {name for hit in hits for name in hit.record}:
         return list(requested)
-    known = dict.fromkeys([*present, *catalog.info().columns])
+    known = catalog.engine.store.public_columns
+    found = []
     for name in requested:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
+        # Also by its heading in the table.
+        stored = name if name in known else safe_column_name(name, ())
+        if stored not in known:
+            near = get_close_matches(stored, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"columns: {', '.join(known)}"
             raise InputError(f"--columns: no column '{name}'; {hint}")
-    return list(requested)
+        found.append(stored)
+    return found

@@ -1,0 +1,1 @@
+"""mmsearch index and mmsearch info."""

@@ -1,11 +1,20 @@
 """mmsearch index: brings the store up to date with folders and tables."""
 
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from mmsearch.cli import options
+from mmsearch.cli.output.opened_store import lies_above, open_store
 from mmsearch.cli.output.progress import ProgressDisplay
 from mmsearch.cli.output.render import counted, report_lines, stderr_console, to_json, write_text
 from mmsearch.cli.store import index_options
+from mmsearch.errors import FailuresFound, InputError
+from mmsearch.text import visible
 
 if TYPE_CHECKING:
     from mmsearch.catalog import Catalog
@@ -13,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def index(
+    *,
     sources: index_options.Sources = None,
     dry_run: options.DryRun = False,
     prune: index_options.Prune = False,
@@ -20,7 +30,10 @@ def index(
     undo_prune: index_options.UndoPrune = False,
     retry: index_options.Retry = False,
     store: options.Store = None,
+    here: index_options.Here = False,
+    lock_timeout: index_options.LockTimeout = None,
     model: options.Model = None,
+    architecture: options.Architecture = None,
     device: options.Device = None,
     batch_size: options.BatchSize = None,
     workers: index_options.Workers = None,
@@ -44,12 +57,11 @@ def index(
 
     Only new and changed files are decoded. An interrupted run is resumed by the next one.
     """
-    from mmsearch.catalog import open_catalog
-    from mmsearch.errors import FailuresFound
-
-    catalog = open_catalog(
-        store,
-        model=model,
+    catalog = open_store(
+        Path.cwd() / ".mmsearch" if here else store,
+        quiet=quiet,
+        model=options.model_name(model, architecture),
+        lock_timeout=lock_timeout,
         device=device,
         batch_size=batch_size,
         workers=workers,
@@ -58,6 +70,8 @@ def index(
         recall=recall,
         memory=memory,
     )
+    if lies_above(catalog, store) and not (here or dry_run):
+        ask_to_add(catalog, sources or ())
     console = stderr_console(quiet=quiet)
     with ProgressDisplay(quiet=quiet) as progress:
         if undo_prune:
@@ -99,6 +113,29 @@ def index(
         )
 
 
+def ask_to_add(catalog: "Catalog", sources: Sequence[Path]) -> None:
+    """Asks before folders become sources of a store that was made for others.
+
+    Raises InputError without a terminal to ask on, Abort if the answer is no.
+    """
+    from mmsearch.catalog.opening import manifest_of
+    from mmsearch.catalog.sources import new_locations
+
+    manifest = manifest_of(catalog.root)
+    new = new_locations(sources, manifest) if manifest else []
+    if manifest is None or not new:
+        return
+    added = ", ".join(visible(str(place)) for place in new)
+    held = ", ".join(entry.name for entry in manifest.sources)
+    about = f"the store {catalog.root}, which lies in a folder above and holds {held or 'nothing'}"
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"{added} would be added to {about}; say so with --store "
+            f"{shlex.quote(str(catalog.root))}, or make a store in this folder with --here"
+        )
+    typer.confirm(f"Add {added} to {about}? (--here makes a store here)", abort=True, err=True)
+
+
 def duplicates_line(catalog: "Catalog", progress: ProgressDisplay) -> str:
     """Compares what is new with everything else; earlier comparisons are cached."""
     from mmsearch.dedup.find import find_duplicates
@@ -123,6 +160,7 @@ def is_first_run(catalog: "Catalog", report: "IngestReport") -> bool:
 
 
 def stronger_model_hint() -> str:
+    """Returns which model is more accurate than the built-in one, and what it costs."""
     from mmsearch.encoders.registry import MODELS
 
     base = next(model for model in MODELS if model.name == "base")

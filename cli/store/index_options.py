@@ -20,6 +20,22 @@ Sources = Annotated[
     ),
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Remove items whose files no longer exist.")]
+Here = Annotated[
+    bool,
+    typer.Option(
+        "--here",
+        help="Keep the store in this folder, even if there is one in a folder above.",
+        rich_help_panel=STORE_AND_MODEL,
+    ),
+]
+LockTimeout = Annotated[
+    float | None,
+    typer.Option(
+        help="How long to wait while another process writes to the store. Default: 600.",
+        metavar="SECONDS",
+        rich_help_panel=STORE_AND_MODEL,
+    ),
+]
 Drop = Annotated[str | None, typer.Option(help="Remove a whole source, by name.", metavar="SOURCE")]
 UndoPrune = Annotated[
     bool, typer.Option("--undo-prune", help="Restore what the last --prune or --drop removed.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmsearch.cli import options
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.render import (
     counted,
     failures_table,
@@ -17,15 +18,18 @@ from mmsearch.cli.output.render import (
 from mmsearch.cli.store.info_tables import info_table, tuning_line, tuning_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from mmsearch.catalog import Catalog
     from mmsearch.indexes import IndexMeta
-    from mmsearch.records import Failure, Target
+    from mmsearch.records import Target
 
 
 def info(
+    *,
     failures: Annotated[
-        bool, typer.Option("--failures", help="List every skipped item, with stage and reason.")
+        bool,
+        typer.Option("--failures", help="List failed items with the reason, and skipped formats."),
     ] = False,
     index: Annotated[
         bool, typer.Option("--index", help="Show how each index was chosen, and its recall.")
@@ -41,11 +45,9 @@ def info(
     quiet: options.Quiet = False,
 ) -> None:
     """Show what is in the store: model, items, indexes, sizes, sources and the last run."""
-    from mmsearch.catalog import open_catalog
-
-    catalog = open_catalog(store)
+    catalog = open_store(store, quiet=quiet)
     if failures:
-        show_failures(catalog.failures(), as_json=as_json, quiet=quiet)
+        show_failures(catalog, as_json=as_json, quiet=quiet)
         return
     if plot is not None:
         from mmsearch.report.tuning_page import write_tuning
@@ -64,18 +66,29 @@ def info(
         stdout_console().print(info_table(state))
 
 
-def show_failures(failures: "Sequence[Failure]", *, as_json: bool, quiet: bool) -> None:
+def show_failures(catalog: "Catalog", *, as_json: bool, quiet: bool) -> None:
+    """Prints the items that failed, and the formats of files that are not read."""
+    failures = catalog.failures()
+    skipped = (catalog.info().last_run or {}).get("skipped", {})
     if as_json:
         names = ("key", "source", "uri", "stage", "reason", "seen")
         rows = [{name: getattr(failure, name) for name in names} for failure in failures]
-        write_text(to_json({"failures": rows}))
+        write_text(to_json({"failures": rows, "skipped": skipped}))
         return
     if failures:
         stdout_console().print(failures_table(failures))
-    stderr_console(quiet=quiet).print(counted(len(failures), "skipped item"))
+    for source, kinds in skipped.items():
+        formats = ", ".join(f"{kind} {count:,}" for kind, count in kinds.items())
+        stdout_console().print(
+            f"{source}: files of formats that are not read: {formats}",
+            markup=False,
+            soft_wrap=True,
+        )
+    stderr_console(quiet=quiet).print(counted(len(failures), "failed item"))
 
 
 def show_indexes(indexes: "Mapping[Target, IndexMeta]", *, as_json: bool) -> None:
+    """Prints how each index was chosen and tuned."""
     if as_json:
         write_text(to_json({"indexes": indexes}))
         return

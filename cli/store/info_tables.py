@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def info_table(state: "StoreInfo") -> Table:
+    """Returns the state of a store, a row per fact."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", max_width=24)
     table.add_column(overflow="fold")
@@ -40,6 +41,9 @@ def _rows(state: "StoreInfo") -> list[tuple[str, RenderableType]]:
         rows.append(("missing", f"{counts['missing']:,} (files gone; restored if they come back)"))
     if counts["failures"]:
         rows.append(("failures", f"{counts['failures']:,} ('mmsearch info --failures' lists them)"))
+    if skipped := sum(sum(kinds.values()) for kinds in (run or {}).get("skipped", {}).values()):
+        files = counted(skipped, "file")
+        rows.append(("skipped", f"{files} of other formats ('mmsearch info --failures')"))
     rows += [
         (
             f"source {source['name']}",
@@ -93,12 +97,14 @@ def tuning_table(tuning: "Tuning", width: int) -> Table:
 
 
 def tuning_line(tuning: "Tuning") -> str:
+    """Returns whether the tuning reached its recall, and on how many queries it was measured."""
     sizes = " and ".join(f"{count:,} {group}" for group, count in tuning.queries.items())
     result = "reached" if tuning.reached else "NOT reached; the highest effort is used"
     return f"recall@10 of at least {tuning.floor:g}: {result} (measured on {sizes} queries)"
 
 
 def fusion_line(fusion: Mapping[str, Any] | None) -> str:
+    """Returns the kind of fusion, and the weight of late fusion. None: not built yet."""
     if fusion is None:
         return "not built yet"
     if fusion["kind"] == "late":

@@ -1,0 +1,1 @@
+"""mmsearch finetune and mmsearch train."""

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from mmsearch.cli import options
+from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.progress import ProgressDisplay
 from mmsearch.cli.output.render import counted, stderr_console, stdout_console, to_json, write_text
 from mmsearch.cli.training import finetune_options
 
 
 def finetune(
+    *,
     sources: finetune_options.Sources = None,
     out: finetune_options.Out = None,
     method: finetune_options.Method = "auto",
@@ -48,10 +50,10 @@ def finetune(
     Images need texts or classes. Part of the data is held out for the comparison. The tuned weights
     are interpolated with the original ones so that at most 1% of general accuracy is lost.
     """
-    from mmsearch.catalog import open_catalog
     from mmsearch.cli.training.finetune_tables import (
         finetuned_document,
         finetuned_tables,
+        plan_document,
         plan_text,
         summary,
     )
@@ -80,13 +82,15 @@ def finetune(
         tensorboard=tensorboard,
     )
     reading = options.source_options(kind, image_column, text_columns, id_column)
-    catalog, console = open_catalog(store, model=model, device=device), stderr_console(quiet=quiet)
+    catalog = open_store(store, quiet=quiet, model=model, device=device)
+    console = stderr_console(quiet=quiet)
     if dry_run:
         with ProgressDisplay(quiet=quiet) as progress:
             plan = catalog.plan_finetune(
                 *(sources or ()), training=training, options=reading, progress=progress
             )
-        write_text(to_json({"dry_run": True, "plan": plan}) if as_json else plan_text(plan))
+        document = {"dry_run": True, "plan": plan_document(plan)}
+        write_text(to_json(document) if as_json else plan_text(plan))
         return
     if promote:
         # A missing store is better reported before the training than after it.
@@ -120,6 +124,7 @@ def finetune(
 
 
 def next_steps(folder: Path, *, promoted: bool) -> list[str]:
+    """Returns where the model and its report are, and how to use the model."""
     lines = [f"model: {folder}"]
     if (report := folder / "report.html").exists():
         lines.append(f"report: {report}")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from mmsearch.cli.completion import complete_models
 from mmsearch.cli.options import OUTPUT
 
 _TRAINING, _DATA = "Training", "Data"
@@ -55,6 +56,7 @@ StartModel = Annotated[
     typer.Option(
         help="Initial model, as for 'mmsearch index'. Default: the store's model, or builtin.",
         metavar="NAME",
+        autocompletion=complete_models,
         rich_help_panel=_TRAINING,
     ),
 ]

@@ -1,6 +1,8 @@
 """The result of a fine-tuning, as tables, in one sentence, and as the document of --json."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -20,6 +22,7 @@ _SHOWN = ("recall@1", "recall@10", "MRR", "accuracy", "macro F1")
 
 
 def finetuned_tables(found: "Finetuned") -> Iterator[Text | Table]:
+    """Yields the tables of test results and general accuracy, before and after."""
     outcome = found.outcome
     yield heading(f"test split · {counted(outcome.split.get('test', 0), 'item')}")
     yield comparison_table(outcome.test)
@@ -46,13 +49,14 @@ def summary(found: "Finetuned") -> str:
 
 
 def finetuned_document(found: "Finetuned") -> dict[str, Any]:
+    """Returns the JSON document of a fine-tuning."""
     outcome = found.outcome
     return {
         "folder": found.folder,
         "method": outcome.method,
         "steps": outcome.steps,
         "seconds": outcome.seconds,
-        "counts": outcome.counts,
+        "counts": _with_old_name(outcome.counts),
         "split": outcome.split,
         "settings": outcome.settings,
         "alpha": outcome.sweep.chosen.alpha if outcome.sweep else 1.0,
@@ -79,7 +83,18 @@ def finetuned_document(found: "Finetuned") -> dict[str, Any]:
     }
 
 
+def plan_document(plan: "FinetunePlan") -> dict[str, Any]:
+    """The plan as JSON."""
+    return {**asdict(plan), "counts": _with_old_name(plan.counts)}
+
+
+def _with_old_name(counts: Mapping[str, int]) -> dict[str, int]:
+    """Returns the counts with that of images under its old name too, for one version."""
+    return {**counts, "pictures": counts["images"]}
+
+
 def plan_text(plan: "FinetunePlan") -> str:
+    """Returns what a fine-tuning would do, a line per fact."""
     counts = ", ".join(f"{count:,} {name}" for name, count in plan.counts.items() if count)
     split = ", ".join(f"{name} {count:,}" for name, count in plan.split.items())
     lines = (
@@ -97,22 +112,23 @@ def plan_text(plan: "FinetunePlan") -> str:
 def comparison_table(test: Evaluation) -> Table:
     """A section per direction, since its name and the metric's would not fit into one column."""
     table = _table("metric", "before", "after", "change")
-    changes = {(each.part, each.metric): each for each in test.differences}
+    changes: dict[str, dict[str, Difference]] = defaultdict(dict)
+    for each in test.differences:
+        changes[each.part][each.metric] = each
     before, after = test.models[0], test.models[-1]
     for ours, theirs in zip(after.retrieval, before.retrieval, strict=True):
-        _section(table, ours.title, ours.direction, (theirs.metrics, ours.metrics), changes)
+        _section(table, ours.title, (theirs.metrics, ours.metrics), changes[ours.direction])
     if before.classification and after.classification:
         metrics = (before.classification.metrics, after.classification.metrics)
-        _section(table, "zero-shot", "zero-shot", metrics, changes)
+        _section(table, "zero-shot", metrics, changes["zero-shot"])
     return table
 
 
 def _section(
     table: Table,
     title: str,
-    part: str,
     metrics: tuple[Mapping[str, Estimate], Mapping[str, Estimate]],
-    changes: Mapping[tuple[str, str], Difference],
+    changes: Mapping[str, Difference],
 ) -> None:
     """Adds the rows of one direction. metrics: before and after."""
     before, after = metrics
@@ -123,7 +139,7 @@ def _section(
                 f"  {name}",
                 estimate_cell(name, before[name]),
                 estimate_cell(name, after[name]),
-                difference_cell(changes[part, name]),
+                difference_cell(changes[name]),
             )
 
 

@@ -13,6 +13,7 @@ from mmsearch.errors import InputError
 
 
 def train(
+    *,
     recipe: Annotated[
         Path,
         typer.Argument(

@@ -1,18 +1,20 @@
 """Indexes sources: they are read, changes are encoded and written, and the indexes follow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
-from mmsearch.catalog.resolve import Encoders, model_name
+from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
 from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.progress import ProgressListener
-from mmsearch.records import IngestReport
+from mmsearch.records import IngestReport, printable_path
 from mmsearch.sources import SourceOptions
 from mmsearch.store import Store
+from mmsearch.store.lock import require_writable
+from mmsearch.store.manifest import Manifest, read_manifest
 from mmsearch.store.spaces import live_folder
 
 
@@ -39,6 +41,16 @@ def index_sources(
 
     Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
     """
+    if not run.dry_run:
+        require_writable(root)
+    manifest = manifest_of(root)
+    require_same_space(root, manifest, settings)
+    plans = plan_sources(locations, manifest, run.options, settings, skip_unavailable=True)
+    notes = source_notes(plans)
+    for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
+        progress.note(note)
+
+    # These import torch and LanceDB, so they come after the checks.
     from mmsearch.encoders.devices import choose_device
     from mmsearch.indexes import choose
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes
@@ -51,18 +63,17 @@ def index_sources(
         requested_manifest,
     )
 
-    manifest = manifest_of(root)
-    plans = plan_sources(locations, manifest, run.options, settings)
-    notes = source_notes(plans)
-    for note in [*notes, *overlaps(plans, manifest)]:
-        progress.note(note)
     model, device = model_name(settings, manifest), choose_device(settings.device)
     progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
     encoder = Encoders(settings).full(model)
-    with (
-        open_or_create(root, settings, encoder.space, dry_run=run.dry_run) as store,
-        store.writing(),
-    ):
+    with open_or_create(
+        root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note
+    ) as store:
+        if store.manifest.sources != (manifest.sources if manifest else ()):
+            # Another run, which this one waited for, has named its sources meanwhile.
+            plans = plan_sources(
+                locations, store.manifest, run.options, settings, skip_unavailable=True
+            )
         # What cannot be done is refused before anything is encoded or remembered.
         store.manifest.space.require(encoder.space, holder=str(store.folder))
         requested = requested_manifest(store.manifest, settings)
@@ -86,31 +97,44 @@ def index_sources(
                 raise
             update_indexes(store, settings, progress, fusion=fusion, rebuild=run.rebuild)
             end_run(store, requested, report)
-        _note_skipped(plans, notes, progress)
+        # What was left out of a folder is known only once it has been walked.
+        for note in source_notes(plans):
+            if note not in notes:
+                progress.note(note)
     return report
 
 
 def drop_source(root: Path, name: str, settings: Settings, progress: ProgressListener) -> int:
     """Moves all rows of a source out of the store; returns how many. Raises RecordNotFound."""
+    _require_source(read_manifest(live_folder(root)), name)
     from mmsearch.ingest.index_update import update_indexes
 
     store = Store.open(live_folder(root))
-    with store.writing():
-        names = [entry.name for entry in store.manifest.sources]
-        if name not in names:
-            raise RecordNotFound(f"no source '{name}'; there are: {', '.join(names) or 'none'}")
+    with store.writing(timeout=settings.lock_timeout, on_wait=progress.note):
+        _require_source(store.manifest, name)
         store.mark_source_missing(name)
         dropped = store.prune(name)
+        store.forget_failures([row["key"] for row in store.failures() if row["source"] == name])
         kept = tuple(entry for entry in store.manifest.sources if entry.name != name)
         store.update_manifest(sources=kept)
         update_indexes(store, settings, progress)
     return dropped
 
 
-def _note_skipped(
-    plans: Sequence[SourcePlan], notes: Sequence[str], progress: ProgressListener
-) -> None:
-    """What was left out of a folder is known only once it has been walked."""
-    for note in source_notes(plans):
-        if note not in notes:
-            progress.note(note)
+def _require_source(manifest: Manifest, name: str) -> None:
+    names = [entry.name for entry in manifest.sources]
+    if name not in names:
+        raise RecordNotFound(f"no source '{name}'; there are: {', '.join(names) or 'none'}")
+
+
+def _store_notes(
+    root: Path, plans: Sequence[SourcePlan], manifest: Manifest | None
+) -> Iterator[str]:
+    """Which store is created, or gains sources."""
+    if manifest is None:
+        yield f"creating the store {printable_path(root)}"
+        return
+    known = {entry.name for entry in manifest.sources}
+    new = [f"'{plan.entry.name}'" for plan in plans if plan.entry.name not in known]
+    if new:
+        yield f"adding {', '.join(new)} to the store {printable_path(root)}"

@@ -1,21 +1,16 @@
 """What is in a store: its model, rows, sources, columns and indexes."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmsearch.errors import RecordNotFound
-from mmsearch.records import Failure, Record, printable_path, real_path
+from mmsearch.records import Record, printable_path, real_path
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE, quoted
-from mmsearch.store.manifest import read_manifest
 from mmsearch.store.spaces import live_folder
-
-if TYPE_CHECKING:
-    from mmsearch.indexes import IndexMeta
-    from mmsearch.records import Target
 
 _RECORD_FIELDS = ("key", "uri", "text")
 
@@ -55,7 +50,9 @@ def store_info(root: Path) -> StoreInfo:
 
     folder = live_folder(root)
     generation = live_generation(folder)
-    store = Store.open(folder)
+    store = Store.open(
+        folder, snapshot=generation.snapshot(with_failures=True) if generation else None
+    )
     manifest = store.manifest
     return StoreInfo(
         folder=printable_path(root),
@@ -77,45 +74,11 @@ def store_info(root: Path) -> StoreInfo:
     )
 
 
-def verify_indexes(root: Path) -> None:
-    """Reads every index file against its checksum. Raises CorruptIndex."""
-    from mmsearch.generations import live_generation
-
-    generation = live_generation(live_folder(root))
-    if generation is not None:
-        generation.verify()
-
-
-def index_details(root: Path) -> "dict[Target, IndexMeta]":
-    """Returns the metadata of each live index. Raises StoreNotFound, CorruptIndex."""
-    from mmsearch.generations import live_generation
-
-    folder = live_folder(root)
-    read_manifest(folder)
-    generation = live_generation(folder)
-    return generation.metas() if generation is not None else {}
-
-
-def recorded_failures(root: Path) -> list[Failure]:
-    """Returns what the store knows of skipped items. Raises StoreNotFound, CorruptIndex."""
-    return [
-        Failure(row["key"], row["uri"], row["stage"], row["reason"], seen=row["seen"])
-        for row in Store.open(live_folder(root)).failures()
-    ]
-
-
-def has_item(store: Store, key: str) -> bool:
-    """Whether the store has an item with this key whose file is there."""
-    return store.count(f"key = {quoted([key])}") > 0
-
-
 def find_record(store: Store, key: str) -> Record:
     """Returns the record of an item whose file is there. Raises RecordNotFound."""
     rows = store.scan(store.public_columns, f"{LIVE} AND key = {quoted([key])}").to_pylist()
     if not rows:
-        raise RecordNotFound(
-            f"no item {key!r} in {store.folder}; keys look like {store.example_key()!r}"
-        )
+        raise RecordNotFound(f"no item {key!r} in {store.folder}; {store.key_hint(key)}")
     row = store.public_record(rows[0])
     uri = str(row.get("uri", ""))
     return Record(
@@ -125,8 +88,3 @@ def find_record(store: Store, key: str) -> Record:
         text=str(row["text"]) if "text" in row else None,
         metadata={name: value for name, value in row.items() if name not in _RECORD_FIELDS},
     )
-
-
-def item_keys(store: Store) -> Iterator[str]:
-    """The keys of all items, in no particular order."""
-    return iter(store.scan(["key"], LIVE).column("key").to_pylist())

@@ -1,4 +1,4 @@
-"""Evaluates models on sources, and fine-tunes the model of a catalog on them."""
+"""Opens the sources to evaluate or fine-tune on, and evaluates models on them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,6 @@ from mmsearch.store.spaces import live_folder
 if TYPE_CHECKING:
     from mmsearch.evaluation.results import Evaluation
     from mmsearch.evaluation.run import EvaluationOptions
-    from mmsearch.finetuning.options import FinetuneOptions
 
 
 def evaluate_models(
@@ -57,16 +56,6 @@ def evaluate_models(
     )
 
 
-def own_training(
-    root: Path, training: "FinetuneOptions | None", settings: Settings
-) -> "FinetuneOptions":
-    """Returns the options with the catalog's model and device."""
-    from mmsearch.finetuning.options import FinetuneOptions
-
-    model = model_name(settings, manifest_of(root))
-    return (training or FinetuneOptions()).with_settings(model=model, device=settings.device)
-
-
 def labelled_sources(
     root: Path,
     locations: Sequence[Path | str],
@@ -75,9 +64,18 @@ def labelled_sources(
     *,
     purpose: str,
     progress: ProgressListener,
+    compare: Sequence[str] = (),
 ) -> list[Source]:
-    """Returns the sources to learn from or to evaluate on: all of the store's by default."""
-    plans = plan_sources(locations, manifest_of(root), options, settings, purpose=purpose)
+    """Returns the sources to learn from or to evaluate on: all of the store's by default.
+
+    compare: names of further models. Raises InputError, also where there is no such model.
+    """
+    from mmsearch.encoders.registry import resolve
+
+    manifest = manifest_of(root)
+    for name in (model_name(settings, manifest), *compare):
+        resolve(name)
+    plans = plan_sources(locations, manifest, options, settings, purpose=purpose)
     for note in source_notes(plans):
         progress.note(note)
     return [plan.source for plan in plans]

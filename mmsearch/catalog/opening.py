@@ -1,30 +1,37 @@
 """Finds a store, creates it, and opens it for searching."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmsearch.catalog.resolve import Encoders, model_name
+from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
 from mmsearch.config import Settings, find_upwards
+from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
-from mmsearch.records import SpaceId
+from mmsearch.records import SpaceId, printable_path
 from mmsearch.store import FOLDER_NAME, Store
+from mmsearch.store.lock import write_lock
 from mmsearch.store.manifest import FILE_NAME, Manifest, read_manifest
 from mmsearch.store.spaces import live_folder
 
 if TYPE_CHECKING:
+    from mmsearch.encoders.base import Encoder, TextEncoder
     from mmsearch.engine import Engine
 
 
 def store_folder(given: Path | None) -> Path:
     """Returns the folder of the store that `given` names, or of the nearest one upwards.
 
-    given: the store's own folder, or the folder that holds its '.mmsearch'.
+    given: the store's own folder, or the folder that holds its '.mmsearch'. Raises InputError.
     """
     if given is None:
         return find_upwards(FOLDER_NAME) or Path.cwd() / FOLDER_NAME
+    if given.is_file():
+        raise InputError(
+            f"{printable_path(given)} is a file; a store is a folder, name another `path`"
+        )
     nested = given / FOLDER_NAME
     return nested if (nested / FILE_NAME).exists() else given
 
@@ -37,19 +44,33 @@ def manifest_of(root: Path) -> Manifest | None:
 
 @contextmanager
 def open_or_create(
-    root: Path, settings: Settings, space: SpaceId, *, dry_run: bool
+    root: Path,
+    settings: Settings,
+    space: SpaceId,
+    *,
+    dry_run: bool,
+    on_wait: Callable[[str], None],
 ) -> Iterator[Store]:
-    """Opens the store, or creates an empty one; with dry_run a temporary one."""
-    manifest = manifest_of(root)
-    if manifest is not None:
-        yield Store.open(live_folder(root))
-        return
+    """Opens the store for writing, or creates an empty one; with dry_run a temporary one.
+
+    on_wait: receives a line if another process is writing. Raises StoreLocked, InputError.
+    """
     new = Manifest(model_name(settings, None), space)
-    if dry_run:
+    manifest = manifest_of(root)
+    if manifest is None and dry_run:
         with tempfile.TemporaryDirectory() as nowhere:
             yield Store.create(Path(nowhere), new)
-    else:
-        yield Store.create(live_folder(root), new)
+        return
+    folder = live_folder(root)
+    if manifest is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with write_lock(folder, timeout=settings.lock_timeout, on_wait=on_wait):
+            # Another process may have created it meanwhile.
+            if manifest_of(root) is None:
+                Store.create(folder, new)
+    store = Store.open(folder)
+    with store.writing(timeout=settings.lock_timeout, on_wait=on_wait):
+        yield store
 
 
 def open_engine(root: Path, settings: Settings, encoders: Encoders) -> "Engine":
@@ -64,10 +85,19 @@ def open_engine(root: Path, settings: Settings, encoders: Encoders) -> "Engine":
     snapshot = generation.snapshot() if generation is not None else None
     store = Store.open(folder, snapshot=snapshot)
     model = model_name(settings, store.manifest)
+
+    def encoder() -> "Encoder":
+        require_same_space(root, store.manifest, settings)
+        return encoders.full(model)
+
+    def text_encoder() -> "TextEncoder":
+        require_same_space(root, store.manifest, settings)
+        return encoders.text(model)
+
     return Engine(
         store,
         generation=generation,
-        encoder=lambda: encoders.full(model),
-        text_encoder=lambda: encoders.text(model),
+        encoder=encoder,
+        text_encoder=text_encoder,
         bounds=MediaBounds.of(settings),
     )

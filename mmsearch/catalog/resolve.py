@@ -1,9 +1,11 @@
 """Which model, device and fusion hold: those of this run's settings, else those of the store."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmsearch.config import Settings
-from mmsearch.records import SpaceId
+from mmsearch.errors import SpaceMismatch
+from mmsearch.records import SpaceId, printable_path
 from mmsearch.store.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -18,13 +20,36 @@ def model_name(settings: Settings, manifest: Manifest | None) -> str:
     return settings.model or (manifest.model if manifest else DEFAULT_MODEL)
 
 
+def require_same_space(root: Path, manifest: Manifest | None, settings: Settings) -> None:
+    """Checks the model that is set before it is loaded, or even downloaded.
+
+    Raises InputError where there is no such model, SpaceMismatch where the store `root` has vectors
+    of another one.
+    """
+    from mmsearch.encoders.registry import resolve, space_of
+
+    name = model_name(settings, manifest)
+    ref = resolve(name)
+    if manifest is None or ref.name == manifest.model:
+        return
+    space = space_of(name)
+    if space is not None:
+        manifest.space.require(space, holder=printable_path(root))
+    elif ref.kind == "hub":
+        raise SpaceMismatch(
+            f"{printable_path(root)} holds vectors of '{manifest.model}', not of '{name}'; leave "
+            f"out `model`, name another `path`, or run `catalog.promote('{name}')`"
+        )
+
+
 def load_model(name: str, *, device: str = "auto", batch_size: int | None = None) -> "Encoder":
     """Loads a model to embed texts and images with, without a catalog.
 
     name: 'builtin', an alias that 'mmsearch models' lists, 'architecture:pretrained',
-    'hf-hub:org/model' or a folder; downloaded if the cache lacks it. device: 'auto', 'cpu', 'cuda',
-    'cuda:1' or 'mps'. batch_size: images per forward pass; None: by device. `encode_texts` and
-    `encode_images` (Pillow images in mode RGB) return float32 (n, dim), unit rows.
+    'architecture:checkpoint.pt', 'hf-hub:org/model' or a folder; downloaded if the cache lacks it.
+    device: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'. batch_size: images per forward pass; None: by
+    device. `encode_texts` and `encode_images` (Pillow images in mode RGB) return float32 (n, dim),
+    unit rows.
     Raises InputError, MissingModel, MissingDependency.
 
     >>> model = mmsearch.load_model("builtin")

@@ -4,13 +4,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mmsearch.extras import require
-from mmsearch.records import Hit
+from mmsearch.records import Hit, hit_fields
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-_HIT_FIELDS = ("rank", "key", "uri", "similarity", "matched")
 
 
 class Hits(list[Hit]):
@@ -32,7 +30,8 @@ class Hits(list[Hit]):
     def to_arrow(self) -> "pa.Table":
         """Returns a pyarrow.Table, a row per hit: rank, key, uri, similarity, matched, columns.
 
-        A column of the catalog that has one of these names is called 'record.<name>'.
+        After a search with keywords, also score. A column of the catalog that has one of these
+        names is called 'record.<name>'.
 
         >>> catalog.search("red apple", k=2).to_arrow().select(["rank", "title"]).to_pylist()
         [{'rank': 1, 'title': 'Red apple'}, {'rank': 2, 'title': 'School slate with apple'}]
@@ -40,9 +39,10 @@ class Hits(list[Hit]):
         import pyarrow as pa
 
         names = dict.fromkeys(name for hit in self for name in hit.record)
-        own = {name: pa.array([getattr(hit, name) for hit in self]) for name in _HIT_FIELDS}
+        fields = hit_fields(self)
+        own = {name: pa.array([getattr(hit, name) for hit in self]) for name in fields}
         record = {
-            f"record.{name}" if name in _HIT_FIELDS else name: pa.array(
+            f"record.{name}" if name in fields else name: pa.array(
                 [hit.record.get(name) for hit in self]
             )
             for name in names

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.config import Settings
-from mmsearch.errors import InputError
-from mmsearch.records import printable_path, real_path
+from mmsearch.errors import InputError, SourceUnavailable
+from mmsearch.records import Failure, Record, printable_path, real_path
 from mmsearch.sources import Source, SourceOptions, open_source
 from mmsearch.sources.overlaps import overlap_notes
 from mmsearch.store.manifest import Manifest, SourceEntry
@@ -21,6 +21,21 @@ class SourcePlan:
     source: Source
 
 
+class UnavailableSource:
+    """A source of the store that cannot be opened; reading it raises the reason."""
+
+    def __init__(self, entry: SourceEntry, reason: InputError) -> None:
+        self.name, self.root = entry.name, real_path(entry.location)
+        self.notes: tuple[str, ...] = ()
+        self.error = SourceUnavailable(
+            f"{reason}; its items are left as they are; if it is gone for good, run "
+            f"`catalog.drop_source('{entry.name}')`"
+        )
+
+    def __iter__(self) -> Iterator[Record | Failure]:
+        raise self.error
+
+
 def plan_sources(
     locations: Sequence[Path | str],
     manifest: Manifest | None,
@@ -28,31 +43,57 @@ def plan_sources(
     settings: Settings,
     *,
     purpose: str = "index",
+    skip_unavailable: bool = False,
 ) -> list[SourcePlan]:
     """Opens the sources at `locations`, or every source of the store if there are none.
 
     options: how to read them; None: as the store remembers. purpose: verb of the error message.
-    Raises InputError.
+    skip_unavailable: plan an UnavailableSource where a source that the store knows cannot be
+    opened, unless there is no other. Raises InputError.
     """
     known = manifest.sources if manifest else ()
     if not locations and not known:
         raise InputError(f"nothing to {purpose}; name a folder or a table")
-    if not locations:
-        return [
-            SourcePlan(entry, _open(real_path(entry.location), entry, settings)) for entry in known
-        ]
     plans: list[SourcePlan] = []
+    for entry in _entries(locations, known, options) if locations else known:
+        source: Source
+        try:
+            source = _open(real_path(entry.location), entry, settings)
+        except InputError as error:
+            if not skip_unavailable or entry not in known:
+                raise
+            source = UnavailableSource(entry, error)
+        plans.append(SourcePlan(entry, source))
+    unavailable = [plan.source for plan in plans if isinstance(plan.source, UnavailableSource)]
+    if len(unavailable) == len(plans):
+        raise unavailable[0].error
+    return plans
+
+
+def _entries(
+    locations: Sequence[Path | str],
+    known: Sequence[SourceEntry],
+    options: SourceOptions | None,
+) -> list[SourceEntry]:
+    """Returns the store's entry of each location, or a new one; with the options, if any."""
+    entries: list[SourceEntry] = []
     for location in locations:
         place = Path(location).absolute()
-        taken = [*known, *(plan.entry for plan in plans)]
         entry = next((each for each in known if each.location == printable_path(place)), None)
         if entry is None:
-            name = unused_name(place, [each.name for each in taken])
+            name = unused_name(place, [each.name for each in (*known, *entries)])
             entry = SourceEntry(name, printable_path(place), kept_options(SourceOptions()))
         if options is not None:
             entry = replace(entry, options=kept_options(options))
-        plans.append(SourcePlan(entry, _open(place, entry, settings)))
-    return plans
+        entries.append(entry)
+    return entries
+
+
+def new_locations(locations: Sequence[Path | str], manifest: Manifest) -> list[Path]:
+    """Returns those locations that are not a source of the store yet."""
+    known = {entry.location for entry in manifest.sources}
+    places = [Path(location) for location in locations]
+    return [place for place in places if printable_path(place.absolute()) not in known]
 
 
 def source_notes(plans: Sequence[SourcePlan]) -> list[str]:

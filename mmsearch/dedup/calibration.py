@@ -7,7 +7,8 @@ the rate that this number of pairs supports, and the recall of edited copies.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from math import ceil, exp
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Calibration:
     space: hash of the model's weights, on which `similar` depends.
     fpr: requested false positive rate.
     items: number of items sampled.
-    copies_found: recall of edited copies.
+    copies_found: recall of edited copies, None if images were not calibrated.
     compared: number of pairs compared, by tier.
     at_most: upper confidence bound of the false positive rate, by tier.
     """
@@ -70,7 +71,7 @@ class Calibration:
     edited: float
     similar: float
     text_near: float
-    copies_found: float
+    copies_found: float | None
     compared: Mapping[str, int]
     at_most: Mapping[str, float]
 
@@ -83,10 +84,14 @@ class Calibration:
             f"{tier} {rate:.2g} ({self.compared[tier]:,} pairs)"
             for tier, rate in self.at_most.items()
         )
+        recall = (
+            ""
+            if self.copies_found is None
+            else f", of whose edited copies {self.copies_found:.0%} are found"
+        )
         return (
-            f"fpr {self.fpr:g}, calibrated on {self.items:,} items, of whose edited copies "
-            f"{self.copies_found:.0%} are found; {_CONFIDENCE:.0%} sure is a rate of at most "
-            f"{sure}{fixed}"
+            f"fpr {self.fpr:g}, calibrated on {self.items:,} items{recall}; {_CONFIDENCE:.0%} sure "
+            f"is a rate of at most {sure}{fixed}"
         )
 
 
@@ -103,20 +108,16 @@ def choose_thresholds(
 
     folder: of the stored calibration. Raises InputError if a requested calibration is impossible.
     """
-    pictures = sum(cache.row(item.image_hash) is not None for item in items)
     stored = None if options.fpr else _load(folder / FILE_NAME, vectors.space)
-    requested = options.fpr or (
-        DEFAULT_FPR if pictures >= ENOUGH_PICTURES and not options.narrowed else None
-    )
-    if stored is None and requested is not None:
-        stored = calibrate(requested, items, cache, vectors, progress=progress)
-        if options.fpr is None:
-            # Without a request only texts become stricter: edited copies are compared in detail,
-            # whatever the threshold proposes, and similar images are never acted on.
-            sure = {tier: rate for tier, rate in stored.at_most.items() if tier == "text-near"}
-            stored = replace(stored, edited=EDITED_AGREEMENT, similar=SIMILAR, at_most=sure)
+    if options.fpr is not None:
+        stored = calibrate(options.fpr, items, cache, vectors, progress=progress)
         write_atomically(folder / FILE_NAME, json.dumps(asdict(stored)))
-    few = f"fixed: fewer than {ENOUGH_PICTURES:,} pictures, and `fpr` was not given"
+    elif stored is None and not options.narrowed and _are_enough(items, cache):
+        # Without a request only texts become stricter: edited copies are compared in detail,
+        # whatever the threshold proposes, and similar images are never acted on.
+        stored = calibrate_texts(DEFAULT_FPR, items, cache, vectors.space, progress=progress)
+        write_atomically(folder / FILE_NAME, json.dumps(asdict(stored)))
+    few = f"fixed: fewer than {ENOUGH_PICTURES:,} images with texts, and `fpr` was not given"
     base = (
         Thresholds(EDITED_AGREEMENT, SIMILAR, NEAR_TEXT, few, {})
         if stored is None
@@ -149,14 +150,11 @@ def calibrate(
             f"{len(shown)} pictures are too few to calibrate on; leave `fpr` out for the fixed "
             "thresholds, and ask for the tier 'edited' or 'pixels' to have pictures read"
         )
-    chance = np.random.default_rng(_SEED)
-    pool = [shown[row] for row in np.sort(chance.permutation(len(shown))[:_POOL])]
-    requested = min(max(ceil(_PAIRS_FOR_A_RATE / fpr), _FEWEST_PAIRS), _MOST_PAIRS)
-    sample = chance.permutation(len(pool))[:requested]
     progress.start("calibrating", None)
+    pool, sample = _sampled(shown, fpr)
     rows = [row for item in pool if (row := cache.row(item.image_hash)) is not None]
     thumbnails = cache.thumbnails(rows)
-    agreements = _neighbour_agreements(thumbnails, sample, requested)
+    agreements = _neighbour_agreements(thumbnails, sample, _number_of_pairs(fpr))
     chosen = [pool[row] for row in sample.tolist()]
     cosines = _distinct_cosines(chosen, vectors)
     shares = _wordings(pool, chosen)
@@ -183,6 +181,45 @@ def calibrate(
             for tier, (negatives, threshold) in measured.items()
         },
     )
+
+
+def calibrate_texts(
+    fpr: float, items: Sequence[Item], cache: PrintCache, space: str, *, progress: ProgressListener
+) -> Calibration:
+    """Calibrates the threshold of texts; those of images stay at their defaults."""
+    progress.start("calibrating", None)
+    shown = [item for item in items if cache.row(item.image_hash) is not None]
+    pool, sample = _sampled(shown, fpr)
+    shares = _wordings(pool, [pool[row] for row in sample.tolist()])
+    threshold = threshold_at(fpr, shares, _LOWEST_WORDING, _COPY_WORDING)
+    above = int((shares >= threshold).sum())
+    return Calibration(
+        space=space,
+        fpr=fpr,
+        items=len(sample),
+        edited=EDITED_AGREEMENT,
+        similar=SIMILAR,
+        text_near=threshold,
+        copies_found=None,
+        compared={"text-near": len(shares)},
+        at_most={"text-near": rate_at_most(above, len(shares))},
+    )
+
+
+def _are_enough(items: Sequence[Item], cache: PrintCache) -> bool:
+    described = (item for item in items if item.text and cache.row(item.image_hash) is not None)
+    return next(islice(described, ENOUGH_PICTURES - 1, None), None) is not None
+
+
+def _number_of_pairs(fpr: float) -> int:
+    return min(max(ceil(_PAIRS_FOR_A_RATE / fpr), _FEWEST_PAIRS), _MOST_PAIRS)
+
+
+def _sampled(items: Sequence[Item], fpr: float) -> tuple[list[Item], Ids]:
+    """Items to search among, and the indices of those that are compared with their neighbours."""
+    chance = np.random.default_rng(_SEED)
+    pool = [items[row] for row in np.sort(chance.permutation(len(items))[:_POOL])]
+    return pool, chance.permutation(len(pool))[: _number_of_pairs(fpr)]
 
 
 def threshold_at(fpr: float, negatives: Floats, lowest: float, highest: float) -> float:

@@ -61,7 +61,9 @@ def find_duplicates(
         pictures = PictureFinder(items, cache, own, options, thresholds.edited, bounds, progress)
         memory = _CachePaths(own / TEXTS_NAME, calibrated / SIMILAR_NAME, calibrated / NEAREST_NAME)
         grouping = Grouping(
-            *(items, options, rules, thresholds.edited),
+            items,
+            options,
+            rules,
             not_duplicates=ruled_out_pairs([MarkedItem.of(item) for item in items], store),
         )
         compared = ComparisonCache(own / COMPARISONS_NAME)

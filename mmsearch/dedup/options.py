@@ -1,6 +1,7 @@
 """Options of deduplication."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from mmsearch.dedup.keep_rules import DEFAULT_RULES
@@ -60,5 +61,7 @@ def parse_tiers(text: str | None) -> tuple[Tier, ...]:
     names = DEFAULT_TIERS if text is None else [name.strip() for name in text.split(",")]
     unknown = set(names) - set(TIERS)
     if unknown:
-        raise InputError(f"no tier '{min(unknown)}'; there are {', '.join(TIERS)}")
+        near = get_close_matches(min(unknown), TIERS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(TIERS)}"
+        raise InputError(f"no tier '{min(unknown)}'; {hint}")
     return tuple(tier for tier in TIERS if tier in names)

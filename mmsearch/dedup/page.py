@@ -16,7 +16,7 @@ from mmsearch.dedup.results import Box, DedupReport, Finding, Group, Member
 from mmsearch.dedup.summary import Files, summarised
 from mmsearch.records import real_path
 from mmsearch.report.images import inline_images
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.page import render_page, write_page
 from mmsearch.report.titles import one_line, visible
 
 _EMBEDDED = 1_200
@@ -34,25 +34,19 @@ def write_dedup_page(report: DedupReport, path: Path, *, store: Path | None = No
 
 def render_dedup_page(report: DedupReport, *, store: Path | None = None) -> str:
     """Renders the page; its size grows by some 300 bytes per item."""
-    style, script = template_file("dedup.css"), template_file("dedup.js")
     summary = summarised(report.groups)
-    return (
-        page_environment()
-        .get_template("dedup.html.jinja")
-        .render(
-            items=report.items,
-            certain=_files(summary.certain),
-            uncertain=_files(summary.uncertain),
-            groups=len(report.groups),
-            findings=len(report.findings),
-            thresholds=report.thresholds,
-            unread=len(report.unread),
-            data=Markup(_as_script(_data(report, store))),  # noqa: S704 - escaped for a script element
-            style=Markup(style),  # noqa: S704 - our own file, not data
-            script=Markup(script),  # noqa: S704
-            style_hash=csp_hash(style),
-            script_hash=csp_hash(script),
-        )
+    return render_page(
+        "dedup",
+        styles=["dedup"],
+        script="dedup",
+        items=report.items,
+        certain=_files(summary.certain),
+        uncertain=_files(summary.uncertain),
+        groups=len(report.groups),
+        findings=len(report.findings),
+        thresholds=report.thresholds,
+        unread=len(report.unread),
+        data=Markup(_as_script(_data(report, store))),  # noqa: S704 - escaped for a script element
     )
 
 

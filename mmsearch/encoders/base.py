@@ -25,6 +25,10 @@ class TextEncoder(Protocol):
         """Returns the positions of the texts that `encode_texts` cuts."""
         ...
 
+    def unknown(self, texts: Sequence[str]) -> list[int]:
+        """Returns the positions of the texts of which the model knows no word."""
+        ...
+
 
 class Encoder(TextEncoder, Protocol):
     """A contrastively trained image tower and text tower that share a space."""

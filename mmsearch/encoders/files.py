@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ class ModelFiles:
 
     name: of the model in SpaceId. config: OpenCLIP's `model_cfg`. tokenizer: the tokenizer.json,
     None where the model uses OpenCLIP's BPE. text_folder: the folder with the configuration of a
-    Hugging Face text tower, None for OpenCLIP's own.
+    Hugging Face text tower, None for OpenCLIP's own. from_transformers: whether the weights have
+    the names that the transformers library gives them.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ModelFiles:
     weights: Path
     tokenizer: Path | None = None
     text_folder: Path | None = None
+    from_transformers: bool = False
 
     def open_tokenizer(self) -> Tokenizer:
         """Loads the tokenizer. Raises InputError."""
@@ -70,7 +73,7 @@ def read_folder(folder: Path, *, name: str) -> ModelFiles:
         name=name,
         config=model_cfg,
         preprocessing=preprocessing_of(model_cfg, config.get("preprocess_cfg", {})),
-        weights=_find_weights(folder),
+        weights=find_weights(folder),
         tokenizer=_tokenizer_in(folder, model_cfg),
         text_folder=folder if (folder / "config.json").is_file() else None,
     )
@@ -89,7 +92,14 @@ def weights_hash(weights: Path) -> str:
     stored = weights.resolve()
     if _SHA256.fullmatch(stored.name):
         return stored.name
-    return sha256_of_file(stored)
+    status = stored.stat()
+    return _hash_of(stored, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache
+def _hash_of(weights: Path, size: int, mtime_ns: int) -> str:
+    """Hashes a file once in each of its states: it may be large, and several checks ask for it."""
+    return sha256_of_file(weights)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -98,8 +108,9 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
-            f"{path.parent} is not an OpenCLIP model: it has no {path.name} "
-            f"(weights cannot be loaded without their configuration)"
+            f"{path.parent} is not a model: it has no {path.name}; give a folder of OpenCLIP, its "
+            "training or transformers' CLIP, or weights with their architecture, as "
+            "'ViT-B-32:weights.pt'"
         ) from error
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
@@ -108,7 +119,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _find_weights(folder: Path) -> Path:
+def find_weights(folder: Path) -> Path:
+    """Returns the file of weights in a model's folder. Raises InputError."""
     for name in WEIGHT_NAMES:
         if (folder / name).is_file():
             return folder / name

@@ -46,13 +46,24 @@ def pretrained_model(architecture: str, tag: str, *, name: str) -> ModelFiles:
         )
     repo, _, file = pretrained["hf_hub"].rpartition("/")
     names = [f"{file.rpartition('.')[0]}.safetensors", file] if file else WEIGHT_NAMES
-    config = {**_architecture(architecture), "quick_gelu": pretrained.get("quick_gelu", False)}
+    config = {
+        **architecture_config(architecture),
+        "quick_gelu": pretrained.get("quick_gelu", False),
+    }
     return _assemble(name, config, pretrained, repo=repo, weight_names=names)
 
 
 def architectures() -> list[str]:
     """Returns the names of open_clip's architectures, without importing it."""
     return sorted(path.stem for path in _architecture_folder().glob("*.json"))
+
+
+def architecture_config(name: str) -> dict[str, Any]:
+    """Returns the `model_cfg` of one of open_clip's architectures."""
+    content: dict[str, Any] = json.loads(
+        (_architecture_folder() / f"{name}.json").read_text(encoding="utf-8")
+    )
+    return content
 
 
 def is_cached(repo: str) -> bool:
@@ -70,13 +81,7 @@ def _assemble(
     repo: str,
     weight_names: Sequence[str],
 ) -> ModelFiles:
-    text_cfg = config["text_cfg"]
-    tokenizer, text_folder = None, None
-    if source := text_cfg.get("hf_tokenizer_name"):
-        tokenizer = _fetch(source, [TOKENIZER_NAME], name)
-        _fetch(source, ["tokenizer_config.json"], name)
-    if source := text_cfg.get("hf_model_name"):
-        text_folder = _fetch(source, ["config.json"], name).parent
+    tokenizer, text_folder = tokenizer_files(config["text_cfg"], name)
     return ModelFiles(
         name=name,
         config=config,
@@ -85,6 +90,20 @@ def _assemble(
         tokenizer=tokenizer,
         text_folder=text_folder,
     )
+
+
+def tokenizer_files(text_cfg: Mapping[str, Any], name: str) -> tuple[Path | None, Path | None]:
+    """Returns the tokenizer.json and the folder of the text tower's configuration.
+
+    Each is None where the model needs none. name: of the model. Raises InputError, MissingModel.
+    """
+    tokenizer, text_folder = None, None
+    if source := text_cfg.get("hf_tokenizer_name"):
+        tokenizer = _fetch(source, [TOKENIZER_NAME], name)
+        _fetch(source, ["tokenizer_config.json"], name)
+    if source := text_cfg.get("hf_model_name"):
+        text_folder = _fetch(source, ["config.json"], name).parent
+    return tokenizer, text_folder
 
 
 def _fetch(repo: str, names: Sequence[str], model: str) -> Path:
@@ -118,13 +137,6 @@ def _missing(model: str, repo: str, file: str) -> MissingModel:
         f"run `mmsearch.load_model('{model}')` with a network, or copy {folder} from a machine "
         "that has it"
     )
-
-
-def _architecture(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(
-        (_architecture_folder() / f"{name}.json").read_text(encoding="utf-8")
-    )
-    return content
 
 
 def _architecture_folder() -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
+from open_clip.factory import load_state_dict
 from PIL.Image import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from mmsearch.encoders.files import ModelFiles
 from mmsearch.encoders.folding import even_padding, fold_batch_norms
 from mmsearch.encoders.text_numpy import is_causal, shortened
 from mmsearch.encoders.text_tower import pool, project, text_tower
+from mmsearch.encoders.transformers_clip import open_clip_weights
 from mmsearch.errors import InputError
 from mmsearch.extras import require
 from mmsearch.media import Preprocessing, prepare
@@ -104,6 +106,10 @@ class OpenClipEncoder:
         """Returns the positions of the texts that `encode_texts` cuts."""
         return self._tokenizer.overlong(texts) if texts else []
 
+    def unknown(self, texts: Sequence[str]) -> list[int]:
+        """Returns the positions of the texts of which the model knows no word."""
+        return self._tokenizer.unknown(texts) if texts else []
+
     @torch.inference_mode()
     def _encode_pixels(self, pixels: Pixels) -> Tensor:
         # Height, width, channel in memory is torch's channels_last: no copy is needed.
@@ -135,7 +141,11 @@ def load_model(files: ModelFiles) -> Any:
     # Any: torch annotates every attribute of a module as "Tensor or Module".
     model: Any = _build(config)
     try:
-        open_clip.load_checkpoint(model, str(files.weights), weights_only=True)
+        if files.from_transformers:
+            weights = load_state_dict(str(files.weights), weights_only=True)
+            model.load_state_dict(open_clip_weights(weights))
+        else:
+            open_clip.load_checkpoint(model, str(files.weights), weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{files.weights} is a pickle that holds more than tensors, which may run code; "

@@ -1,19 +1,22 @@
-"""Resolves model names: 'builtin', short names, architectures with tags, hub models and folders.
+"""Resolves model names: 'builtin', short names, architectures with weights, hub models, folders.
 
 Neither torch nor open_clip is imported until a model that needs them is loaded.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mmsearch.encoders.base import Encoder, TextEncoder
-from mmsearch.encoders.files import CONFIG_NAME, ModelFiles, read_folder
+from mmsearch.encoders.files import CONFIG_NAME, ModelFiles
 from mmsearch.encoders.hub import architectures, hub_model, is_cached, pretrained_model
+from mmsearch.encoders.local import is_checkpoint, read_checkpoint, read_model, training_run
 from mmsearch.encoders.model_zoo import MODELS, KnownModel
+from mmsearch.encoders.own_models import own_models
 from mmsearch.errors import InputError, MissingModel
-from mmsearch.records import printable_path, real_path
+from mmsearch.records import SpaceId, printable_path, real_path
 
 if TYPE_CHECKING:
     from mmsearch.encoders.devices import DeviceChoice
@@ -28,6 +31,7 @@ __all__ = [
     "load_text_encoder",
     "model_files",
     "resolve",
+    "space_of",
 ]
 
 BUILTIN = "builtin"
@@ -39,11 +43,12 @@ HUB_PREFIX = "hf-hub:"
 class ModelRef:
     """A resolved model name.
 
-    name: of the model in a store. location: a folder, 'org/model' or 'architecture:tag'.
+    name: of the model in a store. location: a path, 'org/model', 'architecture:tag' or
+    'architecture:path'. local: a folder, or a checkpoint of open_clip's training.
     """
 
     name: str
-    kind: Literal["folder", "hub", "pretrained"]
+    kind: Literal["local", "checkpoint", "hub", "pretrained"]
     location: str
 
 
@@ -51,23 +56,40 @@ def resolve(name: str) -> ModelRef:
     """Resolves a name. Raises InputError, with close matches, if there is no such model."""
     known = {model.name: model for model in MODELS}
     if name == BUILTIN:
-        return ModelRef(name, "folder", str(BUILTIN_FOLDER))
+        return ModelRef(name, "local", str(BUILTIN_FOLDER))
     if name in known:
         return ModelRef(name, "hub", known[name].location.removeprefix(HUB_PREFIX))
     if name.startswith(HUB_PREFIX):
         return ModelRef(name, "hub", _checked_repo(name))
-    if name and Path(name).expanduser().is_dir():
-        folder = printable_path(Path(name).expanduser().absolute())
-        return ModelRef(folder, "folder", folder)
+    own = own_models()
+    if name in own and own[name] != name:
+        # A store keeps the location, so that it does not depend on the name.
+        return resolve(own[name])
+    path = Path(name).expanduser()
+    if name and (path.is_dir() or (path.is_file() and training_run(path.absolute()))):
+        location = printable_path(path.absolute())
+        return ModelRef(location, "local", location)
     architecture, colon, tag = name.partition(":")
     if architecture in architectures():
         if not colon:
             raise InputError(
                 f"'{name}' is an architecture; name its weights too, as '{name}:TAG' "
-                "(open_clip.list_pretrained() has the tags)"
+                f"(open_clip.list_pretrained() has the tags) or '{name}:FILE'"
             )
+        if is_checkpoint(tag) or Path(tag).is_file():
+            location = f"{architecture}:{_checked_file(tag)}"
+            return ModelRef(location, "checkpoint", location)
         return ModelRef(name, "pretrained", f"{architecture}:{tag}")
-    raise InputError(_unknown(name, architecture))
+    raise InputError(_unknown(name, architecture, own))
+
+
+def space_of(name: str) -> SpaceId | None:
+    """Returns a model's space without loading it; None if its weights would be downloaded."""
+    ref = resolve(name)
+    if ref.kind == "pretrained" or (ref.kind == "hub" and not is_cached(ref.location)):
+        return None
+    files = model_files(name)
+    return files.space(files.open_tokenizer())
 
 
 def load_encoder(name: str, *, device: str = "auto", batch_size: int | None = None) -> Encoder:
@@ -99,7 +121,8 @@ def fusion_folder(name: str) -> Path | None:
     Raises InputError where there is no such model.
     """
     ref = resolve(name)
-    return real_path(ref.location) if ref.kind == "folder" else None
+    folder = real_path(ref.location)
+    return folder if ref.kind == "local" and folder.is_dir() else None
 
 
 def is_here(model: KnownModel) -> bool:
@@ -121,6 +144,9 @@ def model_files(name: str) -> ModelFiles:
     Raises InputError, MissingModel.
     """
     ref = resolve(name)
+    if ref.kind == "checkpoint":
+        architecture, _, file = ref.location.partition(":")
+        return read_checkpoint(architecture, real_path(file), name=ref.name)
     if ref.kind == "hub":
         return hub_model(ref.location, name=ref.name)
     if ref.kind == "pretrained":
@@ -131,7 +157,7 @@ def model_files(name: str) -> ModelFiles:
             f"the built-in model is missing from {BUILTIN_FOLDER}; install mmsearch again, or name "
             "another `model`"
         )
-    return read_folder(Path(ref.location), name=ref.name)
+    return read_model(real_path(ref.location), name=ref.name)
 
 
 def _checked_repo(name: str) -> str:
@@ -141,13 +167,24 @@ def _checked_repo(name: str) -> str:
     return repo
 
 
-def _unknown(name: str, architecture: str) -> str:
+def _checked_file(text: str) -> str:
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise InputError(f"there is no file {printable_path(path)} with a model's weights")
+    return printable_path(path)
+
+
+def _unknown(name: str, architecture: str, own: Iterable[str]) -> str:
     if Path(name).is_file():
-        return f"'{name}' is a file; give the folder that holds it and its {CONFIG_NAME}"
-    candidates = [*(model.name for model in MODELS), *architectures()]
-    close = get_close_matches(architecture, candidates, n=3, cutoff=0.5)
+        return (
+            f"'{name}' is a file of weights alone; name its architecture too, as "
+            f"'ViT-B-32:{name}', or give the folder that holds it and its {CONFIG_NAME}"
+        )
+    names = [*(model.name for model in MODELS), *own]
+    close = get_close_matches(architecture, [*names, *architectures()], n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     return (
-        f"there is no model '{name}'; {hint}Known are {', '.join(m.name for m in MODELS)}, any "
-        "OpenCLIP architecture:tag, hf-hub:org/model and folders; see 'mmsearch models'"
+        f"there is no model '{name}'; {hint}Known are {', '.join(names)}, any OpenCLIP "
+        "architecture:tag or architecture:file, hf-hub:org/model and folders; see "
+        "'mmsearch models'"
     )

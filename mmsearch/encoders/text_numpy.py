@@ -47,6 +47,7 @@ def supports(files: ModelFiles) -> bool:
     used = {key for key, value in text_cfg.items() if value not in (None, False)}
     return (
         files.weights.suffix == ".safetensors"
+        and not files.from_transformers
         and "multimodal_cfg" not in files.config
         and used <= _SUPPORTED
         and text_cfg.get("pool_type", "argmax") in _POOLS
@@ -95,6 +96,10 @@ class NumpyTextEncoder:
     def overlong(self, texts: Sequence[str]) -> list[int]:
         """Returns the positions of the texts that `encode_texts` cuts."""
         return self._tokenizer.overlong(texts) if texts else []
+
+    def unknown(self, texts: Sequence[str]) -> list[int]:
+        """Returns the positions of the texts of which the model knows no word."""
+        return self._tokenizer.unknown(texts) if texts else []
 
 
 def shortened(ids: Ids, lengths: Ids, causal: bool) -> Ids:

@@ -99,6 +99,15 @@ class Tokenizer:
         """Returns the positions of the texts that are truncated to the context length."""
         return np.flatnonzero(self(texts).lengths > self.context).tolist()
 
+    def unknown(self, texts: Sequence[str]) -> list[int]:
+        """Returns the positions of the texts of which no token is known: they get one vector."""
+        token = getattr(self._rust.model, "unk_token", None)
+        unknown_id = self._rust.token_to_id(token) if token else None
+        encodings = self._rust.encode_batch(
+            [self._clean(text) for text in texts], add_special_tokens=False
+        )
+        return [place for place, e in enumerate(encodings) if set(e.ids) <= {unknown_id}]
+
 
 def _full_length(encoding: "Encoding") -> int:
     """Returns the length before truncation; each overflowing piece repeats the special tokens."""

@@ -28,6 +28,11 @@ from mmsearch.store import Store
 from mmsearch.store.hidden import read_hidden
 from mmsearch.store.rows import vectors_to_numpy
 
+# From this cosine on, which is printed as 1.000, an item's image is the image searched with.
+SAME_IMAGE = 0.9995
+# Items with one and the same image that are put first.
+MOST_OF_ONE_IMAGE = 32
+
 # Lists that are merged or filtered are read to at least this depth, whatever k is: a candidate at
 # place 11 of two lists may belong before the first of one.
 POOL = 100
@@ -62,6 +67,17 @@ class SearchState:
         return self.query.k + 1 if plain else POOL
 
     @property
+    def by_image_alone(self) -> bool:
+        """Whether the query is one image, and nothing says what to compare it with."""
+        query = self.query
+        return (
+            query.target == "auto"
+            and query.keyword is None
+            and len(query.terms) == 1
+            and query.terms[0].image is not None
+        )
+
+    @property
     def complete(self) -> bool:
         """Whether the page is full, or there are no further hits."""
         return self.exhausted or len(self.results) > self.offset + self.query.k
@@ -87,12 +103,33 @@ class CandidateCollector:
             if search.query.where is not None:
                 # Reports an invalid filter before anything is searched.
                 self._nearest.matching(search.query.where)
+        for search in searches:
+            if search.by_image_alone and search.targets == ("product",):
+                self._put_same_image_first(search)
         while pending:
             ranked = self._ranked(pending)
             for search, rankings in zip(pending, ranked, strict=True):
                 self._extend(search, rankings)
                 search.depth *= 2
             pending = [search for search in pending if not search.complete]
+
+    def _put_same_image_first(self, search: SearchState) -> None:
+        """Begins the results with the items whose own image is the query.
+
+        Their product vectors hold their texts as well, and are not the nearest for certain.
+        """
+        vector = self._vector(search, "image")
+        ((_, uids),) = self._nearest.search(
+            vector, "image", MOST_OF_ONE_IMAGE, where=search.query.where
+        )
+        images, _, order = self._stored(uids.tolist())
+        same = [
+            Candidate(uid, similarity, "image", similarity)
+            for uid, similarity in zip(order, (images @ vector[0]).tolist(), strict=True)
+            if similarity >= SAME_IMAGE
+        ]
+        same.sort(key=lambda found: (-found.score, found.uid))
+        search.results += self._reranked(search, unseen(same, search.seen, search.excluded))
 
     def _ranked(self, searches: Sequence[SearchState]) -> list[dict[Target, ScoredUids]]:
         """Returns each search's nearest neighbours by target, to its depth, in batches."""

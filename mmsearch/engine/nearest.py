@@ -8,7 +8,7 @@ import numpy as np
 
 from mmsearch.fusion import Fusion
 from mmsearch.generations import Generation, StoredVectors, estimate_fusion
-from mmsearch.indexes import IdFilter, VectorIndex
+from mmsearch.indexes import IdFilter
 from mmsearch.indexes.lance_index import LanceIndex
 from mmsearch.records import Floats, Ids, Target
 from mmsearch.store import Store
@@ -58,55 +58,36 @@ class Nearest:
         if where is not None:
             within = self.matching(where)
         live = self._generation
-        if live is not None and target in live.info.counts and live.follows_table(target):
-            index = live.index(target, self._store.version)
-            return self._in_table(index, vectors, k, within=within, where=where)
-        found = self._indexed(vectors, target, k, within)
-        newer = self._newer(vectors, target, k, within)
-        return [best(k, [one, other]) for one, other in zip(found, newer, strict=True)]
+        if live is None or target not in live.info.counts:
+            return self._scan(vectors, target, k, within=within)
+        index = live.index(target, self._store.version)
+        if live.follows_table(target):
+            assert isinstance(index, LanceIndex)
+            # Lance evaluates the SQL itself, which is cheaper than a list of ids.
+            listed = None if where is not None else within
+            sql = self._store.sql_of(where)
+            return _by_query(*index.search(vectors, k, where=sql, allowed=listed))
+        found = [nothing()] * len(vectors)
+        if live.info.lance_version != self._store.version:
+            # Newer rows are not in the index, and rows deleted since are still in it.
+            found = self._scan(vectors, target, k, within=within, first_uid=live.info.next_uid)
+            kept = self._present
+            within = kept if within is None else IdFilter(np.intersect1d(within.ids, kept.ids))
+        indexed = _by_query(*index.search(vectors, k, allowed=within))
+        return [best(k, [one, other]) for one, other in zip(indexed, found, strict=True)]
 
-    def _in_table(
+    def _scan(
         self,
-        index: VectorIndex,
         vectors: Floats,
+        target: Target,
         k: int,
         *,
         within: IdFilter | None,
-        where: str | None,
+        first_uid: int = 0,
     ) -> list[ScoredUids]:
-        assert isinstance(index, LanceIndex)
-        # Lance evaluates the SQL itself, which is cheaper than a list of ids.
-        allowed = within if where is None else None
-        sql = self._store.sql_of(where)
-        similarities, uids = index.search(vectors, k, where=sql, allowed=allowed)
-        return [(similarities[i][uids[i] >= 0], row[row >= 0]) for i, row in enumerate(uids)]
-
-    def _indexed(
-        self, vectors: Floats, target: Target, k: int, within: IdFilter | None
-    ) -> list[ScoredUids]:
-        live = self._generation
-        if live is None or target not in live.info.counts:
-            return [nothing()] * len(vectors)
-        if self._behind(live):
-            # Rows deleted since stay in the index until the next run.
-            present = self._present
-            if within is not None:
-                present = IdFilter(np.intersect1d(within.ids, present.ids))
-            within = present
-        similarities, uids = live.index(target).search(vectors, k, allowed=within)
-        return [(similarities[i][uids[i] >= 0], row[row >= 0]) for i, row in enumerate(uids)]
-
-    def _newer(
-        self, vectors: Floats, target: Target, k: int, within: IdFilter | None
-    ) -> list[ScoredUids]:
-        """Searches the rows exactly that are newer than the live generation."""
+        """Searches the rows from a uid on exactly."""
         found = [nothing()] * len(vectors)
-        live = self._generation
-        indexed = live is not None and target in live.info.counts
-        if live is not None and indexed and not self._behind(live):
-            return found
-        known = live.info.next_uid if live is not None and indexed else 0
-        where = f"{LIVE} AND _uid >= {known}"
+        where = f"{LIVE} AND _uid >= {first_uid}"
         for stored, uids in StoredVectors(self._store, target, self.fusion, 0, where):
             chosen = np.isin(uids, within.ids) if within is not None else slice(None)
             similarities = vectors @ stored[chosen].T
@@ -116,9 +97,6 @@ class Nearest:
             ]
         return found
 
-    def _behind(self, live: Generation) -> bool:
-        return live.info.lance_version != self._store.version
-
     @cached_property
     def _present(self) -> IdFilter:
         return IdFilter(self._store.uids())
@@ -126,6 +104,13 @@ class Nearest:
     def _run_filter(self, where: str) -> IdFilter:
         """Evaluates a filter; `matching` caches this. Raises BadFilter."""
         return IdFilter(self._store.uids(where))
+
+
+def _by_query(similarities: Floats, uids: Ids) -> list[ScoredUids]:
+    """Returns a ranking per row, without the places that an index left empty."""
+    return [
+        (values[row >= 0], row[row >= 0]) for values, row in zip(similarities, uids, strict=True)
+    ]
 
 
 def nothing() -> ScoredUids:

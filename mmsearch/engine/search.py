@@ -36,10 +36,11 @@ class Page:
 
 
 class Engine:
-    """Searches a store. The encoders are loaded when a query first needs them.
+    """Searches a store.
 
     generation: opened before the store, so that it is never ahead of the rows.
-    text_encoder: for queries of text only (may be lighter); encoder: for images.
+    encoder, text_encoder: return the encoder of images and the one of texts, which may be lighter.
+    Each is called whenever a query needs it, so they should keep what they have loaded.
     """
 
     def __init__(
@@ -89,6 +90,10 @@ class Engine:
         """Returns the hits of each query; encoding and search run in batches."""
         return [list(page.hits) for page in self.pages(queries)]
 
+    def text_notes(self, texts: Sequence[str]) -> list[str]:
+        """Returns what the user should know about texts that were just searched for."""
+        return self._terms.notes(texts)
+
     def pages(self, queries: Sequence[Query]) -> list[Page]:
         """Returns a page of each query; encoding and search run in batches."""
         state = self._state()
@@ -103,7 +108,7 @@ class Engine:
 
     def _page(self, search: SearchState, records: dict[int, dict[str, object]], state: str) -> Page:
         hits = tuple(
-            self._hit(search.offset + place, found, records[found.uid])
+            self._hit(search, search.offset + place, found, records[found.uid])
             for place, found in enumerate(search.page, start=1)
         )
         end = search.offset + len(hits)
@@ -111,9 +116,16 @@ class Engine:
             return Page(hits, None)
         return Page(hits, str(Cursor(state, fingerprint(search.query), end, search.first_depth)))
 
-    def _hit(self, rank: int, found: Candidate, row: dict[str, object]) -> Hit:
-        record = self._store.public_record(row)
-        return Hit(rank, str(row["key"]), str(row["uri"]), found.similarity, found.matched, record)
+    def _hit(self, search: SearchState, rank: int, found: Candidate, row: dict[str, object]) -> Hit:
+        return Hit(
+            rank,
+            str(row["key"]),
+            str(row["uri"]),
+            found.similarity,
+            found.matched,
+            self._store.public_record(row),
+            score=None if search.query.keyword is None else found.score,
+        )
 
     def _state(self) -> str:
         """Identifies what the order of hits depends on: the rows, the index, the hidden items."""

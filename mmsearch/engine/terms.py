@@ -2,27 +2,33 @@
 
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from mmsearch.arrays import unit
+from mmsearch.arrays import blocks, unit
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.errors import BadQuery, RecordNotFound
 from mmsearch.generations import IMAGE, TEXT
-from mmsearch.media import ImageInput, MediaBounds, load_image
+from mmsearch.media import ImageInput, MediaBounds, load_image, require_image
 from mmsearch.query import Query, Term, TermVectors
 from mmsearch.records import Floats, Ids, Modality
 from mmsearch.store import Store
+from mmsearch.text import one_line
+
+T = TypeVar("T")
 
 # Texts or images per forward pass.
 BATCH = 64
+# Characters of a long text in a message.
+_SHOWN = 40
 
 
 class TermReader:
-    """Turns terms into vectors. The encoders are loaded when a term first needs them.
+    """Turns terms into vectors.
 
-    text_encoder: for texts only (may be lighter); encoder: for images, and then for texts too.
+    encoder, text_encoder: return the encoder of images and the one of texts, which may be lighter.
+    Each is called whenever a term needs it.
     """
 
     def __init__(
@@ -34,9 +40,7 @@ class TermReader:
         bounds: MediaBounds,
     ) -> None:
         self._store, self._bounds = store, bounds
-        self._load_encoder, self._load_text_encoder = encoder, text_encoder
-        self._encoder: Encoder | None = None
-        self._text_encoder: TextEncoder | None = None
+        self._encoder, self._text_encoder = encoder, text_encoder
 
     def read(self, queries: Sequence[Query]) -> list[tuple[tuple[TermVectors, ...], Ids]]:
         """Returns each query's terms as vectors, and the uids of the items that it names.
@@ -70,31 +74,51 @@ class TermReader:
         distinct = {_identity(image): image for image in images}
         if not distinct:
             return {}
-        if self._encoder is None:
-            self._encoder = self._load_encoder()
-            self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
-        found: dict[Path | int, Floats] = {}
-        ordered = list(distinct)
-        for start in range(0, len(ordered), BATCH):
-            batch = ordered[start : start + BATCH]
-            decoded = [load_image(distinct[each], bounds=self._bounds) for each in batch]
-            found.update(zip(batch, self._encoder.encode_images(decoded), strict=True))
-        return found
+        for image in distinct.values():
+            require_image(image)
+        encoder = self._encoder()
+        self._require_space(encoder)
+
+        # Decoded as indexing decodes it, the image of an item has the vector of that item.
+        draft = (encoder.preprocessing.size, encoder.preprocessing.size)
+
+        def encode(batch: Sequence[Path | int]) -> Floats:
+            images = (distinct[each] for each in batch)
+            return encoder.encode_images(
+                [load_image(image, bounds=self._bounds, draft=draft) for image in images]
+            )
+
+        return _in_batches(list(distinct), encode)
 
     def _texts(self, texts: Set[str]) -> dict[str, Floats]:
         if not texts:
             return {}
-        encoder: TextEncoder | None = self._encoder or self._text_encoder
-        if encoder is None:
-            encoder = self._text_encoder = self._load_text_encoder()
-            self._store.manifest.space.require(encoder.space, holder=str(self._store.folder))
-        found: dict[str, Floats] = {}
+        encoder = self._text_encoder()
+        self._require_space(encoder)
         # Texts of equal length need no padding.
         ordered = sorted(texts, key=lambda text: (len(text), text))
-        for start in range(0, len(ordered), BATCH):
-            batch = ordered[start : start + BATCH]
-            found.update(zip(batch, encoder.encode_texts(batch), strict=True))
-        return found
+        return _in_batches(ordered, encoder.encode_texts)
+
+    def _require_space(self, encoder: TextEncoder) -> None:
+        self._store.manifest.space.require(encoder.space, holder=str(self._store.folder))
+
+    def notes(self, texts: Sequence[str]) -> list[str]:
+        """Returns what the model did not read of texts that it has just encoded."""
+        if not texts:
+            return []
+        encoder = self._text_encoder()
+        return [
+            *(
+                f"the model knows no word of '{one_line(texts[place])}', so the order of the hits "
+                "means nothing; use words of its languages, or `keyword`"
+                for place in encoder.unknown(texts)
+            ),
+            *(
+                f"'{one_line(texts[place])[:_SHOWN]}…' is longer than the model reads: only the "
+                "beginning was used"
+                for place in encoder.overlong(texts)
+            ),
+        ]
 
     def _items(self, keys: Set[str]) -> dict[str, dict[str, Any]]:
         rows = self._store.rows_of_keys(sorted(keys), ["key", "_uid", IMAGE, TEXT])
@@ -102,8 +126,7 @@ class TermReader:
         for key in sorted(keys):
             if key not in items:
                 raise RecordNotFound(
-                    f"no item '{key}' in {self._store.folder}; keys look like "
-                    f"{self._store.example_key()!r} and are listed as 'key' in results"
+                    f"no item '{key}' in {self._store.folder}; {self._store.key_hint(key)}"
                 )
         return items
 
@@ -116,6 +139,13 @@ class TermReader:
             )
         row: Floats = unit(values[None])[0]
         return row
+
+
+def _in_batches(items: Sequence[T], encode: Callable[[Sequence[T]], Floats]) -> dict[T, Floats]:
+    found: dict[T, Floats] = {}
+    for block in blocks(len(items), BATCH):
+        found.update(zip(items[block], encode(items[block]), strict=True))
+    return found
 
 
 def _identity(image: ImageInput) -> Path | int:

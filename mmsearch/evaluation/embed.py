@@ -59,13 +59,9 @@ def embed(
         encoder, [*pool.texts, *prompts], batch_size=batch_size, progress=progress, model=model
     )
     images, broken = _embed_images(
-        encoder,
-        pool.images,
-        bounds=bounds,
-        batch_size=batch_size,
-        progress=progress,
-        model=model,
-    )
+        encoder, pool.images,
+        bounds=bounds, batch_size=batch_size, progress=progress, model=model,
+    )  # fmt: skip
     return Embedded(
         model,
         encoder.space,
@@ -102,7 +98,10 @@ def _embed_images(
             vectors[at] = encoder.encode_pixels(np.stack([each.pixels for _, each in batch]))
             batch = []
         progress.advance(1)
-    return _without_infinite(vectors, broken), broken
+    for position in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
+        broken[position] = "the encoder gave a vector that is not finite; use another device"
+        vectors[position] = 0
+    return vectors, broken
 
 
 def _decoded(
@@ -124,13 +123,6 @@ def _outcome(future: Future[PreparedImage]) -> PreparedImage | InputError:
         return future.result()
     except InputError as error:
         return error
-
-
-def _without_infinite(vectors: Floats, broken: dict[int, str]) -> Floats:
-    for position in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
-        broken[position] = "the encoder gave a vector that is not finite; use another device"
-        vectors[position] = 0
-    return vectors
 
 
 def _embed_texts(

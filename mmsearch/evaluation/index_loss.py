@@ -82,7 +82,9 @@ def index_scores(
     live: LiveStore, items: Sequence[LabelledItem], embedded: Embedded, progress: ProgressListener
 ) -> list[IndexScores]:
     """Measures each modality of queries against each target of the store."""
-    uids = _uids_by_key(live.store)
+    table = live.store.scan(["key", "_uid"], LIVE)
+    keys, numbers = table.column("key").to_pylist(), table.column("_uid").to_pylist()
+    uids = dict(zip(keys, numbers, strict=True))
     modalities: tuple[Modality, ...] = ("text", "image")
     candidates = [_queries(modality, items, embedded, uids) for modality in modalities]
     asked = [queries for queries in candidates if len(queries.vectors)]
@@ -94,11 +96,6 @@ def index_scores(
             scores.append(_score(live, queries, target, count))
             progress.advance(1)
     return scores
-
-
-def _uids_by_key(store: Store) -> dict[str, int]:
-    table = store.scan(["key", "_uid"], LIVE)
-    return dict(zip(table.column("key").to_pylist(), table.column("_uid").to_pylist(), strict=True))
 
 
 def _queries(
@@ -124,11 +121,8 @@ def _score(live: LiveStore, queries: _Queries, target: Target, count: int) -> In
         vectors = live.generation.info.fusion.centre(vectors, queries.modality)
     index = live.generation.index(target)
     behind = live.generation.info.lance_version != live.store.version
-    found = _Nearest(
-        *index.search(
-            vectors, min(K, count), allowed=IdFilter(live.store.uids()) if behind else None
-        )
-    )
+    allowed = IdFilter(live.store.uids()) if behind else None
+    found = _Nearest(*index.search(vectors, min(K, count), allowed=allowed))
     exact, similarities = _exact(live, target, count, vectors, found=found.uids)
     recall = _recall(exact, similarities)
     labelled = [place for place, uids in enumerate(queries.answers) if len(uids)]
@@ -150,9 +144,8 @@ def _exact(
 ) -> tuple[_Nearest, Floats]:
     """Returns the exact neighbours, and the exact similarities of those found, float32 (q, k)."""
     info = live.generation.info
-    best = _Nearest(
-        np.full((len(queries), K), -np.inf, np.float32), np.full((len(queries), K), -1, np.int64)
-    )
+    shape = (len(queries), K)
+    best = _Nearest(np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64))
     similarities = np.full(found.shape, -np.inf, np.float32)
     # Newer rows are not in the index; the engine searches those exactly.
     where = f"{LIVE} AND _uid < {info.next_uid}"

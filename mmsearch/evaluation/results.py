@@ -124,6 +124,12 @@ class ModelScores:
     seconds: float
     truncated_texts: int
 
+    @property
+    def parts(self) -> dict[str, Mapping[str, Estimate]]:
+        """The metrics of each direction, and those of classification as 'zero-shot'."""
+        named = {"zero-shot": self.classification.metrics} if self.classification else {}
+        return {**{each.direction: each.metrics for each in self.retrieval}, **named}
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

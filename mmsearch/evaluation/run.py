@@ -3,7 +3,7 @@
 All models answer the same queries over the same candidates, so that they can be paired.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -15,10 +15,9 @@ from mmsearch.evaluation.embed import Embedded, embed
 from mmsearch.evaluation.examples import Examples
 from mmsearch.evaluation.fused import TaskVectors
 from mmsearch.evaluation.index_loss import LiveStore, index_scores
-from mmsearch.evaluation.labels import NONE, LabelledItem, LabelledSet, Pool, read_catalog
-from mmsearch.evaluation.queries import LabelledQuery, read_queries
+from mmsearch.evaluation.labels import NONE, LabelledItem, LabelledSet, read_catalog
+from mmsearch.evaluation.queries import read_queries
 from mmsearch.evaluation.results import (
-    ClassificationScores,
     Difference,
     Evaluation,
     IndexScores,
@@ -34,6 +33,9 @@ from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, SpaceId, printable_path
 from mmsearch.sources import Source
+
+# Intervals over fewer queries are so wide that hardly any difference shows.
+FEW_QUERIES = 30
 
 # (model, space) → its fusion, with any means.
 Fuse: TypeAlias = Callable[[str, SpaceId], Fusion]
@@ -108,29 +110,38 @@ def evaluate_labelled(
         if options.classes
         else None
     )
-    _require_work(catalog, queries, classes, grouped=grouped)
-    embedded = [
-        # The store's index is measured with the first model's vectors.
-        _embed(
-            name,
-            load,
-            catalog.pool,
-            classes,
-            options=options,
-            progress=progress,
-            store=None if place else store,
+
+    def tasks_over(items: Sequence[LabelledItem], broken: Collection[int] = ()) -> list[Task]:
+        if options.queries is None:
+            return tasks_from_pairs(items, grouped=grouped)
+        return tasks_from_queries(items, [query for query in queries if query.image not in broken])
+
+    if not tasks_over(catalog.items) and classes is None:
+        raise InputError(
+            "nothing to measure: no item has both a picture and a text; name a column of classes "
+            "with `classes`, of groups with `group`, or a file with `queries`"
         )
-        for place, name in enumerate(models)
-    ]
+    prompts = classes.prompts if classes else []
+    embedded: list[Embedded] = []
+    for name in models:
+        encoder = load(name)
+        if store is not None and not embedded:
+            # The store's index is measured with the first model's vectors.
+            store.require(encoder.space)
+        embedded.append(
+            embed(
+                name, encoder, catalog.pool, prompts,
+                bounds=options.bounds, batch_size=options.batch_size, progress=progress,
+            )
+        )  # fmt: skip
     broken = {place: reason for each in embedded for place, reason in each.broken.items()}
     readable = _without_broken(catalog, broken)
-    tasks = (
-        tasks_from_queries(readable.items, [q for q in queries if q.image not in broken])
-        if options.queries
-        else tasks_from_pairs(readable.items, grouped=grouped)
-    )
+    tasks = tasks_over(readable.items, broken)
     classes = classes.without(broken) if classes else None
-    _require_something_left(tasks, classes, broken)
+    if not tasks and classes is None:
+        raise InputError(
+            f"none of the pictures could be used: {next(iter(broken.values()), 'none was given')}"
+        )
     progress.start("scoring", len(models))
     scores = list(_scores(embedded, tasks, classes, readable, fuse=fuse, progress=progress))
     index = index_scores(store, readable.items, embedded[0], progress) if store else []
@@ -143,51 +154,7 @@ def evaluate_labelled(
         differences=list(_differences(scores)),
         index=index,
         failures=readable.failures,
-        notes=_notes(scores, index),
-    )
-
-
-def _require_work(
-    catalog: LabelledSet,
-    queries: Sequence[LabelledQuery],
-    classes: ClassTask | None,
-    *,
-    grouped: bool,
-) -> None:
-    """Raises InputError where there is nothing to measure, before any model is loaded."""
-    tasks = (
-        tasks_from_queries(catalog.items, queries)
-        if queries
-        else tasks_from_pairs(catalog.items, grouped=grouped)
-    )
-    if not tasks and classes is None:
-        raise InputError(
-            "nothing to measure: no item has both a picture and a text; name a column of classes "
-            "with `classes`, of groups with `group`, or a file with `queries`"
-        )
-
-
-def _embed(
-    name: str,
-    load: Callable[[str], Encoder],
-    pool: Pool,
-    classes: ClassTask | None,
-    *,
-    options: EvaluationOptions,
-    progress: ProgressListener,
-    store: LiveStore | None,
-) -> Embedded:
-    encoder = load(name)
-    if store is not None:
-        store.require(encoder.space)
-    return embed(
-        name,
-        encoder,
-        pool,
-        classes.prompts if classes else [],
-        bounds=options.bounds,
-        batch_size=options.batch_size,
-        progress=progress,
+        notes=[*_doubts(tasks), *_notes(scores, index)],
     )
 
 
@@ -204,15 +171,6 @@ def _without_broken(catalog: LabelledSet, broken: Mapping[int, str]) -> Labelled
         path = printable_path(catalog.pool.images[place])
         failures.append(Failure(holders.get(place, path), path, "decode", reason))
     return LabelledSet(items, catalog.pool, failures)
-
-
-def _require_something_left(
-    tasks: Sequence[Task], classes: ClassTask | None, broken: Mapping[int, str]
-) -> None:
-    if not tasks and (classes is None or not len(classes.images)):
-        raise InputError(
-            f"none of the pictures could be used: {next(iter(broken.values()), 'none was given')}"
-        )
 
 
 def _scores(
@@ -237,36 +195,43 @@ def _scores(
             model.model,
             model.space,
             found,
-            _named(classes, model),
+            classify(classes, model.images[classes.images], model.prompts) if classes else None,
             model.seconds,
             model.truncated_texts,
         )
         progress.advance(1)
 
 
-def _named(classes: ClassTask | None, model: Embedded) -> ClassificationScores | None:
-    if classes is None or not len(classes.images):
-        return None
-    return classify(classes, model.images[classes.images], model.prompts)
-
-
 def _differences(scores: Sequence[ModelScores]) -> Iterator[Difference]:
     base, *others = scores
     for other in others:
-        for ours, theirs in zip(other.retrieval, base.retrieval, strict=True):
-            for name, value in ours.metrics.items():
-                yield difference(
-                    other.model, ours.direction, name, ours=value, base=theirs.metrics[name]
-                )
-        if other.classification and base.classification:
-            for name, value in other.classification.metrics.items():
-                yield difference(
-                    other.model,
-                    "zero-shot",
-                    name,
-                    ours=value,
-                    base=base.classification.metrics[name],
-                )
+        for part, metrics in other.parts.items():
+            for name, value in metrics.items():
+                yield difference(other.model, part, name, ours=value, base=base.parts[part][name])
+
+
+def _doubts(tasks: Sequence[Task]) -> Iterator[str]:
+    """Says which scores prove nothing, whatever the model is."""
+    trivial, few = [], {}
+    for task in tasks:
+        name = task.direction.replace("-to-", " → ")
+        possible = len(task.queries) * len(task.candidates) - len(task.left_out)
+        if len(task.judgements.candidate) == possible:
+            trivial.append(name)
+        elif len(task.queries) < FEW_QUERIES:
+            few[name] = len(task.queries)
+    if trivial:
+        yield (
+            f"{', '.join(trivial)}: every candidate is relevant to every query, so these scores "
+            "prove nothing; they need several items with different texts"
+        )
+    if few:
+        most = max(few.values())
+        queries = "query" if most == 1 else "queries"
+        yield (
+            f"{', '.join(few)}: {most:,} {queries} or fewer prove little; measure at least "
+            f"{FEW_QUERIES}"
+        )
 
 
 def _notes(scores: Sequence[ModelScores], index: Sequence[IndexScores]) -> list[str]:

@@ -4,9 +4,9 @@ An item's product is its image and its text together. A product that contains th
 relevant to it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +34,6 @@ _OF_GROUPS: tuple[tuple[Target, Target], ...] = (
     ("image", "product"),
     ("product", "product"),
 )
-_NAMES: dict[tuple[Target, Target], DirectionName] = {
-    ("text", "image"): "text-to-image",
-    ("image", "text"): "image-to-text",
-    ("image", "image"): "image-to-image",
-    ("text", "text"): "text-to-text",
-    ("text", "product"): "text-to-product",
-    ("image", "product"): "image-to-product",
-    ("product", "product"): "product-to-product",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +78,7 @@ class Task:
     @property
     def direction(self) -> DirectionName:
         """The name of the direction, as 'text-to-image'."""
-        return _NAMES[self.query, self.candidate]
+        return cast(DirectionName, f"{self.query}-to-{self.candidate}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,20 +167,15 @@ def _query_pairs(
     *,
     pools: _Pools,
 ) -> _Pairs:
-    position = _position_of(query)
     rows = [
-        (position(labelled), pools.of_item(candidate, item), grade)
+        (place, pools.of_item(candidate, item), grade)
         for labelled in queries
-        if position(labelled) != NONE
+        if (place := labelled.image if query == "image" else labelled.text) != NONE
         for item, grade in labelled.grades.items()
         if pools.of_item(candidate, item) != NONE
     ]
-    columns = list(zip(*rows, strict=True)) or [(), (), ()]
-    return _Pairs(
-        np.array(columns[0], dtype=np.int64),
-        np.array(columns[1], dtype=np.int64),
-        np.array(columns[2], dtype=np.float64),
-    )
+    places, answers, grades = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    return _Pairs(places.astype(np.int64), answers.astype(np.int64), grades)
 
 
 def _group_pairs(
@@ -233,10 +219,6 @@ def _task(query: Target, candidate: Target, pairs: _Pairs, pools: _Pools) -> Tas
     holders = pools.holders(query, candidate, queries, candidates)
     judged = np.isin(holders[:, 0] * len(candidates) + holders[:, 1], cells)
     return Task(query, candidate, queries, candidates, judgements, holders[~judged])
-
-
-def _position_of(modality: Modality) -> Callable[[LabelledQuery], int]:
-    return (lambda query: query.image) if modality == "image" else (lambda query: query.text)
 
 
 def _joined(parts: Sequence[Ids]) -> Ids:

@@ -54,9 +54,11 @@ class ClassTask:
         """The prompts, class by class, each in every template."""
         return [t.replace("{}", title) for title in self.titles for t in self.templates]
 
-    def without(self, broken: Collection[int]) -> "ClassTask":
-        """Returns the task without some images."""
+    def without(self, broken: Collection[int]) -> "ClassTask | None":
+        """Returns the task without some images, None if no image is left."""
         kept = ~np.isin(self.images, list(broken))
+        if not kept.any():
+            return None
         return replace(self, images=self.images[kept], actual=self.actual[kept])
 
 

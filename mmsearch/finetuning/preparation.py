@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmsearch.deprecation import warn_renamed
 from mmsearch.encoders.devices import DeviceChoice, choose_device
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.finetuning.data.sampling import Sampler, SamplingOptions
@@ -17,6 +18,7 @@ from mmsearch.finetuning.towers.image_inputs import ImageCache
 from mmsearch.finetuning.towers.image_tower import split_image_tower
 from mmsearch.finetuning.towers.parameters import projections, trains_text_blocks
 from mmsearch.finetuning.towers.start_model import NEITHER_TOWER, StartModel, load_start
+from mmsearch.finetuning.trainee.mining import MiningModel
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
@@ -37,6 +39,17 @@ _AUGMENTATIONS = {
         least_area=0.3, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03
     ),
 }
+
+
+class Counts(dict[str, int]):
+    """Numbers of items, images, texts, classes and groups, by these names."""
+
+    def __missing__(self, name: str) -> int:
+        """Answers to the old name of 'images', for one version."""
+        if name != "pictures":
+            raise KeyError(name)
+        warn_renamed("counts['pictures']", "counts['images']")
+        return self["images"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +154,8 @@ class Preparation:
         """Returns a model to train. folder: of cached activations. sibling: of another run."""
         name = self.options.loss.teacher
         augmentation = _AUGMENTATIONS[self.options.data.augmentation]
-        return FineTuneModel(
+        kind = MiningModel if self.options.loss.hard_negatives else FineTuneModel
+        return kind(
             self.start,
             self.sampler(),
             self.options,
@@ -172,16 +186,17 @@ class Preparation:
             tensorboard=run.tensorboard,
         )
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Counts:
         """Returns numbers of items, images, texts, classes and groups."""
         items = self.training_set.items
-        return {
+        numbers = {
             "items": len(items),
-            "pictures": sum(item.image is not None for item in items),
+            "images": sum(item.image is not None for item in items),
             "texts": sum(bool(item.texts) for item in items),
             "classes": len(self.training_set.classes),
             "groups": len({item.group for item in items}),
         }
+        return Counts(numbers)
 
     def split_sizes(self) -> dict[str, int]:
         """Returns the number of items by split."""

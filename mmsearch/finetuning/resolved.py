@@ -121,34 +121,34 @@ def resolve(options: FinetuneOptions, *, train_items: int, device: DeviceChoice)
         text_blocks = 0 if on_cpu else model.blocks
     return ResolvedOptions(
         model=ResolvedModel(
-            **_values(model)
-            | {
-                "method": method,
-                "text_blocks": text_blocks,
-                "dropout": defaults.dropout if model.dropout is None else model.dropout,
-            }
+            **_values(
+                model,
+                method=method,
+                text_blocks=text_blocks,
+                dropout=defaults.dropout if model.dropout is None else model.dropout,
+            )
         ),
         data=ResolvedData(
-            **_values(data)
-            | {
-                "augmentation": data.augmentation or defaults.augmentation,
-                "views": defaults.views if data.views is None else data.views,
-                "mixup": data.mixup or 0.0,
-            }
+            **_values(
+                data,
+                augmentation=data.augmentation or defaults.augmentation,
+                views=defaults.views if data.views is None else data.views,
+                mixup=data.mixup or 0.0,
+            )
         ),
         loss=ResolvedLoss(**{"keep_weight": defaults.keep_weight} | _values(options.loss)),
         schedule=ResolvedSchedule(
-            **_values(schedule)
-            | {
-                "steps": steps,
-                "epochs": None,
-                "runs": schedule.runs or defaults.runs,
-                "batch_size": batch,
-                "micro_batch": schedule.micro_batch or micro,
-                "learning_rate": schedule.learning_rate or defaults.learning_rate,
-                "validate_every": every,
-                "checkpoint_every": schedule.checkpoint_every or 2 * every,
-            }
+            **_values(
+                schedule,
+                steps=steps,
+                epochs=None,
+                runs=schedule.runs or defaults.runs,
+                batch_size=batch,
+                micro_batch=schedule.micro_batch or micro,
+                learning_rate=schedule.learning_rate or defaults.learning_rate,
+                validate_every=every,
+                checkpoint_every=schedule.checkpoint_every or 2 * every,
+            )
         ),
         selection=options.selection,
         run=options.run,
@@ -160,7 +160,7 @@ def default_rate(method: Method) -> float:
     return _DEFAULTS[method].learning_rate
 
 
-def _values(group: Any) -> dict[str, Any]:
-    """Returns the fields of a group that are not None."""
+def _values(group: Any, **resolved: Any) -> dict[str, Any]:
+    """Returns the fields of a group that are not None, and others in place of them."""
     given = {each.name: getattr(group, each.name) for each in fields(group)}
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None} | resolved

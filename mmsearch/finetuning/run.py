@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mmsearch.encoders.devices import choose_device
-from mmsearch.errors import Interrupted
+from mmsearch.errors import Interrupted, MMSearchError
 from mmsearch.extras import require
 from mmsearch.finetuning.fusion.stage import learn_fusion
 from mmsearch.finetuning.options import FinetuneOptions, Method
@@ -21,7 +21,6 @@ from mmsearch.finetuning.preparation import Preparation, prepare
 from mmsearch.finetuning.report.results import FinetuneReport
 from mmsearch.finetuning.report.writing import REFIT_STAGES, report_on
 from mmsearch.finetuning.scoring import SCORE_NAME, DomainSet, GeneralScorer, general_set
-from mmsearch.finetuning.trainee.mining import HardNegativeMining
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.finetuning.trials import Report, TrialsReport, search_settings
 from mmsearch.finetuning.workspace import TrainingResult, Workspace
@@ -35,7 +34,6 @@ from mmsearch.training.loop import (
     VALIDATION,
     LoopNames,
     LoopResult,
-    Trainee,
     run_loop,
 )
 from mmsearch.training.metrics_log import MetricsLog
@@ -91,9 +89,16 @@ def finetune(
             lambda: Workspace.claim(options.with_settings(resume=True), roots),
         )
         split = workspace.split
-        prepared = _first_rank_first(
-            lambda: prepare(sources, options, split_file=split, bounds=bounds, progress=progress)
-        )
+        try:
+            prepared = _first_rank_first(
+                lambda: prepare(
+                    sources, options, split_file=split, bounds=bounds, progress=progress
+                )
+            )
+        except MMSearchError:
+            if ranks().first and not options.run.resume:
+                workspace.discard()
+            raise
         training = _Training(workspace, progress, prepared.validation_set())
         trials = training.search(prepared) if options.selection.trials else None
         if trials:
@@ -136,7 +141,7 @@ class _Training:
                 return score
 
             loop = replace(trial.loop_options(), checkpoint_every=0, tensorboard=False)
-            result = run_loop(_with_mining(trial, model), validate, loop, progress=NullProgress())
+            result = run_loop(model, validate, loop, progress=NullProgress())
             if result.stopped:
                 raise Interrupted(
                     f"stopped; the finished trials are kept in {self._workspace.out}: run the same "
@@ -187,7 +192,7 @@ class _Training:
             stages = REFIT_STAGES if prepared.reference else (STAGE, VALIDATION)
             suffix = f"-{index + 1}" if index else ""
             trained = run_loop(
-                _with_mining(part, model),
+                model,
                 partial(self._score, model),
                 part.loop_options(),
                 progress=self._progress,
@@ -242,15 +247,10 @@ class _Training:
         """Scores weights on the validation split, by default the current ones."""
         return self._domain.score(
             lambda items, texts: (
-                model.encode_items("image", items, weights),
+                model.encode_images(items, weights),
                 model.encode_texts(texts, weights),
             )
         )
-
-
-def _with_mining(prepared: Preparation, model: FineTuneModel) -> Trainee:
-    count = prepared.options.loss.hard_negatives
-    return HardNegativeMining(model, count) if count else model
 
 
 def _after(first: LoopResult, second: LoopResult) -> LoopResult:

@@ -35,59 +35,50 @@ _RECALL_AT = (1, 10)
 _THREADS = 4
 
 
-def score_parts(
-    tasks: Sequence[Task],
-    classes: ClassTask | None,
-    *,
-    images: Floats,
-    texts: Floats,
-    prompts: Floats,
-) -> dict[str, float]:
-    """Returns recalls and accuracy by name, between 0 and 1.
+@dataclass(frozen=True, slots=True)
+class ScoredSet:
+    """Labelled items, prepared to be scored repeatedly.
 
-    images (p, dim), texts (t, dim), prompts (c, dim): float32 unit rows. prompts: of all classes,
-    unused without classes.
+    texts: the distinct ones, then the prompts of all classes. classes: None without any.
     """
-    vectors: dict[Target, Floats] = {"image": images, "text": texts}
-    parts: dict[str, float] = {}
-    for task in tasks:
-        queries = vectors[task.query][task.queries]
-        ranking = rank(task, queries, vectors[task.candidate][task.candidates])
-        direction = task.direction.replace("-to-", " → ")
-        for k in _RECALL_AT:
-            parts[f"{direction} recall@{k}"] = float(ranking.recall_at(k).mean())
-    if classes is not None:
-        predicted = predict(classes, images[classes.images], prompts)
-        parts[ACCURACY] = float((predicted == classes.actual).mean())
-    return parts
+
+    texts: Sequence[str]
+    tasks: Sequence[Task]
+    classes: ClassTask | None
+
+    def parts(self, images: Floats, texts: Floats) -> dict[str, float]:
+        """Returns recalls and accuracy by name, between 0 and 1.
+
+        images (p, dim), texts (t, dim): float32 unit rows, of the distinct images and of `texts`.
+        """
+        vectors: dict[Target, Floats] = {"image": images, "text": texts}
+        parts: dict[str, float] = {}
+        for task in self.tasks:
+            queries = vectors[task.query][task.queries]
+            ranking = rank(task, queries, vectors[task.candidate][task.candidates])
+            direction = task.direction.replace("-to-", " → ")
+            for k in _RECALL_AT:
+                parts[f"{direction} recall@{k}"] = float(ranking.recall_at(k).mean())
+        if self.classes is not None:
+            prompts = texts[len(texts) - len(self.classes.prompts) :]
+            predicted = predict(self.classes, images[self.classes.images], prompts)
+            parts[ACCURACY] = float((predicted == self.classes.actual).mean())
+        return parts
 
 
 # --- on the training set ---
 
 
 @dataclass(frozen=True, slots=True)
-class DomainSet:
-    """A split, prepared to be scored repeatedly.
-
-    images: int64 (p,), for each distinct image the position of an item that has it.
-    texts: the distinct ones, then the prompts of all classes.
-    """
+class DomainSet(ScoredSet):
+    """A split. images: int64 (p,), for each distinct image the position of an item that has it."""
 
     images: Ids
-    texts: Sequence[str]
-    tasks: Sequence[Task]
-    classes: ClassTask | None
 
     def score(self, encode: Callable[[Ids, Sequence[str]], tuple[Floats, Floats]]) -> float:
         """Returns the score. encode: items and texts → float32 (p, dim) and (t, dim), unit rows."""
         parts = self.parts(*encode(self.images, self.texts))
         return sum(parts.values()) / len(parts)
-
-    def parts(self, images: Floats, texts: Floats) -> dict[str, float]:
-        """Returns the score's parts. images (p, dim), texts (t, dim): float32 unit rows."""
-        count = 0 if self.classes is None else len(self.classes.prompts)
-        prompts = texts[len(texts) - count :]
-        return score_parts(self.tasks, self.classes, images=images, texts=texts, prompts=prompts)
 
 
 def domain_set(
@@ -108,10 +99,10 @@ def domain_set(
     for position, item in zip(positions.tolist(), labels.items, strict=True):
         shown.setdefault(item.image, position)
     return DomainSet(
-        np.array([shown[image] for image in range(len(labels.pool.images))], np.int64),
         [*labels.pool.texts, *(classes.prompts if classes else ())],
         tasks,
         classes,
+        np.array([shown[image] for image in range(len(labels.pool.images))], np.int64),
     )
 
 
@@ -162,18 +153,11 @@ class GeneralScore:
 
 
 @dataclass(frozen=True, slots=True)
-class GeneralSet:
+class GeneralSet(ScoredSet):
     """The sample catalog at one model's image size. pixels: uint8 (n, size, size, 3)."""
 
-    pixels: Pixels
-    texts: Sequence[str]
-    tasks: Sequence[Task]
     classes: ClassTask
-
-    def score(self, images: Floats, texts: Floats, prompts: Floats) -> GeneralScore:
-        """Scores embeddings of `pixels`, `texts` and `classes.prompts`, float32 unit rows."""
-        parts = score_parts(self.tasks, self.classes, images=images, texts=texts, prompts=prompts)
-        return GeneralScore(parts)
+    pixels: Pixels
 
 
 def general_set(preprocessing: Preprocessing) -> GeneralSet:
@@ -187,13 +171,10 @@ def general_set(preprocessing: Preprocessing) -> GeneralSet:
             items.append(LabelledItem(row["id"], image, text, row["title"], None))
     read = partial(read_image, bounds=MediaBounds(), spec=preprocessing)
     with ThreadPoolExecutor(_THREADS) as threads:
-        pixels = np.stack([picture.pixels for picture in threads.map(read, pool.images)])
-    return GeneralSet(
-        pixels,
-        pool.texts,
-        tasks_from_pairs(items, grouped=False),
-        class_task(items, TEMPLATES),
-    )
+        pixels = np.stack([image.pixels for image in threads.map(read, pool.images)])
+    classes = class_task(items, TEMPLATES)
+    texts = [*pool.texts, *classes.prompts]
+    return GeneralSet(texts, tasks_from_pairs(items, grouped=False), classes, pixels)
 
 
 class GeneralScorer:
@@ -204,11 +185,10 @@ class GeneralScorer:
     ) -> None:
         """towers: returns the towers under given weights. start: the original weights."""
         self._set, self._towers, self._start = general, towers, start
-        self._texts = [*general.texts, *general.classes.prompts]
         original = towers(start)
         self._image_vectors = original.encode_pixels(general.pixels)
-        self._text_vectors = original.encode_texts(self._texts)
-        self.start = self._score(self._image_vectors, self._text_vectors)
+        self._text_vectors = original.encode_texts(general.texts)
+        self.start = GeneralScore(general.parts(self._image_vectors, self._text_vectors))
 
     def score(self, weights: Weights) -> GeneralScore:
         """Returns the score under these weights, a complete state dict."""
@@ -221,9 +201,5 @@ class GeneralScorer:
         if True in changed:
             images = towers.encode_pixels(self._set.pixels)
         if False in changed:
-            texts = towers.encode_texts(self._texts)
-        return self._score(images, texts)
-
-    def _score(self, images: Floats, texts: Floats) -> GeneralScore:
-        count = len(self._set.texts)
-        return self._set.score(images, texts[:count], texts[count:])
+            texts = towers.encode_texts(self._set.texts)
+        return GeneralScore(self._set.parts(images, texts))

@@ -71,19 +71,25 @@ def search_settings(
     """
     import optuna
 
-    wanted = options.selection.trials
+    requested = options.selection.trials
     study = _study(journal, options.run.seed)
     if not study.trials:
         study.enqueue_trial(_given(options, methods, scale))
-    progress.start("trials", wanted)
+    progress.start("trials", requested)
     done = sum(trial.state.is_finished() for trial in study.trials)
-    progress.advance(min(done, wanted))
-    for _ in range(done, wanted):
+    progress.advance(min(done, requested))
+    for _ in range(done, requested):
         trial = study.ask()
         settings = _suggested(trial, options, methods)
         trial.set_user_attr("settings", settings)
+
+        def report(step: int, score: float, trial: optuna.Trial = trial) -> None:
+            trial.report(score, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
         try:
-            score = attempt(options.with_settings(**settings), _reporter(trial))
+            score = attempt(options.with_settings(**settings), report)
         except optuna.TrialPruned:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         except LossNotFinite as error:
@@ -93,7 +99,11 @@ def search_settings(
             study.tell(trial, score)
         progress.note(_line(study.trials[trial.number]))
         progress.advance(1)
-    return _report(study)
+    trials = [_trial(each) for each in study.trials if each.state.is_finished()]
+    scored = [each for each in trials if each.state == "complete"]
+    if not scored:
+        raise LossNotFinite("no trial finished; try a lower learning rate")
+    return TrialsReport(trials, max(scored, key=lambda trial: trial.score or 0.0))
 
 
 def _study(journal: Path, seed: int) -> "optuna.Study":
@@ -145,25 +155,6 @@ def _suggested(
     if method == "lora":
         suggested["rank"] = trial.suggest_categorical("rank", _RANKS)
     return suggested
-
-
-def _reporter(trial: "optuna.Trial") -> Report:
-    import optuna
-
-    def report(step: int, score: float) -> None:
-        trial.report(score, step)
-        if trial.should_prune():
-            raise optuna.TrialPruned
-
-    return report
-
-
-def _report(study: "optuna.Study") -> TrialsReport:
-    trials = [_trial(each) for each in study.trials if each.state.is_finished()]
-    scored = [each for each in trials if each.state == "complete"]
-    if not scored:
-        raise LossNotFinite("no trial finished; try a lower learning rate")
-    return TrialsReport(trials, max(scored, key=lambda trial: trial.score or 0.0))
 
 
 def _trial(found: "optuna.trial.FrozenTrial") -> Trial:

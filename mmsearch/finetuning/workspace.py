@@ -8,6 +8,7 @@ A stopped run is resumed in its folder, with the same settings.
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,10 +43,19 @@ class TrainingResult:
 
 
 class Workspace:
-    """Paths in an output folder; `Workspace.claim` creates it, or finds the one to resume."""
+    """Paths in an output folder; `Workspace.claim` creates it, or finds the one to resume.
+
+    split: the saved split. report: the HTML page. metrics: of the training, as JSON Lines.
+    """
 
     def __init__(self, out: Path) -> None:
         self.out, self.work = out, out / "work"
+        self.split = out / splits.FILE_NAME
+        self.report = out / "report.html"
+        self.metrics = out / "metrics.jsonl"
+        self._settings = self.work / "settings.json"
+        self._result = self.work / "tuned.json"
+        self._existed = out.exists()
 
     @classmethod
     def claim(cls, options: FinetuneOptions, locations: Sequence[Path]) -> "Workspace":
@@ -77,28 +87,12 @@ class Workspace:
             raise InputError(f"cannot create {out}: {error.strerror or error}") from error
         return workspace
 
-    @property
-    def split(self) -> Path:
-        """The saved split."""
-        return self.out / splits.FILE_NAME
-
-    @property
-    def report(self) -> Path:
-        """The HTML report."""
-        return self.out / "report.html"
-
-    @property
-    def metrics(self) -> Path:
-        """The training metrics, as JSON Lines."""
-        return self.out / "metrics.jsonl"
-
-    @property
-    def _settings(self) -> Path:
-        return self.work / "settings.json"
-
-    @property
-    def _result(self) -> Path:
-        return self.work / "tuned.json"
+    def discard(self) -> None:
+        """Removes the folder of a run that was refused before it began."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.split.unlink(missing_ok=True)
+        if not self._existed:
+            self.out.rmdir()
 
     def save(self, result: TrainingResult) -> None:
         """Saves the result of the training."""

@@ -8,7 +8,12 @@ atomically once all targets of a generation are on disk.
 
 from mmsearch.generations.live import Generation, GenerationInfo, live_generation
 from mmsearch.generations.paths import CURRENT, folder_size
-from mmsearch.generations.refresh import estimate_fusion, is_fused_by, refresh_generation
+from mmsearch.generations.refresh import (
+    estimate_fusion,
+    is_fused_by,
+    refresh_generation,
+    target_counts,
+)
 from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors
 
 __all__ = [
@@ -23,4 +28,5 @@ __all__ = [
     "is_fused_by",
     "live_generation",
     "refresh_generation",
+    "target_counts",
 ]

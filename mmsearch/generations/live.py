@@ -119,9 +119,13 @@ class Generation:
             if self._meta(target).kind != LANCE:
                 verify_index(self._path(target))
 
-    def snapshot(self) -> Snapshot | None:
-        """Returns the snapshot of the rows it was built from, None where it is out of date."""
-        return read_snapshot(rows_path(self._folder, self.info.number), self._folder)
+    def snapshot(self, *, with_failures: bool = False) -> Snapshot | None:
+        """Returns the snapshot of the rows it was built from, None where it is out of date.
+
+        with_failures: as in `read_snapshot`.
+        """
+        path = rows_path(self._folder, self.info.number)
+        return read_snapshot(path, self._folder, with_failures=with_failures)
 
     def metas(self) -> dict[Target, IndexMeta]:
         """Returns the metadata of each index: its kind, why it was chosen, how it was tuned."""

@@ -70,7 +70,7 @@ def refresh_generation(
     fusion. Call it under the store's write lock. Raises InputError where the memory is too small.
     """
     counted = store.counts()
-    counts = _target_counts(counted)
+    counts = target_counts(counted)
     base = fusion or (live.frozen.base if live else None)
     few = (
         live is not None
@@ -200,16 +200,14 @@ def _build(vectors: StoredVectors, options: IndexOptions, place: Path) -> IndexM
     return save_index(index, place)
 
 
-def _target_counts(counts: Mapping[str, int]) -> dict[Target, int]:
+def target_counts(counts: Mapping[str, int]) -> dict[Target, int]:
     """Returns the number of vectors by target. counts: of the store."""
-    targets: dict[Target, int] = {}
-    if counts["image"]:
-        targets["image"] = counts["image"]
-    if counts["text"]:
-        targets["text"] = counts["text"]
-    if counts["both"]:
-        targets["product"] = counts["items"]
-    return targets
+    targets: dict[Target, int] = {
+        "image": counts["image"],
+        "text": counts["text"],
+        "product": counts["items"] if counts["both"] else 0,
+    }
+    return {target: count for target, count in targets.items() if count}
 
 
 def estimate_fusion(store: Store, base: Fusion | None = None) -> FrozenFusion:
@@ -220,15 +218,14 @@ def estimate_fusion(store: Store, base: Fusion | None = None) -> FrozenFusion:
     """
     share = store.manifest.image_weight
     base = base or late_base(store.dim, 0.5 if share is None else share)
-    sums = {IMAGE: np.zeros(store.dim, np.float64), TEXT: np.zeros(store.dim, np.float64)}
-    counts = {IMAGE: 0, TEXT: 0}
+    sums, counts = np.zeros((2, store.dim)), [0, 0]
     for _, columns in store.vectors([IMAGE, TEXT]):
-        for name, vectors in zip((IMAGE, TEXT), columns, strict=True):
-            sums[name] += unit(vectors).sum(axis=0, dtype=np.float64)
-            counts[name] += int(vectors.any(axis=1).sum())
-    modalities: dict[Modality, str] = {"image": IMAGE, "text": TEXT}
+        for place, vectors in enumerate(columns):
+            sums[place] += unit(vectors).sum(axis=0, dtype=np.float64)
+            counts[place] += int(vectors.any(axis=1).sum())
+    modalities: tuple[Modality, ...] = ("image", "text")
     means = {
-        modality: shrunken_mean(sums[name].astype(np.float32), counts[name], base.means[modality])
-        for modality, name in modalities.items()
+        modality: shrunken_mean(total.astype(np.float32), count, base.means[modality])
+        for modality, total, count in zip(modalities, sums, counts, strict=True)
     }
     return FrozenFusion.of(base, means)

@@ -264,7 +264,15 @@ def _moved_from(
     """The row that this record's content had under another name, if nothing lies there now."""
     if previous is not None or source is None or not source.uri or known.taken(source):
         return None
-    return None if real_path(source.uri).exists() else source
+    return None if _may_exist(real_path(source.uri)) else source
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether a file is there, or lies in a folder that cannot be read."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _change(record: Record, previous: KnownRow | None, moved: KnownRow | None) -> Change:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
-from mmsearch.errors import InputError
+from mmsearch.errors import SourceUnavailable
 from mmsearch.ingest.changes import KnownRow, KnownRows
 from mmsearch.media import raw_format_of
-from mmsearch.records import Failure, Record, real_path
+from mmsearch.records import Failure, Record, printable_path, real_path
 from mmsearch.sources.base import Source
 
 # Sources up to this size are listed before decoding starts, so that time left can be reported.
@@ -19,10 +19,10 @@ def present_records(source: Source, known: KnownRows) -> Iterator[Record | Failu
     first = next(iterator, None)
     held = known.count(source.name)
     if first is None and held and not _all_raw(known.unseen(source.name)):
-        raise InputError(
-            f"{source.root} is empty, but the store holds {held} items of it: is its drive "
-            "mounted? Nothing was changed; remove them with "
-            f"`catalog.drop_source('{source.name}')` if they are really gone"
+        raise SourceUnavailable(
+            f"{printable_path(source.root)} is empty, but the store holds {held:,} items of it; "
+            "is its drive mounted? Its items are left as they are; if they are gone for good, run "
+            f"`catalog.drop_source('{source.name}')`"
         )
     return chain([] if first is None else [first], iterator)
 

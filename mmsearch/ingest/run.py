@@ -8,14 +8,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
 
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
-from mmsearch.errors import InputError
+from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.indexes import IndexOptions, choose
 from mmsearch.ingest.batches import BatchEncoder, Job, without_copies_of_lost_rows
 from mmsearch.ingest.changes import (
@@ -32,7 +32,8 @@ from mmsearch.ingest.writing import RowWriter
 from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Failure, IngestReport, Record
+from mmsearch.records import Failure, IngestReport, Record, printable_path
+from mmsearch.sources import FolderSource
 from mmsearch.sources.base import Source
 from mmsearch.store import Store
 
@@ -89,14 +90,31 @@ class Ingest:
     ) -> IngestReport:
         """Reads, encodes and writes what changed; an item that cannot be read becomes a Failure.
 
-        resumed: rows that an interrupted run had written. Raises SpaceMismatch, InputError.
+        So does a whole source, unless no other can be read. resumed: rows that an interrupted run
+        had written. Raises SpaceMismatch, InputError.
         """
         self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
         started = time.monotonic()
         tally = _Tally()
+        unavailable = 0
         for source in sources:
-            self._run_source(source, options, tally)
-        return self._report(tally, resumed, time.monotonic() - started)
+            try:
+                self._run_source(source, options, tally)
+            except SourceUnavailable as error:
+                unavailable += 1
+                if unavailable == len(sources):
+                    raise
+                self._progress.note(f"{source.name}: {error}")
+                tally.failures[source.name] = Failure(
+                    source.name, printable_path(source.root), "source", str(error)
+                )
+                if not options.dry_run:
+                    self._write_failures(tally)
+        skipped = {
+            source.name: source.skipped for source in sources if isinstance(source, FolderSource)
+        }
+        report = self._report(tally, resumed, time.monotonic() - started)
+        return replace(report, skipped=skipped)
 
     def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
         known = KnownRows(self._store.scan(KNOWN_COLUMNS), self._store.failures())
@@ -250,7 +268,11 @@ class Ingest:
     def _settle_missing(
         self, source: Source, known: KnownRows, options: IngestOptions, tally: _Tally
     ) -> None:
-        unseen = known.unseen(source.name)
+        unreadable = tuple(
+            f"{key}/" for key, failure in tally.failures.items() if failure.stage == "source"
+        )
+        # Nothing is known of what lies below a folder that could not be listed.
+        unseen = [row for row in known.unseen(source.name) if not row.key.startswith(unreadable)]
         tally.missing += len(unseen)
         if options.dry_run:
             tally.pruned += len(unseen) if options.prune else 0

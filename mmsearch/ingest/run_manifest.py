@@ -67,11 +67,20 @@ def refuse_request(store: Store) -> None:
 
 def end_run(store: Store, requested: Manifest, report: IngestReport) -> None:
     """Notes that the run is complete: what it did, and what it requested for later runs."""
+    names = {entry.name for entry in store.manifest.sources}
+    before = (store.manifest.last_run or {}).get("skipped", {})
+    # A run of one source leaves what is known of the others.
+    skipped = {
+        name: dict(kinds)
+        for name, kinds in {**before, **report.skipped}.items()
+        if kinds and name in names
+    }
     summary = {
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(report.seconds, 2),
         **{name: getattr(report, name) for name in _COUNTS},
         "failures": len(report.failures),
+        "skipped": skipped,
     }
     remembered = {name: getattr(requested, name) for name in REMEMBERED}
     store.update_manifest(running=None, last_run=summary, **remembered)

@@ -15,7 +15,7 @@ from mmsearch.media.decode import (
     read_frames,
 )
 from mmsearch.media.formats import FORMATS, SNIFF_BYTES, sniff
-from mmsearch.media.image_input import ImageInput, image_from_array, load_image
+from mmsearch.media.image_input import ImageInput, image_from_array, load_image, require_image
 from mmsearch.media.images import PreparedImage, read_image, thumbnail
 from mmsearch.media.preprocess import Preprocessing, prepare
 from mmsearch.media.raw import describe_raw, raw_format, raw_format_of
@@ -44,6 +44,7 @@ __all__ = [
     "read_frames",
     "read_image",
     "read_text",
+    "require_image",
     "sniff",
     "thumbnail",
 ]

@@ -3,8 +3,9 @@
 The other names are what a recipe's own readers and text functions are written with.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mmsearch.lazy import lazy_exports
 from mmsearch.pretraining.images.captioned import CaptionedImage, concept_of, require_files
 from mmsearch.pretraining.text.captions import DRAWING_TEMPLATES, indefinite, with_article
 from mmsearch.pretraining.text.corpus import CorpusInputs
@@ -28,17 +29,12 @@ __all__ = [
     "with_article",
 ]
 
-_LAZY = {
-    "Recipe": "recipe",
-    "TrainReport": "report",
-    "read_recipe": "recipe",
-    "train_recipe": "pipeline",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'mmsearch.pretraining' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"mmsearch.pretraining.{_LAZY[name]}"), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Recipe": "recipe",
+        "TrainReport": "report",
+        "read_recipe": "recipe",
+        "train_recipe": "pipeline",
+    },
+)

@@ -1,6 +1,6 @@
 """Measures a model on the held-out images: concepts that training never saw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,27 +73,26 @@ class HeldOut:
             return HeldOutMetrics()
         similarities = self._project(self._titles) @ vectors[self._queries].T
         ranks = (similarities > similarities.diagonal()[:, None]).sum(dim=1)
-        sure, agreement, weighted = self._agreement(vectors)
-        return HeldOutMetrics(
+        metrics = HeldOutMetrics(
             held_out=len(self._queries),
             recall_at_1=float((ranks < 1).float().mean()),
             recall_at_10=float((ranks < 10).float().mean()),
             median_rank=float(ranks.float().median()) + 1,
             ndcg=float((1 / torch.log2(2.0 + ranks)).mean()),
-            sure_images=sure,
-            class_agreement=agreement,
-            weighted_agreement=weighted,
         )
-
-    def _agreement(self, vectors: Tensor) -> tuple[int, float, float]:
-        """Returns `sure_images`, `class_agreement` and `weighted_agreement`."""
         if self._probabilities is None:
-            return 0, 0.0, 0.0
+            return metrics
         similarities = vectors @ self._project(self._class_names).T
         agrees = (similarities.argmax(dim=1) == self._classes).float()
         sure = self._probabilities > SURE_PROBABILITY
-        weighted = float((agrees * self._probabilities).sum() / self._probabilities.sum())
-        return int(sure.sum()), float(agrees[sure].mean()) if sure.any() else 0.0, weighted
+        return replace(
+            metrics,
+            sure_images=int(sure.sum()),
+            class_agreement=float(agrees[sure].mean()) if sure.any() else 0.0,
+            weighted_agreement=float(
+                (agrees * self._probabilities).sum() / self._probabilities.sum()
+            ),
+        )
 
     def _project(self, pooled: Tensor) -> Tensor:
         with torch.no_grad():

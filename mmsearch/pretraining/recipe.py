@@ -98,6 +98,7 @@ class ContrastiveStage(Section):
     classifier's answers. teacher_weight: of the sentence encoder's vectors.
     """
 
+    steps: PositiveInt = 500
     batch: Annotated[int, Field(ge=2)] = 384
     learning_rate: PositiveFloat = 1e-3
     text_learning_rate: PositiveFloat = 3e-4
@@ -117,7 +118,6 @@ class AlignStage(ContrastiveStage):
     """
 
     text: Literal["projection", "all"] = "projection"
-    steps: PositiveInt = 500
     class_texts: PositiveInt = 200
     texts_per_image: PositiveInt = 8
 
@@ -172,42 +172,25 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        text = self.text
+        text, faults = self.text, []
+        if text.width % text.heads:
+            faults.append(
+                f"text.width must be a multiple of text.heads, got {text.width} and {text.heads}"
+            )
+        if text.teacher and text.width > self.embed_dim:
+            faults.append(f"text.width {text.width} does not fit into embed_dim {self.embed_dim}")
         unread = [s for s in self.sources if s != CATALOG and s not in self.readers]
         # A function of the recipe may read the sources that have no reader of their own.
-        has_code = self.readers or self.corpus.function
-        checks: list[tuple[object, str]] = [
-            (
-                text.width % text.heads == 0,
-                f"text.width must be a multiple of text.heads, got {text.width} and {text.heads}",
-            ),
-            (
-                not text.teacher or text.width <= self.embed_dim,
-                f"text.width {text.width} does not fit into embed_dim {self.embed_dim}",
-            ),
-            (
-                has_code or not unread,
-                f"sources: no reader for {', '.join(unread)}; name one under [readers]",
-            ),
-        ]
-        if self.backbone.blocks:
-            checks += [
-                (
-                    self.image.weights,
-                    "backbone.blocks needs image.weights: a random trunk is not worth tuning",
-                ),
-                (
-                    self.align.text == "projection",
-                    "backbone.blocks needs align.text = 'projection'",
-                ),
-                (
-                    self.hold_out,
-                    "backbone.blocks needs hold_out above 0, to choose the weights",
-                ),
-            ]
-        found = [fault for passed, fault in checks if not passed]
-        if found:
-            raise ValueError("\n".join(found))
+        if unread and not self.readers and not self.corpus.function:
+            faults.append(f"sources: no reader for {', '.join(unread)}; name one under [readers]")
+        if self.backbone.blocks and not self.image.weights:
+            faults.append("backbone.blocks needs image.weights: a random trunk is not worth tuning")
+        if self.backbone.blocks and self.align.text != "projection":
+            faults.append("backbone.blocks needs align.text = 'projection'")
+        if self.backbone.blocks and not self.hold_out:
+            faults.append("backbone.blocks needs hold_out above 0, to choose the weights")
+        if faults:
+            raise ValueError("\n".join(faults))
         return self
 
 

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCardData
 
 from mmsearch.pretraining.held_out import HeldOutMetrics
 from mmsearch.pretraining.recipe import Recipe
-from mmsearch.training.model_card import render_card
+from mmsearch.training.model_folder import render_card
 from mmsearch.training.weight_interpolation import Sweep
 
 

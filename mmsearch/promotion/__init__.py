@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.config import Settings
-from mmsearch.deprecation import warn_renamed
+from mmsearch.deprecation import renamed_attribute, warn_renamed
 from mmsearch.encoders.registry import load_encoder, resolve
 from mmsearch.errors import CorruptIndex, InputError
 from mmsearch.generations import folder_size, live_generation
@@ -20,11 +20,12 @@ from mmsearch.promotion.building import replace_space
 from mmsearch.records import Failure, SpaceId
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
-from mmsearch.store.manifest import Manifest, write_manifest
+from mmsearch.store.manifest import Manifest as Manifest
+from mmsearch.store.manifest import read_manifest, write_manifest
 from mmsearch.store.spaces import Spaces, live_folder, read_spaces, write_spaces
 
 if TYPE_CHECKING:
-    from mmsearch.encoders.base import Encoder
+    from mmsearch.encoders.base import Encoder as Encoder
 
 _BYTES = 2  # of a float16
 
@@ -33,7 +34,7 @@ _BYTES = 2  # of a float16
 class Promotion:
     """What was done, or would be with dry_run.
 
-    former, model: the old and the new model. pictures, texts: embedded. resumed: items that an
+    former, model: the old and the new model. images, texts: embedded. resumed: items that an
     interrupted run had embedded. failures: images that can no longer be read. overruled: the
     regressions that `force` ignored.
     """
@@ -41,7 +42,7 @@ class Promotion:
     former: str
     model: str
     items: int
-    pictures: int
+    images: int
     texts: int
     resumed: int
     bytes_needed: int
@@ -50,6 +51,8 @@ class Promotion:
     overruled: tuple[str, ...]
     seconds: float
     dry_run: bool
+
+    pictures = renamed_attribute("pictures", "images")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +91,14 @@ def promote_store(
     store = Store.open(live_folder(root))
     former = store.manifest.model
     overruled = _require_no_regression(model, store.manifest.space, progress, force=force)
-    encoder = _load(root, model, settings, store.manifest.space)
+    encoder = load_encoder(model, device=settings.device, batch_size=settings.batch_size)
+    live = store.manifest.space
+    if replace(encoder.space, model=live.model) == live:
+        raise InputError(f"{root} uses '{model}' already; nothing to do")
     needed, free = _disk_space(root, store, encoder.space.dim)
     counts = store.counts()
     progress.note(
-        f"'{former}' → '{encoder.space.model}': {counts['image']:,} pictures and "
+        f"'{former}' → '{encoder.space.model}': {counts['image']:,} images and "
         f"{counts['text']:,} texts are embedded again; needs about {needed / 1e6:,.1f} MB on disk, "
         f"{free / 1e6:,.1f} MB are free"
     )
@@ -103,7 +109,7 @@ def promote_store(
         )
     resumed, failures = 0, tuple[Failure, ...]()
     if not dry_run:
-        with store.writing():
+        with store.writing(timeout=settings.lock_timeout, on_wait=progress.note):
             resumed, failures = replace_space(
                 root, store, encoder, settings, progress=progress, force=force
             )
@@ -111,7 +117,7 @@ def promote_store(
         former=former,
         model=encoder.space.model,
         items=counts["items"],
-        pictures=counts["image"],
+        images=counts["image"],
         texts=counts["text"],
         resumed=resumed,
         bytes_needed=needed,
@@ -128,12 +134,10 @@ def rollback_store(root: Path, *, dry_run: bool = False) -> Rollback:
 
     Raises InputError where there is none, MissingModel, StoreLocked, CorruptIndex.
     """
-    store = Store.open(live_folder(root))
-    spaces = read_spaces(root)
+    spaces, model = read_spaces(root), read_manifest(live_folder(root)).model
     if spaces.previous is None:
-        raise InputError(
-            f"{root} has had no model but '{store.manifest.model}'; there is nothing to go back to"
-        )
+        raise InputError(f"{root} has had no model but '{model}'; there is nothing to go back to")
+    store = Store.open(live_folder(root))
     other = Store.open(root / spaces.previous)
     resolve(other.manifest.model)
     generation = live_generation(other.folder)
@@ -143,7 +147,11 @@ def rollback_store(root: Path, *, dry_run: bool = False) -> Rollback:
     ours, theirs = _keys(store), _keys(other)
     if not dry_run:
         with store.writing():
-            _keep_sources(other, store.manifest)
+            # Sources that were indexed since stay known, so that `index` adds their items.
+            now = store.manifest.sources
+            names = {source.name for source in now}
+            dropped = (each for each in other.manifest.sources if each.name not in names)
+            write_manifest(replace(other.manifest, sources=(*now, *dropped)), other.folder)
             write_spaces(root, Spaces(live=spaces.previous, previous=spaces.live))
     return Rollback(
         former=store.manifest.model,
@@ -192,13 +200,6 @@ def _require_no_regression(
     return faults
 
 
-def _load(root: Path, model: str, settings: Settings, live: SpaceId) -> "Encoder":
-    encoder = load_encoder(model, device=settings.device, batch_size=settings.batch_size)
-    if replace(encoder.space, model=live.model) == live:
-        raise InputError(f"{root} uses '{model}' already; nothing to do")
-    return encoder
-
-
 def _disk_space(root: Path, store: Store, dim: int) -> tuple[int, int]:
     """Returns the bytes that the new space needs at most while it is built, and the free bytes."""
     counts = store.counts()
@@ -212,10 +213,3 @@ def _disk_space(root: Path, store: Store, dim: int) -> tuple[int, int]:
 
 def _keys(store: Store) -> set[str]:
     return set(store.scan(["key"], LIVE).column("key").to_pylist())
-
-
-def _keep_sources(other: Store, live: Manifest) -> None:
-    """Adds sources that were indexed since to the other space, so that `index` adds their items."""
-    names = {source.name for source in live.sources}
-    kept = (source for source in other.manifest.sources if source.name not in names)
-    write_manifest(replace(other.manifest, sources=(*live.sources, *kept)), other.folder)

@@ -5,7 +5,6 @@ What an interrupted run left there is reused if it was for the same space.
 
 import json
 import shutil
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -24,7 +23,6 @@ from mmsearch.progress import ProgressListener
 from mmsearch.promotion.verification import verify
 from mmsearch.records import Failure, SpaceId
 from mmsearch.store import Store
-from mmsearch.store.manifest import Manifest
 from mmsearch.store.rewriting import rewrite
 from mmsearch.store.spaces import (
     Spaces,
@@ -76,15 +74,18 @@ def replace_space(
     failures = _failures(store, vectors)
     if len(failures) > _MOST_UNREADABLE * max(store.counts()["image"], 1) and not force:
         raise InputError(
-            f"{len(failures):,} pictures cannot be read, first: {failures[0].reason}; is a drive "
+            f"{len(failures):,} images cannot be read, first: {failures[0].reason}; is a drive "
             "not mounted? The store was not changed. Promote again when they are there, run "
             "`catalog.index()` if they are gone, or use `force=True`"
         )
     progress.start("writing the new space", len(store))
-    manifest = _manifest_of(store.manifest, encoder.space)
-    now = datetime.now(UTC)
+    space, now = encoder.space, datetime.now(UTC)
+    manifest = replace(store.manifest, model=space.model, space=space, running=None)
     written = rewrite(store, folder, manifest, vectors, when=now)
-    written.record_failures(_ledger(store, failures, now))
+    # Without facts about the files, so that `index` reads those again.
+    written.record_failures(
+        [asdict(each) | {"source": each.source, "seen": now} for each in failures]
+    )
     # The new space has a model of its own, whatever is set.
     own = settings.model_copy(update={"model": None})
     update_indexes(Store.open(folder), own, progress, rebuild=True)
@@ -120,33 +121,9 @@ def _embedded(build: Path) -> int:
     return sum(file.read_all().column("reason").null_count for file in files)
 
 
-def _manifest_of(former: Manifest, space: SpaceId) -> Manifest:
-    return replace(former, model=space.model, space=space, running=None)
-
-
 def _failures(store: Store, vectors: pa.Table) -> tuple[Failure, ...]:
-    failed = vectors.filter(pc.is_valid(vectors.column("reason")))
-    reasons = dict(
-        zip(failed.column("_uid").to_pylist(), failed.column("reason").to_pylist(), strict=True)
-    )
+    failed = vectors.filter(pc.is_valid(vectors.column("reason"))).select(["_uid", "reason"])
+    reasons = {row["_uid"]: row["reason"] for row in failed.to_pylist()}
     rows = store.rows(list(reasons), ["_uid", "key", "uri"]).to_pylist()
     found = [Failure(r["key"], r["uri"], "decode", reasons[r["_uid"]]) for r in rows]
     return tuple(sorted(found, key=lambda failure: failure.key))
-
-
-def _ledger(store: Store, failures: Sequence[Failure], when: datetime) -> list[dict[str, object]]:
-    """Returns ledger rows without facts about the files, so that `index` reads those again."""
-    return [
-        {
-            "key": failure.key,
-            "source": failure.key.split("/", 1)[0],
-            "uri": failure.uri,
-            "stage": failure.stage,
-            "reason": failure.reason,
-            "_size": None,
-            "_mtime": None,
-            "_ctime": None,
-            "seen": when,
-        }
-        for failure in failures
-    ]

@@ -1,13 +1,10 @@
 """Verifies a new space against the old one before it goes live."""
 
-from collections.abc import Mapping
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmsearch.errors import CorruptIndex
-from mmsearch.generations import live_generation
-from mmsearch.records import Target
+from mmsearch.generations import live_generation, target_counts
 from mmsearch.store import Store
 from mmsearch.store.rewriting import VECTORS
 
@@ -31,23 +28,18 @@ def verify(store: Store, written: Store, vectors: pa.Table) -> None:
         faults.append("it has no index")
     else:
         generation.verify()
-        faults += _index_faults(written, generation.info.counts)
+        expected = target_counts(written.counts())
+        faults += [
+            f"its {target} index holds {count:,} vectors of {expected.get(target, 0):,}"
+            for target, count in generation.info.counts.items()
+            if count != expected.get(target, 0)
+        ]
         faults += _vector_faults(written, vectors)
     if faults:
         raise CorruptIndex(
             f"the new space in {written.folder} is invalid: {'; '.join(faults)}; the store was "
             "not changed. Promote again; if that fails too, report it"
         )
-
-
-def _index_faults(written: Store, indexed: Mapping[Target, int]) -> list[str]:
-    counts = written.counts()
-    expected = {"image": counts["image"], "text": counts["text"], "product": counts["items"]}
-    return [
-        f"its {target} index holds {count:,} vectors of {expected[target]:,}"
-        for target, count in indexed.items()
-        if count != expected[target]
-    ]
 
 
 def _vector_faults(written: Store, vectors: pa.Table) -> list[str]:

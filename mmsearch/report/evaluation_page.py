@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from mmsearch.evaluation.results import (
     ClassScore,
     Estimate,
@@ -18,7 +16,7 @@ from mmsearch.evaluation.results import (
 )
 from mmsearch.records import real_path
 from mmsearch.report.images import InlineImage, inline_images
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.page import render_page, write_page
 from mmsearch.report.plots import (
     Plot,
     confusion_plot,
@@ -60,6 +58,16 @@ class _Row:
     metric: str
     cells: Sequence[_Cell]
     changes: Sequence[_Change]
+
+
+@dataclass(frozen=True, slots=True)
+class _Headline:
+    """A main metric. others: name, value and change of the models compared with the first."""
+
+    part: str
+    metric: str
+    cell: _Cell
+    others: Sequence[tuple[str, _Cell, _Change]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,38 +125,38 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
 def render_evaluation(evaluation: Evaluation) -> str:
     """Renders the page. Raises MissingDependency without Matplotlib."""
     require_matplotlib()
-    style = template_file("gallery.css") + template_file("evaluation.css")
     names = [one_line(model.model) for model in evaluation.models]
     classes = class_panel(evaluation)
-    return (
-        page_environment()
-        .get_template("evaluation.html.jinja")
-        .render(
-            title=", ".join(one_line(Path(source).name) for source in evaluation.sources),
-            evaluation=evaluation,
-            models=names,
-            headlines=list(_headlines(evaluation)),
-            sections=list(sections(evaluation)),
-            classes=classes,
-            index=[_index(scores) for scores in evaluation.index],
-            notes=[one_line(note) for note in evaluation.notes],
-            style=Markup(style),  # noqa: S704 - our own files, not data
-            style_hash=csp_hash(style),
-        )
+    return render_page(
+        "evaluation",
+        styles=["gallery", "evaluation"],
+        title=", ".join(one_line(Path(source).name) for source in evaluation.sources),
+        evaluation=evaluation,
+        models=names,
+        headlines=list(_headlines(evaluation)),
+        sections=list(sections(evaluation)),
+        classes=classes,
+        index=[_index(scores) for scores in evaluation.index],
+        notes=[one_line(note) for note in evaluation.notes],
     )
 
 
-def _headlines(evaluation: Evaluation) -> Iterator[tuple[str, str, _Cell]]:
-    """Yields part, metric and value of the first model's main results."""
-    base = evaluation.models[0]
-    for scores in base.retrieval:
-        for name, value in scores.metrics.items():
-            if name in _HEADLINES:
-                yield scores.title, name, cell_of(name, value)
-    if base.classification:
-        for name, value in base.classification.metrics.items():
-            if name in _HEADLINES:
-                yield "zero-shot", name, cell_of(name, value)
+def _headlines(evaluation: Evaluation) -> Iterator[_Headline]:
+    """Yields the main metrics of all models."""
+    first = evaluation.models[0]
+    parts: list[tuple[str, str, list[Mapping[str, Estimate]]]] = [
+        (scores.title, scores.direction, [m.retrieval[place].metrics for m in evaluation.models])
+        for place, scores in enumerate(first.retrieval)
+    ]
+    named = [model.classification.metrics for model in evaluation.models if model.classification]
+    if named:
+        parts.append(("zero-shot", "zero-shot", named))
+    others = [one_line(model.model) for model in evaluation.models[1:]]
+    for title, part, columns in parts:
+        for row in _rows(evaluation, part, columns):
+            if row.metric in _HEADLINES:
+                rest = zip(others, row.cells[1:], row.changes, strict=True)
+                yield _Headline(title, row.metric, row.cells[0], list(rest))
 
 
 def sections(evaluation: Evaluation, *, hardest_of: int = 0) -> Iterator[_Section]:

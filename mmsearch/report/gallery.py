@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from mmsearch.records import Hit, Scalar, real_path
 from mmsearch.report.images import InlineImage, inline_image, inline_images
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
-from mmsearch.report.titles import TITLE_COLUMNS, text_of, title_of, value_text
+from mmsearch.report.page import render_page, write_page
+from mmsearch.report.titles import PRODUCT_COLUMNS, TITLE_COLUMNS, text_of, title_of, value_text
 from mmsearch.text import one_line, visible
 
 _QUERY_EDGE = 320
@@ -26,7 +24,10 @@ _FILTER_FROM_HITS = 24
 # Columns that are not shown as metadata; the path is shown separately.
 _NOT_METADATA = {*TITLE_COLUMNS, "text", "key", "uri"}
 # Facts about the file: shown in the details of a hit, not on its card.
-_FILE_FACTS = {"source", "format", "width", "height"}
+_FILE_FACTS = {
+    *("source", "folder", "filename", "format", "width", "height"),
+    *("bytes", "modified", "duration", "seconds", "frames", "pages"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +76,16 @@ def render_gallery(
     details: Mapping[str, str],
 ) -> str:
     """Renders the page; hits whose image can no longer be read are shown without it."""
-    style, script = template_file("gallery.css"), template_file("gallery.js")
-    return (
-        page_environment()
-        .get_template("gallery.html.jinja")
-        .render(
-            title=one_line(title),
-            query_text=one_line(query_text) if query_text else "",
-            query_image=query_image and inline_image(query_image, _QUERY_EDGE, _QUERY_BYTES),
-            details={one_line(name): one_line(value) for name, value in details.items()},
-            cards=_cards(hits),
-            with_filter=len(hits) >= _FILTER_FROM_HITS,
-            style=Markup(style),  # noqa: S704 - our own file, not data
-            script=Markup(script),  # noqa: S704
-            style_hash=csp_hash(style),
-            script_hash=csp_hash(script),
-        )
+    return render_page(
+        "gallery",
+        styles=["gallery"],
+        script="gallery",
+        title=one_line(title),
+        query_text=one_line(query_text) if query_text else "",
+        query_image=query_image and inline_image(query_image, _QUERY_EDGE, _QUERY_BYTES),
+        details={one_line(name): one_line(value) for name, value in details.items()},
+        cards=_cards(hits),
+        with_filter=len(hits) >= _FILTER_FROM_HITS,
     )
 
 
@@ -103,7 +98,7 @@ def _cards(hits: Sequence[Hit]) -> list[_Card]:
 def _card(hit: Hit, image: InlineImage | None, best: float) -> _Card:
     metadata = {
         visible(name): value
-        for name, value in sorted(hit.record.items(), key=lambda item: item[0] in _FILE_FACTS)
+        for name, value in sorted(hit.record.items(), key=lambda item: _place(item[0]))
         if name.lower() not in _NOT_METADATA and value_text(value)
     }
     chips = [
@@ -126,6 +121,14 @@ def _card(hit: Hit, image: InlineImage | None, best: float) -> _Card:
         path=visible(hit.uri or hit.key),
         has_file=bool(hit.uri),
     )
+
+
+def _place(name: str) -> int:
+    """Puts what a product is chosen by first, and facts about the file last."""
+    lowered = name.lower()
+    if lowered in PRODUCT_COLUMNS:
+        return PRODUCT_COLUMNS.index(lowered)
+    return len(PRODUCT_COLUMNS) + (name in _FILE_FACTS)
 
 
 def _is_said(hit: Hit, value: Scalar) -> bool:

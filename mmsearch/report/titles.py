@@ -12,6 +12,8 @@ from mmsearch.text import one_line as one_line
 from mmsearch.text import visible as visible
 
 TITLE_COLUMNS = ("title", "name")
+# What a product is chosen by, first in tables and on cards.
+PRODUCT_COLUMNS = ("price", "brand", "category")
 
 
 def title_of(hit: Hit) -> str:

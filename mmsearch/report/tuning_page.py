@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
 from mmsearch.errors import InputError
 from mmsearch.indexes import IndexMeta, Tuning
 from mmsearch.records import Target
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.page import render_page, write_page
 from mmsearch.report.plots import (
     SIZE,
     Theme,
@@ -52,20 +50,15 @@ def write_tuning(indexes: Mapping[Target, IndexMeta], path: Path) -> None:
 
 def render_tuning(indexes: Mapping[Target, IndexMeta]) -> str:
     """Renders the page. Raises MissingDependency without Matplotlib."""
-    style = template_file("gallery.css") + template_file("evaluation.css")
     panels = [
         (target, meta, draw_plot(_drawn(meta.tuning), f"Recall by effort, {target}", SIZE))
         for target, meta in indexes.items()
         if meta.tuning is not None
     ]
-    return (
-        page_environment()
-        .get_template("tuning.html.jinja")
-        .render(
-            panels=panels,
-            style=Markup(style),  # noqa: S704 - our own files, not data
-            style_hash=csp_hash(style),
-        )
+    return render_page(
+        "tuning",
+        styles=["gallery", "evaluation"],
+        panels=panels,
     )
 
 

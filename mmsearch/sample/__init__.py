@@ -10,6 +10,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
+from mmsearch.deprecation import renamed_attribute
 from mmsearch.errors import InputError
 from mmsearch.files import replaced_file
 
@@ -20,13 +21,18 @@ IMAGES = "images"
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What is in the folder. bytes: of all files. written: how many files were missing."""
+    """What is in the folder.
+
+    images: their number. bytes: of all files. written: how many files were missing.
+    """
 
     folder: Path
     table: Path
-    pictures: int
+    images: int
     bytes: int
     written: int
+
+    pictures = renamed_attribute("pictures", "images")
 
 
 def write_sample(folder: Path, *, overwrite: bool = False) -> SampleReport:
@@ -54,7 +60,7 @@ def write_sample(folder: Path, *, overwrite: bool = False) -> SampleReport:
     return SampleReport(
         folder=folder,
         table=folder / TABLE,
-        pictures=sum(name.startswith(f"{IMAGES}/") for name in sample),
+        images=sum(name.startswith(f"{IMAGES}/") for name in sample),
         bytes=sum(map(len, sample.values())),
         written=len(sample.keys() - current),
     )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
@@ -31,9 +32,9 @@ def open_source(location: Path, *, name: str, options: SourceOptions) -> Source:
         raise InputError(f"a source's name must be non-empty and without '/', got '{name}'")
     if not location.exists():
         raise InputError(
-            f"{printable_path(location)} does not exist; give a folder, a table "
-            f"({', '.join(TABLE_SUFFIXES[:2])}, …), a picture or a text, and check that its drive "
-            "is mounted"
+            f"{printable_path(location)} does not exist; {_nearest(location)}give a folder, a "
+            f"table ({', '.join(TABLE_SUFFIXES[:2])}, …), a picture or a text, and check that its "
+            "drive is mounted"
         )
     if location.is_dir():
         return _open_folder(location, name, options)
@@ -43,6 +44,16 @@ def open_source(location: Path, *, name: str, options: SourceOptions) -> Source:
         return TableSource(location, name=name, options=options)
     _require_readable(location)
     return FolderSource(location, name=name, options=_without_columns(location, options))
+
+
+def _nearest(location: Path) -> str:
+    """'did you mean 'photos'? ' where there is such a file or folder; else ''."""
+    try:
+        names = [path.name for path in location.parent.iterdir() if not is_hidden(path.name)]
+    except OSError:
+        return ""
+    near = get_close_matches(location.name, names, n=1)
+    return f"did you mean '{printable_path(near[0])}'? " if near else ""
 
 
 def _open_folder(folder: Path, name: str, options: SourceOptions) -> Source:

@@ -19,6 +19,8 @@ SQL_WORDS = frozenset(
 MAX_METADATA_TEXT = 1_000
 
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
+# Texts and quoted names in SQL; a quote inside is doubled.
+_QUOTED = re.compile(r"'[^']*'|\"([^\"]*)\"|`([^`]*)`")
 _CLOSED = re.compile(r"[.!?…:;,。！？]$")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
@@ -34,6 +36,23 @@ def safe_column_name(name: str, taken: Collection[str]) -> str:
         number += 1
         numbered = f"{safe}_{number}"
     return numbered
+
+
+def with_stored_names(where: str, columns: Collection[str]) -> str:
+    """Replaces quoted headings of a table by the names of their columns in the store.
+
+    >>> with_stored_names("`Price EUR` < 5 AND brand = 'A'", ["price_eur", "brand"])
+    "price_eur < 5 AND brand = 'A'"
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        heading = found[1] or found[2]
+        if not heading or heading in columns:
+            return found[0]
+        name = safe_column_name(heading, ())
+        return name if name in columns else found[0]
+
+    return _QUOTED.sub(replaced, where)
 
 
 def join_texts(texts: Iterable[str]) -> str | None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmsearch.errors import InputError
+from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.media import raw_format, raw_format_of, read_text, sniff
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.captions import (
@@ -49,6 +49,11 @@ class FolderSource:
         """What was recognised, and after an iteration the skipped files by extension."""
         return (*self._opening_notes, *self._raw_notes(), *self._skipped_notes())
 
+    @property
+    def skipped(self) -> dict[str, int]:
+        """The numbers of files that the last iteration skipped, by extension or raw format."""
+        return dict((self._skipped_raw + self._skipped).most_common())
+
     def _raw_notes(self) -> Iterator[str]:
         if self._skipped_raw:
             total = self._skipped_raw.total()
@@ -87,7 +92,7 @@ class FolderSource:
     def _require_root(self) -> None:
         if not os.access(self._root, os.R_OK):
             state = "cannot be read" if self._root.exists() else "no longer exists"
-            raise InputError(
+            raise SourceUnavailable(
                 f"{printable_path(self._root)} {state}; check its permissions and that its drive "
                 "is mounted"
             )

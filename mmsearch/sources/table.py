@@ -13,6 +13,7 @@ from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
 from mmsearch.sources.table_files import open_rows
 from mmsearch.sources.values import as_text, convert
+from mmsearch.text import one_line
 
 
 class TableSource:
@@ -151,6 +152,13 @@ class TableSource:
             yield (
                 f"{file}: no column of unique ids, so rows are identified by number; name one with "
                 "`id_column` if rows may be inserted"
+            )
+        for column, cell in self._survey.odd.items():
+            more = f" and {cell.texts - 1:,} more" if cell.texts > 1 else ""
+            yield (
+                f"{file}: '{column}' is a text because of '{one_line(cell.text)}' ({cell.place})"
+                f"{more}; its other {cell.regular:,} cells are numbers, dates or booleans: "
+                "correct or empty that cell to compare them in filters"
             )
         left_out = [
             f"'{name}'"

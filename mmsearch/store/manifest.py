@@ -11,6 +11,7 @@ from typing import Any
 from mmsearch.errors import CorruptIndex, StoreNotFound
 from mmsearch.files import write_atomically
 from mmsearch.records import FusionChoice, SpaceId
+from mmsearch.system_errors import refused_by_system
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
@@ -79,6 +80,10 @@ def read_manifest(folder: Path) -> Manifest:
             f"no store in {folder}; run `catalog.index(FOLDER)` to create one, or open another "
             "`path`"
         ) from None
+    except OSError as error:
+        if refused := refused_by_system(error):
+            raise refused from error
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, CorruptIndex):
             raise

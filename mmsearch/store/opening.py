@@ -13,6 +13,7 @@ from mmsearch.errors import CorruptIndex
 from mmsearch.store.manifest import Manifest, read_manifest, write_manifest
 from mmsearch.store.rows import FAILURES_SCHEMA, PUBLIC_COLUMNS, items_schema
 from mmsearch.store.snapshot import Snapshot
+from mmsearch.system_errors import refused_by_system
 
 FOLDER_NAME = ".mmsearch"
 ITEMS, FAILURES, PRUNED = "items", "failures", "pruned"
@@ -73,6 +74,8 @@ class StoreTables:
         try:
             return self._db.open_table(name)
         except (ValueError, RuntimeError, OSError) as error:
+            if refused := refused_by_system(error):
+                raise refused from error
             raise CorruptIndex(
                 f"{self.folder} has a manifest but its table cannot be opened "
                 f"({_first_line(error)}); restore the folder from a copy, or move it away and "

@@ -1,6 +1,7 @@
 """Reads a store: rows, vectors, keyword matches, counts and failures."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,8 @@ COLUMNS_NAMED = 40
 # words and of words with a typo. An item that has the word itself has all its forms too, so it
 # ranks higher.
 CODE_WEIGHT, SPELLING_WEIGHT, PREFIX_WEIGHT, TYPO_WEIGHT = 3.0, 0.5, 0.1, 0.1
+# Keys that a mistyped one is compared with, in some 0.1 s.
+_COMPARED_KEYS = 20_000
 
 
 class StoreReader(StoreTables):
@@ -50,7 +53,9 @@ class StoreReader(StoreTables):
 
     def uids(self, where: str | None = None) -> Ids:
         """Returns the uids, int64 (n,), of the live rows that match. Raises BadFilter."""
-        query = self._items.search().where(live_and(self.sql_of(where))).select(["_uid"])
+        # A fault is found before LanceDB is opened, which takes a second.
+        live = live_and(self.sql_of(where))
+        query = self._items.search().where(live).select(["_uid"])
         try:
             table = _read(query)
         except (ValueError, RuntimeError) as error:
@@ -106,6 +111,10 @@ class StoreReader(StoreTables):
 
     def rows_of_keys(self, keys: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         """Returns the rows of those keys that exist, in no particular order."""
+        known = self._snapshot
+        if known is not None and not known.counts["missing"]:
+            present = set(known.rows.column("key").to_pylist())
+            keys = [key for key in keys if key in present]
         return list(self.scan(columns, f"key IN ({quoted(keys)})").to_pylist()) if keys else []
 
     def keyword_matches(self, words: str, limit: int, where: str | None) -> tuple[Floats, Ids]:
@@ -124,10 +133,15 @@ class StoreReader(StoreTables):
         found = found.sort_by([("_score", "descending"), ("_uid", "ascending")])
         return found.column("_score").to_numpy(), found.column("_uid").to_numpy()
 
-    def example_key(self) -> str:
-        """Returns the key of some item, for messages."""
-        keys = self._items.search().where(LIVE).select(["key"]).limit(1).to_arrow().column("key")
-        return str(keys[0]) if len(keys) else "source/path.jpg"
+    def key_hint(self, key: str) -> str:
+        """Returns what to say of a key that no item has: the nearest one, or an example."""
+        rows = self._snapshot.rows if self._snapshot else None
+        if rows is None:
+            rows = self._items.search().where(LIVE).select(["key"]).limit(_COMPARED_KEYS).to_arrow()
+        keys = rows.column("key").slice(0, _COMPARED_KEYS).to_pylist()
+        if near := get_close_matches(key, keys, n=1, cutoff=0.8):
+            return f"did you mean {near[0]!r}?"
+        return f"keys look like '{keys[0] if keys else 'source/path.jpg'}'"
 
     def public_record(self, row: Mapping[str, Any]) -> dict[str, Scalar]:
         """Returns a row without internal columns and empty cells."""
@@ -159,6 +173,9 @@ class StoreReader(StoreTables):
 
     def count_source(self, name: str) -> int:
         """Counts the live rows of a source."""
+        if self._snapshot is not None:
+            sources = self._snapshot.rows.column("source").to_pylist()
+            return int(sources.count(name))
         return int(self._items.count_rows(f"{LIVE} AND source = {quoted([name])}"))
 
     def failures(self) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from mmsearch.files import replaced_file
 
 VERSIONS = Path("lance") / "items.lance" / "_versions"
+FAILURE_VERSIONS = Path("lance") / "failures.lance" / "_versions"
 # Beyond this, writing the file would take longer than updating the index.
 MAX_ROWS, MAX_BYTES = 2_000_000, 2**29
 _META = b"mmsearch"
@@ -46,7 +47,8 @@ def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
     about = {
         "version": snapshot.version,
         "counts": dict(snapshot.counts),
-        "versions": _versions(folder),
+        "versions": _versions(folder / VERSIONS),
+        "failure_versions": _versions(folder / FAILURE_VERSIONS),
     }
     # As one chunk, since taking rows from several makes Arrow concatenate them first.
     rows = snapshot.rows.sort_by("_uid").combine_chunks()
@@ -55,16 +57,21 @@ def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
         writer.write_table(rows)
 
 
-def read_snapshot(path: Path, folder: Path) -> Snapshot | None:
-    """Reads a snapshot; returns None where it is missing, unreadable or out of date."""
+def read_snapshot(path: Path, folder: Path, *, with_failures: bool = False) -> Snapshot | None:
+    """Reads a snapshot; returns None where it is missing, unreadable or out of date.
+
+    with_failures: also where failures have been recorded since, which only `counts` tells.
+    """
     try:
         rows = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         about = json.loads(rows.schema.metadata[_META])
-        fresh = about["versions"] == _versions(folder)
+        fresh = about["versions"] == _versions(folder / VERSIONS)
+        if with_failures:
+            fresh &= about["failure_versions"] == _versions(folder / FAILURE_VERSIONS)
         return Snapshot(about["version"], about["counts"], rows) if fresh else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _versions(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / VERSIONS).iterdir())
+    return sorted(path.name for path in folder.iterdir())

@@ -14,9 +14,10 @@ from typing import Any
 
 import filelock
 
-from mmsearch.errors import CorruptIndex, StoreError, StoreLocked
+from mmsearch.errors import CorruptIndex, StoreLocked
 from mmsearch.files import write_atomically
 from mmsearch.records import printable_path
+from mmsearch.store.lock import unwritable
 from mmsearch.store.spaces import root_of
 
 FILE_NAME = "user_state.json"
@@ -37,7 +38,7 @@ def read_section(folder: Path, name: str) -> list[dict[str, Any]]:
 def changing_section(folder: Path, name: str) -> Iterator[list[dict[str, Any]]]:
     """Yields the objects of a section as a list to change; it is saved at the end of the block.
 
-    Raises CorruptIndex, StoreLocked, StoreError.
+    Raises CorruptIndex, StoreLocked, InputError.
     """
     path = root_of(folder) / FILE_NAME
     lock = filelock.FileLock(path.with_suffix(".lock"))
@@ -48,7 +49,7 @@ def changing_section(folder: Path, name: str) -> Iterator[list[dict[str, Any]]]:
             f"another process is writing {printable_path(path)}; run the command again"
         ) from None
     except OSError as fault:
-        raise _unwritable(path, fault) from fault
+        raise unwritable(path.parent, fault) from fault
     try:
         state = _read(path)
         objects = _section(state, name)
@@ -57,7 +58,7 @@ def changing_section(folder: Path, name: str) -> Iterator[list[dict[str, Any]]]:
         try:
             write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False))
         except OSError as fault:
-            raise _unwritable(path, fault) from fault
+            raise unwritable(path.parent, fault) from fault
     finally:
         lock.release()
 
@@ -84,10 +85,3 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _section(state: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [dict(each) for each in state.get(name, [])]
-
-
-def _unwritable(path: Path, fault: OSError) -> StoreError:
-    return StoreError(
-        f"cannot write {printable_path(path)} ({fault.strerror}); give this user write access to "
-        "the store's folder"
-    )

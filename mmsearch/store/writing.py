@@ -1,6 +1,6 @@
 """Writes a store: each batch of rows is one atomic commit, under the store's only write lock."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pyarrow as pa
 
 from mmsearch.arrays import blocks
 from mmsearch.errors import StoreLocked
 from mmsearch.store.filters import LIVE, quoted
+from mmsearch.store.lock import write_lock
 from mmsearch.store.lookups import (
     add_word_indexes,
     form_columns,
@@ -40,17 +40,11 @@ class Store(StoreReader):
     """A `.mmsearch` folder. Open one with `Store.open`, create one with `Store.create`."""
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Holds the write lock. Raises StoreLocked where another process holds it."""
-        lock = filelock.FileLock(self.folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise StoreLocked(
-                f"another process is writing to {self.folder}; wait for it to finish (reading "
-                "is possible meanwhile)"
-            ) from None
-        try:
+    def writing(
+        self, *, timeout: float = 0.0, on_wait: Callable[[str], None] | None = None
+    ) -> Iterator[None]:
+        """Holds the write lock; timeout and on_wait as in `write_lock`. Raises StoreLocked."""
+        with write_lock(self.folder, timeout=timeout, on_wait=on_wait):
             if not is_live(self.folder):
                 raise StoreLocked(
                     f"the model of {root_of(self.folder)} has changed; run the command again"
@@ -60,8 +54,6 @@ class Store(StoreReader):
             self._items, self._failures = self.open_table(ITEMS), self.open_table(FAILURES)
             self._finish_conversions()
             yield
-        finally:
-            lock.release()
 
     def update_manifest(self, **changes: Any) -> None:
         """Changes fields of the manifest and writes it."""

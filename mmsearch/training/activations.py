@@ -6,8 +6,9 @@ torch otherwise; the results are equal to within rounding.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.arrays import blocks
+from mmsearch.digests import digest_of_json
 from mmsearch.errors import InputError
 from mmsearch.files import replaced_file
 
@@ -105,43 +108,74 @@ def weights_digest(module: "torch.nn.Module") -> str:
     return digest.hexdigest()
 
 
-def write_views(
-    file: Path,
-    forward: Forward,
-    load: Callable[[int], Floats],
+@dataclass(frozen=True, slots=True)
+class PixelViews:
+    """Views of images as a tower's input.
+
+    load: item number → float32 (views, 3, size, size); called from two threads, one batch ahead.
+    count: number of items.
+    """
+
+    load: Callable[[int], Floats]
+    count: int
+    views: int
+    size: int
+
+
+def cached_activations(
+    module: "torch.nn.Module",
+    pixels: PixelViews,
     *,
-    count: int,
-    views: int,
-    size: int,
-    batch: int,
+    cache: Path,
+    key: str,
     advance: Advance,
+    batch: int = 16,
+) -> NDArray[np.float16]:
+    """Returns activations, float16 (count, views, *activation shape), mapped from a cache file.
+
+    key: identifies the pixels (the items and how views are made); with the module's weights it
+    names the file in the folder `cache`, so that a second call reads what the first one wrote.
+    batch: items per pass. An incomplete file is never read. Raises InputError if it cannot be
+    written.
+    """
+    identity = [key, pixels.count, pixels.views, pixels.size, weights_digest(module)]
+    file = cache / f"activations-{digest_of_json(identity)}.npy"
+    if not file.exists():
+        forward = forward_of(module.eval(), pixels.size)
+        write_activations(file, forward, pixels, batch=batch, advance=advance)
+    activations: NDArray[np.float16] = np.load(file, mmap_mode="r")
+    return activations
+
+
+def write_activations(
+    file: Path, forward: Forward, pixels: PixelViews, *, batch: int, advance: Advance
 ) -> None:
     """Writes the output of `forward` for every view to a .npy file, float16 (count, views, …).
 
-    load: item number → float32 (views, 3, size, size); called from two threads, one batch ahead.
     batch: items per pass. The file appears only once it is complete. Raises InputError if it cannot
     be written, on a full disk for example.
     """
-    shape = (count, views, *forward(np.zeros((1, 3, size, size), np.float32)).shape[1:])
+    one = forward(np.zeros((1, 3, pixels.size, pixels.size), np.float32))
+    shape = (pixels.count, pixels.views, *one.shape[1:])
     header = {"descr": "<f2", "fortran_order": False, "shape": shape}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Written, not memory-mapped: on a full disk a write fails, but a mapped page crashes.
         with replaced_file(file, flush=False) as stream:
             np.lib.format.write_array_header_1_0(stream, header)
-            for ready in _batches(load, count, batch):
+            for ready in _loaded_ahead(pixels, batch):
                 stream.write(forward(np.concatenate(ready)).astype("<f2").tobytes())
                 advance(len(ready))
     except OSError as error:
         raise InputError(f"cannot write {file}: {error.strerror}; free some space there") from error
 
 
-def _batches(load: Callable[[int], Floats], count: int, size: int) -> Iterator[list[Floats]]:
+def _loaded_ahead(pixels: PixelViews, size: int) -> Iterator[list[Floats]]:
     """Yields batches of loaded items while the next one is being loaded."""
-    starts = range(0, count, size)
     with ThreadPoolExecutor(2) as pool:
-        ahead = [pool.submit(load, i) for i in range(min(size, count))]
-        for start in starts:
-            ready, following = ahead, range(start + size, min(start + 2 * size, count))
-            ahead = [pool.submit(load, i) for i in following]
-            yield [future.result() for future in ready]
+        ahead: list[Future[Floats]] = []
+        for batch in (*blocks(pixels.count, size), slice(0)):
+            ready, numbers = ahead, range(pixels.count)[batch]
+            ahead = [pool.submit(pixels.load, number) for number in numbers]
+            if ready:
+                yield [future.result() for future in ready]

@@ -12,7 +12,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(slots=True)
 class StopRequest:
-    """Whether the process has been asked to stop."""
+    """Whether the process has received a request to stop."""
 
     made: bool = False
 

@@ -32,9 +32,7 @@ from mmsearch.training.distributed import (
 )
 from mmsearch.training.ema import WeightAverage, copies, load
 from mmsearch.training.graceful_stop import stop_requests
-from mmsearch.training.metrics_log import MetricsLog
-from mmsearch.training.schedule import warmup_cosine_factor
-from mmsearch.training.tensorboard import board
+from mmsearch.training.metrics_log import MetricsLog, board
 
 STAGE, VALIDATION = "train", "validation"
 # What a resumed run may change.
@@ -206,7 +204,7 @@ def run_loop(
     def save() -> None:
         result.seconds = time.monotonic() - began
         if here.first and saves:
-            state = {"result": asdict(result), "settings": _settings(options)}
+            state = {"result": asdict(result), "settings": asdict(options)}
             parts = _tensors(trainee, average, best)
             save_checkpoint(saves, Checkpoint(result.step, parts, optimizer.state_dict(), state))
 
@@ -259,6 +257,13 @@ def run_loop(
     return result
 
 
+def warmup_cosine_factor(step: int, *, steps: int, warmup: int) -> float:
+    """Returns the factor on the learning rates at `step`, from 0: linear warm-up, cosine decay."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
 def _backward(trainee: Trainee, step: int, options: LoopOptions) -> dict[str, float]:
     """Computes a step's gradients, averaged over its micro-batches; returns the mean loss parts."""
     on_gpu = options.device.startswith("cuda")
@@ -305,19 +310,12 @@ def _restore(
     return copies(saved.tensors["best"]), result
 
 
-def _settings(options: LoopOptions) -> dict[str, Any]:
-    """Returns the options that affect the weights."""
-    return {
-        name: value for name, value in asdict(options).items() if name not in _RESUMABLE_CHANGES
-    }
-
-
 def _require_same_settings(options: LoopOptions, then: Mapping[str, Any], folder: Path) -> None:
     # Checkpoints of earlier versions lack newer options.
     changed = [
         f"{name} was {then[name]}, is {value}"
-        for name, value in _settings(options).items()
-        if value != then.get(name, value)
+        for name, value in asdict(options).items()
+        if name not in _RESUMABLE_CHANGES and value != then.get(name, value)
     ]
     if changed:
         raise InputError(

@@ -110,7 +110,7 @@ def title_logits(images: Tensor, titles: Tensor, scale: Tensor) -> Tensor:
 def view_consistency(first: Tensor, second: Tensor) -> Tensor:
     """Mean of 1 − cosine between two views of each image, (n, dim) unit rows each."""
     cosines = (first.float() * second.float()).sum(dim=1)
-    return _mean_where(1 - cosines, torch.ones_like(cosines, dtype=torch.bool))
+    return (1 - cosines).sum() / max(1, len(cosines))
 
 
 def _mean_where(losses: Tensor, counted: Tensor) -> Tensor:
@@ -119,20 +119,15 @@ def _mean_where(losses: Tensor, counted: Tensor) -> Tensor:
 
 
 def class_distillation(
-    images: Tensor,
-    class_texts: Tensor,
-    scale: Tensor,
-    teacher_logits: Tensor,
-    weight: Tensor,
+    images: Tensor, class_texts: Tensor, scale: Tensor, teacher_logits: Tensor
 ) -> Tensor:
     """Cross-entropy between a classifier's softmax and the softmax over class-name texts.
 
     images: (n, dim), class_texts: (classes, dim), unit rows. teacher_logits: (n, classes), the
-    classifier's. weight: (n,), weights of the rows.
+    classifier's.
     """
     target = teacher_logits.softmax(dim=1)
-    losses = -(target * (scale * images @ class_texts.T).log_softmax(dim=1)).sum(dim=1)
-    return (weight * losses).sum() / weight.sum().clamp(min=1e-6)
+    return -(target * (scale * images @ class_texts.T).log_softmax(dim=1)).sum(dim=1).mean()
 
 
 def teacher_cosine(vectors: Tensor, teacher: Tensor) -> Tensor:
@@ -151,6 +146,4 @@ def relational(vectors: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     wanted = (teacher @ teacher.T / temperature).masked_fill(itself, -1e4)
     got = (vectors @ vectors.T / temperature).masked_fill(itself, -1e4)
-    return F.kl_div(
-        got.log_softmax(dim=1), wanted.log_softmax(dim=1), reduction="batchmean", log_target=True
-    )
+    return _kl(wanted, got)

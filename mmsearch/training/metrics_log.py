@@ -1,13 +1,15 @@
-"""Training metrics as JSON Lines: a line for each step of each stage and each validation."""
+"""Training metrics: JSON Lines with each step and each validation, and optionally TensorBoard."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from mmsearch.extras import require
 from mmsearch.files import write_atomically
 
-Report = Callable[[int, dict[str, float]], None]
+Show = Callable[[int, Mapping[str, float]], None]
 
 
 class MetricsLog:
@@ -37,15 +39,6 @@ class MetricsLog:
         self.write(stage, {"step": step, **{k: round(v, 5) for k, v in values.items()}})
         self.losses.setdefault(stage, []).append(values["loss"])
 
-    def stage(self, name: str, advance: Callable[[int], None]) -> Report:
-        """Returns a callback for a training loop that logs a step and advances the progress."""
-
-        def report(step: int, values: dict[str, float]) -> None:
-            self.step(name, step, values)
-            advance(1)
-
-        return report
-
     def forget(self, stage: str, step: int) -> None:
         """Removes the lines of a stage from `step` on, which is about to be repeated."""
         lines = read_metrics(self._file)
@@ -72,3 +65,28 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return lines
+
+
+@contextmanager
+def board(folder: Path, step: int, enabled: bool) -> Iterator[Show]:
+    """Yields a function that logs scalars to FOLDER/tensorboard, or does nothing if not `enabled`.
+
+    step: the first to be logged. Raises MissingDependency if TensorBoard is enabled but missing.
+    """
+    if not enabled:
+        yield lambda step, values: None
+        return
+    require("tensorboard", extra="train", purpose="`tensorboard`")
+    from torch.utils.tensorboard import SummaryWriter
+
+    # Hides what a killed run logged after its last checkpoint.
+    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step or None)
+
+    def show(step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            writer.add_scalar(name, value, step)
+
+    try:
+        yield show
+    finally:
+        writer.close()

@@ -1,7 +1,7 @@
-"""Writes weights as an OpenCLIP model folder, which open_clip loads as 'local-dir:FOLDER'.
+"""Writes a model as an OpenCLIP folder, which open_clip loads as 'local-dir:FOLDER'.
 
 open_clip_config.json, open_clip_model.safetensors (float16), the tokenizer's files, and a model
-card, README.md, where there is one.
+card, README.md, where there is one: its front matter is huggingface_hub's, its text a template.
 """
 
 import json
@@ -11,12 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from huggingface_hub import ModelCardData
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from mmsearch.encoders.files import CONFIG_NAME, WEIGHT_NAMES
 from mmsearch.errors import InputError
+from mmsearch.text import one_line
 
 CARD_NAME = "README.md"
 
@@ -63,3 +66,25 @@ def _half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         name: (value.half() if value.is_floating_point() else value).cpu().contiguous().clone()
         for name, value in weights.items()
     }
+
+
+def render_card(data: ModelCardData, package: str, template: str, **context: Any) -> str:
+    """Returns the card as Markdown.
+
+    package: the one whose folder `templates` holds `template`. context: the template's variables;
+    its filters are `one_line` and `cell`, which escapes a cell of a table.
+    """
+    environment = Environment(
+        loader=PackageLoader(package),
+        autoescape=False,  # noqa: S701 - Markdown, not HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "one_line": one_line,
+        "cell": lambda text: str(text).replace("|", "\\|"),
+    }
+    body = environment.get_template(template).render(**context)
+    return f"---\n{data.to_yaml()}\n---\n{body}"

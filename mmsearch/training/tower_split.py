@@ -1,21 +1,16 @@
 """Splits an image tower into a frozen prefix, computed once, and a suffix to be trained.
 
 pixels → prefix → activations → suffix → embedding. Both halves hold the tower's own modules, so
-training the suffix trains the tower. Activations of every image and view are cached on disk.
+training the suffix trains the tower.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmsearch.digests import digest_of_json
 from mmsearch.errors import InputError
-from mmsearch.training.activations import Advance, Floats, forward_of, weights_digest, write_views
 
 Step = Callable[[Tensor], Tensor]
 
@@ -92,42 +87,6 @@ def block_count(visual: nn.Module) -> int | None:
     """Returns the number of blocks of a tower, None if `split_tower` does not support it."""
     tower = _known(visual)
     return None if tower is None else len(list(tower.blocks))
-
-
-def cached_prefix(
-    prefix: nn.Module,
-    load_pixels: Callable[[int], Floats],
-    *,
-    count: int,
-    views: int,
-    size: int,
-    cache: Path,
-    key: str,
-    advance: Advance,
-    batch: int = 16,
-) -> NDArray[np.float16]:
-    """Returns activations, float16 (count, views, *activation shape), mapped from a cache file.
-
-    load_pixels: item number → float32 (views, 3, size, size); called from two threads, `batch`
-    items ahead. key: identifies the pixels (the items and how views are made); with the prefix's
-    weights it names the file in the folder `cache`, so that a second call reads what the first one
-    wrote. An incomplete file is never read. Raises InputError if it cannot be written.
-    """
-    identity = [key, count, views, size, weights_digest(prefix)]
-    file = cache / f"activations-{digest_of_json(identity)}.npy"
-    if not file.exists():
-        write_views(
-            file,
-            forward_of(prefix.eval(), size),
-            load_pixels,
-            count=count,
-            views=views,
-            size=size,
-            batch=batch,
-            advance=advance,
-        )
-    activations: NDArray[np.float16] = np.load(file, mmap_mode="r")
-    return activations
 
 
 def _through(blocks: Iterable[nn.Module], x: Tensor) -> Tensor:

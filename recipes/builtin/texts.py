@@ -6,7 +6,7 @@ the text tower how words combine.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,11 +110,7 @@ def visible_nouns(synsets: Sequence[Synset]) -> list[str]:
 
 def noun_phrases(nouns: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
     """Composes `count` phrases: "a small red kettle", "a man is reading a book in the park."."""
-    words = _word_lists("phrases")
-
-    def pick(choices: Sequence[str]) -> str:
-        return choices[int(rng.integers(len(choices)))]
-
+    words, pick = _word_lists("phrases"), _picker(rng)
     texts = []
     for _ in range(count):
         if rng.random() < 0.35:
@@ -144,11 +140,7 @@ def noun_phrases(nouns: Sequence[str], count: int, rng: np.random.Generator) -> 
 
 def photo_captions(nouns: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
     """Composes `count` sentences like captions of photographs; `nouns` are further objects."""
-    words = _word_lists("captions")
-
-    def pick(choices: Sequence[str]) -> str:
-        return choices[int(rng.integers(len(choices)))]
-
+    words, pick = _word_lists("captions"), _picker(rng)
     captions = []
     for _ in range(count):
         things = [indefinite(pick(words["objects"])) for _ in range(3)]
@@ -179,6 +171,11 @@ def photo_captions(nouns: Sequence[str], count: int, rng: np.random.Generator) -
         )
         captions.append(f"{text[:1].upper()}{text[1:]}." if rng.random() < 0.6 else text)
     return captions
+
+
+def _picker(rng: np.random.Generator) -> Callable[[Sequence[str]], str]:
+    """Returns a function that picks one of several texts at random."""
+    return lambda choices: choices[int(rng.integers(len(choices)))]
 
 
 def _word_lists(folder: str) -> dict[str, list[str]]:

@@ -14,9 +14,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 # It takes a minute, and the examples of other sections do not depend on it.
 SLOW_SECTION = "## Fine-tune and promote\n"
 MODULES = (
-    "mmsearch.catalog", "mmsearch.catalog.info", "mmsearch.catalog.resolve",
-    "mmsearch.catalog.results", "mmsearch.cli.parameters", "mmsearch.errors",
-    "mmsearch.evaluation.run", "mmsearch.query", "mmsearch.records", "mmsearch.sources.options",
+    "mmsearch.catalog", "mmsearch.catalog.catalog", "mmsearch.catalog.info",
+    "mmsearch.catalog.resolve", "mmsearch.catalog.results", "mmsearch.cli.parameters",
+    "mmsearch.errors", "mmsearch.evaluation.run", "mmsearch.query", "mmsearch.records",
+    "mmsearch.sources.options",
 )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) 
     (folder / "loose").mkdir()
     (folder / "loose" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
     (folder / "loose" / "note.txt").write_text("a note about red apples")
+    (folder / "loose" / "a.mov").write_bytes(b"film")
+    (folder / "loose" / "b.psd").write_bytes(b"8BPS")
     done = run_here(folder, environment, "index", "goods", "loose")
     assert done.returncode == 0, done.stderr
     return folder
@@ -158,9 +160,14 @@ def test_info_and_its_ledger(run: Call) -> None:
     state = json.loads(run("info", "--json").stdout)["store"]
     assert state["counts"]["items"] == state["counts"]["text"] == 373
     assert state["counts"]["failures"] == 1
-    (failure,) = json.loads(run("info", "--failures", "--json").stdout)["failures"]
+    listed = json.loads(run("info", "--failures", "--json").stdout)
+    (failure,) = listed["failures"]
     assert failure["key"] == "loose/torn.png"
-    assert "torn.png" in run("info", "--failures").stdout
+    assert listed["skipped"] == {"loose": {".mov": 1, ".psd": 1}}
+    shown = run("info", "--failures").stdout
+    assert "torn.png" in shown
+    assert "loose: files of formats that are not read: .mov 1, .psd 1" in shown
+    assert "2 files of other formats" in run("info").stdout
 
 
 def test_strict_turns_failures_into_code_6(run: Call) -> None:

@@ -75,7 +75,7 @@ def test_tiers_sources_folders_and_filters_narrow_the_search(call: Call, stocked
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--tiers", "byte"), 2, "no tier 'byte'; there are bytes, pixels"),
+        (("--tiers", "byte"), 2, "no tier 'byte'; did you mean 'bytes'?"),
         (("--keep", "best"), 2, "no rule 'best'"),
         (("--across", "shop", "nowhere"), 3, "no source 'nowhere'; there are: copies, shop"),
         (("--where", "prize > 3"), 2, "prize"),

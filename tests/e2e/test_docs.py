@@ -52,6 +52,17 @@ def test_links_lead_somewhere() -> None:
     assert not [(page.name, link) for page, link in links if not _leads_somewhere(page, link)]
 
 
+def test_long_pages_list_their_contents() -> None:
+    pages = {page: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
+    # The page of commands is written by a script, with links to every command.
+    long = {page for page, text in pages.items() if text.count("\n") > 150} - {ROOT / "docs/cli.md"}
+    assert len(long) >= 4
+    for page in long:
+        sections = re.findall(r"^## (.+)$", re.sub(r"```.*?```", "", pages[page], flags=re.S), re.M)
+        anchors = [re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") for name in sections]
+        assert [name for name in anchors if f"](#{name})" not in pages[page]] == [], page.name
+
+
 def _leads_somewhere(page: Path, link: str) -> bool:
     path, _, anchor = link.partition("#")
     target = page.parent / path if path else page

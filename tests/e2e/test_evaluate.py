@@ -138,6 +138,20 @@ def test_the_page_is_self_contained_and_escaped(
         assert heading in text
 
 
+def test_the_page_has_cards_of_every_model(
+    invoke: Invoke, goods: Path, make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    other, page = make_model(embed_dim=16), tmp_path / "report.html"
+    options = ("--classes", "kind", "--compare", other, "--json")
+    found = document(invoke("evaluate", goods, *options, "--report", page))["evaluation"]
+    cards = re.findall(r'<li class="headline">.*?</li>', page.read_text("utf-8"), re.DOTALL)
+    assert len(cards) == 8
+    value = found["models"][1]["retrieval"]["text-to-image"]["metrics"]["recall@10"]["value"]
+    assert f'<p class="part other">{other}</p><p class="compared"><strong>{value:.3f}' in cards[0]
+    assert str(other) in cards[-1]
+    assert "zero-shot" in cards[-1]
+
+
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [

@@ -90,7 +90,9 @@ def test_everything_but_the_vectors_goes_over_and_back(shop: Path, other_model: 
     before, rows = _hits(catalog), _rows(Store.open(catalog.folder))
     ledger = catalog.failures()
     done = catalog.promote(str(other_model))
-    assert (done.items, done.pictures, done.texts) == (ITEMS + 1, ITEMS, ITEMS + 1)
+    assert (done.items, done.images, done.texts) == (ITEMS + 1, ITEMS, ITEMS + 1)
+    with pytest.warns(DeprecationWarning, match=r"Promotion\.pictures is now Promotion\.images"):
+        assert done.pictures == done.images
     assert done.failures == ()
 
     live = Store.open(catalog.folder)
@@ -263,7 +265,7 @@ def test_pictures_that_are_gone_stop_it_unless_forced(
     catalog.index(tmp_path)
     catalog = _open(tmp_path)
     (tmp_path / "red.png").unlink()
-    with pytest.raises(InputError, match=r"1 pictures cannot be read, first: .*is a drive not"):
+    with pytest.raises(InputError, match=r"1 images cannot be read, first: .*is a drive not"):
         catalog.promote(str(other_model))
     assert Store.open(catalog.folder).dim == 24
     done = catalog.promote(str(other_model), force=True)

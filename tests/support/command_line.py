@@ -8,9 +8,10 @@ process by at least one test.
 
 import io
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,15 @@ def environment_of(model: Path | None = None, **changes: str) -> dict[str, str]:
 
 
 def run_process(
-    folder: Path, environment: Environment, *arguments: str, stdin: str | None = None
+    folder: Path,
+    environment: Environment,
+    *arguments: str,
+    stdin: str | None = None,
+    prefix: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `python -m mmsearch` in a folder."""
+    """Runs `python -m mmsearch` in a folder. prefix: a command that runs it, such as setpriv."""
     return subprocess.run(
-        [sys.executable, "-m", "mmsearch", *arguments],
+        [*prefix, sys.executable, "-m", "mmsearch", *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -44,6 +49,15 @@ def run_process(
         timeout=TIMEOUT_SECONDS,
         input=stdin,
     )
+
+
+def unprivileged() -> list[str]:
+    """Returns a prefix that makes permissions hold for root as well; skips where there is none."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv, to give up root's rights")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 
 def run_here(

@@ -22,7 +22,7 @@ KINDS = ("fruit", "animal <b>wild", "tool")
 
 
 def outcome_of(folder: Path, start: Path, tuned: Path) -> FinetuneReport:
-    """folder: for pictures. start, tuned: model folders, measured on part of the sample."""
+    """folder: for images. start, tuned: model folders, measured on part of the sample."""
     points = [
         SweepPoint(alpha / 4, SweepScore(0.3 + 0.1 * alpha, 0.5 - 0.002 * alpha**2))
         for alpha in range(5)
@@ -33,7 +33,7 @@ def outcome_of(folder: Path, start: Path, tuned: Path) -> FinetuneReport:
         licence="Apache-2.0",
         method="lora",
         data=[str(folder)],
-        counts={"items": 120, "pictures": 118, "texts": 90, "classes": 3},
+        counts={"items": 120, "images": 118, "texts": 90, "classes": 3},
         split={"train": 84, "val": 24, "test": 12},
         settings={"method": "lora", "rank": 8, "learning_rate": 1e-3, "lock": "none", "fusion": ""},
         device="cpu",
@@ -48,18 +48,16 @@ def outcome_of(folder: Path, start: Path, tuned: Path) -> FinetuneReport:
         general_tuned=GeneralScore({"text → image recall@1": 0.39, "accuracy by title": 0.606}),
         test=_test(folder, start, tuned),
         fusion=fusion_table({"late": late_base(8, 0.5)}, _fusion_data()),
-        notes=["2 items have neither picture nor text: left out"],
+        notes=["2 items have neither image nor text: left out"],
     )
 
 
 def _test(folder: Path, start: Path, tuned: Path) -> Evaluation:
-    pictures = sorted((write_sample(folder).table.parent / "images").glob("*.webp"))[:36]
+    images = sorted((write_sample(folder).table.parent / "images").glob("*.webp"))[:36]
     pool, items = Pool(), list[LabelledItem]()
-    for number, picture in enumerate(pictures):
-        text = pool.add_text(picture.stem.replace("-", " "))
-        items.append(
-            LabelledItem(picture.stem, pool.add_image(picture), text, KINDS[number % 3], None)
-        )
+    for number, image in enumerate(images):
+        text = pool.add_text(image.stem.replace("-", " "))
+        items.append(LabelledItem(image.stem, pool.add_image(image), text, KINDS[number % 3], None))
     return evaluate_labelled(
         LabelledSet(items, pool, ()),
         [str(start), str(tuned)],

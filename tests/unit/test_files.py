@@ -1,5 +1,7 @@
 """Replaced files: the old content or the new, and nothing left beside them."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,27 @@ def test_readers_see_the_old_file_until_the_end(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "none" / "state.json", "x")
+
+
+@pytest.mark.parametrize("old", ["old", None], ids=["a file", "a file that is not there yet"])
+def test_a_link_stays_a_link(tmp_path: Path, old: str | None) -> None:
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    link.symlink_to(real.name)
+    if old is not None:
+        real.write_text(old)
+    write_atomically(link, "new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    assert sorted(tmp_path.iterdir()) == [link, real]
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[str] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_atomically(pipe, "through the pipe")
+    reader.join(timeout=60)
+    assert received == ["through the pipe"]
+    assert pipe.is_fifo()

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from mmsearch.cli.output.progress import ProgressDisplay, clock_text, rate_text
@@ -46,6 +47,44 @@ def test_a_log_gets_a_line_every_ten_seconds_and_one_per_stage_of_a_second() -> 
         "build index: 7 · 0.09/s",
         "build index: 7 · 0.09/s · 1:20",
     ]
+
+
+def seconds_left(line: str) -> int:
+    minutes, seconds = line.rpartition(" · ")[2].removesuffix(" left").split(":")
+    return 60 * int(minutes) + int(seconds)
+
+
+@pytest.mark.parametrize(
+    ("steps", "total", "told_from"),
+    [
+        # A model is loaded for eight seconds before the first of even batches.
+        ([(8, 0), *[(1.6, 32)] * 60], 1920, 12),
+        # A resumed run: what is unchanged takes no time, what is new does.
+        ([*[(0.0001, 1)] * 3000, *[(1.6, 32)] * 60], 4920, 20),
+        # A slow model: a batch takes longer than the rate is measured over.
+        ([(40, 8)] * 30, 240, 80),
+    ],
+)
+def test_the_time_left_is_right_within_a_third(
+    steps: list[tuple[float, int]], total: int, told_from: float
+) -> None:
+    clock, file = Clock(), io.StringIO()
+    console = Console(file=file, width=100, force_terminal=False)
+    whole, checked = sum(seconds for seconds, _ in steps), 0
+    with ProgressDisplay(console=console, clock=clock) as progress:
+        progress.start("encode", total)
+        began = clock.seconds
+        for seconds, count in steps:
+            clock.seconds += seconds
+            before = file.tell()
+            if count:
+                progress.advance(count)
+            line = file.getvalue()[before:].strip()
+            left = whole - (clock.seconds - began)
+            if line.endswith(" left") and clock.seconds - began >= told_from and left > 5:
+                assert seconds_left(line) == pytest.approx(left, rel=1 / 3), line
+                checked += 1
+    assert checked > 3
 
 
 def test_quiet_says_nothing_anywhere() -> None:

@@ -42,8 +42,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_report_counts_what_lies_in_the_folder(catalog: SampleReport) -> None:
     written = contents(catalog.folder)
-    assert catalog.pictures == sum(name.endswith(".webp") for name in written) >= 300
-    assert catalog.written == len(written) == catalog.pictures + 2
+    assert catalog.images == sum(name.endswith(".webp") for name in written) >= 300
+    assert catalog.written == len(written) == catalog.images + 2
     assert catalog.bytes == sum(map(len, written.values())) < 6_000_000
 
 
@@ -72,7 +72,7 @@ def test_rows_and_pictures_match_one_to_one(
 
 def test_no_two_pictures_are_the_same(catalog: SampleReport) -> None:
     pictures = [data for name, data in contents(catalog.folder).items() if name.endswith(".webp")]
-    assert len(set(pictures)) == catalog.pictures
+    assert len(set(pictures)) == catalog.images
 
 
 def test_texts_are_complete_and_each_its_own(products: list[dict[str, str]]) -> None:
@@ -201,10 +201,16 @@ def test_the_command_says_what_it_wrote_and_what_to_type_next(tmp_path: Path) ->
     assert stderr == ""
 
 
+def test_the_old_name_of_the_count_works(catalog: SampleReport) -> None:
+    with pytest.warns(DeprecationWarning, match=r"SampleReport\.pictures is now .*images"):
+        assert catalog.pictures == catalog.images
+
+
 def test_the_command_prints_json(tmp_path: Path, catalog: SampleReport) -> None:
     stdout, stderr = run_sample(str(tmp_path / "demo"), "--json")
     document = json.loads(stdout)
-    assert document["sample"]["pictures"] == catalog.pictures
+    assert document["sample"]["images"] == catalog.images
+    assert document["sample"]["pictures"] == catalog.images
     assert document["sample"]["table"] == str(tmp_path / "demo" / "products.csv")
     assert document["next"].startswith("mmsearch index ")
     assert stderr == ""

@@ -6,41 +6,27 @@ both; otherwise groups are merged only if more than half of the pairs between th
 
 from collections import defaultdict
 from collections.abc import Sequence
-from heapq import heappop, heappush
-from math import acos
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmsearch.dedup.thumbnails.greedy_matching import joined
 from mmsearch.records import Floats, Ids
 
 # Two groups are merged if more than this share of the pairs between them exists.
 DENSE = 0.5
-# Images with at least this many partners must share this share of the smaller set.
-_SEVERAL, _SHARED = 3, 0.1
 
 
-def without_bridges(pairs: Ids, scores: Floats) -> NDArray[np.bool_]:
-    """Mask of pairs, bool (m,), without bridges between unrelated images.
+def components(count: int, pairs: Ids) -> list[list[int]]:
+    """Connected groups of two or more rows, sorted within and by their first row.
 
-    A bridge connects two images that each have several partners but hardly one in common: a crop of
-    one image and a crop of a similar one would merge all copies of both.
-
-    pairs: int64 (m, 2), unique.
-    scores: float (m,), above 1 for equal files.
+    count: number of rows.
+    pairs: int64 (m, 2).
     """
-    near: dict[int, set[int]] = defaultdict(set)
-    listed = pairs.tolist()
-    for one, two in listed:
-        near[one].add(two)
-        near[two].add(one)
-
-    def is_kept(one: int, two: int) -> bool:
-        fewest = min(len(near[one]), len(near[two]))
-        return fewest < _SEVERAL or len(near[one] & near[two]) > _SHARED * fewest
-
-    return np.array([is_kept(*pair) for pair in listed], np.bool_) | (scores > 1)
+    roots = joined(np.arange(count), *pairs.T)
+    together: dict[int, list[int]] = defaultdict(list)
+    for row in np.unique(pairs).tolist():
+        together[int(roots[row])].append(row)
+    return [together[root] for root in sorted(together)]
 
 
 def group_pairs(
@@ -49,7 +35,6 @@ def group_pairs(
     scores: Floats,
     *,
     certain: float,
-    inferred: float = 1.0,
 ) -> list[list[int]]:
     """Clusters rows into groups; the result does not depend on the order of the pairs.
 
@@ -57,8 +42,6 @@ def group_pairs(
     pairs: int64 (m, 2), unique.
     scores: float (m,).
     certain: score from which a pair is certain.
-    inferred: minimum correlation that a chain of certain pairs must imply between its ends, where
-        scores are correlations.
     Returns groups of two or more rows, sorted within and by their first row.
     """
     if not len(pairs):
@@ -74,18 +57,17 @@ def group_pairs(
         if 2 * len(part) == len(rows) * (len(rows) - 1):
             groups.append(rows.tolist())
         else:
-            within = _component(places.reshape(-1, 2), scores[part], certain, inferred)
+            within = _component(places.reshape(-1, 2), scores[part], certain)
             groups += [rows[group].tolist() for group in within]
     return sorted(groups)
 
 
-def _component(pairs: Ids, scores: Floats, certain: float, inferred: float) -> list[list[int]]:
+def _component(pairs: Ids, scores: Floats, certain: float) -> list[list[int]]:
     """Groups of connected rows, numbered from 0."""
     order = np.lexsort((pairs[:, 1], pairs[:, 0], -scores))
     columns = scores[order].tolist(), *pairs[order].T.tolist()
     known = [*zip(*columns, strict=True)]
-    sure = [(a, b, score) for score, a, b in known if score >= certain]
-    star = _stars(1 + int(pairs.max()), sure, _angle(inferred))
+    star = _stars(1 + int(pairs.max()), [(a, b) for score, a, b in known if score >= certain])
     # Only centres link clusters: links between members would drift from cluster to cluster.
     links = [(a, b) for _, a, b in known if star[a] == a and star[b] == b]
     members: dict[int, list[int]] = defaultdict(list)
@@ -102,46 +84,20 @@ def _component(pairs: Ids, scores: Floats, certain: float, inferred: float) -> l
     return [group for group in groups if len(group) > 1]
 
 
-def _stars(count: int, pairs: Sequence[tuple[int, int, float]], widest: float) -> list[int]:
-    """Assigns each row to a centre; rows with the most certain pairs come first.
-
-    Indirect neighbours are included while the sum of the angles is at most `widest`.
-    """
-    near: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for a, b, score in pairs:
-        near[a].append((b, _angle(score)))
-        near[b].append((a, _angle(score)))
+def _stars(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """Assigns each row to a centre that it forms a pair with; rows with most pairs come first."""
+    near: dict[int, list[int]] = defaultdict(list)
+    for a, b in pairs:
+        near[a].append(b)
+        near[b].append(a)
     star = [*range(count)]
     taken: set[int] = set()
     for centre in sorted(near, key=lambda row: (-len(near[row]), row)):
         if centre not in taken:
-            for row in _within(centre, near, taken, widest):
+            for row in {centre, *near[centre]} - taken:
                 star[row] = centre
                 taken.add(row)
     return star
-
-
-def _within(
-    centre: int, near: dict[int, list[tuple[int, float]]], taken: set[int], widest: float
-) -> set[int]:
-    """Unassigned rows within reach of the centre, including itself (Dijkstra's algorithm)."""
-    found: set[int] = set()
-    waiting = [(0.0, centre)]
-    while waiting:
-        angle, row = heappop(waiting)
-        if row in found:
-            continue
-        found.add(row)
-        for other, step in near[row]:
-            # Direct pairs need no inference.
-            if other not in taken and (row == centre or angle + step <= widest):
-                heappush(waiting, (angle + step, other))
-    return found
-
-
-def _angle(correlation: float) -> float:
-    """Angle of a correlation. Angles are a metric: their sum bounds the angle between the ends."""
-    return acos(min(max(correlation, -1.0), 1.0))
 
 
 def _densely_joined(links: Sequence[tuple[int, int]]) -> dict[int, int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmsearch.dedup.cache.keypoint_cache import KeypointCache
+from mmsearch.dedup.grouping.connected_groups import components
 from mmsearch.dedup.grouping.item_groups import Grouping, group_id
 from mmsearch.dedup.grouping.originals_kept import Keeping
 from mmsearch.dedup.grouping.verification import (
@@ -24,7 +25,6 @@ from mmsearch.dedup.grouping.verification import (
 )
 from mmsearch.dedup.keypoints import propose
 from mmsearch.dedup.results import TIERS, Group, Member, Pair, relation_of
-from mmsearch.dedup.thumbnails.greedy_matching import joined
 from mmsearch.progress import ProgressListener
 
 _EXACT = ("bytes", "pixels")
@@ -113,11 +113,13 @@ class PictureGroups:
         ]
         bonds = self._without_collage_links(verifier.confirmed(allowed))
         confirmed = np.array(bonds, np.int64).reshape(-1, 2)
-        roots = joined(np.arange(len(items)), *confirmed.T)
-        together: dict[int, list[int]] = defaultdict(list)
-        for place, root in enumerate(roots[representative].tolist()):
-            together[root].append(place)
-        places = [group for group in together.values() if len(group) > 1]
+        members = [
+            (place, centre)
+            for place, centre in enumerate(representative.tolist())
+            if place != centre
+        ]
+        every = np.array(members, np.int64).reshape(-1, 2)
+        places = components(len(items), np.concatenate([every, confirmed]))
         scores = np.ones(len(confirmed), np.float32)
         split = self.grouping.not_duplicates.split(places, confirmed, scores)
         return self._clusters(split, clusters, confirmed.tolist())

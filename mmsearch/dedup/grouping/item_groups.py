@@ -4,11 +4,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import PurePosixPath
 
 import numpy as np
 
-from mmsearch.dedup.grouping.connected_groups import group_pairs, without_bridges
+from mmsearch.dedup.grouping.connected_groups import components, group_pairs
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keep_rules import KeepRules
 from mmsearch.dedup.not_duplicates import NotDuplicates
@@ -22,10 +23,9 @@ from mmsearch.dedup.results import (
     SimilarPairs,
     relation_of,
 )
-from mmsearch.dedup.thumbnails.edited_copies import CERTAIN
 
-# Score of each family from which a pair is certain.
-_CERTAIN: dict[Family, float] = {"picture": CERTAIN, "similar": float("inf"), "text": 1.0}
+# Score from which a pair of texts is certain; no pair of similar images is.
+_CERTAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,12 @@ class Grouping:
     """Builds groups of items from pairs.
 
     items: in the order of the indices of pairs.
-    edited: threshold of that tier.
     not_duplicates: pairs ruled out by the user, which never share a group.
     """
 
     items: Sequence[Item]
     options: DedupOptions
     rules: KeepRules
-    edited: float
     not_duplicates: NotDuplicates = field(default_factory=NotDuplicates)
 
     def groups(self, family: Family, pairs: Iterable[Pair]) -> list[Group]:
@@ -59,7 +57,7 @@ class Grouping:
             found = found.take(np.fromiter(map(self.allowed, found), np.bool_, len(found)))
         found = found.take(self.not_duplicates.allowed(found.pairs))
         count = len(self.items)
-        places = group_pairs(count, found.pairs, found.cosines, certain=_CERTAIN["similar"])
+        places = group_pairs(count, found.pairs, found.cosines, certain=inf)
         places = self.not_duplicates.split(places, found.pairs, found.cosines)
         group_of = np.full(count, -1)
         for number, rows in enumerate(places):
@@ -90,15 +88,10 @@ class Grouping:
         rows = np.array([(pair.first, pair.second) for pair in pairs], np.int64).reshape(-1, 2)
         scores = np.array([pair.score for pair in pairs])
         if family == "picture":
-            kept_pairs = without_bridges(rows, scores)
-            rows, scores = rows[kept_pairs], scores[kept_pairs]
-        groups = group_pairs(
-            len(self.items),
-            rows,
-            scores,
-            certain=_CERTAIN[family],
-            inferred=self.edited if family == "picture" else 1.0,
-        )
+            # Members are compared in detail afterwards, which splits chains.
+            groups = components(len(self.items), rows)
+        else:
+            groups = group_pairs(len(self.items), rows, scores, certain=_CERTAIN)
         return self.not_duplicates.split(groups, rows, scores)
 
     def allowed(self, pair: Pair) -> bool:

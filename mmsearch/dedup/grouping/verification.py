@@ -1,7 +1,7 @@
 """Verifies proposed groups: every member is fully compared with the centre.
 
 Thumbnails may also propose another page of a form or a garment of another colour. A group keeps the
-members that the comparison confirms; rejected ones may form another group.
+members that the comparison confirms; rejected ones are compared with a centre of their own.
 """
 
 from collections import defaultdict
@@ -11,6 +11,7 @@ from statistics import median
 
 import numpy as np
 
+from mmsearch.arrays import connected_components
 from mmsearch.dedup.cache.comparison_cache import ComparisonCache, HashPair
 from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, compare_pair, on_every_core
@@ -23,6 +24,10 @@ from mmsearch.progress import ProgressListener
 
 # Number of strongest pairs tried for a member that the centre rejects.
 _TRIED = 3
+# Rounds in which those that a centre rejects form a group with a centre of its own.
+_ROUNDS = 8
+# Number of links within which a centre is compared. Copies are near; frames of a film form chains.
+_MOST_LINKS = 3
 # Minimum shared share of an image's area; an image below it is a screenshot or a collage.
 PART = 0.5
 # Share of the median number of pixels below which a copy counts as downscaled.
@@ -125,6 +130,20 @@ class Comparer:
         return (two, one) if one.image_hash > two.image_hash else (one, two)
 
 
+def _connected(places: Iterable[int], links: dict[int, dict[int, float]]) -> list[list[int]]:
+    """Connected parts of some indices, sorted within and by their first one."""
+    ordered = sorted(places)
+    row_of = {place: row for row, place in enumerate(ordered)}
+    among = [
+        (row, row_of[other]) for place, row in row_of.items() for other in links[place]
+        if other in row_of
+    ]  # fmt: skip
+    parts: dict[int, list[int]] = defaultdict(list)
+    for place, part in zip(ordered, connected_components(len(ordered), among), strict=True):
+        parts[int(part)].append(place)
+    return list(parts.values())
+
+
 def reversed_comparison(found: PairComparison) -> PairComparison:
     """The same comparison with the second image first."""
     inverse = np.linalg.inv(found.matrix).astype(np.float64)
@@ -171,21 +190,86 @@ class Verifier:
         links: dict[int, dict[int, float]] = defaultdict(dict)
         for pair in pairs:
             links[pair.first][pair.second] = links[pair.second][pair.first] = pair.score
-        centres = [likely_originals_first(group, self.items)[0] for group in groups]
-        around = [
-            (centre, place)
-            for centre, group in zip(centres, groups, strict=True)
-            for place in group
-            if place != centre and not self._is_exact(centre, place)
+        # Bonds of each cluster, a pair of its centre and itself first.
+        clusters: list[list[tuple[int, int]]] = []
+        left = [list(group) for group in groups]
+        alone = list[int]()
+        for _ in range(_ROUNDS):
+            around = [self._around_centres(group, links) for group in left]
+            self.comparer.prepare(
+                [
+                    (centre, place)
+                    for balls in around
+                    for centre, others in balls.items()
+                    for place in others
+                    if not self._is_exact(centre, place)
+                ],
+                "comparing in detail",
+            )
+            left = []
+            for balls in around:
+                refused = list[int]()
+                for centre, others in balls.items():
+                    met = [place for place in others if self.alike(centre, place)]
+                    if met:
+                        clusters.append([(centre, centre), *((centre, place) for place in met)])
+                    else:
+                        alone.append(centre)
+                    refused += set(others).difference(met)
+                parts = _connected(refused, links)
+                left += [part for part in parts if len(part) > 1]
+                alone += [part[0] for part in parts if len(part) == 1]
+        alone += [place for group in left for place in group]
+        self._join(alone, clusters, links)
+        return [
+            Cluster(
+                bonds[0][0],
+                tuple(sorted({one for bond in bonds for one in bond})),
+                tuple(bonds[1:]),
+            )
+            for bonds in clusters
         ]
-        self.comparer.prepare(around, "comparing in detail")
-        refused = {place for centre, place in around if not self.alike(centre, place)}
-        others = [(place, other) for place in refused for other in self._tried(place, links)]
-        self.comparer.prepare(others, "comparing rejected members")
-        found: list[Cluster] = []
-        for centre, group in zip(centres, groups, strict=True):
-            found += self._split(centre, group, links)
-        return found
+
+    def _around_centres(
+        self, group: Sequence[int], links: dict[int, dict[int, float]]
+    ) -> dict[int, list[int]]:
+        """Centres, likely originals first, each with the items that few links connect to it."""
+        free = set(group)
+        balls: dict[int, list[int]] = {}
+        for centre in likely_originals_first(group, self.items):
+            if centre not in free:
+                continue
+            ball = edge = {centre}
+            free.remove(centre)
+            for _ in range(_MOST_LINKS):
+                edge = {other for place in edge for other in links[place]} & free
+                free -= edge
+                ball = ball | edge
+            balls[centre] = sorted(ball - {centre})
+        return balls
+
+    def _join(
+        self,
+        alone: Sequence[int],
+        clusters: list[list[tuple[int, int]]],
+        links: dict[int, dict[int, float]],
+    ) -> None:
+        """Joins items that no centre matches with a partner that does, in place."""
+        tried = [(place, other) for place in alone for other in self._tried(place, links)]
+        self.comparer.prepare(tried, "comparing rejected members")
+        home = {place: bonds for bonds in clusters for bond in bonds for place in bond}
+        for place in alone:
+            if place in home:
+                continue
+            matching = (other for other in self._tried(place, links) if self.alike(place, other))
+            other = next(matching, None)
+            if other is None:
+                continue
+            if other not in home:
+                home[other] = [(other, other)]
+                clusters.append(home[other])
+            home[other].append((other, place))
+            home[place] = home[other]
 
     def confirmed(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Filters pairs of indices by comparison: one image, or versions of it."""
@@ -202,37 +286,6 @@ class Verifier:
     def _is_exact(self, first: int, second: int) -> bool:
         equal = self.items[first].image_hash == self.items[second].image_hash
         return equal or ascending(first, second) in self.exact
-
-    def _split(
-        self, centre: int, group: Sequence[int], links: dict[int, dict[int, float]]
-    ) -> list[Cluster]:
-        clusters: list[list[tuple[int, int]]] = [[(centre, centre)]]
-        home = {centre: clusters[0]}
-        refused = list[int]()
-        for place in group:
-            if place == centre:
-                continue
-            if self.alike(centre, place):
-                clusters[0].append((centre, place))
-                home[place] = clusters[0]
-            else:
-                refused.append(place)
-        for place in refused:
-            if place in home:
-                continue
-            tried = self._tried(place, links)
-            other = next((other for other in tried if self.alike(place, other)), None)
-            if other is not None:
-                if other not in home:
-                    home[other] = [(other, other)]
-                    clusters.append(home[other])
-                home[other].append((other, place))
-                home[place] = home[other]
-        return [
-            Cluster(bonds[0][0], tuple(sorted(place for _, place in bonds)), tuple(bonds[1:]))
-            for bonds in clusters
-            if len(bonds) > 1
-        ]
 
     def _tried(self, place: int, links: dict[int, dict[int, float]]) -> list[int]:
         """The strongest partners of an item."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmsearch.arrays import blocks
 from mmsearch.dedup.tiers.texts import normalised
 from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet
 from mmsearch.indexes import build_index
@@ -59,11 +60,22 @@ def mine(
     cosine are excluded. items: int64 (n,), positions in the training set. images, texts: float32
     (n, dim), unit rows of their images and first texts, zeros where there is none.
     """
-    correct = _CorrectAnswers(training_set, items, texts, same_meaning)
+    known = [training_set.items[place] for place in items.tolist()]
+    words = [frozenset(map(normalised, item.texts)) for item in known]
+
+    def is_correct(row: int, other: int) -> bool:
+        one, two = known[row], known[other]
+        return (
+            one.group == two.group
+            or one.label == two.label != UNLABELLED
+            or not words[row].isdisjoint(words[other])
+            or float(texts[row] @ texts[other]) >= same_meaning
+        )
+
     best: list[dict[int, float]] = [{} for _ in items]
     for queries, answers in ((images, texts), (texts, images)):
         for row, other, similarity in _nearest(queries, answers):
-            if not correct.includes(row, other):
+            if not is_correct(row, other):
                 best[row][other] = max(similarity, best[row].get(other, -1.0))
     neighbours = np.full((len(items), per_item), -1, np.int64)
     for row, found in enumerate(best):
@@ -72,36 +84,14 @@ def mine(
     return HardNegatives(items, neighbours)
 
 
-class _CorrectAnswers:
-    """Pairs of items that are correct answers to each other."""
-
-    def __init__(
-        self, training_set: TrainingSet, items: Ids, texts: Floats, same_meaning: float
-    ) -> None:
-        known = [training_set.items[place] for place in items.tolist()]
-        self._groups = [item.group for item in known]
-        self._labels = [item.label for item in known]
-        self._words = [frozenset(map(normalised, item.texts)) for item in known]
-        self._texts, self._same_meaning = texts, same_meaning
-
-    def includes(self, row: int, other: int) -> bool:
-        label = self._labels[row]
-        return (
-            self._groups[row] == self._groups[other]
-            or (label != UNLABELLED and label == self._labels[other])
-            or not self._words[row].isdisjoint(self._words[other])
-            or float(self._texts[row] @ self._texts[other]) >= self._same_meaning
-        )
-
-
 def _nearest(queries: Floats, answers: Floats) -> Iterator[tuple[int, int, float]]:
     """Yields row of `queries`, row of `answers` and cosine of the nearest neighbours."""
     queried, held = (np.flatnonzero(each.any(axis=1)) for each in (queries, answers))
     if not len(held):
         return
     index = build_index(_Rows(answers[held], held), dim=answers.shape[1])
-    for start in range(0, len(queried), _BLOCK):
-        rows = queried[start : start + _BLOCK]
+    for block in blocks(len(queried), _BLOCK):
+        rows = queried[block]
         similarities, ids = index.search(queries[rows], min(_NEIGHBOURS, len(held)))
         found = zip(rows.tolist(), similarities.tolist(), ids.tolist(), strict=True)
         for row, cosines, others in found:

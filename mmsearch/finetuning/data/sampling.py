@@ -82,7 +82,12 @@ class Draw:
     own_text_ids: list[tuple[int, ...]]
 
     def part(self, rank: int, world: int) -> "Draw":
-        """Returns a rank's part of the batch. world: number of ranks, a divisor of b."""
+        """Returns a rank's part. Raises InputError if the batch is not divisible by `world`."""
+        if len(self.items) % world:
+            raise InputError(
+                f"batch size {len(self.items)} is not divisible by {world} processes; set "
+                f"`batch_size` to a multiple of {world}"
+            )
         size = len(self.items) // world
         rows = slice(rank * size, (rank + 1) * size)
         mine: dict[str, Any] = {
@@ -90,14 +95,6 @@ class Draw:
             for each in fields(self)
         }
         return Draw(**mine)
-
-
-@dataclass(frozen=True, slots=True)
-class _Epoch:
-    """Order of an epoch: rows of the sampler's items, and their earlier occurrences; int64 (n,)."""
-
-    rows: Ids
-    repeats: Ids
 
 
 class Sampler:
@@ -124,6 +121,10 @@ class Sampler:
             tuple(ids.setdefault(normalised(text), len(ids)) for text in item.texts)
             for item in self._items
         ]
+        self._own_text_ids = [
+            own if item.label == UNLABELLED else (*own, self._title_ids[item.label])
+            for own, item in zip(self._text_ids, self._items, strict=True)
+        ]
         self._hard: dict[int, HardNegatives] = {}
         self._epoch = lru_cache(maxsize=2)(self._make_epoch)
 
@@ -137,17 +138,8 @@ class Sampler:
         self._hard[from_epoch] = hard
         self._epoch.cache_clear()
 
-    def draw(self, step: int, *, rank: int = 0, world: int = 1) -> Draw:
-        """Samples a rank's part of a step. Raises InputError if ranks cannot share the batch."""
-        size = self.options.batch_size
-        if size % world:
-            raise InputError(
-                f"batch size {size} is not divisible by {world} processes; set `batch_size` to a "
-                f"multiple of {world}"
-            )
-        return self._batch(step).part(rank, world)
-
-    def _batch(self, step: int) -> Draw:
+    def draw(self, step: int) -> Draw:
+        """Samples the global batch of a step."""
         options, rng = self.options, np.random.default_rng([self.options.seed, _STEP, step])
         rows, views = self._stream(step)
         items = [self._items[row] for row in rows.tolist()]
@@ -159,17 +151,20 @@ class Sampler:
         drop_image = rng.random(len(rows)) < 0.5
         has_image &= ~(dropped & drop_image)
         has_text &= ~(dropped & ~drop_image)
+        second_views = None
+        if options.second_views:
+            second_views = (views + 1) % options.views if options.views else views + 1
         return Draw(
             items=self.positions[rows],
             views=views,
-            second_views=self._second_views(views) if options.second_views else None,
+            second_views=second_views,
             texts=[text if t else "" for (text, _), t in zip(chosen, has_text, strict=True)],
             has_image=has_image,
             has_text=has_text,
             groups=self._groups[rows],
             labels=self._labels[rows],
             text_ids=np.where(has_text, text_ids, _NO_TEXT),
-            own_text_ids=[self._own_text_ids(row) for row in rows.tolist()],
+            own_text_ids=[self._own_text_ids[row] for row in rows.tolist()],
         )
 
     # --- order ---
@@ -181,19 +176,16 @@ class Sampler:
         rows, views = np.empty(size, np.int64), np.empty(size, np.int64)
         for epoch in range(places[0] // count, places[-1] // count + 1):
             here = places // count == epoch
-            found = self._epoch(epoch)
-            rows[here] = found.rows[places[here] % count]
-            views[here] = epoch + found.repeats[places[here] % count]
+            order, repeats = self._epoch(epoch)
+            rows[here] = order[places[here] % count]
+            views[here] = epoch + repeats[places[here] % count]
         if self.options.views == 0:
             return rows, np.full_like(views, PLAIN_VIEW)
         # Even numbers leave the odd ones to the second views.
         return rows, 2 * places if self.options.views is None else views % self.options.views
 
-    def _second_views(self, views: Ids) -> Ids:
-        count = self.options.views
-        return views + 1 if count is None else (views + 1) % count
-
-    def _make_epoch(self, epoch: int) -> _Epoch:
+    def _make_epoch(self, epoch: int) -> tuple[Ids, Ids]:
+        """Returns an epoch's rows in order, and how often each occurred before; int64 (n,) each."""
         count, seed = len(self.positions), self.options.seed
         if self.options.class_balanced:
             places = np.arange(epoch * count, (epoch + 1) * count)
@@ -202,7 +194,7 @@ class Sampler:
             rows = _shuffled(count, seed, _ORDER, epoch)
         if mined := [start for start in self._hard if start <= epoch]:
             rows = _followed(rows, self._hard[max(mined)].rows_of(self.positions))
-        return _Epoch(rows, _repeats(rows))
+        return rows, _repeats(rows)
 
     # --- texts ---
 
@@ -230,11 +222,6 @@ class Sampler:
         stays = kept >= self.options.word_dropout
         stays[kept.argmax()] = True
         return " ".join(word for word, stay in zip(words, stays, strict=True) if stay)
-
-    def _own_text_ids(self, row: int) -> tuple[int, ...]:
-        label = int(self._labels[row])
-        title = () if label == UNLABELLED else (self._title_ids[label],)
-        return (*self._text_ids[row], *title)
 
 
 def _by_class_in_turn(labels: Ids, places: Ids, seed: int) -> Ids:

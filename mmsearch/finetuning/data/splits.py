@@ -1,14 +1,15 @@
 """Splits items into train, validation and test: grouped, stratified, saved and reused.
 
-Groups are never separated. They are placed largest first, each where it brings the class counts and
-the total closest to the requested shares, as scikit-learn's StratifiedGroupKFold does for equal
-folds. Items of a saved split stay where they are; only new ones are placed.
+Groups are never separated. They are placed largest first, each where class counts and total then
+come closest to the requested shares, as scikit-learn's StratifiedGroupKFold does for equal folds.
+Items of a saved split stay where they are; only new ones are placed.
 """
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,15 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A group of items that stay together.
+    """Items that stay together.
 
-    places: positions in the items. allowed: splits that column and file permit.
-    settled: those of its items that column or file already place.
+    places: their positions. limits: the splits that column or file permit, of the items that they
+    mention. choices: the splits that the whole group may go to, none if column or file separate it.
     """
 
     places: tuple[int, ...]
-    allowed: frozenset[SplitName]
-    settled: frozenset[int]
+    limits: Mapping[int, frozenset[SplitName]]
+    choices: tuple[SplitName, ...]
 
 
 def split_items(
@@ -67,234 +68,182 @@ def split_items(
     allow_straddling: separate groups where column or file do. Raises InputError if they do without
     it, or if a split would be empty.
     """
-    items, weights = training_set.items, _weights(shares)
-    found = saved_split_file(file) if file is not None else None
-    saved = read_split_file(found) if found is not None else {}
-    allowed = _allowed(items, saved, weights, found)
-    whole, separated = _groups(items, allowed)
-    assigned, left_out = _place_separated(
-        separated, allowed, items, allow=allow_straddling, file=found
-    )
-    assigned |= _place(items, _placing_order(items, whole, weights, seed), assigned, weights)
-    _fill_empty(items, whole, assigned, weights)
-    if file is not None:
-        kept = {items[place].key: name for place, name in assigned.items()}
-        write_split_file(file, {**saved, **kept}, shares=shares, seed=seed)
-    train, val, test = (
-        np.array(sorted(place for place, at in assigned.items() if at == name), np.int64)
-        for name in SPLIT_NAMES
-    )
-    notes = _notes(assigned, saved, items, left_out=left_out, file=found or file)
-    return Split(train, val, test, tuple(notes))
-
-
-def _weights(shares: Sequence[float]) -> dict[SplitName, float]:
-    """Returns the shares by split, which sum to 1."""
     if len(shares) != len(SPLIT_NAMES) or min(shares) < 0 or not (shares[0] > 0 and shares[1] > 0):
         raise InputError(
             "shares must be those of train, val and test, such as 70:20:10, with train and val "
             f"greater than 0, got {':'.join(f'{share:g}' for share in shares)}"
         )
-    return {name: share / sum(shares) for name, share in zip(SPLIT_NAMES, shares, strict=True)}
+    weights = {name: share / sum(shares) for name, share in zip(SPLIT_NAMES, shares, strict=True)}
+    found = saved_split_file(file) if file is not None else None
+    saved = read_split_file(found) if found is not None else {}
+    shown = "the saved split" if file is None else printable_path(found or file)
+    splitter = _Splitter(training_set.items, weights, saved, shown)
+    left_out = splitter.keep_separated(allow=allow_straddling)
+    splitter.place(seed)
+    splitter.fill_empty()
+    by_key = {training_set.items[place].key: name for place, name in splitter.assigned.items()}
+    if file is not None:
+        write_split_file(file, {**saved, **by_key}, shares=shares, seed=seed)
+    places = {
+        name: sorted(place for place, at in splitter.assigned.items() if at == name)
+        for name in SPLIT_NAMES
+    }
+    sizes = ", ".join(f"{name} {len(found):,}" for name, found in places.items())
+    notes = [f"split: {sizes}"]
+    if saved:
+        new = len(by_key.keys() - saved.keys())
+        notes = [f"split from {shown}: {sizes}; {new:,} items are new"]
+    if left_out:
+        notes.append(
+            f"{left_out:,} new items resemble items of two splits and are left out; delete "
+            f"{shown} to split again"
+        )
+    train, val, test = (np.array(places[name], np.int64) for name in SPLIT_NAMES)
+    return Split(train, val, test, tuple(notes))
 
 
-def _allowed(
-    items: Sequence[TrainingItem],
-    saved: Mapping[str, SplitName],
-    weights: Mapping[SplitName, float],
-    file: Path | None,
-) -> list[frozenset[SplitName] | None]:
-    """Returns each item's splits that column and file permit, None if neither has it."""
-    named = {item.split for item in items if item.split is not None}
-    absent = {name for name in SPLIT_NAMES if name not in named and weights[name] > 0}
-    result: list[frozenset[SplitName] | None] = []
-    for item in items:
+class _Splitter:
+    """Places items in splits: `assigned`, by position.
+
+    weights: shares that sum to 1. saved: splits by key, from a file that messages call `shown`.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[TrainingItem],
+        weights: Mapping[SplitName, float],
+        saved: Mapping[str, SplitName],
+        shown: str,
+    ) -> None:
+        """Raises InputError where an item's own split contradicts the saved one."""
+        self.assigned: dict[int, SplitName] = {}
+        self._items, self._weights, self._saved, self._shown = items, weights, saved, shown
+        named = {item.split for item in items}
+        self._absent = {name for name in SPLIT_NAMES if name not in named and weights[name] > 0}
+        members: dict[int, list[int]] = defaultdict(list)
+        for place, item in enumerate(items):
+            members[item.group].append(place)
+        groups = [self._group(places) for places in members.values()]
+        self._whole = [group for group in groups if group.choices]
+        self._separated = [group for group in groups if not group.choices]
+
+    def _group(self, places: Sequence[int]) -> _Group:
+        limits = {
+            place: limit
+            for place in places
+            if (limit := self._limit(self._items[place])) is not None
+        }
+        common = frozenset(SPLIT_NAMES).intersection(*limits.values())
+        choices = [name for name in SPLIT_NAMES if name in common]
+        if len(choices) > 1:
+            choices = [name for name in choices if self._weights[name] > 0]
+        return _Group(tuple(places), limits, tuple(choices))
+
+    def _limit(self, item: TrainingItem) -> frozenset[SplitName] | None:
+        """Returns the splits that column and file permit, None if neither mentions the item."""
         by_column: frozenset[SplitName] | None = None
         if item.split is not None:
-            by_column = frozenset({item.split, *(absent if item.split == "train" else ())})
-        if item.key not in saved:
-            result.append(by_column)
-        elif by_column is None or saved[item.key] in by_column:
-            result.append(frozenset({saved[item.key]}))
-        else:
+            by_column = frozenset({item.split, *(self._absent if item.split == "train" else ())})
+        by_file = self._saved.get(item.key)
+        if by_file is None:
+            return by_column
+        if by_column is not None and by_file not in by_column:
             raise InputError(
-                f"`split_column` has {item.key} in {item.split}, but {_shown(file)} has it in "
-                f"{saved[item.key]}; delete that file to split again"
+                f"`split_column` has {item.key} in {item.split}, but {self._shown} has it in "
+                f"{by_file}; delete that file to split again"
             )
-    return result
+        return frozenset({by_file})
 
+    def keep_separated(self, *, allow: bool) -> int:
+        """Assigns the items of separated groups, and returns how many new items are left out.
 
-def _groups(
-    items: Sequence[TrainingItem], allowed: Sequence[frozenset[SplitName] | None]
-) -> tuple[list[_Group], list[_Group]]:
-    """Returns the groups that stay whole, and those that column or file separate."""
-    places: dict[int, list[int]] = defaultdict(list)
-    for place, item in enumerate(items):
-        places[item.group].append(place)
-    whole: list[_Group] = []
-    separated: list[_Group] = []
-    for members in places.values():
-        common = frozenset(SPLIT_NAMES)
-        settled = set()
-        for place in members:
-            limits = allowed[place]
-            if limits is not None:
-                common &= limits
-                settled.add(place)
-        group = _Group(tuple(members), common, frozenset(settled))
-        (whole if common else separated).append(group)
-    return whole, separated
+        A new item may resemble two old ones in different splits, which are never moved: it would
+        leak from one into the other wherever it went, so it is left out. Raises InputError for
+        leaks between old items, unless they are allowed.
+        """
+        left_out, leaks = 0, list[_Group]()
+        for group in self._separated:
+            new = len(group.places) - len(group.limits)
+            if not new or any(self._items[place].split for place in group.limits):
+                leaks.append(group)
+            left_out += new
+            for place, limit in group.limits.items():
+                self.assigned[place] = next(name for name in SPLIT_NAMES if name in limit)
+        if leaks and not allow:
+            first = " and ".join(self._items[place].key for place in sorted(leaks[0].limits)[:2])
+            named = any(item.split for item in self._items)
+            source = "`split_column`" if named else self._shown
+            remedy = "correct the column" if named else "delete it to split again"
+            raise InputError(
+                f"{source} splits {len(leaks)} groups of one product or image across train and "
+                f"test (data leakage); the first contains {first}; {remedy}, or set "
+                "`allow_straddling=True` to accept it"
+            )
+        return left_out
 
+    def place(self, seed: int) -> None:
+        """Places each group where the counts then match the shares best, by chi-square distance.
 
-def _place_separated(
-    groups: Sequence[_Group],
-    allowed: Sequence[frozenset[SplitName] | None],
-    items: Sequence[TrainingItem],
-    *,
-    allow: bool,
-    file: Path | None,
-) -> tuple[dict[int, SplitName], int]:
-    """Returns the splits of items in separated groups, and how many new items are left out.
-
-    A new item may resemble two old ones in different splits, which are never moved: it would leak
-    from one into the other wherever it went, so it is left out.
-    """
-    assigned: dict[int, SplitName] = {}
-    left_out, leaks = 0, list[_Group]()
-    for group in groups:
-        new = len(group.places) - len(group.settled)
-        if not new or any(items[place].split for place in group.settled):
-            leaks.append(group)
-        left_out += new
-        for place in group.settled:
-            limits = allowed[place] or frozenset()
-            assigned[place] = next(name for name in SPLIT_NAMES if name in limits)
-    if leaks and not allow:
-        first = " and ".join(items[place].key for place in sorted(leaks[0].settled)[:2])
-        named = any(item.split for item in items)
-        source = "`split_column`" if named else _shown(file)
-        remedy = "correct the column" if named else "delete it to split again"
-        raise InputError(
-            f"{source} splits {len(leaks)} groups of one product or image across train and test "
-            f"(data leakage); the first contains {first}; {remedy}, or set `allow_straddling=True` "
-            "to accept it"
+        Groups without a choice come first, then the largest; ties are random, but independent of
+        the order of the items.
+        """
+        items = self._items
+        groups = sorted(self._whole, key=lambda g: min(items[place].key for place in g.places))
+        ties = np.random.default_rng(seed).permutation(len(groups)).tolist()
+        order = sorted(
+            range(len(groups)),
+            key=lambda at: (len(groups[at].choices) > 1, -len(groups[at].places), ties[at]),
         )
-    return assigned, left_out
+        label_totals = Counter(item.label for item in items)
+        counts: dict[SplitName, Counter[int]] = {name: Counter() for name in SPLIT_NAMES}
+        totals: Counter[SplitName] = Counter(self.assigned.values())
+        for place, name in self.assigned.items():
+            counts[name][items[place].label] += 1
 
-
-def _place(
-    items: Sequence[TrainingItem],
-    groups: Iterable[_Group],
-    assigned: Mapping[int, SplitName],
-    weights: Mapping[SplitName, float],
-) -> dict[int, SplitName]:
-    """Places each group where the counts then match the shares best, by chi-square distance."""
-    label_totals = Counter(item.label for item in items)
-    counts: dict[SplitName, Counter[int]] = {name: Counter() for name in SPLIT_NAMES}
-    totals: Counter[SplitName] = Counter(assigned.values())
-    for place, name in assigned.items():
-        counts[name][items[place].label] += 1
-    placed: dict[int, SplitName] = {}
-    for group in groups:
-        labels = Counter(items[place].label for place in group.places)
-        size = len(group.places)
-        best, least = None, float("inf")
-        for name in _open(group, weights):
-            share = weights[name] or 1.0
-            cost = _excess(size, totals[name], share * len(items)) + sum(
+        def cost(labels: Counter[int], name: SplitName) -> float:
+            share = self._weights[name] or 1.0
+            return _excess(labels.total(), totals[name], share * len(items)) + sum(
                 _excess(count, counts[name][label], share * label_totals[label])
                 for label, count in labels.items()
             )
-            if cost < least:
-                best, least = name, cost
-        assert best is not None
-        totals[best] += size
-        counts[best] += labels
-        placed |= dict.fromkeys(group.places, best)
-    return placed
+
+        for at in order:
+            group = groups[at]
+            labels = Counter(items[place].label for place in group.places)
+            best = min(group.choices, key=partial(cost, labels))
+            totals[best] += len(group.places)
+            counts[best] += labels
+            self.assigned |= dict.fromkeys(group.places, best)
+
+    def fill_empty(self) -> None:
+        """Gives an empty split the smallest group of a split that has others.
+
+        Raises InputError if there is none.
+        """
+        groups, items, assigned = self._whole, self._items, self.assigned
+        for name in SPLIT_NAMES:
+            if self._weights[name] == 0 or name in assigned.values():
+                continue
+            holding = Counter(assigned[group.places[0]] for group in groups)
+            free = [
+                group
+                for group in groups
+                if name in group.choices and holding[assigned[group.places[0]]] > 1
+            ]
+            if not free:
+                largest = max(Counter(item.group for item in items).values())
+                raise InputError(
+                    f"the {name} split is empty: there are {len(groups)} groups of one product or "
+                    f"image, the largest with {largest} of {len(items)} items; add items, or "
+                    "check the column given as group"
+                )
+            smallest = min(free, key=lambda group: (len(group.places), items[group.places[0]].key))
+            assigned |= dict.fromkeys(smallest.places, name)
 
 
 def _excess(added: int, held: int, target: float) -> float:
     """Returns the increase of (held - target)² / target."""
     return added * (added + 2 * (held - target)) / target
-
-
-def _open(group: _Group, weights: Mapping[SplitName, float]) -> list[SplitName]:
-    if len(group.allowed) == 1:
-        return list(group.allowed)
-    return [name for name in SPLIT_NAMES if name in group.allowed and weights[name] > 0]
-
-
-def _placing_order(
-    items: Sequence[TrainingItem],
-    groups: Sequence[_Group],
-    weights: Mapping[SplitName, float],
-    seed: int,
-) -> Iterator[_Group]:
-    """Yields groups without a choice, then the largest; ties at random, whatever the item order."""
-    known = sorted(groups, key=lambda group: min(items[place].key for place in group.places))
-    ties = np.random.default_rng(seed).permutation(len(known)).tolist()
-    order = sorted(
-        range(len(known)),
-        key=lambda at: (len(_open(known[at], weights)) > 1, -len(known[at].places), ties[at]),
-    )
-    return (known[at] for at in order)
-
-
-def _fill_empty(
-    items: Sequence[TrainingItem],
-    groups: Sequence[_Group],
-    assigned: dict[int, SplitName],
-    weights: Mapping[SplitName, float],
-) -> None:
-    """Gives an empty split the smallest group of a split that has others.
-
-    Raises InputError if there is none.
-    """
-    for name in SPLIT_NAMES:
-        if weights[name] == 0 or name in assigned.values():
-            continue
-        holding = Counter(assigned[group.places[0]] for group in groups)
-        free = [
-            group
-            for group in groups
-            if name in _open(group, weights) and holding[assigned[group.places[0]]] > 1
-        ]
-        if not free:
-            largest = max(Counter(item.group for item in items).values())
-            raise InputError(
-                f"the {name} split is empty: there are {len(groups)} groups of one product or "
-                f"image, the largest with {largest} of {len(items)} items; add items, or check the "
-                "column given as group"
-            )
-        smallest = min(free, key=lambda group: (len(group.places), items[group.places[0]].key))
-        assigned |= dict.fromkeys(smallest.places, name)
-
-
-def _notes(
-    assigned: Mapping[int, SplitName],
-    saved: Mapping[str, SplitName],
-    items: Sequence[TrainingItem],
-    *,
-    left_out: int,
-    file: Path | None,
-) -> Iterator[str]:
-    sizes = Counter(assigned.values())
-    shown = ", ".join(f"{name} {sizes[name]:,}" for name in SPLIT_NAMES)
-    new = sum(items[place].key not in saved for place in assigned)
-    if saved:
-        yield f"split from {_shown(file)}: {shown}; {new:,} items are new"
-    else:
-        yield f"split: {shown}"
-    if left_out:
-        yield (
-            f"{left_out:,} new items resemble items of two splits and are left out; delete "
-            f"{_shown(file)} to split again"
-        )
-
-
-def _shown(file: Path | None) -> str:
-    return printable_path(file) if file is not None else "the saved split"
 
 
 def saved_split_file(path: Path) -> Path | None:

@@ -5,20 +5,25 @@ threads nor resuming change it. The plain view is exactly what the encoder sees.
 """
 
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsearch.arrays import blocks
+from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW
 from mmsearch.finetuning.data.training_set import TrainingSet
 from mmsearch.media import MediaBounds, Preprocessing, decode, prepare
-from mmsearch.records import Failure, Ids, Pixels, printable_path
+from mmsearch.records import Failure, Floats, Ids, Pixels, printable_path
 from mmsearch.training.augment import AugmentOptions, augmented
 
 # Memory limit of cached plain views: 14,000 of 224 x 224.
 MAX_CACHED_BYTES = 2 * 2**30
+# Images that are decoded together, to be embedded.
+_BATCH = 32
 
 
 class ImageViews:
@@ -65,6 +70,19 @@ class ImageViews:
         black = np.zeros((self._spec.size, self._spec.size, 3), np.uint8)
         pixels = np.stack([black if each is None else each for each in found])
         return pixels, np.array([each is not None for each in found], np.bool_)
+
+    def encode(
+        self, encoder: Encoder, items: Ids, view: int, advance: Callable[[int], None]
+    ) -> Floats:
+        """Embeds one view of each item, float32 (n, dim), unit rows; zeros if it is unreadable."""
+        vectors = np.zeros((len(items), encoder.space.dim), np.float32)
+        for block in blocks(len(items), _BATCH):
+            batch = items[block]
+            pixels, readable = self.batch(batch, np.full(len(batch), view))
+            vectors[block] = encoder.encode_pixels(pixels)
+            vectors[block][~readable] = 0
+            advance(len(batch))
+        return vectors
 
     def _read(self, item: int, view: int) -> Pixels | None:
         found = self._items[item]

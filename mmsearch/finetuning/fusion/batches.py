@@ -32,7 +32,7 @@ class FusionBatch:
 
 
 class FusionSampler:
-    """Samples items, and for each a query for its product, a text or an image with equal chance.
+    """Samples items, and for each a query for its product, a text or an image equally often.
 
     text_dropout, image_dropout: shares of the items with both whose text or image is dropped.
     """

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from mmsearch.arrays import blocks
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW
@@ -15,9 +14,8 @@ from mmsearch.finetuning.preparation import Preparation
 from mmsearch.finetuning.workspace import Workspace
 from mmsearch.fusion.files import save_fusion
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Floats, FusionChoice, Ids, printable_path
+from mmsearch.records import FusionChoice, printable_path
 
-_BATCH = 32
 # The random view that is the query for an item whose product has no other image.
 _QUERY_VIEW = 0
 
@@ -45,8 +43,7 @@ def _data(
     views = ImageViews(training_set, encoder.preprocessing, seed=seed, bounds=prepared.bounds)
     progress.start(f"embeddings of {split}", 2 * len(items), device=prepared.device.name)
     images, query_views = (
-        _image_vectors(encoder, views, items, view=view, progress=progress)
-        for view in (PLAIN_VIEW, _QUERY_VIEW)
+        views.encode(encoder, items, view, progress.advance) for view in (PLAIN_VIEW, _QUERY_VIEW)
     )
     texts, products = [], []
     for position in items.tolist():
@@ -67,17 +64,3 @@ def _data(
         query_items=divided.items,
         views=query_views,
     )
-
-
-def _image_vectors(
-    encoder: Encoder, views: ImageViews, items: Ids, *, view: int, progress: ProgressListener
-) -> Floats:
-    """Returns float32 (n, dim), zeros for missing images."""
-    vectors = np.zeros((len(items), encoder.space.dim), np.float32)
-    for block in blocks(len(items), _BATCH):
-        batch = items[block]
-        pixels, readable = views.batch(batch, np.full(len(batch), view))
-        vectors[block] = encoder.encode_pixels(pixels)
-        vectors[block][~readable] = 0
-        progress.advance(len(batch))
-    return vectors

@@ -102,7 +102,7 @@ def train_fusion(
     fusions: dict[FusionKind, Fusion] = {"late": late}
     for kind, (module, rate) in modules.items():
         trainee = _FusionTrainee(module, train, late, options=options, progress=progress)
-        fusions[kind] = _trained(trainee, thinned, rate, options=options, progress=progress)
+        fusions[kind] = trainee.fit(thinned, rate)
     scores = {kind: validation_score(fusion, thinned) for kind, fusion in fusions.items()}
     # The simplest of equal ones is the first.
     best = max(scores, key=lambda kind: scores[kind])
@@ -154,9 +154,10 @@ class _FusionTrainee:
         options: FusionOptions,
         progress: ProgressListener,
     ) -> None:
-        self.module, self.means = module, late.means
-        self.start = {name: value.clone() for name, value in module.state_dict().items()}
-        self._rng, self._progress = np.random.default_rng(options.seed), progress
+        self._module, self._means = module, late.means
+        self._start = {name: value.clone() for name, value in module.state_dict().items()}
+        self._rng = np.random.default_rng(options.seed)
+        self._options, self._progress = options, progress
         self._log_scale = torch.nn.Parameter(torch.tensor(options.scale).log())
         self._sampler = FusionSampler(
             train,
@@ -168,7 +169,7 @@ class _FusionTrainee:
 
     def parameter_groups(self, options: LoopOptions) -> list[dict[str, Any]]:
         """Weight decay pulls matrices towards late fusion; other parameters are exempt."""
-        rate, parameters = options.learning_rate, list(self.module.parameters())
+        rate, parameters = options.learning_rate, list(self._module.parameters())
         matrices = [parameter for parameter in parameters if parameter.ndim > 1]
         vectors = [parameter for parameter in parameters if parameter.ndim < 2]
         return [
@@ -179,7 +180,7 @@ class _FusionTrainee:
     def backward(self, step: int, micro: int) -> dict[str, float]:
         """See Trainee."""
         batch = self._sampler.draw(self._rng)
-        products = self.module(batch.tokens, batch.present)
+        products = self._module(batch.tokens, batch.present)
         scale = self._log_scale.exp()
         loss = info_nce(batch.queries, products, scale, batch.same, ignored=batch.own)
         torch.autograd.backward(loss)
@@ -188,7 +189,7 @@ class _FusionTrainee:
 
     def trained(self) -> dict[str, Tensor]:
         """See Trainee."""
-        return {**dict(self.module.named_parameters()), "log_scale": self._log_scale}
+        return {**dict(self._module.named_parameters()), "log_scale": self._log_scale}
 
     def train(self) -> None:
         """Does nothing: a fusion has no dropout of its own."""
@@ -196,49 +197,42 @@ class _FusionTrainee:
     def eval(self) -> None:
         """Does nothing."""
 
+    def fit(self, val: FusionData, rate: float) -> Fusion:
+        """Trains, and returns the best fusion on the validation split, the start included."""
+        best = self._module.frozen(self._means)
+        best_score = validation_score(best, val)
+        options = self._options
 
-def _trained(
-    trainee: _FusionTrainee,
-    val: FusionData,
-    rate: float,
-    *,
-    options: FusionOptions,
-    progress: ProgressListener,
-) -> Fusion:
-    """Returns the best fusion on the validation split that training passes, the start included."""
-    best = trainee.module.frozen(trainee.means)
-    best_score = validation_score(best, val)
+        def validate() -> float:
+            nonlocal best, best_score
+            now = {name: value.clone() for name, value in self._module.state_dict().items()}
+            for alpha in ALPHAS:
+                self._module.load_state_dict(interpolate(self._start, now, alpha))
+                fusion = self._module.frozen(self._means)
+                if (score := validation_score(fusion, val)) > best_score:
+                    best, best_score = fusion, score
+            self._progress.status(f"validation MRR {best_score:.3f}")
+            return best_score
 
-    def validate() -> float:
-        nonlocal best, best_score
-        now = {name: value.clone() for name, value in trainee.module.state_dict().items()}
-        for alpha in ALPHAS:
-            trainee.module.load_state_dict(interpolate(trainee.start, now, alpha))
-            fusion = trainee.module.frozen(trainee.means)
-            if (score := validation_score(fusion, val)) > best_score:
-                best, best_score = fusion, score
-        progress.status(f"validation MRR {best_score:.3f}")
-        return best_score
-
-    progress.start(f"training the {best.kind} fusion", options.steps)
-    result = run_loop(
-        trainee,
-        validate,
-        LoopOptions(
-            steps=options.steps,
-            learning_rate=rate,
-            weight_decay=options.weight_decay,
-            clip=0,
-            average=0,
-            validate_every=options.look_every,
-            patience=options.patience,
-            checkpoint_every=0,
-            seed=options.seed,
-            constant_rate=True,
-        ),
-        progress=NullProgress(),
-        names=LoopNames(score="MRR"),
-    )
-    if result.stopped:
-        raise Interrupted("stopped while training a fusion")
-    return best
+        self._progress.start(f"training the {best.kind} fusion", options.steps)
+        result = run_loop(
+            self,
+            validate,
+            LoopOptions(
+                steps=options.steps,
+                learning_rate=rate,
+                weight_decay=options.weight_decay,
+                clip=0,
+                average=0,
+                validate_every=options.look_every,
+                patience=options.patience,
+                checkpoint_every=0,
+                seed=options.seed,
+                constant_rate=True,
+            ),
+            progress=NullProgress(),
+            names=LoopNames(score="MRR"),
+        )
+        if result.stopped:
+            raise Interrupted("stopped while training a fusion")
+        return best

@@ -11,8 +11,7 @@ from mmsearch.finetuning.fusion.scores import MISSING
 from mmsearch.finetuning.report.results import FinetuneReport
 from mmsearch.report.titles import value_text
 from mmsearch.text import one_line
-from mmsearch.training.model_card import render_card
-from mmsearch.training.model_folder import CARD_NAME
+from mmsearch.training.model_folder import CARD_NAME, render_card
 
 _METRICS = ("recall@1", "recall@5", "recall@10", "MRR", "accuracy", "macro F1")
 # A licence's SPDX identifier, such as 'Apache-2.0'; that of a folder is unknown.

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from markupsafe import Markup
-
 from mmsearch.evaluation.results import Evaluation, HardQuery
 from mmsearch.finetuning.fusion.scores import IMAGE_ONLY, MISSING, TEXT_ONLY, FusionTable
 from mmsearch.finetuning.report.results import (
@@ -21,7 +19,7 @@ from mmsearch.report.evaluation_page import (
     sections,
     shown_query,
 )
-from mmsearch.report.page import csp_hash, page_environment, template_file, write_page
+from mmsearch.report.page import render_page, write_page
 from mmsearch.report.plots import Plot, require_matplotlib
 from mmsearch.report.run_plots import loss_curve, score_curve, sweep_plot
 from mmsearch.report.titles import value_text
@@ -43,22 +41,6 @@ class _Headline:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Example:
-    """A query that was hard for the original model. before, after: from `shown_query`."""
-
-    before: object
-    after: object
-
-
-@dataclass(frozen=True, slots=True)
-class _FusionRow:
-    """A row of the fusion table. cells: by metric, with all texts and then with some missing."""
-
-    name: str
-    cells: Sequence[object]
-
-
 def write_run_page(report: FinetuneReport, path: Path) -> None:
     """Writes the page. Raises InputError, or MissingDependency without Matplotlib."""
     write_page(render_run(report), path, what="report")
@@ -69,38 +51,31 @@ def render_run(report: FinetuneReport) -> str:
     require_matplotlib()
     names = [one_line(report.start), one_line(report.name)]
     test = _named(report.test, names)
-    style = "".join(
-        template_file(f"{name}.css") for name in ("gallery", "evaluation", "finetuning")
-    )
-    return (
-        page_environment()
-        .get_template("finetuning.html.jinja")
-        .render(
-            outcome=report,
-            title=names[1],
-            models=names,
-            data=[one_line(Path(source).name or source) for source in report.data],
-            minutes=_duration(report.seconds),
-            headlines=_headlines(test),
-            faults=report.comparison.regressions(),
-            training=_training_plots(report),
-            sweep=_sweep(report),
-            general=[
-                (name, value, report.general_tuned.parts[name])
-                for name, value in report.general_start.parts.items()
-            ],
-            sections=list(sections(test, hardest_of=1)),
-            examples=_examples(test),
-            classes=class_panel(test, weakest_of=1),
-            fusion=_fusion_rows(report.fusion),
-            fusion_metrics=_FUSION_METRICS,
-            fusion_changes=report.fusion.differences if report.fusion else (),
-            missing=MISSING,
-            settings=[(name, value_text(value)) for name, value in report.settings.items()],
-            notes=[one_line(note) for note in report.notes],
-            style=Markup(style),  # noqa: S704 - our own files, not data
-            style_hash=csp_hash(style),
-        )
+    return render_page(
+        "finetuning",
+        styles=["gallery", "evaluation", "finetuning"],
+        outcome=report,
+        title=names[1],
+        models=names,
+        data=[one_line(Path(source).name or source) for source in report.data],
+        minutes=_duration(report.seconds),
+        headlines=_headlines(test),
+        faults=report.comparison.regressions(),
+        training=_training_plots(report),
+        sweep=_sweep(report),
+        general=[
+            (name, value, report.general_tuned.parts[name])
+            for name, value in report.general_start.parts.items()
+        ],
+        sections=list(sections(test, hardest_of=1)),
+        examples=_examples(test),
+        classes=class_panel(test, weakest_of=1),
+        fusion=_fusion_rows(report.fusion),
+        fusion_metrics=_FUSION_METRICS,
+        fusion_changes=report.fusion.differences if report.fusion else (),
+        missing=MISSING,
+        settings=[(name, value_text(value)) for name, value in report.settings.items()],
+        notes=[one_line(note) for note in report.notes],
     )
 
 
@@ -148,7 +123,7 @@ def _sweep(report: FinetuneReport) -> Plot | None:
     return sweep_plot(points, list(found.points).index(found.chosen), found.kept_share)
 
 
-def _examples(test: Evaluation) -> list[tuple[str, list[_Example]]]:
+def _examples(test: Evaluation) -> list[tuple[str, list[tuple[object, object]]]]:
     """Returns the original model's hardest queries by direction, before and after."""
     pairs = [
         (before.title, list(zip(before.hardest, after.same, strict=True))[:_EXAMPLES])
@@ -157,19 +132,19 @@ def _examples(test: Evaluation) -> list[tuple[str, list[_Example]]]:
     every: list[HardQuery] = [query for _, found in pairs for pair in found for query in pair]
     images = inline_examples(every)
     return [
-        (title, [_Example(*(shown_query(query, images) for query in pair)) for pair in found])
+        (title, [(shown_query(one, images), shown_query(two, images)) for one, two in found])
         for title, found in pairs
         if found
     ]
 
 
-def _fusion_rows(table: FusionTable | None) -> list[_FusionRow]:
+def _fusion_rows(table: FusionTable | None) -> list[tuple[str, list[object]]]:
+    """Returns each way to search with its metrics, with all texts and then with some missing."""
     if table is None:
         return []
-    names = dict.fromkeys(score.name for score in table.scores)
-    order = [IMAGE_ONLY, TEXT_ONLY, *(n for n in names if n not in (IMAGE_ONLY, TEXT_ONLY))]
+    names = dict.fromkeys([IMAGE_ONLY, TEXT_ONLY, *(score.name for score in table.scores)])
     return [
-        _FusionRow(
+        (
             name,
             [
                 cell_of(metric, table.score(name, missing=missing).metrics[metric])
@@ -177,7 +152,7 @@ def _fusion_rows(table: FusionTable | None) -> list[_FusionRow]:
                 for metric in _FUSION_METRICS
             ],
         )
-        for name in order
+        for name in names
     ]
 
 

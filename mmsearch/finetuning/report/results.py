@@ -4,7 +4,6 @@ The check is saved with the model as `outcome.json`, so that a promotion can ref
 """
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from mmsearch.deprecation import renamed_attribute
 from mmsearch.errors import InputError
 from mmsearch.evaluation.results import Estimate, Evaluation, ModelScores
 from mmsearch.files import write_atomically
@@ -43,7 +43,7 @@ class FinetuneReport:
     """Results of a finished fine-tuning.
 
     name: of the new model. start: of the original one; licence: that model's, by its identifier if
-    it has one. data: the sources. counts: what was read of them ('items', 'pictures', 'texts',
+    it has one. data: the sources. counts: what was read of them ('items', 'images', 'texts',
     'classes', 'groups'). split: items by split. settings: resolved. sweep: None if nothing was
     interpolated. test: the original, then the tuned model, on the test split. fusion: None if none
     was trained.
@@ -71,22 +71,30 @@ class FinetuneReport:
     @property
     def comparison(self) -> "Comparison":
         """Both models' metrics, to be checked for regressions."""
-        before, after = self.test.models[0], self.test.models[-1]
+        models = self.test.models[0], self.test.models[-1]
+        before, after = (metrics_by_part(model) for model in models)
         return Comparison(
             start=self.start,
-            start_hash=before.space.weights_hash,
-            tuned_hash=after.space.weights_hash,
-            changes=tuple(_changes(self.test)),
+            start_hash=models[0].space.weights_hash,
+            tuned_hash=models[1].space.weights_hash,
+            changes=tuple(
+                Change(
+                    each.part,
+                    each.metric,
+                    before[each.part][each.metric].value,
+                    after[each.part][each.metric].value,
+                    each.low,
+                    each.high,
+                    each.p_value,
+                )
+                for each in self.test.differences
+            ),
             general_before=dict(self.general_start.parts),
             general_after=dict(self.general_tuned.parts),
             alpha=self.sweep.chosen.alpha if self.sweep else 1.0,
         )
 
-    @property
-    def verdict(self) -> "Comparison":
-        """The old name of `comparison`, kept for this version."""
-        warnings.warn("verdict is now comparison", DeprecationWarning, stacklevel=2)
-        return self.comparison
+    verdict = renamed_attribute("verdict", "comparison")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,22 +173,6 @@ def read_comparison(folder: Path) -> Comparison | None:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is damaged ({reason}); fine-tune again, or delete it") from error
     raise InputError(f"{path} was written by another version of mmsearch; fine-tune again")
-
-
-def _changes(test: Evaluation) -> list[Change]:
-    before, after = (metrics_by_part(model) for model in (test.models[0], test.models[-1]))
-    return [
-        Change(
-            each.part,
-            each.metric,
-            before[each.part][each.metric].value,
-            after[each.part][each.metric].value,
-            each.low,
-            each.high,
-            each.p_value,
-        )
-        for each in test.differences
-    ]
 
 
 def metrics_by_part(model: ModelScores) -> dict[str, Mapping[str, Estimate]]:

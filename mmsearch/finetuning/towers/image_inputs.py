@@ -21,7 +21,7 @@ from mmsearch.finetuning.data.views import ImageViews, PlainViewCache
 from mmsearch.finetuning.towers.image_tower import FrozenTower, channels_last
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Ids, Pixels
-from mmsearch.training.tower_split import cached_prefix
+from mmsearch.training.activations import PixelViews, cached_activations
 
 Readable: TypeAlias = NDArray[np.bool_]
 # Disk space for cached activations; beyond it they are computed in every step.
@@ -107,12 +107,9 @@ def _table(
         pixels, _ = cache.views.batch(np.full(len(numbers), items[row]), numbers)
         return start.inputs(pixels).cpu().numpy()
 
-    table = cached_prefix(
+    table = cached_activations(
         frozen.module,
-        load,
-        count=len(items),
-        views=len(numbers),
-        size=start.preprocessing.size,
+        PixelViews(load, len(items), len(numbers), start.preprocessing.size),
         cache=cache.folder,
         key=f"{cache.view_key}\n{names}",
         advance=progress.advance,
@@ -143,6 +140,7 @@ class DecodedInputs:
 
     @torch.no_grad()
     def __call__(self, items: Ids, views: Ids) -> tuple[Tensor, Readable]:
+        """See ImageInputs."""
         future = self._prefetched.pop(items.tobytes() + views.tobytes(), None)
         pixels, readable = future.result() if future else self._decode(items, views)
         return self._frozen.activations(pixels), readable
@@ -172,6 +170,7 @@ class CachedInputs:
         """Does nothing: the files are memory-mapped."""
 
     def __call__(self, items: Ids, views: Ids) -> tuple[Tensor, Readable]:
+        """See ImageInputs."""
         shape = self._tables[0][1].shape[2:]
         rows = np.zeros((len(items), *shape), np.float16)
         readable = np.zeros(len(items), np.bool_)

@@ -158,3 +158,9 @@ def channels_last(activations: Tensor) -> Tensor:
     if activations.ndim != 4:
         return activations
     return activations.contiguous(memory_format=torch.channels_last)
+
+
+def mixed(ones: Tensor, others: Tensor, shares: Tensor) -> Tensor:
+    """Interpolates activations row by row, float32 (b, …). shares: float32 (b,), of `ones`."""
+    weights = shares.view(-1, *[1] * (ones.ndim - 1))
+    return channels_last(torch.lerp(others, ones, weights))

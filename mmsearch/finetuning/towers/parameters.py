@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmsearch.encoders.text_tower import text_tower
 from mmsearch.errors import InputError
@@ -64,7 +64,7 @@ def projections(model: nn.Module, images: TowerParts) -> set[str]:
 
 
 def parameter_groups(
-    named: Mapping[str, nn.Parameter],
+    named: Mapping[str, Tensor],
     heads: Iterable[nn.Parameter],
     method: Method,
     options: LoopOptions,
@@ -75,7 +75,7 @@ def parameter_groups(
     losses, have higher learning rates than towers.
     """
     fast = {id(parameter) for parameter in heads}
-    by_setting: dict[tuple[float, float], list[nn.Parameter]] = {}
+    by_setting: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in named.items():
         rate = options.learning_rate * (_HEAD_FACTOR[method] if id(parameter) in fast else 1.0)
         undecayed = parameter.ndim < 2 or any(word in name for word in _UNDECAYED)

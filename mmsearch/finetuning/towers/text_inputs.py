@@ -5,7 +5,6 @@ trained projection.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -19,9 +18,11 @@ from mmsearch.finetuning.towers.start_model import StartModel
 from mmsearch.records import Floats
 
 Depth: TypeAlias = Literal["none", "head", "blocks"]
+# Texts → float32 (n, dim), unit rows.
+EncodeTexts = Callable[[Sequence[str]], Tensor]
 # Texts per pass without gradients.
 _BATCH = 64
-# Texts per cached pass, and the unit of its length in tokens: see _Memo.
+# Texts per cached pass, and the unit of its length in tokens: see FrozenTextTower.
 _ROWS, _TOKENS = 32, 8
 # Cached rows: 200 MB at a width of 512. Word dropout makes new texts without end.
 _MAX_CACHED = 100_000
@@ -64,7 +65,7 @@ class TextEncoder:
         return _embedded(tower, pool(tower, self._start.token_ids(texts)))
 
 
-def encode_all(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str]) -> Floats:
+def encode_all(encode: EncodeTexts, texts: Sequence[str]) -> Floats:
     """Returns float32 (n, dim), without gradients; texts are batched by length."""
     order = sorted(range(len(texts)), key=lambda at: (len(texts[at]), texts[at]))
     with torch.no_grad():
@@ -80,62 +81,42 @@ def encode_all(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str]) 
 
 
 class FrozenTextTower:
-    """The start model's text tower, which computes each text once."""
-
-    def __init__(self, start: StartModel) -> None:
-        tower = text_tower(start.model)
-        self._tower = tower if is_supported(start) else None
-        self._memo = _Memo(
-            start, start.model.encode_text if self._tower is None else partial(pool, tower)
-        )
-
-    @torch.no_grad()
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """Returns float32 (n, dim), unit rows, without gradients."""
-        found = self._memo(texts)
-        if self._tower is None:
-            return F.normalize(found.float(), dim=-1)
-        return _embedded(self._tower, found)
-
-    def pooled(self, texts: Sequence[str]) -> Tensor:
-        """Returns the input of a supported tower's projection, float32 (n, width)."""
-        return self._memo(texts)
-
-
-def _embedded(tower: Any, pooled: Tensor) -> Tensor:
-    """Projects pooled features, (n, width) → float32 (n, dim), unit rows."""
-    return F.normalize(project(tower, pooled).float(), dim=-1)
-
-
-def is_supported(start: StartModel) -> bool:
-    """Returns whether the tower is OpenCLIP's own, pooled without a class token."""
-    tower = text_tower(start.model)
-    blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
-    special = getattr(tower, "cls_emb", None) is not None or getattr(tower, "use_pad_mask", False)
-    return blocks is not None and not special
-
-
-class _Memo:
-    """Cached rows by text.
+    """The start model's text tower, which computes each text once.
 
     A text is always computed in a pass of the same shape, so that its row does not depend on the
     other texts: a resumed run meets it in another batch and must end with the same weights.
     """
 
-    def __init__(self, start: StartModel, compute: Callable[[Tensor], Tensor]) -> None:
-        """compute: token ids, int64 (_ROWS, length) → one row each."""
-        self._start, self._compute = start, compute
+    def __init__(self, start: StartModel) -> None:
+        self._start = start
+        self._tower = text_tower(start.model) if is_supported(start) else None
         self._rows: dict[str, Tensor] = {}
 
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Returns float32 (n, dim), unit rows, without gradients."""
+        found = self.pooled(texts)
+        with torch.no_grad():
+            if self._tower is None:
+                return F.normalize(found.float(), dim=-1)
+            return _embedded(self._tower, found)
+
     @torch.no_grad()
-    def __call__(self, texts: Sequence[str]) -> Tensor:
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """Returns the input of the projection, float32 (n, width), without gradients.
+
+        Of an unsupported tower it is the embedding, not normalised.
+        """
         missing = [text for text in dict.fromkeys(texts) if text not in self._rows]
         if len(self._rows) + len(missing) > _MAX_CACHED:
             self._rows.clear()
             missing = list(dict.fromkeys(texts))
         for places, ids in self._passes(missing):
-            known = (missing[place] for place in places)
-            self._rows.update(zip(known, self._compute(ids), strict=False))
+            rows = (
+                self._start.model.encode_text(ids)
+                if self._tower is None
+                else pool(self._tower, ids)
+            )
+            self._rows.update(zip((missing[place] for place in places), rows, strict=False))
         return torch.stack([self._rows[text] for text in texts])
 
     def _passes(self, texts: list[str]) -> Iterator[tuple[list[int], Tensor]]:
@@ -155,3 +136,16 @@ class _Memo:
                 batch = places[at : at + _ROWS]
                 ids = torch.from_numpy(tokens.ids[np.resize(batch, _ROWS), :length])
                 yield batch.tolist(), ids.to(self._start.device)
+
+
+def _embedded(tower: Any, pooled: Tensor) -> Tensor:
+    """Projects pooled features, (n, width) → float32 (n, dim), unit rows."""
+    return F.normalize(project(tower, pooled).float(), dim=-1)
+
+
+def is_supported(start: StartModel) -> bool:
+    """Returns whether the tower is OpenCLIP's own, pooled without a class token."""
+    tower = text_tower(start.model)
+    blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
+    special = getattr(tower, "cls_emb", None) is not None or getattr(tower, "use_pad_mask", False)
+    return blocks is not None and not special

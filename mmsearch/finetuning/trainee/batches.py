@@ -4,7 +4,7 @@ mixup (Zhang et al. 2018) is of pixels, or of the activations of a frozen part (
 Verma et al. 2019). It keeps a model from relying on the background or light of single images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,26 +20,21 @@ from mmsearch.finetuning.data.training_set import UNLABELLED, TrainingSet
 from mmsearch.finetuning.data.views import ImageViews
 from mmsearch.finetuning.resolved import ResolvedOptions
 from mmsearch.finetuning.towers.image_inputs import Readable
-from mmsearch.finetuning.towers.image_tower import channels_last
+from mmsearch.finetuning.towers.image_tower import mixed
+from mmsearch.finetuning.towers.text_inputs import EncodeTexts
 from mmsearch.records import Floats, Ids
 
 # Class titles that the images of one step are compared with.
 MAX_TITLES = 256
-# A teacher's inverse temperature is that of CLIP at its start (Radford et al. 2021).
-TEACHER_SCALE = 1 / 0.07
 _TITLES, _MIXUP = 4, 7
-_BATCH = 64
-
-EncodeTexts = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherVectors:
-    """A frozen model's embeddings of a batch: (b, d), unit rows; scale: inverse temperature."""
+    """A frozen model's embeddings of a batch: float32 (b, d), unit rows."""
 
     images: Tensor
     texts: Tensor
-    scale: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +91,9 @@ class TeacherModel:
         advance: Callable[[int], None],
     ) -> None:
         """views: at the teacher's preprocessing. items: int64 (n,), positions to embed."""
-        vectors: list[Floats] = []
-        for at in range(0, len(items), _BATCH):
-            batch = items[at : at + _BATCH]
-            pixels, _ = views.batch(batch, np.full(len(batch), PLAIN_VIEW))
-            vectors.append(teacher.encode_pixels(pixels))
-            advance(len(batch))
         self._row = {item: row for row, item in enumerate(items.tolist())}
-        self._images = torch.from_numpy(np.concatenate(vectors)).half()
+        vectors = views.encode(teacher, items, PLAIN_VIEW, advance)
+        self._images = torch.from_numpy(vectors).half()
         self._teacher, self._device = teacher, device
         self._texts: dict[str, Floats] = {}
 
@@ -114,7 +104,7 @@ class TeacherModel:
         self._texts.update(zip(missing, self._teacher.encode_texts(missing), strict=True))
         texts = torch.from_numpy(np.stack([self._texts[text] for text in draw.texts]))
         images = self._images[rows].float()
-        return TeacherVectors(images.to(self._device), texts.to(self._device), TEACHER_SCALE)
+        return TeacherVectors(images.to(self._device), texts.to(self._device))
 
 
 class TargetBuilder:
@@ -228,9 +218,3 @@ def partners(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     rows = np.arange(count)
     other = rows ^ 1
     return np.where(other < count, other, rows)
-
-
-def mixed(ones: Tensor, others: Tensor, shares: Tensor) -> Tensor:
-    """Interpolates row by row, float32 (b, …). shares: float32 (b,), weights of `ones`."""
-    weights = shares.view(-1, *[1] * (ones.ndim - 1))
-    return channels_last(torch.lerp(others, ones, weights))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmsearch.finetuning.options import FinetuneOptions
 from mmsearch.finetuning.towers.start_model import MAX_SCALE
-from mmsearch.finetuning.trainee.batches import Mixup, Targets, TeacherVectors
+from mmsearch.finetuning.trainee.batches import Mixup, Targets
 from mmsearch.training.losses import (
     class_cross_entropy,
     info_nce,
@@ -22,6 +22,8 @@ from mmsearch.training.losses import (
 # Initial scale and bias of SigLIP (Zhai et al. 2023), for a model not trained by that loss.
 _SIGMOID_SCALE, _SIGMOID_BIAS = 10.0, -10.0
 _SMOOTHING = 0.1
+# A teacher's inverse temperature is that of CLIP at its start (Radford et al. 2021).
+_TEACHER_SCALE = 1 / 0.07
 
 
 class Objective(nn.Module):
@@ -89,8 +91,14 @@ class Objective(nn.Module):
         if targets.teacher is not None:
             # The teacher has not seen mixed images.
             both = targets.has_both if mixup is None else targets.has_both & ~mixup.is_mixed
-            distance = _distance_to(targets.teacher, images, texts, both)
-            parts["teacher"] = options.teacher_weight * distance
+            parts["teacher"] = options.teacher_weight * similarity_kl(
+                images[both],
+                texts[both],
+                torch.tensor(_TEACHER_SCALE, device=images.device),
+                teacher_images=targets.teacher.images[both],
+                teacher_texts=targets.teacher.texts[both],
+                teacher_scale=_TEACHER_SCALE,
+            )
         if second is not None:
             agreement = view_consistency(images[targets.has_image], second[targets.has_image])
             parts["views"] = options.consistency_weight * agreement
@@ -111,15 +119,3 @@ def _mixed_cross_entropy(
         )
     )
     return own + other
-
-
-def _distance_to(teacher: TeacherVectors, images: Tensor, texts: Tensor, both: Tensor) -> Tensor:
-    """KL divergence from the teacher's similarities, at the teacher's own temperature."""
-    return similarity_kl(
-        images[both],
-        texts[both],
-        torch.tensor(teacher.scale, device=images.device),
-        teacher_images=teacher.images[both],
-        teacher_texts=teacher.texts[both],
-        teacher_scale=teacher.scale,
-    )

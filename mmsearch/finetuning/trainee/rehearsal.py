@@ -22,8 +22,8 @@ from PIL import Image
 from torch import Tensor
 
 from mmsearch.evaluation.zero_shot import TEMPLATES
-from mmsearch.finetuning.towers.image_tower import FrozenTower, ImageEncoder
-from mmsearch.finetuning.trainee.batches import EncodeTexts, mixed
+from mmsearch.finetuning.towers.image_tower import FrozenTower, ImageEncoder, mixed
+from mmsearch.finetuning.towers.text_inputs import EncodeTexts
 from mmsearch.media import Preprocessing, prepare
 from mmsearch.records import Floats, Ids, Pixels
 from mmsearch.training.losses import similarity_kl

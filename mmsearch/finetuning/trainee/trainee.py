@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmsearch.arrays import blocks
 from mmsearch.encoders.base import Encoder
 from mmsearch.finetuning.data.sampling import PLAIN_VIEW, Draw, Sampler
 from mmsearch.finetuning.data.views import ImageViews
@@ -63,7 +64,7 @@ def rehearsal_batch(options: ResolvedOptions) -> int:
 
 
 class FineTuneModel:
-    """A model in training; the start model is not modified."""
+    """A model in training; the start model is not modified. sampler: samples its batches."""
 
     def __init__(
         self,
@@ -77,12 +78,13 @@ class FineTuneModel:
         reference: StartModel | None = None,
         sibling: "FineTuneModel | None" = None,
     ) -> None:
-        """reference: the model to stay close to, if it is not `start`. sibling: a model of the same
-        start and options but the seed, whose rehearsal data is reused.
+        """Loads, caches and computes what all steps need.
 
+        reference: the model to stay close to, if it is not `start`. sibling: a model of the same
+        start and options but the seed, whose rehearsal data is reused.
         Raises InputError for a tower that the method cannot train, or if `cache` cannot be written.
         """
-        self._start, self._sampler, self._options = start, sampler, options
+        self._start, self.sampler, self._options = start, sampler, options
         self._model = start.copy()
         self._evaluated: Any = None
         parts = split_image_tower(options.model, self._model.visual)
@@ -143,24 +145,16 @@ class FineTuneModel:
             seed=options.run.seed,
         )
 
-    @property
-    def sampler(self) -> Sampler:
-        """Samples its batches."""
-        return self._sampler
-
     # --- the loop's Trainee ---
 
     def parameter_groups(self, options: LoopOptions) -> list[dict[str, Any]]:
         """See Trainee."""
         self._accumulate = options.accumulate
         heads = [*self._heads, *self._objective.parameters()]
-        return parameter_groups(self._trained(), heads, self._options.model.method, options)
+        return parameter_groups(self.trained(), heads, self._options.model.method, options)
 
     def trained(self) -> dict[str, Tensor]:
         """See Trainee."""
-        return dict(self._trained())
-
-    def _trained(self) -> dict[str, nn.Parameter]:
         modules = {"model": self._model, "objective": self._objective}
         return {
             f"{prefix}.{name}": parameter
@@ -180,13 +174,13 @@ class FineTuneModel:
     def backward(self, step: int, micro: int) -> dict[str, float]:
         """See Trainee."""
         here, place = ranks(), step * self._accumulate + micro
-        whole = self._sampler.draw(place)
+        whole = self.sampler.draw(place)
         mine = whole.part(here.rank, here.world)
         inputs, readable = self._inputs(mine.items, mine.views)
         second: Tensor | None = None
         if self._options.loss.consistency_weight and mine.second_views is not None:
             second = self._inputs(mine.items, mine.second_views)[0]
-        following = self._sampler.draw(place + 1, rank=here.rank, world=here.world)
+        following = self.sampler.draw(place + 1).part(here.rank, here.world)
         self._inputs.prefetch(following.items, following.views)
         titles, title_labels = self._targets.titles(whole, place)
         inputs, mixup = self._mixup(whole, place, inputs, readable)
@@ -276,34 +270,24 @@ class FineTuneModel:
                 weights["logit_bias"] = torch.full_like(bias, learned)
         return weights
 
-    def encode_items(self, kind: str, positions: Ids, weights: Weights | None = None) -> Floats:
-        """Encodes the plain image view, or the first text, of items: float32 (n, dim), unit rows.
-
-        kind: 'image' or 'text'. weights: a complete state dict, which differs from the start only
-        in what the method trains; None for the current weights. Rows of items without image or
-        text, or with an unreadable image, are zeros.
-        """
-        images, texts = self._encoders(weights)
-        if kind == "image":
-            vectors, readable = self._encode_plain(images, positions)
-            return np.where(readable[:, None], vectors, np.float32(0))
-        items = self._sampler.training_set.items
-        found = [next(iter(items[place].texts), "") for place in positions.tolist()]
-        given = np.array([bool(text) for text in found], np.bool_)
-        return np.where(given[:, None], encode_all(texts.encode, found), np.float32(0))
-
     @torch.no_grad()
-    def _encode_plain(self, encoder: ImageEncoder, items: Ids) -> tuple[Floats, Readable]:
-        vectors, readable = [], []
-        for at in range(0, len(items), BATCH):
-            batch = items[at : at + BATCH]
-            inputs, could = self._inputs(batch, np.full(len(batch), PLAIN_VIEW))
-            vectors.append(encoder.encode(inputs).cpu())
-            readable.append(could)
-        return torch.cat(vectors).numpy(), np.concatenate(readable)
+    def encode_images(self, positions: Ids, weights: Weights | None = None) -> Floats:
+        """Encodes the plain views of items' images: float32 (n, dim), unit rows.
+
+        weights: a complete state dict, which differs from the start only in what the method trains;
+        None for the current weights. Rows of missing and unreadable images are zeros.
+        """
+        encoder, _ = self._encoders(weights)
+        vectors = []
+        for block in blocks(len(positions), BATCH):
+            batch = positions[block]
+            inputs, readable = self._inputs(batch, np.full(len(batch), PLAIN_VIEW))
+            found = encoder.encode(inputs).cpu().numpy()
+            vectors.append(np.where(readable[:, None], found, np.float32(0)))
+        return np.concatenate(vectors)
 
     def encode_texts(self, texts: Sequence[str], weights: Weights | None = None) -> Floats:
-        """Encodes texts: float32 (n, dim), unit rows. weights: see `encode_items`."""
+        """Encodes texts: float32 (n, dim), unit rows. weights: see `encode_images`."""
         return encode_all(self._encoders(weights)[1].encode, texts)
 
     def towers(self, weights: Weights) -> "WeightedTowers":

@@ -12,7 +12,7 @@ from mmsearch.pretraining.images.captioned import CaptionedImage
 from mmsearch.pretraining.images.views import view_loader
 from mmsearch.pretraining.recipe import Recipe
 from mmsearch.progress import ProgressListener
-from mmsearch.training.tower_split import cached_prefix
+from mmsearch.training.activations import PixelViews, cached_activations
 
 if TYPE_CHECKING:
     import torch
@@ -31,12 +31,10 @@ def cached_outputs(
     cache: the folder of the file, whose name depends on the images, the views and the weights.
     """
     size, views, seed = recipe.image.size, recipe.image.views, recipe.seed
-    return cached_prefix(
+    load = view_loader(images, size=size, views=views, seed=seed)
+    return cached_activations(
         module,
-        view_loader(images, size=size, views=views, seed=seed),
-        count=len(images),
-        views=views,
-        size=size,
+        PixelViews(load, len(images), views, size),
         cache=cache,
         key=json.dumps([seed, [image.key for image in images]]),
         advance=progress.advance,

@@ -30,7 +30,6 @@ from mmsearch.pretraining.stages.prototypes import fit_prototypes
 from mmsearch.pretraining.stages.stage_run import Run, run_stage
 from mmsearch.pretraining.text.table import TextTable, class_rows, image_rows
 from mmsearch.pretraining.text.tokenizer import token_ids
-from mmsearch.training.loop import LoopOptions
 
 # Initial inverse temperature, and open_clip's own upper bound.
 INITIAL_SCALE, LARGEST_SCALE = 20.0, 100.0
@@ -114,8 +113,8 @@ def align_towers(run: Run, images: ImageSet, data: PairData, encode: TextEncoder
         data,
         encode,
         image_features,
-        options=ContrastiveOptions.of(
-            stage,
+        options=ContrastiveOptions(
+            stage=stage,
             class_texts=stage.class_texts,
             views=images.features.shape[1],
             scale_rate=stage.learning_rate,
@@ -130,14 +129,7 @@ def align_towers(run: Run, images: ImageSet, data: PairData, encode: TextEncoder
         run,
         "align",
         trainee,
-        LoopOptions(
-            steps=stage.steps,
-            learning_rate=stage.learning_rate,
-            weight_decay=stage.weight_decay,
-            average=stage.ema_decay,
-            seed=recipe.seed,
-            resume=True,
-        ),
+        run.loop_options(stage, weight_decay=stage.weight_decay, average=stage.ema_decay),
         # A learned vocabulary differs from run to run, and so does what a token's vector means.
         identity=[
             *text_settings(run),

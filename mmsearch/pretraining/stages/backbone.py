@@ -28,14 +28,13 @@ from mmsearch.pretraining.stages.contrastive import (
 from mmsearch.pretraining.stages.stage_run import Run, run_stage
 from mmsearch.training.activations import weights_digest
 from mmsearch.training.ema import copies, load
-from mmsearch.training.loop import LoopOptions
 from mmsearch.training.tower_split import Suffix, split_tower
 from mmsearch.training.weight_interpolation import (
     Sweep,
-    SweepPoint,
     SweepScore,
-    choose,
+    Weights,
     interpolate,
+    sweep,
 )
 
 # Shares of the tuned weights that are tried.
@@ -78,31 +77,29 @@ def tune_backbone(
         run,
         "backbone",
         trainee,
-        LoopOptions(
-            steps=stage.steps,
-            learning_rate=stage.learning_rate,
+        run.loop_options(
+            stage,
             weight_decay=stage.weight_decay,
             average=stage.ema_decay,
             validate_every=stage.validate_every,
             patience=0,
-            seed=recipe.seed,
             checkpoint_every=CHECKPOINT_EVERY,
-            resume=True,
         ),
         identity=identity,
         validate=lambda: measure().ndcg,
         score_name="held-out nDCG",
     )
 
-    tuned, points = copies(trained), []
-    for alpha in ALPHAS:
-        load(trained, interpolate(start, tuned, alpha))
+    def evaluate(weights: Weights) -> SweepScore:
+        load(trained, weights)
         metrics = measure()
-        points.append(SweepPoint(alpha, SweepScore(metrics.ndcg, metrics.weighted_agreement)))
-    sweep = choose(points, kept_share=KEPT_SHARE)
-    load(trained, interpolate(start, tuned, sweep.chosen.alpha))
+        return SweepScore(metrics.ndcg, metrics.weighted_agreement)
+
+    tuned = copies(trained)
+    found = sweep(start, tuned, evaluate, alphas=ALPHAS, refinement=0, kept_share=KEPT_SHARE)
+    load(trained, interpolate(start, tuned, found.chosen.alpha))
     model.eval().requires_grad_(False)
-    return sweep, measure()
+    return found, measure()
 
 
 def backbone_trainee(
@@ -144,8 +141,8 @@ def backbone_trainee(
         data,
         encode,
         image_features,
-        options=ContrastiveOptions.of(
-            stage,
+        options=ContrastiveOptions(
+            stage=stage,
             class_texts=data.classes.texts.shape[1] if data.classes else 0,
             views=images.features.shape[1],
             scale_rate=stage.head_learning_rate,

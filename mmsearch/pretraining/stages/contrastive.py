@@ -6,7 +6,7 @@ synthetic ones of ImageNet's classes, are distilled into the similarities to the
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -68,19 +68,15 @@ class PairData:
     teacher: TeacherTexts | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContrastiveOptions:
-    """Options of a step; the fields of a recipe's stage are described there.
+    """Options of a step; those that only one stage has are described in the recipe.
 
     class_texts: class names that get gradients in a step. views: of each image. scale_rate: the
     learning rate of the inverse temperatures.
     """
 
-    batch: int
-    dropout: float
-    plain_share: float
-    class_weight: float
-    teacher_weight: float
+    stage: ContrastiveStage
     class_texts: int
     views: int
     scale_rate: float
@@ -88,18 +84,6 @@ class ContrastiveOptions:
     photos: int = 0
     negatives: int = 0
     features_weight: float = 0.0
-
-    @classmethod
-    def of(cls, stage: ContrastiveStage, **further: Any) -> Self:
-        """Takes what all stages have from a recipe's stage."""
-        return cls(
-            batch=stage.batch,
-            dropout=stage.dropout,
-            plain_share=stage.plain_share,
-            class_weight=stage.class_weight,
-            teacher_weight=stage.teacher_weight,
-            **further,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +109,12 @@ class ContrastiveTrainee:
         groups: Sequence[ParameterGroup],
     ) -> None:
         """groups: what is trained beside the inverse temperatures; all else is frozen."""
-        self._model, self._data, self._options = model, data, options
+        self._model, self._data, self._options, self._stage = model, data, options, options.stage
         self._encode_texts, self._image_features = encode_texts, image_features
         self._chances = data.weights / data.weights.sum()
         self._class_scale = nn.Parameter(torch.tensor(CLASS_SCALE).log())
         self._class_vectors = None
-        if data.classes is not None and options.class_weight > 0:
+        if data.classes is not None and self._stage.class_weight > 0:
             self._class_vectors = _ClassVectors(
                 data.classes.texts, encode_texts, options.class_texts
             )
@@ -180,9 +164,9 @@ class ContrastiveTrainee:
 
     def backward(self, step: int, micro: int) -> dict[str, float]:
         """Computes the gradients of a step and returns the parts of its loss."""
-        options, data = self._options, self._data
+        options, stage, data = self._options, self._stage, self._data
         rng = np.random.default_rng([options.seed, step, micro])
-        pairs = rng.choice(len(self._chances), options.batch, p=self._chances)
+        pairs = rng.choice(len(self._chances), stage.batch, p=self._chances)
         photos = rng.choice(data.photos, min(options.photos, len(data.photos)))
         drawn = np.concatenate([pairs, photos])
         views = self._draw_views(len(drawn), rng)
@@ -190,17 +174,17 @@ class ContrastiveTrainee:
         images = self._embed(features)
         losses = [(1.0, "contrast", self._contrast(images[: len(pairs)], pairs, rng))]
         if self._class_vectors is not None:
-            losses.append((options.class_weight, "classes", self._class_loss(images, frozen, rng)))
+            losses.append((stage.class_weight, "classes", self._class_loss(images, frozen, rng)))
         if options.features_weight > 0:
             is_photo = torch.from_numpy(np.isin(drawn, data.photos))
             drift = (1 - F.cosine_similarity(features, frozen, dim=1)) * is_photo
             mean = drift.sum() / is_photo.sum().clamp(min=1)
             losses.append((options.features_weight, "drift", mean))
-        if data.teacher is not None and options.teacher_weight > 0:
-            rows = rng.integers(len(data.teacher.rows), size=options.batch)
+        if data.teacher is not None and stage.teacher_weight > 0:
+            rows = rng.integers(len(data.teacher.rows), size=stage.batch)
             target = torch.from_numpy(data.teacher.vectors[rows]).float()
             texts = self._encode_texts(torch.from_numpy(data.teacher.rows[rows]))
-            losses.append((options.teacher_weight, "teacher", teacher_cosine(texts, target)))
+            losses.append((stage.teacher_weight, "teacher", teacher_cosine(texts, target)))
         total = torch.stack([weight * loss for weight, _, loss in losses]).sum()
         torch.autograd.backward(total)
         return {"loss": total.item(), **{name: loss.item() for _, name, loss in losses}}
@@ -208,11 +192,11 @@ class ContrastiveTrainee:
     def _draw_views(self, count: int, rng: np.random.Generator) -> Rows:
         """Draws the plain view, 0, in `plain_share` of cases and any other in the rest."""
         others = self._options.views - 1
-        plain = (rng.random(count) < self._options.plain_share) | (others == 0)
+        plain = (rng.random(count) < self._stage.plain_share) | (others == 0)
         return np.where(plain, 0, 1 + rng.integers(max(1, others), size=count))
 
     def _embed(self, features: Tensor) -> Tensor:
-        dropped = F.dropout(features, self._options.dropout, training=self._training)
+        dropped = F.dropout(features, self._stage.dropout, training=self._training)
         return F.normalize(self._model.visual.head(dropped), dim=-1)
 
     def _contrast(self, images: Tensor, pairs: Rows, rng: np.random.Generator) -> Tensor:
@@ -236,13 +220,7 @@ class ContrastiveTrainee:
         vectors = torch.cat([images, self._embed(synthetic)])
         logits = prototypes.logits(torch.cat([frozen, synthetic]))
         names = self._class_vectors.draw(rng)
-        return class_distillation(
-            vectors,
-            names,
-            self._class_scale.exp(),
-            teacher_logits=logits,
-            weight=torch.ones(len(vectors)),
-        )
+        return class_distillation(vectors, names, self._class_scale.exp(), logits)
 
 
 class _ClassVectors:

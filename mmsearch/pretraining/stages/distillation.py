@@ -102,29 +102,26 @@ def distill_text(run: Run, corpus: Sequence[str]) -> TeacherVectors:
     def initialise(log: MetricsLog) -> None:
         log.forget("word_vectors", 0)
         run.progress.start("word vectors", recipe.word_vectors.steps)
+
+        def report(step: int, loss: float) -> None:
+            log.step("word_vectors", step, {"loss": loss})
+            run.progress.advance(1)
+
         words = fit_word_vectors(
             ids,
             vectors,
             vocabulary=run.tokenizer.get_vocab_size(),
             steps=recipe.word_vectors.steps,
             seed=recipe.seed,
-            report=log.stage("word_vectors", run.progress.advance),
+            report=report,
         )
         initialise_text(run.model, words)
 
-    options = LoopOptions(
-        steps=recipe.distill.steps,
-        learning_rate=recipe.distill.learning_rate,
-        weight_decay=WEIGHT_DECAY,
-        average=0,
-        seed=recipe.seed,
-        resume=True,
-    )
     run_stage(
         run,
         "distill",
         DistillTrainee(run, ids, vectors, unfreeze(run.model, TEXT_TOWER)),
-        options,
+        run.loop_options(recipe.distill, weight_decay=WEIGHT_DECAY, average=0),
         identity=[*text_settings(run), list(corpus)],
         initialise=initialise,
     )

@@ -1,4 +1,4 @@
-"""Synthetic features of ImageNet's classes, which stand in for photographs that there are none of.
+"""Synthetic features of ImageNet's classes, in place of photographs, which are not available.
 
 The classifier tells which features it takes for each class. A synthetic feature is a real one, of
 any image, moved along a class's direction in proportion to the spread of real features until the

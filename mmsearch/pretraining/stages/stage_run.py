@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmsearch.digests import digest_of_json
-from mmsearch.pretraining.recipe import Recipe
+from mmsearch.pretraining.recipe import ContrastiveStage, DistillStage, Recipe
 from mmsearch.progress import ProgressListener
 from mmsearch.training.checkpoints import checkpoint_folders
 from mmsearch.training.loop import VALIDATION, LoopNames, LoopOptions, Trainee, run_loop
@@ -35,6 +35,16 @@ class Run:
     work: Path
     log: MetricsLog
     progress: ProgressListener
+
+    def loop_options(self, stage: DistillStage | ContrastiveStage, **further: Any) -> LoopOptions:
+        """Returns the options of a stage's training, which resumes where it was interrupted."""
+        return LoopOptions(
+            steps=stage.steps,
+            learning_rate=stage.learning_rate,
+            seed=self.recipe.seed,
+            resume=True,
+            **further,
+        )
 
 
 def run_stage(

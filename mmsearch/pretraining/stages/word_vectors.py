@@ -5,6 +5,7 @@ It takes seconds, reaches most of what a small transformer can, and is where the
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from mmsearch.pretraining.text.batches import length_batches
 from mmsearch.pretraining.text.tokenizer import PAD_ID, START_ID
-from mmsearch.training.schedule import warmup_cosine
+from mmsearch.training.loop import warmup_cosine_factor
 
 if TYPE_CHECKING:
     from open_clip import CLIP
@@ -46,7 +47,7 @@ def fit_word_vectors(
     vocabulary: int,
     steps: int,
     seed: int,
-    report: Callable[[int, dict[str, float]], None],
+    report: Callable[[int, float], None],
 ) -> WordVectors:
     """Fits word vectors to the teacher's vectors by their cosine.
 
@@ -64,7 +65,9 @@ def fit_word_vectors(
         {"params": [query, bias], "lr": LEARNING_RATE},
     ]
     optimizer = torch.optim.Adam(groups)
-    schedule = warmup_cosine(optimizer, steps=steps, warmup=min(20, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, partial(warmup_cosine_factor, steps=steps, warmup=min(20, steps))
+    )
     for step, rows in enumerate(length_batches(content, steps=steps, batch=BATCH, seed=seed)):
         batch = torch.from_numpy(content[rows, : lengths[rows].max()].astype(np.int64))
         tokens = F.layer_norm(vectors[batch], (width,))
@@ -76,7 +79,7 @@ def fit_word_vectors(
         torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
-        report(step, {"loss": loss.item()})
+        report(step, loss.item())
     final = F.layer_norm(vectors.detach(), (width,))
     return WordVectors(final, query.detach(), bias.detach())
 

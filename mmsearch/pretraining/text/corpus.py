@@ -28,7 +28,7 @@ class CorpusInputs:
 
     images: those to train on. class_names: the most common name of each class of the trunk's
     classifier, empty without one. data: the folder of each source, by name. word_pieces: what the
-    text teacher's tokenizer keeps whole, empty without a teacher. rng: the only source of chance.
+    text teacher's tokenizer keeps whole, empty without a teacher. rng: the only randomness.
     """
 
     images: Sequence[CaptionedImage]

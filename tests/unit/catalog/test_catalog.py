@@ -11,7 +11,14 @@ import pytest
 from PIL import Image, ImageDraw
 
 import mmsearch
-from mmsearch.errors import BadQuery, InputError, MissingDependency, NotFound, StoreNotFound
+from mmsearch.errors import (
+    BadQuery,
+    InputError,
+    MissingDependency,
+    NotFound,
+    RecordNotFound,
+    StoreNotFound,
+)
 from mmsearch.media import ImageInput
 from mmsearch.progress import NullProgress
 from mmsearch.records import Failure, Hit
@@ -206,6 +213,40 @@ def test_duplicates_are_found_planned_hidden_and_shown_again(folder: Path) -> No
     assert entry.remove.key in {hit.key for hit in catalog.search("red", k=10, target="image")}
     with pytest.raises(NotFound, match="nothing to undo"):
         catalog.undo()
+
+
+def test_ignored_items_are_no_duplicates_until_the_mark_is_taken_back(folder: Path) -> None:
+    catalog = opened(folder)
+
+    def groups() -> list[str]:
+        return [group.id for group in catalog.find_duplicates(tiers=["bytes"]).groups]
+
+    (group,) = groups()
+    mark = catalog.ignore_duplicates(group)
+    assert mark.name == group
+    assert [item.key for item in mark.items] == ["goods/again.png", "goods/red.png"]
+    assert catalog.ignored_duplicates() == [mark]
+    assert groups() == []
+    catalog.unignore_duplicates(group)
+    assert groups() == [group]
+    catalog.ignore_duplicates("goods/red.png", "goods/again.png")
+    assert groups() == []
+    catalog.unignore_duplicates("goods/again.png", "goods/red.png")
+    assert catalog.ignored_duplicates() == []
+
+
+def test_items_to_ignore_must_exist_and_differ(folder: Path) -> None:
+    catalog = opened(folder)
+    with pytest.raises(InputError, match="name a group, or two items"):
+        catalog.ignore_duplicates()
+    with pytest.raises(InputError, match="the same item"):
+        catalog.ignore_duplicates("goods/red.png", "goods/red.png")
+    with pytest.raises(RecordNotFound, match="no group 'goods/red"):
+        catalog.ignore_duplicates("goods/red.png")
+    with pytest.raises(NotFound, match="are not ignored"):
+        catalog.unignore_duplicates("goods/red.png", "goods/again.png")
+    with pytest.raises(InputError, match="name one mark"):
+        catalog.unignore_duplicates()
 
 
 def test_files_are_moved_only_with_a_place_to_move_them_to(folder: Path) -> None:

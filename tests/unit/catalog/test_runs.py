@@ -51,6 +51,27 @@ def test_a_run_that_ends_remembers_its_settings(goods: Path, tiny_model: Path) -
     assert (manifest(goods).recall, manifest(goods).image_weight) == (0.9, 0.3)
 
 
+def test_skipped_formats_are_kept_until_their_source_is_read_again(
+    goods: Path, tiny_model: Path
+) -> None:
+    (goods / "plan.pdf").write_bytes(b"%PDF")
+    (goods / "film.mov").write_bytes(b"film")
+    catalog = opened(goods, tiny_model)
+    report = catalog.index(goods)
+    assert report.skipped == {"goods": {".pdf": 1, ".mov": 1}}
+    notes = goods.parent / "notes"
+    notes.mkdir()
+    (notes / "a.txt").write_text("a note")
+    catalog.index(notes)
+    last_run = catalog.info().last_run
+    assert last_run is not None
+    assert last_run["skipped"] == {"goods": {".pdf": 1, ".mov": 1}}
+    (goods / "plan.pdf").unlink()
+    (goods / "film.mov").unlink()
+    catalog.index()
+    assert opened(goods, tiny_model).info().last_run["skipped"] == {}  # type: ignore[index]
+
+
 def test_an_interrupted_run_is_completed_with_its_settings(goods: Path, tiny_model: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         opened(goods, tiny_model, recall=0.9).index(goods, progress=Interrupting())

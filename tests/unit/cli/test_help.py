@@ -9,14 +9,14 @@ import typer
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from mmsearch.cli.app import COMMANDS, DEDUP_COMMANDS, app
+from mmsearch.cli.app import COMMANDS, SUBCOMMANDS, app
 from mmsearch.cli.exit_codes import MEANINGS
 from mmsearch.cli.options import names
 from mmsearch.errors import MMSearchError
 
 TOP_LEVEL = [command.__name__ for commands in COMMANDS.values() for command in commands]
-NAMES = [(name,) for name in (*TOP_LEVEL, "dedup")] + [
-    ("dedup", command.__name__) for command in DEDUP_COMMANDS
+NAMES = [(name,) for name in TOP_LEVEL] + [
+    (command.__name__, step.__name__) for command, steps in SUBCOMMANDS.items() for step in steps
 ]
 
 
@@ -35,8 +35,8 @@ def parameters(path: tuple[str, ...]) -> list[Any]:
 
 def test_the_overview_names_every_command_with_what_it_does() -> None:
     text = shown()
-    assert len(NAMES) == 14
-    for name in (*TOP_LEVEL, "dedup"):
+    assert len(NAMES) == 16
+    for name in TOP_LEVEL:
         assert re.search(rf"^│ {name} +[A-Z]", text, re.MULTILINE), name
     assert [line for line in text.splitlines() if "─ Duplicates ─" in line]
 

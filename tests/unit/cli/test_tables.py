@@ -211,9 +211,14 @@ def test_a_summary_says_what_was_found() -> None:
     one, other = summary(evaluation("builtin", "tuned"))
     assert one == ("text → image: a relevant item is among the first 10 for 32% of 1,234 queries")
     # The median rank went up by 0.1, which is worse.
-    assert other == "'tuned' against 'builtin': better in 8 and worse in 1 of 9 metrics (p < 0.05)"
+    assert other == (
+        "'tuned' against 'builtin': better in 8 and worse in 1 of 9 metrics (p < 0.05); "
+        "'mmsearch models --promote tuned' moves a store to it"
+    )
 
 
-def test_a_summary_of_few_queries_says_that_it_proves_little() -> None:
-    (line,) = summary(evaluation("builtin", queries=2))
-    assert line.endswith("of 2 queries; so few queries prove little")
+def test_a_summary_of_one_model_says_what_to_measure_next() -> None:
+    (line,) = summary(evaluation("builtin"))
+    assert line.endswith("; --compare base measures another model too")
+    (line,) = summary(evaluation("base"))
+    assert line.endswith("; --compare MODEL measures another model too")

@@ -18,7 +18,7 @@ from mmsearch.cli.app import app
             ("dedup", "apply", "plan", "--action", "delete"),
             "--action': unknown value 'delete'; use hide, move, hardlink, symlink, trash",
         ),
-        (("search", "x", "--limmit", "3"), "No such option: --limmit"),
+        (("search", "x", "--limmit", "3"), "no option --limmit; did you mean --limit?"),
         (("serch", "x"), "Did you mean 'search'?"),
         (("dedup", "apply"), "Missing argument 'PLAN'"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmsearch.dedup.grouping.connected_groups import DENSE, without_bridges
+from mmsearch.dedup.grouping.connected_groups import DENSE, components
 from mmsearch.dedup.grouping.connected_groups import group_pairs as group_arrays
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.keep_rules import KeepRules
@@ -88,6 +88,18 @@ def test_separate_cliques_are_the_connected_components(sizes: list[int]) -> None
     assert group_pairs(rows, pairs, [0.8] * len(pairs), certain=NEVER) == expected
 
 
+@given(edges)
+@settings(max_examples=50, deadline=None)
+def test_components_are_closed_under_pairs(pairs: set[tuple[int, int]]) -> None:
+    rows = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+    groups = components(9, rows)
+    group_of = {row: number for number, group in enumerate(groups) for row in group}
+    assert len(group_of) == sum(map(len, groups)) == len(np.unique(rows))
+    assert all(group_of[one] == group_of[two] for one, two in pairs)
+    assert groups == sorted(sorted(group) for group in groups)
+    assert all(group == components(9, rows[np.isin(rows[:, 0], group)])[0] for group in groups)
+
+
 def test_rules_break_each_others_ties_and_protection_comes_first() -> None:
     small, large = item("b", width=5, modified=1), item("a", modified=9)
     old, soft = item("c", modified=1), item("d", modified=1, sharpness=0.0)
@@ -126,22 +138,3 @@ def test_near_texts_are_found_as_by_brute_force() -> None:
     found = find_near_texts(texts, 0.7)
     pairs = [tuple(pair) for pair in found.pairs.tolist()]
     assert [(*p, s) for p, s in zip(pairs, found.shares.tolist(), strict=True)] == expected
-
-
-def test_two_stars_are_not_joined_by_one_link_of_their_rims() -> None:
-    stars = [(0, 1), (0, 2), (0, 3), (0, 4), (5, 6), (5, 7), (5, 8), (5, 9)]
-    close = [(1, 2), (1, 3), (6, 7), (6, 8)]
-    pairs = np.array([*stars, *close, (1, 6)], np.int64)
-    scores = np.full(len(pairs), 0.97)
-    assert without_bridges(pairs, scores).tolist() == [True] * 12 + [False]
-    # Equal files are copies, whatever else they are similar to.
-    scores[-1] = 2.0
-    assert without_bridges(pairs, scores).all()
-
-
-def test_what_has_few_partners_or_shares_them_stays() -> None:
-    triangle = np.array([(0, 1), (0, 2), (1, 2), (2, 3), (3, 4)], np.int64)
-    assert without_bridges(triangle, np.full(5, 0.9)).all()
-    clique = np.array([(a, b) for a in range(6) for b in range(a + 1, 6)], np.int64)
-    assert without_bridges(clique, np.full(len(clique), 0.9)).all()
-    assert without_bridges(clique[:0], np.zeros(0, np.float32)).tolist() == []

@@ -38,12 +38,12 @@ def test_the_built_in_model_is_as_it_is_listed() -> None:
 
 
 def test_names_stand_for_models(tmp_path: Path) -> None:
-    assert resolve("builtin") == ModelRef("builtin", "folder", str(BUILTIN_FOLDER))
+    assert resolve("builtin") == ModelRef("builtin", "local", str(BUILTIN_FOLDER))
     assert resolve("base").location == ALIASES["base"].location.removeprefix("hf-hub:")
     assert resolve("hf-hub:org/model") == ModelRef("hf-hub:org/model", "hub", "org/model")
     named = "ViT-B-32:laion2b_s34b_b79k"
     assert resolve(named) == ModelRef(named, "pretrained", named)
-    assert resolve(str(tmp_path)) == ModelRef(str(tmp_path), "folder", str(tmp_path))
+    assert resolve(str(tmp_path)) == ModelRef(str(tmp_path), "local", str(tmp_path))
 
 
 def test_a_folder_is_known_by_its_absolute_path(
@@ -63,7 +63,8 @@ def test_a_folder_is_known_by_its_absolute_path(
         ("ViT-B-32", "is an architecture; name its weights too"),
         ("hf-hub:model", "named 'hf-hub:org/model'"),
         ("hf-hub:/", "named 'hf-hub:org/model'"),
-        (__file__, "is a file; give the folder"),
+        (__file__, "is a file of weights alone; name its architecture too"),
+        ("ViT-B-32:nowhere/weights.pt", "there is no file .*nowhere/weights.pt"),
     ],
 )
 def test_names_that_stand_for_nothing_are_refused(name: str, message: str) -> None:

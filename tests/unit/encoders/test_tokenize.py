@@ -98,6 +98,10 @@ class TestFile:
             Tokenizer.from_config(config, file)(TEXTS).ids, theirs(TEXTS).numpy()
         )
 
+    def test_texts_without_a_known_word_are_unknown(self, tmp_path: Path) -> None:
+        tokenizer = Tokenizer.from_config({"context_length": 12}, wordpiece(tmp_path))
+        assert tokenizer.unknown(["red", "りんご", "red りんご", "🍌🍌", ""]) == [1, 3, 4]
+
     def test_the_built_in_vocabulary_gives_transformers_ids(self) -> None:
         from mmsearch.encoders.registry import BUILTIN_FOLDER
 

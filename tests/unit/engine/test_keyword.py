@@ -71,6 +71,19 @@ def test_keywords_alone_rank_by_bm25(shop: StoreBuilder) -> None:
     assert keys(hits) == ["shop/297.png", "shop/298.png"]
     assert hits[0].similarity > hits[1].similarity > 0
     assert {hit.matched for hit in hits} == {"keyword"}
+    assert [hit.score for hit in hits] == [hit.similarity for hit in hits]
+
+
+def test_the_score_of_a_merged_list_is_what_orders_it(shop: StoreBuilder) -> None:
+    terms = (Term(vector=IMAGES[3]),)
+    for fuse in ("rrf", "weighted"):
+        hits = worded(shop.engine(), "acme", terms=terms, fuse=fuse)
+        scores = [hit.score or 0 for hit in hits]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] > scores[-1] > 0
+        similarities = [hit.similarity for hit in hits]
+        assert similarities != sorted(similarities, reverse=True)
+    assert {hit.score for hit in shop.engine().search(Query(terms))} == {None}
 
 
 def test_words_that_nothing_holds_find_nothing(shop: StoreBuilder) -> None:

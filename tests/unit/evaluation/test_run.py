@@ -70,6 +70,31 @@ def pictures(table: Path, encoder: Encoder) -> Floats:
     return encoder.encode_images(images)
 
 
+@pytest.mark.parametrize(
+    ("captions", "says"),
+    [
+        (["a lamp"], "text → image, image → text: every candidate is relevant to every query"),
+        (["a lamp", "a lamp", "a lamp"], "every candidate is relevant to every query"),
+        (["a lamp", "a shoe"], "text → image, image → text: 2 queries or fewer prove little"),
+    ],
+)
+def test_scores_that_prove_nothing_are_pointed_out(
+    tmp_path: Path, encoder: Encoder, captions: list[str], says: str
+) -> None:
+    for number, caption in enumerate(captions):
+        Image.new("RGB", (32, 32), (80 * number, 9, 9)).save(tmp_path / f"{number}.png")
+        (tmp_path / f"{number}.txt").write_text(caption)
+    source = open_source(tmp_path, name="few", options=SourceOptions())
+    found = evaluate(
+        [source], ["tiny"], lambda name: encoder, EvaluationOptions(), progress=NullProgress()
+    )
+    assert says in found.notes[0]
+
+
+def test_enough_queries_need_no_note(evaluation: Evaluation) -> None:
+    assert not any("every candidate" in note for note in evaluation.notes)
+
+
 def test_text_to_image_is_what_the_vectors_say(
     evaluation: Evaluation, encoder: Encoder, pictures: Floats
 ) -> None:

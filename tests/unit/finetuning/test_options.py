@@ -60,22 +60,22 @@ def test_auto_is_a_head_on_a_cpu_and_lora_on_a_gpu() -> None:
     assert resolve(options, train_items=1000, device=GPU).model.method == "lora"
 
 
-def test_adapters_are_trained_twice_on_more_views_unless_told_otherwise() -> None:
+def test_adapters_are_trained_twice_on_more_views_by_default() -> None:
     lora, head = (
         resolve(FinetuneOptions.of(method=method), train_items=1000, device=CPU)
         for method in ("lora", "head")
     )
     assert (lora.schedule.runs, lora.data.views, lora.data.augmentation) == (2, 12, "strong")
     assert (head.schedule.runs, head.data.views, head.data.augmentation) == (1, 3, "mild")
-    asked = FinetuneOptions.of(method="lora", runs=1, views=0, augmentation="mild")
-    given = resolve(asked, train_items=1000, device=CPU)
+    requested = FinetuneOptions.of(method="lora", runs=1, views=0, augmentation="mild")
+    given = resolve(requested, train_items=1000, device=CPU)
     assert (given.schedule.runs, given.data.views, given.data.augmentation) == (1, 0, "mild")
 
 
 @pytest.mark.parametrize("method", ["head", "lora", "full"])
-def test_pictures_are_mixed_only_if_it_is_asked_for(method: Any) -> None:
-    asked = FinetuneOptions.of(method=method, mixup=0.2)
-    assert resolve(asked, train_items=16, device=CPU).data.mixup == 0.2
+def test_images_are_mixed_only_on_request(method: Any) -> None:
+    requested = FinetuneOptions.of(method=method, mixup=0.2)
+    assert resolve(requested, train_items=16, device=CPU).data.mixup == 0.2
     assert resolve(FinetuneOptions.of(method=method), train_items=16, device=CPU).data.mixup == 0
 
 

@@ -10,7 +10,13 @@ import pytest
 from mmsearch.arrays import unit
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.encoders.registry import load_encoder
-from mmsearch.finetuning.scoring import ACCURACY, GeneralScorer, GeneralSet, general_set
+from mmsearch.finetuning.scoring import (
+    ACCURACY,
+    GeneralScore,
+    GeneralScorer,
+    GeneralSet,
+    general_set,
+)
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 from mmsearch.media import Preprocessing
 from mmsearch.records import Floats, Pixels
@@ -45,7 +51,7 @@ def test_a_model_that_knows_everything_scores_one_and_one_that_knows_nothing_zer
     general: GeneralSet,
 ) -> None:
     count, templates = len(general.pixels), len(general.classes.templates)
-    # Texts, titles and pictures are in the order of the pictures' positions or of the names.
+    # Texts, titles and images are in the order of the images' positions or of the names.
     right = np.eye(count, dtype=np.float32)
     prompts = np.repeat(np.eye(count, dtype=np.float32), templates, axis=0)
     by_name = np.argsort(general.classes.images)[np.argsort(general.classes.actual)]
@@ -53,7 +59,7 @@ def test_a_model_that_knows_everything_scores_one_and_one_that_knows_nothing_zer
     knowing[general.classes.images] = right[general.classes.actual]
     assert sorted(by_name) == list(range(count))
     texts = knowing[np.arange(count)]
-    perfect = general.score(knowing, texts, prompts)
+    perfect = GeneralScore(general.parts(knowing, np.concatenate([texts, prompts])))
     assert perfect.score == 1
     assert perfect.parts.keys() == {
         "text → image recall@1",
@@ -63,18 +69,18 @@ def test_a_model_that_knows_everything_scores_one_and_one_that_knows_nothing_zer
         ACCURACY,
     }
     same = unit(np.ones((count, 4), np.float32))
-    constant = general.score(same, same, np.repeat(same, templates, axis=0))
-    assert constant.score <= 1 / count
+    constant = np.concatenate([same, np.repeat(same, templates, axis=0)])
+    assert GeneralScore(general.parts(same, constant)).score <= 1 / count
 
 
 def test_a_score_is_that_of_the_encoder(
     tiny_model: Path, general: GeneralSet, scorer: GeneralScorer
 ) -> None:
     encoder = load_encoder(str(tiny_model), device="cpu")
-    vectors = encoder.encode_texts([*general.texts, *general.classes.prompts])
-    count = len(general.texts)
-    loaded = general.score(encoder.encode_pixels(general.pixels), vectors[:count], vectors[count:])
-    assert scorer.start.parts == pytest.approx(loaded.parts, abs=0.01)
+    loaded = general.parts(
+        encoder.encode_pixels(general.pixels), encoder.encode_texts(general.texts)
+    )
+    assert scorer.start.parts == pytest.approx(loaded, abs=0.01)
     assert 0 < scorer.start.score < 0.2, "random weights know next to nothing"
 
 

@@ -1,4 +1,4 @@
-"""The search over settings: it starts from what was asked, learns, prunes, and goes on."""
+"""Hyperparameter search: it starts from the given settings, learns, prunes, and resumes."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Bowl:
         return score
 
 
-def test_the_first_trial_is_what_was_asked_for(tmp_path: Path) -> None:
+def test_the_first_trial_has_the_given_settings(tmp_path: Path) -> None:
     bowl = Bowl()
     found = search_settings(
         ASKED, bowl, tmp_path / "trials.log", methods=("head",), scale=20.0, progress=NullProgress()
@@ -97,10 +97,10 @@ def test_a_trial_that_diverges_costs_only_itself(tmp_path: Path) -> None:
 
 
 def test_each_method_has_a_rate_and_rank_of_its_own(tmp_path: Path) -> None:
-    asked = FinetuneOptions.of(trials=12, rank=8, seed=1)
+    given = FinetuneOptions.of(trials=12, rank=8, seed=1)
     bowl = Bowl()
     search_settings(
-        asked,
+        given,
         bowl,
         tmp_path / "t.log",
         methods=("head", "lora"),

@@ -75,7 +75,7 @@ def test_the_text_tower_starts_as_the_word_vectors(
         vocabulary=tokenizer.get_vocab_size(),
         steps=60,
         seed=0,
-        report=lambda step, values: None,
+        report=lambda step, loss: None,
     )
     clip = model.build_model(config["model_cfg"])
     initialise_text(clip, words)

@@ -132,9 +132,16 @@ def test_metadata_becomes_chips_where_it_is_short() -> None:
         hit(1, brand="Acme", price=4.5, new=True, old=False, seen=datetime(2026, 3, 1), none=None)
     )
     chips = re.findall(r'<li title="[^"]*">([^<]+)</li>', page)
-    assert chips == ["Acme", "price 4.5", "new"]
+    assert chips == ["price 4.5", "Acme", "new"]
     facts = re.findall(r'<dt>([^<]+)</dt><dd dir="auto">([^<]+)</dd>', page)
     assert facts[-2:] == [("old", "no"), ("seen", "2026-03-01")]
+
+
+def test_a_photo_says_nothing_of_its_file_on_the_card() -> None:
+    facts = {"folder": "2024", "filename": "a.jpg", "modified": datetime(2026, 3, 1, 9, 5)}
+    page = page_of(hit(1, "/nowhere/a.jpg", bytes=12345, seconds=3.5, **facts))
+    assert re.findall(r'<li title="[^"]*">([^<]+)</li>', page) == []
+    assert "12345" in page
 
 
 def test_what_the_store_and_the_title_say_is_no_chip() -> None:

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmsearch.records import printable_path, real_path
-from mmsearch.sources.fields import RESERVED_NAMES, SQL_WORDS, join_texts, safe_column_name
+from mmsearch.sources.fields import (
+    RESERVED_NAMES,
+    SQL_WORDS,
+    join_texts,
+    safe_column_name,
+    with_stored_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +36,20 @@ from mmsearch.sources.fields import RESERVED_NAMES, SQL_WORDS, join_texts, safe_
 )
 def test_safe_column_name(name: str, safe: str) -> None:
     assert safe_column_name(name, []) == safe
+
+
+@pytest.mark.parametrize(
+    ("where", "stored"),
+    [
+        ('"Price EUR" < 5', "price_eur < 5"),
+        ("`Price EUR` < 5 AND `text` = 'a'", "price_eur < 5 AND `text` = 'a'"),
+        ("brand = '\"Price EUR\"'", "brand = '\"Price EUR\"'"),
+        ('brand = "Acme"', 'brand = "Acme"'),
+        ('"Text" IS NULL', "meta_text IS NULL"),
+    ],
+)
+def test_a_column_is_understood_by_its_own_heading(where: str, stored: str) -> None:
+    assert with_stored_names(where, ["price_eur", "brand", "text", "meta_text"]) == stored
 
 
 def test_names_that_collide_are_numbered() -> None:

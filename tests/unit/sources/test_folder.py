@@ -150,6 +150,7 @@ def test_hidden_and_system_files_are_skipped_and_others_counted(tmp_path: Path) 
     assert not source.notes
     assert [item.key for item in source] == ["f/seen.jpg"]
     assert source.notes == ("4 files of other kinds skipped: .pdf 2, .json 1, .mp4 1",)
+    assert source.skipped == {".pdf": 2, ".json": 1, ".mp4": 1}
 
 
 @pytest.mark.parametrize(

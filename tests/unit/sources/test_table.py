@@ -40,6 +40,16 @@ def picture(path: Path) -> Path:
     return path
 
 
+def test_the_cell_that_makes_a_column_a_text_is_named(tmp_path: Path) -> None:
+    prices = [f"{number}.5" for number in range(40)]
+    prices[7] = "on request"
+    rows = "".join(f"thing {n},{price},{price}0 EUR\n" for n, price in enumerate(prices))
+    source = table(tmp_path / "t.csv", f"title,price,shown\n{rows}")
+    (note,) = [note for note in source.notes if "because of" in note]
+    assert "'price' is a text because of 'on request' (row 8 of t.csv); its other 39 cells" in note
+    assert all(isinstance(record.metadata["price"], str) for record in records(source))
+
+
 def test_columns_are_typed_over_the_whole_file(tmp_path: Path) -> None:
     source = table(
         tmp_path / "t.csv",

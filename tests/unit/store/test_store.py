@@ -136,10 +136,19 @@ def test_a_bad_filter_names_the_columns_there_are(store: Store, where: str) -> N
         ('name = "x"', "single quotes"),
         ("  ", "incomplete"),
         ("price > 3 AND", "incomplete"),
+        ("price < 0,5", "has a point, as in 0.5"),
+        ("price < $5", r"write the number without \$"),
+        ("prices < 5", r"no column prices; did you mean price\?"),
+        ("name = Acme", "a text stands in single quotes: 'Acme'"),
+        ("name = 'it's'", "one inside a text is doubled"),
+        ("price < 5 && flag", "unknown operator &&; use AND"),
+        ("price", "write a condition"),
+        ("Unit Price < 5", "the column is called unit_price"),
+        ("unit-price < 5", "the column is called unit_price"),
     ],
 )
 def test_a_filter_is_never_read_in_part(store: Store, where: str, says: str) -> None:
-    store.write_rows([row("a/1", price=1, name="O'Hara (x")])
+    store.write_rows([row("a/1", price=1, name="O'Hara (x", flag=True, unit_price=2)])
     with pytest.raises(BadFilter, match=says) as caught:
         store.uids(where)
     assert "\n" not in str(caught.value)

@@ -146,7 +146,7 @@ def test_a_side_that_fits_is_encoded_once() -> None:
 
 @pytest.mark.parametrize("count", [0, 5])
 def test_a_side_may_be_empty_or_frozen(count: int) -> None:
-    """Items without pictures: the image side has no rows, the texts still meet their classifier."""
+    """Items without images: the image side has no rows, the texts still meet their classifier."""
     weight = nn.Parameter(torch.ones(3))
     frozen: Callable[[slice], Tensor] = lambda rows: torch.ones(count, 3)[rows]  # noqa: E731
     sides = [Encoding(frozen, count), Encoding(lambda rows: weight.expand(6, 3)[rows], 6)]

@@ -21,9 +21,8 @@ from mmsearch.errors import InputError
 from mmsearch.progress import NullProgress
 from mmsearch.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from mmsearch.training.ema import WeightAverage
-from mmsearch.training.loop import LoopOptions, run_loop
+from mmsearch.training.loop import LoopOptions, run_loop, warmup_cosine_factor
 from mmsearch.training.metrics_log import MetricsLog
-from mmsearch.training.schedule import warmup_cosine_factor
 from tests.support.tiny_towers import OPTIONS, Towers, train
 
 ROOT = Path(__file__).parents[3]

@@ -55,20 +55,12 @@ def test_info_nce_shares_its_target_among_positives() -> None:
 def test_class_distillation_is_least_where_the_answers_agree() -> None:
     classes = torch.eye(5)
     logits = torch.tensor([[9.0, 0, 0, 0, 0], [0, 9.0, 0, 0, 0]])
-    weight, scale = torch.ones(2), torch.tensor(9.0)
-    agreeing = class_distillation(classes[:2], classes, scale, logits, weight)
-    crossed = class_distillation(classes[[1, 0]], classes, scale, logits, weight)
+    scale = torch.tensor(9.0)
+    agreeing = class_distillation(classes[:2], classes, scale, logits)
+    crossed = class_distillation(classes[[1, 0]], classes, scale, logits)
     entropy = -(logits.softmax(1) * logits.log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(agreeing, entropy)
     assert crossed > agreeing + 5
-
-
-def test_class_distillation_leaves_out_what_has_no_weight() -> None:
-    classes, logits = torch.eye(5), 9 * torch.eye(5)[:2]
-    scale = torch.tensor(9.0)
-    both = class_distillation(classes[[0, 3]], classes, scale, logits, torch.tensor([1.0, 0.0]))
-    one = class_distillation(classes[[0]], classes, scale, logits[:1], torch.ones(1))
-    torch.testing.assert_close(both, one)
 
 
 def test_teacher_cosine_counts_the_spare_dimensions() -> None:
@@ -147,7 +139,7 @@ def test_an_ignored_negative_weighs_nothing() -> None:
     ignored[0, 1] = ignored[1, 0] = True
     moved = texts.clone().requires_grad_(True)
     loss = info_nce(images[:1], moved, scale, eye[:1], ignored=ignored[:1])
-    # One image: only its row is asked, and the columns of texts that have no positive are not.
+    # One image: only its row counts, and the columns of texts that have no positive do not.
     torch.autograd.backward(loss)
     assert moved.grad is not None
     assert moved.grad[1].abs().max() == 0
@@ -168,7 +160,7 @@ def test_extremes_stay_finite(n: int, same_all: bool) -> None:
     assert images.grad is not None
     assert torch.isfinite(images.grad).all()
     if not same_all:
-        # Nothing is asked: no positives, and every pair ignored.
+        # Nothing counts: no positives, and every pair ignored.
         assert total.item() == 0
         assert images.grad.abs().max() == 0
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from mmsearch.encoders.registry import BUILTIN_FOLDER
 from mmsearch.errors import InputError
-from mmsearch.training.activations import write_views
-from mmsearch.training.tower_split import Half, Suffix, cached_prefix, split_tower
+from mmsearch.training.activations import PixelViews, cached_activations, write_activations
+from mmsearch.training.tower_split import Half, Suffix, split_tower
 
 TEXT = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1}
 TINY = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 4, "head_width": 16}
@@ -115,12 +115,9 @@ def views_of(item: int) -> NDArray[np.float32]:
 def cached(folder: Path, visual: nn.Module, *, key: str = "a") -> tuple[NDArray[np.float16], int]:
     """The activations, and how many items were computed for them."""
     done: list[int] = []
-    activations = cached_prefix(
+    activations = cached_activations(
         halves(visual, 2)[0],
-        views_of,
-        count=5,
-        views=2,
-        size=32,
+        PixelViews(views_of, count=5, views=2, size=32),
         cache=folder,
         key=key,
         advance=done.append,
@@ -129,7 +126,7 @@ def cached(folder: Path, visual: nn.Module, *, key: str = "a") -> tuple[NDArray[
     return activations, sum(done)
 
 
-def test_activations_are_computed_once_for_what_they_hang_on(tmp_path: Path) -> None:
+def test_activations_are_computed_once_for_what_they_depend_on(tmp_path: Path) -> None:
     visual = tiny()
     first, computed = cached(tmp_path, visual)
     assert computed == 5
@@ -154,12 +151,9 @@ def test_what_was_cut_short_leaves_nothing(tmp_path: Path) -> None:
         return views_of(item)
 
     with pytest.raises(KeyboardInterrupt):
-        cached_prefix(
+        cached_activations(
             halves(tiny(), 2)[0],
-            breaking,
-            count=5,
-            views=2,
-            size=32,
+            PixelViews(breaking, count=5, views=2, size=32),
             cache=tmp_path,
             key="a",
             advance=lambda n: None,
@@ -175,13 +169,10 @@ def test_a_file_that_cannot_grow_is_one_clear_error(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
     try:
         with pytest.raises(InputError, match=r"cannot write .*full\.npy: .*free some space"):
-            write_views(
+            write_activations(
                 tmp_path / "full.npy",
                 np.abs,
-                views_of,
-                count=5,
-                views=2,
-                size=32,
+                PixelViews(views_of, count=5, views=2, size=32),
                 batch=2,
                 advance=lambda n: None,
             )

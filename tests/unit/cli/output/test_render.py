@@ -95,7 +95,7 @@ def test_json_is_json_of_the_documented_shape() -> None:
     document = json.loads(hits_json(HITS, QUERY), parse_constant=pytest.fail)
     assert list(document) == ["version", "query", "hits", "next"]
     assert document["version"] == 1
-    fields = ["rank", "key", "uri", "similarity", "matched", "record"]
+    fields = ["rank", "key", "uri", "similarity", "matched", "record", "score"]
     assert [list(hit) for hit in document["hits"]] == [fields] * len(HITS)
     assert document["hits"][0]["similarity"] == HITS[0].similarity
 

@@ -1,11 +1,13 @@
 """Files of queries: what a line may hold, and how a bad one is named."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from mmsearch.cli.search.queries import FIELDS, read_queries
+from mmsearch.cli.search.queries import FIELDS, as_they_come, read_queries
 from mmsearch.errors import BadQuery
 from mmsearch.query import Query, QueryParts, Term
 
@@ -51,3 +53,30 @@ def test_a_bad_line_is_named(lines: str, says: str) -> None:
     with pytest.raises(BadQuery) as caught:
         read(lines)
     assert str(caught.value).startswith(f"q.jsonl, {says}")
+
+
+def test_what_has_come_is_yielded_without_waiting_for_more() -> None:
+    answered = Event()
+
+    def lines() -> Iterator[int]:
+        yield 1
+        assert answered.wait(timeout=60), "the second was read before the first was answered"
+        yield from range(2, 9)
+
+    batches = as_they_come(lines(), 3)
+    assert next(batches) == [1]
+    answered.set()
+    rest = list(batches)
+    assert [number for batch in rest for number in batch] == list(range(2, 9))
+    assert max(map(len, rest)) <= 3
+
+
+def test_what_came_before_an_error_is_yielded() -> None:
+    def lines() -> Iterator[int]:
+        yield 1
+        raise BadQuery("line 2")
+
+    batches = as_they_come(lines(), 10)
+    assert next(batches) == [1]
+    with pytest.raises(BadQuery, match="line 2"):
+        next(batches)

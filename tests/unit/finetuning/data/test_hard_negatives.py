@@ -75,7 +75,7 @@ def test_items_of_one_modality_take_part_as_far_as_they_can() -> None:
     texts[1] = 0
     found = mine(TrainingSet(items), np.arange(4), images, texts, per_item=3, same_meaning=2)
     assert sorted(found.neighbours[0].tolist()) == [1, 2, 3]
-    # Its picture finds the texts of the others, of which 1 has none to be found by.
+    # Its image finds the texts of the others, of which 1 has none to be found by.
     assert sorted(found.neighbours[1].tolist()) == [0, 2, 3]
     nothing = mine(TrainingSet(items), np.arange(4), images, np.zeros_like(texts), per_item=3)
     assert (nothing.neighbours == -1).all()
@@ -112,7 +112,7 @@ def test_own_pairs_groups_and_equal_texts_are_right() -> None:
     assert not ignored.any()
 
 
-def test_a_class_name_is_right_for_all_pictures_of_the_class() -> None:
+def test_a_class_name_is_right_for_all_images_of_the_class() -> None:
     items = [item(0, "a", 0, 0), item(1, "b", 1, 0), item(2, "c", 2, 1)]
     named, _ = positives_and_ignored(ordered_draw(items, ("pear", "plum"), prompts=1.0))
     assert named.tolist() == [[True, True, False], [True, True, False], [False, False, True]]
@@ -130,7 +130,7 @@ def test_texts_of_one_meaning_are_ignored_and_what_is_missing_too() -> None:
     right, ignored = positives_and_ignored(draw, similarity)
     expected = np.zeros((5, 5), np.bool_)
     expected[0, 1] = expected[1, 0] = True
-    # Item 3 has no picture to compare, item 4 no text.
+    # Item 3 has no image to compare, item 4 no text.
     expected[3, :] = expected[:, 4] = True
     assert np.array_equal(ignored, expected)
     assert np.array_equal(right, np.diag([True, True, True, False, False]))

@@ -88,7 +88,7 @@ def test_a_draw_depends_on_the_seed_and_the_step_alone(balanced: bool) -> None:
 def test_ranks_share_one_batch(world: int) -> None:
     source = sampler(word_dropout=0.3, modality_dropout=0.3)
     whole = source.draw(7)
-    parts = [source.draw(7, rank=rank, world=world) for rank in range(world)]
+    parts = [source.draw(7).part(rank, world) for rank in range(world)]
     assert np.array_equal(np.concatenate([part.items for part in parts]), whole.items)
     assert [text for part in parts for text in part.texts] == whole.texts
     assert [ids for part in parts for ids in part.own_text_ids] == whole.own_text_ids
@@ -194,10 +194,10 @@ def test_words_are_left_out_but_one_stays() -> None:
 def test_one_modality_is_hidden_never_both() -> None:
     source = sampler(30, modality_dropout=0.4)
     draws = [source.draw(step) for step in range(50)]
-    pictures = np.concatenate([draw.has_image for draw in draws])
+    images = np.concatenate([draw.has_image for draw in draws])
     texts = np.concatenate([draw.has_text for draw in draws])
-    assert (pictures | texts).all()
-    assert 0.15 < 1 - pictures.mean() < 0.25
+    assert (images | texts).all()
+    assert 0.15 < 1 - images.mean() < 0.25
     assert 0.15 < 1 - texts.mean() < 0.25
     said = [(text, there) for d in draws for text, there in zip(d.texts, d.has_text, strict=True)]
     assert {text == "" for text, there in said if not there} == {True}
@@ -241,7 +241,7 @@ def test_too_few_items_or_an_uneven_batch_are_refused() -> None:
     with pytest.raises(InputError, match=r"5 items to train on are fewer than a batch of 6"):
         sampler(5)
     with pytest.raises(InputError, match=r"batch size 6 is not divisible by 4 processes"):
-        sampler(30).draw(0, world=4)
+        sampler(30).draw(0).part(0, 4)
 
 
 @pytest.mark.parametrize(

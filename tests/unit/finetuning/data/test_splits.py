@@ -160,7 +160,7 @@ def test_a_new_item_that_is_like_two_splits_is_in_none(tmp_path: Path) -> None:
     items = [item(n, n) for n in range(10)]
     split = split_items(TrainingSet(items, ("a",)), file=file)
     one, other = int(split.train[0]), int(split.test[0])
-    # The new picture shows both, so that all three are one group now.
+    # The new image shows both, so that all three are one group now.
     tied = [item(n, 99 if n in (one, other) else n) for n in range(10)]
     catalog = TrainingSet([*tied, item(10, 99)], ("a",))
     grown = split_items(catalog, file=file)

@@ -17,8 +17,8 @@ HEADER = "id,image,title,description,kind,product,fold"
 Rows = list[list[str]]
 
 
-def picture(path: Path, seed: int, quality: int = 92) -> None:
-    """Spots of chance: pictures of two seeds agree nowhere."""
+def draw_image(path: Path, seed: int, quality: int = 92) -> None:
+    """Draws random spots: images of two seeds agree nowhere."""
     spots = np.random.default_rng(seed).integers(0, 256, (15, 20, 3), dtype=np.uint8)
     large = Image.fromarray(spots).resize((160, 120), Image.Resampling.BICUBIC)
     large.save(path, quality=quality)
@@ -33,9 +33,9 @@ def rows(count: int = 12) -> Rows:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., TrainingSet]:
-    """Reads a table of these rows; pictures named N.jpg exist for N below 20."""
+    """Reads a table of these rows; images named N.jpg exist for N below 20."""
     for n in range(20):
-        picture(tmp_path / f"{n}.jpg", n)
+        draw_image(tmp_path / f"{n}.jpg", n)
 
     def read(table: Rows, texts: Sequence[str] = ("title", "description"), **said: Any) -> Any:
         lines = [HEADER, *(",".join(row) for row in table)]
@@ -87,7 +87,7 @@ def test_products_and_equal_files_and_near_duplicates_are_groups(
     table = rows()
     table[3][5] = table[4][5] = "a lamp"
     (tmp_path / "6.jpg").write_bytes((tmp_path / "5.jpg").read_bytes())
-    picture(tmp_path / "8.jpg", seed=7, quality=60)
+    draw_image(tmp_path / "8.jpg", seed=7, quality=60)
     assert groups(read(table, group="product")) == [0, 1, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8]
     without = groups(read(table, near_duplicates=False))
     assert without == [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]
@@ -97,41 +97,41 @@ def test_groups_are_connected_through_others(read: Callable[..., Any], tmp_path:
     table = rows()
     table[0][5] = table[1][5] = "a lamp"
     (tmp_path / "2.jpg").write_bytes((tmp_path / "1.jpg").read_bytes())
-    picture(tmp_path / "3.jpg", seed=1, quality=60)
+    draw_image(tmp_path / "3.jpg", seed=1, quality=60)
     assert groups(read(table, group="product"))[:5] == [0, 0, 0, 0, 1]
 
 
-def numbered(count: int, told: Sequence[str], kinds: str = "") -> Rows:
-    """Items without pictures' sameness: texts as told, classes by letter."""
-    table = [[f"i{n}", f"{n % 20}.jpg", told[n], "", "", "", ""] for n in range(count)]
+def numbered(count: int, texts: Sequence[str], kinds: str = "") -> Rows:
+    """Rows with distinct images, these texts, and classes by letter."""
+    table = [[f"i{n}", f"{n % 20}.jpg", texts[n], "", "", "", ""] for n in range(count)]
     for n, kind in enumerate(kinds):
         table[n][4] = kind
     return table
 
 
 def test_equal_texts_are_one_product(read: Callable[..., Any]) -> None:
-    told = [f"Thing {n}" for n in range(20)]
-    told[4] = "THING  3!"
-    assert groups(read(numbered(20, told)))[2:6] == [2, 3, 3, 4]
+    texts = [f"Thing {n}" for n in range(20)]
+    texts[4] = "THING  3!"
+    assert groups(read(numbered(20, texts)))[2:6] == [2, 3, 3, 4]
 
 
 def test_a_text_of_a_whole_class_ties_nothing(read: Callable[..., Any]) -> None:
-    told = ["A long description of kind a"] * 2 + [f"Thing {n}" for n in range(2, 20)]
+    texts = ["A long description of kind a"] * 2 + [f"Thing {n}" for n in range(2, 20)]
     kinds = "aabbbbbbbbbbbbbbbbbb"
-    assert groups(read(numbered(20, told)))[:3] == [0, 0, 1]
-    assert groups(read(numbered(20, told, kinds), classes="kind")) == list(range(20))
+    assert groups(read(numbered(20, texts)))[:3] == [0, 0, 1]
+    assert groups(read(numbered(20, texts, kinds), classes="kind")) == list(range(20))
     # The same text on two of a class of 18 is one product's.
-    told = [f"Thing {n}" for n in range(18)] + ["A blue lamp"] * 2
-    catalog = read(numbered(20, told, kinds), classes="kind")
+    texts = [f"Thing {n}" for n in range(18)] + ["A blue lamp"] * 2
+    catalog = read(numbered(20, texts, kinds), classes="kind")
     assert groups(catalog)[-2:] == [18, 18]
 
 
 def test_a_text_that_many_have_or_two_classes_have_ties_nothing(read: Callable[..., Any]) -> None:
-    told = ["A shirt"] * 3 + [f"Thing {n}" for n in range(3, 20)]
-    assert groups(read(numbered(20, told))) == list(range(20))
-    told = ["A shirt"] * 2 + [f"Thing {n}" for n in range(2, 20)]
+    texts = ["A shirt"] * 3 + [f"Thing {n}" for n in range(3, 20)]
+    assert groups(read(numbered(20, texts))) == list(range(20))
+    texts = ["A shirt"] * 2 + [f"Thing {n}" for n in range(2, 20)]
     spread = "abababababababababab"
-    assert groups(read(numbered(20, told, spread), classes="kind")) == list(range(20))
+    assert groups(read(numbered(20, texts, spread), classes="kind")) == list(range(20))
 
 
 def test_a_group_column_explains_equal_texts(read: Callable[..., Any]) -> None:
@@ -140,7 +140,7 @@ def test_a_group_column_explains_equal_texts(read: Callable[..., Any]) -> None:
     assert groups(read(table, group="product")) == list(range(20))
 
 
-def test_a_broken_picture_is_a_failure_and_its_text_stays(
+def test_a_broken_image_is_a_failure_and_its_text_stays(
     read: Callable[..., Any], tmp_path: Path
 ) -> None:
     whole = (tmp_path / "3.jpg").read_bytes()
@@ -167,7 +167,7 @@ def test_a_column_names_the_split(read: Callable[..., Any]) -> None:
         read(table, split_column="fold")
 
 
-def test_a_class_of_one_item_is_told(read: Callable[..., Any]) -> None:
+def test_a_class_of_one_item_is_reported(read: Callable[..., Any]) -> None:
     table = rows()
     table[0][4] = "rare"
     assert "1 of 3 classes have a single item" in read(table, classes="kind").notes[-1]

@@ -22,8 +22,8 @@ STILL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    """Six pictures, the last of them cut short, and an item without one."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """Six images, the last of them cut short, and an item without one."""
+    folder = tmp_path_factory.mktemp("images")
     items = []
     for n in range(6):
         spots = np.random.default_rng(n).integers(0, 256, (12, 16, 3), dtype=np.uint8)
@@ -61,9 +61,9 @@ def test_a_view_depends_on_seed_item_and_number_alone(catalog: TrainingSet) -> N
 @pytest.mark.parametrize("most", [2**20, 3 * 32 * 32, 0])
 def test_kept_plain_views_are_those_that_are_decoded(catalog: TrainingSet, most: int) -> None:
     kept = PlainViewCache(ImageViews(catalog, SPEC), SPEC.size, max_bytes=most)
-    for asked in (np.array([0, 5, 6, 0]), np.array([4, 0, 1]), np.array([1, 6, 5])):
-        pixels, readable = kept(asked)
-        plain, could = ImageViews(catalog, SPEC).batch(asked, np.full(len(asked), PLAIN_VIEW))
+    for items in (np.array([0, 5, 6, 0]), np.array([4, 0, 1]), np.array([1, 6, 5])):
+        pixels, readable = kept(items)
+        plain, could = ImageViews(catalog, SPEC).batch(items, np.full(len(items), PLAIN_VIEW))
         assert np.array_equal(pixels, plain)
         assert np.array_equal(readable, could)
 
@@ -87,7 +87,7 @@ def test_where_an_item_stands_does_not_matter(catalog: TrainingSet) -> None:
     )
 
 
-def test_without_any_chance_the_whole_picture_is_left(catalog: TrainingSet) -> None:
+def test_without_augmentation_the_whole_image_is_left(catalog: TrainingSet) -> None:
     still = AugmentOptions(least_area=1.0, most_stretch=1.0, flip=False, **STILL)
     path = catalog.items[0].image
     assert path is not None
@@ -107,7 +107,7 @@ def test_flips_come_half_the_time_and_can_be_switched_off(catalog: TrainingSet) 
 
 
 @pytest.mark.parametrize("option", ["brightness", "contrast", "saturation", "hue", "blur", "grey"])
-def test_each_kind_of_chance_changes_the_picture(catalog: TrainingSet, option: str) -> None:
+def test_each_augmentation_changes_the_image(catalog: TrainingSet, option: str) -> None:
     most = 0.5 if option == "hue" else 1.0
     options: dict[str, Any] = {
         "least_area": 1.0, "most_stretch": 1.0, "flip": False, **STILL,
@@ -129,7 +129,7 @@ def test_random_views_are_mild(catalog: TrainingSet) -> None:
     assert np.abs(plain - other).mean() > 30
 
 
-def test_a_broken_picture_is_black_told_once_and_costs_nothing_else(catalog: TrainingSet) -> None:
+def test_a_broken_image_is_black_and_reported_once(catalog: TrainingSet) -> None:
     views = ImageViews(catalog, SPEC)
     pixels, readable = views.batch(np.array([0, 5, 6, 1, 5]), np.array([0, 0, 0, 0, 1]))
     assert readable.tolist() == [True, False, False, True, False]

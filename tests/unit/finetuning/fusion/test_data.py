@@ -50,7 +50,9 @@ def test_sentences_are_dealt_out() -> None:
     st.lists(st.sampled_from(["red", "blue", "shoe", "hat", "for", "running"]), max_size=8),
     st.integers(),
 )
-def test_a_single_sentence_is_asked_for_by_some_of_its_words(words: list[str], seed: int) -> None:
+def test_the_queries_for_a_single_sentence_are_some_of_its_words(
+    words: list[str], seed: int
+) -> None:
     own, asking = split_texts((" ".join(words),), np.random.default_rng(abs(seed)))
     assert own == " ".join(words)
     assert bool(asking) == (len(words) > 1)
@@ -67,7 +69,7 @@ def test_texts_of_many_items_keep_their_order() -> None:
     assert found.items.tolist() == [0, 2]
 
 
-def test_pictures_ask_for_the_others_of_their_group() -> None:
+def test_an_image_is_a_query_for_the_others_of_its_group() -> None:
     images, texts = rows(1, 1, 1, 0), rows(1, 1, 0, 1)
     data = fusion_data(
         images,
@@ -77,7 +79,7 @@ def test_pictures_ask_for_the_others_of_their_group() -> None:
         query_items=ids(3, 0),
         views=rows(1, 1, 1, 1),
     )
-    # The third picture is the only one of its product: a view of it asks, and it may answer.
+    # The third image is the only one of its product: a view of it is its query.
     assert data.image_queries.own.tolist() == [0, 1, NO_ITEM]
     assert data.image_queries.groups.tolist() == [7, 7, 3]
     assert data.text_queries.groups.tolist() == [3, 7]
@@ -88,7 +90,7 @@ def test_pictures_ask_for_the_others_of_their_group() -> None:
     assert answers == {"text": [2, 3, 0, 1], "image": [1, 0, 2, 3]}
 
 
-def test_a_query_without_an_answer_is_not_asked() -> None:
+def test_a_query_without_an_answer_is_left_out() -> None:
     queries = FusionQueries(rows(1, 1, 1), ids(1, 9, 2), ids(0, NO_ITEM, NO_ITEM))
     data = FusionData(rows(1, 1), rows(1, 1), ids(1, 2), queries, queries.thinned(0))
     judged = judge(data, "text")
@@ -103,7 +105,7 @@ def test_thinned_queries_are_spread() -> None:
 
 
 @pytest.mark.parametrize(("share", "left"), [(0.0, 9), (0.3, 6), (1.0, 0)])
-def test_texts_are_left_out_only_where_a_picture_stays(share: float, left: int) -> None:
+def test_texts_are_left_out_only_where_an_image_stays(share: float, left: int) -> None:
     images, texts = rows(*([1] * 9 + [0] * 3)), rows(*[1] * 12)
     queries = FusionQueries(rows(1), ids(0), ids(NO_ITEM))
     data = FusionData(images, texts, np.zeros(12, np.int64), queries, queries)
@@ -122,7 +124,7 @@ def test_texts_are_left_out_only_where_a_picture_stays(share: float, left: int) 
         (rows(1, 1), ids(0, 1), 0, "no query has an answer"),
     ],
 )
-def test_what_cannot_be_trained_on_is_told(
+def test_what_cannot_be_trained_on_is_refused(
     images: Floats, groups: Ids, own: int, said: str
 ) -> None:
     queries = FusionQueries(rows(1), ids(0), ids(own))

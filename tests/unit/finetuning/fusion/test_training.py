@@ -1,7 +1,6 @@
-"""Training on products whose pictures and texts each tell a part: fusions must find them better."""
+"""Training on products whose images and texts each show a part: fusions must find them better."""
 
 import importlib
-import sys
 
 import numpy as np
 import pytest
@@ -37,7 +36,7 @@ QUICK = FusionOptions(steps=120, batch=256, look_every=20, early_rate=3e-3, atte
 
 
 def shop(seed: int, *, items: int = 5, products: int = PRODUCTS) -> FusionData:
-    """Products of which a picture shows the first half of the meaning and a text tells the second;
+    """Products of which an image shows the first half of the meaning and a text the second;
     the other half of each is mostly noise, which a projection can leave out and an average cannot.
     Each modality lies in its cone; all seeds share the products."""
     meaning = np.random.default_rng(0).normal(size=(products, DIM))
@@ -46,19 +45,21 @@ def shop(seed: int, *, items: int = 5, products: int = PRODUCTS) -> FusionData:
 
     def seen(groups: Ids, modality: Modality) -> Floats:
         sees = half == (modality == "image")
-        told = meaning[groups] * np.where(sees, 1.0, 0.5)
-        noise = random.normal(size=told.shape) * np.where(sees, 0.4, 1.2)
+        signal = meaning[groups] * np.where(sees, 1.0, 0.5)
+        noise = random.normal(size=signal.shape) * np.where(sees, 0.4, 1.2)
         cone = np.eye(DIM)[0 if modality == "image" else 1] * 3
-        return unit((told + noise + cone).astype(np.float32))
+        return unit((signal + noise + cone).astype(np.float32))
 
     groups = np.repeat(np.arange(products), items)
     images, texts = seen(groups, "image"), seen(groups, "text")
-    asked = np.repeat(np.arange(products), 3)
+    products_meant = np.repeat(np.arange(products), 3)
     return FusionData(
         images,
         texts,
         groups,
-        FusionQueries(seen(asked, "text"), asked, np.full(len(asked), NO_ITEM)),
+        FusionQueries(
+            seen(products_meant, "text"), products_meant, np.full(len(products_meant), NO_ITEM)
+        ),
         FusionQueries(images, groups, np.arange(len(groups))),
     )
 
@@ -142,7 +143,7 @@ def test_items_that_cannot_be_found_come_last() -> None:
     assert (np.delete(firsts, slice(9, 12)) <= len(products) - 5).all()
 
 
-def test_scores_count_text_and_picture_queries_equally() -> None:
+def test_scores_count_text_and_image_queries_equally() -> None:
     fusion = LateFusion(estimate_means(VAL))
     one = retrieval_score(fusion, VAL)
     rankings = [
@@ -197,7 +198,7 @@ def test_nothing_lies_where_the_absent_are_placed() -> None:
     np.testing.assert_allclose(late.centre(flat.texts, "text") @ found.T, 0, atol=1e-5)
 
 
-def test_a_batch_asks_for_products_and_never_by_the_items_own_picture() -> None:
+def test_a_query_of_a_batch_is_never_the_items_own_image() -> None:
     sampler = FusionSampler(
         VAL, estimate_means(VAL), batch=100, text_dropout=0.3, image_dropout=0.2
     )
@@ -230,7 +231,6 @@ def test_vectors_of_two_encoders_are_refused() -> None:
 
 
 def test_the_old_name_of_the_module_still_works() -> None:
-    sys.modules.pop("mmsearch.finetuning.fusion_training", None)
+    old = importlib.import_module("mmsearch.finetuning.fusion_training")
     with pytest.warns(DeprecationWarning, match=r"mmsearch\.finetuning\.fusion\.training"):
-        old = importlib.import_module("mmsearch.finetuning.fusion_training")
-    assert old.train_fusion is train_fusion
+        assert old.train_fusion is train_fusion

@@ -14,7 +14,7 @@ from mmsearch.encoders.registry import load_encoder
 from mmsearch.errors import InputError
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 
-CPU = DeviceChoice("cpu", "asked for")
+CPU = DeviceChoice("cpu", "requested")
 TEXTS = ["a red apple", "Granny Smith &amp; pears", "a photo of   two blue birds on a wire"]
 
 
@@ -29,7 +29,7 @@ def changed(start: StartModel) -> dict[str, torch.Tensor]:
     }
 
 
-def pictures() -> list[Image.Image]:
+def drawn_images() -> list[Image.Image]:
     chance = np.random.default_rng(1)
     small = [chance.integers(0, 256, (6, 9, 3), dtype=np.uint8) for _ in range(3)]
     return [Image.fromarray(each).resize((150, 260)) for each in small]
@@ -39,7 +39,7 @@ def vectors_of_open_clip(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(TEXTS)
     with torch.inference_mode():
-        images = torch.stack([preprocess(picture) for picture in pictures()])
+        images = torch.stack([preprocess(image) for image in drawn_images()])
         found = model.eval().encode_image(images), model.encode_text(tokens)
     return F.normalize(found[0], dim=-1), F.normalize(found[1], dim=-1)
 
@@ -56,7 +56,7 @@ def test_open_clip_and_the_registry_agree(
     start.model.load_state_dict(weights)
     theirs = vectors_of_open_clip(folder)
     ours = load_encoder(str(folder), device="cpu")
-    own = ours.encode_images(pictures()), ours.encode_texts(TEXTS)
+    own = ours.encode_images(drawn_images()), ours.encode_texts(TEXTS)
     with torch.inference_mode():
         ids = start.token_ids(TEXTS)
         trained = F.normalize(

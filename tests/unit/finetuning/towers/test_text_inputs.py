@@ -24,7 +24,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def start(tiny_model: Path) -> StartModel:
-    return load_start(str(tiny_model), DeviceChoice("cpu", "asked for"))
+    return load_start(str(tiny_model), DeviceChoice("cpu", "requested"))
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,11 @@ def test_the_vectors_are_the_encoders(start: StartModel, tiny_model: Path) -> No
 def test_a_locked_and_a_trained_encoder_share_what_is_frozen(
     start: StartModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    tokenized: list[str] = []
     tokenize = Tokenizer.__call__
 
     def noted(self: Tokenizer, texts: Sequence[str]) -> Tokens:
-        asked.extend(texts)
+        tokenized.extend(texts)
         return tokenize(self, texts)
 
     monkeypatch.setattr(Tokenizer, "__call__", noted)
@@ -73,4 +73,4 @@ def test_a_locked_and_a_trained_encoder_share_what_is_frozen(
     for depth in depths:
         side = TextEncoder(start, start.model, depth, frozen)
         torch.testing.assert_close(side.encode(TEXTS), vectors)
-    assert asked == TEXTS
+    assert tokenized == TEXTS

@@ -1,4 +1,4 @@
-"""Which pictures are mixed, with whom, and what is asked of a mixed one."""
+"""Which images are mixed, with which others, and the targets of a mixed one."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_the_neighbours_of_an_even_part_are_in_it(half: int, world: int) -> None
 
 @settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=2, max_size=30), st.integers(0, 2**31), st.integers(0, 99))
-def test_only_pictures_with_pictures_are_mixed(has_image: list[bool], seed: int, step: int) -> None:
+def test_only_images_with_images_are_mixed(has_image: list[bool], seed: int, step: int) -> None:
     draw = drawn(has_image)
     shares = draw_shares(draw, probability=1.0, seed=seed, step=step)
     np.testing.assert_array_equal(shares, draw_shares(draw, probability=1.0, seed=seed, step=step))
@@ -54,7 +54,7 @@ def test_only_pictures_with_pictures_are_mixed(has_image: list[bool], seed: int,
     assert (draw_shares(draw, probability=0.0, seed=seed, step=step) == 1).all()
 
 
-def test_about_as_many_are_mixed_as_were_asked_for() -> None:
+def test_about_the_requested_share_is_mixed() -> None:
     draw = drawn([True] * 2000)
     shares = draw_shares(draw, probability=0.7, seed=0, step=0)
     assert 0.66 < (shares < 1).mean() < 0.74
@@ -74,8 +74,8 @@ def targets(mixup: Mixup | None) -> Targets:
 
 
 def parts(mixup: Mixup | None, **options: object) -> dict[str, float]:
-    asked = FinetuneOptions.of(classes="class", **options)
-    objective = Objective(asked, scale=20.0, bias=None, dim=DIM, classes=CLASSES)
+    chosen = FinetuneOptions.of(classes="class", **options)
+    objective = Objective(chosen, scale=20.0, bias=None, dim=DIM, classes=CLASSES)
     found = objective.parts(
         unit(BATCH, 0), unit(BATCH, 1), unit(CLASSES, 2), second=None, targets=targets(mixup)
     )
@@ -87,11 +87,11 @@ def shared(shares: list[float]) -> Mixup:
 
 
 @pytest.mark.parametrize("loss", ["infonce", "sigmoid"])
-def test_pictures_that_are_not_mixed_are_asked_as_ever(loss: str) -> None:
+def test_images_that_are_not_mixed_have_their_own_targets(loss: str) -> None:
     assert parts(shared([1.0] * BATCH), loss=loss) == pytest.approx(parts(None, loss=loss))
 
 
-def test_a_picture_that_is_all_its_partners_is_asked_for_that() -> None:
+def test_an_image_that_is_all_its_partners_has_the_partners_targets() -> None:
     mixup, plain = shared([0.0] * BATCH), targets(None)
     pairs = mixup.partners
     images, texts, titles = unit(BATCH, 0), unit(BATCH, 1), unit(CLASSES, 2)
@@ -103,7 +103,7 @@ def test_a_picture_that_is_all_its_partners_is_asked_for_that() -> None:
     assert found["titles"] == pytest.approx(named.item(), rel=1e-5)
 
 
-def test_one_between_two_is_asked_for_both_by_their_shares() -> None:
+def test_a_mixed_image_has_both_targets_by_their_shares() -> None:
     shares = torch.tensor([0.2, 0.9, 1.0, 0.5, 0.7, 0.0])
     mixup, labels = shared(shares.tolist()), targets(None).labels
     logits = title_logits(unit(BATCH, 0), unit(CLASSES, 2), torch.tensor(20.0)).log_softmax(dim=1)
@@ -117,7 +117,7 @@ def test_one_between_two_is_asked_for_both_by_their_shares() -> None:
 
 
 def test_soft_pairs_share_a_texts_target() -> None:
-    """A text of which three tenths are in a picture, and nothing elsewhere, asks for that one."""
+    """A text with three tenths in one image, and nothing elsewhere, has that one as its target."""
     images, texts = unit(3, 0), unit(2, 1)
     scale = torch.tensor(5.0)
     hard = torch.tensor([[True, False], [False, True], [False, False]])
@@ -131,6 +131,6 @@ def test_soft_pairs_share_a_texts_target() -> None:
     torch.testing.assert_close(sigmoid(images, texts, scale, scale, same=0.3 * hard), between)
 
 
-def test_two_views_of_a_mixed_picture_are_refused() -> None:
+def test_two_views_of_a_mixed_image_are_refused() -> None:
     with pytest.raises(ConfigError, match="set mixup=0"):
         FinetuneOptions.of(mixup=0.5, consistency_weight=1.0)

@@ -28,7 +28,7 @@ from mmsearch.media import Preprocessing
 
 @pytest.fixture(scope="module")
 def start(tiny_model: Path) -> StartModel:
-    return load_start(str(tiny_model), DeviceChoice("cpu", "asked for"))
+    return load_start(str(tiny_model), DeviceChoice("cpu", "requested"))
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +64,14 @@ def activations(start: StartModel, method: Method, count: int = 300) -> torch.Te
     return frozen.half_activations(rehearsed_images(start.preprocessing, count))
 
 
-def test_every_picture_has_a_caption_and_none_is_of_the_sample() -> None:
+def test_every_image_has_a_caption_and_none_is_of_the_sample() -> None:
     captions = rehearsed_captions()
-    pictures = rehearsed_images(Preprocessing(size=32))
-    assert pictures.shape == (len(captions), 32, 32, 3)
+    images = rehearsed_images(Preprocessing(size=32))
+    assert images.shape == (len(captions), 32, 32, 3)
     assert len(captions) > 3550
     assert len(rehearsed_captions(7)) == len(rehearsed_images(Preprocessing(size=32), 7)) == 7
     assert all(caption.strip() for caption in captions)
-    assert len({each.tobytes() for each in pictures}) > 0.97 * len(pictures)
+    assert len({each.tobytes() for each in images}) > 0.97 * len(images)
     with (files("mmsearch.finetuning") / "rehearsal" / "captions.csv").open(encoding="utf-8") as t:
         origins = {row["origin"] for row in csv.DictReader(t)}
     sampled = (files("mmsearch.sample") / "data" / "LICENSE.txt").read_text("utf-8")
@@ -95,7 +95,7 @@ def test_the_start_does_not_drift_and_another_does(start: StartModel, rehearsal:
     assert drawn.drift(other, drawn.text_targets, start.scale) > same + 0.1
 
 
-def test_what_lies_between_two_pictures_is_rehearsed_too(start: StartModel) -> None:
+def test_what_lies_between_two_images_is_rehearsed_too(start: StartModel) -> None:
     """Of what a tower is given; what a projection is given has feature dropout as well."""
     drawn = make_rehearsal(start, "last-n").draw(2)
     known = activations(start, "last-n").float().flatten(1)
@@ -132,7 +132,7 @@ def test_no_more_is_kept_than_memory_allows(
     rehearsal = make_rehearsal(start, "last-n")
     inputs = torch.cat([rehearsal.draw(step).inputs.flatten(1) for step in range(4)])
     apart = torch.cdist(inputs, known).min(dim=1).values
-    # Three tenths are pictures by themselves; were all three hundred drawn from, one tenth.
+    # Three tenths are images by themselves; were all three hundred drawn from, one tenth.
     assert (apart < 1e-3).float().mean() > 0.2
 
 

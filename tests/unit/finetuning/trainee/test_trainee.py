@@ -1,4 +1,4 @@
-"""What each method trains, leaves alone and computes once, on tiny real models and pictures."""
+"""What each method trains, leaves alone and computes once, on tiny real models and images."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,11 +23,12 @@ from mmsearch.finetuning.towers.image_inputs import CachedInputs, ImageCache
 from mmsearch.finetuning.towers.start_model import StartModel, load_start
 from mmsearch.finetuning.trainee.trainee import FineTuneModel
 from mmsearch.progress import NullProgress
+from mmsearch.records import Floats
 from mmsearch.training.loop import LoopOptions
-from mmsearch.training.weight_interpolation import interpolate
+from mmsearch.training.weight_interpolation import Weights, interpolate
 from tests.unit.finetuning.whole_model import WholeModel
 
-CPU = DeviceChoice("cpu", "asked for")
+CPU = DeviceChoice("cpu", "requested")
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (40, 60, 210), "white": (250,) * 3}
 TRAIN, OTHERS = np.arange(16), np.arange(16, 24)
 METHODS: tuple[Method, ...] = ("head", "lora", "last-n", "full")
@@ -47,8 +48,8 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    """24 noisy pictures of four colours, each with its colour's name and a number."""
-    folder, chance = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    """24 noisy images of four colours, each with its colour's name and a number."""
+    folder, chance = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     items = []
     for place in range(24):
         name = tuple(COLOURS)[place % 4]
@@ -190,13 +191,19 @@ def test_vectors_under_given_weights_are_those_of_the_trained_model(
     """Adapters merged, activations from the file: the same numbers, and the start's likewise."""
     model = trainee(method)
     places = np.concatenate([TRAIN, OTHERS])
-    before = model.encode_items("image", places), model.encode_items("text", places)
+    texts = ["a red thing", "a much longer text about some blue things on a table", "blue"]
+
+    def vectors(weights: Weights | None = None) -> tuple[Floats, Floats]:
+        return model.encode_images(places, weights), model.encode_texts(texts, weights)
+
+    before = vectors()
     train(model, 4)
     tuned, start_weights = model.tuned_weights(), model.start_weights()
-    for kind, old in zip(("image", "text"), before, strict=True):
-        now = model.encode_items(kind, places)
-        assert np.abs(now - model.encode_items(kind, places, tuned)).max() < 1e-5
-        assert np.abs(old - model.encode_items(kind, places, start_weights)).max() < 1e-5
+    for now, same, old, first in zip(
+        vectors(), vectors(tuned), before, vectors(start_weights), strict=True
+    ):
+        assert np.abs(now - same).max() < 1e-5
+        assert np.abs(old - first).max() < 1e-5
         assert np.abs(old - now).max() > 1e-3
         np.testing.assert_allclose(np.linalg.norm(now, axis=1), 1, atol=1e-5)
 
@@ -224,15 +231,15 @@ def test_the_start_gives_the_encoders_vectors(
     trainee: MakeTrainee, catalog: TrainingSet, tiny_model: Path
 ) -> None:
     encoder = load_encoder(str(tiny_model), device="cpu")
-    pictures = []
+    images = []
     for item in catalog.items[:5]:
         assert item.image is not None
         with Image.open(item.image) as image:
-            pictures.append(image.convert("RGB"))
+            images.append(image.convert("RGB"))
     for method in ("head", "full"):
-        found = trainee(method).encode_items("image", np.arange(5))
+        found = trainee(method).encode_images(np.arange(5))
         # What lies in the file is in half precision.
-        np.testing.assert_allclose(found, encoder.encode_images(pictures), atol=2e-3)
+        np.testing.assert_allclose(found, encoder.encode_images(images), atol=2e-3)
     texts = ["a red thing", "blue"]
     found = trainee("head").encode_texts(texts)
     np.testing.assert_allclose(found, encoder.encode_texts(texts), atol=1e-5)
@@ -257,10 +264,10 @@ def test_chunks_give_the_whole_batchs_gradients(method: Method, trainee: MakeTra
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_mixed_pictures_train_too(
+def test_mixed_images_train_too(
     method: Method, trainee: MakeTrainee, convolutional: StartModel
 ) -> None:
-    """In chunks as in one batch, and otherwise than pictures by themselves."""
+    """In chunks as in one batch, and otherwise than images by themselves."""
     found = []
     for mixup, micro in ((1.0, 8), (1.0, 3), (0.0, 8)):
         model = trainee(method, model=convolutional, mixup=mixup, micro_batch=micro)
@@ -333,7 +340,7 @@ def test_rates_and_decay_by_group(trainee: MakeTrainee) -> None:
 def test_items_train_what_they_have(
     trainee: MakeTrainee, catalog: TrainingSet, tmp_path: Path
 ) -> None:
-    """Some have no picture, some no text and no class, and one picture has gone since."""
+    """Some have no image, some no text and no class, and one image has gone since."""
     gone = tmp_path / "gone.png"
     items = list(catalog.items)
     for place in range(0, 16, 4):
@@ -343,10 +350,8 @@ def test_items_train_what_they_have(
     for method, mixup in (("head", 1.0), ("full", 0.0), ("full", 1.0)):
         model = trainee(method, items=TrainingSet(items, catalog.classes), mixup=mixup)
         assert all(np.isfinite(list(each.values())).all() for each in train(model, 3))
-        vectors = model.encode_items("image", np.arange(8))
+        vectors = model.encode_images(np.arange(8))
         assert [bool(row.any()) for row in vectors] == [0, 1, 0, 1, 0, 1, 1, 1]
-        texts = model.encode_items("text", np.arange(4))
-        assert [bool(row.any()) for row in texts] == [1, 0, 1, 1]
     # What failed today may be there tomorrow: its file is not kept.
     assert len(list(tmp_path.glob("activations-*.npy"))) == 1
 
