@@ -207,4 +207,4 @@ def _keyword_query(words: str, columns: Sequence[str], table: Any) -> Any:
         for text, boost, typos in weighted
         if text
     ]
-    return BooleanQuery([(Occur.SHOULD, query) for query in (literal, *matches)])  # type: ignore[call-arg]
+    return BooleanQuery([(Occur.SHOULD, query) for query in (literal, *matches)])

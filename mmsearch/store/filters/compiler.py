@@ -16,11 +16,11 @@ from mmsearch.store.filters.syntax import MAX_DEPTH, heading_of, parse
 # Returns distinct values of a column that are not null: as many as given, or all.
 ColumnValues = Callable[[str, int | None], Sequence[Any]]
 
-_COMPARISONS = {
+_COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">=",
 }  # fmt: skip
 _MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_ARITHMETIC = {
+_ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%", exp.DPipe: "||",
 }  # fmt: skip
 # As LanceDB names them.

@@ -1,12 +1,12 @@
 """The syntax of filters: text → sqlglot's tree of one condition, within bounds."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlglot import exp, parser, tokens
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from mmsearch.errors import BadFilter
 
@@ -32,10 +32,10 @@ class _FilterDialect(Dialect):
 
     class Tokenizer(tokens.Tokenizer):
         IDENTIFIERS = ['"', "`"]  # noqa: RUF012 (as sqlglot declares it)
-        COMMANDS: set[TokenType] = set()  # noqa: RUF012
+        COMMANDS: ClassVar[set[TokenType]] = set()
 
     class Parser(parser.Parser):
-        FUNCTIONS: dict[str, Any] = {}  # noqa: RUF012
+        FUNCTIONS: ClassVar[dict[str, Any]] = {}
         FUNCTION_PARSERS = {  # noqa: RUF012
             name: parse
             for name, parse in parser.Parser.FUNCTION_PARSERS.items()
