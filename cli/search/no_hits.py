@@ -1,9 +1,7 @@
 """Why a search found nothing: the threshold, one condition of the filter, or the store itself."""
 
-import re
 from typing import TYPE_CHECKING
 
-from mmsearch.errors import BadFilter
 from mmsearch.query import QueryParts
 
 if TYPE_CHECKING:
@@ -18,20 +16,15 @@ def why_no_hits(catalog: "Catalog", text: str | None, parts: QueryParts) -> str:
         return f"no hits above {threshold:g}; the best is {best[0].similarity:.3f}"
     relaxed["where"] = None
     if where is not None and catalog.search(text, **relaxed):
-        return f"no hits: no item matches {_failing_condition(catalog, text, relaxed, where)}"
+        return f"no hits: no item matches {_counted_conditions(catalog, where)}"
     return "no hits: nothing in the store matches the query"
 
 
-def _failing_condition(
-    catalog: "Catalog", text: str | None, relaxed: QueryParts, where: str
-) -> str:
-    """Returns the first of the conditions joined by AND that matches nothing alone, else all."""
-    for condition in re.split(r"\s+and\s+", where, flags=re.IGNORECASE):
-        relaxed["where"] = condition
-        try:
-            if not catalog.search(text, **relaxed):
-                return condition
-        except BadFilter:
-            # The split went through a text, a bracket or a BETWEEN.
-            break
-    return where
+def _counted_conditions(catalog: "Catalog", where: str) -> str:
+    """Returns the condition that matches nothing, then how many items match each one."""
+    counts = catalog.engine.store.matching_counts(where)
+    failing = next((condition for condition, count in counts if not count), where)
+    if len(counts) == 1:
+        return failing
+    listed = ", ".join(f"{condition}: {count:,}" for condition, count in counts)
+    return f"{failing}; items that match each condition: {listed}"

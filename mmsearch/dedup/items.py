@@ -20,7 +20,6 @@ from mmsearch.media import MediaBounds, content_hash
 from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Pixels, Scalar, printable_path, real_path
-from mmsearch.sources.fields import with_stored_names
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 from mmsearch.store.hidden import read_hidden
@@ -74,7 +73,7 @@ def read_items(store: Store, where: str | None, references: Sequence[Path]) -> l
     hidden = read_hidden(store.folder)
     kept = ~np.isin(uids, np.fromiter(hidden, np.int64, len(hidden)))
     if where is not None:
-        kept &= np.isin(uids, store.uids(with_stored_names(where, store.public_columns)))
+        kept &= np.isin(uids, store.uids(where))
     rows = np.flatnonzero(kept)
     table = table.take(rows[np.argsort(uids[rows])])
     # Column by column: a million dictionaries would take gigabytes.

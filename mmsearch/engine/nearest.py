@@ -65,7 +65,8 @@ class Nearest:
             assert isinstance(index, LanceIndex)
             # Lance evaluates the SQL itself, which is cheaper than a list of ids.
             listed = None if where is not None else within
-            return _by_query(*index.search(vectors, k, where=where, allowed=listed))
+            sql = self._store.sql_of(where)
+            return _by_query(*index.search(vectors, k, where=sql, allowed=listed))
         found = [nothing()] * len(vectors)
         if live.info.lance_version != self._store.version:
             # Newer rows are not in the index, and rows deleted since are still in it.

@@ -5,7 +5,7 @@ opened.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 
@@ -20,7 +20,6 @@ from mmsearch.generations import Generation
 from mmsearch.media import MediaBounds
 from mmsearch.query import Query
 from mmsearch.records import Hit, Target
-from mmsearch.sources.fields import with_stored_names
 from mmsearch.store import Store
 
 
@@ -100,9 +99,6 @@ class Engine:
         state = self._state()
         searches = []
         for query, (terms, excluded) in zip(queries, self._terms.read(queries), strict=True):
-            if query.where is not None:
-                where = with_stored_names(query.where, self._store.public_columns)
-                query = replace(query, where=where)
             targets = self._auto if query.target == "auto" else (query.target,)
             cursor = Cursor.read(query.after, query, state) if query.after is not None else None
             searches.append(SearchState(query, terms, targets, excluded=excluded, cursor=cursor))

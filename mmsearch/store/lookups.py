@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from mmsearch.store.word_forms import COLUMN as WORD_FORMS
+
 # Columns of names and numbers that people search for; descriptions are already part of 'text'.
 _WORD_COLUMN = re.compile(
     r"(^|_)(title|name|headline|brand|maker|manufacturer|model|sku|mpn|ean|gtin|isbn|code|tags?|"
@@ -28,6 +30,21 @@ def word_columns(metadata: Mapping[str, pa.DataType]) -> list[str]:
     return ["key", "text", *(name for name in named if _WORD_COLUMN.search(name))]
 
 
+def form_columns(metadata: Mapping[str, pa.DataType]) -> list[str]:
+    """Returns the columns whose word forms are kept: those of keyword search, and numeric codes."""
+    codes = [
+        name
+        for name, kind in metadata.items()
+        if pa.types.is_integer(kind) and _WORD_COLUMN.search(name)
+    ]
+    return [*word_columns(metadata), *codes]
+
+
+def has_form_index(table: Any) -> bool:
+    """Whether the table has an index of word forms."""
+    return (WORD_FORMS, "FTS") in _present(table)
+
+
 def has_word_index(table: Any) -> bool:
     """Whether the table has a full-text index."""
     return any(kind == "FTS" for _, kind in _present(table))
@@ -43,6 +60,12 @@ def add_word_indexes(table: Any, metadata: Mapping[str, pa.DataType]) -> None:
             # English stems; accents are dropped on both sides.
             config = FTS(stem=True, ascii_folding=True)
             table.create_index(name, config=config, name=f"{name}_words")
+    if WORD_FORMS in table.schema.names and (WORD_FORMS, "FTS") not in present:
+        # The forms are complete: nothing is stemmed, folded or left out.
+        forms = FTS(
+            base_tokenizer="whitespace", stem=False, remove_stop_words=False, ascii_folding=False
+        )
+        table.create_index(WORD_FORMS, config=forms, name="word_forms")
 
 
 def keep_up_indexes(

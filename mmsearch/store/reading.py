@@ -8,17 +8,24 @@ import pyarrow as pa
 
 from mmsearch.errors import BadFilter, BadQuery
 from mmsearch.records import Floats, Ids, Scalar
-from mmsearch.store.filter_names import require_columns
 from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
-from mmsearch.store.lookups import has_word_index, word_columns
+from mmsearch.store.lookups import has_form_index, has_word_index, word_columns
 from mmsearch.store.opening import StoreTables
 from mmsearch.store.rows import vectors_to_numpy
+from mmsearch.store.word_forms import COLUMN as WORD_FORMS
+from mmsearch.store.word_forms import query_forms
 
 # Rows per batch when vectors are read with them.
 SCAN_ROWS = 8192
 # Rows per batch without vectors: with LanceDB's default of 1,024, 200,000 uids took five times
 # as long.
 READ_ROWS = 65_536
+# A message about a filter names at most this many columns.
+COLUMNS_NAMED = 40
+# Weights of codes as a whole, beside that of their parts, of other spellings, of beginnings of
+# words and of words with a typo. An item that has the word itself has all its forms too, so it
+# ranks higher.
+CODE_WEIGHT, SPELLING_WEIGHT, PREFIX_WEIGHT, TYPO_WEIGHT = 3.0, 0.5, 0.1, 0.1
 # Keys that a mistyped one is compared with, in some 0.1 s.
 _COMPARED_KEYS = 20_000
 
@@ -46,20 +53,51 @@ class StoreReader(StoreTables):
 
     def uids(self, where: str | None = None) -> Ids:
         """Returns the uids, int64 (n,), of the live rows that match. Raises BadFilter."""
-        restricted = live_and(where)
-        if where is not None:
-            require_columns(where, self.public_columns)
-        query = self._items.search().where(restricted).select(["_uid"])
+        # A fault is found before LanceDB is opened, which takes a second.
+        live = live_and(self.sql_of(where))
+        query = self._items.search().where(live).select(["_uid"])
         try:
             table = _read(query)
         except (ValueError, RuntimeError) as error:
-            reason = filter_fault(error, where or LIVE, self.public_columns)
-            raise BadFilter(
-                f"the filter {where!r} cannot be run: {reason}; "
-                f"columns: {', '.join(sorted(self.public_columns))}"
-            ) from error
+            raise self._bad_filter(where or LIVE, filter_fault(error)) from error
         uids: Ids = table.column("_uid").to_numpy()
         return uids
+
+    def sql_of(self, where: str | None) -> str | None:
+        """Compiles a filter, as people type it, to SQL for LanceDB. Raises BadFilter."""
+        if where is None:
+            return None
+        # Imported here, since few searches have a filter and the parser takes 0.1 s to import.
+        from mmsearch.store.filters.compiler import FilterCompiler
+
+        try:
+            return FilterCompiler(self.column_types(), self._values_of).compile(where)
+        except BadFilter as error:
+            raise self._bad_filter(where, str(error)) from error
+
+    def matching_counts(self, where: str) -> list[tuple[str, int]]:
+        """Counts the live rows that match each condition of a filter by itself. Raises BadFilter.
+
+        The conditions are those joined by AND at the top level, as they were typed.
+        """
+        from mmsearch.store.filters.syntax import conditions
+
+        return [(part, len(self.uids(part))) for part in conditions(where, self.public_columns)]
+
+    def _bad_filter(self, where: str, reason: str) -> BadFilter:
+        names = sorted(self.public_columns)
+        more = f" and {len(names) - COLUMNS_NAMED} more" if len(names) > COLUMNS_NAMED else ""
+        return BadFilter(
+            f"the filter {where!r} cannot be run: {reason}; "
+            f"columns: {', '.join(names[:COLUMNS_NAMED])}{more}"
+        )
+
+    def _values_of(self, column: str, most: int | None) -> list[Any]:
+        """Returns distinct values of a column in live rows, the first ones or all."""
+        query = self._items.search().where(f"{LIVE} AND `{column}` IS NOT NULL").select([column])
+        # Values repeat, so a few more rows are read than distinct ones are needed.
+        found = query.limit(50 * most).to_arrow() if most is not None else _read(query)
+        return list(found.column(column).unique().to_pylist()[:most])
 
     def rows(self, uids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """Returns the rows of these uids, in no particular order."""
@@ -88,11 +126,9 @@ class StoreReader(StoreTables):
             raise BadQuery(
                 f"{self.folder} has no word index yet; run `catalog.index(rebuild=True)` once"
             )
-        from lancedb.query import MultiMatchQuery
-
-        columns = word_columns(self.metadata_columns)
-        match = MultiMatchQuery(words, columns)  # type: ignore[call-arg]
-        query = self._items.search(match, query_type="fts").where(live_and(where), prefilter=True)
+        match = _keyword_query(words, word_columns(self.metadata_columns), self._items)
+        allowed = live_and(self.sql_of(where))
+        query = self._items.search(match, query_type="fts").where(allowed, prefilter=True)
         found = query.select(["_uid", "_score"]).limit(limit).to_arrow()
         found = found.sort_by([("_score", "descending"), ("_uid", "ascending")])
         return found.column("_score").to_numpy(), found.column("_uid").to_numpy()
@@ -149,3 +185,26 @@ class StoreReader(StoreTables):
 
 def _read(query: Any) -> pa.Table:
     return query.to_batches(batch_size=READ_ROWS).read_all()
+
+
+def _keyword_query(words: str, columns: Sequence[str], table: Any) -> Any:
+    """Returns a query for the words and, where the table has an index of them, their forms."""
+    from lancedb.query import BooleanQuery, MatchQuery, MultiMatchQuery, Occur
+
+    literal = MultiMatchQuery(words, list(columns))  # type: ignore[call-arg]
+    if not has_form_index(table):
+        return literal
+    forms = query_forms(words)
+    weighted = (
+        (forms.codes, CODE_WEIGHT, 0),
+        (forms.equal, SPELLING_WEIGHT, 0),
+        (forms.prefixes, PREFIX_WEIGHT, 0),
+        (forms.typos, TYPO_WEIGHT, 1),
+    )
+    # A typo in the first letter is rare, and looking for it slow.
+    matches = [
+        MatchQuery(text, WORD_FORMS, boost=boost, fuzziness=typos, prefix_length=typos)  # type: ignore[call-arg]
+        for text, boost, typos in weighted
+        if text
+    ]
+    return BooleanQuery([(Occur.SHOULD, query) for query in (literal, *matches)])

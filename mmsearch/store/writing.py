@@ -14,13 +14,20 @@ from mmsearch.arrays import blocks
 from mmsearch.errors import StoreLocked
 from mmsearch.store.filters import LIVE, quoted
 from mmsearch.store.lock import write_lock
-from mmsearch.store.lookups import add_word_indexes, has_word_index, keep_up_indexes
+from mmsearch.store.lookups import (
+    add_word_indexes,
+    form_columns,
+    has_word_index,
+    keep_up_indexes,
+)
 from mmsearch.store.manifest import read_manifest, write_manifest
 from mmsearch.store.opening import FAILURES, ITEMS, PRUNED
 from mmsearch.store.reading import READ_ROWS, SCAN_ROWS, StoreReader
 from mmsearch.store.rows import FAILURES_SCHEMA, common_type, rows_to_arrow, scalar_types
 from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_snapshot
 from mmsearch.store.spaces import is_live, root_of
+from mmsearch.store.word_forms import COLUMN as WORD_FORMS
+from mmsearch.store.word_forms import indexed_forms
 
 CONVERTED = "_converted_"
 # A version may be pinned by a reader that started before a write; none runs for a day.
@@ -108,9 +115,24 @@ class Store(StoreReader):
     def _merge(self, rows: Sequence[Mapping[str, Any]], *, on: str) -> None:
         if rows:
             merge = self._items.merge_insert(on).when_matched_update_all()
-            table = rows_to_arrow(rows, self._items.schema)
+            names = form_columns(self.metadata_columns)
+            formed = [
+                {**row, WORD_FORMS: _forms({**row, **row["metadata"]}, names)} for row in rows
+            ]
+            table = rows_to_arrow(formed, self._items.schema)
             # LanceDB treats a missing vector as a bad one; 'null' keeps it missing.
             merge.when_not_matched_insert_all().execute(table, on_bad_vectors="null")
+
+    def add_word_forms(self) -> None:
+        """Computes the word forms of rows without them: those of a store from before, if any."""
+        if WORD_FORMS not in self._items.schema.names:
+            self._items.add_columns([pa.field(WORD_FORMS, pa.string())])
+        names = form_columns(self.metadata_columns)
+        for batch in self.scan(["_uid", *names], f"{WORD_FORMS} IS NULL").to_batches():
+            forms = [_forms(row, names) for row in batch.to_pylist()]
+            columns = {"_uid": batch.column("_uid"), WORD_FORMS: pa.array(forms, pa.string())}
+            merge = self._items.merge_insert("_uid").when_matched_update_all()
+            merge.execute(pa.table(columns))
 
     def mark_missing(self, keys: Sequence[str], when: datetime | None) -> None:
         """Marks rows as missing since `when`, or, with None, as present again."""
@@ -151,6 +173,7 @@ class Store(StoreReader):
         if _small_fragments(self._items) >= FRAGMENTS_KEPT:
             self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
             self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
+        self.add_word_forms()
         keep_up_indexes(self._items, self.metadata_columns)
 
     def save_snapshot(self, path: Path, counts: Mapping[str, int]) -> None:
@@ -188,3 +211,7 @@ class Store(StoreReader):
 def _small_fragments(table: Any) -> int:
     stats: Any = table.stats()
     return int(stats["fragment_stats"]["num_small_fragments"])
+
+
+def _forms(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    return indexed_forms(str(row[name]) for name in names if row.get(name) is not None)

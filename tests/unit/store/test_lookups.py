@@ -69,7 +69,7 @@ def test_small_tables_get_word_indexes_alone(builder: StoreBuilder) -> None:
     with builder.store.writing():
         builder.store.tidy()
     present = builder.store._items.list_indices()
-    assert {i.columns[0] for i in present} == {"key", "text", "brand", "sku"}
+    assert {i.columns[0] for i in present} == {"key", "text", "brand", "sku", "_words"}
     assert {str(i.index_type) for i in present} == {"FTS"}
 
 
