@@ -20,7 +20,7 @@ _BYTES_EACH = 4 + 1 + 1 + DIM
 
 @dataclass(frozen=True, slots=True)
 class Keypoints:
-    """Quantised keypoints of one image, at most 12 kB.
+    """Quantised keypoints of one image, at most 20 kB.
 
     width, height: of the working image in pixels; only their ratio matters to a match.
     places: uint16 (k, 2), x and y, 0 to 65535 from the left and top edge to the right and bottom.
