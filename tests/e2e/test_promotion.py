@@ -288,7 +288,8 @@ def test_the_command_says_what_it_does(
         return CliRunner().invoke(app, ["models", *arguments])
 
     assert "there is nothing to go back to" in str(run("--rollback").exception)
-    assert "exclude each other; give one" in str(run("--rollback", "--check", "x").exception)
+    refused = run("--rollback", "--check", "x").exception
+    assert "--check and --rollback exclude each other" in str(refused)
     dry = run("--promote", str(other_model), "--dry-run", "--json")
     assert json.loads(dry.stdout)["promotion"]["bytes_needed"] > 0
     assert not (shop / "store" / "spaces").exists()

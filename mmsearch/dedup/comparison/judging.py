@@ -46,6 +46,8 @@ _WHOLE, _LEVEL_DEGREES, _ASPECT = 0.985, 0.4, 0.02
 # Levels by which compression changes colours, and by which a palette does.
 _SAME_SHIFTS = {"same": 7.0, "tone": 3.5}
 _SAME_STRAY, _SAME_MATCHED, _SAME_JITTER = 0.004, 0.97, 0.45
+# A shoe or a label in another colour; copies that were only saved again have none.
+_SAME_RECOLOURED = 0.01
 _SAME_FINE_STRAY = 0.008
 
 
@@ -151,6 +153,7 @@ def _is_one_image(first: Examined, second: Examined, laid: Laid, found: Measures
         and abs(tilt(laid.matrix)) < _LEVEL_DEGREES
         and abs(np.log(aspects[0] / aspects[1])) < _ASPECT + 1.5 / smallest
         and not found.changes
+        and found.recoloured <= _SAME_RECOLOURED
         and found.stray <= _SAME_STRAY
         and found.matched >= _SAME_MATCHED
         and found.colours.shift <= _SAME_SHIFTS.get(found.colours.change, 0.0)

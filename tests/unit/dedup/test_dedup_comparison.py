@@ -324,3 +324,18 @@ def test_comparisons_are_kept_by_content(tmp_path: Path) -> None:
     assert again.judgement == found.judgement
     (tmp_path / NAME).write_bytes(b"torn" * 999)
     assert ComparisonCache(CacheDatabase(tmp_path)).get(("a", "b")) is None
+
+
+@pytest.mark.parametrize("seed", [3, 5, 8])
+def test_a_part_in_a_slightly_different_hue_is_an_edited_version(seed: int) -> None:
+    image = photo(seed)
+    levels = np.array(image.convert("HSV"))
+    levels[..., 0] += 28
+    recoloured = Image.fromarray(levels, "HSV").convert("RGB")
+    mask = Image.new("L", image.size)
+    width, height = image.size
+    ImageDraw.Draw(mask).ellipse((0.2 * width, 0.3 * height, 0.5 * width, 0.55 * height), fill=255)
+    other = image.copy()
+    other.paste(recoloured, (0, 0), mask)
+    found = compare_examined(examined(image), examined(recompressed(other, 88)))
+    assert found.judgement == "edited version", found.reason

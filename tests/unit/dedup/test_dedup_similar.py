@@ -99,7 +99,7 @@ def test_what_is_known_is_not_asked_for_again(vectors: Floats, tmp_path: Path) -
     path = tmp_path / "store" / "dedup" / "cache.sqlite"
     before = path.stat().st_mtime_ns
     assert groups(tmp_path / "store") == known
-    assert groups(tmp_path / "store", where="_uid < 0") == []
+    assert groups(tmp_path / "store", where="width < 0") == []
     assert path.stat().st_mtime_ns == before
 
 

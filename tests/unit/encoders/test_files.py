@@ -89,7 +89,7 @@ def test_safetensors_are_preferred_to_pickles(tiny_model: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (CONFIG, None, "is not an OpenCLIP model: it has no open_clip_config.json"),
+        (CONFIG, None, "is not a model: it has no open_clip_config.json"),
         (CONFIG, "{", "is not valid JSON"),
         (CONFIG, "[]", "must hold a JSON object, got list"),
         (CONFIG, "{}", "has no 'model_cfg'"),

@@ -58,8 +58,8 @@ def test_vectors_are_open_clips_own(
         from_images = model.encode_image(pixels, normalize=True).numpy()
         ids = open_clip.get_tokenizer(f"local-dir:{folder}")(TEXTS)
         from_texts = model.encode_text(ids, normalize=True).numpy()
-    np.testing.assert_allclose(encoder.encode_images(images), from_images, atol=1e-5)
-    np.testing.assert_allclose(encoder.encode_texts(TEXTS), from_texts, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_images(images), from_images, atol=1e-4)
+    np.testing.assert_allclose(encoder.encode_texts(TEXTS), from_texts, atol=1e-4)
 
 
 def test_the_model_is_in_eval_mode(make_model: Callable[..., Path]) -> None:
