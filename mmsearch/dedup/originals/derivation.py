@@ -55,6 +55,9 @@ _PALETTE: Final = 4.0
 _SAME_PIXELS: Final = 5.0
 # More than the age of the file, less than camera metadata or a name that says copy.
 _SMALLER: Final = 1.2
+_OTHER_PIXELS: Final = 2.0
+# Share of a JPEG's coefficients that are those of a lossless file, rounded.
+_REPEATED: Final = 0.65
 # Photographs are rarely first stored in a lossy format other than JPEG and HEIC.
 _UNUSUAL, _LOSSLESS = 1.5, 0.5
 
@@ -143,12 +146,18 @@ def _against_other_format(
     """Evidence for a JPEG and a file of another format. side: 1 if the JPEG is the first."""
     found = remainder(grid.own, grid.other, jpeg.table) if jpeg.table is not None else None
     careful = other.lossless or other.format == "heic"
+    if found is None and other.lossless:
+        # On a plain background little tells how the JPEG was made, but a file that was made from it
+        # without loss would have its pixels.
+        return Evidence("compression", -side * _OTHER_PIXELS)
     if found is not None and found.fitted < 0.7:
         return Evidence("source", side * 4.0)
     if found is not None and found.within < 0.9 and not careful:
         return Evidence("source", side * 4.0)
     if found is not None and careful and found.plain < 1.15 and found.within > 0.97:
         return Evidence("compression", -side * 4.0)
+    if found is not None and other.lossless and found.plain < 1.45 and found.repeated > _REPEATED:
+        return Evidence("compression", -side * _OTHER_PIXELS)
     return Evidence("format", side * (_LOSSLESS if careful else _UNUSUAL))
 
 

@@ -272,6 +272,20 @@ def test_the_jpeg_stays_rather_than_a_lossless_file_of_its_pixels(kind: str) -> 
     assert choose(pair, {(0, 1): Registration(SAME)}).index == 1
 
 
+@pytest.mark.parametrize("quality", [70, 95])
+def test_a_lossless_drawing_stays_rather_than_an_older_jpeg_of_it(quality: int) -> None:
+    drawing = Image.new("RGB", SIZE, "white")
+    pen = ImageDraw.Draw(drawing)
+    pen.polygon([(140, 60), (260, 60), (200, 250)], fill=(240, 130, 20))
+    pen.ellipse((150, 20, 250, 80), fill=(40, 150, 60), outline=(20, 80, 30), width=4)
+    pen.line((170, 90, 215, 200), fill=(200, 90, 10), width=3)
+    files = (
+        candidate(saved(drawing, format="PNG"), "b.png", 20),
+        candidate(saved(drawing, quality=quality), "a.jpg", 10),
+    )
+    assert choose(files, {(0, 1): Registration(SAME)}).index == 0
+
+
 def test_of_two_lossless_files_of_equal_pixels_the_smaller_stays() -> None:
     image = scene(2)
     older, newer = saved(image, format="BMP"), saved(image, format="PNG")
