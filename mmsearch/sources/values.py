@@ -1,7 +1,7 @@
 """Infers the type of a table's column from all its cells, and converts cells to it.
 
 A column is bool, int, float or date if every non-empty cell is; else it is text. Numbers with a
-decimal comma or grouped thousands are told apart by the whole column, as '1,299' may be either.
+decimal comma or grouped thousands are distinguished by the whole column: '1,299' may be either.
 """
 
 import re

@@ -59,12 +59,9 @@ def compare_examined(first: Examined, second: Examined) -> PairComparison:
         laid = register(first, second, matrix)
         compared = None if laid is None else _compared(first, second, laid)
         if compared is None or compared.judgement == "different":
-            # Other content beside the shared part disturbs the registration.
-            for start in (laid, lay_upright(first, second, matrix)):
-                found = None if start is None else _compared_cutout(first, second, start)
-                if found is not None:
-                    compared = found
-                    break
+            starts = _starts(first, second, laid, matrix)
+            cutouts = (_compared_cutout(first, second, start) for start in starts)
+            compared = next((found for found in cutouts if found is not None), compared)
         if compared is None:
             continue
         if best is None or _rank(compared) > _rank(best):
@@ -102,6 +99,14 @@ def _compared(first: Examined, second: Examined, laid: Laid) -> PairComparison:
         found.colours.change,
         found.colours.lost_by,
     )
+
+
+def _starts(first: Examined, second: Examined, laid: Laid | None, matrix: Matrix) -> Iterator[Laid]:
+    """Yields the registration, then an upright one, which other content does not disturb."""
+    if laid is not None:
+        yield laid
+    if (upright := lay_upright(first, second, matrix)) is not None:
+        yield upright
 
 
 def _compared_cutout(first: Examined, second: Examined, laid: Laid) -> PairComparison | None:

@@ -69,6 +69,16 @@ def lay(
     radius, until: see `match_blocks`.
     """
     overlap = overlap_of(matrix)
+    grid = _grid_over(first, second, overlap, side)
+    if grid is None:
+        return None
+    one, two = (_smoothed(each) for each in render_both(first, second, grid, matrix, grey=True))
+    blocks = match_blocks(one, two, radius=radius, floor=NOISE, until=until)
+    return Laid(grid.seen(matrix, PATCH), blocks, grid, overlap, matrix)
+
+
+def _grid_over(first: Examined, second: Examined, overlap: Overlap, side: int) -> Grid | None:
+    """The grid of the shared area; None if that is too small."""
     if min(overlap.first_share, overlap.second_share) < _LEAST_AREA:
         return None
     shared = min(
@@ -76,11 +86,7 @@ def lay(
         for image, share in ((first, overlap.first_share), (second, overlap.second_share))
     )
     grid = Grid.over(first, overlap.box, int(min(side, max(shared, _COARSEST))), PATCH)
-    if min(grid.width, grid.height) < 2 * PATCH:
-        return None
-    one, two = (_smoothed(each) for each in render_both(first, second, grid, matrix, grey=True))
-    blocks = match_blocks(one, two, radius=radius, floor=NOISE, until=until)
-    return Laid(grid.seen(matrix, PATCH), blocks, grid, overlap, matrix)
+    return None if min(grid.width, grid.height) < 2 * PATCH else grid
 
 
 def render_both(
@@ -141,10 +147,10 @@ def register(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
 
 def lay_upright(first: Examined, second: Examined, matrix: Matrix) -> Laid | None:
     """Lays two images by the axis-aligned map nearest to one; None if it is far from that."""
-    laid = lay(first, second, matrix, side=SIDE, radius=_UPRIGHT_RADIUS)
-    if laid is None or laid.grid.straight(matrix, _UPRIGHT) is None:
+    grid = _grid_over(first, second, overlap_of(matrix), SIDE)
+    if grid is None or grid.straight(matrix, _UPRIGHT) is None:
         return None
-    return lay(first, second, laid.grid.straightened(matrix), side=SIDE, radius=_UPRIGHT_RADIUS)
+    return lay(first, second, grid.straightened(matrix), side=SIDE, radius=_UPRIGHT_RADIUS)
 
 
 def refined(laid: Laid) -> Matrix:

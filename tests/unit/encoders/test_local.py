@@ -177,7 +177,7 @@ def test_an_own_name_stands_for_its_location(tiny_model: Path) -> None:
 
 
 def test_safetensors_of_the_tiny_model_are_untouched(tiny_model: Path) -> None:
-    """A folder of OpenCLIP goes on being read as before."""
+    """A folder of OpenCLIP is still read as before."""
     files = model_files(str(tiny_model))
     assert not files.from_transformers
     assert set(load_file(files.weights)) >= {"text_projection", "logit_scale"}
