@@ -34,12 +34,24 @@ UNIT_TOLERANCE = 2e-3
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image file, not yet opened.
+
+    uri: its path, as `printable_path` writes it, or where it came from, such as a URL.
+    """
+
+    uri: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """An item of a source, before anything is decoded.
 
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
     uri: the path of the image or document, as `printable_path` writes it; '' for a bare table row.
     image: the image file, not yet opened. text: caption, document or joined text columns.
+    more_images: the second image and further ones of an item with several.
 
     >>> catalog["products/red-apple"].metadata["category"]
     'food'
@@ -50,6 +62,7 @@ class Record:
     image: Path | None = None
     text: str | None = None
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    more_images: tuple[ImageFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
