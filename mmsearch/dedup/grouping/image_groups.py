@@ -28,6 +28,8 @@ from mmsearch.dedup.results import TIERS, Group, Member, Pair, relation_of
 from mmsearch.progress import ProgressListener
 
 _EXACT = ("bytes", "pixels")
+# Number of comparisons that may support a link between two parts of a group.
+_SUPPORTING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class PictureGroups:
             if self.grouping.allowed(Pair(min(one, two), max(one, two), "edited", 0.0, ""))
         ]
         bonds = self._without_collage_links(verifier.confirmed(allowed))
+        bonds = self._supported(bonds, clusters, verifier)
         confirmed = np.array(bonds, np.int64).reshape(-1, 2)
         members = [
             (place, centre)
@@ -136,6 +139,46 @@ class PictureGroups:
             elif whole not in parts or share > parts[whole][0]:
                 parts[whole] = share, (one, two)
         return kept + [pair for _, pair in parts.values()]
+
+    def _supported(
+        self, links: Sequence[tuple[int, int]], clusters: Sequence[Cluster], verifier: Verifier
+    ) -> list[tuple[int, int]]:
+        """Drops links that connect two parts of which no other images are alike.
+
+        Two images with one caption or frame may be confirmed by it, and would connect all copies of
+        both.
+        """
+        near: dict[int, set[int]] = defaultdict(set)
+        for one, two in links:
+            near[one].add(two)
+            near[two].add(one)
+        for cluster in clusters:
+            near[cluster.centre].update(set(cluster.places) - {cluster.centre})
+        kept = list[tuple[int, int]]()
+        tries: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for one, two in links:
+            if len(near[one]) == 1 or len(near[two]) == 1:
+                kept.append((one, two))
+                continue
+            beside_one, beside_two = (
+                likely_originals_first(near[place] - {other}, self.grouping.items)
+                for place, other in ((one, two), (two, one))
+            )
+            first, second = beside_one[0], beside_two[0]
+            tries[one, two] = [
+                (first, two), (one, second), (first, second),
+                *((one, place) for place in beside_two[1:]),
+            ][:_SUPPORTING]  # fmt: skip
+        for number in range(_SUPPORTING):
+            tried = {link: pairs[number] for link, pairs in tries.items() if number < len(pairs)}
+            verifier.comparer.prepare(
+                [pair for pair in tried.values() if pair[0] != pair[1]], "comparing linked parts"
+            )
+            met = [link for link, pair in tried.items() if verifier.alike(*pair)]
+            kept += met
+            for link in met:
+                del tries[link]
+        return kept
 
     def _clusters(
         self,
