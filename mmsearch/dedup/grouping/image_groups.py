@@ -14,9 +14,13 @@ import numpy as np
 from mmsearch.dedup.cache.keypoint_cache import KeypointCache
 from mmsearch.dedup.grouping.connected_groups import components
 from mmsearch.dedup.grouping.item_groups import Grouping, group_id
+from mmsearch.dedup.grouping.linking import (
+    Representatives,
+    supported,
+    without_other_parts,
+)
 from mmsearch.dedup.grouping.originals_kept import Keeping
 from mmsearch.dedup.grouping.verification import (
-    PART,
     Cluster,
     Comparer,
     Verifier,
@@ -28,8 +32,6 @@ from mmsearch.dedup.results import TIERS, Group, Member, Pair, relation_of
 from mmsearch.progress import ProgressListener
 
 _EXACT = ("bytes", "pixels")
-# Number of comparisons that may support a link between two parts of a group.
-_SUPPORTING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,9 @@ class PictureGroups:
         """Merges and extends clusters by pairs that keypoints propose and a comparison confirms."""
         items = self.grouping.items
         representative = np.arange(len(items))
+        chooser = Representatives(items, self.comparer)
         for cluster in clusters:
-            representative[list(cluster.places)] = cluster.centre
+            representative[list(cluster.places)] = chooser.of(cluster)
         representatives, hashes = list[int](), set[str]()
         for place in np.unique(representative).tolist():
             if items[place].image_hash and items[place].image_hash not in hashes:
@@ -113,72 +116,19 @@ class PictureGroups:
             for one, two in pairs
             if self.grouping.allowed(Pair(min(one, two), max(one, two), "edited", 0.0, ""))
         ]
-        bonds = self._without_collage_links(verifier.confirmed(allowed))
-        bonds = self._supported(bonds, clusters, verifier)
-        confirmed = np.array(bonds, np.int64).reshape(-1, 2)
         members = [
-            (place, centre)
-            for place, centre in enumerate(representative.tolist())
-            if place != centre
+            (place, chosen)
+            for place, chosen in enumerate(representative.tolist())
+            if place != chosen
         ]
+        bonds = without_other_parts(verifier.confirmed(allowed), self.comparer)
+        bonds = supported(bonds, members, verifier)
+        confirmed = np.array(bonds, np.int64).reshape(-1, 2)
         every = np.array(members, np.int64).reshape(-1, 2)
         places = components(len(items), np.concatenate([every, confirmed]))
         scores = np.ones(len(confirmed), np.float32)
         split = self.grouping.not_duplicates.split(places, confirmed, scores)
         return self._clusters(split, clusters, confirmed.tolist())
-
-    def _without_collage_links(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Drops pairs that would connect the parts of a collage: it keeps only its largest part."""
-        kept, parts = list[tuple[int, int]](), dict[int, tuple[float, tuple[int, int]]]()
-        for one, two in pairs:
-            found = self.comparer.known(one, two)
-            shares = (1.0, 1.0) if found is None else (found.first_share, found.second_share)
-            share, whole = min(zip(shares, (one, two), strict=True))
-            if share >= PART:
-                kept.append((one, two))
-            elif whole not in parts or share > parts[whole][0]:
-                parts[whole] = share, (one, two)
-        return kept + [pair for _, pair in parts.values()]
-
-    def _supported(
-        self, links: Sequence[tuple[int, int]], clusters: Sequence[Cluster], verifier: Verifier
-    ) -> list[tuple[int, int]]:
-        """Drops links that connect two parts of which no other images are alike.
-
-        Two images with one caption or frame may be confirmed by it, and would connect all copies of
-        both.
-        """
-        near: dict[int, set[int]] = defaultdict(set)
-        for one, two in links:
-            near[one].add(two)
-            near[two].add(one)
-        for cluster in clusters:
-            near[cluster.centre].update(set(cluster.places) - {cluster.centre})
-        kept = list[tuple[int, int]]()
-        tries: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for one, two in links:
-            if len(near[one]) == 1 or len(near[two]) == 1:
-                kept.append((one, two))
-                continue
-            beside_one, beside_two = (
-                likely_originals_first(near[place] - {other}, self.grouping.items)
-                for place, other in ((one, two), (two, one))
-            )
-            first, second = beside_one[0], beside_two[0]
-            tries[one, two] = [
-                (first, two), (one, second), (first, second),
-                *((one, place) for place in beside_two[1:]),
-            ][:_SUPPORTING]  # fmt: skip
-        for number in range(_SUPPORTING):
-            tried = {link: pairs[number] for link, pairs in tries.items() if number < len(pairs)}
-            verifier.comparer.prepare(
-                [pair for pair in tried.values() if pair[0] != pair[1]], "comparing linked parts"
-            )
-            met = [link for link, pair in tried.items() if verifier.alike(*pair)]
-            kept += met
-            for link in met:
-                del tries[link]
-        return kept
 
     def _clusters(
         self,

@@ -105,7 +105,8 @@ class _Comparisons:
             )
             for number in close
         }
-        return sorted(close, key=lambda number: (-likelihoods[number], number)) + order[len(close) :]
+        close.sort(key=lambda number: (-likelihoods[number], number))
+        return close + order[len(close) :]
 
     def _margin(self, one: int, two: int) -> float:
         """Positive if `one` is nearer to the source than `two`."""
