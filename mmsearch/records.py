@@ -26,6 +26,7 @@ FusionChoice: TypeAlias = Literal["late", "early", "attention", "auto"]
 Matched: TypeAlias = Literal["image", "text", "product", "keyword"]
 TargetChoice: TypeAlias = Literal["auto", "image", "text", "product"]
 Stage: TypeAlias = Literal["source", "read", "decode", "encode"]
+PartKind: TypeAlias = Literal["image", "passage"]
 
 _ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
@@ -63,6 +64,28 @@ class Record:
     text: str | None = None
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the images of an item with several, or one of the passages of its text.
+
+    number: from 1, within its kind. uri: of the image; None for a passage. text: of the passage;
+    None for an image.
+
+    >>> Part("image", 3, uri="/shop/shoe-3.jpg").locator
+    'image=3'
+    """
+
+    kind: PartKind
+    number: int
+    uri: str | None = None
+    text: str | None = None
+
+    @property
+    def locator(self) -> str:
+        """What names it within its item, as in 'shop/shoe#image=3'."""
+        return f"{self.kind}={self.number}"
 
 
 @dataclass(frozen=True, slots=True)
