@@ -172,8 +172,10 @@ def hit_fields(hits: Iterable[Hit]) -> tuple[str, ...]:
 class IngestReport:
     """The result of an index run. Counts are items; seconds is wall time.
 
-    decoded: images that were decoded. multi_frame: those of them with further pages or frames,
-    which are not indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
+    truncated_texts: texts of which only the first passages were encoded. image_parts, passages: of
+    the items that were written: images of items with several, and passages of long texts. decoded:
+    images that were decoded. multi_frame: those of them with further pages or frames, which are not
+    indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
     interrupted run had already written. skipped: by source, files of formats that are not read, as
     {"photos": {".pdf": 2}}.
 
@@ -195,6 +197,8 @@ class IngestReport:
     rates: Mapping[str, float]
     decoded: int = 0
     multi_frame: int = 0
+    image_parts: int = 0
+    passages: int = 0
     skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 

@@ -92,6 +92,21 @@ class PartReader(StoreTables):
             found = found.filter(pc.is_in(found.column("item"), pa.array(items, pa.int64())))
         return found.sort_by([(name, "ascending") for name in ("item", "kind", "number")])
 
+    def part_rows(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """Returns columns of the parts of these uids, in no particular order."""
+        if not self.has_parts or not uids:
+            return parts_schema(self.dim).empty_table().select(columns)
+        listed = ", ".join(str(int(uid)) for uid in uids)
+        query = self._parts.search().where(f"_uid IN ({listed})").select(list(columns))
+        return query.to_batches(batch_size=_ROWS).read_all()
+
+    def known_images(self, columns: Sequence[str]) -> pa.Table | None:
+        """Returns columns of the images of items with several, live or not; None without any."""
+        if not self.has_parts:
+            return None
+        query = self._parts.search().where("kind = 'image'").select(list(columns))
+        return query.to_batches(batch_size=_ROWS).read_all()
+
     def part_items(self, kind: PartKind, *, since: int = 0) -> tuple[Ids, Ids]:
         """Returns the uids of the parts of live items, ascending, and those of their items.
 
