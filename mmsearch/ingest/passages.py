@@ -75,7 +75,7 @@ def _sentences(text: str) -> Iterator[_Piece]:
     cuts = {0, len(text), *(place for span in headings for place in span)}
     paragraphs = {match.end() for match in _PARAGRAPH.finditer(text)}
     cuts |= paragraphs | {match.end() for match in _SENTENCE.finditer(text)}
-    inside = {start: end for start, end in headings}
+    inside = dict(headings)
     starts, ends = set(inside), set(inside.values())
     closed, paragraph = 0, True
     for start, end in pairwise(sorted(cuts)):
