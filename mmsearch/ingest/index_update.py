@@ -41,8 +41,6 @@ def update_indexes(
     options = index_options(manifest)
     # What an interrupted run has left, and what this one has replaced.
     store.remove_orphaned_parts()
-    # Commits a version only where the store is from before there were word forms.
-    store.add_word_forms()
     if live is not None and live.info.options != options:
         progress.note("rebuilding the index: requested kind, recall or memory changed")
     elif live is not None and live.info.lance_version == store.version:

@@ -161,7 +161,7 @@ class Store(StoreReader):
             merge.when_not_matched_insert_all().execute(table, on_bad_vectors="null")
 
     def add_word_forms(self) -> None:
-        """Computes the word forms of rows without them: those of a store from before, if any."""
+        """Computes the word forms of rows from before there were any; may be interrupted."""
         if WORD_FORMS not in self._items.schema.names:
             self._items.add_columns([pa.field(WORD_FORMS, pa.string())])
         names = form_columns(self.metadata_columns)
@@ -203,6 +203,8 @@ class Store(StoreReader):
         names = [name for name in self._items.schema.names if name in rows.schema.names]
         merge.execute(rows.select(names), on_bad_vectors="null")
         self._db.drop_table(PRUNED)
+        # They may have been pruned before there were word forms.
+        self.add_word_forms()
         return int(rows.num_rows)
 
     def tidy(self) -> None:
@@ -212,7 +214,6 @@ class Store(StoreReader):
             self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
         if self._parts is not None and _small_fragments(self._parts) >= FRAGMENTS_KEPT:
             self._parts.optimize(cleanup_older_than=VERSIONS_KEPT)
-        self.add_word_forms()
         keep_up_indexes(self._items, self.metadata_columns)
 
     def save_snapshot(self, path: Path, counts: Mapping[str, int]) -> None:
