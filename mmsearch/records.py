@@ -26,6 +26,7 @@ FusionChoice: TypeAlias = Literal["late", "early", "attention", "auto"]
 Matched: TypeAlias = Literal["image", "text", "product", "keyword"]
 TargetChoice: TypeAlias = Literal["auto", "image", "text", "product"]
 Stage: TypeAlias = Literal["source", "read", "decode", "encode"]
+PartKind: TypeAlias = Literal["image", "passage"]
 
 _ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
@@ -63,6 +64,29 @@ class Record:
     text: str | None = None
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the images of an item with several, or one of the passages of its text.
+
+    number: from 1, within its kind. uri: of the image; None for a passage. text: of the passage;
+    None for an image. of: how many parts of this kind the item has, where that was counted.
+
+    >>> Part("image", 3, uri="/shop/shoe-3.jpg").locator
+    'image=3'
+    """
+
+    kind: PartKind
+    number: int
+    uri: str | None = None
+    text: str | None = None
+    of: int | None = None
+
+    @property
+    def locator(self) -> str:
+        """What names it within its item, as in 'shop/shoe#image=3'."""
+        return f"{self.kind}={self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +147,9 @@ class Hit:
 
     matched: the modality whose vector was compared, or 'keyword' if keywords ranked it better. For
     hits by keyword alone, similarity is the BM25 score. record: the row's columns with metadata.
-    score: with keywords, what orders the hits: the fused score, or BM25; else None.
+    score: with keywords, what orders the hits: the fused score, or BM25; else None. uri: of the
+    part, where that is an image. part: the best one of an item with several images or passages;
+    else None.
 
     >>> hit = catalog.search("red apple", k=1)[0]
     >>> hit.rank, hit.matched, hit.record["title"]
@@ -137,20 +163,41 @@ class Hit:
     matched: Matched
     record: Mapping[str, Scalar]
     score: float | None = None
+    part: Part | None = None
+
+    @property
+    def locator(self) -> str | None:
+        """What names the part within its item, such as 'image=3'; None without parts."""
+        return self.part.locator if self.part is not None else None
+
+    @property
+    def excerpt(self) -> str | None:
+        """The passage of the item's text that fits best, where it has several."""
+        return self.part.text if self.part is not None else None
 
 
 def hit_fields(hits: Iterable[Hit]) -> tuple[str, ...]:
-    """Returns the fields of hits that are columns of a table; score only where keywords gave it."""
-    scored = any(hit.score is not None for hit in hits)
-    return ("rank", "key", "uri", "similarity", "matched", *(["score"] if scored else []))
+    """Returns the fields of hits that are columns of a table.
+
+    score only where keywords gave it, locator and excerpt only where items have parts.
+    """
+    hits = list(hits)
+    optional = [
+        name
+        for name in ("score", "locator", "excerpt")
+        if any(getattr(hit, name) is not None for hit in hits)
+    ]
+    return ("rank", "key", "uri", "similarity", "matched", *optional)
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
     """The result of an index run. Counts are items; seconds is wall time.
 
-    decoded: images that were decoded. multi_frame: those of them with further pages or frames,
-    which are not indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
+    truncated_texts: texts of which only the first passages were encoded. image_parts, passages: of
+    the items that were written: images of items with several, and passages of long texts. decoded:
+    images that were decoded. multi_frame: those of them with further pages or frames, which are not
+    indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
     interrupted run had already written. skipped: by source, files of formats that are not read, as
     {"photos": {".pdf": 2}}.
 
@@ -172,6 +219,8 @@ class IngestReport:
     rates: Mapping[str, float]
     decoded: int = 0
     multi_frame: int = 0
+    image_parts: int = 0
+    passages: int = 0
     skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 

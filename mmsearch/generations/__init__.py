@@ -14,11 +14,12 @@ from mmsearch.generations.refresh import (
     refresh_generation,
     target_counts,
 )
-from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors
+from mmsearch.generations.vectors import IMAGE, PART_KINDS, TEXT, StoredVectors, stored_parts
 
 __all__ = [
     "CURRENT",
     "IMAGE",
+    "PART_KINDS",
     "TEXT",
     "Generation",
     "GenerationInfo",
@@ -28,5 +29,6 @@ __all__ = [
     "is_fused_by",
     "live_generation",
     "refresh_generation",
+    "stored_parts",
     "target_counts",
 ]

@@ -23,6 +23,7 @@ from mmsearch.progress import ProgressListener
 from mmsearch.promotion.verification import verify
 from mmsearch.records import Failure, SpaceId
 from mmsearch.store import Store
+from mmsearch.store.migrations import migrate
 from mmsearch.store.rewriting import rewrite
 from mmsearch.store.spaces import (
     Spaces,
@@ -58,6 +59,7 @@ def replace_space(
     """
     from mmsearch.encoders.devices import choose_device
 
+    migrate(store, progress.note)
     name = _begin(root, encoder.space, progress)
     folder = root / name
     device = choose_device(settings.device)
