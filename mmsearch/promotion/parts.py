@@ -15,6 +15,10 @@ from mmsearch.store.parts import parts_schema
 from mmsearch.store.rewriting import FACTS
 from mmsearch.store.rows import numpy_to_vectors, vectors_to_numpy
 
+# What the columns of `vectors_schema` are called in `parts_schema`.
+_NAMES = {"_image_hash": "_hash", "_image_vector": "_vector"}
+_PLACE = ("item", "kind", "number", "uri")
+
 
 def new_parts(store: Store, embedded: Embedded, dim: int) -> pa.Table:
     """Returns the parts in the new space, by `parts_schema`; passages get uids from `next_uid`.
@@ -23,17 +27,16 @@ def new_parts(store: Store, embedded: Embedded, dim: int) -> pa.Table:
     """
     schema = parts_schema(dim)
     images = embedded.images.filter(pc.is_valid(embedded.images.column("_image_vector")))
-    images = images.rename_columns(
-        ["_hash" if n == "_image_hash" else "_vector" if n == "_image_vector" else n
-         for n in images.schema.names]
-    )  # fmt: skip
-    known = store.part_rows(images.column("_uid").to_pylist(), ["_uid", *_PLACE])
-    images = images.sort_by("_uid")
-    known = known.sort_by("_uid")
+    images = images.rename_columns([_NAMES.get(name, name) for name in images.schema.names])
+    known = store.known_images(["_uid", *_PLACE])
+    if known is not None:
+        known = known.filter(pc.is_in(known.column("_uid"), images.column("_uid").combine_chunks()))
+        places = known.sort_by("_uid")
+        images = images.sort_by("_uid")
+        for name in _PLACE:
+            images = images.append_column(name, places.column(name))
     columns = [
-        known.column(field.name)
-        if field.name in _PLACE
-        else images.column(field.name)
+        images.column(field.name)
         if field.name in images.schema.names
         else pa.nulls(images.num_rows, field.type)
         for field in schema
@@ -42,9 +45,6 @@ def new_parts(store: Store, embedded: Embedded, dim: int) -> pa.Table:
     uids = pa.array(range(first, first + embedded.passages.num_rows), pa.int64())
     passages = embedded.passages.set_column(0, "_uid", uids)
     return pa.concat_tables([pa.table(columns, schema=schema), passages])
-
-
-_PLACE = ("item", "kind", "number", "uri")
 
 
 def items_with_means(items: pa.Table, parts: pa.Table, dim: int) -> pa.Table:
@@ -67,15 +67,13 @@ def items_with_means(items: pa.Table, parts: pa.Table, dim: int) -> pa.Table:
     place = np.searchsorted(owners, items.column("_uid").to_numpy())
     inside = np.minimum(place, len(owners) - 1)
     several = owners[inside] == items.column("_uid").to_numpy()
-    take = pa.array(inside, mask=~several)
+    take = pa.array(np.where(several, items.num_rows + inside, np.arange(items.num_rows)))
     kind = items.schema.field("_image_vector").type
     new = {"_image_vector": numpy_to_vectors(means, kind)}
     new |= {n: pa.array([row[n] for row in rows], items.schema.field(n).type) for n in FACTS}
-    mask = pa.array(several)
-    columns = {name: items.column(name).combine_chunks() for name in items.schema.names}
-    for name in (*FACTS, "_image_vector"):
-        taken = new[name].take(take)
-        columns[name] = pa.chunked_array([pc.if_else(mask, taken, columns[name])]).combine_chunks()
+    columns = {name: items.column(name) for name in items.schema.names}
+    for name, values in new.items():
+        columns[name] = pa.concat_arrays([*columns[name].chunks, values]).take(take)
     return pa.table(columns, schema=items.schema)
 
 
