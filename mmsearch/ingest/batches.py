@@ -268,10 +268,9 @@ def _facts(image: PreparedImage | None) -> dict[str, Any]:
 
 
 def _not_finite(record: Record, number: int) -> Failure:
-    uri = record.uri if number == 1 else record.more_images[number - 2].uri
     return Failure(
         key_of_image(record, number),
-        uri,
+        record.images[number - 1].uri,
         "encode",
         "the encoder gave a vector that is not finite; use another device or model",
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from mmsearch.digests import digest_of_text
-from mmsearch.ingest.item_images import PlannedImage, find_known, images_of, key_of_image
+from mmsearch.ingest.item_images import PlannedImage, find_known, key_of_image
 from mmsearch.ingest.known import FileState, KnownRow, KnownRows
 from mmsearch.records import Failure, Record, real_path
 
@@ -72,7 +72,7 @@ def plan(record: Record, known: KnownRows, *, retry: bool) -> tuple[Work | None,
     candidates = known.images_of(previous)
     several = bool(record.more_images)
     planned, failures = [], []
-    for number, file in images_of(record):
+    for number, file in enumerate(record.images, 1):
         key = key_of_image(record, number)
         try:
             state = FileState.of(file.path)
