@@ -65,6 +65,13 @@ class Record:
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
 
+    @property
+    def images(self) -> tuple[ImageFile, ...]:
+        """All images of the item."""
+        if self.image is None:
+            return ()
+        return (ImageFile(self.uri, self.image), *self.more_images)
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

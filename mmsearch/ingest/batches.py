@@ -11,7 +11,7 @@ from mmsearch.encoders.base import Encoder
 from mmsearch.ingest.changes import Work, row_hash
 from mmsearch.ingest.item_images import combined_hash, key_of_image
 from mmsearch.ingest.known import FileState
-from mmsearch.ingest.text_vectors import EncodedText, encode_passages, mean_vector
+from mmsearch.ingest.text_vectors import EncodedText, encode_texts, mean_vector
 from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
 from mmsearch.store import Store
@@ -119,29 +119,13 @@ class BatchEncoder:
 
     def _encode_texts(self, jobs: Sequence[Job]) -> dict[str, EncodedText]:
         """Returns vectors by text; long texts have one per passage and their mean."""
-        texts = list({job.work.record.text or "": None for job in jobs if job.work.encode_text})
-        if not texts:
-            return {}
-        long = [texts[place] for place in self._encoder.overlong(texts)]
-        short = [text for text in texts if text not in set(long)]
-        found: dict[str, EncodedText] = {}
-        if short:
-            vectors = self._encoder.encode_texts(short)
-            found = {text: EncodedText(v) for text, v in zip(short, vectors, strict=True)}
-        if long:
-            bases = [
-                job.work.previous.uid
-                for job in jobs
-                if job.work.encode_text and job.work.previous and job.work.record.text in set(long)
-            ]
-            held = self._store.parts_of(bases, extra=["_hash", "_vector"])
-            known = vectors_to_numpy(held.column("_vector").combine_chunks(), self._store.dim)
-            hashes = dict(zip(held.column("_hash").to_pylist(), known, strict=True))
-            for text in long:
-                found[text] = encode_passages(
-                    text, self._encoder, known=hashes, most=self._max_passages
-                )
-        return found
+        encoded = [job.work for job in jobs if job.work.encode_text]
+        texts = list({work.record.text or "": None for work in encoded})
+        bases = [work.previous.uid for work in encoded if work.previous is not None]
+        held = self._store.parts_of(bases, extra=["_hash", "_vector"])
+        vectors = vectors_to_numpy(held.column("_vector").combine_chunks(), self._store.dim)
+        known = dict(zip(held.column("_hash").to_pylist(), vectors, strict=True))
+        return encode_texts(texts, self._encoder, known=known, most=self._max_passages)
 
     def _fetch_kept(self, jobs: Sequence[Job]) -> Mapping[int, Mapping[str, Any]]:
         """Reads vectors, float32 (dim,), and image sizes from the rows they are copied from.
@@ -284,10 +268,9 @@ def _facts(image: PreparedImage | None) -> dict[str, Any]:
 
 
 def _not_finite(record: Record, number: int) -> Failure:
-    uri = record.uri if number == 1 else record.more_images[number - 2].uri
     return Failure(
         key_of_image(record, number),
-        uri,
+        record.images[number - 1].uri,
         "encode",
         "the encoder gave a vector that is not finite; use another device or model",
     )

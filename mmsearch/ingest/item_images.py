@@ -5,7 +5,7 @@ every image in the store. An image that is added, removed, edited or moved to an
 leaves the vectors of the others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mmsearch.digests import digest_of_text
@@ -33,12 +33,6 @@ class PlannedImage:
     def copied_from(self) -> int | None:
         """The uid of the part or row whose vector is copied; None where it is decoded."""
         return None if self.known is None else self.known.uid
-
-
-def images_of(record: Record) -> Iterator[tuple[int, ImageFile]]:
-    """Yields the images of a record, numbered from 1."""
-    if record.image is not None:
-        yield from enumerate((ImageFile(record.uri, record.image), *record.more_images), 1)
 
 
 def key_of_image(record: Record, number: int) -> str:

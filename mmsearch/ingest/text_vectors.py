@@ -25,6 +25,24 @@ class EncodedText:
     cut: bool = False
 
 
+def encode_texts(
+    texts: Sequence[str], encoder: TextEncoder, *, known: Mapping[str, Floats], most: int
+) -> dict[str, EncodedText]:
+    """Encodes distinct texts; returns their vectors, and the passages of long ones, by text.
+
+    known, most: as in `encode_passages`.
+    """
+    if not texts:
+        return {}
+    long = {texts[place] for place in encoder.overlong(texts)}
+    short = [text for text in texts if text not in long]
+    vectors = encoder.encode_texts(short) if short else ()
+    found = {text: EncodedText(each) for text, each in zip(short, vectors, strict=True)}
+    for text in long:
+        found[text] = encode_passages(text, encoder, known=known, most=most)
+    return found
+
+
 def encode_passages(
     text: str, encoder: TextEncoder, *, known: Mapping[str, Floats], most: int
 ) -> EncodedText:
