@@ -6,7 +6,13 @@ from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
-from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
+from mmsearch.catalog.sources import (
+    SourcePlan,
+    overlaps,
+    plan_sources,
+    source_notes,
+    store_pictures,
+)
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.progress import ProgressListener
@@ -45,7 +51,10 @@ def index_sources(
         require_writable(root)
     manifest = manifest_of(root)
     require_same_space(root, manifest, settings)
-    plans = plan_sources(locations, manifest, run.options, settings, skip_unavailable=True)
+    pictures = None if run.dry_run else store_pictures(root)
+    plans = plan_sources(
+        locations, manifest, run.options, settings, skip_unavailable=True, pictures=pictures
+    )
     notes = source_notes(plans)
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
@@ -72,7 +81,12 @@ def index_sources(
         if store.manifest.sources != (manifest.sources if manifest else ()):
             # Another run, which this one waited for, has named its sources meanwhile.
             plans = plan_sources(
-                locations, store.manifest, run.options, settings, skip_unavailable=True
+                locations,
+                store.manifest,
+                run.options,
+                settings,
+                skip_unavailable=True,
+                pictures=pictures,
             )
         # What cannot be done is refused before anything is encoded or remembered.
         store.manifest.space.require(encoder.space, holder=str(store.folder))

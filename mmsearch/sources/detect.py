@@ -14,6 +14,7 @@ from mmsearch.sources.captions import IMAGE_SUFFIXES, read_head, suffix
 from mmsearch.sources.folder import DOCUMENT_SUFFIXES, FolderSource
 from mmsearch.sources.globs import Globs, is_hidden
 from mmsearch.sources.options import SourceOptions
+from mmsearch.sources.picture_files import PictureFiles
 from mmsearch.sources.table import TableSource
 from mmsearch.sources.table_files import TABLE_SUFFIXES, is_table
 from mmsearch.sources.walk import FoundFile, reason_of, walk
@@ -23,10 +24,13 @@ _IMAGES_PER_ROW = 2
 _LOOKED_AT = 50
 
 
-def open_source(location: Path, *, name: str, options: SourceOptions) -> Source:
+def open_source(
+    location: Path, *, name: str, options: SourceOptions, pictures: PictureFiles | None = None
+) -> Source:
     """Opens the source at `location` under `name`; its notes say what was recognised.
 
-    Raises InputError if there is nothing that mmsearch reads, or the options do not fit it.
+    pictures: keeps images that are no files of their own; None: in a temporary folder. Raises
+    InputError if there is nothing that mmsearch reads, or the options do not fit it.
     """
     if not name or "/" in name:
         raise InputError(f"a source's name must be non-empty and without '/', got '{name}'")
@@ -37,11 +41,11 @@ def open_source(location: Path, *, name: str, options: SourceOptions) -> Source:
             "drive is mounted"
         )
     if location.is_dir():
-        return _open_folder(location, name, options)
+        return _open_folder(location, name, options, pictures)
     if options.kind == "folder":
         raise InputError(f"{printable_path(location)} is a file; give its folder")
     if options.kind == "table" or is_table(location):
-        return TableSource(location, name=name, options=options)
+        return TableSource(location, name=name, options=options, pictures=pictures)
     _require_readable(location)
     return FolderSource(location, name=name, options=_without_columns(location, options))
 
@@ -56,14 +60,16 @@ def _nearest(location: Path) -> str:
     return f"did you mean '{printable_path(near[0])}'? " if near else ""
 
 
-def _open_folder(folder: Path, name: str, options: SourceOptions) -> Source:
+def _open_folder(
+    folder: Path, name: str, options: SourceOptions, pictures: PictureFiles | None
+) -> Source:
     tables = [] if options.kind == "folder" else _tables_in(folder)
     shown = printable_path(folder)
     if options.kind == "table":
         if len(tables) != 1:
             found = ", ".join(printable_path(table.name) for table in tables) or "none"
             raise InputError(f"{shown} should hold one table, it holds {found}; name the file")
-        return TableSource(tables[0], name=name, options=options)
+        return TableSource(tables[0], name=name, options=options, pictures=pictures)
     if len(tables) == 1 and not (options.include or options.exclude):
         table = _open_if_covering(folder, tables[0], name, options)
         if table is not None:
