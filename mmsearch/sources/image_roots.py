@@ -12,23 +12,16 @@ from itertools import islice
 from pathlib import Path
 
 from mmsearch.errors import InputError
+from mmsearch.media import sniff
 from mmsearch.records import printable_path
+from mmsearch.sources.file_trees import Disk, FileTree, ZipMembers
 from mmsearch.sources.globs import is_hidden
-from mmsearch.sources.image_paths import is_image, is_url, shortened, spellings
+from mmsearch.sources.image_paths import is_url, shortened, spellings
 
 # Parts of the names of folders that hold images, in the languages of the headings in `roles`.
 _IMAGE_FOLDERS = (
-    "image",
-    "img",
-    "photo",
-    "foto",
-    "pic",
-    "bild",
-    "media",
-    "immagin",
-    "zdj",
-    "obraz",
-)
+    "image", "img", "photo", "foto", "pic", "bild", "media", "immagin", "zdj", "obraz",
+)  # fmt: skip
 _PARENTS = 3
 _MOST_SUBFOLDERS = 100
 # A root that has none of the first cells is not tried with the others.
@@ -41,9 +34,16 @@ class ImageRoots:
     Until `choose` is called, that is the table's folder.
     """
 
-    def __init__(self, folder: Path, given: Path | None = None) -> None:
-        """folder: the table's. given: the folder that the user named, searched instead."""
+    def __init__(
+        self, folder: Path, given: Path | None = None, *, archive: ZipMembers | None = None
+    ) -> None:
+        """folder: the table's. given: the folder that the user named, searched instead.
+
+        archive: that holds the table and its images.
+        """
         self.folder, self.given = folder, given
+        self._archive = archive.path if archive else None
+        self.files: FileTree = archive or Disk()
         self.chosen = given or folder
         self._listings: dict[str, dict[str, str]] = {}
 
@@ -69,24 +69,30 @@ class ImageRoots:
     def _list_candidates(self) -> Iterator[Path]:
         top = self.given or self.folder
         yield top
-        below = _subfolders(top)
+        below = self._subfolders(top)
         yield from below
         for folder in below[:_FIRST_TRIED]:
-            yield from _subfolders(folder)[:_FIRST_TRIED]
+            yield from self._subfolders(folder)[:_FIRST_TRIED]
         if self.given is not None:
             return
         # The root of the file system would make every absolute path of another machine relative.
         for parent in list(top.parents)[:-1][:_PARENTS]:
-            yield parent
-            yield from (path for path in _subfolders(parent) if _holds_images(path.name))
-        yield Path.cwd()
+            if self._archive is None or parent.is_relative_to(self._archive):
+                yield parent
+                yield from (path for path in self._subfolders(parent) if _holds_images(path.name))
+        if self._archive is None:
+            yield Path.cwd()
+
+    def _subfolders(self, folder: Path) -> list[Path]:
+        """Returns the first folders in a folder, those named like images before the others."""
+        visible = (name for name in self.files.subfolders(str(folder)) if not is_hidden(name))
+        names = sorted(islice(visible, _MOST_SUBFOLDERS))
+        return [folder / name for name in sorted(names, key=lambda name: not _holds_images(name))]
 
     def exists(self, cell: str) -> bool:
         """Whether a cell names an image."""
-        try:
-            return is_image(str(self.find(cell)))
-        except InputError:
-            return False
+        path = self._path(cell)
+        return path is not None and self._is_image(path)
 
     def find(self, cell: str) -> Path:
         """Returns the file that a cell names. Raises InputError with the reason."""
@@ -95,25 +101,41 @@ class ImageRoots:
                 f"image '{shortened(cell)}' is a URL; mmsearch does not download pictures: "
                 "fetch it first"
             )
-        for root in dict.fromkeys((self.chosen, self.given or self.folder)):
-            path = _file(cell, root) or self._file_in_any_case(cell, root)
-            if path is not None:
-                return self._permitted(path, cell)
-        raise InputError(f"image '{shortened(cell)}' does not exist")
-
-    def _permitted(self, path: str, cell: str) -> Path:
-        inside = os.path.normpath(path)
-        allowed = (self.folder, self.given or self.folder)
-        within = any(inside.startswith(os.path.join(root, "")) for root in allowed)  # noqa: PTH118
-        if not within and not is_image(path):
+        path = self._path(cell)
+        if path is None:
+            raise InputError(f"image '{shortened(cell)}' does not exist")
+        if not self._is_within(path) and not self._is_image(path):
             raise InputError(
                 f"image '{shortened(cell)}' lies outside the table's folder and is not a picture"
             )
-        return Path(path)
+        return self.files.real_file(path)
+
+    def _path(self, cell: str) -> str | None:
+        if is_url(cell):
+            return None
+        roots = dict.fromkeys((self.chosen, self.given or self.folder))
+        found = (self._file(cell, root) or self._file_in_any_case(cell, root) for root in roots)
+        return next((path for path in found if path is not None), None)
+
+    def _is_within(self, path: str) -> bool:
+        inside, roots = os.path.normpath(path), (self.folder, self.given or self.folder)
+        return any(inside.startswith(os.path.join(root, "")) for root in roots)  # noqa: PTH118
+
+    def _is_image(self, path: str) -> bool:
+        try:
+            return sniff(self.files.head(path)) is not None
+        except OSError:
+            return False
 
     def _count(self, root: Path, cells: Sequence[str], *, any_case: bool = False) -> int:
-        find = self._file_in_any_case if any_case else _file
+        find = self._file_in_any_case if any_case else self._file
         return sum(find(cell, root) is not None for cell in cells)
+
+    def _file(self, cell: str, root: Path) -> str | None:
+        paths = spellings(cell)
+        paths += [path.lstrip("/") for path in paths if path.startswith("/")]
+        joined = (os.path.join(root, path) for path in paths)  # noqa: PTH118  surrogates, and speed
+        return next(filter(self.files.is_file, joined), None)
 
     def _file_in_any_case(self, cell: str, root: Path) -> str | None:
         """Returns the file whose path differs in case or Unicode form only."""
@@ -122,43 +144,17 @@ class ImageRoots:
             for part in spelling.split("/"):
                 if part not in ("", ".") and path is not None:
                     path = self._entry(path, part)
-            if path is not None and os.path.isfile(path):  # noqa: PTH113
+            if path is not None and self.files.is_file(path):
                 return path
         return None
 
     def _entry(self, folder: str, name: str) -> str | None:
         names = self._listings.get(folder)
         if names is None:
-            try:
-                names = {_folded(entry.name): entry.name for entry in os.scandir(folder)}
-            except (OSError, ValueError):
-                names = {}
+            names = {_folded(entry): entry for entry in self.files.names(folder)}
             self._listings[folder] = names
         entry = names.get(_folded(name))
         return None if entry is None else os.path.join(folder, entry)  # noqa: PTH118
-
-
-def _file(cell: str, root: Path) -> str | None:
-    paths = spellings(cell)
-    paths += [path.lstrip("/") for path in paths if path.startswith("/")]
-    for path in paths:
-        joined = os.path.join(root, path)  # noqa: PTH118  cells may hold NUL or surrogates
-        if os.path.isfile(joined):  # noqa: PTH113
-            return joined
-    return None
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    """Returns the first folders in a folder, those named like images before the others."""
-    try:
-        with os.scandir(folder) as listing:
-            found = (
-                entry.name for entry in listing if entry.is_dir() and not is_hidden(entry.name)
-            )
-            names = sorted(islice(found, _MOST_SUBFOLDERS))
-    except OSError:
-        return []
-    return [folder / name for name in sorted(names, key=lambda name: not _holds_images(name))]
 
 
 def _holds_images(name: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmsearch.sources.captions import IMAGE_SUFFIXES, suffix
+from mmsearch.sources.file_trees import FileTree
 from mmsearch.sources.image_roots import ImageRoots
 
 # A number or a view after the id, as in '15970_1', '15970-02', '15970 (3)' or '15970_back'.
@@ -27,12 +28,12 @@ class NamedImages:
     folder: the folder. column: the column of ids.
     """
 
-    def __init__(self, folder: Path, column: str, ids: Sequence[str]) -> None:
+    def __init__(self, files: FileTree, folder: Path, column: str, ids: Sequence[str]) -> None:
         """ids: some of the table's, which a name such as 'shoe-2' is compared with."""
-        self.folder, self.column = folder, column
+        self._files, self.folder, self.column = files, folder, column
         self._by_stem: dict[str, list[str]] = {}
         self._by_id: dict[str, list[str]] = {}
-        for name in _images(folder):
+        for name in _images(files, folder):
             stem = _stem(name)
             self._by_stem.setdefault(stem, []).append(name)
             view = _VIEW.fullmatch(stem)
@@ -49,7 +50,7 @@ class NamedImages:
         names = sorted(self._by_stem.get(stem, []), key=_natural)
         names += sorted(self._by_id.get(stem, []), key=_natural)
         if _is_name(identity):
-            inside = sorted(_images(self.folder / identity), key=_natural)
+            inside = sorted(_images(self._files, self.folder / identity), key=_natural)
             names += [f"{identity}/{name}" for name in inside]
         return [self.folder / name for name in names]
 
@@ -63,10 +64,10 @@ def find_named_images(
     """
     for column, cells in columns:
         tried = [cell for cell in cells if _is_name(cell)][:_TRIED_IDS]
-        counts = {folder: _count(folder, tried) for folder in roots.candidates}
+        counts = {folder: _count(roots.files, folder, tried) for folder in roots.candidates}
         folder = max(counts, key=counts.__getitem__)
         if counts[folder] and counts[folder] >= _ENOUGH * len(tried):
-            return NamedImages(folder, column, cells)
+            return NamedImages(roots.files, folder, column, cells)
     return None
 
 
@@ -79,25 +80,21 @@ def _is_name(identity: str) -> bool:
     )
 
 
-def _count(folder: Path, ids: Sequence[str]) -> int:
+def _count(files: FileTree, folder: Path, ids: Sequence[str]) -> int:
     """Returns how many ids have an image, by the usual names: a listing may be a million long."""
-    return sum(any(_tried(folder, identity)) for identity in ids)
+    return sum(any(_tried(files, folder, identity)) for identity in ids)
 
 
-def _tried(folder: Path, identity: str) -> Iterator[bool]:
+def _tried(files: FileTree, folder: Path, identity: str) -> Iterator[bool]:
     base = os.path.join(folder, identity)  # noqa: PTH118  100,000 times
     for view in _TRIED_VIEWS:
         for kind in _TRIED_SUFFIXES:
-            yield os.path.isfile(base + view + kind)  # noqa: PTH113
-    yield any(_images(Path(base)))
+            yield files.is_file(base + view + kind)
+    yield bool(_images(files, Path(base)))
 
 
-def _images(folder: Path) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as listing:
-            yield from (entry.name for entry in listing if suffix(entry.name) in IMAGE_SUFFIXES)
-    except OSError:
-        return
+def _images(files: FileTree, folder: Path) -> list[str]:
+    return [name for name in files.names(str(folder)) if suffix(name) in IMAGE_SUFFIXES]
 
 
 def _stem(name: str) -> str:

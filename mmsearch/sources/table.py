@@ -19,6 +19,7 @@ from mmsearch.sources.survey import SAMPLE_ROWS, survey
 from mmsearch.sources.table_files import open_rows
 from mmsearch.sources.table_images import TableImages
 from mmsearch.sources.values import Kind, as_text, convert
+from mmsearch.sources.zipped_tables import ZippedTable
 from mmsearch.text import one_line
 
 
@@ -30,7 +31,8 @@ class TableSource:
     options name.
 
     root: the file. columns: their roles. images: finds those of a row. row_count: of the readable
-    rows when it was opened. notes: what was recognised, for the user.
+    rows when it was opened. holds_images: whether cells hold images as bytes. notes: what was
+    recognised, for the user.
     """
 
     def __init__(
@@ -41,17 +43,25 @@ class TableSource:
         options: SourceOptions,
         notes: tuple[str, ...] = (),
         pictures: PictureFiles | None = None,
+        archive: ZippedTable | None = None,
     ) -> None:
-        """pictures: keeps images that are bytes in cells; None: in a temporary folder."""
+        """pictures: keeps images that are bytes in cells; None: in a temporary folder.
+
+        archive: the archive `path`, whose table and images are read.
+        """
         self.root, self.name, self._options = path.absolute(), name, options
-        self._rows = open_rows(self.root)
+        self._archive = archive
+        file = archive.unpacked if archive else self.root
+        self._place = archive.place if archive else self.root
+        self._rows = open_rows(file)
         self._survey = survey(self._rows)
         self.row_count = self._survey.rows
         self._broken_ids: dict[str, str] = {}
         given = real_path(options.image_root).absolute() if options.image_root else None
-        roots = ImageRoots(self.root.parent, given)
+        members = archive.members if archive else None
+        roots = ImageRoots(self._place.parent, given, archive=members)
         roots.choose(image_samples(self._survey))
-        table = printable_path(path.name)
+        table = printable_path(self._place.name)
         self.columns = recognise(
             self._survey,
             options,
@@ -60,10 +70,11 @@ class TableSource:
             pictures=self._rows.image_columns,
             table=table,
         )
-        columns = self.columns.images
-        in_bytes = set(columns).intersection(self._rows.image_columns)
-        named = None
-        if not in_bytes and not any(map(roots.exists, cells_of_images(self._survey, columns))):
+        columns, named = self.columns.images, None
+        self.holds_images = not set(columns).isdisjoint(self._rows.image_columns)
+        if not self.holds_images and not any(
+            map(roots.exists, cells_of_images(self._survey, columns))
+        ):
             named = find_named_images(roots, named_like_ids(self._survey, columns))
         if self.row_count and named is None:
             require_content(self._survey, self.columns, table)
@@ -170,7 +181,7 @@ class TableSource:
         return f"{self.name}/{printable_path(identity)}"
 
     def _describe(self) -> Iterator[str]:
-        file = printable_path(self.root.name)
+        file = printable_path(self._place.name)
         yield f"{file}: {self.columns.describe()}"
         yield from (f"{file}: {note}" for note in self._rows.notes)
         if not self._survey.rows:
@@ -209,7 +220,7 @@ class TableSource:
     def _describe_images(self) -> Iterator[str]:
         roots, named = self.images.roots, self.images.named
         if named is not None:
-            where = relative_name(named.folder, self.root.parent)
+            where = relative_name(named.folder, self._place.parent)
             yield f"pictures are those in {where} that '{named.column}' names"
-        elif roots.chosen not in (self.root.parent, roots.given):
-            yield f"pictures are found in {relative_name(roots.chosen, self.root.parent)}"
+        elif roots.chosen not in (self._place.parent, roots.given):
+            yield f"pictures are found in {relative_name(roots.chosen, self._place.parent)}"

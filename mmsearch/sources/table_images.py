@@ -72,7 +72,7 @@ class TableImages:
 
     def _find(self, cell: str | bytes | Path) -> Path:
         if isinstance(cell, Path):
-            return cell
+            return self.roots.files.real_file(str(cell))
         if isinstance(cell, str):
             path = self.roots.find(cell)
             refuse_raw(cell, path)
