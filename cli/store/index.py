@@ -116,6 +116,13 @@ def index(
             console.print(stronger_model_hint(), soft_wrap=True)
     if copies:
         console.print(copies, soft_wrap=True)
+    indexed = report.added + report.updated + report.moved + report.restored + report.unchanged
+    if report.failures and not indexed:
+        first = report.failures[0]
+        raise InputError(
+            f"no item could be read; of {counted(len(report.failures), 'failure')} the first is "
+            f"{visible(first.key)}: {visible(first.reason)}"
+        )
     if strict and report.failures:
         raise FailuresFound(
             f"{counted(len(report.failures), 'item')} failed; 'mmsearch info --failures' lists them"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
+from mmsearch.catalog.preview import estimate, preview_lines
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
 from mmsearch.catalog.sources import (
     SourcePlan,
@@ -58,6 +59,9 @@ def index_sources(
     notes = source_notes(plans)
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
+    if run.dry_run:
+        for line in preview_lines(plans):
+            progress.note(line)
 
     # These import torch and LanceDB, so they come after the checks.
     from mmsearch.encoders.devices import choose_device
@@ -101,6 +105,7 @@ def index_sources(
         sources = [plan.source for plan in plans]
         if run.dry_run:
             report = ingest.run(sources, options)
+            progress.note(estimate(root, manifest, report))
         else:
             entries = tuple(plan.entry for plan in plans)
             resumed = begin_run(store, requested, entries, progress)

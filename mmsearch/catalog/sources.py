@@ -9,6 +9,7 @@ from mmsearch.config import Settings
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.records import Failure, Record, printable_path, real_path
 from mmsearch.sources import Source, SourceOptions, open_source
+from mmsearch.sources.first_rows import require_images
 from mmsearch.sources.overlaps import overlap_notes
 from mmsearch.sources.picture_files import FOLDER_NAME, PictureFiles
 from mmsearch.store.manifest import Manifest, SourceEntry
@@ -62,6 +63,8 @@ def plan_sources(
         source: Source
         try:
             source = _open(real_path(entry.location), entry, settings, pictures)
+            if purpose == "index":
+                require_images(source)
         except InputError as error:
             if not skip_unavailable or entry not in known:
                 raise

@@ -133,7 +133,7 @@ class ZipMembers:
             raise InputError(f"'{Path(path).name}' in {self.path.name}: {error}") from error
         if len(content) > limit:
             raise InputError(f"'{Path(path).name}' has more than {limit:,} bytes")
-        return self._pictures.add(content, suffix(path))
+        return self._pictures.add(content, suffix(path)[1:] or "bin")
 
     def copy_to(self, path: str, target: Path) -> None:
         """Unpacks a member of any size to a file. Raises InputError."""

@@ -61,6 +61,13 @@ class ImageRoots:
             if most:
                 return
 
+    def describe(self) -> str:
+        """Where images are looked for, in words."""
+        top = printable_path(self.given or self.folder)
+        if self.given is not None or self._archive is not None:
+            return f"{top} and the folders in it"
+        return f"{top}, the folders in it and above it, and the working directory"
+
     @cached_property
     def candidates(self) -> list[Path]:
         """The folders that are searched, the likeliest first."""
@@ -97,10 +104,7 @@ class ImageRoots:
     def find(self, cell: str) -> Path:
         """Returns the file that a cell names. Raises InputError with the reason."""
         if is_url(cell):
-            raise InputError(
-                f"image '{shortened(cell)}' is a URL; mmsearch does not download pictures: "
-                "fetch it first"
-            )
+            raise InputError(f"image '{shortened(cell)}' is a URL; `fetch=True` downloads it")
         path = self._path(cell)
         if path is None:
             raise InputError(f"image '{shortened(cell)}' does not exist")

@@ -23,10 +23,10 @@ class PictureFiles:
     def add(self, content: bytes, suffix: str) -> Path:
         """Writes a file atomically, unless it is there; returns its path. Raises OSError.
 
-        suffix: with its dot.
+        suffix: without a dot, such as 'png'.
         """
         digest = digest_of_bytes(content)
-        path = self._require_folder() / digest[:2] / f"{digest}{suffix}"
+        path = self._require_folder() / digest[:2] / f"{digest}.{suffix}"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             # It can be read from its source again, so it need not survive a power failure.

@@ -89,8 +89,8 @@ class ShardSource:
                 problem = content
             elif number >= _MOST_MEMBERS:
                 problem = f"has more than {_MOST_MEMBERS:,} files"
-            elif sniff(content[:SNIFF_BYTES]) is not None:
-                path = self._pictures.add(content, f".{sniff(content[:SNIFF_BYTES])}")
+            elif (image := sniff(content[:SNIFF_BYTES])) is not None:
+                path = self._pictures.add(content, image)
                 images.append(ImageFile(printable_path(path), path))
                 metadata.setdefault("filename", clean_text(printable_path(name)))
             elif kind in (*_TEXTS, ".json") and len(content) > self._options.max_text_bytes:

@@ -8,6 +8,7 @@ from mmsearch.records import Failure, ImageFile, Record, Scalar, Stage, printabl
 from mmsearch.sources.columns import recognise, require_content
 from mmsearch.sources.fields import join_texts
 from mmsearch.sources.identities import broken_ids
+from mmsearch.sources.image_paths import is_url, shortened
 from mmsearch.sources.image_roots import ImageRoots, relative_name
 from mmsearch.sources.named_images import find_named_images
 from mmsearch.sources.options import SourceOptions
@@ -91,6 +92,32 @@ class TableSource:
                 yield self._failure(f"row {rows.number}", rows.reason)
             else:
                 yield from self._read(rows, seen)
+
+    def sought_images(self, rows: int) -> Iterator[tuple[str, bool]]:
+        """Yields the paths of images that the first rows name, and whether each is there."""
+        for number, cells in enumerate(self._survey.sample[:rows], 1):
+            yield from self.images.sought([Row(number, "", cells)])
+
+    def mapping(self) -> Iterator[str]:
+        """Yields a line for each column: what it is taken for, with an example of a cell."""
+        columns = self.columns
+        for column in self._survey.columns:
+            roles = [
+                role
+                for role, names in (
+                    ("image", columns.images),
+                    ("text", columns.texts),
+                    ("id", (columns.id,)),
+                    ("group", (columns.group,)),
+                )
+                if column in names
+            ]
+            if column in columns.metadata:
+                roles.append(f"{columns.metadata[column]} ({columns.kinds[column].value})")
+            cells = (as_text(row.get(column)) for row in self._survey.sample)
+            example = next((cell for cell in cells if cell), None)
+            shown = f", such as '{shortened(example)}'" if example else ""
+            yield f"'{column}': {', '.join(roles) or 'not stored'}{shown}"
 
     def _read(self, rows: Sequence[Row], seen: dict[str, int]) -> Iterator[Record | Failure]:
         first = rows[0]
@@ -218,6 +245,9 @@ class TableSource:
             yield f"{file}: `include` and `exclude` choose files in folders, not rows of a table"
 
     def _describe_images(self) -> Iterator[str]:
+        cells = cells_of_images(self._survey, self.columns.images)
+        if any(map(is_url, cells)):
+            yield "pictures that are URLs are not downloaded; `fetch=True` does so"
         roots, named = self.images.roots, self.images.named
         if named is not None:
             where = relative_name(named.folder, self._place.parent)

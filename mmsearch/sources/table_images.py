@@ -80,7 +80,7 @@ class TableImages:
         kind = sniff(cell[:SNIFF_BYTES])
         if kind is None:
             raise InputError(f"its {len(cell):,} bytes are no image")
-        return self._pictures.add(cell, f".{kind}")
+        return self._pictures.add(cell, kind)
 
 
 def _content(value: object) -> bytes | None:
