@@ -6,6 +6,7 @@ images only.
 
 import os
 import unicodedata
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -45,6 +46,8 @@ class ImageRoots:
         self._archive = archive.path if archive else None
         self.files: FileTree = archive or Disk()
         self.chosen = given or folder
+        # Leading folders of the paths, which were written on another machine.
+        self._dropped = 0
         self._listings: dict[str, dict[str, str]] = {}
 
     def choose(self, cells: Sequence[str]) -> None:
@@ -52,14 +55,22 @@ class ImageRoots:
         most = self._count(self.chosen, cells)
         if most == len(cells):
             return
-        for any_case in (False, True):
+        depth = max(cell.replace("\\", "/").count("/") for cell in cells)
+        for any_case, dropped in (
+            (False, 0),
+            (True, 0),
+            *((False, n) for n in range(1, depth + 1)),
+        ):
+            self._dropped, best = dropped, self.chosen
             for root in self.candidates:
                 if self._count(root, cells[:_FIRST_TRIED], any_case=any_case):
                     count = self._count(root, cells, any_case=any_case)
                     if count > most:
-                        self.chosen, most = root, count
+                        best, most = root, count
+            self.chosen = best
             if most:
                 return
+        self._dropped = 0
 
     def describe(self) -> str:
         """Where images are looked for, in words."""
@@ -76,10 +87,12 @@ class ImageRoots:
     def _list_candidates(self) -> Iterator[Path]:
         top = self.given or self.folder
         yield top
-        below = self._subfolders(top)
-        yield from below
-        for folder in below[:_FIRST_TRIED]:
-            yield from self._subfolders(folder)[:_FIRST_TRIED]
+        below = deque(self._subfolders(top))
+        for _ in range(_MOST_SUBFOLDERS):
+            if not below:
+                break
+            yield below[0]
+            below += self._subfolders(below.popleft())
         if self.given is not None:
             return
         # The root of the file system would make every absolute path of another machine relative.
@@ -137,6 +150,8 @@ class ImageRoots:
 
     def _file(self, cell: str, root: Path) -> str | None:
         paths = spellings(cell)
+        if self._dropped:
+            paths = ["/".join(path.split("/")[self._dropped :]) for path in paths]
         paths += [path.lstrip("/") for path in paths if path.startswith("/")]
         joined = (os.path.join(root, path) for path in paths)  # noqa: PTH118  surrogates, and speed
         return next(filter(self.files.is_file, joined), None)

@@ -79,9 +79,9 @@ class TableSource:
             named = find_named_images(roots, named_like_ids(self._survey, columns))
         if self.row_count and named is None:
             require_content(self._survey, self.columns, table)
-        self.images = TableImages(
-            roots, self.columns.images, named=named, pictures=pictures or PictureFiles()
-        )
+        # Where images are named by ids, no path in the columns leads to one.
+        columns = () if named else columns
+        self.images = TableImages(roots, columns, named=named, pictures=pictures or PictureFiles())
         self.notes = (*notes, *self._describe())
 
     def __iter__(self) -> Iterator[Record | Failure]:
@@ -245,10 +245,10 @@ class TableSource:
             yield f"{file}: `include` and `exclude` choose files in folders, not rows of a table"
 
     def _describe_images(self) -> Iterator[str]:
-        cells = cells_of_images(self._survey, self.columns.images)
-        if any(map(is_url, cells)):
-            yield "pictures that are URLs are not downloaded; `fetch=True` does so"
         roots, named = self.images.roots, self.images.named
+        cells = cells_of_images(self._survey, self.columns.images)
+        if named is None and any(map(is_url, cells)):
+            yield "pictures that are URLs are not downloaded; `fetch=True` does so"
         if named is not None:
             where = relative_name(named.folder, self._place.parent)
             yield f"pictures are those in {where} that '{named.column}' names"
