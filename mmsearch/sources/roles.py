@@ -29,7 +29,7 @@ _FURTHER = frozenset({"additional", "further", "other", "more", "variant", "gall
 _TITLES = (
     "title", "name", "headline", "heading", "titel", "bezeichnung", "artikelbezeichnung",
     "produktname", "artikelname", "titre", "nom", "titulo", "nombre", "nome", "titolo", "naam",
-    "nazwa", "tytul",
+    "nazwa", "tytul", "designation", "libelle", "benaming", "benamning",
 )  # fmt: skip
 _TITLES_FIRST = ("nom", "nombre", "nome", "nazwa", "titre", "titulo", "titolo", "tytul")
 _BODIES = (
@@ -47,7 +47,7 @@ _NOT_THE_ITEMS = frozenset(
 )  # fmt: skip
 _IDS = (
     "id", "key", "uid", "uuid", "guid", "sku", "asin", "gtin", "ean", "upc", "isbn", "handle",
-    "artikelnummer", "artikelnr", "artnr", "bestellnummer", "produktnummer", "reference",
+    "artikelnummer", "artikelnr", "artnr", "ref", "bestellnummer", "produktnummer", "reference",
     "referenz", "referencia", "riferimento", "codigo", "codice", "kod", "symbol", "indeks",
 )  # fmt: skip
 # Ends of words such as 'ordernumber' and 'Artikel-Nr'.
@@ -233,7 +233,8 @@ def _id_rank(column: str) -> int | None:
     words = words_of(column)
     if len(words) == 1 and words[0] in _IDS:
         return _IDS.index(words[0])
-    if words and words[-1] in _IDS:
+    # 'product_id', and 'id_produto' where the noun comes first.
+    if words and (words[-1] in _IDS or words[0] == "id"):
         return len(_IDS)
     return len(_IDS) + 1 if words and words[-1].endswith(_NUMBERS) else None
 
