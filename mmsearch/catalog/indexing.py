@@ -5,8 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
+from mmsearch.catalog.preview import estimate, preview_lines
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
-from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
+from mmsearch.catalog.sources import (
+    SourcePlan,
+    overlaps,
+    plan_sources,
+    source_notes,
+    store_pictures,
+)
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.progress import ProgressListener
@@ -45,10 +52,16 @@ def index_sources(
         require_writable(root)
     manifest = manifest_of(root)
     require_same_space(root, manifest, settings)
-    plans = plan_sources(locations, manifest, run.options, settings, skip_unavailable=True)
+    pictures = None if run.dry_run else store_pictures(root)
+    plans = plan_sources(
+        locations, manifest, run.options, settings, skip_unavailable=True, pictures=pictures
+    )
     notes = source_notes(plans)
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
+    if run.dry_run:
+        for line in preview_lines(plans):
+            progress.note(line)
 
     # These import torch and LanceDB, so they come after the checks.
     from mmsearch.encoders.devices import choose_device
@@ -73,7 +86,12 @@ def index_sources(
         if store.manifest.sources != (manifest.sources if manifest else ()):
             # Another run, which this one waited for, has named its sources meanwhile.
             plans = plan_sources(
-                locations, store.manifest, run.options, settings, skip_unavailable=True
+                locations,
+                store.manifest,
+                run.options,
+                settings,
+                skip_unavailable=True,
+                pictures=pictures,
             )
         if not run.dry_run:
             migrate(store, progress.note)
@@ -90,6 +108,7 @@ def index_sources(
         sources = [plan.source for plan in plans]
         if run.dry_run:
             report = ingest.run(sources, options)
+            progress.note(estimate(root, manifest, report))
         else:
             entries = tuple(plan.entry for plan in plans)
             resumed = begin_run(store, requested, entries, progress)
