@@ -41,6 +41,8 @@ def index(
     image_column: options.ImageColumn = None,
     text_columns: options.TextColumns = None,
     id_column: options.IdColumn = None,
+    metadata: index_options.Metadata = None,
+    position: index_options.Position = None,
     include: index_options.Include = None,
     exclude: index_options.Exclude = None,
     index_kind: index_options.Index = None,
@@ -95,6 +97,8 @@ def index(
             prune=prune,
             rebuild=rebuild,
             dry_run=dry_run,
+            metadata=metadata,
+            position=position,
             progress=progress,
         )
         copies = duplicates_line(catalog, progress) if dedup and not dry_run else ""

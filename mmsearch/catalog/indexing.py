@@ -6,7 +6,13 @@ from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
-from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
+from mmsearch.catalog.sources import (
+    SourcePlan,
+    overlaps,
+    plan_sources,
+    restored_options,
+    source_notes,
+)
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.progress import ProgressListener
@@ -27,6 +33,14 @@ class IndexRun:
     prune: bool = False
     rebuild: bool = False
     dry_run: bool = False
+    metadata: bool | None = None
+    position: bool | None = None
+
+    @property
+    def option_changes(self) -> dict[str, bool]:
+        """The options of the sources that this run changes, and which are then remembered."""
+        given = {"metadata": self.metadata, "position": self.position}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def index_sources(
@@ -45,7 +59,10 @@ def index_sources(
         require_writable(root)
     manifest = manifest_of(root)
     require_same_space(root, manifest, settings)
-    plans = plan_sources(locations, manifest, run.options, settings, skip_unavailable=True)
+    plans = plan_sources(
+        locations, manifest, run.options, settings,
+        skip_unavailable=True, changes=run.option_changes,
+    )  # fmt: skip
     notes = source_notes(plans)
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
@@ -53,6 +70,7 @@ def index_sources(
     # These import torch and LanceDB, so they come after the checks.
     from mmsearch.encoders.devices import choose_device
     from mmsearch.indexes import choose
+    from mmsearch.ingest.embedded import MetadataOptions
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes
     from mmsearch.ingest.run import Ingest, IngestOptions
     from mmsearch.ingest.run_manifest import (
@@ -72,8 +90,9 @@ def index_sources(
         if store.manifest.sources != (manifest.sources if manifest else ()):
             # Another run, which this one waited for, has named its sources meanwhile.
             plans = plan_sources(
-                locations, store.manifest, run.options, settings, skip_unavailable=True
-            )
+                locations, store.manifest, run.options, settings,
+                skip_unavailable=True, changes=run.option_changes,
+            )  # fmt: skip
         # What cannot be done is refused before anything is encoded or remembered.
         store.manifest.space.require(encoder.space, holder=str(store.folder))
         requested = requested_manifest(store.manifest, settings)
@@ -83,7 +102,17 @@ def index_sources(
             counts = store.counts()
             choose(max(counts["image"], counts["text"]), store.dim, index)
         ingest = Ingest(store, encoder, settings, progress=progress, device=device, index=index)
-        options = IngestOptions(retry=run.retry, prune=run.prune, dry_run=run.dry_run)
+        options = IngestOptions(
+            retry=run.retry,
+            prune=run.prune,
+            dry_run=run.dry_run,
+            metadata={
+                plan.entry.name: MetadataOptions.of(
+                    restored_options(plan.entry.options), unread=bool(run.metadata)
+                )
+                for plan in plans
+            },
+        )
         sources = [plan.source for plan in plans]
         if run.dry_run:
             report = ingest.run(sources, options)

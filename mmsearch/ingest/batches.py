@@ -12,7 +12,7 @@ from mmsearch.ingest.changes import FileState, Work, row_hash
 from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
 from mmsearch.store import Store
-from mmsearch.store.rows import vectors_to_numpy
+from mmsearch.store.rows import EMBEDDED, vectors_to_numpy
 
 KEPT_COLUMNS = ["_uid", "width", "height", "format", "_image_vector", "_text_vector"]
 
@@ -151,6 +151,7 @@ def _row(
         "_row_hash": row_hash(record),
         "_missing": None,
         "_indexed": when,
+        EMBEDDED: work.embedded.to_column() if work.embedded else None,
         "_image_vector": image,
         "_text_vector": text if work.text_hash else None,
         "metadata": record.metadata,

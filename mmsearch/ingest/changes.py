@@ -15,14 +15,18 @@ import pyarrow as pa
 
 from mmsearch.digests import digest_of_text
 from mmsearch.errors import InputError
+from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
 from mmsearch.media import content_hash
+from mmsearch.media.metadata import MetadataRequest
 from mmsearch.records import Failure, Record, real_path
+from mmsearch.store.rows import EMBEDDED
 
 Change: TypeAlias = Literal["added", "updated", "moved", "restored", "unchanged"]
 
 KNOWN_COLUMNS = [
     "_uid", "key", "source", "uri", "_size", "_mtime", "_ctime",
     "_image_hash", "_text_hash", "_row_hash", "_missing",
+    EMBEDDED,
 ]  # fmt: skip
 
 
@@ -59,6 +63,7 @@ class KnownRow:
     text_hash: str | None
     row_hash: str
     missing: bool
+    embedded: StoredMetadata | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,8 @@ class Work:
 
     read: decode and encode the image. image_from, text_from: uid of the row whose vector is copied.
     encode_text: encode the record's text. uid: of the previous row if the vectors stay, else None.
-    previous: the row that the record had before, perhaps under another key.
+    previous: the row that the record had before, perhaps under another key. embedded: what its
+    image says of itself, already part of the record; metadata: that has still to be read.
     """
 
     record: Record
@@ -81,6 +87,13 @@ class Work:
     text_from: int | None = None
     uid: int | None = None
     previous: KnownRow | None = None
+    embedded: StoredMetadata | None = None
+    metadata: MetadataRequest | None = None
+
+    @property
+    def lacks_metadata(self) -> bool:
+        """Whether its image was indexed before its metadata was read, and stays so."""
+        return self.image_from is not None and self.embedded is None and self.metadata is None
 
     @property
     def drops(self) -> int | None:
@@ -193,11 +206,22 @@ class KnownRows:
             text_hash=value["_text_hash"],
             row_hash=value["_row_hash"],
             missing=value["_missing"] is not None,
+            # Stores from before lack the column.
+            embedded=StoredMetadata.from_column(value.get(EMBEDDED)),
         )
 
 
-def plan(record: Record, known: KnownRows, *, retry: bool) -> Work | Failure:
-    """Plans what a record needs; returns a Failure if its image cannot be read."""
+def plan(
+    record: Record,
+    known: KnownRows,
+    *,
+    retry: bool,
+    metadata: MetadataOptions | None = None,
+) -> Work | Failure:
+    """Plans what a record needs; returns a Failure if its image cannot be read.
+
+    metadata: what to read of the image's own metadata; None: nothing.
+    """
     previous = known.find(record.key)
     state: FileState | None = None
     problem: str | None = None
@@ -209,7 +233,7 @@ def plan(record: Record, known: KnownRows, *, retry: bool) -> Work | Failure:
             problem = f"cannot be read ({error.strerror}); check that it is still there"
     if problem is not None:
         return Failure(record.key, record.uri, "decode", problem)
-    return _plan_readable(record, state, previous, known)
+    return _plan_readable(record, state, previous, known, metadata=metadata)
 
 
 def text_only(record: Record, known: KnownRows) -> Work:
@@ -218,9 +242,20 @@ def text_only(record: Record, known: KnownRows) -> Work:
 
 
 def _plan_readable(
-    record: Record, state: FileState | None, previous: KnownRow | None, known: KnownRows
+    record: Record,
+    state: FileState | None,
+    previous: KnownRow | None,
+    known: KnownRows,
+    *,
+    metadata: MetadataOptions | None = None,
 ) -> Work:
     image_hash, image_owner = _find_image(record, state, previous, known)
+    request, embedded = None, None
+    if metadata is not None and state is not None:
+        held = image_owner.embedded if image_owner else None
+        request, embedded = metadata.needed(record, held, decoded=image_owner is None)
+    if embedded is not None:
+        record = embedded.applied_to(record)
     text_hash = digest_of_text(record.text) if record.text else None
     source = image_owner or previous
     if source is None and record.image is None and record.uri and text_hash:
@@ -239,8 +274,29 @@ def _plan_readable(
         encode_text=text_hash is not None and text_from is None,
         text_from=text_from,
         previous=base,
+        embedded=embedded,
+        metadata=request,
     )
     return _settle(work)
+
+
+def with_metadata(work: Work, embedded: StoredMetadata) -> Work:
+    """Completes the plan of an image whose metadata has been read."""
+    record = embedded.applied_to(work.record)
+    text_hash = digest_of_text(record.text) if record.text else None
+    kept = work.previous is not None and text_hash is not None
+    text_from = work.previous.uid if kept and work.previous.text_hash == text_hash else None
+    return _settle(
+        replace(
+            work,
+            record=record,
+            text_hash=text_hash,
+            encode_text=text_hash is not None and text_from is None,
+            text_from=text_from,
+            embedded=embedded,
+            metadata=None,
+        )
+    )
 
 
 def _find_image(
@@ -290,7 +346,7 @@ def _change(record: Record, previous: KnownRow | None, moved: KnownRow | None) -
 def _settle(work: Work) -> Work:
     """Keeps the uid where the vectors stay, and detects records that have not changed."""
     base = work.previous
-    if base is None or work.read or work.encode_text:
+    if base is None or work.read or work.encode_text or work.metadata is not None:
         return work
     kept_image = work.image_from == (base.uid if base.image_hash else None)
     kept_text = work.text_from == (base.uid if base.text_hash else None)
@@ -299,7 +355,11 @@ def _settle(work: Work) -> Work:
     if base.missing:
         # The live index may have been built without the row, so it counts as new there.
         return work
-    same_row = row_hash(work.record) == base.row_hash and work.state == base.state
+    same_row = (
+        row_hash(work.record) == base.row_hash
+        and work.state == base.state
+        and work.embedded == base.embedded
+    )
     change: Change = "unchanged" if same_row and work.change == "updated" else work.change
     return replace(work, uid=base.uid, change=change)
 

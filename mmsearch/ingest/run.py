@@ -6,7 +6,7 @@ run finds the others unchanged.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -24,12 +24,15 @@ from mmsearch.ingest.changes import (
     Work,
     plan,
     text_only,
+    with_metadata,
 )
 from mmsearch.ingest.decoding import ImageReader
+from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
 from mmsearch.ingest.writing import RowWriter
 from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds
+from mmsearch.media.metadata import ImageMetadata
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, IngestReport, Record, printable_path
 from mmsearch.sources import FolderSource
@@ -45,12 +48,14 @@ class IngestOptions:
     """What a run does besides indexing changes.
 
     retry: read files again that failed before. prune: remove rows whose files are missing.
-    dry_run: count changes only.
+    dry_run: count changes only. metadata: what to read of the metadata of a source's images, by
+    name; nothing of sources that are not named.
     """
 
     retry: bool = False
     prune: bool = False
     dry_run: bool = False
+    metadata: Mapping[str, MetadataOptions | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -120,13 +125,15 @@ class Ingest:
         return replace(report, skipped=skipped)
 
     def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
-        known = KnownRows(self._store.scan(KNOWN_COLUMNS), self._store.failures())
+        names = [name for name in KNOWN_COLUMNS if name in self._store.items.schema.names]
+        known = KnownRows(self._store.scan(names), self._store.failures())
+        metadata = options.metadata.get(source.name)
         head, rest = list_ahead(present_records(source, known))
         choose(most_vectors(head), self._store.dim, self._index)
         total = len(head) if rest is None else None
         records = chain(head, rest or ())
         self._progress.start(f"indexing {source.name}", total, device=self._device)
-        works = self._planned(records, known, tally, retry=options.retry)
+        works = self._planned(records, known, tally, retry=options.retry, metadata=metadata)
         if options.dry_run:
             self._count(works, tally)
         else:
@@ -140,9 +147,15 @@ class Ingest:
         tally: _Tally,
         *,
         retry: bool,
+        metadata: MetadataOptions | None,
     ) -> Iterator[Work]:
+        unread = 0
         for record in records:
-            outcome = record if isinstance(record, Failure) else plan(record, known, retry=retry)
+            outcome = (
+                record
+                if isinstance(record, Failure)
+                else plan(record, known, retry=retry, metadata=metadata)
+            )
             if isinstance(outcome, Failure):
                 self._fail(outcome, known, tally)
                 if isinstance(record, Failure) or not record.text:
@@ -151,7 +164,13 @@ class Ingest:
                 outcome = text_only(record, known)
             if outcome.change == "moved" and outcome.previous is not None:
                 known.take(outcome.previous)
+            unread += metadata is not None and outcome.lacks_metadata
             yield outcome
+        if unread:
+            self._progress.note(
+                f"{unread:,} images were indexed before their metadata was read; `metadata=True` "
+                "reads it, without encoding them again"
+            )
 
     def _count(self, works: Iterable[Work], tally: _Tally) -> None:
         for work in works:
@@ -189,16 +208,21 @@ class Ingest:
     ) -> Iterator[Job]:
         look_ahead = BATCHES_AHEAD * self._batch_size
         for work, outcome in reader.read_ahead(
-            works, lambda work: work.record.image if work.read else None, look_ahead
+            works,
+            lambda work: work.record.image if work.read or work.metadata else None,
+            look_ahead,
+            metadata_of=lambda work: work.metadata,
         ):
             if outcome is None:
                 yield Job(work)
             elif isinstance(outcome, InputError):
                 yield from self._unreadable(work, str(outcome), known, tally)
+            elif isinstance(outcome, ImageMetadata):
+                yield Job(_described(work, outcome))
             else:
                 tally.read += 1
                 tally.multi_frame += outcome.frames > 1
-                yield Job(work, outcome)
+                yield Job(_described(work, outcome.metadata), outcome)
 
     def _unreadable(
         self, work: Work, reason: str, known: KnownRows, tally: _Tally
@@ -308,6 +332,12 @@ class Ingest:
             decoded=tally.read,
             multi_frame=tally.multi_frame,
         )
+
+
+def _described(work: Work, metadata: ImageMetadata | None) -> Work:
+    if metadata is None or work.metadata is None:
+        return work
+    return with_metadata(work, StoredMetadata.of(metadata, work.metadata))
 
 
 def _now() -> datetime:

@@ -15,7 +15,8 @@ class SourceOptions:
     kind: 'auto' detects it from the location.
     include, exclude: gitignore-style globs over the path relative to a folder's root, in any case.
     image_column, text_columns, id_column: of a table, by their original names.
-    max_text_bytes: of a caption, a document or a table row's text.
+    metadata: read what images say of themselves (EXIF, XMP, IPTC); position: also where they were
+    taken. max_text_bytes: of a caption, a document or a table row's text.
 
     >>> SourceOptions(image_column="photo", text_columns=("title", "details")).names_columns
     True
@@ -27,6 +28,8 @@ class SourceOptions:
     image_column: str | None = None
     text_columns: tuple[str, ...] = ()
     id_column: str | None = None
+    metadata: bool = True
+    position: bool = False
     max_text_bytes: int = MediaBounds().max_text_bytes
 
     @property
