@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mmsearch.engine import Engine, Page
     from mmsearch.evaluation.results import Evaluation
     from mmsearch.evaluation.run import EvaluationOptions
+    from mmsearch.export.vectors import Precision
     from mmsearch.finetuning.options import FinetuneOptions
     from mmsearch.finetuning.run import Finetuned, FinetunePlan
     from mmsearch.indexes import IndexMeta
@@ -387,6 +388,43 @@ class Catalog:
         if generation is not None:
             generation.verify()
         return self.info()
+
+    def export_vectors(
+        self,
+        path: Path | str,
+        *,
+        where: str | None = None,
+        target: "Target | Sequence[Target] | None" = None,
+        precision: "Precision" = "float32",
+        position: bool = False,
+        force: bool = False,
+        progress: Progress = None,
+    ) -> int:
+        """Writes the vectors of the items to a file, with their records; returns how many.
+
+        path: '.parquet', '.lance' (a dataset), or '.npy' of shape (n, dim) with the records in a
+        '.jsonl' and the space in a '.json' beside it.
+        where: SQL condition, as in `search`. target: "image", "text", "product" or several of them;
+        None: those that the store has. precision: "float32" or "float16", which the store has.
+        position: write latitude, longitude and altitude, too. force: replace a file that exists.
+        Vectors are unit rows up to rounding to 16 bits. Raises StoreNotFound, InputError,
+        BadFilter.
+
+        >>> catalog.export_vectors("vectors.parquet", where="category = 'food'", target="image")
+        41
+        """
+        from mmsearch.catalog.exporting import write_vectors
+        from mmsearch.export import VectorExport
+
+        options = VectorExport(
+            targets=(target,) if isinstance(target, str) else target,
+            where=where,
+            precision=precision,
+            position=position,
+            force=force,
+        )
+        with listening(progress) as listener:
+            return write_vectors(self.folder, Path(path), options, progress=listener)
 
     # --- duplicates ---
 
