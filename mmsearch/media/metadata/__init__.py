@@ -1,0 +1,20 @@
+"""What image files say about themselves: EXIF, XMP (also in sidecar files) and IPTC-IIM.
+
+Only containers are parsed, no pixels decoded; blocks become one `ImageMetadata`.
+"""
+
+from mmsearch.media.metadata.image_metadata import (
+    POSITION_COLUMNS,
+    ImageMetadata,
+    MetadataRequest,
+)
+from mmsearch.media.metadata.reading import read_metadata, read_metadata_of_file, sidecar_of
+
+__all__ = [
+    "POSITION_COLUMNS",
+    "ImageMetadata",
+    "MetadataRequest",
+    "read_metadata",
+    "read_metadata_of_file",
+    "sidecar_of",
+]
