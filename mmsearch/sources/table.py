@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mmsearch.errors import InputError
+from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.records import Failure, ImageFile, Record, Scalar, Stage, printable_path, real_path
 from mmsearch.sources.columns import recognise, require_content
 from mmsearch.sources.fields import join_texts
@@ -85,6 +85,11 @@ class TableSource:
         self.notes = (*notes, *self._describe())
 
     def __iter__(self) -> Iterator[Record | Failure]:
+        if not self.root.exists():
+            # The table of an archive has been unpacked and would still be there.
+            raise SourceUnavailable(
+                f"{printable_path(self.root)} does not exist; check that its drive is mounted"
+            )
         seen: dict[str, int] = {}
         read = self._rows.with_images(self.columns.images)
         for rows in grouped(read, self.columns.group):
