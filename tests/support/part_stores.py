@@ -89,7 +89,7 @@ class Bench:
         with self.store.writing():
             ingest = Ingest(
                 self.store,
-                self.encoder,  # type: ignore[arg-type]
+                self.encoder,
                 self.settings,
                 progress=NullProgress(),
                 device=choose_device("cpu"),
