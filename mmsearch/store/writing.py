@@ -20,6 +20,7 @@ from mmsearch.store.lookups import (
     form_columns,
     has_word_index,
     keep_up_indexes,
+    keep_up_part_indexes,
 )
 from mmsearch.store.manifest import read_manifest, write_manifest
 from mmsearch.store.opening import PARTS, PRUNED
@@ -214,8 +215,10 @@ class Store(StoreReader):
         if _small_fragments(self._items) >= FRAGMENTS_KEPT:
             self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
             self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
-        if self._parts is not None and _small_fragments(self._parts) >= FRAGMENTS_KEPT:
-            self._parts.optimize(cleanup_older_than=VERSIONS_KEPT)
+        if self._parts is not None:
+            if _small_fragments(self._parts) >= FRAGMENTS_KEPT:
+                self._parts.optimize(cleanup_older_than=VERSIONS_KEPT)
+            keep_up_part_indexes(self._parts)
         keep_up_indexes(self._items, self.metadata_columns)
 
     def save_snapshot(self, path: Path, counts: Mapping[str, int]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmsearch.config import Settings
+from mmsearch.catalog.info import find_record
+from mmsearch.config import read_settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.store import Store
@@ -43,6 +44,9 @@ def test_each_image_of_an_item_has_a_vector_and_the_item_their_mean(bench: Bench
     assert row["_image_hash"] not in {part["_hash"] for part in parts}
     counts = bench.store.counts()
     assert (counts["items"], counts["image"], counts["image_parts"]) == (2, 2, 3)
+    record = find_record(bench.store, "shop/shoe")
+    assert record.images == bench.shop.records[0].images
+    assert find_record(bench.store, "shop/hat").images == bench.shop.records[1].images
     again = bench.index()
     assert (again.unchanged, again.image_parts, bench.encoder.images) == (2, 0, 0)
 
@@ -206,7 +210,7 @@ def test_only_new_passages_of_a_text_are_encoded(bench: Bench) -> None:
 
 
 def test_passages_beyond_the_bound_are_counted(bench: Bench) -> None:
-    bench.settings = Settings(workers=1, max_passages=3)
+    bench.settings = read_settings(workers=1, max_passages=3)
     bench.shop.sells("story", text=STORY)
     assert bench.index().truncated_texts == 1
     assert len(bench.parts("shop/story", "passage")) == 3
