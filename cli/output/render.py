@@ -132,9 +132,12 @@ def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
             "if the files come back; --prune removes them"
         )
     if report.image_parts or report.passages:
+        several = [
+            *([f"{counted(report.image_parts, 'image')}"] if report.image_parts else []),
+            *([f"{counted(report.passages, 'passage')}"] if report.passages else []),
+        ]
         lines.append(
-            f"of these: {counted(report.image_parts, 'image')} of items with several, "
-            f"{counted(report.passages, 'passage')} of long texts"
+            f"with vectors of their own: {' and '.join(several)} of items that have several"
         )
     if report.truncated_texts:
         lines.append(
