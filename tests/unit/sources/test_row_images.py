@@ -330,6 +330,16 @@ def test_parquet_holds_images_as_bytes(tmp_path: Path) -> None:
     assert len([path for path in (tmp_path / "kept").rglob("*") if path.is_file()]) == 2
 
 
+def test_a_dry_run_leaves_the_kept_images_alone(tmp_path: Path) -> None:
+    kept = PictureFiles(tmp_path / "kept").add(b"old", "png")
+    files = PictureFiles(tmp_path / "kept", read_only=True)
+    assert files.add(b"old", "png") == kept
+    new = files.add(b"new", "png")
+    assert new.read_bytes() == b"new"
+    assert not new.is_relative_to(tmp_path)
+    assert [path for path in (tmp_path / "kept").rglob("*") if path.is_file()] == [kept]
+
+
 def test_a_cell_of_a_whole_catalog_is_bounded(shop: Path) -> None:
     cell = ",".join(f"images/{i}.jpg" for i in range(5_000))
     source = opened(shop / "t.csv", f'id,image\n1,"{cell}"\n2,images/apple.jpg\n')
