@@ -168,7 +168,7 @@ def _methods(
     products: Products, asked: Floats, classes: Ids, *, target: str, modality: str
 ) -> list[float]:
     """Returns the mean average precision of mean, best and attention."""
-    present: NDArray[np.bool_] = products.photos.any(axis=2)
+    present: NDArray[np.bool_] = np.asarray(products.photos.any(axis=2))
     texts = products.texts if target == "product" else np.zeros_like(products.texts)
     flat = products.photos[present]
     means: dict[Modality, Floats] = {
