@@ -99,8 +99,6 @@ class Query:
             raise BadQuery("`threshold` is a similarity; give a text, `image` or `like` as well")
         if self.threshold is not None and not -1 <= self.threshold <= 1:
             raise BadQuery(f"`threshold` must be from -1 to 1, got {self.threshold}")
-        if self.parts and self.target == "product":
-            raise BadQuery("a product has no parts; set `target` to 'image' or 'text'")
         if self.parts and (self.keyword or self.unique or self.diverse is not None):
             raise BadQuery(
                 "`parts` lists parts by similarity alone; leave out `keyword`, `hybrid`, `unique` "

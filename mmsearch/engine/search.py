@@ -101,9 +101,6 @@ class Engine:
         searches = []
         for query, (terms, excluded) in zip(queries, self._terms.read(queries), strict=True):
             targets = self._auto if query.target == "auto" else (query.target,)
-            if query.parts and query.target == "auto":
-                # Images and passages have vectors of their own, products are whole items.
-                targets = self._modalities
             cursor = Cursor.read(query.after, query, state) if query.after is not None else None
             searches.append(SearchState(query, terms, targets, excluded=excluded, cursor=cursor))
         self._collector.fill(searches)
@@ -162,15 +159,11 @@ class Engine:
     def _auto(self) -> tuple[Target, ...]:
         """The targets of 'auto': products where most items have both, else each modality."""
         counts = self._store.counts()
+        modalities: tuple[Target, ...] = ("image", "text")
+        present = tuple(name for name in modalities if counts[name])
         if counts["both"] and 2 * counts["both"] >= counts["items"]:
             return ("product",)
-        return self._modalities
-
-    @cached_property
-    def _modalities(self) -> tuple[Target, ...]:
-        counts = self._store.counts()
-        modalities: tuple[Target, ...] = ("image", "text")
-        return tuple(name for name in modalities if counts[name]) or ("image",)
+        return present or ("image",)
 
     def _records(self, candidates: Sequence[Candidate]) -> dict[int, dict[str, object]]:
         uids = list({found.uid for found in candidates})
