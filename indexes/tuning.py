@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from mmsearch.indexes.base import RECALL_AT, EffortPoint, Tuning
 from mmsearch.indexes.ground_truth import GroundTruth
-from mmsearch.indexes.part_items import search_items
 from mmsearch.records import Floats, Ids
 
 # The share of the missing recall that probing may use up after refinement.
@@ -52,27 +51,15 @@ def tune_index(
     refinements: Sequence[int],
     floor: float,
 ) -> None:
-    """Tunes the refinement of an index, where it has one, and then its effort.
-
-    Where the index holds parts, to the recall of their items.
-    """
-
-    def found(queries: Floats) -> Ids:
-        if truth.parts is None:
-            return index.search(queries, RECALL_AT + 1)[1]
-        ids = np.full((len(queries), RECALL_AT + 1), -1, np.int64)
-        ranked = search_items(index.search, queries, RECALL_AT + 1, truth.parts)
-        for row, ranking in zip(ids, ranked, strict=True):
-            row[: len(ranking.items)] = ranking.items
-        return ids
+    """Tunes the refinement of an index, where it has one, and then its effort."""
 
     def found_with(queries: Floats, refinement: int) -> Ids:
         index.refinement = refinement
-        return found(queries)
+        return index.search(queries, RECALL_AT + 1)[1]
 
     def found_at(queries: Floats, effort: int) -> Ids:
         index.effort = effort
-        return found(queries)
+        return index.search(queries, RECALL_AT + 1)[1]
 
     if refinements:
         index.effort = max(1, efforts[-1] // 4)

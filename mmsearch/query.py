@@ -74,7 +74,6 @@ class Query:
     diverse: float | None = None
     threshold: float | None = None
     after: str | None = None
-    parts: bool = False
 
     def __post_init__(self) -> None:
         if not self.terms and self.keyword is None:
@@ -99,11 +98,6 @@ class Query:
             raise BadQuery("`threshold` is a similarity; give a text, `image` or `like` as well")
         if self.threshold is not None and not -1 <= self.threshold <= 1:
             raise BadQuery(f"`threshold` must be from -1 to 1, got {self.threshold}")
-        if self.parts and (self.keyword or self.unique or self.diverse is not None):
-            raise BadQuery(
-                "`parts` lists parts by similarity alone; leave out `keyword`, `hybrid`, `unique` "
-                "and `diverse`"
-            )
 
 
 class QueryParts(TypedDict, total=False):
@@ -125,7 +119,6 @@ class QueryParts(TypedDict, total=False):
     diverse: float | None
     threshold: float | None
     after: str | None
-    parts: bool
 
 
 def query_of(  # noqa: PLR0913 - the parameters of Catalog.search
@@ -147,7 +140,6 @@ def query_of(  # noqa: PLR0913 - the parameters of Catalog.search
     diverse: float | None = None,
     threshold: float | None = None,
     after: str | None = None,
-    parts: bool = False,
 ) -> Query:
     """Returns the query that the parameters of `Catalog.search` describe. Raises BadQuery."""
     both = text is not None and image is not None
@@ -175,7 +167,6 @@ def query_of(  # noqa: PLR0913 - the parameters of Catalog.search
         diverse=diverse,
         threshold=threshold,
         after=after,
-        parts=parts,
     )
 
 

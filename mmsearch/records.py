@@ -78,7 +78,7 @@ class Part:
     """One of the images of an item with several, or one of the passages of its text.
 
     number: from 1, within its kind. uri: of the image; None for a passage. text: of the passage;
-    None for an image. of: how many parts of this kind the item has, where that was counted.
+    None for an image.
 
     >>> Part("image", 3, uri="/shop/shoe-3.jpg").locator
     'image=3'
@@ -88,7 +88,6 @@ class Part:
     number: int
     uri: str | None = None
     text: str | None = None
-    of: int | None = None
 
     @property
     def locator(self) -> str:
@@ -154,9 +153,7 @@ class Hit:
 
     matched: the modality whose vector was compared, or 'keyword' if keywords ranked it better. For
     hits by keyword alone, similarity is the BM25 score. record: the row's columns with metadata.
-    score: with keywords, what orders the hits: the fused score, or BM25; else None. uri: of the
-    part, where that is an image. part: the best one of an item with several images or passages;
-    else None.
+    score: with keywords, what orders the hits: the fused score, or BM25; else None.
 
     >>> hit = catalog.search("red apple", k=1)[0]
     >>> hit.rank, hit.matched, hit.record["title"]
@@ -170,31 +167,12 @@ class Hit:
     matched: Matched
     record: Mapping[str, Scalar]
     score: float | None = None
-    part: Part | None = None
-
-    @property
-    def locator(self) -> str | None:
-        """What names the part within its item, such as 'image=3'; None without parts."""
-        return self.part.locator if self.part is not None else None
-
-    @property
-    def excerpt(self) -> str | None:
-        """The passage of the item's text that fits best, where it has several."""
-        return self.part.text if self.part is not None else None
 
 
 def hit_fields(hits: Iterable[Hit]) -> tuple[str, ...]:
-    """Returns the fields of hits that are columns of a table.
-
-    score only where keywords gave it, locator and excerpt only where items have parts.
-    """
-    hits = list(hits)
-    optional = [
-        name
-        for name in ("score", "locator", "excerpt")
-        if any(getattr(hit, name) is not None for hit in hits)
-    ]
-    return ("rank", "key", "uri", "similarity", "matched", *optional)
+    """Returns the fields of hits that are columns of a table; score only where keywords gave it."""
+    scored = any(hit.score is not None for hit in hits)
+    return ("rank", "key", "uri", "similarity", "matched", *(["score"] if scored else []))
 
 
 @dataclass(frozen=True, slots=True)

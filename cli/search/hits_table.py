@@ -12,14 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mmsearch.cli.output.render import MiddleCut, fits, plain_table
-from mmsearch.records import Hit, Part, printable_path, real_path
+from mmsearch.records import Hit, printable_path, real_path
 from mmsearch.report.titles import title_of, value_text
 from mmsearch.text import one_line, visible
 
-USUAL_COLUMNS = ("rank", "similarity", "matched", "title", "key", "path")
-HIT_COLUMNS = (*USUAL_COLUMNS, "part")
+HIT_COLUMNS = ("rank", "similarity", "matched", "title", "key", "path")
 
-_NEVER_CUT = {"rank", "similarity", "score", "matched", "part"}
+_NEVER_CUT = {"rank", "similarity", "score", "matched"}
 _RIGHT = {"rank", "similarity", "score"}
 _TITLE_CELLS, _VALUE_CELLS = 48, 24
 # Under the similarity, beside the rank.
@@ -29,7 +28,7 @@ _INDENT = 6
 def hits_table(
     hits: Sequence[Hit],
     *,
-    columns: Sequence[str] = USUAL_COLUMNS,
+    columns: Sequence[str] = HIT_COLUMNS,
     base: Path | None = None,
     width: int | None = None,
 ) -> RenderableType:
@@ -38,19 +37,15 @@ def hits_table(
     columns: names of HIT_COLUMNS, 'score', or of record columns. base: paths are relative to it
     where that is shorter. width: of the terminal; where the table needs more, paths go below the
     rows, and keys if there are titles. The path of a hit is left out where it would only repeat
-    the key. The passage that fits best has a line of its own.
+    the key.
     """
     paths = {hit.rank: _shown_path(hit, base) for hit in hits}
     if all(paths[hit.rank] in ("", hit.key) for hit in hits):
         columns = [name for name in columns if name != "path"]
     table = _table(hits, columns, paths)
-    below: tuple[str, ...] = ()
-    if width is not None and "path" in columns and not fits(table, width):
-        below = ("key", "path") if {"title", "key"} <= set(columns) else ("path",)
-    if any(hit.excerpt for hit in hits):
-        below += ("excerpt",)
-    if not below:
+    if width is None or "path" not in columns or fits(table, width):
         return table
+    below = ("key", "path") if {"title", "key"} <= set(columns) else ("path",)
     others = [name for name in columns if name not in below]
     lines = [[_cell(hit, name, paths[hit.rank]) for name in below] for hit in hits]
     return _TableWithLines(_table(hits, others, paths), below, lines)
@@ -124,22 +119,11 @@ def _cell(hit: Hit, column: str, path: str) -> Text | MiddleCut:
             return Text(hit.matched)
         case "title":
             return _one_cell(title_of(hit), style="bold")
-        case "part":
-            return Text(part_text(hit.part))
-        case "excerpt":
-            return _one_cell(one_line(hit.excerpt or ""), style="dim")
         case "key":
             return MiddleCut(hit.key)
         case "path":
             return MiddleCut("" if path == hit.key else path, style="dim")
     return _one_cell(one_line(value_text(hit.record.get(column))))
-
-
-def part_text(part: Part | None) -> str:
-    """'image 3 of 5'; '' without parts."""
-    if part is None:
-        return ""
-    return f"{part.kind} {part.number}" + (f" of {part.of}" if part.of else "")
 
 
 def _shown_path(hit: Hit, base: Path | None) -> str:

@@ -106,14 +106,6 @@ Unique = Annotated[
         "--unique", help="Leave out near-duplicates of better hits.", rich_help_panel=_RANKING
     ),
 ]
-Parts = Annotated[
-    bool,
-    typer.Option(
-        "--parts",
-        help="List the best images and passages, several of an item, instead of the best items.",
-        rich_help_panel=_RANKING,
-    ),
-]
 Diverse = Annotated[
     float | None,
     typer.Option(

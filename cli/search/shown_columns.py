@@ -36,7 +36,6 @@ def shown_columns(
         *(["similarity"] if similar else []),
         *(["score"] if scored else []),
         *(["matched"] if several else []),
-        *(["part"] if any(hit.part is not None for hit in hits) else []),
         *(["title"] if titled else []),
         *chosen,
         "key",

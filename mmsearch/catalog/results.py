@@ -30,8 +30,7 @@ class Hits(list[Hit]):
     def to_arrow(self) -> "pa.Table":
         """Returns a pyarrow.Table, a row per hit: rank, key, uri, similarity, matched, columns.
 
-        After a search with keywords, also score, and where items have several images or passages,
-        also locator and excerpt. A column of the catalog that has one of these
+        After a search with keywords, also score. A column of the catalog that has one of these
         names is called 'record.<name>'.
 
         >>> catalog.search("red apple", k=2).to_arrow().select(["rank", "title"]).to_pylist()

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow.compute as pc
 
 from mmsearch.arrays import unit
 from mmsearch.engine.cursor import Cursor
@@ -20,10 +19,9 @@ from mmsearch.engine.merging import (
     unseen,
     weighted_fusion,
 )
-from mmsearch.engine.nearest import Nearest
+from mmsearch.engine.nearest import Nearest, ScoredUids
 from mmsearch.engine.reranking import Distinct, Diverse
-from mmsearch.generations import IMAGE, PART_KINDS, TEXT
-from mmsearch.indexes.part_items import RankedItems
+from mmsearch.generations import IMAGE, TEXT
 from mmsearch.query import Query, TermVectors, query_vector
 from mmsearch.records import Floats, Ids, Target
 from mmsearch.store import Store
@@ -101,6 +99,7 @@ class CandidateCollector:
         """Collects candidates until every search is complete. Raises BadFilter."""
         pending = list(searches)
         for search in searches:
+            search.seen |= self.hidden
             if search.query.where is not None:
                 # Reports an invalid filter before anything is searched.
                 self._nearest.matching(search.query.where)
@@ -119,77 +118,46 @@ class CandidateCollector:
 
         Their product vectors hold their texts as well, and are not the nearest for certain.
         """
-        vector = self.vector(search, "image")
-        (nearest,) = self._nearest.search(
+        vector = self._vector(search, "image")
+        ((_, uids),) = self._nearest.search(
             vector, "image", MOST_OF_ONE_IMAGE, where=search.query.where
         )
-        uids = nearest.items.tolist()
-        images, _, order = self._stored(uids)
-        similarities: dict[int, tuple[float, int | None]] = {
-            uid: (similarity, None)
-            for uid, similarity in zip(order, (images @ vector[0]).tolist(), strict=True)
-        }
-        similarities |= self.best_parts(uids, "image", vector)
+        images, _, order = self._stored(uids.tolist())
         same = [
-            Candidate(uid, similarity, "image", similarity, part)
-            for uid, (similarity, part) in similarities.items()
+            Candidate(uid, similarity, "image", similarity)
+            for uid, similarity in zip(order, (images @ vector[0]).tolist(), strict=True)
             if similarity >= SAME_IMAGE
         ]
         same.sort(key=lambda found: (-found.score, found.uid))
-        search.results += self._reranked(search, self._unseen(search, same))
+        search.results += self._reranked(search, unseen(same, search.seen, search.excluded))
 
-    def best_parts(
-        self, uids: Sequence[int], target: Target, vector: Floats
-    ) -> dict[int, tuple[float, int | None]]:
-        """Returns the similarity and uid of the best part of each item with parts of the target.
-
-        vector: of the query, float32 (1, dim).
-        """
-        if not self._store.has_parts or target not in PART_KINDS:
-            return {}
-        table = self._store.parts_of(uids, extra=["_vector"])
-        table = table.filter(pc.equal(table.column("kind"), PART_KINDS[target]))
-        vectors = vectors_to_numpy(table.column("_vector").combine_chunks(), self._store.dim)
-        similarities = (unit(vectors) @ vector[0]).tolist()
-        found: dict[int, tuple[float, int | None]] = {}
-        columns = (table.column(name).to_pylist() for name in ("item", "_uid"))
-        for similarity, item, part in zip(similarities, *columns, strict=True):
-            if item not in found or similarity > found[item][0]:
-                found[item] = similarity, part
-        return found
-
-    def _unseen(self, search: SearchState, candidates: Sequence[Candidate]) -> list[Candidate]:
-        skipped = search.excluded.tolist() + list(self.hidden)
-        return unseen(candidates, search.seen, skipped, by_part=search.query.parts)
-
-    def _ranked(self, searches: Sequence[SearchState]) -> list[dict[Target, RankedItems]]:
+    def _ranked(self, searches: Sequence[SearchState]) -> list[dict[Target, ScoredUids]]:
         """Returns each search's nearest neighbours by target, to its depth, in batches."""
-        groups: dict[tuple[Target, int, str | None, bool], list[int]] = defaultdict(list)
+        groups: dict[tuple[Target, int, str | None], list[int]] = defaultdict(list)
         for place, search in enumerate(searches):
-            query = search.query
             for target in search.targets:
                 # The items that a query names are found first and excluded later.
-                depth = search.depth + len(search.excluded)
-                groups[target, depth, query.where, query.parts].append(place)
-        ranked: list[dict[Target, RankedItems]] = [{} for _ in searches]
-        for (target, depth, where, by_part), places in groups.items():
-            vectors = np.concatenate([self.vector(searches[place], target) for place in places])
-            found = self._nearest.search(vectors, target, depth, where=where, by_part=by_part)
+                groups[target, search.depth + len(search.excluded), search.query.where].append(
+                    place
+                )
+        ranked: list[dict[Target, ScoredUids]] = [{} for _ in searches]
+        for (target, depth, where), places in groups.items():
+            vectors = np.concatenate([self._vector(searches[place], target) for place in places])
+            found = self._nearest.search(vectors, target, depth, where=where)
             for place, ranking in zip(places, found, strict=True):
                 ranked[place][target] = ranking
         return ranked
 
-    def vector(self, search: SearchState, target: Target) -> Floats:
-        """Returns the query's vector towards a target, float32 (1, dim), unit row."""
+    def _vector(self, search: SearchState, target: Target) -> Floats:
         return query_vector(search.terms, target, self._nearest.fusion)
 
-    def _extend(self, search: SearchState, ranked: dict[Target, RankedItems]) -> None:
+    def _extend(self, search: SearchState, ranked: dict[Target, ScoredUids]) -> None:
         """Merges the lists of a round and appends the new candidates to the results."""
         query = search.query
         ended = [self._ended(search, ranking) for ranking in ranked.values()]
         if len(ranked) > 1:
             means = {target: self._mean_similarity(search, target) for target in ranked}
-            candidates = interleave(ranked, means, by_part=query.parts)
+            candidates = interleave(ranked, means)
         else:
             candidates = [
                 found
@@ -210,13 +178,13 @@ class CandidateCollector:
                 candidates = reciprocal_rank_fusion(candidates, keyword_hits)
         if query.threshold is not None:
             candidates = [found for found in candidates if found.similarity >= query.threshold]
-        fresh = self._unseen(search, candidates)
+        fresh = unseen(candidates, search.seen, search.excluded)
         search.results += self._reranked(search, fresh)
         search.exhausted = all(ended)
 
-    def _ended(self, search: SearchState, ranking: RankedItems) -> bool:
+    def _ended(self, search: SearchState, ranking: ScoredUids) -> bool:
         """Whether a deeper search could not give more hits."""
-        similarities = ranking.similarities
+        similarities, _ = ranking
         least = search.query.threshold
         below = least is not None and len(similarities) > 0 and similarities[-1] < least
         return bool(below) or len(similarities) < search.depth + len(search.excluded)
@@ -227,7 +195,7 @@ class CandidateCollector:
             # Product vectors are centred.
             return 0.0
         mean = self._nearest.fusion.means.get("text" if target == "text" else "image")
-        return 0.0 if mean is None else float(self.vector(search, target)[0] @ mean)
+        return 0.0 if mean is None else float(self._vector(search, target)[0] @ mean)
 
     def _keyword_hits(
         self, search: SearchState, nearest: Sequence[Candidate]
@@ -237,8 +205,8 @@ class CandidateCollector:
         Also, by uid, how far the similarity of these and of the nearest exceeds the mean.
         """
         query = search.query
-        scores, uids = self._store.keyword_matches(str(query.keyword), search.depth, query.where)
-        found = candidates_of(RankedItems(scores, uids, uids), "keyword")
+        ranking = self._store.keyword_matches(str(query.keyword), search.depth, query.where)
+        found = candidates_of(ranking, "keyword")
         if not search.targets:
             return found, {}
         means: dict[str, float] = {
@@ -276,12 +244,9 @@ class CandidateCollector:
                 "product": self._nearest.fusion.products(images, texts),
             }[target]
             mean = self._mean_similarity(search, target)
-            towards = self.vector(search, target)
-            by_part = self.best_parts(uids, target, towards)
-            similarities = (vectors @ towards[0]).tolist()
+            similarities = (vectors @ self._vector(search, target)[0]).tolist()
             for uid, vector, similarity in zip(order, vectors, similarities, strict=True):
                 if vector.any():
-                    similarity, _ = by_part.get(uid, (similarity, None))
                     place = (similarity - mean, similarity)
                     found[uid] = max(found.get(uid, place), place)
         return found

@@ -1,10 +1,10 @@
 """Merges ranked lists: modalities by best rank, vectors and keywords by rank or score fusion."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mmsearch.indexes.part_items import RankedItems
-from mmsearch.records import Matched, Target
+from mmsearch.engine.nearest import ScoredUids
+from mmsearch.records import Ids, Matched, Target
 
 # Reciprocal rank fusion, Cormack et al. 2009: the constant from the paper.
 RRF_CONSTANT = 60
@@ -15,45 +15,35 @@ class Candidate:
     """A row that may become a hit.
 
     matched: the modality compared, or 'keyword'. score: orders its list; comparable only within it.
-    part: the uid of the part that was compared; None for an item without parts.
     """
 
     uid: int
     similarity: float
     matched: Matched
     score: float
-    part: int | None = None
-
-    @property
-    def row(self) -> int:
-        """The uid of what was compared: the part, or the item itself."""
-        return self.uid if self.part is None else self.part
 
 
-def candidates_of(ranking: RankedItems, matched: Matched) -> list[Candidate]:
+def candidates_of(ranking: ScoredUids, matched: Matched) -> list[Candidate]:
     """Returns ranked rows as candidates."""
-    columns = (column.tolist() for column in ranking)
-    return [
-        Candidate(uid, similarity, matched, similarity, row if row != uid else None)
-        for similarity, uid, row in zip(*columns, strict=True)
-    ]
+    similarities, uids = ranking
+    pairs = zip(uids.tolist(), similarities.tolist(), strict=True)
+    return [Candidate(uid, similarity, matched, similarity) for uid, similarity in pairs]
 
 
 def interleave(
-    ranked: Mapping[Target, RankedItems], means: Mapping[Target, float], *, by_part: bool = False
+    ranked: Mapping[Target, ScoredUids], means: Mapping[Target, float]
 ) -> list[Candidate]:
     """Merges targets by rank, an item at its best one, since their similarities are not comparable.
 
     means: the query's mean similarity to each target. Of equal ranks, the hit further above the
-    mean of its target comes first. by_part: parts are merged, not items.
+    mean of its target comes first.
     """
     places: dict[int, tuple[int, float, Candidate]] = {}
     for target, ranking in ranked.items():
         for rank, found in enumerate(candidates_of(ranking, target)):
             place = (rank, means[target] - found.similarity, found)
-            row = found.row if by_part else found.uid
-            if row not in places or place[:2] < places[row][:2]:
-                places[row] = place
+            if found.uid not in places or place[:2] < places[found.uid][:2]:
+                places[found.uid] = place
     ordered = sorted(places.values(), key=lambda place: (*place[:2], place[2].uid))
     return [replace(found, score=reciprocal(rank)) for rank, _, found in ordered]
 
@@ -112,21 +102,9 @@ def weighted_fusion(
     return sorted(merged, key=lambda found: (-found.score, found.uid))
 
 
-def unseen(
-    candidates: Sequence[Candidate],
-    seen: set[int],
-    excluded: Collection[int],
-    *,
-    by_part: bool = False,
-) -> list[Candidate]:
-    """Returns the candidates whose items are not excluded and that are not in `seen`; adds them.
-
-    by_part: an item occurs once for each of its parts.
-    """
-    skipped, fresh = set(excluded), []
-    for found in candidates:
-        row = found.row if by_part else found.uid
-        if row not in seen and found.uid not in skipped:
-            fresh.append(found)
-            seen.add(row)
+def unseen(candidates: Sequence[Candidate], seen: set[int], excluded: Ids) -> list[Candidate]:
+    """Returns the candidates that are neither excluded nor in `seen`, and adds them to it."""
+    skipped = seen | set(excluded.tolist())
+    fresh = [found for found in candidates if found.uid not in skipped]
+    seen.update(found.uid for found in fresh)
     return fresh

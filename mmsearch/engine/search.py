@@ -12,7 +12,6 @@ from hashlib import blake2b
 from mmsearch.encoders.base import Encoder, TextEncoder
 from mmsearch.engine.candidates import CandidateCollector, SearchState
 from mmsearch.engine.cursor import Cursor, fingerprint
-from mmsearch.engine.hit_parts import parts_of_hits
 from mmsearch.engine.merging import Candidate
 from mmsearch.engine.nearest import Nearest
 from mmsearch.engine.terms import TermReader
@@ -20,7 +19,7 @@ from mmsearch.fusion import Fusion
 from mmsearch.generations import Generation
 from mmsearch.media import MediaBounds
 from mmsearch.query import Query
-from mmsearch.records import Hit, Part, Target
+from mmsearch.records import Hit, Target
 from mmsearch.store import Store
 
 
@@ -105,47 +104,27 @@ class Engine:
             searches.append(SearchState(query, terms, targets, excluded=excluded, cursor=cursor))
         self._collector.fill(searches)
         records = self._records([found for search in searches for found in search.page])
-        parts = parts_of_hits(self._store, self._collector, searches)
-        return [
-            self._page(search, records, shown, state)
-            for search, shown in zip(searches, parts, strict=True)
-        ]
+        return [self._page(search, records, state) for search in searches]
 
-    def _page(
-        self,
-        search: SearchState,
-        records: dict[int, dict[str, object]],
-        parts: Sequence[Part | None],
-        state: str,
-    ) -> Page:
+    def _page(self, search: SearchState, records: dict[int, dict[str, object]], state: str) -> Page:
         hits = tuple(
-            self._hit(search, search.offset + place, found, records[found.uid], part=part)
-            for place, (found, part) in enumerate(zip(search.page, parts, strict=True), start=1)
+            self._hit(search, search.offset + place, found, records[found.uid])
+            for place, found in enumerate(search.page, start=1)
         )
         end = search.offset + len(hits)
         if len(search.results) <= end:
             return Page(hits, None)
         return Page(hits, str(Cursor(state, fingerprint(search.query), end, search.first_depth)))
 
-    def _hit(
-        self,
-        search: SearchState,
-        rank: int,
-        found: Candidate,
-        row: dict[str, object],
-        *,
-        part: Part | None,
-    ) -> Hit:
-        shown = part.uri if part is not None else None
+    def _hit(self, search: SearchState, rank: int, found: Candidate, row: dict[str, object]) -> Hit:
         return Hit(
             rank,
             str(row["key"]),
-            shown or str(row["uri"]),
+            str(row["uri"]),
             found.similarity,
             found.matched,
             self._store.public_record(row),
             score=None if search.query.keyword is None else found.score,
-            part=part,
         )
 
     def _state(self) -> str:

@@ -1,6 +1,5 @@
 """Turns the terms of queries into vectors; texts and images are encoded in batches."""
 
-import re
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +20,6 @@ T = TypeVar("T")
 
 # Texts or images per forward pass.
 BATCH = 64
-_LOCATOR = re.compile(r"(?P<key>.+)#(?P<kind>image|passage)=(?P<number>[1-9]\d{0,8})", re.DOTALL)
 # Characters of a long text in a message.
 _SHOWN = 40
 
@@ -126,26 +124,11 @@ class TermReader:
         rows = self._store.rows_of_keys(sorted(keys), ["key", "_uid", IMAGE, TEXT])
         items = {row["key"]: row for row in rows}
         for key in sorted(keys):
-            if key not in items and (part := self._part(key)) is not None:
-                items[key] = part
             if key not in items:
                 raise RecordNotFound(
                     f"no item '{key}' in {self._store.folder}; {self._store.key_hint(key)}"
                 )
         return items
-
-    def _part(self, locator: str) -> dict[str, Any] | None:
-        """Returns the part that 'key#image=2' names, as a row of its item, or None."""
-        named = _LOCATOR.fullmatch(locator)
-        if named is None:
-            return None
-        for row in self._store.rows_of_keys([named["key"]], ["key", "_uid"]):
-            for part in self._store.parts_of([row["_uid"]], extra=["_vector"]).to_pylist():
-                if (part["kind"], part["number"]) == (named["kind"], int(named["number"])):
-                    vectors = {IMAGE: None, TEXT: None}
-                    own = IMAGE if part["kind"] == "image" else TEXT
-                    return {**row, **vectors, own: part["_vector"]}
-        return None
 
     def _checked(self, vector: Floats | None) -> Floats:
         values = np.asarray(vector, dtype=np.float32)

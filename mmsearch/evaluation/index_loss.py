@@ -4,7 +4,7 @@ Both use the same model's vectors, so that only the index differs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from mmsearch.evaluation.metrics import Doubles
 from mmsearch.evaluation.results import Estimate, IndexScores
 from mmsearch.generations import Generation, StoredVectors, live_generation
 from mmsearch.indexes import IdFilter
-from mmsearch.indexes.part_items import PartItems
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, SpaceId, Target, printable_path
 from mmsearch.store import Store
@@ -122,11 +121,7 @@ def _score(live: LiveStore, queries: _Queries, target: Target, count: int) -> In
         vectors = live.generation.info.fusion.centre(vectors, queries.modality)
     index = live.generation.index(target)
     behind = live.generation.info.lance_version != live.store.version
-    parts = live.generation.parts(target)
-    present = live.store.uids() if behind else None
-    if present is not None and parts is not None:
-        present = parts.rows_of(present)
-    allowed = None if present is None else IdFilter(present)
+    allowed = IdFilter(live.store.uids()) if behind else None
     found = _Nearest(*index.search(vectors, min(K, count), allowed=allowed))
     exact, similarities = _exact(live, target, count, vectors, found=found.uids)
     recall = _recall(exact, similarities)
@@ -139,14 +134,9 @@ def _score(live: LiveStore, queries: _Queries, target: Target, count: int) -> In
         len(vectors),
         _mean(recall),
         len(labelled),
-        _mean(_answered(queries, _of_items(exact, parts), labelled)) if labelled else None,
-        _mean(_answered(queries, _of_items(found, parts), labelled)) if labelled else None,
+        _mean(_answered(queries, exact, labelled)) if labelled else None,
+        _mean(_answered(queries, found, labelled)) if labelled else None,
     )
-
-
-def _of_items(nearest: _Nearest, parts: PartItems | None) -> _Nearest:
-    """Names the items of parts."""
-    return nearest if parts is None else replace(nearest, uids=parts.items_of(nearest.uids))
 
 
 def _exact(
@@ -158,12 +148,8 @@ def _exact(
     best = _Nearest(np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64))
     similarities = np.full(found.shape, -np.inf, np.float32)
     # Newer rows are not in the index; the engine searches those exactly.
-    parts = live.generation.parts(target)
-    for every, stored in StoredVectors(live.store, target, info.fusion, count, parts=parts):
-        older = stored < info.next_uid
-        vectors, uids = every[older], stored[older]
-        if not len(uids):
-            continue
+    where = f"{LIVE} AND _uid < {info.next_uid}"
+    for vectors, uids in StoredVectors(live.store, target, info.fusion, count, where):
         block: Floats = queries @ unit(vectors).T
         best = _merged(best, block, uids)
         order = np.argsort(uids)

@@ -14,12 +14,11 @@ from mmsearch.generations.refresh import (
     refresh_generation,
     target_counts,
 )
-from mmsearch.generations.vectors import IMAGE, PART_KINDS, TEXT, StoredVectors, stored_parts
+from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors
 
 __all__ = [
     "CURRENT",
     "IMAGE",
-    "PART_KINDS",
     "TEXT",
     "Generation",
     "GenerationInfo",
@@ -29,6 +28,5 @@ __all__ = [
     "is_fused_by",
     "live_generation",
     "refresh_generation",
-    "stored_parts",
     "target_counts",
 ]

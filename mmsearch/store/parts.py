@@ -67,9 +67,9 @@ def parts_to_arrow(parts: Sequence[Mapping[str, Any]], dim: int) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def part_of(row: Mapping[str, Any], *, of: int | None = None) -> Part:
-    """Returns the part that a row of `PartReader.parts_of` describes. of: see `Part`."""
-    return Part(row["kind"], row["number"], uri=row["uri"], text=row["text"], of=of)
+def part_of(row: Mapping[str, Any]) -> Part:
+    """Returns the part that a row of `PartReader.parts_of` describes."""
+    return Part(row["kind"], row["number"], uri=row["uri"], text=row["text"])
 
 
 class PartReader(StoreTables):

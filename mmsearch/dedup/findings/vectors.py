@@ -104,8 +104,8 @@ class VectorFinder:
             if not here.size:
                 continue
             found = self.nearest.search(unit(vectors[here]), "image", k, allowed=requested)
-            query = np.repeat(np.arange(len(here)), [len(each.items) for each in found])
-            cosines, others, _ = (np.concatenate(column) for column in zip(*found, strict=True))
+            query = np.repeat(np.arange(len(here)), [len(others) for _, others in found])
+            cosines, others = (np.concatenate(column) for column in zip(*found, strict=True))
             other = places_of(others, own)
             row, near = place[here][query], cosines >= threshold
             more[place[here]] = np.bincount(query[near], minlength=len(here)) >= k
@@ -126,7 +126,7 @@ class VectorFinder:
             rankings = self.nearest.search(
                 unit(vectors[queries]), "image", _NEIGHBOURS, allowed=allowed
             )
-            for uid, (cosines, others, _) in zip(uids[queries].tolist(), rankings, strict=True):
+            for uid, (cosines, others) in zip(uids[queries].tolist(), rankings, strict=True):
                 found = zip(cosines.tolist(), others.tolist(), strict=True)
                 yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]
 
