@@ -139,7 +139,8 @@ def _plan_readable(
     request, embedded = None, None
     if metadata is not None and images:
         first = images[0].known
-        held = None if first is None else known.row(first.item).embedded
+        owner = None if first is None else known.row(first.item)
+        held = None if owner is None else owner.embedded
         request, embedded = metadata.needed(record, held, decoded=first is None)
     if embedded is not None:
         record = embedded.applied_to(record)
