@@ -4,10 +4,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mmsearch.generations.vectors import COLUMNS
+from mmsearch.indexes.part_items import PartItems
 from mmsearch.records import Target
 
 CURRENT = "CURRENT"
+PARTS_FILE = "parts.npy"
 # The previous generation is kept for readers that have opened it.
 KEPT = 2
 
@@ -30,6 +34,19 @@ def fusion_path(folder: Path, number: int) -> Path:
 def rows_path(folder: Path, number: int) -> Path:
     """Returns the file of a generation's snapshot."""
     return folder / "faiss" / f"{number:06d}.arrow"
+
+
+def write_parts(target: Path, parts: PartItems) -> None:
+    """Writes which item each part belongs to into the folder of a target's index."""
+    np.save(target / PARTS_FILE, np.stack([parts.parts, parts.items]))
+
+
+def read_parts(target: Path) -> PartItems | None:
+    """Reads the parts of an index, memory-mapped; None where it holds none. Raises OSError."""
+    try:
+        return PartItems(*np.load(target / PARTS_FILE, mmap_mode="r"))
+    except FileNotFoundError:
+        return None
 
 
 def _numbers(folder: Path) -> Sequence[int]:
