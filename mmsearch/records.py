@@ -26,6 +26,7 @@ FusionChoice: TypeAlias = Literal["late", "early", "attention", "auto"]
 Matched: TypeAlias = Literal["image", "text", "product", "keyword"]
 TargetChoice: TypeAlias = Literal["auto", "image", "text", "product"]
 Stage: TypeAlias = Literal["source", "read", "decode", "encode"]
+PartKind: TypeAlias = Literal["image", "passage"]
 
 _ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
@@ -63,6 +64,35 @@ class Record:
     text: str | None = None
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
+
+    @property
+    def images(self) -> tuple[ImageFile, ...]:
+        """All images of the item."""
+        if self.image is None:
+            return ()
+        return (ImageFile(self.uri, self.image), *self.more_images)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the images of an item with several, or one of the passages of its text.
+
+    number: from 1, within its kind. uri: of the image; None for a passage. text: of the passage;
+    None for an image.
+
+    >>> Part("image", 3, uri="/shop/shoe-3.jpg").locator
+    'image=3'
+    """
+
+    kind: PartKind
+    number: int
+    uri: str | None = None
+    text: str | None = None
+
+    @property
+    def locator(self) -> str:
+        """What names it within its item, as in 'shop/shoe#image=3'."""
+        return f"{self.kind}={self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +179,10 @@ def hit_fields(hits: Iterable[Hit]) -> tuple[str, ...]:
 class IngestReport:
     """The result of an index run. Counts are items; seconds is wall time.
 
-    decoded: images that were decoded. multi_frame: those of them with further pages or frames,
-    which are not indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
+    truncated_texts: texts of which only the first passages were encoded. image_parts, passages: of
+    the items that were written: images of items with several, and passages of long texts. decoded:
+    images that were decoded. multi_frame: those of them with further pages or frames, which are not
+    indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
     interrupted run had already written. skipped: by source, files of formats that are not read, as
     {"photos": {".pdf": 2}}.
 
@@ -172,6 +204,8 @@ class IngestReport:
     rates: Mapping[str, float]
     decoded: int = 0
     multi_frame: int = 0
+    image_parts: int = 0
+    passages: int = 0
     skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 

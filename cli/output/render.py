@@ -129,10 +129,15 @@ def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
             f"{counted(report.missing, 'item')} hidden: the files are missing; they are restored "
             "if the files come back; --prune removes them"
         )
+    if report.image_parts or report.passages:
+        lines.append(
+            f"of these: {counted(report.image_parts, 'image')} of items with several, "
+            f"{counted(report.passages, 'passage')} of long texts"
+        )
     if report.truncated_texts:
         lines.append(
-            f"{counted(report.truncated_texts, 'text')} longer than the model reads: only the "
-            "beginning was encoded"
+            f"{counted(report.truncated_texts, 'text')} of more passages than `max_passages` "
+            "allows: only the first ones were encoded"
         )
     if report.multi_frame:
         lines.append(

@@ -62,6 +62,7 @@ def index_sources(
         remembered_settings,
         requested_manifest,
     )
+    from mmsearch.store.migrations import migrate
 
     model, device = model_name(settings, manifest), choose_device(settings.device)
     progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
@@ -74,6 +75,8 @@ def index_sources(
             plans = plan_sources(
                 locations, store.manifest, run.options, settings, skip_unavailable=True
             )
+        if not run.dry_run:
+            migrate(store, progress.note)
         # What cannot be done is refused before anything is encoded or remembered.
         store.manifest.space.require(encoder.space, holder=str(store.folder))
         requested = requested_manifest(store.manifest, settings)

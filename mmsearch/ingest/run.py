@@ -9,27 +9,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.indexes import IndexOptions, choose
-from mmsearch.ingest.batches import BatchEncoder, Job, without_copies_of_lost_rows
-from mmsearch.ingest.changes import (
-    KNOWN_COLUMNS,
-    FileState,
-    KnownRows,
-    Work,
-    plan,
-    text_only,
-)
+from mmsearch.ingest.batches import BatchEncoder, Job, batched, without_copies_of_lost_rows
+from mmsearch.ingest.changes import Work, plan, text_only, without_images
 from mmsearch.ingest.decoding import ImageReader
+from mmsearch.ingest.item_images import PlannedImage, key_of_image
+from mmsearch.ingest.known import KNOWN_COLUMNS, KNOWN_PART_COLUMNS, FileState, KnownRows
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
 from mmsearch.ingest.writing import RowWriter
 from mmsearch.malloc_tuning import reused_memory
-from mmsearch.media import MediaBounds
+from mmsearch.media import MediaBounds, PreparedImage
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, IngestReport, Record, printable_path
 from mmsearch.sources import FolderSource
@@ -61,11 +56,30 @@ class _Tally:
     failures: dict[str, Failure] = field(default_factory=dict)
     states: dict[str, FileState] = field(default_factory=dict)
     truncated: int = 0
+    parts: Counter[str] = field(default_factory=Counter)
     read: int = 0
     multi_frame: int = 0
     missing: int = 0
     pruned: int = 0
     encode_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """An image to decode for a work, None if it needs none. last: of this work."""
+
+    work: Work
+    image: PlannedImage | None
+    last: bool
+
+
+def _decodings(works: Iterable[Work]) -> Iterator[_Decoding]:
+    for work in works:
+        new = [image for image in work.images if image.known is None]
+        if not new:
+            yield _Decoding(work, None, last=True)
+        for image in new:
+            yield _Decoding(work, image, last=image is new[-1])
 
 
 class Ingest:
@@ -85,7 +99,7 @@ class Ingest:
         self._store, self._encoder, self._settings = store, encoder, settings
         self._progress, self._device, self._index = progress, device.name, index
         self._batch_size = settings.batch_size or device.batch_size
-        self._batches = BatchEncoder(encoder, store)
+        self._batches = BatchEncoder(encoder, store, max_passages=settings.max_passages)
 
     @reused_memory()
     def run(
@@ -120,7 +134,11 @@ class Ingest:
         return replace(report, skipped=skipped)
 
     def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
-        known = KnownRows(self._store.scan(KNOWN_COLUMNS), self._store.failures())
+        known = KnownRows(
+            self._store.scan(KNOWN_COLUMNS),
+            self._store.failures(),
+            self._store.known_images(KNOWN_PART_COLUMNS),
+        )
         head, rest = list_ahead(present_records(source, known))
         choose(most_vectors(head), self._store.dim, self._index)
         total = len(head) if rest is None else None
@@ -142,16 +160,19 @@ class Ingest:
         retry: bool,
     ) -> Iterator[Work]:
         for record in records:
-            outcome = record if isinstance(record, Failure) else plan(record, known, retry=retry)
-            if isinstance(outcome, Failure):
-                self._fail(outcome, known, tally)
-                if isinstance(record, Failure) or not record.text:
-                    self._progress.advance(1)
-                    continue
-                outcome = text_only(record, known)
-            if outcome.change == "moved" and outcome.previous is not None:
-                known.take(outcome.previous)
-            yield outcome
+            if isinstance(record, Failure):
+                self._fail(record, known, tally)
+                self._progress.advance(1)
+                continue
+            work, failures = plan(record, known, retry=retry)
+            for failure in failures:
+                self._fail(failure, known, tally)
+            if work is None:
+                self._progress.advance(1)
+                continue
+            if work.change == "moved" and work.previous is not None:
+                known.take(work.previous)
+            yield work
 
     def _count(self, works: Iterable[Work], tally: _Tally) -> None:
         for work in works:
@@ -165,7 +186,7 @@ class Ingest:
         with ImageReader(bounds=bounds, spec=spec, workers=self._settings.workers) as reader:
             jobs = self._read(reader, self._changed(works, tally), known, tally)
             try:
-                while batch := list(islice(jobs, self._batch_size)):
+                for batch in batched(jobs, self._batch_size):
                     self._encode_batch(batch, reader, writer, known=known, tally=tally)
             finally:
                 # Also on Ctrl-C, so that the next run continues from here.
@@ -188,27 +209,34 @@ class Ingest:
         tally: _Tally,
     ) -> Iterator[Job]:
         look_ahead = BATCHES_AHEAD * self._batch_size
-        for work, outcome in reader.read_ahead(
-            works, lambda work: work.record.image if work.read else None, look_ahead
+        images: dict[int, PreparedImage] = {}
+        unread: set[int] = set()
+        for unit, outcome in reader.read_ahead(
+            _decodings(works), lambda unit: unit.image.file.path if unit.image else None, look_ahead
         ):
-            if outcome is None:
-                yield Job(work)
-            elif isinstance(outcome, InputError):
-                yield from self._unreadable(work, str(outcome), known, tally)
-            else:
+            work, planned = unit.work, unit.image
+            if planned is not None and isinstance(outcome, InputError):
+                key = key_of_image(work.record, planned.number)
+                tally.states[key] = planned.state
+                self._fail(Failure(key, planned.file.uri, "decode", str(outcome)), known, tally)
+                unread.add(planned.number)
+            elif planned is not None and isinstance(outcome, PreparedImage):
                 tally.read += 1
                 tally.multi_frame += outcome.frames > 1
-                yield Job(work, outcome)
+                images[planned.number] = outcome
+            if unit.last:
+                work = without_images(work, unread)
+                if unread and not work.images:
+                    yield from self._by_text(work.record, known)
+                else:
+                    yield Job(work, images)
+                images, unread = {}, set()
 
-    def _unreadable(
-        self, work: Work, reason: str, known: KnownRows, tally: _Tally
-    ) -> Iterator[Job]:
-        """Records a failure; yields a job for the record's text if it has one."""
-        record = work.record
-        if work.state is not None:
-            tally.states[record.key] = work.state
-        self._fail(Failure(record.key, record.uri, "decode", reason), known, tally)
+    def _by_text(self, record: Record, known: KnownRows) -> Iterator[Job]:
+        """Yields a job for the text of a record whose images cannot be read, if it has one."""
         rest = text_only(record, known) if record.text else None
+        if rest is None:
+            known.lost(record.key)
         if rest is not None and rest.change != "unchanged":
             yield Job(rest)
         else:
@@ -236,6 +264,7 @@ class Ingest:
         result = self._batches.encode(jobs, _now())
         tally.encode_seconds += time.monotonic() - started
         tally.truncated += result.truncated
+        tally.parts.update(part["kind"] for row in result.rows for part in row["parts"])
         for failure in result.failures:
             self._fail(failure, known, tally)
         written = {row["key"] for row in result.rows}
@@ -307,6 +336,8 @@ class Ingest:
             },
             decoded=tally.read,
             multi_frame=tally.multi_frame,
+            image_parts=tally.parts["image"],
+            passages=tally.parts["passage"],
         )
 
 

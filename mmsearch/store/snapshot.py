@@ -26,12 +26,13 @@ _META = b"mmsearch"
 class Snapshot:
     """The live rows at a table version, by ascending _uid, memory-mapped.
 
-    counts: as `Store.counts`.
+    counts: as `Store.counts`. parts_version: of the table of their parts, None without one.
     """
 
     version: int
     counts: Mapping[str, int]
     rows: pa.Table
+    parts_version: int | None = None
 
     def rows_of(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Returns the live rows among these uids."""
@@ -47,6 +48,7 @@ def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
     about = {
         "version": snapshot.version,
         "counts": dict(snapshot.counts),
+        "parts_version": snapshot.parts_version,
         "versions": _versions(folder / VERSIONS),
         "failure_versions": _versions(folder / FAILURE_VERSIONS),
     }
@@ -68,7 +70,9 @@ def read_snapshot(path: Path, folder: Path, *, with_failures: bool = False) -> S
         fresh = about["versions"] == _versions(folder / VERSIONS)
         if with_failures:
             fresh &= about["failure_versions"] == _versions(folder / FAILURE_VERSIONS)
-        return Snapshot(about["version"], about["counts"], rows) if fresh else None
+        if not fresh:
+            return None
+        return Snapshot(about["version"], about["counts"], rows, about.get("parts_version"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
