@@ -45,7 +45,7 @@ class GroundTruth:
         both = np.concatenate([self._similarities, similarities], axis=1)
         both_ids = np.concatenate([self._ids, found], axis=1)
         if self.parts is not None:
-            _keep_best_of_each(both, both_ids)
+            keep_best_of_each(both, both_ids)
         order = np.argsort(-both, axis=1, kind="stable")[:, :WIDTH]
         self._similarities = np.take_along_axis(both, order, axis=1)
         self._ids = np.take_along_axis(both_ids, order, axis=1)
@@ -102,7 +102,7 @@ class GroundTruth:
         return np.where(wanted > 0, np.minimum(hits, wanted) / np.maximum(wanted, 1), 1.0)
 
 
-def _keep_best_of_each(similarities: Floats, ids: Ids) -> None:
+def keep_best_of_each(similarities: Floats, ids: Ids) -> None:
     """Sets all similarities, (q, n), but the best of each id in its row to -inf."""
     order = np.lexsort((-similarities, ids), axis=1)
     ordered = np.take_along_axis(ids, order, axis=1)

@@ -84,14 +84,17 @@ class PartItems:
         return order, self.items[order]
 
 
-def rank_items(similarities: Floats, rows: Ids, k: int, parts: PartItems | None) -> RankedItems:
+def rank_items(
+    similarities: Floats, rows: Ids, k: int, parts: PartItems | None, *, each_part: bool = False
+) -> RankedItems:
     """Returns the k best items of some rows, by similarity, then by smaller uid.
 
-    similarities: float32 (n,). rows: uids int64 (n,), of parts and items.
+    similarities: float32 (n,). rows: uids int64 (n,), of parts and items. each_part: an item is
+    returned with each of its rows, not only with the best.
     """
     items = rows if parts is None else parts.items_of(rows)
     order = np.lexsort((rows, items, -similarities))
-    if parts is not None:
+    if parts is not None and not each_part:
         # np.unique returns the first place of each item, which is that of its best row.
         order = order[np.sort(np.unique(items[order], return_index=True)[1])]
     order = order[:k]

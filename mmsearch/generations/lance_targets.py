@@ -52,16 +52,14 @@ def build_lance_target(
         index = LanceIndex(table, column)
     else:
         name, index = ITEMS, LanceIndex(store.items, COLUMNS[target][0], live=LIVE)
-    build_lance(
-        index, vectors, why=why, options=options, queries=queries, parts=vectors.parts
-    )
+    build_lance(index, vectors, why=why, options=options, queries=queries, parts=vectors.parts)
     return lance_meta(index, name)
 
 
 def update_lance_target(
     store: Store, meta: IndexMeta, *, gone: Ids, appended: VectorBatches, changes: int
 ) -> IndexMeta:
-    """Adds new rows to an index, removes deleted ones from a table of its own; returns its metadata.
+    """Adds new rows to an index, removes deleted ones from its own table; returns its metadata.
 
     gone: deleted uids. appended: the new rows. changes: since it was trained. Call it under the
     store's write lock.

@@ -25,7 +25,6 @@ from mmsearch.generations.paths import (
     write_parts,
 )
 from mmsearch.generations.vectors import (
-    COLUMNS,
     HAS,
     IMAGE,
     TEXT,

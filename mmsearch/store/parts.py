@@ -6,6 +6,7 @@ change gets a new uid and new parts. A part whose item is no live row is therefo
 `Store.remove_orphaned_parts` deletes it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -67,9 +68,17 @@ def parts_to_arrow(parts: Sequence[Mapping[str, Any]], dim: int) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def part_of(row: Mapping[str, Any]) -> Part:
-    """Returns the part that a row of `PartReader.parts_of` describes."""
-    return Part(row["kind"], row["number"], uri=row["uri"], text=row["text"])
+def parts_by_uid(rows: pa.Table) -> dict[int, Part]:
+    """Returns parts by uid. rows: all those of some items, as `PartReader.parts_of` returns them."""
+    listed = rows.select(["_uid", "item", *PUBLIC_PART_COLUMNS]).to_pylist()
+    counts = Counter((row["item"], row["kind"]) for row in listed)
+    names = ("kind", "number", "uri", "text", "start", "end")
+    return {
+        row["_uid"]: Part(
+            **{name: row[name] for name in names}, of=counts[row["item"], row["kind"]]
+        )
+        for row in listed
+    }
 
 
 class PartReader(StoreTables):

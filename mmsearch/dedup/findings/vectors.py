@@ -103,9 +103,11 @@ class VectorFinder:
             here = np.flatnonzero((place >= 0) & queries[place] & vectors.any(axis=1))
             if not here.size:
                 continue
-            found = self.nearest.search(unit(vectors[here]), "image", k, allowed=requested)
-            query = np.repeat(np.arange(len(here)), [len(others) for _, others in found])
-            cosines, others = (np.concatenate(column) for column in zip(*found, strict=True))
+            found = self.nearest.search(
+                unit(vectors[here]), "image", k, allowed=requested, each_part=True
+            )
+            query = np.repeat(np.arange(len(here)), [len(ranking.rows) for ranking in found])
+            cosines, _, others = (np.concatenate(column) for column in zip(*found, strict=True))
             other = places_of(others, own)
             row, near = place[here][query], cosines >= threshold
             more[place[here]] = np.bincount(query[near], minlength=len(here)) >= k
@@ -124,9 +126,9 @@ class VectorFinder:
             if not queries.size:
                 continue
             rankings = self.nearest.search(
-                unit(vectors[queries]), "image", _NEIGHBOURS, allowed=allowed
+                unit(vectors[queries]), "image", _NEIGHBOURS, allowed=allowed, each_part=True
             )
-            for uid, (cosines, others) in zip(uids[queries].tolist(), rankings, strict=True):
+            for uid, (cosines, _, others) in zip(uids[queries].tolist(), rankings, strict=True):
                 found = zip(cosines.tolist(), others.tolist(), strict=True)
                 yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]
 
