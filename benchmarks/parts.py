@@ -27,7 +27,7 @@ from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.fusion import LateFusion
 from mmsearch.media import read_image
-from mmsearch.records import Floats, Ids
+from mmsearch.records import Floats, Ids, Modality
 
 SHARPNESS = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 BATCH = 64
@@ -132,8 +132,8 @@ def _compared(photos: Photos, vectors: Floats, encoder: Encoder) -> Iterator[str
                     modality = "image" if kind == "photo" else "text"
                     found = _methods(products, asked, classes, target=target, modality=modality)
                     scores.setdefault((kind, target), []).append(found)
-        for (kind, target), found in scores.items():
-            means = " | ".join(f"{value:.3f}" for value in np.mean(found, axis=0))
+        for (kind, target), draws in scores.items():
+            means = " | ".join(f"{value:.3f}" for value in np.mean(draws, axis=0))
             yield f"{'mixed' if mixed else 'plain'} | {kind} | {target} | {means}"
 
 
@@ -170,7 +170,10 @@ def _methods(
     present = products.photos.any(axis=2)
     texts = products.texts if target == "product" else np.zeros_like(products.texts)
     flat = products.photos[present]
-    means = {"image": flat.mean(axis=0), "text": products.texts.mean(axis=0)}
+    means: dict[Modality, Floats] = {
+        "image": np.asarray(flat.mean(axis=0)),
+        "text": np.asarray(products.texts.mean(axis=0)),
+    }
     fusion = LateFusion(means=means, image_weight=0.5)
     if target == "product":
         asked = fusion.centre(asked, "image" if modality == "image" else "text")
@@ -193,7 +196,7 @@ def _methods(
         np.where(present[:, slot], asked @ fused(products.photos[:, slot]).T, -np.inf)
         for slot in range(present.shape[1])
     ]
-    tuning = np.arange(len(asked)) % 2 == 0
+    tuning = np.asarray(np.arange(len(asked)) % 2 == 0)
     chosen = max(
         SHARPNESS,
         key=lambda t: _precision(pooled(t)[tuning], classes[tuning], products.classes),

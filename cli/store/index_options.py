@@ -40,7 +40,12 @@ Drop = Annotated[str | None, typer.Option(help="Remove a whole source, by name."
 UndoPrune = Annotated[
     bool, typer.Option("--undo-prune", help="Restore what the last --prune or --drop removed.")
 ]
-Retry = Annotated[bool, typer.Option("--retry", help="Try files again that failed before.")]
+Retry = Annotated[
+    bool,
+    typer.Option(
+        "--retry", help="Try files again that failed before, and split long texts that were cut."
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

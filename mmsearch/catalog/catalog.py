@@ -288,7 +288,8 @@ class Catalog:
         """Brings the store up to date with these sources, or with all it knows if none is given.
 
         locations: folders or tables. Creates the store if there is none.
-        options: how to read the sources. retry: read files again that failed before.
+        options: how to read the sources. retry: read files again that failed before, and split
+        texts that earlier versions cut.
         prune: remove items whose files are gone (`undo_prune` restores them).
         rebuild: build the vector indexes from scratch. dry_run: count changes, write nothing.
         Raises InputError, StoreLocked, SpaceMismatch, MissingModel.

@@ -59,24 +59,33 @@ class PartFinder:
         by_uid = parts_by_uid(rows)
         shown = []
         for search in searches:
-            best = self._best(search) if by_uid else {}
+            best = self._best(search, by_uid) if by_uid else {}
             if search.query.keyword is not None and not search.terms:
                 of_words = best_passages(search.query.keyword, rows)
                 best = {("text", item): uid for item, uid in of_words.items()}
             shown.append(ShownParts(by_uid, best))
         return shown
 
-    def _best(self, search: SearchState) -> dict[tuple[Modality, int], int]:
+    def _best(
+        self, search: SearchState, by_uid: Mapping[int, Part]
+    ) -> dict[tuple[Modality, int], int]:
         """Returns the parts most similar to the query, by modality and item."""
         best: dict[tuple[Modality, int], int] = {}
-        modalities: tuple[Modality, ...] = ("image", "text")
-        page = np.array([found.item for found in search.page], np.int64)
-        for modality in modalities if search.terms else ():
+        whole = [found.item for found in search.page if found.row not in by_uid]
+        pictured = [
+            found.item
+            for found in search.page
+            if found.row in by_uid and by_uid[found.row].text is None
+        ]
+        needed: dict[Modality, list[int]] = {"image": whole, "text": whole + pictured}
+        for modality, items in needed.items() if search.terms else ():
             parts = self._nearest.parts(modality)
-            rows = parts.parts_of(page) if parts is not None else page[:0]
+            if parts is None or not items:
+                continue
+            rows = parts.parts_of(np.array(items, np.int64))
             if len(rows):
                 vector = query_vector(search.terms, modality, self._nearest.fusion)
-                (found,) = self._nearest.search(vector, modality, len(page), allowed=rows)
+                (found,) = self._nearest.search(vector, modality, len(items), allowed=rows)
                 pairs = zip(found.items.tolist(), found.rows.tolist(), strict=True)
                 best |= {(modality, item): row for item, row in pairs}
         return best

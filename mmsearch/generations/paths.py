@@ -9,6 +9,7 @@ import numpy as np
 from mmsearch.generations.vectors import COLUMNS
 from mmsearch.indexes.part_items import PartItems
 from mmsearch.records import Target
+from mmsearch.store.snapshot import parts_path
 
 CURRENT = "CURRENT"
 PARTS_FILE = "parts.npy"
@@ -68,6 +69,7 @@ def remove_old(folder: Path, live: int) -> None:
             info_path(folder, number).unlink(missing_ok=True)
             fusion_path(folder, number).unlink(missing_ok=True)
             rows_path(folder, number).unlink(missing_ok=True)
+            parts_path(rows_path(folder, number)).unlink(missing_ok=True)
 
 
 def folder_size(folder: Path) -> int:

@@ -116,6 +116,7 @@ def refresh_generation(
     # Read last: building a Lance index commits a version of the table.
     info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, frozen, options)
     write_info(store.folder, info)
+    store.save_parts(rows_path(store.folder, number), counted)
     store.save_snapshot(rows_path(store.folder, number), counted)
     write_atomically(store.folder / CURRENT, f"{number}\n")
     remove_old(store.folder, number)

@@ -6,7 +6,7 @@ differ, and decoded only where the hash is new.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,6 +93,12 @@ def plan(record: Record, known: KnownRows, *, retry: bool) -> tuple[Work | None,
 def text_only(record: Record, known: KnownRows) -> Work:
     """Plans a record by its text alone, since its images cannot be read."""
     return _plan_readable(record, [], known.find(record.key), known)
+
+
+def encoding_text(work: Work) -> Work:
+    """Returns the work with its text encoded again, though it has not changed."""
+    change: Change = "updated" if work.change == "unchanged" else work.change
+    return replace(work, change=change, encode_text=True, text_from=None, uid=None)
 
 
 def without_images(work: Work, numbers: AbstractSet[int]) -> Work:
@@ -189,3 +195,22 @@ def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
         (name, repr(int(value) if isinstance(value, float) and value.is_integer() else value))
         for name, value in metadata.items()
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """An image to decode for a work, None if it needs none. last: of this work."""
+
+    work: Work
+    image: PlannedImage | None
+    last: bool
+
+
+def decodings(works: Iterable[Work]) -> Iterator[Decoding]:
+    """Yields what has to be decoded, work by work; a work without such an image once."""
+    for work in works:
+        new = [image for image in work.images if image.known is None]
+        if not new:
+            yield Decoding(work, None, last=True)
+        for image in new:
+            yield Decoding(work, image, last=image is new[-1])

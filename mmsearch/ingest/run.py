@@ -17,9 +17,16 @@ from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.indexes import IndexOptions, choose
 from mmsearch.ingest.batches import BatchEncoder, Job, batched, without_copies_of_lost_rows
-from mmsearch.ingest.changes import Work, plan, text_only, without_images
+from mmsearch.ingest.changes import (
+    Work,
+    decodings,
+    encoding_text,
+    plan,
+    text_only,
+    without_images,
+)
 from mmsearch.ingest.decoding import ImageReader
-from mmsearch.ingest.item_images import PlannedImage, key_of_image
+from mmsearch.ingest.item_images import key_of_image
 from mmsearch.ingest.known import KNOWN_COLUMNS, KNOWN_PART_COLUMNS, FileState, KnownRows
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
 from mmsearch.ingest.writing import RowWriter
@@ -39,8 +46,8 @@ BATCHES_AHEAD = 4
 class IngestOptions:
     """What a run does besides indexing changes.
 
-    retry: read files again that failed before. prune: remove rows whose files are missing.
-    dry_run: count changes only.
+    retry: read files again that failed before, and split texts that were cut. prune: remove rows
+    whose files are missing. dry_run: count changes only.
     """
 
     retry: bool = False
@@ -62,24 +69,6 @@ class _Tally:
     missing: int = 0
     pruned: int = 0
     encode_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoding:
-    """An image to decode for a work, None if it needs none. last: of this work."""
-
-    work: Work
-    image: PlannedImage | None
-    last: bool
-
-
-def _decodings(works: Iterable[Work]) -> Iterator[_Decoding]:
-    for work in works:
-        new = [image for image in work.images if image.known is None]
-        if not new:
-            yield _Decoding(work, None, last=True)
-        for image in new:
-            yield _Decoding(work, image, last=image is new[-1])
 
 
 class Ingest:
@@ -159,6 +148,7 @@ class Ingest:
         *,
         retry: bool,
     ) -> Iterator[Work]:
+        split = set(self._store.part_items("passage")[1].tolist()) if retry else set()
         for record in records:
             if isinstance(record, Failure):
                 self._fail(record, known, tally)
@@ -170,6 +160,10 @@ class Ingest:
             if work is None:
                 self._progress.advance(1)
                 continue
+            # Earlier versions encoded only the beginning of a long text.
+            text = record.text if retry and work.text_from not in split else None
+            if text and work.text_from is not None and self._encoder.overlong([text]):
+                work = encoding_text(work)
             if work.change == "moved" and work.previous is not None:
                 known.take(work.previous)
             yield work
@@ -212,7 +206,7 @@ class Ingest:
         images: dict[int, PreparedImage] = {}
         unread: set[int] = set()
         for unit, outcome in reader.read_ahead(
-            _decodings(works), lambda unit: unit.image.file.path if unit.image else None, look_ahead
+            decodings(works), lambda unit: unit.image.file.path if unit.image else None, look_ahead
         ):
             work, planned = unit.work, unit.image
             if planned is not None and isinstance(outcome, InputError):

@@ -73,6 +73,7 @@ def encode_passages(
 
 
 def mean_vector(vectors: Sequence[Floats]) -> Floats:
-    """Returns the mean of unit vectors, float32 (dim,), of length 1."""
-    mean: Floats = np.mean(vectors, axis=0, dtype=np.float32)[np.newaxis]
-    return unit(mean)[0] if mean.any() else np.asarray(vectors[0], np.float32)
+    """Returns the direction of the mean of unit vectors, float32 (dim,), a unit vector."""
+    total: Floats = np.stack(vectors).astype(np.float32).sum(axis=0, keepdims=True)
+    # Opposite vectors have no mean direction.
+    return unit(total)[0] if total.any() else np.asarray(vectors[0], np.float32)

@@ -62,7 +62,7 @@ def items_with_means(items: pa.Table, parts: pa.Table, dim: int) -> pa.Table:
     ends = [*starts[1:].tolist(), len(facts)]
     means, rows = [], []
     for start, end in zip(starts.tolist(), ends, strict=True):
-        means.append(mean_vector(vectors[start:end]))
+        means.append(mean_vector(list(vectors[start:end])))
         rows.append(_facts(facts[start:end]))
     place = np.searchsorted(owners, items.column("_uid").to_numpy())
     inside = np.minimum(place, len(owners) - 1)

@@ -84,6 +84,18 @@ def keep_up_indexes(
         table.optimize()
 
 
+def keep_up_part_indexes(table: Any, *, scalar_rows: int = SCALAR_INDEX_ROWS) -> None:
+    """Adds the missing indexes of the parts table, by which hits find their parts."""
+    from lancedb.index import BTree
+
+    if len(table) >= scalar_rows:
+        for name in ("_uid", "item"):
+            if (name, "BTree") not in _present(table):
+                table.create_index(name, config=BTree(), name=f"{name}_values")
+    if _unindexed(table) > max(UNINDEXED_ROWS, UNINDEXED_SHARE * len(table)):
+        table.optimize()
+
+
 def _present(table: Any) -> set[tuple[str, str]]:
     """Returns the (column, kind) of the existing indexes."""
     return {

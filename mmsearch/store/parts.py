@@ -18,6 +18,7 @@ from mmsearch.records import Floats, Ids, Part, PartKind
 from mmsearch.store.filters import LIVE
 from mmsearch.store.opening import StoreTables
 from mmsearch.store.rows import numpy_to_vectors, vectors_to_numpy
+from mmsearch.store.snapshot import parts_of
 
 PUBLIC_PART_COLUMNS = (
     "kind", "number", "uri", "text", "start", "end", "width", "height", "format",
@@ -90,6 +91,9 @@ class PartReader(StoreTables):
         items: None for all, whether their rows are live or not. The columns are `_uid`, `item`,
         PUBLIC_PART_COLUMNS and `extra`, such as `_vector`.
         """
+        kept = self._snapshot.parts if self._snapshot is not None else None
+        if kept is not None and items is not None and not extra:
+            return parts_of(kept, items)
         names = ["_uid", "item", *PUBLIC_PART_COLUMNS, *extra]
         if not self.has_parts or (items is not None and not len(items)):
             return parts_schema(self.dim).empty_table().select(names)

@@ -20,13 +20,14 @@ from mmsearch.store.lookups import (
     form_columns,
     has_word_index,
     keep_up_indexes,
+    keep_up_part_indexes,
 )
 from mmsearch.store.manifest import read_manifest, write_manifest
 from mmsearch.store.opening import PARTS, PRUNED
 from mmsearch.store.parts import parts_schema, parts_to_arrow
 from mmsearch.store.reading import READ_ROWS, SCAN_ROWS, StoreReader
 from mmsearch.store.rows import FAILURES_SCHEMA, common_type, rows_to_arrow, scalar_types
-from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_snapshot
+from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_parts, write_snapshot
 from mmsearch.store.spaces import is_live, root_of
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 from mmsearch.store.word_forms import indexed_forms
@@ -212,8 +213,10 @@ class Store(StoreReader):
         if _small_fragments(self._items) >= FRAGMENTS_KEPT:
             self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
             self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
-        if self._parts is not None and _small_fragments(self._parts) >= FRAGMENTS_KEPT:
-            self._parts.optimize(cleanup_older_than=VERSIONS_KEPT)
+        if self._parts is not None:
+            if _small_fragments(self._parts) >= FRAGMENTS_KEPT:
+                self._parts.optimize(cleanup_older_than=VERSIONS_KEPT)
+            keep_up_part_indexes(self._parts)
         keep_up_indexes(self._items, self.metadata_columns)
 
     def save_snapshot(self, path: Path, counts: Mapping[str, int]) -> None:
@@ -234,6 +237,16 @@ class Store(StoreReader):
         schema = pa.schema([self._schema.field(name) for name in names])
         rows = pa.Table.from_batches(batches, schema)
         write_snapshot(path, self.folder, Snapshot(self.version, counts, rows, self.parts_version))
+
+    def save_parts(self, path: Path, counts: Mapping[str, int]) -> None:
+        """Writes the parts of the rows beside a snapshot, unless they are too large.
+
+        path: of the snapshot, which is written afterwards. counts: of the current rows.
+        """
+        if 0 < counts["image_parts"] + counts["passages"] <= MAX_ROWS:
+            parts = self.parts_of(None)
+            if parts.nbytes <= MAX_BYTES:
+                write_parts(path, parts)
 
     def record_failures(self, failures: Sequence[Mapping[str, Any]]) -> None:
         """Adds failures to the ledger, one per key."""

@@ -119,7 +119,7 @@ def read_training_set(
                         record.key if number == 1 else f"{record.key}#image={number}",
                         image.uri if image else record.uri,
                         image.path if image else None,
-                        tuple(dict.fromkeys(text for text in texts if text)),
+                        distinct,
                         group=cell(record, group) or own_group,
                         label=cell(record, classes),
                         split=cell(record, split_column),

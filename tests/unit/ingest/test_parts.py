@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmsearch.catalog.info import find_record
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
@@ -43,6 +44,9 @@ def test_each_image_of_an_item_has_a_vector_and_the_item_their_mean(bench: Bench
     assert row["_image_hash"] not in {part["_hash"] for part in parts}
     counts = bench.store.counts()
     assert (counts["items"], counts["image"], counts["image_parts"]) == (2, 2, 3)
+    record = find_record(bench.store, "shop/shoe")
+    assert record.images == bench.shop.records[0].images
+    assert find_record(bench.store, "shop/hat").images == bench.shop.records[1].images
     again = bench.index()
     assert (again.unchanged, again.image_parts, bench.encoder.images) == (2, 0, 0)
 

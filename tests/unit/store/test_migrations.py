@@ -69,6 +69,18 @@ def test_indexing_migrates_and_encodes_nothing(folder: Path) -> None:
     assert catalog.search(keyword="yell", k=1)[0].key == "catalog/yellow-square.png"
 
 
+def test_a_retry_splits_the_texts_that_were_cut(folder: Path) -> None:
+    catalog = mmsearch.open(folder, device="cpu")
+    report = catalog.index(retry=True)
+    assert report.decoded == 0
+    assert report.passages > 2
+    store = Store.open(folder)
+    owners = set(store.part_items("passage")[1].tolist())
+    keys = store.rows(sorted(owners), ["key"]).column("key").to_pylist()
+    assert keys == ["catalog/long.txt"]
+    assert catalog.index(retry=True).unchanged == 6
+
+
 def test_an_interrupted_migration_is_done_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from mmsearch.arrays import unit
 from mmsearch.records import Floats, Part
 from mmsearch.store import Store
+from mmsearch.store.lookups import keep_up_part_indexes
 from mmsearch.store.parts import parts_by_uid
 from tests.support.vector_stores import ItemRow, StoreBuilder, item_rows, row_of_key, two_cones
 
@@ -161,3 +162,18 @@ def test_a_snapshot_names_the_version_of_the_parts(builder: StoreBuilder) -> Non
     assert snapshot is not None
     assert snapshot.parts_version == Store.open(builder.store.folder).parts_version
     assert snapshot.counts["image_parts"] == 2
+
+
+def test_many_parts_are_found_by_an_index(builder: StoreBuilder) -> None:
+    write_shoe(builder, VECTORS[0], VECTORS[1])
+    with builder.store.writing():
+        table = builder.store._parts
+        keep_up_part_indexes(table, scalar_rows=2)
+        keep_up_part_indexes(table, scalar_rows=2)
+        assert {name for index in table.list_indices() for name in index.columns} == {
+            "_uid",
+            "item",
+        }
+    write_shoe(builder, VECTORS[2], VECTORS[3], VECTORS[4])
+    shoe = builder.uid_of("shop/shoe")
+    assert Store.open(builder.store.folder).parts_of([shoe]).num_rows == 3

@@ -64,7 +64,8 @@ def test_a_missing_vector_is_a_row_of_zeros(store: Store) -> None:
     assert texts.shape == (1, DIM)
     assert not texts.any()
     assert store.counts() == {
-        "items": 1, "image": 1, "text": 0, "both": 0, "missing": 0, "failures": 0,
+        "items": 1, "image": 1, "text": 0, "both": 0, "image_parts": 0, "passages": 0,
+        "missing": 0, "failures": 0,
     }  # fmt: skip
 
 
