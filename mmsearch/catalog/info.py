@@ -11,6 +11,7 @@ from mmsearch.records import ImageFile, Record, printable_path
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE, quoted
 from mmsearch.store.images import stored_image
+from mmsearch.store.parts import parts_by_uid
 from mmsearch.store.spaces import live_folder
 
 _RECORD_FIELDS = ("key", "uri", "text")

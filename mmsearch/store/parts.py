@@ -70,7 +70,7 @@ def parts_to_arrow(parts: Sequence[Mapping[str, Any]], dim: int) -> pa.Table:
 
 
 def parts_by_uid(rows: pa.Table) -> dict[int, Part]:
-    """Returns parts by uid. rows: all those of some items, as `PartReader.parts_of` returns them."""
+    """Returns parts by uid. rows: all of some items, as `PartReader.parts_of` returns them."""
     listed = rows.select(["_uid", "item", *PUBLIC_PART_COLUMNS]).to_pylist()
     counts = Counter((row["item"], row["kind"]) for row in listed)
     names = ("kind", "number", "uri", "text", "start", "end")

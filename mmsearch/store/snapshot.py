@@ -47,7 +47,7 @@ class Snapshot:
 
 def parts_of(parts: pa.Table, items: Sequence[int]) -> pa.Table:
     """Returns the parts of these items. parts: of a snapshot."""
-    owners = parts.column("item").to_numpy()
+    owners = parts.column("item").combine_chunks().to_numpy()
     requested = np.unique(np.asarray(items, dtype=np.int64))
     starts, ends = (np.searchsorted(owners, requested, side) for side in ("left", "right"))
     ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
