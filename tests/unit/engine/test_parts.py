@@ -86,8 +86,8 @@ def test_pages_continue_without_overlap(shop: StoreBuilder) -> None:
         cursor = page.next
     assert keys(found) == keys(whole)
     assert cursor is None
+    first = engine.page(query_of(vector=PHOTOS[0, 0], k=3)).next
     with pytest.raises(BadQuery, match="another query"):
-        first = engine.page(query_of(vector=PHOTOS[0, 0], k=3)).next
         engine.page(query_of(vector=PHOTOS[0, 0], k=3, parts=True, after=first))
 
 
