@@ -46,13 +46,40 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of the images of an item with several, or one of the passages of its text.
+
+    number: from 1, within its kind, in which the item has `of`. uri: of the image; None for a
+    passage. text: of the passage, and start, end: its characters in the text of the item; None for
+    an image.
+
+    >>> Part("image", 3, uri="/shop/shoe-3.jpg", of=5).locator
+    'image=3'
+    """
+
+    kind: PartKind
+    number: int
+    uri: str | None = None
+    text: str | None = None
+    start: int | None = None
+    end: int | None = None
+    of: int = 1
+
+    @property
+    def locator(self) -> str:
+        """What names it within its item, as in 'shop/shoe#image=3'."""
+        return f"{self.kind}={self.number}"
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """An item of a source, before anything is decoded.
 
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
     uri: the path of the image or document, as `printable_path` writes it; '' for a bare table row.
     image: the image file, not yet opened. text: caption, document or joined text columns.
-    more_images: the second image and further ones of an item with several.
+    more_images: the second image and further ones of an item with several. parts: of an item of a
+    store, its images and passages where it has several of a kind.
 
     >>> catalog["products/red-apple"].metadata["category"]
     'food'
@@ -64,6 +91,7 @@ class Record:
     text: str | None = None
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     @property
     def images(self) -> tuple[ImageFile, ...]:
@@ -71,28 +99,6 @@ class Record:
         if self.image is None:
             return ()
         return (ImageFile(self.uri, self.image), *self.more_images)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One of the images of an item with several, or one of the passages of its text.
-
-    number: from 1, within its kind. uri: of the image; None for a passage. text: of the passage;
-    None for an image.
-
-    >>> Part("image", 3, uri="/shop/shoe-3.jpg").locator
-    'image=3'
-    """
-
-    kind: PartKind
-    number: int
-    uri: str | None = None
-    text: str | None = None
-
-    @property
-    def locator(self) -> str:
-        """What names it within its item, as in 'shop/shoe#image=3'."""
-        return f"{self.kind}={self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +159,9 @@ class Hit:
 
     matched: the modality whose vector was compared, or 'keyword' if keywords ranked it better. For
     hits by keyword alone, similarity is the BM25 score. record: the row's columns with metadata.
-    score: with keywords, what orders the hits: the fused score, or BM25; else None.
+    score: with keywords, what orders the hits: the fused score, or BM25; else None. part: of an
+    item with several images or passages, the one that matched best; else None. excerpt: the passage
+    of a long text that matched best; else None.
 
     >>> hit = catalog.search("red apple", k=1)[0]
     >>> hit.rank, hit.matched, hit.record["title"]
@@ -167,12 +175,38 @@ class Hit:
     matched: Matched
     record: Mapping[str, Scalar]
     score: float | None = None
+    part: Part | None = None
+    excerpt: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The path of the image that matched best, or of the item's file; '' without one.
+
+        Written as `uri`.
+        """
+        return (self.part.uri if self.part else None) or self.uri
 
 
-def hit_fields(hits: Iterable[Hit]) -> tuple[str, ...]:
-    """Returns the fields of hits that are columns of a table; score only where keywords gave it."""
-    scored = any(hit.score is not None for hit in hits)
-    return ("rank", "key", "uri", "similarity", "matched", *(["score"] if scored else []))
+def hit_columns(hits: Iterable[Hit]) -> dict[str, list[Scalar]]:
+    """Returns the fields of hits as columns of a table; a part by its locator.
+
+    The score, the part and the excerpt only where a hit has one.
+    """
+    hits = list(hits)
+    names = ("rank", "key", "uri", "similarity", "matched")
+    columns: dict[str, list[Scalar]] = {
+        name: [getattr(hit, name) for hit in hits] for name in names
+    }
+    optional: dict[str, list[Scalar]] = {
+        "score": [hit.score for hit in hits],
+        "part": [hit.part.locator if hit.part else None for hit in hits],
+        "excerpt": [hit.excerpt for hit in hits],
+    }
+    return columns | {
+        name: values
+        for name, values in optional.items()
+        if any(value is not None for value in values)
+    }
 
 
 @dataclass(frozen=True, slots=True)

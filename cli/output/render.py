@@ -32,7 +32,7 @@ from mmsearch.records import (
     Hit,
     IngestReport,
     Scalar,
-    hit_fields,
+    hit_columns,
     printable_path,
     real_path,
 )
@@ -182,7 +182,7 @@ def hits_csv(hits: Sequence[Hit], chosen: Sequence[str] | None = None) -> str:
     apostrophe.
     """
     names = dict.fromkeys(name for hit in hits for name in hit.record)
-    own = hit_fields(hits)
+    own = hit_columns(hits)
     columns = [name for name in names if name not in ("key", "uri")]
     if chosen is not None:
         columns = [name for name in chosen if name in columns]
@@ -190,16 +190,19 @@ def hits_csv(hits: Sequence[Hit], chosen: Sequence[str] | None = None) -> str:
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow([_csv_cell(name) for name in (*own, *headings)])
-    for hit in hits:
-        values = [getattr(hit, name) for name in own]
+    for place, hit in enumerate(hits):
+        values = [column[place] for column in own.values()]
         writer.writerow([_csv_cell(v) for v in (*values, *map(hit.record.get, columns))])
     return lines.getvalue()
 
 
 def hits_paths(hits: Sequence[Hit], *, null_separated: bool = False) -> bytes:
-    """Returns the paths of the hits as raw bytes, for pipes; hits without a file are skipped."""
+    """Returns the paths of the hits as raw bytes, for pipes; hits without a file are skipped.
+
+    Of an item with several images, the path of the one that matched best.
+    """
     end = b"\0" if null_separated else b"\n"
-    return b"".join(os.fsencode(real_path(hit.uri)) + end for hit in hits if hit.uri)
+    return b"".join(os.fsencode(real_path(hit.path)) + end for hit in hits if hit.path)
 
 
 def encode_readably(error: UnicodeError) -> tuple[str, int]:

@@ -137,13 +137,15 @@ class Catalog:
         diverse: float | None = None,
         threshold: float | None = None,
         after: str | None = None,
+        parts: bool = False,
     ) -> Hits:
         """Returns the k items most similar to all that is given, best first.
 
         text: words to search for.
         image: a path, the file's content as bytes, a Pillow image, or a uint8 array of shape
         (height, width[, 3 or 4]); image_weight: its share when text is given too.
-        like: key of an item of the store to search with; the item itself is left out.
+        like: key of an item of the store to search with; the item itself is left out. Of an item
+        with several images or passages, 'KEY#image=2' or 'KEY#passage=3' searches with this alone.
         vector: float32 (dim,), an image embedding in the store's space.
         without: words to steer away from.
         keyword: words that must be matched literally (BM25), merged with the vector search.
@@ -156,6 +158,8 @@ class Catalog:
         diverse: lambda of maximal marginal relevance, from 0 (diversity) to 1 (relevance).
         threshold: lowest similarity of a hit, -1 to 1.
         after: `next` of the page before.
+        parts: return each image and passage as a hit of its own, in the hit's `part`, not only the
+        best one of each item.
 
         Raises StoreNotFound, BadQuery, BadFilter, RecordNotFound, UnreadableMedia, SpaceMismatch,
         MissingModel.
@@ -170,7 +174,7 @@ class Catalog:
             text, image=image, image_weight=image_weight, like=like, vector=vector,
             without=without, keyword=keyword, hybrid=hybrid, fuse=fuse,
             keyword_weight=keyword_weight, where=where, k=k, target=target, unique=unique,
-            diverse=diverse, threshold=threshold, after=after,
+            diverse=diverse, threshold=threshold, after=after, parts=parts,
         )  # fmt: skip
         return self.query(query)
 

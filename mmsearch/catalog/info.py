@@ -11,6 +11,7 @@ from mmsearch.records import ImageFile, Record, printable_path
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE, quoted
 from mmsearch.store.images import stored_image
+from mmsearch.store.parts import parts_by_uid
 from mmsearch.store.spaces import live_folder
 
 _RECORD_FIELDS = ("key", "uri", "text")
@@ -83,10 +84,10 @@ def find_record(store: Store, key: str) -> Record:
         raise RecordNotFound(f"no item {key!r} in {store.folder}; {store.key_hint(key)}")
     row = store.public_record(rows[0])
     uri = str(row.get("uri", ""))
-    parts = store.parts_of([rows[0]["_uid"]], extra=["_hash"]).to_pylist()
+    table = store.parts_of([rows[0]["_uid"]], extra=["_hash"])
     images = [
         ImageFile(part["uri"], stored_image(store.folder, part["uri"], part["_hash"]))
-        for part in parts
+        for part in table.to_pylist()
         if part["kind"] == "image"
     ]
     if uri and "format" in row and not images:
@@ -98,4 +99,5 @@ def find_record(store: Store, key: str) -> Record:
         text=str(row["text"]) if "text" in row else None,
         metadata={name: value for name, value in row.items() if name not in _RECORD_FIELDS},
         more_images=tuple(images[1:]),
+        parts=tuple(parts_by_uid(table).values()),
     )

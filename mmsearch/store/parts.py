@@ -6,6 +6,7 @@ change gets a new uid and new parts. A part whose item is no live row is therefo
 `Store.remove_orphaned_parts` deletes it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from mmsearch.records import Floats, Ids, Part, PartKind
 from mmsearch.store.filters import LIVE
 from mmsearch.store.opening import StoreTables
 from mmsearch.store.rows import numpy_to_vectors, vectors_to_numpy
+from mmsearch.store.snapshot import parts_of
 
 PUBLIC_PART_COLUMNS = (
     "kind", "number", "uri", "text", "start", "end", "width", "height", "format",
@@ -67,9 +69,17 @@ def parts_to_arrow(parts: Sequence[Mapping[str, Any]], dim: int) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def part_of(row: Mapping[str, Any]) -> Part:
-    """Returns the part that a row of `PartReader.parts_of` describes."""
-    return Part(row["kind"], row["number"], uri=row["uri"], text=row["text"])
+def parts_by_uid(rows: pa.Table) -> dict[int, Part]:
+    """Returns parts by uid. rows: all of some items, as `PartReader.parts_of` returns them."""
+    listed = rows.select(["_uid", "item", *PUBLIC_PART_COLUMNS]).to_pylist()
+    counts = Counter((row["item"], row["kind"]) for row in listed)
+    names = ("kind", "number", "uri", "text", "start", "end")
+    return {
+        row["_uid"]: Part(
+            **{name: row[name] for name in names}, of=counts[row["item"], row["kind"]]
+        )
+        for row in listed
+    }
 
 
 class PartReader(StoreTables):
@@ -81,6 +91,9 @@ class PartReader(StoreTables):
         items: None for all, whether their rows are live or not. The columns are `_uid`, `item`,
         PUBLIC_PART_COLUMNS and `extra`, such as `_vector`.
         """
+        kept = self._snapshot.parts if self._snapshot is not None else None
+        if kept is not None and items is not None and not extra:
+            return parts_of(kept, items)
         names = ["_uid", "item", *PUBLIC_PART_COLUMNS, *extra]
         if not self.has_parts or (items is not None and not len(items)):
             return parts_schema(self.dim).empty_table().select(names)

@@ -26,8 +26,8 @@ from mmsearch.store.manifest import read_manifest, write_manifest
 from mmsearch.store.opening import PARTS, PRUNED
 from mmsearch.store.parts import parts_schema, parts_to_arrow
 from mmsearch.store.reading import READ_ROWS, SCAN_ROWS, StoreReader
-from mmsearch.store.rows import EMBEDDED, FAILURES_SCHEMA, common_type, rows_to_arrow, scalar_types
-from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_snapshot
+from mmsearch.store.rows import FAILURES_SCHEMA, common_type, rows_to_arrow, scalar_types
+from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_parts, write_snapshot
 from mmsearch.store.spaces import is_live, root_of
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 from mmsearch.store.word_forms import indexed_forms
@@ -105,8 +105,6 @@ class Store(StoreReader):
         for row in rows:
             for name, kind in scalar_types(row["metadata"]).items():
                 metadata[name] = common_type(metadata.get(name, kind), kind)
-        if EMBEDDED not in self._items.schema.names:
-            self._items.add_columns([pa.field(EMBEDDED, pa.string())])
         self.ensure_columns(metadata)
         kept = [row for row in rows if row["_uid"] is not None]
         new = [row for row in rows if row["_uid"] is None]
@@ -239,6 +237,16 @@ class Store(StoreReader):
         schema = pa.schema([self._schema.field(name) for name in names])
         rows = pa.Table.from_batches(batches, schema)
         write_snapshot(path, self.folder, Snapshot(self.version, counts, rows, self.parts_version))
+
+    def save_parts(self, path: Path, counts: Mapping[str, int]) -> None:
+        """Writes the parts of the rows beside a snapshot, unless they are too large.
+
+        path: of the snapshot, which is written afterwards. counts: of the current rows.
+        """
+        if 0 < counts["image_parts"] + counts["passages"] <= MAX_ROWS:
+            parts = self.parts_of(None)
+            if parts.nbytes <= MAX_BYTES:
+                write_parts(path, parts)
 
     def record_failures(self, failures: Sequence[Mapping[str, Any]]) -> None:
         """Adds failures to the ledger, one per key."""

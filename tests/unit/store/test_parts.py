@@ -9,7 +9,7 @@ from mmsearch.arrays import unit
 from mmsearch.records import Floats, Part
 from mmsearch.store import Store
 from mmsearch.store.lookups import keep_up_part_indexes
-from mmsearch.store.parts import part_of
+from mmsearch.store.parts import parts_by_uid
 from tests.support.vector_stores import ItemRow, StoreBuilder, item_rows, row_of_key, two_cones
 
 VECTORS = two_cones(40)[0]
@@ -48,22 +48,24 @@ def test_a_store_of_single_images_has_no_parts_table(builder: StoreBuilder) -> N
 def test_parts_are_read_by_item(builder: StoreBuilder) -> None:
     builder.write(item_rows(5))
     row = builder._row(ItemRow("shop/shoe", VECTORS[0], VECTORS[1], "long text"), None)
-    parts = [
+    written = [
         passage(1, "first words", VECTORS[4]),
         image_part(2, VECTORS[3]),
         image_part(1, VECTORS[2]),
     ]
     with builder.store.writing():
-        builder.store.write_rows([{**row, "parts": parts}])
+        builder.store.write_rows([{**row, "parts": written}])
     store = Store.open(builder.store.folder)
     shoe = builder.uid_of("shop/shoe")
-    found = store.parts_of([0, shoe], extra=["_vector"]).to_pylist()
-    assert [part_of(each) for each in found] == [
-        Part("image", 1, uri="/pictures/shoe-1.jpg"),
-        Part("image", 2, uri="/pictures/shoe-2.jpg"),
-        Part("passage", 1, text="first words"),
+    table = store.parts_of([0, shoe], extra=["_vector"])
+    found, parts = table.to_pylist(), parts_by_uid(table)
+    assert list(parts) == [each["_uid"] for each in found]
+    assert list(parts.values()) == [
+        Part("image", 1, uri="/pictures/shoe-1.jpg", of=2),
+        Part("image", 2, uri="/pictures/shoe-2.jpg", of=2),
+        Part("passage", 1, text="first words", start=10, end=21),
     ]
-    assert [part_of(each).locator for each in found] == ["image=1", "image=2", "passage=1"]
+    assert [part.locator for part in parts.values()] == ["image=1", "image=2", "passage=1"]
     assert (found[2]["start"], found[2]["end"]) == (10, 21)
     uids, items = store.part_items("image")
     assert items.tolist() == [shoe, shoe]
