@@ -25,7 +25,7 @@ FusionKind: TypeAlias = Literal["late", "early", "attention"]
 FusionChoice: TypeAlias = Literal["late", "early", "attention", "auto"]
 Matched: TypeAlias = Literal["image", "text", "product", "keyword"]
 TargetChoice: TypeAlias = Literal["auto", "image", "text", "product"]
-Stage: TypeAlias = Literal["source", "read", "decode", "encode"]
+Stage: TypeAlias = Literal["source", "fetch", "read", "decode", "encode"]
 
 _ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
@@ -52,6 +52,7 @@ class Record:
     uri: the path of the image or document, as `printable_path` writes it; '' for a bare table row.
     image: the image file, not yet opened. text: caption, document or joined text columns.
     more_images: the second image and further ones of an item with several.
+    urls: images that have no file yet; they are fetched, and then follow the others.
 
     >>> catalog["products/red-apple"].metadata["category"]
     'food'
@@ -63,6 +64,7 @@ class Record:
     text: str | None = None
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,6 +279,8 @@ class Catalog:
         prune: bool = False,
         rebuild: bool = False,
         dry_run: bool = False,
+        fetch: bool | None = None,
+        refetch: bool = False,
         progress: Progress = None,
     ) -> IngestReport:
         """Brings the store up to date with these sources, or with all it knows if none is given.
@@ -287,13 +289,18 @@ class Catalog:
         options: how to read the sources. retry: read files again that failed before.
         prune: remove items whose files are gone (`undo_prune` restores them).
         rebuild: build the vector indexes from scratch. dry_run: count changes, write nothing.
+        fetch: whether images that tables name by URL are downloaded; None: as the store remembers.
+        refetch: ask every URL whether its image has changed.
         Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
 
         >>> report = catalog.index()
         >>> report.added, report.unchanged
         (0, 372)
         """
-        run = IndexRun(options=options, retry=retry, prune=prune, rebuild=rebuild, dry_run=dry_run)
+        run = IndexRun(
+            options=options, retry=retry, prune=prune, rebuild=rebuild, dry_run=dry_run,
+            fetch=fetch, refetch=refetch,
+        )  # fmt: skip
         with listening(progress) as listener:
             report = index_sources(self.root, locations, run, self.settings, progress=listener)
         self.reload()

@@ -1,9 +1,11 @@
 """Indexes sources: they are read, changes are encoded and written, and the indexes follow."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmsearch.catalog.fetching import fetching_sources
 from mmsearch.catalog.opening import manifest_of, open_or_create
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
 from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
@@ -27,6 +29,8 @@ class IndexRun:
     prune: bool = False
     rebuild: bool = False
     dry_run: bool = False
+    fetch: bool | None = None
+    refetch: bool = False
 
 
 def index_sources(
@@ -45,7 +49,9 @@ def index_sources(
         require_writable(root)
     manifest = manifest_of(root)
     require_same_space(root, manifest, settings)
-    plans = plan_sources(locations, manifest, run.options, settings, skip_unavailable=True)
+    plans = plan_sources(
+        locations, manifest, run.options, settings, skip_unavailable=True, fetch=run.fetch
+    )
     notes = source_notes(plans)
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
@@ -66,13 +72,21 @@ def index_sources(
     model, device = model_name(settings, manifest), choose_device(settings.device)
     progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
     encoder = Encoders(settings).full(model)
-    with open_or_create(
-        root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note
-    ) as store:
+    with (
+        open_or_create(
+            root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note
+        ) as store,
+        ExitStack() as resources,
+    ):
         if store.manifest.sources != (manifest.sources if manifest else ()):
             # Another run, which this one waited for, has named its sources meanwhile.
             plans = plan_sources(
-                locations, store.manifest, run.options, settings, skip_unavailable=True
+                locations,
+                store.manifest,
+                run.options,
+                settings,
+                skip_unavailable=True,
+                fetch=run.fetch,
             )
         # What cannot be done is refused before anything is encoded or remembered.
         store.manifest.space.require(encoder.space, holder=str(store.folder))
@@ -85,6 +99,18 @@ def index_sources(
         ingest = Ingest(store, encoder, settings, progress=progress, device=device, index=index)
         options = IngestOptions(retry=run.retry, prune=run.prune, dry_run=run.dry_run)
         sources = [plan.source for plan in plans]
+        if any(plan.entry.options.get("fetch") for plan in plans):
+            sources = resources.enter_context(
+                fetching_sources(
+                    plans,
+                    store,
+                    settings,
+                    retry=run.retry,
+                    refetch=run.refetch,
+                    offline=run.dry_run,
+                    progress=progress,
+                )
+            )
         if run.dry_run:
             report = ingest.run(sources, options)
         else:

@@ -44,12 +44,14 @@ def plan_sources(
     *,
     purpose: str = "index",
     skip_unavailable: bool = False,
+    fetch: bool | None = None,
 ) -> list[SourcePlan]:
     """Opens the sources at `locations`, or every source of the store if there are none.
 
     options: how to read them; None: as the store remembers. purpose: verb of the error message.
     skip_unavailable: plan an UnavailableSource where a source that the store knows cannot be
-    opened, unless there is no other. Raises InputError.
+    opened, unless there is no other. fetch: whether images are fetched from URLs; None: as the
+    store remembers. Raises InputError.
     """
     known = manifest.sources if manifest else ()
     if not locations and not known:
@@ -57,10 +59,13 @@ def plan_sources(
     plans: list[SourcePlan] = []
     for entry in _entries(locations, known, options) if locations else known:
         source: Source
+        is_known = entry in known
+        if fetch is not None:
+            entry = replace(entry, options={**entry.options, "fetch": fetch})
         try:
             source = _open(real_path(entry.location), entry, settings)
         except InputError as error:
-            if not skip_unavailable or entry not in known:
+            if not (skip_unavailable and is_known):
                 raise
             source = UnavailableSource(entry, error)
         plans.append(SourcePlan(entry, source))

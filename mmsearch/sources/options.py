@@ -15,6 +15,7 @@ class SourceOptions:
     kind: 'auto' detects it from the location.
     include, exclude: gitignore-style globs over the path relative to a folder's root, in any case.
     image_column, text_columns, id_column: of a table, by their original names.
+    fetch: whether images that a table names by URL are fetched.
     max_text_bytes: of a caption, a document or a table row's text.
 
     >>> SourceOptions(image_column="photo", text_columns=("title", "details")).names_columns
@@ -27,6 +28,7 @@ class SourceOptions:
     image_column: str | None = None
     text_columns: tuple[str, ...] = ()
     id_column: str | None = None
+    fetch: bool = False
     max_text_bytes: int = MediaBounds().max_text_bytes
 
     @property

@@ -7,7 +7,7 @@ from mmsearch.errors import InputError
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.columns import recognise
 from mmsearch.sources.fields import join_texts
-from mmsearch.sources.image_paths import find_image, is_image, refuse_raw
+from mmsearch.sources.image_paths import find_image, is_image, is_url, refuse_raw
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
@@ -54,7 +54,10 @@ class TableSource:
             yield self._failure(f"row {row.number}", f"{error} ({row.place})")
             return
         cell, image, whole = self._cell(row), None, True
-        if cell:
+        urls: tuple[str, ...] = ()
+        if cell and self._options.fetch and is_url(cell):
+            urls = (cell,)
+        elif cell:
             try:
                 found = find_image(cell, self.root.parent)
                 refuse_raw(cell, found)
@@ -67,9 +70,9 @@ class TableSource:
             whole = False
             yield self._failure(identity, f"{self._too_long(text)} ({row.place})", stage="read")
             text = None
-        if image or text:
+        if image or urls or text:
             uri = printable_path(image) if image else ""
-            yield Record(self._key(identity), uri, image, text, metadata)
+            yield Record(self._key(identity), uri, image, text, metadata, urls=urls)
         elif whole:
             yield self._failure(identity, f"has neither a picture nor a text ({row.place})")
 
