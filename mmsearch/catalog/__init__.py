@@ -3,6 +3,7 @@
 The command line is a thin layer over this class.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 

@@ -7,10 +7,9 @@ from mmsearch.catalog.sources import SourcePlan
 from mmsearch.config import Settings
 from mmsearch.progress import ProgressListener
 from mmsearch.sources import Source, TableSource
+from mmsearch.sources.picture_files import FOLDER_NAME
 from mmsearch.store import Store
 from mmsearch.store.spaces import root_of
-
-FOLDER_NAME = "pictures"
 
 
 @contextmanager

@@ -7,8 +7,15 @@ from pathlib import Path
 
 from mmsearch.catalog.fetching import fetching_sources
 from mmsearch.catalog.opening import manifest_of, open_or_create
+from mmsearch.catalog.preview import estimate, preview_lines
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
-from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
+from mmsearch.catalog.sources import (
+    SourcePlan,
+    overlaps,
+    plan_sources,
+    source_notes,
+    store_pictures,
+)
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.progress import ProgressListener
@@ -49,12 +56,22 @@ def index_sources(
         require_writable(root)
     manifest = manifest_of(root)
     require_same_space(root, manifest, settings)
+    pictures = None if run.dry_run else store_pictures(root)
     plans = plan_sources(
-        locations, manifest, run.options, settings, skip_unavailable=True, fetch=run.fetch
+        locations,
+        manifest,
+        run.options,
+        settings,
+        skip_unavailable=True,
+        pictures=pictures,
+        fetch=run.fetch,
     )
     notes = source_notes(plans)
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
+    if run.dry_run:
+        for line in preview_lines(plans):
+            progress.note(line)
 
     # These import torch and LanceDB, so they come after the checks.
     from mmsearch.encoders.devices import choose_device
@@ -86,6 +103,7 @@ def index_sources(
                 run.options,
                 settings,
                 skip_unavailable=True,
+                pictures=pictures,
                 fetch=run.fetch,
             )
         # What cannot be done is refused before anything is encoded or remembered.
@@ -113,6 +131,7 @@ def index_sources(
             )
         if run.dry_run:
             report = ingest.run(sources, options)
+            progress.note(estimate(root, manifest, report))
         else:
             entries = tuple(plan.entry for plan in plans)
             resumed = begin_run(store, requested, entries, progress)

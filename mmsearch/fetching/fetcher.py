@@ -65,7 +65,7 @@ class Fetcher:
         """Prepares fetching; threads start with the first URL that has to be requested."""
         self.images, self.size, self.kept = 0, 0, 0
         self._settings, self._options = settings, options
-        self._pictures = PictureFiles(folder)
+        self._folder, self._pictures = folder, PictureFiles(folder)
         table = folder / TABLE_NAME
         self._table = UrlTable(table if table.exists() or not options.offline else None)
         self._started = time.time()
@@ -128,7 +128,7 @@ class Fetcher:
     def _file(self, known: KnownUrl | None) -> Path | None:
         if known is None or known.file is None:
             return None
-        path = self._pictures.folder / known.file
+        path = self._folder / known.file
         return path if path.is_file() else None
 
     def _remembered_failure(self, known: KnownUrl | None, file: Path | None) -> str | None:
@@ -233,7 +233,7 @@ class Fetcher:
             self._remember(download.url, replace(known, asked=now, failure=None))
             return file
         path = self._pictures.add(image.content, image.format)
-        name = path.relative_to(self._pictures.folder).as_posix()
+        name = path.relative_to(self._folder).as_posix()
         self._remember(
             download.url,
             KnownUrl(name, image.validators.etag, image.validators.last_modified, now, None),
