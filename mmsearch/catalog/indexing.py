@@ -47,9 +47,11 @@ def index_sources(
     settings: Settings,
     *,
     progress: ProgressListener,
+    encoders: Encoders | None = None,
 ) -> IngestReport:
     """Reads the sources, encodes and writes what changed, and updates the indexes.
 
+    encoders: those of earlier runs, so that a model is loaded once.
     Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
     """
     if not run.dry_run:
@@ -88,7 +90,7 @@ def index_sources(
 
     model, device = model_name(settings, manifest), choose_device(settings.device)
     progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
-    encoder = Encoders(settings).full(model)
+    encoder = (encoders or Encoders(settings)).full(model)
     with (
         open_or_create(
             root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note
