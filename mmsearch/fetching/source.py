@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Enough to keep all connections busy while a batch is encoded.
 RECORDS_AHEAD = 512
+URL_COLUMN = "image_url"
 _STATUS_SECONDS = 1.0
 _USER_INFO = re.compile("(?<=//)[^/@]*@")
 
@@ -81,7 +82,8 @@ class FetchingSource:
         failures: list[Failure] = []
         for url, file in zip(record.urls, files, strict=True):
             try:
-                images.append(ImageFile(printable_path(url), self._waited(file, progress)))
+                path = self._waited(file, progress)
+                images.append(ImageFile(printable_path(path), path))
             except FetchError as error:
                 number = len(images) + len(failures) + 1
                 key = record.key if len(files) == 1 else f"{record.key}#image={number}"
@@ -111,8 +113,17 @@ def _without_password(url: str) -> str:
     return printable_path(_USER_INFO.sub("", url))
 
 
-def _with_images(record: Record, images: list[ImageFile]) -> Record:
+def _with_images(record: Record, images: Sequence[ImageFile]) -> Record:
+    """Returns the record with these images; its first URL is metadata, unless there is such."""
+    metadata = {URL_COLUMN: printable_path(record.urls[0]), **record.metadata}
     if not images:
-        return replace(record, urls=())
+        return replace(record, metadata=metadata, urls=())
     first, *more = images
-    return replace(record, uri=first.uri, image=first.path, more_images=tuple(more), urls=())
+    return replace(
+        record,
+        uri=first.uri,
+        image=first.path,
+        more_images=tuple(more),
+        metadata=metadata,
+        urls=(),
+    )

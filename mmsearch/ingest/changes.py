@@ -268,9 +268,6 @@ def _moved_from(
     """Returns the row that the content had under another key, if that file no longer exists."""
     if previous is not None or source is None or not source.uri or known.taken(source):
         return None
-    if "://" in source.uri:
-        # Of an image that was fetched nobody knows whether it is still there.
-        return None
     return None if _may_exist(real_path(source.uri)) else source
 
 
