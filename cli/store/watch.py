@@ -42,7 +42,7 @@ def watch(
 ) -> None:
     """Keep a store up to date while files change.
 
-    Updates are those of 'mmsearch index' without options. Ends with Ctrl-C or SIGTERM.
+    Updates are those of 'mmsearch index' without options. SIGTERM ends it with exit code 0.
     """
     catalog = open_store(
         store,
@@ -62,7 +62,15 @@ def watch(
     from mmsearch.watching import Watcher
 
     watcher = Watcher(catalog.root, catalog.settings, note)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    terminated = False
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        # Ends an update in the same way as Ctrl-C.
+        nonlocal terminated
+        terminated = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         if not once:
             note("watching for changes; Ctrl-C ends")
@@ -74,13 +82,11 @@ def watch(
                 note(_line(update))
             told[update.sources] = _lasting(update.report)
     except KeyboardInterrupt:
+        if not terminated:
+            raise
         note("ended; what was written is kept")
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _is_new(report: "IngestReport", told: Sequence[object] | None) -> bool:
