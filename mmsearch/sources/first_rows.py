@@ -20,9 +20,9 @@ def require_images(source: Source) -> None:
     """Raises InputError if most images that the first rows of a table name are not there."""
     if not isinstance(source, TableSource) or source.images.named is not None:
         return
-    sought = list(source.sought_images(CHECKED_ROWS))
-    missing = list(dict.fromkeys(cell for cell, found in sought if not found))
-    if len(sought) == 0 or sum(not found for _, found in sought) <= _MOST * len(sought):
+    sought = dict(source.sought_images(CHECKED_ROWS))
+    missing = [cell for cell, found in sought.items() if not found]
+    if len(missing) <= _MOST * len(sought):
         return
     examples = " and ".join(f"'{shortened(cell)}'" for cell in missing[:2])
     texts = "; `image_column='none'` indexes the texts alone" if source.columns.texts else ""

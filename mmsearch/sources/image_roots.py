@@ -6,6 +6,7 @@ images only.
 
 import os
 import unicodedata
+from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -24,6 +25,8 @@ _IMAGE_FOLDERS = (
 )  # fmt: skip
 _PARENTS = 3
 _MOST_SUBFOLDERS = 100
+# Names of folders that are held in memory; images that are missing are sought in them.
+_MOST_LISTINGS = 100
 # A root that has none of the first cells is not tried with the others.
 _FIRST_TRIED = 10
 
@@ -45,6 +48,8 @@ class ImageRoots:
         self._archive = archive.path if archive else None
         self.files: FileTree = archive or Disk()
         self.chosen = given or folder
+        # Leading folders of the paths, which were written on another machine.
+        self._dropped = 0
         self._listings: dict[str, dict[str, str]] = {}
 
     def choose(self, cells: Sequence[str]) -> None:
@@ -52,14 +57,22 @@ class ImageRoots:
         most = self._count(self.chosen, cells)
         if most == len(cells):
             return
-        for any_case in (False, True):
+        depth = max(cell.replace("\\", "/").count("/") for cell in cells)
+        for any_case, dropped in (
+            (False, 0),
+            (True, 0),
+            *((False, n) for n in range(1, depth + 1)),
+        ):
+            self._dropped, best = dropped, self.chosen
             for root in self.candidates:
                 if self._count(root, cells[:_FIRST_TRIED], any_case=any_case):
                     count = self._count(root, cells, any_case=any_case)
                     if count > most:
-                        self.chosen, most = root, count
+                        best, most = root, count
+            self.chosen = best
             if most:
                 return
+        self._dropped = 0
 
     def describe(self) -> str:
         """Where images are looked for, in words."""
@@ -76,10 +89,12 @@ class ImageRoots:
     def _list_candidates(self) -> Iterator[Path]:
         top = self.given or self.folder
         yield top
-        below = self._subfolders(top)
-        yield from below
-        for folder in below[:_FIRST_TRIED]:
-            yield from self._subfolders(folder)[:_FIRST_TRIED]
+        below = deque(self._subfolders(top))
+        for _ in range(_MOST_SUBFOLDERS):
+            if not below:
+                break
+            yield below[0]
+            below += self._subfolders(below.popleft())
         if self.given is not None:
             return
         # The root of the file system would make every absolute path of another machine relative.
@@ -136,9 +151,14 @@ class ImageRoots:
         return sum(find(cell, root) is not None for cell in cells)
 
     def _file(self, cell: str, root: Path) -> str | None:
+        given = os.path.join(root, cell)  # noqa: PTH118  surrogates, and speed
+        if not self._dropped and self.files.is_file(given):
+            return given
         paths = spellings(cell)
+        if self._dropped:
+            paths = ["/".join(path.split("/")[self._dropped :]) for path in paths]
         paths += [path.lstrip("/") for path in paths if path.startswith("/")]
-        joined = (os.path.join(root, path) for path in paths)  # noqa: PTH118  surrogates, and speed
+        joined = (os.path.join(root, path) for path in paths)  # noqa: PTH118
         return next(filter(self.files.is_file, joined), None)
 
     def _file_in_any_case(self, cell: str, root: Path) -> str | None:
@@ -155,6 +175,8 @@ class ImageRoots:
     def _entry(self, folder: str, name: str) -> str | None:
         names = self._listings.get(folder)
         if names is None:
+            if len(self._listings) >= _MOST_LISTINGS:
+                self._listings.clear()
             names = {_folded(entry): entry for entry in self.files.names(folder)}
             self._listings[folder] = names
         entry = names.get(_folded(name))

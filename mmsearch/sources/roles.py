@@ -29,8 +29,9 @@ _FURTHER = frozenset({"additional", "further", "other", "more", "variant", "gall
 _TITLES = (
     "title", "name", "headline", "heading", "titel", "bezeichnung", "artikelbezeichnung",
     "produktname", "artikelname", "titre", "nom", "titulo", "nombre", "nome", "titolo", "naam",
-    "nazwa", "tytul",
+    "nazwa", "tytul", "designation", "libelle", "benaming", "benamning",
 )  # fmt: skip
+_TITLES_FIRST = ("nom", "nombre", "nome", "nazwa", "titre", "titulo", "titolo", "tytul")
 _BODIES = (
     "caption", "description", "desc", "text", "summary", "abstract", "body", "content", "details",
     "overview", "prompt", "alt", "comment", "review", "beschreibung", "artikelbeschreibung",
@@ -39,15 +40,18 @@ _BODIES = (
 )  # fmt: skip
 # Words before 'name' where the column does not name the item itself.
 _NOT_THE_ITEMS = frozenset(
-    {"author", "brand", "category", "city", "color", "colour", "country", "file", "first", "folder",
+    {"author", "autor", "auteur", "brand", "marca", "marque", "marki", "category", "categorie",
+     "categoria", "kategorii", "city", "color", "colour", "country", "file", "first", "folder",
      "last", "manufacturer", "option", "option1", "option2", "option3", "parent", "seller", "store",
      "supplier", "user", "vendor"}
 )  # fmt: skip
 _IDS = (
     "id", "key", "uid", "uuid", "guid", "sku", "asin", "gtin", "ean", "upc", "isbn", "handle",
-    "artikelnummer", "artikelnr", "artnr", "bestellnummer", "produktnummer", "reference",
+    "artikelnummer", "artikelnr", "artnr", "ref", "bestellnummer", "produktnummer", "reference",
     "referenz", "referencia", "riferimento", "codigo", "codice", "kod", "symbol", "indeks",
 )  # fmt: skip
+# Ends of words such as 'ordernumber' and 'Artikel-Nr'.
+_NUMBERS = ("number", "nummer", "nr", "numero")
 _TYPE_WORDS = frozenset({"str", "string", "int", "integer", "float", "bool"})
 _CASE_CHANGE = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"\d+|[^\W\d_]+")
@@ -229,7 +233,10 @@ def _id_rank(column: str) -> int | None:
     words = words_of(column)
     if len(words) == 1 and words[0] in _IDS:
         return _IDS.index(words[0])
-    return len(_IDS) if words and words[-1] in _IDS else None
+    # 'product_id', and 'id_produto' where the noun comes first.
+    if words and (words[-1] in _IDS or words[0] == "id"):
+        return len(_IDS)
+    return len(_IDS) + 1 if words and words[-1].endswith(_NUMBERS) else None
 
 
 def _identifies(survey: Survey, column: str) -> bool:
@@ -260,8 +267,11 @@ def _named(columns: list[str], names: tuple[str, ...]) -> list[str]:
 
 
 def _ends_as_title(column: str) -> bool:
+    """Whether a column is called 'Product name', or 'Nom du produit' where the noun comes first."""
     words = words_of(column)
-    return bool(words) and words[-1] in _TITLES and not _NOT_THE_ITEMS.intersection(words[:-1])
+    if not words or _NOT_THE_ITEMS.intersection(words):
+        return False
+    return words[-1] in _TITLES or words[0] in _TITLES_FIRST
 
 
 def _is_natural(survey: Survey, column: str) -> bool:

@@ -148,7 +148,7 @@ def _files(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """
     while (member := archive.next()) is not None:
         # The archive would otherwise keep all its members in memory.
-        archive.members.clear()
+        archive.members.clear()  # type: ignore[attr-defined]
         if member.isreg() and not is_hidden(PurePosixPath(member.name).name):
             yield member
     # tarfile takes a header that is cut short for the end, which is a block of zeros.

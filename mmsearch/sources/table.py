@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mmsearch.errors import InputError
+from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.records import Failure, ImageFile, Record, Scalar, Stage, printable_path, real_path
 from mmsearch.sources.columns import recognise, require_content
 from mmsearch.sources.fields import join_texts
@@ -79,9 +79,11 @@ class TableSource:
             named = find_named_images(roots, named_like_ids(self._survey, columns))
         if self.row_count and named is None:
             require_content(self._survey, self.columns, table)
+        # Where images are named by ids, no path in the columns leads to one.
+        columns = () if named else columns
         self.images = TableImages(
             roots,
-            self.columns.images,
+            columns,
             named=named,
             pictures=pictures or PictureFiles(),
             fetch=options.fetch,
@@ -89,6 +91,11 @@ class TableSource:
         self.notes = (*notes, *self._describe())
 
     def __iter__(self) -> Iterator[Record | Failure]:
+        if not self.root.exists():
+            # The table of an archive has been unpacked and would still be there.
+            raise SourceUnavailable(
+                f"{printable_path(self.root)} does not exist; check that its drive is mounted"
+            )
         seen: dict[str, int] = {}
         read = self._rows.with_images(self.columns.images)
         for rows in grouped(read, self.columns.group):
@@ -251,10 +258,11 @@ class TableSource:
             yield f"{file}: `include` and `exclude` choose files in folders, not rows of a table"
 
     def _describe_images(self) -> Iterator[str]:
-        cells = cells_of_images(self._survey, self.columns.images)
-        if not self._options.fetch and any(map(is_url, cells)):
-            yield "pictures that are URLs are not downloaded; `fetch=True` does so"
         roots, named = self.images.roots, self.images.named
+        cells = cells_of_images(self._survey, self.columns.images)
+        fetches = self._options.fetch
+        if named is None and not fetches and any(map(is_url, cells)):
+            yield "pictures that are URLs are not downloaded; `fetch=True` does so"
         if named is not None:
             where = relative_name(named.folder, self._place.parent)
             yield f"pictures are those in {where} that '{named.column}' names"

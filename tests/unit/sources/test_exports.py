@@ -8,6 +8,7 @@ from mmsearch.records import Failure, Record
 from mmsearch.sources import SourceOptions, open_source
 from mmsearch.sources.first_rows import require_images
 from tests.support.exports import EXPORTS, Export, Maker
+from tests.support.table_layouts import LAYOUTS, Layout, write_layout
 
 
 def check(export: Export) -> None:
@@ -33,3 +34,8 @@ def check(export: Export) -> None:
 @pytest.mark.parametrize("make", EXPORTS, ids=lambda make: make.__name__)
 def test_exports_are_read_without_options(make: Maker, tmp_path: Path) -> None:
     check(make(tmp_path / "export"))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_tables_of_other_languages_and_orders(layout: Layout, tmp_path: Path) -> None:
+    check(write_layout(tmp_path / "export", layout))

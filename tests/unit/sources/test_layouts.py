@@ -200,9 +200,10 @@ def test_a_vanished_tar_is_unavailable(tmp_path: Path) -> None:
         list(source)
 
 
-def zipped(path: Path, members: Mapping[str, bytes | str]) -> Path:
+def zipped(path: Path, members: Mapping[str, object]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
+            assert isinstance(content, bytes | str)
             archive.writestr(name, content)
     return path
 
