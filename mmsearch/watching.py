@@ -7,7 +7,7 @@ every source is looked at from time to time as well.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from math import inf
@@ -133,7 +133,7 @@ class Watcher:
         manifest = manifest_of(self._root)
         return manifest.sources if manifest else ()
 
-    def _changes(self, sources: Sequence[SourceEntry]) -> Iterator[str | None]:
+    def _changes(self, sources: Sequence[SourceEntry]) -> Generator[str | None, None, None]:
         """Yields the name of each source that has changed, and None at least every second.
 
         Ends where a folder has come, gone or been replaced, since it has to be watched again then.

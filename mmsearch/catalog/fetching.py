@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from mmsearch.catalog.sources import SourcePlan
 from mmsearch.config import Settings
 from mmsearch.progress import ProgressListener
-from mmsearch.sources import Source, TableSource
+from mmsearch.sources import FolderSource, Source
 from mmsearch.sources.picture_files import FOLDER_NAME
 from mmsearch.store import Store
 from mmsearch.store.spaces import root_of
@@ -36,7 +36,7 @@ def fetching_sources(
     with Fetcher(root_of(store.folder) / FOLDER_NAME, settings, options) as fetcher:
         yield [
             FetchingSource(plan.source, fetcher, failed)
-            if plan.entry.options.get("fetch") and isinstance(plan.source, TableSource)
+            if plan.entry.options.get("fetch") and not isinstance(plan.source, FolderSource)
             else plan.source
             for plan in plans
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mmsearch
-from mmsearch.config import Settings
+from mmsearch.config import Settings, read_settings
 from mmsearch.watching import Update, Watcher
 from tests.unit.fetching.test_client import png
 
@@ -43,7 +43,7 @@ def watching(tiny_model: Path, tmp_path: Path) -> Callable[..., object]:
     @contextmanager
     def run(*locations: Path, **settings: float) -> Iterator[Running]:
         given = {"model": str(tiny_model), "device": "cpu", "watch_delay": 0.3, **settings}
-        running = Running(tmp_path / "store", Settings(**given))  # type: ignore[arg-type]
+        running = Running(tmp_path / "store", read_settings(**given))
 
         def collect() -> None:
             for update in running.watcher.run(locations):

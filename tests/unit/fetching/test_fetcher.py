@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsearch.config import Settings
+from mmsearch.config import read_settings
 from mmsearch.fetching import fetcher
 from mmsearch.fetching.errors import FetchError
 from mmsearch.fetching.fetcher import Fetcher, FetchOptions
@@ -37,8 +37,8 @@ def fetch(site: Site, tmp_path: Path) -> Fetch:
         given = {"fetch_from": (HOST,), "fetch_timeout": 5.0, **(settings or {})}
         with Fetcher(
             tmp_path / "pictures",
-            Settings(**given),
-            FetchOptions(**options),  # type: ignore[arg-type]
+            read_settings(**given),
+            FetchOptions(**options),
         ) as fetcher:
             try:
                 return fetcher.fetch(site.url + path, damaged=damaged).result(timeout=60)
@@ -151,7 +151,7 @@ def test_offline_uses_what_is_there_and_writes_nothing(
 
 
 def test_equal_urls_in_flight_are_requested_once(site: Site, tmp_path: Path) -> None:
-    with Fetcher(tmp_path, Settings(fetch_from=(HOST,)), FetchOptions()) as running:
+    with Fetcher(tmp_path, read_settings(fetch_from=(HOST,)), FetchOptions()) as running:
         futures = [running.fetch(f"{site.url}/slow/green.png") for _ in range(20)]
         files = {future.result() for future in futures}
     assert len(files) == 1
@@ -159,7 +159,7 @@ def test_equal_urls_in_flight_are_requested_once(site: Site, tmp_path: Path) -> 
 
 
 def test_few_requests_of_a_host_at_once(site: Site, tmp_path: Path) -> None:
-    settings = Settings(fetch_from=(HOST,), fetch_per_host=3, fetch_connections=8)
+    settings = read_settings(fetch_from=(HOST,), fetch_per_host=3, fetch_connections=8)
     with Fetcher(tmp_path, settings, FetchOptions()) as running:
         futures = [running.fetch(f"{site.url}/slow/red.png?{n}") for n in range(24)]
         for future in futures:
@@ -170,7 +170,7 @@ def test_few_requests_of_a_host_at_once(site: Site, tmp_path: Path) -> None:
 def test_a_host_that_is_down_is_given_up(tmp_path: Path) -> None:
     with serving(Site()) as gone:
         url = gone.url
-    settings = Settings(fetch_from=(HOST,), fetch_per_host=1)
+    settings = read_settings(fetch_from=(HOST,), fetch_per_host=1)
     with Fetcher(tmp_path, settings, FetchOptions()) as running:
         reasons = [running.fetch(f"{url}/{n}.png").exception(timeout=60) for n in range(5)]
     assert "no connection" in str(reasons[0])
@@ -181,7 +181,7 @@ def test_a_host_that_is_down_is_given_up(tmp_path: Path) -> None:
 
 
 def test_stopping_ends_the_threads(site: Site, tmp_path: Path) -> None:
-    with Fetcher(tmp_path, Settings(fetch_from=(HOST,)), FetchOptions()) as running:
+    with Fetcher(tmp_path, read_settings(fetch_from=(HOST,)), FetchOptions()) as running:
         for number in range(200):
             running.fetch(f"{site.url}/slow/red.png?{number}")
     deadline = time.monotonic() + 30
@@ -192,7 +192,9 @@ def test_stopping_ends_the_threads(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_reaches_the_caller(site: Site, tmp_path: Path) -> None:
-    with Fetcher(tmp_path / "pictures", Settings(fetch_from=(HOST,)), FetchOptions()) as running:
+    with Fetcher(
+        tmp_path / "pictures", read_settings(fetch_from=(HOST,)), FetchOptions()
+    ) as running:
         # A file lies where the folder of this image would be.
         for number in range(256):
             (tmp_path / "pictures" / f"{number:02x}").write_bytes(b"")
