@@ -29,6 +29,7 @@ from mmsearch.cli.sample import sample
 from mmsearch.cli.search.command import search
 from mmsearch.cli.store.index import index
 from mmsearch.cli.store.info import info
+from mmsearch.cli.store.watch import watch
 from mmsearch.cli.training.finetune import finetune
 from mmsearch.cli.training.train import train
 from mmsearch.errors import Interrupted, MMSearchError
@@ -39,6 +40,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
     "Search": {
         sample: exit_codes(),
         index: exit_codes(3, 4, 5, 6),
+        watch: exit_codes(3, 4, 5),
         search: exit_codes(3, 4, 5),
         info: exit_codes(3, 4, 5),
     },

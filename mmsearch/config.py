@@ -94,6 +94,23 @@ class Settings(BaseSettings):
     max_passages: int = Field(
         10_000, ge=1, description="most passages that a long text is split into"
     )
+    fetch_from: tuple[str, ...] = Field(
+        (), description="hosts that images may be fetched from although they are not public"
+    )
+    fetch_connections: int = Field(16, ge=1, le=256, description="URLs fetched at a time")
+    fetch_per_host: int = Field(4, ge=1, le=64, description="URLs of one host fetched at a time")
+    fetch_timeout: float = Field(60, gt=0, description="seconds to fetch a URL in")
+    fetch_bytes: Size = Field(ByteSize(32 * 2**20), description="largest fetched image, as 32MiB")
+    fetch_refresh: float | None = Field(
+        None, ge=0, description="days after which a URL is asked for changes; never"
+    )
+    fetch_proxy: str | None = Field(None, description="URL of the proxy to fetch through; none")
+    watch_delay: float = Field(
+        2, ge=0, description="seconds without changes before 'watch' updates the store"
+    )
+    watch_interval: float = Field(
+        3600, gt=0, description="seconds after which 'watch' looks at every source again"
+    )
     fusion: FusionChoice | None = Field(
         None, description="fusion of product vectors: late, early, attention or auto"
     )

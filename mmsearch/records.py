@@ -25,7 +25,7 @@ FusionKind: TypeAlias = Literal["late", "early", "attention"]
 FusionChoice: TypeAlias = Literal["late", "early", "attention", "auto"]
 Matched: TypeAlias = Literal["image", "text", "product", "keyword"]
 TargetChoice: TypeAlias = Literal["auto", "image", "text", "product"]
-Stage: TypeAlias = Literal["source", "read", "decode", "encode"]
+Stage: TypeAlias = Literal["source", "fetch", "read", "decode", "encode"]
 PartKind: TypeAlias = Literal["image", "passage"]
 
 _ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
@@ -78,8 +78,9 @@ class Record:
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
     uri: the path of the image or document, as `printable_path` writes it; '' for a bare table row.
     image: the image file, not yet opened. text: caption, document or joined text columns.
-    more_images: the second image and further ones of an item with several. parts: of an item of a
-    store, its images and passages where it has several of a kind.
+    more_images: the second image and further ones of an item with several. urls: images that have
+    no file yet; they are fetched, and then follow the others. parts: of an item of a store, its
+    images and passages where it has several of a kind.
 
     >>> catalog["products/red-apple"].metadata["category"]
     'food'
@@ -91,6 +92,7 @@ class Record:
     text: str | None = None
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
+    urls: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
 
     @property

@@ -47,6 +47,9 @@ def index(
     position: index_options.Position = None,
     include: index_options.Include = None,
     exclude: index_options.Exclude = None,
+    fetch: index_options.Fetch = None,
+    fetch_from: index_options.FetchFrom = None,
+    refetch: index_options.Refetch = False,
     index_kind: index_options.Index = None,
     recall: index_options.Recall = None,
     memory: index_options.Memory = None,
@@ -69,6 +72,7 @@ def index(
         device=device,
         batch_size=batch_size,
         workers=workers,
+        fetch_from=fetch_from,
         fusion=fusion,
         index=index_kind,
         recall=recall,
@@ -108,6 +112,8 @@ def index(
             dry_run=dry_run,
             metadata=metadata,
             position=position,
+            fetch=True if fetch_from and fetch is None else fetch,
+            refetch=refetch,
             progress=progress,
         )
         copies = duplicates_line(catalog, progress) if dedup and not dry_run else ""

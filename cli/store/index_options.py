@@ -46,6 +46,31 @@ Retry = Annotated[
         "--retry", help="Try files again that failed before, and split long texts that were cut."
     ),
 ]
+Fetch = Annotated[
+    bool | None,
+    typer.Option(
+        "--fetch/--no-fetch",
+        help="Download images that tables name by URL, from public addresses, into the store. "
+        "Remembered for each source; default: off.",
+        rich_help_panel=READING,
+    ),
+]
+FetchFrom = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Fetch from this host although its address is not public; repeatable.",
+        metavar="HOST",
+        rich_help_panel=READING,
+    ),
+]
+Refetch = Annotated[
+    bool,
+    typer.Option(
+        "--refetch",
+        help="Ask for every URL again whether its image has changed.",
+        rich_help_panel=READING,
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

@@ -3,6 +3,7 @@
 The command line is a thin layer over this class.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ def open_catalog(
     index: "IndexKind | None" = None,
     recall: float | None = None,
     memory: int | str | None = None,
+    fetch_from: Sequence[str] | None = None,
     store: Path | str | None = None,
 ) -> Catalog:
     """Returns a Catalog over the store at `path`, or over the nearest '.mmsearch' upwards.
@@ -54,7 +56,8 @@ def open_catalog(
     max_pixels, max_image_bytes, max_text_bytes: larger files are refused.
     fusion: 'auto', 'late', 'early' or 'attention'; image_weight: of late fusion, 0 to 1.
     index: index kind, or 'auto'. recall: recall@10 that it is tuned to. memory: bytes that it may
-    take, also as '2GB', or 'auto'. store: deprecated, the same as path.
+    take, also as '2GB', or 'auto'. fetch_from: hosts that images may be fetched from although
+    their addresses are not public. store: deprecated, the same as path.
     Raises ConfigError, which lists every fault.
 
     >>> mmsearch.open("shop", device="cpu").settings.device
@@ -69,6 +72,7 @@ def open_catalog(
         lock_timeout=lock_timeout, commit_seconds=commit_seconds, max_pixels=max_pixels,
         max_image_bytes=max_image_bytes, max_text_bytes=max_text_bytes, fusion=fusion,
         image_weight=image_weight, index=index, recall=recall, memory=memory, store=store,
+        fetch_from=tuple(fetch_from) if fetch_from else None,
     )  # fmt: skip
     given = Path(path) if path is not None else settings.store
     return Catalog(store_folder(given), settings)

@@ -286,6 +286,8 @@ class Catalog:
         dry_run: bool = False,
         metadata: bool | None = None,
         position: bool | None = None,
+        fetch: bool | None = None,
+        refetch: bool = False,
         progress: Progress = None,
     ) -> IngestReport:
         """Brings the store up to date with these sources, or with all it knows if none is given.
@@ -298,6 +300,8 @@ class Catalog:
         metadata: read what images say of themselves (EXIF, XMP, IPTC), also of those that were
         indexed before, or leave it out; position: also where they were taken. Both are
         remembered by source; None: as remembered, at first metadata without position.
+        fetch: whether images that tables name by URL are downloaded; None: as the store remembers.
+        refetch: ask every URL whether its image has changed.
         Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
 
         >>> report = catalog.index()
@@ -305,14 +309,9 @@ class Catalog:
         (0, 372)
         """
         run = IndexRun(
-            options=options,
-            retry=retry,
-            prune=prune,
-            rebuild=rebuild,
-            dry_run=dry_run,
-            metadata=metadata,
-            position=position,
-        )
+            options=options, retry=retry, prune=prune, rebuild=rebuild, dry_run=dry_run,
+            metadata=metadata, position=position, fetch=fetch, refetch=refetch,
+        )  # fmt: skip
         with listening(progress) as listener:
             report = index_sources(self.root, locations, run, self.settings, progress=listener)
         self.reload()

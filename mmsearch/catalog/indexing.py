@@ -1,9 +1,11 @@
 """Indexes sources: they are read, changes are encoded and written, and the indexes follow."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmsearch.catalog.fetching import fetching_sources
 from mmsearch.catalog.opening import manifest_of, open_or_create
 from mmsearch.catalog.preview import estimate, preview_lines
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
@@ -37,11 +39,13 @@ class IndexRun:
     dry_run: bool = False
     metadata: bool | None = None
     position: bool | None = None
+    fetch: bool | None = None
+    refetch: bool = False
 
     @property
     def option_changes(self) -> dict[str, bool]:
         """The options of the sources that this run changes, and which are then remembered."""
-        given = {"metadata": self.metadata, "position": self.position}
+        given = {"metadata": self.metadata, "position": self.position, "fetch": self.fetch}
         return {name: value for name, value in given.items() if value is not None}
 
 
@@ -52,9 +56,11 @@ def index_sources(
     settings: Settings,
     *,
     progress: ProgressListener,
+    encoders: Encoders | None = None,
 ) -> IngestReport:
     """Reads the sources, encodes and writes what changed, and updates the indexes.
 
+    encoders: those of earlier runs, so that a model is loaded once.
     Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
     """
     if not run.dry_run:
@@ -90,10 +96,13 @@ def index_sources(
 
     model, device = model_name(settings, manifest), choose_device(settings.device)
     progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
-    encoder = Encoders(settings).full(model)
-    with open_or_create(
-        root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note
-    ) as store:
+    encoder = (encoders or Encoders(settings)).full(model)
+    with (
+        open_or_create(
+            root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note
+        ) as store,
+        ExitStack() as resources,
+    ):
         if store.manifest.sources != (manifest.sources if manifest else ()):
             # Another run, which this one waited for, has named its sources meanwhile.
             plans = plan_sources(
@@ -123,6 +132,18 @@ def index_sources(
             },
         )
         sources = [plan.source for plan in plans]
+        if any(plan.entry.options.get("fetch") for plan in plans):
+            sources = resources.enter_context(
+                fetching_sources(
+                    plans,
+                    store,
+                    settings,
+                    retry=run.retry,
+                    refetch=run.refetch,
+                    offline=run.dry_run,
+                    progress=progress,
+                )
+            )
         if run.dry_run:
             report = ingest.run(sources, options)
             progress.note(estimate(root, manifest, report))

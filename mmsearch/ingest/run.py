@@ -15,6 +15,7 @@ from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import InputError, SourceUnavailable
+from mmsearch.fetching.source import FetchingSource
 from mmsearch.indexes import IndexOptions, choose
 from mmsearch.ingest.batches import BatchEncoder, Job, batched, without_copies_of_lost_rows
 from mmsearch.ingest.changes import (
@@ -136,8 +137,10 @@ class Ingest:
         head, rest = list_ahead(present_records(source, known))
         choose(most_vectors(head), self._store.dim, self._index)
         total = len(head) if rest is None else None
-        records = chain(head, rest or ())
+        records: Iterator[Record | Failure] = chain(head, rest or ())
         self._progress.start(f"indexing {source.name}", total, device=self._device)
+        if isinstance(source, FetchingSource):
+            records = source.with_files(records, self._progress)
         metadata = options.metadata.get(source.name)
         works = self._planned(records, known, tally, retry=options.retry, metadata=metadata)
         if options.dry_run:

@@ -47,6 +47,8 @@ def _described(item: Record) -> Iterator[str]:
     if images:
         count = "1 image" if len(images) == 1 else f"{len(images)} images"
         yield f"{count} ({', '.join(shortened(uri.rpartition('/')[2]) for uri in images[:3])})"
+    if item.urls:
+        yield f"{len(item.urls)} URLs to fetch"
     if item.text:
         yield f"'{shortened(item.text)}'"
     values = [(name, value) for name, value in item.metadata.items() if value is not None]

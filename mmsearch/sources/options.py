@@ -21,6 +21,7 @@ class SourceOptions:
         each other.
     metadata: read what images say of themselves (EXIF, XMP, IPTC).
     position: also where they were taken.
+    fetch: whether images that a table names by URL are fetched.
     max_text_bytes: of a caption, a document or a table row's text.
 
     >>> SourceOptions(image_column="photo", text_columns=("title", "details")).names_columns
@@ -37,6 +38,7 @@ class SourceOptions:
     group_by: str | None = None
     metadata: bool = True
     position: bool = False
+    fetch: bool = False
     max_text_bytes: int = MediaBounds().max_text_bytes
 
     @property

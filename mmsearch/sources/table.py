@@ -81,7 +81,13 @@ class TableSource:
             require_content(self._survey, self.columns, table)
         # Where images are named by ids, no path in the columns leads to one.
         columns = () if named else columns
-        self.images = TableImages(roots, columns, named=named, pictures=pictures or PictureFiles())
+        self.images = TableImages(
+            roots,
+            columns,
+            named=named,
+            pictures=pictures or PictureFiles(),
+            fetch=options.fetch,
+        )
         self.notes = (*notes, *self._describe())
 
     def __iter__(self) -> Iterator[Record | Failure]:
@@ -147,7 +153,8 @@ class TableSource:
             whole = False
             yield self._failure(identity, f"{self._too_long(text)} ({first.place})", stage="read")
             text = None
-        if images or text:
+        urls = self.images.urls(rows)
+        if images or urls or text:
             yield Record(
                 self._key(identity),
                 images[0].uri if images else "",
@@ -155,6 +162,7 @@ class TableSource:
                 text,
                 metadata,
                 tuple(images[1:]),
+                urls,
             )
         elif whole:
             yield self._failure(identity, f"has neither a picture nor a text ({first.place})")
@@ -252,7 +260,8 @@ class TableSource:
     def _describe_images(self) -> Iterator[str]:
         roots, named = self.images.roots, self.images.named
         cells = cells_of_images(self._survey, self.columns.images)
-        if named is None and any(map(is_url, cells)):
+        fetches = self._options.fetch
+        if named is None and not fetches and any(map(is_url, cells)):
             yield "pictures that are URLs are not downloaded; `fetch=True` does so"
         if named is not None:
             where = relative_name(named.folder, self._place.parent)

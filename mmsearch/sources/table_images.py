@@ -23,6 +23,7 @@ class TableImages:
     """Finds the images of items, each a row or several rows.
 
     columns: of images. named: images by id, instead of columns. pictures: where bytes are kept.
+    fetch: whether URLs are fetched, so that they are no failures.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class TableImages:
         *,
         named: NamedImages | None = None,
         pictures: PictureFiles,
+        fetch: bool = False,
     ) -> None:
-        self.roots, self.named = roots, named
+        self.roots, self.named, self._fetch = roots, named, fetch
         self._columns, self._pictures = columns, pictures
 
     def of(self, rows: Sequence[Row]) -> Iterator[ImageFile | InputError]:
@@ -43,6 +45,8 @@ class TableImages:
             if number > MOST_IMAGES:
                 yield InputError(f"names more than {MOST_IMAGES:,} images; the others are left out")
                 return
+            if self._fetch and isinstance(cell, str) and is_url(cell):
+                continue
             try:
                 path = self._find(cell)
             except InputError as error:
@@ -51,6 +55,11 @@ class TableImages:
             if path not in seen:
                 seen.add(path)
                 yield ImageFile(printable_path(path), path)
+
+    def urls(self, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Returns the URLs of an item's images if they are fetched, without repeats."""
+        cells = islice(self._cells(rows), MOST_IMAGES) if self._fetch else ()
+        return tuple(dict.fromkeys(c for c in cells if isinstance(c, str) and is_url(c)))
 
     def sought(self, rows: Sequence[Row]) -> Iterator[tuple[str, bool]]:
         """Yields what an item names in the file system, and whether it is there."""
