@@ -14,8 +14,10 @@ from typing import Final
 from mmsearch.errors import InputError
 from mmsearch.media.encodings import encoding_name
 from mmsearch.records import printable_path
+from mmsearch.sources.image_paths import looks_like_image
 from mmsearch.sources.rows import BadRow, Row, unique_names
 from mmsearch.sources.table_bytes import find_encoding, table_bytes
+from mmsearch.sources.table_format import TableFormat
 from mmsearch.sources.values import Kind, kind_of_cell
 
 # Python's own limit is 131,072 characters, which a product page's HTML exceeds.
@@ -23,6 +25,7 @@ MAX_CELL: Final = 16 * 2**20
 _DELIMITERS = ",;\t|"
 _SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _EXAMINED_BYTES = 2**16
+_AS_FOUND: Final = TableFormat()
 
 
 class DelimitedRows:
@@ -36,9 +39,9 @@ class DelimitedRows:
     count = None
     image_columns: tuple[str, ...] = ()
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._encoding = find_encoding(path)
+    def __init__(self, path: Path, table_format: TableFormat = _AS_FOUND) -> None:
+        self._path, self._format = path, table_format
+        self._encoding = table_format.encoding or find_encoding(path)
         header = self._read_header()
         self.columns = unique_names(header)
         self.notes = self._notes(header)
@@ -54,7 +57,8 @@ class DelimitedRows:
                 next(text)
             lines = csv.reader(text, delimiter=self._delimiter)
             rows = _rows(lines)
-            next(rows)  # the header
+            if self._has_header:
+                next(rows)
             for number, cells in enumerate(rows, 1):
                 yield self._row(cells, number, lines.line_num + self._has_sep_line)
 
@@ -95,9 +99,11 @@ class DelimitedRows:
         named = _SEP_LINE.fullmatch(lines[0].strip()) if lines else None
         self._has_sep_line = named is not None
         lines = lines[self._has_sep_line :]
-        if named:
+        if self._format.delimiter:
+            self._delimiter = self._format.delimiter
+        elif named:
             self._delimiter = named[1]
-        elif self._path.name.lower().removesuffix(".gz").endswith(".tsv"):
+        elif self._path.name.lower().endswith((".tsv", ".tsv.gz", ".tsv.zst")):
             self._delimiter = "\t"
         else:
             self._delimiter = max(_DELIMITERS, key=lambda delimiter: _fit(lines, delimiter))
@@ -108,17 +114,26 @@ class DelimitedRows:
             raise InputError(
                 f"{printable_path(self._path)} is empty; its first row must name the columns"
             )
-        return header
+        self._has_header = self._format.header
+        if self._has_header is None:
+            # The path of an image is part of an item, not the name of a column.
+            self._has_header = not any(map(looks_like_image, header))
+        return header if self._has_header else [""] * len(header)
 
     def _notes(self, header: list[str]) -> tuple[str, ...]:
         notes = []
+        if not self._has_header and self._format.header is None:
+            notes.append(
+                "its first row looks like data, so the columns are called 'column 1' and so on; "
+                "`table=['header=yes']` takes it for their names"
+            )
         if self._encoding not in ("utf-8-sig", "utf-16", "utf-32"):
             name = encoding_name(self._encoding)
             notes.append(f"read as {name}; save it as UTF-8 if letters look wrong")
         renamed = [
             f"'{new}'" for new, old in zip(self.columns, header, strict=True) if new != old.strip()
         ]
-        if renamed:
+        if renamed and self._has_header:
             notes.append(f"columns without a name of their own are called {', '.join(renamed)}")
         return tuple(notes)
 

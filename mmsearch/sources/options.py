@@ -19,6 +19,9 @@ class SourceOptions:
     image_root: the folder to which a table's image paths are relative.
     group_by: the column of a table whose value is the same in all rows of an item, which follow
         each other.
+    columns: kinds of a table's columns as 'NAME=KIND': number, text, date, day-first, month-first,
+        bool or skip.
+    table: how a table is read, as 'SETTING=VALUE': decimal, header, delimiter or encoding.
     max_text_bytes: of a caption, a document or a table row's text.
 
     >>> SourceOptions(image_column="photo", text_columns=("title", "details")).names_columns
@@ -33,12 +36,21 @@ class SourceOptions:
     id_column: str | None = None
     image_root: str | None = None
     group_by: str | None = None
+    columns: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
     max_text_bytes: int = MediaBounds().max_text_bytes
 
     @property
     def names_columns(self) -> bool:
         """Whether any column of a table is named."""
-        return bool(self.image_column or self.text_columns or self.id_column or self.group_by)
+        return bool(
+            self.image_column
+            or self.text_columns
+            or self.id_column
+            or self.group_by
+            or self.columns
+            or self.table
+        )
 
     @property
     def bounds(self) -> MediaBounds:
