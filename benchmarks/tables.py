@@ -17,13 +17,26 @@ import time
 from pathlib import Path
 from statistics import median
 
+from mmsearch.sources.rows import Row
 from mmsearch.sources.survey import survey
 from mmsearch.sources.table_files import open_rows
-from mmsearch.sources.rows import Row
 from mmsearch.sources.typed_rows import typed_rows
 from mmsearch.sources.values import convert
 
-_WORDS = "red green fresh soft cotton steel garden kitchen summer small large round".split()
+_WORDS = [
+    "red",
+    "green",
+    "fresh",
+    "soft",
+    "cotton",
+    "steel",
+    "garden",
+    "kitchen",
+    "summer",
+    "small",
+    "large",
+    "round",
+]
 
 
 def main() -> None:
@@ -45,7 +58,9 @@ def main() -> None:
             command = [sys.executable, __file__, "--read", str(file)]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             runs.append([float(word) for word in output.split()])
-            print("  survey {:.2f} s, rows {:.2f} s, CPU {:.2f} s, peak {:.0f} MB".format(*runs[-1]))
+            print(
+                "  survey {:.2f} s, rows {:.2f} s, CPU {:.2f} s, peak {:.0f} MB".format(*runs[-1])
+            )
     seconds = median(run[0] + run[1] for run in runs)
     cpu = median(run[2] for run in runs)
     print(
@@ -56,11 +71,24 @@ def main() -> None:
 
 def write(file: Path, count: int) -> None:
     """Writes a table with codes, prices, dates, booleans, tags and texts."""
-    chance = random.Random(0)
+    chance = random.Random(0)  # noqa: S311  not for secrets
     with file.open("w", newline="", encoding="utf-8") as out:
         table = csv.writer(out)
         table.writerow(
-            "id sku title description price weight stock added active brand tags image".split()
+            [
+                "id",
+                "sku",
+                "title",
+                "description",
+                "price",
+                "weight",
+                "stock",
+                "added",
+                "active",
+                "brand",
+                "tags",
+                "image",
+            ]
         )
         for number in range(count):
             words = chance.choices(_WORDS, k=12)

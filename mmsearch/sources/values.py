@@ -10,6 +10,7 @@ from collections.abc import Set
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 
 from mmsearch.records import Scalar
 from mmsearch.sources.fields import clean_text, join_list, scalar_text
@@ -166,12 +167,22 @@ def common_kind(kinds: Set[Kind], *, comma: Kind | None = None) -> Kind | None:
 
 def convert(value: object, kind: Kind) -> Scalar:
     """Converts a value to its column's kind; None if it is empty. Raises ValueError."""
+    if isinstance(value, str):
+        if kind is Kind.TEXT:
+            return clean_text(value) or None
+        try:
+            # Most cells need no more; both read underscores too, which no such column has.
+            if kind is Kind.INT:
+                return int(value)
+            if kind is Kind.FLOAT:
+                return _finite(float(value))
+        except ValueError:
+            pass
+        return None if kind is Kind.NESTED else _parse(value.strip(), kind)
     if value is None or kind is Kind.NESTED:
         return None
     if kind is Kind.TEXT:
         return as_text(value)
-    if isinstance(value, str):
-        return _parse(value.strip(), kind)
     if kind in DATES and isinstance(value, date):
         return _as_utc(value)
     if kind in NUMBERS - {Kind.INT} and isinstance(value, int | float | Decimal):
@@ -194,15 +205,9 @@ def as_text(value: object) -> str | None:
     return scalar_text(value)
 
 
+# Dates and booleans repeat.
+@lru_cache(maxsize=4_096)
 def _parse(text: str, kind: Kind) -> Scalar:
-    try:
-        # Most cells need no more; int and float read underscores too, which no such column has.
-        if kind is Kind.INT:
-            return int(text)
-        if kind is Kind.FLOAT:
-            return _finite(float(text))
-    except ValueError:
-        pass
     word = text.lower()
     if word in EMPTY_WORDS:
         return None
