@@ -152,6 +152,8 @@ def source_options(
     exclude: list[str] | None = None,
     image_root: Path | None = None,
     group_by: str | None = None,
+    columns: list[str] | None = None,
+    table: list[str] | None = None,
 ) -> "SourceOptions | None":
     """Returns how to read the sources; None if nothing was given: as the store remembers."""
     from mmsearch.records import printable_path
@@ -166,5 +168,7 @@ def source_options(
         exclude=tuple(exclude or ()),
         image_root=printable_path(image_root.absolute()) if image_root else None,
         group_by=group_by,
+        columns=tuple(columns or ()),
+        table=tuple(table or ()),
     )
     return None if given == SourceOptions() else given

@@ -10,6 +10,7 @@ import re
 _CODE = re.compile(r"`([^`]+)`")
 # Parameters that are called otherwise on the command line.
 _OPTIONS = {
+    "columns": "--column",
     "FinetuneOptions.text_columns": "--texts",
     "k": "-k",
     "path": "--store",
@@ -87,4 +88,6 @@ def _flag(name: str) -> str:
 
 
 def _text(value: ast.expr) -> str:
+    if isinstance(value, ast.List) and len(value.elts) == 1:
+        value = value.elts[0]
     return str(value.value) if isinstance(value, ast.Constant) else ast.unparse(value)

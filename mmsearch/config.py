@@ -9,7 +9,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ByteSize, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -62,6 +70,20 @@ def _named(folder: object) -> object:
     if folder == "":
         raise ValueError("must name a folder")
     return folder
+
+
+class SourceSettings(BaseModel):
+    """How the source of one name is read, as in `SourceOptions`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_column: str | None = None
+    text_columns: tuple[str, ...] = ()
+    id_column: str | None = None
+    image_root: str | None = None
+    group_by: str | None = None
+    columns: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
 
 
 class Settings(BaseSettings):
@@ -127,6 +149,9 @@ class Settings(BaseSettings):
         None,
         description="memory that an index may use while it is searched; half of the machine's",
     )
+    sources: dict[str, SourceSettings] = Field(
+        {}, description="how sources are read, by their names; options override it"
+    )
 
     @classmethod
     def settings_customise_sources(  # noqa: PLR0917  pydantic passes them by position
@@ -173,7 +198,9 @@ def _fault_text(fault: Mapping[str, Any]) -> str:
     """Describes what is wrong with a setting, what was got, and what it must be."""
     name, kind, value = _name(fault), str(fault["type"]), fault["input"]
     if kind == "extra_forbidden":
-        near = get_close_matches(name, Settings.model_fields, n=1)
+        place, _, last = name.rpartition(".")
+        fields = SourceSettings.model_fields if place else Settings.model_fields
+        near = get_close_matches(last, fields, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "docs/guide.md lists the settings"
         return f"no setting '{name}'; {hint}"
     if kind == "string_pattern_mismatch" and name == "device":

@@ -114,6 +114,26 @@ Exclude = Annotated[
         rich_help_panel=READING,
     ),
 ]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        help="Kind of a table's column: number, text, date, day-first, month-first, bool or skip; "
+        "repeatable.",
+        metavar="NAME=KIND",
+        rich_help_panel=READING,
+    ),
+]
+Table = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--table",
+        help="How to read a table: decimal=, or decimal=. for numbers, header=yes or header=no, "
+        "delimiter=CHARACTER, encoding=NAME; repeatable.",
+        metavar="SETTING=VALUE",
+        rich_help_panel=READING,
+    ),
+]
 Index = Annotated[
     IndexKind | None,
     typer.Option(

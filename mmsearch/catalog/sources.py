@@ -128,6 +128,11 @@ def _open(
     place: Path, entry: SourceEntry, settings: Settings, pictures: PictureFiles | None
 ) -> Source:
     options = replace(restored_options(entry.options), max_text_bytes=settings.max_text_bytes)
+    if entry.name in settings.sources:
+        # What was given as an option overrides the file.
+        given = kept_options(options)
+        configured = settings.sources[entry.name].model_dump(exclude_defaults=True)
+        options = replace(options, **{n: v for n, v in configured.items() if not given[n]})
     return open_source(place, name=entry.name, options=options, pictures=pictures)
 
 

@@ -9,13 +9,15 @@ import io
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from mmsearch.errors import InputError
 from mmsearch.media.encodings import encoding_name
 from mmsearch.records import printable_path
+from mmsearch.sources.image_paths import looks_like_image
 from mmsearch.sources.rows import BadRow, Row, unique_names
 from mmsearch.sources.table_bytes import find_encoding, table_bytes
+from mmsearch.sources.table_format import TableFormat
 from mmsearch.sources.values import Kind, kind_of_cell
 
 # Python's own limit is 131,072 characters, which a product page's HTML exceeds.
@@ -23,6 +25,10 @@ MAX_CELL: Final = 16 * 2**20
 _DELIMITERS = ",;\t|"
 _SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _EXAMINED_BYTES = 2**16
+_EXAMINED_LINES = 20
+_START_BYTES = 8_192
+_IMAGE_NAME = re.compile(rb"\w\.(?:jpe?g|png|webp|gif|tiff?|bmp|avif|heic)\b", re.IGNORECASE)
+_AS_FOUND: Final = TableFormat()
 
 
 class DelimitedRows:
@@ -36,9 +42,10 @@ class DelimitedRows:
     count = None
     image_columns: tuple[str, ...] = ()
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._encoding = find_encoding(path)
+    def __init__(self, path: Path, table_format: TableFormat = _AS_FOUND) -> None:
+        self._path, self._format = path, table_format
+        self._file_name = printable_path(path.name)
+        self._encoding = table_format.encoding or find_encoding(path)
         header = self._read_header()
         self.columns = unique_names(header)
         self.notes = self._notes(header)
@@ -49,12 +56,13 @@ class DelimitedRows:
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
-        with table_bytes(self._path) as file, self._text(file) as text:
+        with table_bytes(self._path) as file, text_of(file, self._encoding) as text:
             if self._has_sep_line:
                 next(text)
             lines = csv.reader(text, delimiter=self._delimiter)
             rows = _rows(lines)
-            next(rows)  # the header
+            if self._has_header:
+                next(rows)
             for number, cells in enumerate(rows, 1):
                 yield self._row(cells, number, lines.line_num + self._has_sep_line)
 
@@ -63,7 +71,7 @@ class DelimitedRows:
         return iter(self)
 
     def _row(self, cells: list[str] | str, number: int, line: int) -> Row | BadRow:
-        place = f"row {number} of {printable_path(self._path.name)}"
+        place = f"row {number} of {self._file_name}"
         if isinstance(cells, str):
             return BadRow(number, f"{place}, line {line}: {cells}")
         if len(cells) != len(self.columns):
@@ -78,26 +86,18 @@ class DelimitedRows:
             return BadRow(number, f"{place}, line {line}: not valid UTF-8; save the table as UTF-8")
         return Row(number, place, dict(zip(self.columns, cells, strict=True)))
 
-    def _text(self, file: io.BufferedIOBase | object) -> io.TextIOWrapper:
-        # Bytes that are not UTF-8 become surrogates, by which their row is recognised.
-        errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
-        return io.TextIOWrapper(
-            file,  # type: ignore[arg-type]
-            encoding=self._encoding,
-            errors=errors,
-            newline="",
-        )
-
     def _read_header(self) -> list[str]:
         """Reads the names of the columns, after finding the delimiter. Raises InputError."""
-        with table_bytes(self._path) as file, self._text(file) as text:
+        with table_bytes(self._path) as file, text_of(file, self._encoding) as text:
             lines = text.readlines(_EXAMINED_BYTES)
         named = _SEP_LINE.fullmatch(lines[0].strip()) if lines else None
         self._has_sep_line = named is not None
         lines = lines[self._has_sep_line :]
-        if named:
+        if self._format.delimiter:
+            self._delimiter = self._format.delimiter
+        elif named:
             self._delimiter = named[1]
-        elif self._path.name.lower().removesuffix(".gz").endswith(".tsv"):
+        elif self._path.name.lower().endswith((".tsv", ".tsv.gz", ".tsv.zst")):
             self._delimiter = "\t"
         else:
             self._delimiter = max(_DELIMITERS, key=lambda delimiter: _fit(lines, delimiter))
@@ -108,19 +108,50 @@ class DelimitedRows:
             raise InputError(
                 f"{printable_path(self._path)} is empty; its first row must name the columns"
             )
-        return header
+        self._has_header = self._format.header
+        if self._has_header is None:
+            # The path of an image is part of an item, not the name of a column.
+            self._has_header = not any(map(looks_like_image, header))
+        return header if self._has_header else [""] * len(header)
 
     def _notes(self, header: list[str]) -> tuple[str, ...]:
         notes = []
+        if not self._has_header and self._format.header is None:
+            notes.append(
+                "its first row looks like data, so the columns are called 'column 1' and so on; "
+                "`table=['header=yes']` takes it for their names"
+            )
         if self._encoding not in ("utf-8-sig", "utf-16", "utf-32"):
             name = encoding_name(self._encoding)
             notes.append(f"read as {name}; save it as UTF-8 if letters look wrong")
         renamed = [
             f"'{new}'" for new, old in zip(self.columns, header, strict=True) if new != old.strip()
         ]
-        if renamed:
+        if renamed and self._has_header:
             notes.append(f"columns without a name of their own are called {', '.join(renamed)}")
         return tuple(notes)
+
+
+def names_images(path: Path) -> bool:
+    """Whether the first rows of a text have equally many cells, and most of them name an image."""
+    with table_bytes(path) as file:
+        start = file.read(_START_BYTES)
+    # Most texts are documents, of which there may be thousands.
+    if _IMAGE_NAME.search(start) is None:
+        return False
+    lines = start.decode("utf-8-sig", errors="replace").splitlines(keepends=True)
+    lines = lines[:_EXAMINED_LINES] if len(start) < _START_BYTES else lines[:-1][:_EXAMINED_LINES]
+    delimiter = max(_DELIMITERS, key=lambda delimiter: _fit(lines, delimiter))
+    rows = list(_rows(csv.reader(lines, delimiter=delimiter)))
+    if len(rows) < 2 or len(rows[0]) < 2 or {len(cells) for cells in rows} != {len(rows[0])}:
+        return False
+    return 2 * sum(any(map(looks_like_image, cells)) for cells in rows[1:]) > len(rows) - 1
+
+
+def text_of(file: BinaryIO, encoding: str) -> io.TextIOWrapper:
+    """Decodes a file; bytes that are not UTF-8 become surrogates, by which they are recognised."""
+    errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
+    return io.TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
 
 
 def _fit(lines: Sequence[str], delimiter: str) -> tuple[int, int]:
@@ -143,7 +174,7 @@ def _rows(lines: Iterator[list[str]]) -> Iterator[list[str] | str]:
         except csv.Error as error:
             yield str(error)
         else:
-            if any(cell.strip() for cell in cells):
+            if any(map(str.strip, cells)):
                 yield cells
 
 

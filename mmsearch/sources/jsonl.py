@@ -9,6 +9,10 @@ from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.table_bytes import table_bytes
 from mmsearch.sources.values import Kind, kind_of_value
 
+# Deeper objects, and those with more fields, are rather data of their own than columns.
+_MAX_DEPTH = 4
+_MAX_FIELDS = 100
+
 
 class JsonRows:
     """A JSONL file. Its columns are the keys of its objects."""
@@ -48,7 +52,23 @@ class JsonRows:
         except (RecursionError, ValueError) as error:
             # Nesting thousands deep, or a number with thousands of digits.
             return BadRow(number, f"{place}: {error}")
-        if not isinstance(value, dict):
-            kind = type(value).__name__
-            return BadRow(number, f"{place}: expected a JSON object, got a {kind}")
-        return Row(number, place, {name.strip() or "column": cell for name, cell in value.items()})
+        return object_row(value, number, place)
+
+
+def object_row(value: object, number: int, place: str) -> Row | BadRow:
+    """Returns the row of a JSON value: objects in it become columns such as 'brand_name'."""
+    if not isinstance(value, dict):
+        return BadRow(number, f"{place}: expected a JSON object, got a {type(value).__name__}")
+    cells: dict[str, object] = {}
+    for name, cell in value.items():
+        _flatten(name.strip() or "column", cell, cells, 1)
+    return Row(number, place, cells)
+
+
+def _flatten(name: str, value: object, cells: dict[str, object], depth: int) -> None:
+    if isinstance(value, dict) and depth <= _MAX_DEPTH and 0 < len(value) <= _MAX_FIELDS:
+        for field, inner in value.items():
+            _flatten(f"{name}_{field.strip()}", inner, cells, depth + 1)
+    else:
+        # A field that is there already is the one that the user sees in the file.
+        cells.setdefault(name, value)

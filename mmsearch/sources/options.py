@@ -22,6 +22,9 @@ class SourceOptions:
     metadata: read what images say of themselves (EXIF, XMP, IPTC).
     position: also where they were taken.
     fetch: whether images that a table names by URL are fetched.
+    columns: kinds of a table's columns as 'NAME=KIND': number, text, date, day-first, month-first,
+        bool or skip.
+    table: how a table is read, as 'SETTING=VALUE': decimal, header, delimiter or encoding.
     max_text_bytes: of a caption, a document or a table row's text.
 
     >>> SourceOptions(image_column="photo", text_columns=("title", "details")).names_columns
@@ -39,12 +42,21 @@ class SourceOptions:
     metadata: bool = True
     position: bool = False
     fetch: bool = False
+    columns: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
     max_text_bytes: int = MediaBounds().max_text_bytes
 
     @property
     def names_columns(self) -> bool:
         """Whether any column of a table is named."""
-        return bool(self.image_column or self.text_columns or self.id_column or self.group_by)
+        return bool(
+            self.image_column
+            or self.text_columns
+            or self.id_column
+            or self.group_by
+            or self.columns
+            or self.table
+        )
 
     @property
     def bounds(self) -> MediaBounds:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mmsearch.errors import InputError
@@ -18,10 +19,12 @@ ROWS_PER_BATCH = 1_024
 # Images of several MB each are held in memory.
 _ROWS_PER_BATCH_WITH_IMAGES = 16
 _LOOKED_AT = 100
+# An object with more fields is rather data of its own than columns.
+_MAX_FIELDS = 100
 
 
 class ParquetRows:
-    """A Parquet file. Columns of objects are skipped, and of bytes unless they hold images.
+    """A Parquet file. The fields of objects are columns; bytes are skipped unless they hold images.
 
     image_columns: of bytes, or of Hugging Face's struct of bytes and path. Their cells are read by
     `with_images` alone.
@@ -32,14 +35,13 @@ class ParquetRows:
         with self._open() as file:
             schema = file.schema_arrow
             self.count = file.metadata.num_rows
-        self.columns = unique_names(schema.names)
-        self.kinds = {
-            name: _kind(field.type) for name, field in zip(self.columns, schema, strict=True)
-        }
+        leaves = [leaf for i, field in enumerate(schema) for leaf in _leaves(field, (i,))]
+        self.columns = unique_names(name for name, _, _ in leaves)
+        self._paths = [path for _, _, path in leaves]
+        kinds = [kind for _, kind, _ in leaves]
+        self.kinds = dict(zip(self.columns, map(_kind, kinds), strict=True))
         in_bytes = [
-            name
-            for name, field in zip(self.columns, schema, strict=True)
-            if _holds_bytes(field.type)
+            name for name, kind in zip(self.columns, kinds, strict=True) if _holds_bytes(kind)
         ]
         self.image_columns = tuple(name for name in in_bytes if self._starts_with_image(name))
         skipped = [f"'{name}'" for name in in_bytes if name not in self.image_columns]
@@ -93,17 +95,21 @@ class ParquetRows:
     def _batches(
         self, file: pq.ParquetFile, columns: Collection[str], rows_per_batch: int
     ) -> Iterator[list[dict[str, object]]]:
-        positions = [i for i, name in enumerate(self.columns) if name in columns]
-        names = [self.columns[i] for i in positions]
+        names = [name for name in self.columns if name in columns]
+        paths = [self._paths[self.columns.index(name)] for name in names]
         own = file.schema_arrow.names
         # Only names that are unique select columns of the file.
-        select = [own[i] for i in positions] if len(set(own)) == len(own) else None
+        select = list({own[path[0]]: None for path in paths}) if len(set(own)) == len(own) else None
         try:
             for batch in file.iter_batches(rows_per_batch, columns=select):
                 present = batch.schema.names
-                at = positions if select is None else [present.index(name) for name in select]
-                values = [_python_values(batch.column(i)) for i in at]
-                yield [dict(zip(names, cells, strict=True)) for cells in zip(*values, strict=True)]
+                values = []
+                for top, *inner in paths:
+                    column = batch.column(top if select is None else present.index(own[top]))
+                    values.append(
+                        _python_values(pc.struct_field(column, inner) if inner else column)
+                    )
+                yield [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(error) from error
 
@@ -112,6 +118,17 @@ class ParquetRows:
             f"{printable_path(self._path)} is not a Parquet file, or damaged: {error}; "
             "save it again"
         )
+
+
+def _leaves(field: Any, path: tuple[int, ...]) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
+    """Yields the name, type and path of a column; of an object, those of its fields."""
+    kind = field.type
+    if not pa.types.is_struct(kind) or _holds_bytes(kind) or not 0 < kind.num_fields <= _MAX_FIELDS:
+        yield field.name, kind, path
+        return
+    for position in range(kind.num_fields):
+        for name, inner, inner_path in _leaves(kind.field(position), (*path, position)):
+            yield f"{field.name}_{name}", inner, inner_path
 
 
 def _kind(kind: Any) -> Kind:

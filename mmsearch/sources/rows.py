@@ -70,12 +70,13 @@ class Rows(Protocol):
 
 def unique_names(names: Iterable[str]) -> tuple[str, ...]:
     """Makes the names of a header unique: blanks become 'column 3', repeats 'price (2)'."""
-    seen: list[str] = []
+    # In order; a table may have thousands of columns.
+    seen: dict[str, None] = {}
     for position, name in enumerate(names, 1):
         base = name.strip() or f"column {position}"
         unique, number = base, 1
         while unique in seen:
             number += 1
             unique = f"{base} ({number})"
-        seen.append(unique)
+        seen[unique] = None
     return tuple(seen)

@@ -18,10 +18,11 @@ from mmsearch.sources.row_groups import grouped
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import SAMPLE_ROWS, survey
 from mmsearch.sources.table_files import open_rows
+from mmsearch.sources.table_format import parse_format
 from mmsearch.sources.table_images import TableImages
-from mmsearch.sources.values import Kind, as_text, convert
+from mmsearch.sources.typed_rows import typed_rows
+from mmsearch.sources.values import as_text, convert
 from mmsearch.sources.zipped_tables import ZippedTable
-from mmsearch.text import one_line
 
 
 class TableSource:
@@ -54,8 +55,9 @@ class TableSource:
         self._archive = archive
         file = archive.unpacked if archive else self.root
         self._place = archive.place if archive else self.root
-        self._rows = open_rows(file)
-        self._survey = survey(self._rows)
+        table_format = parse_format(options.columns, options.table)
+        rows = open_rows(file, table_format)
+        self._rows, self._survey = typed_rows(rows, survey(rows, table_format))
         self.row_count = self._survey.rows
         self._broken_ids: dict[str, str] = {}
         given = real_path(options.image_root).absolute() if options.image_root else None
@@ -227,10 +229,7 @@ class TableSource:
         if not self._survey.rows:
             yield f"{file}: has no rows"
             return
-        for kind in (Kind.DECIMAL_COMMA, Kind.GROUPED):
-            names = [f"'{name}'" for name, held in self.columns.kinds.items() if held is kind]
-            if names:
-                yield f"{file}: {kind.value}: {', '.join(names)}"
+        yield from (f"{file}: {note}" for note in self._survey.notes())
         yield from (f"{file}: {note}" for note in self._describe_images())
         if self._broken_ids and self._options.id_column is None:
             yield f"{file}: not taken for ids: {', '.join(self._broken_ids.values())}"
@@ -238,13 +237,6 @@ class TableSource:
             yield (
                 f"{file}: no column of unique ids, so rows are identified by number; name one with "
                 "`id_column` if rows may be inserted"
-            )
-        for column, cell in self._survey.odd.items():
-            more = f" and {cell.texts - 1:,} more" if cell.texts > 1 else ""
-            yield (
-                f"{file}: '{column}' is a text because of '{one_line(cell.text)}' ({cell.place})"
-                f"{more}; its other {cell.regular:,} cells are numbers, dates or booleans: "
-                "correct or empty that cell to compare them in filters"
             )
         left_out = [
             f"'{name}'"

@@ -1,6 +1,7 @@
-"""The bytes of a table file, decompressed if gzipped, and their text encoding."""
+"""The bytes of a table file, decompressed from .gz or .zst, and their text encoding."""
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +21,27 @@ _START_BYTES = 4_096
 def table_bytes(path: Path) -> Iterator[BinaryIO]:
     """Opens a file, decompressed. Errors while it is read become InputError."""
     try:
-        packed = path.name.lower().endswith(".gz")
-        with gzip.open(path) if packed else path.open("rb") as file:
-            yield cast(BinaryIO, file)
+        with _opened(path) as file:
+            yield file
     except FileNotFoundError as error:
         raise InputError(f"{printable_path(path)} does not exist; check its path") from error
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"{printable_path(path)} cannot be read: {error}; check it, or save it again"
         ) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    name = path.name.lower()
+    if name.endswith(".gz"):
+        return cast(BinaryIO, gzip.open(path))
+    if name.endswith(".zst"):
+        # pyarrow takes 0.2 s to import, and other tables do without it.
+        import pyarrow as pa
+
+        stream = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+        return cast(BinaryIO, io.BufferedReader(stream))
+    return path.open("rb")
 
 
 def find_encoding(path: Path) -> str:
@@ -42,7 +55,7 @@ def find_encoding(path: Path) -> str:
         unicode = marked_encoding(start) or unmarked_utf16(start)
         if unicode:
             return unicode
-        file.seek(0)
+    with table_bytes(path) as file:
         for line in file:
             if not line.isascii():
                 examined.append(line)

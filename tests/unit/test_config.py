@@ -81,3 +81,15 @@ def test_a_broken_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_nothing_upwards_is_none(tmp_path: Path) -> None:
     assert find_upwards("no-such-name-anywhere.toml", tmp_path) is None
+
+
+def test_sources_have_settings_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mmsearch.toml"
+    file.write_text('[sources.shop]\ncolumns = ["price=text"]\n')
+    assert read_settings().sources["shop"].columns == ("price=text",)
+    file.write_text('[sources.shop]\ncolunms = ["price=text"]\n')
+    with pytest.raises(ConfigError, match=r"'sources.shop.colunms'; did you mean 'columns'"):
+        read_settings()

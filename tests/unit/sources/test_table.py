@@ -41,13 +41,13 @@ def picture(path: Path) -> Path:
 
 
 def test_the_cell_that_makes_a_column_a_text_is_named(tmp_path: Path) -> None:
-    prices = [f"{number}.5" for number in range(40)]
-    prices[7] = "on request"
-    rows = "".join(f"thing {n},{price},{price}0 EUR\n" for n, price in enumerate(prices))
-    source = table(tmp_path / "t.csv", f"title,price,shown\n{rows}")
+    models = [f"{number}" for number in range(500, 540)]
+    models[7] = "507A"
+    rows = "".join(f"thing {n},{model}\n" for n, model in enumerate(models))
+    source = table(tmp_path / "t.csv", f"title,model\n{rows}")
     (note,) = [note for note in source.notes if "because of" in note]
-    assert "'price' is a text because of 'on request' (row 8 of t.csv); its other 39 cells" in note
-    assert all(isinstance(record.metadata["price"], str) for record in records(source))
+    assert "'model' is a text because of '507A' (row 8 of t.csv); its other 39 cells" in note
+    assert all(isinstance(record.metadata["model"], str) for record in records(source))
 
 
 def test_columns_are_typed_over_the_whole_file(tmp_path: Path) -> None:
@@ -88,11 +88,11 @@ def test_columns_that_hold_nothing_are_left_out_and_named(tmp_path: Path) -> Non
 
 def test_a_type_that_breaks_after_a_million_bytes_still_holds(tmp_path: Path) -> None:
     rows = "".join(f"{i},a title of number {i},{i}\n" for i in range(40_000))
-    source = table(tmp_path / "t.csv", f"id,title,size\n{rows}x,last,XL\n")
+    source = table(tmp_path / "t.csv", f"id,title,size\n{rows}x,last,XL2\n")
     found = records(source)
     assert len(found) == 40_001
     assert found[0].metadata["size"] == "0"
-    assert found[-1].metadata["size"] == "XL"
+    assert found[-1].metadata["size"] == "XL2"
 
 
 def test_ragged_rows_and_open_quotes_cost_themselves(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_one_bad_byte_costs_its_row(tmp_path: Path) -> None:
 
 def test_jsonl_lines_fail_alone(tmp_path: Path) -> None:
     lines = [
-        json.dumps({"id": 7, "title": "one", "price": 1, "tags": ["a", "b"], "dims": {"w": 1}}),
+        json.dumps({"id": 7, "title": "one", "price": 1, "tags": ["a", "b"], "dims": [[1], [2]]}),
         "{broken",
         "[1, 2]",
         "",
