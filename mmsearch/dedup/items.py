@@ -19,7 +19,7 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds, content_hash
 from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Pixels, Scalar, printable_path, real_path
+from mmsearch.records import Pixels, Value, printable_path, real_path
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 from mmsearch.store.hidden import read_hidden
@@ -63,7 +63,7 @@ class Item:
     image_hash: str
     sharpness: float = 0.0
     protected: bool = False
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Mapping[str, Value] = field(default_factory=dict)
 
 
 def read_items(store: Store, where: str | None, references: Sequence[Path]) -> list[Item]:
@@ -85,7 +85,7 @@ def read_items(store: Store, where: str | None, references: Sequence[Path]) -> l
     ]
 
 
-def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Scalar]]:
+def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Value]]:
     if not names:
         return repeat({}, len(table))
     return (
@@ -94,9 +94,7 @@ def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Scala
     )
 
 
-def _item(
-    values: Sequence[Any], metadata: Mapping[str, Scalar], references: Sequence[Path]
-) -> Item:
+def _item(values: Sequence[Any], metadata: Mapping[str, Value], references: Sequence[Path]) -> Item:
     """Creates an item from values in the order of _COLUMNS."""
     uid, key, source, uri, text, width, height, size, modified, image_hash = values
     protected = False
