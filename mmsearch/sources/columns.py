@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mmsearch.errors import InputError
+from mmsearch.records import Value
 from mmsearch.sources.fields import MAX_METADATA_TEXT, safe_column_name
+from mmsearch.sources.lists import find_separator, split_list
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.roles import find_id, find_image, find_texts, words_of
 from mmsearch.sources.survey import Survey
-from mmsearch.sources.values import Kind
+from mmsearch.sources.values import Kind, convert
 
 # Columns of digits that are codes, not numbers.
 _CODES = frozenset({"sku", "asin", "gtin", "ean", "upc", "isbn", "barcode", "zip", "postcode"})
@@ -23,6 +25,7 @@ class TableColumns:
 
     texts: in the order in which they are joined. metadata: original name → name in the store, with
     texts and id unless they are too long for filters. kinds: of the metadata columns.
+    separators: of those of lists, as `find_separator` returns them.
     """
 
     image: str | None
@@ -30,6 +33,13 @@ class TableColumns:
     id: str | None
     metadata: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    separators: Mapping[str, str] = field(default_factory=dict)
+
+    def value(self, column: str, cell: object) -> Value:
+        """Converts a cell of a metadata column. Raises ValueError."""
+        if column in self.separators:
+            return split_list(cell, self.separators[column])
+        return convert(cell, self.kinds[column])
 
     def describe(self) -> str:
         """Describes the roles in one line."""
@@ -85,6 +95,7 @@ def _with_metadata(
 ) -> TableColumns:
     names: dict[str, str] = {}
     kinds: dict[str, Kind] = {}
+    separators: dict[str, str] = {}
     for column in survey.columns:
         kind = survey.kinds.get(column)
         if column == image or kind in (None, Kind.NESTED) or _is_long(survey, column):
@@ -92,7 +103,11 @@ def _with_metadata(
         names[column] = safe_column_name(column, names.values())
         is_code = column == identity or (kind is Kind.INT and _CODES.intersection(words_of(column)))
         kinds[column] = Kind.TEXT if is_code or kind is None else kind
-    return TableColumns(image, texts, identity, names, kinds)
+        if kind is Kind.TEXT and not is_code:
+            separator = find_separator(column, [row.get(column) for row in survey.sample])
+            if separator is not None:
+                kinds[column], separators[column] = Kind.LIST, separator
+    return TableColumns(image, texts, identity, names, kinds, separators)
 
 
 def _is_long(survey: Survey, column: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mmsearch.errors import InputError
-from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
+from mmsearch.records import Failure, Record, Stage, Value, printable_path
 from mmsearch.sources.columns import recognise
 from mmsearch.sources.fields import join_texts
 from mmsearch.sources.image_paths import find_image, is_image, refuse_raw
@@ -12,7 +12,7 @@ from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import survey
 from mmsearch.sources.table_files import open_rows
-from mmsearch.sources.values import Kind, as_text, convert
+from mmsearch.sources.values import Kind, as_text
 from mmsearch.text import one_line
 
 
@@ -88,11 +88,11 @@ class TableSource:
             )
         return identity
 
-    def _metadata(self, cells: Mapping[str, object]) -> dict[str, Scalar]:
-        metadata: dict[str, Scalar] = {}
+    def _metadata(self, cells: Mapping[str, object]) -> dict[str, Value]:
+        metadata: dict[str, Value] = {}
         for column, name in self.columns.metadata.items():
             try:
-                metadata[name] = convert(cells.get(column), self.columns.kinds[column])
+                metadata[name] = self.columns.value(column, cells.get(column))
             except ValueError as error:
                 raise InputError(
                     f"'{column}': {error}; the table has changed since it was opened, run again"
@@ -131,6 +131,9 @@ class TableSource:
             names = [f"'{name}'" for name, held in self.columns.kinds.items() if held is kind]
             if names:
                 yield f"{file}: {kind.value}: {', '.join(names)}"
+        if self.columns.separators:
+            names = [self.columns.metadata[column] for column in self.columns.separators]
+            yield f"{file}: lists: {', '.join(names)}; in filters has({names[0]}, 'value')"
         if self.columns.id is None:
             yield (
                 f"{file}: no column of unique ids, so rows are identified by number; name one with "

@@ -25,6 +25,7 @@ class Kind(Enum):
     COMMA = "number with a comma that is one or the other"
     DATE = "date"
     TEXT = "text"
+    LIST = "list"
     NESTED = "nested"
 
 
