@@ -19,6 +19,8 @@ Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.int64]
 Pixels: TypeAlias = NDArray[np.uint8]
 Scalar: TypeAlias = str | int | float | bool | datetime | None
+# A list holds the values of a column such as tags.
+Value: TypeAlias = Scalar | list[str]
 Modality: TypeAlias = Literal["image", "text"]
 Target: TypeAlias = Literal["image", "text", "product"]
 FusionKind: TypeAlias = Literal["late", "early", "attention"]
@@ -90,7 +92,7 @@ class Record:
     uri: str
     image: Path | None = None
     text: str | None = None
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Mapping[str, Value] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
     urls: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
@@ -175,7 +177,7 @@ class Hit:
     uri: str
     similarity: float
     matched: Matched
-    record: Mapping[str, Scalar]
+    record: Mapping[str, Value]
     score: float | None = None
     part: Part | None = None
     excerpt: str | None = None

@@ -31,7 +31,7 @@ from mmsearch.records import (
     Failure,
     Hit,
     IngestReport,
-    Scalar,
+    Value,
     hit_columns,
     printable_path,
     real_path,
@@ -321,7 +321,9 @@ def _plain(value: Any) -> Any:
     return printable_path(value) if isinstance(value, str | Path) else value
 
 
-def _csv_cell(value: Scalar) -> str:
+def _csv_cell(value: Value) -> str:
+    if isinstance(value, list):
+        value = "; ".join(value)
     if isinstance(value, str):
         text = printable_path(value)
         return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -19,7 +19,7 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds, content_hash
 from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Part, Pixels, Scalar, printable_path, real_path
+from mmsearch.records import Part, Pixels, Value, printable_path, real_path
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 from mmsearch.store.hidden import read_hidden
@@ -65,7 +65,7 @@ class Item:
     image_hash: str
     sharpness: float = 0.0
     protected: bool = False
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Mapping[str, Value] = field(default_factory=dict)
     part_of: int | None = None
 
     @property
@@ -127,7 +127,7 @@ def _with_images(items: Sequence[Item], store: Store, references: Sequence[Path]
     return sorted([*whole, *images], key=lambda item: item.uid)
 
 
-def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Scalar]]:
+def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Value]]:
     if not names:
         return repeat({}, len(table))
     return (
@@ -136,9 +136,7 @@ def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Scala
     )
 
 
-def _item(
-    values: Sequence[Any], metadata: Mapping[str, Scalar], references: Sequence[Path]
-) -> Item:
+def _item(values: Sequence[Any], metadata: Mapping[str, Value], references: Sequence[Path]) -> Item:
     """Creates an item from values in the order of _COLUMNS."""
     uid, key, source, uri, text, width, height, size, modified, image_hash = values
     return Item(

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmsearch.errors import InputError
 from mmsearch.media import content_hash
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Failure, Record, Scalar, printable_path
+from mmsearch.records import Failure, Record, Value, printable_path
 from mmsearch.sources import Source, safe_column_name
 from mmsearch.text import first_line, visible
 
@@ -119,7 +119,9 @@ def cell(record: Record, column: str | None) -> str | None:
     """Returns the record's value in a column, by its original name or that in the store."""
     if column is None:
         return None
-    value: Scalar = record.metadata.get(column, record.metadata.get(_safe(column)))
+    value: Value = record.metadata.get(column, record.metadata.get(_safe(column)))
+    if isinstance(value, list):
+        return "; ".join(value)
     return str(value).strip() or None if value is not None else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmsearch.records import Hit, Scalar, real_path
+from mmsearch.records import Hit, Value, real_path
 from mmsearch.report.images import InlineImage, inline_image, inline_images
 from mmsearch.report.page import render_page, write_page
 from mmsearch.report.titles import (
@@ -145,24 +145,24 @@ def _place(name: str) -> int:
     return len(PRODUCT_COLUMNS) + (name in _FILE_FACTS)
 
 
-def _is_said(hit: Hit, value: Scalar) -> bool:
+def _is_said(hit: Hit, value: Value) -> bool:
     """Whether the value is the row's id, the image's path or the title."""
     said = value_text(value)
     return said in (hit.key.rpartition("/")[2], title_of(hit)) or hit.uri.endswith(f"/{said}")
 
 
-def _chip(name: str, value: Scalar) -> str:
+def _chip(name: str, value: Value) -> str:
     """Formats a value for a card, numbers and dates with their name; '' if empty or too long."""
     if isinstance(value, bool):
         shown = name if value else ""
-    elif isinstance(value, str):
-        shown = one_line(value)
+    elif isinstance(value, str | list):
+        shown = one_line(value_text(value))
     else:
         shown = f"{name} {value_text(value)}"
     return shown if len(shown) <= _CHIP_CHARACTERS else ""
 
 
-def _shown(value: Scalar) -> str:
+def _shown(value: Value) -> str:
     return _cut(one_line(value_text(value)), _VALUE_CHARACTERS)
 
 
@@ -174,7 +174,7 @@ def _excerpt(text: str) -> str:
     )
 
 
-def _document(record: Mapping[str, Scalar]) -> str:
+def _document(record: Mapping[str, Value]) -> str:
     text = _cut(text_of(record).strip(), _TEXT_CHARACTERS)
     return "\n".join(visible(line) for line in text.splitlines())
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 
-from mmsearch.records import Hit, Part, Scalar, real_path
+from mmsearch.records import Hit, Part, Value, real_path
 from mmsearch.text import first_line
 
 # mmsearch.dedup and its commands import them from here.
@@ -32,13 +32,13 @@ def part_text(part: Part) -> str:
     return f"{part.kind} {part.number} of {part.of:,}"
 
 
-def text_of(record: Mapping[str, Scalar]) -> str:
+def text_of(record: Mapping[str, Value]) -> str:
     """Returns the document, the caption or the joined text columns; '' without any."""
     text = record.get("text")
     return text if isinstance(text, str) else ""
 
 
-def value_text(value: Scalar) -> str:
+def value_text(value: Value) -> str:
     """Formats a metadata value for display: 4.5, yes, 2026-03-01; '' for None and NaN."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
@@ -46,6 +46,8 @@ def value_text(value: Scalar) -> str:
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d}" if _is_midnight(value) else f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, list):
+        return "; ".join(value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

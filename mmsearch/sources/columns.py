@@ -3,15 +3,17 @@
 Options take precedence; roles that they leave open are guessed by `roles`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmsearch.errors import InputError
+from mmsearch.records import Value
 from mmsearch.sources.fields import MAX_METADATA_TEXT, safe_column_name
+from mmsearch.sources.lists import find_separator, split_list
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.roles import find_group, find_ids, find_images, find_texts, words_of
 from mmsearch.sources.survey import Survey
-from mmsearch.sources.values import Kind
+from mmsearch.sources.values import Kind, convert
 
 # Columns of digits that are codes, not numbers.
 _CODES = frozenset({"sku", "asin", "gtin", "ean", "upc", "isbn", "barcode", "zip", "postcode"})
@@ -28,6 +30,7 @@ class TableColumns:
     None for row numbers. metadata: original name → name in the store, with texts and id unless they
     are too long for filters. kinds: of the metadata columns. group: the column whose value is the
     same in all rows of one item.
+    separators: of those of lists, as `find_separator` returns them.
     """
 
     images: tuple[str, ...]
@@ -36,11 +39,18 @@ class TableColumns:
     metadata: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     group: str | None = None
+    separators: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image(self) -> str | None:
         """The column of an item's first image."""
         return self.images[0] if self.images else None
+
+    def value(self, column: str, cell: object) -> Value:
+        """Converts a cell of a metadata column. Raises ValueError."""
+        if column in self.separators:
+            return split_list(cell, self.separators[column])
+        return convert(cell, self.kinds[column])
 
     def describe(self) -> str:
         """Describes the roles in one line."""
@@ -90,7 +100,11 @@ def recognise(
         identity = next((name for name in candidates if name not in faults), None)
     others = [name for name in others if name != identity]
     texts = options.text_columns or tuple(find_texts(survey, others))
-    return _with_metadata(survey, TableColumns(images, texts, identity, group=group))
+    return _with_metadata(
+        survey,
+        TableColumns(images, texts, identity, group=group),
+        {each.rpartition("=")[0] for each in options.columns},
+    )
 
 
 def require_content(survey: Survey, columns: TableColumns, table: str) -> None:
@@ -131,9 +145,11 @@ def _require_columns(survey: Survey, options: SourceOptions, table: str) -> None
                 )
 
 
-def _with_metadata(survey: Survey, roles: TableColumns) -> TableColumns:
+def _with_metadata(survey: Survey, roles: TableColumns, typed: Collection[str]) -> TableColumns:
+    """Adds the columns of metadata. typed: those whose kind the user named."""
     names: dict[str, str] = {}
     kinds: dict[str, Kind] = {}
+    separators: dict[str, str] = {}
     for column in survey.columns:
         kind = survey.kinds.get(column)
         if column in roles.images or kind in (None, Kind.NESTED) or _is_long(survey, column):
@@ -141,7 +157,11 @@ def _with_metadata(survey: Survey, roles: TableColumns) -> TableColumns:
         names[column] = safe_column_name(column, names.values())
         is_code = column == roles.id or (kind is Kind.INT and _CODES.intersection(words_of(column)))
         kinds[column] = Kind.TEXT if is_code or kind is None else kind
-    return replace(roles, metadata=names, kinds=kinds)
+        if kind is Kind.TEXT and not is_code and column not in typed:
+            separator = find_separator(column, [row.get(column) for row in survey.sample])
+            if separator is not None:
+                kinds[column], separators[column] = Kind.LIST, separator
+    return replace(roles, metadata=names, kinds=kinds, separators=separators)
 
 
 def _is_long(survey: Survey, column: str) -> bool:

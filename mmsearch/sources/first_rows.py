@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from mmsearch.errors import InputError
-from mmsearch.records import Record, Scalar, printable_path
+from mmsearch.records import Record, Value, printable_path
 from mmsearch.sources.base import Source
 from mmsearch.sources.image_paths import shortened
 from mmsearch.sources.table import TableSource
@@ -56,5 +56,5 @@ def _described(item: Record) -> Iterator[str]:
         yield ", ".join(f"{name} {_shown(value)}" for name, value in values[:_SHOWN_VALUES])
 
 
-def _shown(value: Scalar) -> str:
+def _shown(value: Value) -> str:
     return shortened(str(value))

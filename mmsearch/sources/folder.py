@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.media import raw_format, raw_format_of, read_text, sniff
-from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
+from mmsearch.records import Failure, Record, Stage, Value, printable_path
 from mmsearch.sources.captions import (
     IMAGE_SUFFIXES,
     is_caption,
@@ -161,7 +161,7 @@ class FolderSource:
         return f"{self.name}/{printable_path(relative)}"
 
 
-def _metadata(file: FoundFile) -> dict[str, Scalar]:
+def _metadata(file: FoundFile) -> dict[str, Value]:
     return {
         "folder": printable_path(file.folder.relative.rstrip("/")),
         "filename": printable_path(file.name),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsearch.errors import InputError
-from mmsearch.records import Failure, Record, Scalar, printable_path
+from mmsearch.records import Failure, Record, Value, printable_path
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.table import TableSource
 from mmsearch.sources.walk import Folder, FoundFile
@@ -43,7 +43,7 @@ class MetadataTables:
         """Whether a file is one of these tables."""
         return file.path in self._tables
 
-    def row(self, image: FoundFile) -> tuple[str, dict[str, Scalar]]:
+    def row(self, image: FoundFile) -> tuple[str, dict[str, Value]]:
         """Returns the text and the metadata of an image, once; empty if no row names it."""
         record = self._rows.pop(os.path.normpath(image.path), None)
         return (record.text or "", dict(record.metadata)) if record else ("", {})

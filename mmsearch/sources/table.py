@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmsearch.errors import InputError, SourceUnavailable
-from mmsearch.records import Failure, ImageFile, Record, Scalar, Stage, printable_path, real_path
+from mmsearch.records import Failure, ImageFile, Record, Stage, Value, printable_path, real_path
 from mmsearch.sources.columns import recognise, require_content
 from mmsearch.sources.fields import join_texts
 from mmsearch.sources.identities import broken_ids
@@ -21,7 +21,7 @@ from mmsearch.sources.table_files import open_rows
 from mmsearch.sources.table_format import parse_format
 from mmsearch.sources.table_images import TableImages
 from mmsearch.sources.typed_rows import typed_rows
-from mmsearch.sources.values import as_text, convert
+from mmsearch.sources.values import as_text
 from mmsearch.sources.zipped_tables import ZippedTable
 
 
@@ -184,14 +184,14 @@ class TableSource:
             )
         return identity
 
-    def _metadata(self, rows: Sequence[Row]) -> dict[str, Scalar]:
+    def _metadata(self, rows: Sequence[Row]) -> dict[str, Value]:
         """Returns the values of a row; of several rows the first one in each column."""
-        metadata: dict[str, Scalar] = {}
+        metadata: dict[str, Value] = {}
         for column, name in self.columns.metadata.items():
-            kind, value = self.columns.kinds[column], None
+            value = None
             for row in rows:
                 try:
-                    value = convert(row.cells.get(column), kind)
+                    value = self.columns.value(column, row.cells.get(column))
                 except ValueError as error:
                     raise InputError(
                         f"'{column}': {error}; the table has changed since it was opened, run again"
@@ -233,6 +233,9 @@ class TableSource:
         yield from (f"{file}: {note}" for note in self._describe_images())
         if self._broken_ids and self._options.id_column is None:
             yield f"{file}: not taken for ids: {', '.join(self._broken_ids.values())}"
+        if self.columns.separators:
+            names = [self.columns.metadata[column] for column in self.columns.separators]
+            yield f"{file}: lists: {', '.join(names)}; in filters has({names[0]}, 'value')"
         if self.columns.id is None:
             yield (
                 f"{file}: no column of unique ids, so rows are identified by number; name one with "

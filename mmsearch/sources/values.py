@@ -33,6 +33,7 @@ class Kind(Enum):
     EITHER_FIRST = "date with the day or the month first"
     YES_NO = "yes or no"
     TEXT = "text"
+    LIST = "list"
     NESTED = "nested"
 
 

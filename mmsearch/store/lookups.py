@@ -26,7 +26,11 @@ UNINDEXED_SHARE, UNINDEXED_ROWS = 0.05, 2_000
 
 def word_columns(metadata: Mapping[str, pa.DataType]) -> list[str]:
     """Returns the columns that keyword search covers; keys contain the file names."""
-    named = [name for name, kind in metadata.items() if pa.types.is_string(kind)]
+    named = [
+        name
+        for name, kind in metadata.items()
+        if pa.types.is_string(kind) or pa.types.is_list(kind)
+    ]
     return ["key", "text", *(name for name in named if _WORD_COLUMN.search(name))]
 
 
@@ -78,7 +82,9 @@ def keep_up_indexes(
     add_word_indexes(table, metadata)
     if len(table) >= scalar_rows:
         indexed = {name for name, kind in _present(table) if kind != "FTS"}
-        for name in ({"_uid", "key", "source"} | metadata.keys()) - indexed:
+        # Filters look into lists by functions, which no index serves.
+        scalars = {name for name, kind in metadata.items() if not pa.types.is_list(kind)}
+        for name in ({"_uid", "key", "source"} | scalars) - indexed:
             table.create_index(name, config=_scalar_config(table, name), name=f"{name}_values")
     if _unindexed(table) > max(UNINDEXED_ROWS, UNINDEXED_SHARE * len(table)):
         table.optimize()

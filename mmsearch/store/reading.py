@@ -5,9 +5,10 @@ from difflib import get_close_matches
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmsearch.errors import BadFilter, BadQuery
-from mmsearch.records import Floats, Ids, Scalar
+from mmsearch.records import Floats, Ids, Value
 from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
 from mmsearch.store.lookups import has_form_index, has_word_index, word_columns
 from mmsearch.store.parts import PartReader
@@ -93,11 +94,17 @@ class StoreReader(PartReader):
         )
 
     def _values_of(self, column: str, most: int | None) -> list[Any]:
-        """Returns distinct values of a column in live rows, the first ones or all."""
+        """Returns distinct values of a column in live rows, the first ones or all.
+
+        Of a column of lists, the values in the lists.
+        """
         query = self._items.search().where(f"{LIVE} AND `{column}` IS NOT NULL").select([column])
         # Values repeat, so a few more rows are read than distinct ones are needed.
         found = query.limit(50 * most).to_arrow() if most is not None else _read(query)
-        return list(found.column(column).unique().to_pylist()[:most])
+        values = found.column(column)
+        if pa.types.is_list(values.type):
+            values = pc.list_flatten(values)
+        return list(values.unique().to_pylist()[:most])
 
     def rows(self, uids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """Returns the rows of these uids, in no particular order."""
@@ -143,7 +150,7 @@ class StoreReader(PartReader):
             return f"did you mean {near[0]!r}?"
         return f"keys look like '{keys[0] if keys else 'source/path.jpg'}'"
 
-    def public_record(self, row: Mapping[str, Any]) -> dict[str, Scalar]:
+    def public_record(self, row: Mapping[str, Any]) -> dict[str, Value]:
         """Returns a row without internal columns and empty cells."""
         return {
             name: value

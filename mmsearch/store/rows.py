@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmsearch.records import Floats, Scalar
+from mmsearch.records import Floats, Value
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 
 EMBEDDED = "_embedded"
 TIME = pa.timestamp("us", "UTC")
+LIST = pa.list_(pa.string())
+# Between the values of a list that is stored in a column of texts.
+LIST_SEPARATOR = "; "
 PUBLIC_COLUMNS = ("key", "source", "uri", "text", "width", "height", "format")
 
 FAILURES_SCHEMA = pa.schema(
@@ -101,32 +104,42 @@ def vectors_to_numpy(column: pa.Array, dim: int) -> Floats:
     return flat
 
 
-def scalar_types(metadata: Mapping[str, Scalar]) -> dict[str, pa.DataType]:
+def scalar_types(metadata: Mapping[str, Value]) -> dict[str, pa.DataType]:
     """Returns the column type of each value that is not None."""
     return {name: _scalar_type(value) for name, value in metadata.items() if value is not None}
 
 
-def _scalar_type(value: Scalar) -> pa.DataType:
+def _scalar_type(value: Value) -> pa.DataType:
     if isinstance(value, bool):
         return pa.bool_()
     if isinstance(value, int):
         return pa.int64()
     if isinstance(value, float):
         return pa.float64()
+    if isinstance(value, list):
+        return LIST
     return TIME if isinstance(value, datetime) else pa.string()
 
 
 def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """Returns the type that both can be widened to: float64 for numbers, else string."""
+    """Returns the type that both can be widened to: float64 for numbers, else string.
+
+    A column of texts takes lists as texts, as one of a store from before there were lists.
+    """
     if one == other:
         return one
     numbers = {pa.int64(), pa.float64()}
     return pa.float64() if one in numbers and other in numbers else pa.string()
 
 
+def text_of(value: Any) -> str:
+    """Returns a value as in a column of texts."""
+    return LIST_SEPARATOR.join(value) if isinstance(value, list) else str(value)
+
+
 def _as_type(value: Any, kind: pa.DataType) -> Any:
     if value is None:
         return None
     if kind == pa.string():
-        return value if isinstance(value, str) else str(value)
+        return text_of(value)
     return float(value) if kind == pa.float64() else value

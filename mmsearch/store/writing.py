@@ -26,7 +26,14 @@ from mmsearch.store.manifest import read_manifest, write_manifest
 from mmsearch.store.opening import PARTS, PRUNED
 from mmsearch.store.parts import parts_schema, parts_to_arrow
 from mmsearch.store.reading import READ_ROWS, SCAN_ROWS, StoreReader
-from mmsearch.store.rows import FAILURES_SCHEMA, common_type, rows_to_arrow, scalar_types
+from mmsearch.store.rows import (
+    FAILURES_SCHEMA,
+    LIST_SEPARATOR,
+    common_type,
+    rows_to_arrow,
+    scalar_types,
+    text_of,
+)
 from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_parts, write_snapshot
 from mmsearch.store.spaces import is_live, root_of
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
@@ -77,8 +84,12 @@ class Store(StoreReader):
             add_word_indexes(self._items, self.metadata_columns)
 
     def _convert_column(self, name: str, kind: pa.DataType) -> None:
-        sql_type = "DOUBLE" if pa.types.is_floating(kind) else "STRING"
-        self._items.add_columns({f"{CONVERTED}{name}": f"CAST(`{name}` AS {sql_type})"})
+        if pa.types.is_list(self.metadata_columns[name]):
+            converted = f"array_to_string(`{name}`, {quoted([LIST_SEPARATOR])})"
+        else:
+            sql_type = "DOUBLE" if pa.types.is_floating(kind) else "STRING"
+            converted = f"CAST(`{name}` AS {sql_type})"
+        self._items.add_columns({f"{CONVERTED}{name}": converted})
         self._finish_conversions(replaced={name})
 
     def _finish_conversions(self, replaced: AbstractSet[str] = frozenset()) -> None:
@@ -267,4 +278,4 @@ def _small_fragments(table: Any) -> int:
 
 
 def _forms(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    return indexed_forms(str(row[name]) for name in names if row.get(name) is not None)
+    return indexed_forms(text_of(row[name]) for name in names if row.get(name) is not None)

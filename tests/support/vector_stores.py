@@ -1,6 +1,6 @@
 """Stores whose vectors lie in two two_cones, as contrastive encoders make them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from mmsearch.fusion import Fusion
 from mmsearch.generations import live_generation, refresh_generation
 from mmsearch.indexes import IndexOptions
 from mmsearch.progress import NullProgress
-from mmsearch.records import Floats, Scalar, SpaceId
+from mmsearch.records import Floats, SpaceId, Value
 from mmsearch.store import Store
 from mmsearch.store.filters import quoted
 from mmsearch.store.manifest import Manifest
@@ -36,7 +36,7 @@ class ItemRow:
     image: Floats | None = None
     text: Floats | None = None
     words: str | None = None
-    metadata: dict[str, Scalar] | None = None
+    metadata: Mapping[str, Value] | None = None
     images: Sequence[Floats] = ()
     passages: Sequence[tuple[str, Floats]] = ()
 

@@ -7,7 +7,8 @@ from itertools import combinations
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.results import Finding, Group
 from mmsearch.dedup.tiers.texts import excerpt, normalised
-from mmsearch.records import Scalar
+from mmsearch.records import Value
+from mmsearch.store.rows import text_of
 
 # File metadata does not describe the product.
 _FILE_COLUMNS = {"folder", "modified", "bytes", "format"}
@@ -56,7 +57,7 @@ def _one_text(group: Group, pictures: dict[int, str]) -> Iterator[Finding]:
 def _other_attributes(items: Sequence[Item]) -> Iterator[Finding]:
     for one, two in combinations(items, 2):
         differences = [
-            f"{name}: {one.metadata[name]} / {two.metadata[name]}"
+            f"{name}: {text_of(one.metadata[name])} / {text_of(two.metadata[name])}"
             for name in sorted(one.metadata.keys() & two.metadata.keys())
             if name.lower() not in _FILE_COLUMNS
             and _differ(one.metadata[name], two.metadata[name])
@@ -66,11 +67,11 @@ def _other_attributes(items: Sequence[Item]) -> Iterator[Finding]:
             yield Finding.of("same product, other attributes", (one, two), "; ".join(differences))
 
 
-def _differ(one: Scalar, two: Scalar) -> bool:
+def _differ(one: Value, two: Value) -> bool:
     return one is not None and two is not None and one != two
 
 
-def _is_identity(item: Item, value: Scalar) -> bool:
+def _is_identity(item: Item, value: Value) -> bool:
     """Whether the value is an id or a path, which differs between any two rows."""
     said = str(value)
     return item.key.endswith(f"/{said}") or (bool(item.uri) and item.uri.endswith(f"/{said}"))

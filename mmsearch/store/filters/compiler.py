@@ -42,6 +42,8 @@ _FUNCTIONS = _CONDITIONS | {
     "to_timestamp", "upper",
 }  # fmt: skip
 _DATE_PARTS = {"year", "month", "day", "hour", "minute", "second", "week", "quarter"}
+# Separates the values of a list in one text: a character that no text of a table has.
+_SEPARATOR = "chr(31)"
 _TRUE = {"true", "yes", "y", "1", "on"}
 _FALSE = {"false", "no", "n", "0", "off"}
 
@@ -191,6 +193,8 @@ class FilterCompiler:
                 )
         elif pa.types.is_string(kind) and is_text:
             return column, quoted([literal])
+        elif pa.types.is_list(kind):
+            raise self._is_list(name, literal)
         else:
             raise BadFilter(f"{self._described(name)}; a text stands in single quotes: '{literal}'")
         typed = f'"{literal}"' if is_text else literal
@@ -259,6 +263,8 @@ class FilterCompiler:
                 raise _UnknownColumn(pattern, self._columns).as_text()
             raise BadFilter("LIKE takes a text in single quotes: name LIKE 'a%'")
         this = node.this.unnest()
+        if isinstance(this, exp.Column) and pa.types.is_list(self._type_of(this)):
+            raise self._is_list(self._name(this), pattern.name.strip("%"))
         if isinstance(this, exp.Column) and not pa.types.is_string(self._type_of(this)):
             raise BadFilter(f"{self._described(self._name(this))}; LIKE is for texts")
         word = "ILIKE" if isinstance(node, exp.ILike) else "LIKE"
@@ -274,12 +280,16 @@ class FilterCompiler:
             raise BadFilter("has takes a column and a text: has(tags, 'sweet')")
         kind, column = self._columns[name], f"`{name}`"
         if pa.types.is_list(kind):
-            column = f"array_to_string({column}, ';')"
-        elif not pa.types.is_string(kind):
+            values = _between(f"lower(array_to_string({column}, {_SEPARATOR}))")
+            return f"(strpos({values}, {_between(quoted([value.strip().lower()]))}) > 0)"
+        if not pa.types.is_string(kind):
             raise BadFilter(f"{self._described(name)}; has is for lists")
         listed = ";".join(part.strip() for part in re.split(r"[;|,]", value.lower()))
         cells = f"regexp_replace(lower(btrim({column})), '\\s*[;|,]\\s*', ';', 'g')"
         return f"(strpos(concat(';', {cells}, ';'), {quoted([f';{listed};'])}) > 0)"
+
+    def _is_list(self, name: str, literal: str) -> BadFilter:
+        return BadFilter(f"{self._described(name)}; write has({name}, {quoted([literal])})")
 
     def _type_of(self, node: exp.Column) -> pa.DataType:
         return self._columns[self._name(node)]
@@ -309,6 +319,10 @@ class _UnknownColumn(BadFilter):
         """Returns the error for a name that stands where a value is expected."""
         name = self.node.name
         return BadFilter(f"no column {name}; a text stands in single quotes: '{name}'")
+
+
+def _between(text: str) -> str:
+    return f"concat({_SEPARATOR}, {text}, {_SEPARATOR})"
 
 
 def _literal(node: exp.Expr) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmsearch.errors import InputError
-from mmsearch.records import Record, Scalar
+from mmsearch.records import Record, Value
 from mmsearch.sources import SourceOptions, TableSource
 
 
@@ -15,7 +15,7 @@ def read(file: Path, content: str, **options: tuple[str, ...]) -> TableSource:
     return TableSource(file, name="t", options=SourceOptions(**options))  # type: ignore[arg-type]
 
 
-def values(source: TableSource, column: str) -> list[Scalar]:
+def values(source: TableSource, column: str) -> list[Value]:
     return [item.metadata[column] for item in source if isinstance(item, Record)]
 
 
@@ -39,7 +39,7 @@ def column(folder: Path, cells: list[str], **options: tuple[str, ...]) -> TableS
     ],
 )
 def test_prices_are_a_number_and_a_currency(
-    tmp_path: Path, cells: list[str], numbers: list[Scalar], currencies: list[Scalar]
+    tmp_path: Path, cells: list[str], numbers: list[Value], currencies: list[Value]
 ) -> None:
     source = column(tmp_path, cells)
     assert values(source, "value") == numbers

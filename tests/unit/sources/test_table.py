@@ -236,7 +236,13 @@ def test_jsonl_lines_fail_alone(tmp_path: Path) -> None:
     source = table(tmp_path / "t.jsonl", "\n".join(lines))
     one, two, three = records(source)
     assert one.key == "t/7"
-    assert one.metadata == {"id": "7", "title": "one", "price": 1.0, "tags": "a; b", "added": None}
+    assert one.metadata == {
+        "id": "7",
+        "title": "one",
+        "price": 1.0,
+        "tags": ["a", "b"],
+        "added": None,
+    }
     assert two.metadata["added"] == datetime(2024, 5, 6, tzinfo=UTC)
     assert three.metadata["price"] is None
     assert three.text == "\N{REPLACEMENT CHARACTER} lone"
@@ -272,7 +278,7 @@ def test_parquet_keeps_its_own_types(tmp_path: Path) -> None:
         "kind": "x",
         "when": datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC),
         "day": datetime(2022, 1, 8, tzinfo=UTC),
-        "tags": "a; b",
+        "tags": ["a", "b"],
     }
     assert second.metadata["price"] is None
     assert any("'image': bytes that are no images" in note for note in source.notes)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mmsearch.errors import InputError
-from mmsearch.records import Failure, Record, Scalar
+from mmsearch.records import Failure, Record, Value
 from mmsearch.sources import FolderSource, SourceOptions, TableSource, open_source
 
 
@@ -25,7 +25,7 @@ def read(file: Path, content: bytes) -> TableSource:
     return source
 
 
-def metadata(source: TableSource) -> list[Mapping[str, Scalar]]:
+def metadata(source: TableSource) -> list[Mapping[str, Value]]:
     return [item.metadata for item in source if isinstance(item, Record)]
 
 
