@@ -1,7 +1,7 @@
 """mmsearch export and its commands: they write what a store holds to files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,6 +10,9 @@ from mmsearch.cli.output.opened_store import open_store
 from mmsearch.cli.output.progress import ProgressDisplay
 from mmsearch.cli.output.render import counted, stderr_console
 from mmsearch.text import visible
+
+if TYPE_CHECKING:
+    from mmsearch.records import Target
 
 Out = Annotated[
     Path,
@@ -68,7 +71,7 @@ def vectors(
         count = catalog.export_vectors(
             out,
             where=where,
-            target=options.names(target) or None,
+            target=cast("tuple[Target, ...]", options.names(target)) or None,
             precision="float16" if float16 else "float32",
             position=position,
             force=force,

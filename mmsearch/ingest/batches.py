@@ -134,6 +134,8 @@ def _row(
     facts: Mapping[str, Any] = kept[work.image_from] if work.image_from is not None else {}
     if work.image_from is not None:
         image = facts["_image_vector"]
+    if record.image_vector is not None:
+        image = record.image_vector
     if work.text_from is not None:
         text = kept[work.text_from]["_text_vector"]
     return {
@@ -153,9 +155,15 @@ def _row(
         "_indexed": when,
         EMBEDDED: work.embedded.to_column() if work.embedded else None,
         "_image_vector": image,
-        "_text_vector": text if work.text_hash else None,
+        "_text_vector": _text_vector(work, text),
         "metadata": record.metadata,
     }
+
+
+def _text_vector(work: Work, encoded: Floats | None) -> Floats | None:
+    if work.record.text_vector is not None:
+        return work.record.text_vector
+    return encoded if work.text_hash else None
 
 
 def _not_finite(record: Record) -> Failure:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from mmsearch.digests import digest_of_text
+from mmsearch.digests import digest_of_bytes, digest_of_text
 from mmsearch.errors import InputError
 from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
 from mmsearch.media import content_hash
@@ -21,6 +21,8 @@ from mmsearch.media.metadata import MetadataRequest
 from mmsearch.records import Failure, Record, real_path
 from mmsearch.store.rows import EMBEDDED
 
+# Begins the row hash of a record with vectors made elsewhere, which it covers too.
+_GIVEN = "given-"
 Change: TypeAlias = Literal["added", "updated", "moved", "restored", "unchanged"]
 
 KNOWN_COLUMNS = [
@@ -65,6 +67,11 @@ class KnownRow:
     missing: bool
     embedded: StoredMetadata | None = None
 
+    @property
+    def has_given_vectors(self) -> bool:
+        """Whether any of its vectors was made elsewhere, and not from its image and text."""
+        return self.row_hash.startswith(_GIVEN)
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -89,6 +96,11 @@ class Work:
     previous: KnownRow | None = None
     embedded: StoredMetadata | None = None
     metadata: MetadataRequest | None = None
+
+    @property
+    def gives_vectors(self) -> bool:
+        """Whether any of the record's vectors was made elsewhere."""
+        return self.record.image_vector is not None or self.record.text_vector is not None
 
     @property
     def lacks_metadata(self) -> bool:
@@ -258,11 +270,12 @@ def _plan_readable(
         record = embedded.applied_to(record)
     text_hash = digest_of_text(record.text) if record.text else None
     source = image_owner or previous
-    if source is None and record.image is None and record.uri and text_hash:
+    is_document = record.image is None and record.image_vector is None and record.uri
+    if source is None and is_document and text_hash:
         source = known.document(text_hash)
     moved = _moved_from(record, previous, source, known)
     base = previous or moved
-    text_from = base.uid if base and text_hash and base.text_hash == text_hash else None
+    text_from = _text_from(base, text_hash)
     work = Work(
         record=record,
         change=_change(record, previous, moved),
@@ -271,7 +284,7 @@ def _plan_readable(
         text_hash=text_hash,
         read=record.image is not None and state is not None and image_owner is None,
         image_from=image_owner.uid if image_owner else None,
-        encode_text=text_hash is not None and text_from is None,
+        encode_text=text_hash is not None and text_from is None and record.text_vector is None,
         text_from=text_from,
         previous=base,
         embedded=embedded,
@@ -280,12 +293,18 @@ def _plan_readable(
     return _settle(work)
 
 
+def _text_from(base: KnownRow | None, text_hash: str | None) -> int | None:
+    """Returns the uid of the row if its vector is that of this text."""
+    if base is None or text_hash is None or base.has_given_vectors:
+        return None
+    return base.uid if base.text_hash == text_hash else None
+
+
 def with_metadata(work: Work, embedded: StoredMetadata) -> Work:
     """Completes the plan of an image whose metadata has been read."""
     record = embedded.applied_to(work.record)
     text_hash = digest_of_text(record.text) if record.text else None
-    kept = work.previous is not None and text_hash is not None
-    text_from = work.previous.uid if kept and work.previous.text_hash == text_hash else None
+    text_from = _text_from(work.previous, text_hash)
     return _settle(
         replace(
             work,
@@ -346,6 +365,11 @@ def _change(record: Record, previous: KnownRow | None, moved: KnownRow | None) -
 def _settle(work: Work) -> Work:
     """Keeps the uid where the vectors stay, and detects records that have not changed."""
     base = work.previous
+    if base is not None and (work.gives_vectors or base.has_given_vectors):
+        # Without hashes of images and texts, vectors stay only where nothing has changed.
+        same = row_hash(work.record) == base.row_hash and not work.read
+        unchanged = same and work.change == "updated"
+        return replace(work, uid=base.uid, change="unchanged") if unchanged else work
     if base is None or work.read or work.encode_text or work.metadata is not None:
         return work
     kept_image = work.image_from == (base.uid if base.image_hash else None)
@@ -365,10 +389,15 @@ def _settle(work: Work) -> Work:
 
 
 def row_hash(record: Record) -> str:
-    """Returns a hash of key, path, text and metadata, without the image's content."""
-    return digest_of_text(
+    """Returns a hash of key, path, text, metadata and given vectors, not of the image's content."""
+    digest = digest_of_text(
         repr((record.key, record.uri, record.text, sorted(_plain(record.metadata))))
     )
+    given = [each for each in (record.image_vector, record.text_vector) if each is not None]
+    if not given:
+        return digest
+    content = b"".join(each.tobytes() for each in given)
+    return f"{_GIVEN}{digest_of_bytes(digest.encode() + content)}"
 
 
 def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
