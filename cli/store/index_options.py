@@ -52,8 +52,8 @@ Workers = Annotated[
 VectorColumn = Annotated[
     str | None,
     typer.Option(
-        help="Column of vectors that --model made elsewhere, as lists of numbers; or two, of images "
-        "and of texts, separated by a comma. Their rows are not encoded.",
+        help="Column of vectors that --model made elsewhere, as lists of numbers; or two, of "
+        "images and of texts, separated by a comma. Their rows are not encoded.",
         metavar="COLUMNS",
         rich_help_panel=READING,
     ),

@@ -76,7 +76,7 @@ class DeferredEncoder:
 
     def __init__(
         self, space: SpaceId, preprocessing: "Preprocessing", load: "Callable[[], Encoder]"
-    ):
+    ) -> None:
         self.space, self.preprocessing, self._load = space, preprocessing, load
 
     @cached_property

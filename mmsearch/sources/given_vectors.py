@@ -39,7 +39,7 @@ class GivenVectors:
         self._columns: dict[str, Modality] = dict(
             zip(options.vector_columns or ("",), _modalities(options), strict=True)
         )
-        self._array = self._open_array() if self._file is not None else None
+        self._array = self._open_array(self._file) if self._file is not None else None
         self._is_parquet = self._array is None and table.name.lower().endswith(_PARQUET)
         self._batches: Iterator[Mapping[str, Any]] = iter(())
         self._batch: Mapping[str, Any] = {}
@@ -61,8 +61,8 @@ class GivenVectors:
             self.space.require(space, holder=holder)
         if self.dim not in (None, space.dim):
             raise InputError(
-                f"{holder} has vectors of {self.dim:,} numbers, '{space.model}' gives {space.dim:,}; "
-                "name the model that made them with `model`"
+                f"{holder} has vectors of {self.dim:,} numbers, '{space.model}' gives "
+                f"{space.dim:,}; name the model that made them with `model`"
             )
 
     def of(self, row: Row) -> dict[Modality, Floats]:
@@ -121,10 +121,10 @@ class GivenVectors:
             for batch in file.iter_batches(_ROWS_PER_BATCH, columns=list(self._columns)):
                 yield {name: batch.column(name) for name in self._columns}
 
-    def _open_array(self) -> Any:
-        shown = printable_path(str(self._file))
+    def _open_array(self, file: Path) -> Any:
+        shown = printable_path(file)
         try:
-            array = np.load(self._file, mmap_mode="r", allow_pickle=False)
+            array = np.load(file, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(f"{shown} is not a NumPy array: {error}; save it again") from error
         if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating):
@@ -180,7 +180,8 @@ def _modalities(options: SourceOptions) -> Sequence[Modality]:
         raise InputError("`vector_columns` and `vectors_file` exclude each other; give one of them")
     guessed: list[Modality] = ["text" if "text" in name.lower() else "image" for name in columns]
     named = options.vectors_of or tuple(guessed)
-    if len(named) != len(columns) or len(set(named)) != len(named):
+    distinct = set(named)
+    if len(named) != len(columns) or len(distinct) != len(named) or distinct - {"image", "text"}:
         raise InputError(
             f"`vectors_of` must name 'image' or 'text' once for each of the {len(columns)} columns "
             f"of vectors, got {', '.join(named)}"

@@ -16,8 +16,8 @@ class SourceOptions:
     kind: 'auto' detects it from the location.
     include, exclude: gitignore-style globs over the path relative to a folder's root, in any case.
     image_column, text_columns, id_column: of a table, by their original names.
-    vector_columns: of a table, with vectors made elsewhere; vectors_file: a NumPy file instead, with
-    a row per row of the table. vectors_of: whether each is of the 'image' or of the 'text'; by
+    vector_columns: of a table, with vectors made elsewhere; vectors_file: a NumPy file instead,
+    with a row per row of the table. vectors_of: whether each is of the 'image' or of the 'text'; by
     default by the column's name, else of the image.
     metadata: read what images say of themselves (EXIF, XMP, IPTC); position: also where they were
     taken. max_text_bytes: of a caption, a document or a table row's text.

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import mmsearch
+from mmsearch.arrays import unit
 from mmsearch.catalog import Catalog
 from mmsearch.errors import InputError, SpaceMismatch
 from mmsearch.records import Floats
@@ -68,7 +69,7 @@ def with_vectors(path: Path, vectors: list[object], kind: pa.DataType | None = N
 
 def unit_rows(count: int, seed: int = 3) -> Floats:
     rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit(rows)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
@@ -150,7 +151,8 @@ def test_vectors_of_a_table_are_normalised_and_faulty_ones_are_failures(
         "emb/r5": "'emb' has a number that is not finite (row 6 of emb.parquet)",
     }
     hit = other.search(vector=rows[0], target="image", k=1)[0]
-    assert (hit.key, hit.similarity) == ("emb/r0", pytest.approx(1, abs=2e-3))
+    assert hit.key == "emb/r0"
+    assert hit.similarity == pytest.approx(1, abs=2e-3)
 
 
 def test_a_changed_vector_is_replaced_and_others_stay(other: Catalog, tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_cells_of_csv_and_json(other: Catalog, tmp_path: Path) -> None:
     report = other.index(tmp_path / "a.csv", options=SourceOptions(vector_columns=("text_emb",)))
     assert report.added == 2
     assert [failure.reason for failure in report.failures] == [
-        "'text_emb' is not a list of numbers (line 7 of a.csv)"
+        "'text_emb' is not a list of numbers (row 3 of a.csv)"
     ]
     assert other.search(vector=rows[1], target="text", k=1)[0].key == "a/r1"
 
@@ -187,7 +189,9 @@ def test_another_dimension_or_space_is_one_clear_line(
 ) -> None:
     table = with_vectors(tmp_path / "emb.parquet", [[1.0] * 768])
     options = SourceOptions(vector_columns=("emb",))
-    with pytest.raises(InputError, match="has vectors of 768 numbers, .* gives 24; name the model"):
+    with pytest.raises(
+        InputError, match=r"has vectors of 768 numbers, .* gives 24; name the model"
+    ):
         other.index(table, options=options)
     assert not other.root.exists()
     file = tmp_path / "vectors.parquet"
@@ -213,10 +217,11 @@ def test_another_dimension_or_space_is_one_clear_line(
 
 def test_no_model_is_loaded_where_every_row_has_a_vector(tmp_path: Path, tiny_model: Path) -> None:
     table = with_vectors(tmp_path / "emb.parquet", [list(row) for row in unit_rows(3)])
+    arguments = ["index", str(table), "--vector-column", "emb", "--store", "s", "--quiet"]
     script = f"""
 import sys
 from mmsearch.cli.app import app
-app(["index", {str(table)!r}, "--vector-column", "emb", "--store", "s", "--quiet"], standalone_mode=False)
+app({arguments!r}, standalone_mode=False)
 print(sorted({{"open_clip", "torch", "timm"}} & set(sys.modules)))
 """
     done = subprocess.run(
@@ -241,11 +246,13 @@ def test_vectors_that_are_no_longer_given_are_encoded(other: Catalog, tmp_path: 
     assert other.index().unchanged == 6
 
 
-def test_the_command_line_takes_and_gives_vectors(call: Call, tmp_path: Path) -> None:
+def test_the_command_line_takes_and_gives_vectors(
+    call: Call, process: Call, tmp_path: Path
+) -> None:
     with_vectors(tmp_path / "emb.parquet", [list(row) for row in unit_rows(3)])
     done = call(tmp_path, "index", "emb.parquet", "--vector-column", "emb", "--vector-of", "text")
     assert done.returncode == 0, done.stderr
-    done = call(tmp_path, "export", "vectors", "out.parquet", "--target", "text")
+    done = process(tmp_path, "export", "vectors", "out.parquet", "--target", "text")
     assert done.returncode == 0, done.stderr
     assert "wrote the vectors of 3 items to out.parquet" in done.stderr
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 3

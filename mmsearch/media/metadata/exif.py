@@ -98,6 +98,7 @@ def _image_metadata(
     described = _text(main.get(_DESCRIPTION)) or _wide(main.get(_XP_COMMENT))
     described = values.line(described, most=values.MAX_DESCRIPTION) or _comment(details)
     taken = values.moment(_text(details.get(_TAKEN)), _text(details.get(_ZONE_TAKEN)))
+    latitude, longitude = values.position(_angle(gps, 2, b"S"), _angle(gps, 4, b"W"))
     keywords = (_wide(main.get(_XP_KEYWORDS)) or "").split(";")
     return ImageMetadata(
         title=values.line(_wide(main.get(_XP_TITLE)) or _wide(main.get(_XP_SUBJECT))),
@@ -110,7 +111,8 @@ def _image_metadata(
         camera=values.device(_text(main.get(_MAKE)), _text(main.get(_MODEL))),
         lens=values.line(_text(details.get(_LENS))),
         altitude=_altitude(gps),
-        **values.position(_angle(gps, 2, b"S"), _angle(gps, 4, b"W")),
+        latitude=latitude,
+        longitude=longitude,
     )
 
 
@@ -155,8 +157,9 @@ def _angle(gps: Mapping[int, Any], tag: int, negative: bytes) -> float | None:
 
 
 def _altitude(gps: Mapping[int, Any]) -> float | None:
-    metres = gps.get(6)
-    if not isinstance(metres, list) or not metres or not math.isfinite(metres[0]):
+    value = gps.get(6)
+    metres = float(value[0]) if isinstance(value, list) and value else math.nan
+    if not math.isfinite(metres):
         return None
     below = gps.get(5) == b"\1"
-    return round(-metres[0] if below else metres[0], 2)
+    return round(-metres if below else metres, 2)

@@ -94,14 +94,14 @@ def degrees(value: object) -> float | None:
 
 def angle(parts: list[float], *, negative: bool) -> float | None:
     """Returns degrees of degrees, minutes and seconds; None where they are no angle."""
-    total = sum(part / 60**place for place, part in enumerate(parts[:3]))
+    total: float = sum(part / 60.0**place for place, part in enumerate(parts[:3]))
     if not math.isfinite(total) or not 0 <= total <= 180:
         return None
     return round(-total if negative else total, 7)
 
 
-def position(latitude: float | None, longitude: float | None) -> dict[str, float | None]:
+def position(latitude: float | None, longitude: float | None) -> tuple[float | None, float | None]:
     """Returns a pair of coordinates, or nothing where it is incomplete, invalid or 0, 0."""
     if latitude is None or longitude is None or abs(latitude) > 90 or not (latitude or longitude):
-        return {}
-    return {"latitude": latitude, "longitude": longitude}
+        return None, None
+    return latitude, longitude

@@ -36,8 +36,10 @@ def read_xmp(block: bytes) -> ImageMetadata:
     properties = _Properties(parser.close())
     taken = properties.first(f"{_EXIF}DateTimeOriginal", f"{_PHOTOSHOP}DateCreated")
     place = (f"{_PHOTOSHOP}City", f"{_PHOTOSHOP}State", f"{_PHOTOSHOP}Country")
-    latitude = values.degrees(properties.first(f"{_EXIF}GPSLatitude"))
-    longitude = values.degrees(properties.first(f"{_EXIF}GPSLongitude"))
+    latitude, longitude = values.position(
+        values.degrees(properties.first(f"{_EXIF}GPSLatitude")),
+        values.degrees(properties.first(f"{_EXIF}GPSLongitude")),
+    )
     return ImageMetadata(
         title=values.line(properties.first(f"{_DC}title", f"{_PHOTOSHOP}Headline")),
         description=values.line(
@@ -54,7 +56,8 @@ def read_xmp(block: bytes) -> ImageMetadata:
         place=values.line(", ".join(filter(None, map(properties.first, place)))),
         sublocation=values.line(properties.first(f"{_IPTC}Location")),
         altitude=_altitude(properties),
-        **values.position(latitude, longitude),
+        latitude=latitude,
+        longitude=longitude,
     )
 
 
