@@ -215,6 +215,8 @@ class Ingest:
         ):
             if outcome is None:
                 yield Job(work)
+            elif isinstance(outcome, InputError) and not work.read:
+                yield from self._without_metadata(work, str(outcome), tally)
             elif isinstance(outcome, InputError):
                 yield from self._unreadable(work, str(outcome), known, tally)
             elif isinstance(outcome, ImageMetadata):
@@ -223,6 +225,15 @@ class Ingest:
                 tally.read += 1
                 tally.multi_frame += outcome.frames > 1
                 yield Job(_described(work, outcome.metadata), outcome)
+
+    def _without_metadata(self, work: Work, reason: str, tally: _Tally) -> Iterator[Job]:
+        """Notes that an image's metadata could not be read; its vectors stay all the same."""
+        self._progress.note(f"no metadata of {work.record.key}: {reason}")
+        if work.change == "updated":
+            tally.changes["unchanged"] += 1
+            self._progress.advance(1)
+        else:
+            yield Job(replace(work, metadata=None))
 
     def _unreadable(
         self, work: Work, reason: str, known: KnownRows, tally: _Tally

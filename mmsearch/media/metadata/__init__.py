@@ -8,10 +8,16 @@ from mmsearch.media.metadata.image_metadata import (
     ImageMetadata,
     MetadataRequest,
 )
-from mmsearch.media.metadata.reading import read_metadata, read_metadata_of_file, sidecar_of
+from mmsearch.media.metadata.reading import (
+    SIDECAR_SUFFIX,
+    read_metadata,
+    read_metadata_of_file,
+    sidecar_of,
+)
 
 __all__ = [
     "POSITION_COLUMNS",
+    "SIDECAR_SUFFIX",
     "ImageMetadata",
     "MetadataRequest",
     "read_metadata",

@@ -16,6 +16,7 @@ from mmsearch.media.metadata.image_metadata import ImageMetadata, MetadataReques
 from mmsearch.media.metadata.iptc import read_iptc
 from mmsearch.media.metadata.xmp import MAX_BYTES, read_xmp
 
+SIDECAR_SUFFIX = ".xmp"
 _FOLDERS_REMEMBERED = 256
 
 
@@ -55,7 +56,8 @@ def sidecar_of(image: Path) -> Path | None:
     names = _sidecars(image.parent, changed)
     if not names:
         return None
-    found = names.get(f"{image.name}.xmp".lower()) or names.get(f"{image.stem}.xmp".lower())
+    bases = (image.name.lower(), image.stem.lower())
+    found = next((name for base in bases if (name := names.get(base + SIDECAR_SUFFIX))), None)
     return image.with_name(found) if found else None
 
 
@@ -66,7 +68,7 @@ def _sidecars(folder: Path, changed: int) -> dict[str, str]:
         names = [path.name for path in folder.iterdir()]
     except OSError:
         return {}
-    return {name.lower(): name for name in names if name[-4:].lower() == ".xmp"}
+    return {name.lower(): name for name in names if name.lower().endswith(SIDECAR_SUFFIX)}
 
 
 def _embedded(data: Buffer) -> Iterator[ImageMetadata]:
