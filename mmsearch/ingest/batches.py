@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from mmsearch.encoders.base import Encoder
-from mmsearch.ingest.changes import FileState, Work, row_hash
+from mmsearch.ingest.changes import Work, row_hash
+from mmsearch.ingest.known import FileState
 from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
 from mmsearch.store import Store

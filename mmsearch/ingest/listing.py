@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 from mmsearch.errors import SourceUnavailable
-from mmsearch.ingest.changes import KnownRow, KnownRows
+from mmsearch.ingest.known import KnownRow, KnownRows
 from mmsearch.media import raw_format_of
 from mmsearch.records import Failure, Record, printable_path, real_path
 from mmsearch.sources.base import Source

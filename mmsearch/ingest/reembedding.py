@@ -21,8 +21,8 @@ from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.errors import InputError
 from mmsearch.files import replaced_file
-from mmsearch.ingest.changes import FileState
 from mmsearch.ingest.decoding import ImageOrError, ImageReader
+from mmsearch.ingest.known import FileState
 from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds, PreparedImage
 from mmsearch.progress import ProgressListener

@@ -17,17 +17,10 @@ from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.indexes import IndexOptions, choose
 from mmsearch.ingest.batches import BatchEncoder, Job, without_copies_of_lost_rows
-from mmsearch.ingest.changes import (
-    KNOWN_COLUMNS,
-    FileState,
-    KnownRows,
-    Work,
-    plan,
-    text_only,
-    with_metadata,
-)
+from mmsearch.ingest.changes import Work, plan, text_only, with_metadata
 from mmsearch.ingest.decoding import ImageReader
-from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
+from mmsearch.ingest.embedded import MetadataOptions
+from mmsearch.ingest.known import KNOWN_COLUMNS, FileState, KnownRows
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
 from mmsearch.ingest.writing import RowWriter
 from mmsearch.malloc_tuning import reused_memory
@@ -220,11 +213,11 @@ class Ingest:
             elif isinstance(outcome, InputError):
                 yield from self._unreadable(work, str(outcome), known, tally)
             elif isinstance(outcome, ImageMetadata):
-                yield Job(_described(work, outcome))
+                yield Job(with_metadata(work, outcome))
             else:
                 tally.read += 1
                 tally.multi_frame += outcome.frames > 1
-                yield Job(_described(work, outcome.metadata), outcome)
+                yield Job(with_metadata(work, outcome.metadata), outcome)
 
     def _without_metadata(self, work: Work, reason: str, tally: _Tally) -> Iterator[Job]:
         """Notes that an image's metadata could not be read; its vectors stay all the same."""
@@ -343,12 +336,6 @@ class Ingest:
             decoded=tally.read,
             multi_frame=tally.multi_frame,
         )
-
-
-def _described(work: Work, metadata: ImageMetadata | None) -> Work:
-    if metadata is None or work.metadata is None:
-        return work
-    return with_metadata(work, StoredMetadata.of(metadata, work.metadata))
 
 
 def _now() -> datetime:
