@@ -52,7 +52,8 @@ class Record:
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
     uri: the path of the image or document, as `printable_path` writes it; '' for a bare table row.
     image: the image file, not yet opened. text: caption, document or joined text columns.
-    more_images: the second image and further ones of an item with several.
+    more_images: the second image and further ones of an item with several. image_vector,
+    text_vector: made elsewhere, float32 (dim,), unit rows; nothing is encoded in their place.
 
     >>> catalog["products/red-apple"].metadata["category"]
     'food'
@@ -64,6 +65,8 @@ class Record:
     text: str | None = None
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
+    image_vector: Floats | None = field(default=None, compare=False, repr=False)
+    text_vector: Floats | None = field(default=None, compare=False, repr=False)
 
     @property
     def images(self) -> tuple[ImageFile, ...]:

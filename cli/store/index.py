@@ -41,6 +41,11 @@ def index(
     image_column: options.ImageColumn = None,
     text_columns: options.TextColumns = None,
     id_column: options.IdColumn = None,
+    vector_column: index_options.VectorColumn = None,
+    vectors: index_options.Vectors = None,
+    vector_of: index_options.VectorOf = None,
+    metadata: index_options.Metadata = None,
+    position: index_options.Position = None,
     include: index_options.Include = None,
     exclude: index_options.Exclude = None,
     index_kind: index_options.Index = None,
@@ -89,12 +94,22 @@ def index(
         report = catalog.index(
             *(sources or ()),
             options=options.source_options(
-                kind, image_column, text_columns, id_column, include=include, exclude=exclude
+                kind,
+                image_column,
+                text_columns,
+                id_column,
+                include=include,
+                exclude=exclude,
+                vector_columns=vector_column,
+                vectors_file=vectors,
+                vectors_of=vector_of,
             ),
             retry=retry,
             prune=prune,
             rebuild=rebuild,
             dry_run=dry_run,
+            metadata=metadata,
+            position=position,
             progress=progress,
         )
         copies = duplicates_line(catalog, progress) if dedup and not dry_run else ""

@@ -54,6 +54,51 @@ Workers = Annotated[
         rich_help_panel=STORE_AND_MODEL,
     ),
 ]
+VectorColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of vectors that --model made elsewhere, as lists of numbers; or two, of "
+        "images and of texts, separated by a comma. Their rows are not encoded.",
+        metavar="COLUMNS",
+        rich_help_panel=READING,
+    ),
+]
+Vectors = Annotated[
+    Path | None,
+    typer.Option(
+        help="NumPy file (.npy) with the vectors of a table's rows, in the same order, instead.",
+        metavar="FILE",
+        rich_help_panel=READING,
+    ),
+]
+VectorOf = Annotated[
+    str | None,
+    typer.Option(
+        help="What the vectors are of: image or text. Default: text for columns named so, else "
+        "image.",
+        metavar="image|text",
+        rich_help_panel=READING,
+    ),
+]
+Metadata = Annotated[
+    bool | None,
+    typer.Option(
+        "--metadata/--no-metadata",
+        help="Read what images say of themselves (EXIF, XMP, IPTC, .xmp files), or leave it out; "
+        "remembered by source. --metadata also reads it from images that are indexed already, "
+        "without encoding them again. Default: read it.",
+        rich_help_panel=READING,
+    ),
+]
+Position = Annotated[
+    bool | None,
+    typer.Option(
+        "--position/--no-position",
+        help="Keep where images were taken (coordinates, streets), too; remembered by source. "
+        "Default: leave it out.",
+        rich_help_panel=READING,
+    ),
+]
 Include = Annotated[
     list[str] | None,
     typer.Option(

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
-from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
+from mmsearch.catalog.sources import (
+    SourcePlan,
+    given_vectors,
+    overlaps,
+    plan_sources,
+    restored_options,
+    source_notes,
+)
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.progress import ProgressListener
@@ -27,6 +34,14 @@ class IndexRun:
     prune: bool = False
     rebuild: bool = False
     dry_run: bool = False
+    metadata: bool | None = None
+    position: bool | None = None
+
+    @property
+    def option_changes(self) -> dict[str, bool]:
+        """The options of the sources that this run changes, and which are then remembered."""
+        given = {"metadata": self.metadata, "position": self.position}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def index_sources(
@@ -45,14 +60,18 @@ def index_sources(
         require_writable(root)
     manifest = manifest_of(root)
     require_same_space(root, manifest, settings)
-    plans = plan_sources(locations, manifest, run.options, settings, skip_unavailable=True)
+    plans = plan_sources(
+        locations, manifest, run.options, settings,
+        skip_unavailable=True, changes=run.option_changes,
+    )  # fmt: skip
     notes = source_notes(plans)
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
 
     # These import torch and LanceDB, so they come after the checks.
-    from mmsearch.encoders.devices import choose_device
+    from mmsearch.encoders.devices import DeviceChoice, choose_device
     from mmsearch.indexes import choose
+    from mmsearch.ingest.embedded import MetadataOptions
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes
     from mmsearch.ingest.run import Ingest, IngestOptions
     from mmsearch.ingest.run_manifest import (
@@ -64,17 +83,27 @@ def index_sources(
     )
     from mmsearch.store.migrations import migrate
 
-    model, device = model_name(settings, manifest), choose_device(settings.device)
-    progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
-    encoder = Encoders(settings).full(model)
+    model = model_name(settings, manifest)
+    given = [vectors for plan in plans if (vectors := given_vectors(plan)) is not None]
+    if len(given) == len(plans):
+        device = DeviceChoice("cpu", "only where vectors are missing")
+        encoder = Encoders(settings).deferred(model)
+        progress.note(f"the vectors in the table are taken as those of '{model}'")
+    else:
+        device = choose_device(settings.device)
+        encoder = Encoders(settings).full(model)
+        progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
+    for vectors in given:
+        vectors.require_space(encoder.space)
     with open_or_create(
         root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note
     ) as store:
         if store.manifest.sources != (manifest.sources if manifest else ()):
             # Another run, which this one waited for, has named its sources meanwhile.
             plans = plan_sources(
-                locations, store.manifest, run.options, settings, skip_unavailable=True
-            )
+                locations, store.manifest, run.options, settings,
+                skip_unavailable=True, changes=run.option_changes,
+            )  # fmt: skip
         if not run.dry_run:
             migrate(store, progress.note)
         # What cannot be done is refused before anything is encoded or remembered.
@@ -86,7 +115,17 @@ def index_sources(
             counts = store.counts()
             choose(max(counts["image"], counts["text"]), store.dim, index)
         ingest = Ingest(store, encoder, settings, progress=progress, device=device, index=index)
-        options = IngestOptions(retry=run.retry, prune=run.prune, dry_run=run.dry_run)
+        options = IngestOptions(
+            retry=run.retry,
+            prune=run.prune,
+            dry_run=run.dry_run,
+            metadata={
+                plan.entry.name: MetadataOptions.of(
+                    restored_options(plan.entry.options), unread=bool(run.metadata)
+                )
+                for plan in plans
+            },
+        )
         sources = [plan.source for plan in plans]
         if run.dry_run:
             report = ingest.run(sources, options)

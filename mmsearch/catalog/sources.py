@@ -8,7 +8,8 @@ from typing import Any
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.records import Failure, Record, printable_path, real_path
-from mmsearch.sources import Source, SourceOptions, open_source
+from mmsearch.sources import Source, SourceOptions, TableSource, open_source
+from mmsearch.sources.given_vectors import GivenVectors
 from mmsearch.sources.overlaps import overlap_notes
 from mmsearch.store.manifest import Manifest, SourceEntry
 
@@ -44,12 +45,14 @@ def plan_sources(
     *,
     purpose: str = "index",
     skip_unavailable: bool = False,
+    changes: Mapping[str, Any] | None = None,
 ) -> list[SourcePlan]:
     """Opens the sources at `locations`, or every source of the store if there are none.
 
     options: how to read them; None: as the store remembers. purpose: verb of the error message.
     skip_unavailable: plan an UnavailableSource where a source that the store knows cannot be
-    opened, unless there is no other. Raises InputError.
+    opened, unless there is no other. changes: fields of the options, of each of these sources.
+    Raises InputError.
     """
     known = manifest.sources if manifest else ()
     if not locations and not known:
@@ -57,10 +60,11 @@ def plan_sources(
     plans: list[SourcePlan] = []
     for entry in _entries(locations, known, options) if locations else known:
         source: Source
+        entry = replace(entry, options={**entry.options, **(changes or {})})
         try:
             source = _open(real_path(entry.location), entry, settings)
         except InputError as error:
-            if not skip_unavailable or entry not in known:
+            if not skip_unavailable or entry.name not in {each.name for each in known}:
                 raise
             source = UnavailableSource(entry, error)
         plans.append(SourcePlan(entry, source))
@@ -96,6 +100,11 @@ def new_locations(locations: Sequence[Path | str], manifest: Manifest) -> list[P
     return [place for place in places if printable_path(place.absolute()) not in known]
 
 
+def given_vectors(plan: SourcePlan) -> GivenVectors | None:
+    """Returns the vectors that a source brings along, None if it is to be encoded."""
+    return plan.source.vectors if isinstance(plan.source, TableSource) else None
+
+
 def source_notes(plans: Sequence[SourcePlan]) -> list[str]:
     """What was recognised in each source, and what its last iteration skipped."""
     return [f"{plan.entry.name}: {note}" for plan in plans for note in plan.source.notes]
@@ -122,7 +131,10 @@ def unused_name(place: Path, taken: Sequence[str]) -> str:
 
 def kept_options(options: SourceOptions) -> dict[str, Any]:
     """The options as the manifest keeps them: bounds are settings of the run, not of the source."""
-    return {name: value for name, value in asdict(options).items() if name != "max_text_bytes"}
+    kept = {name: value for name, value in asdict(options).items() if name != "max_text_bytes"}
+    if options.vectors_file is not None:
+        kept["vectors_file"] = printable_path(Path(options.vectors_file).absolute())
+    return kept
 
 
 def restored_options(kept: Mapping[str, Any]) -> SourceOptions:

@@ -15,7 +15,7 @@ from mmsearch.ingest.text_vectors import EncodedText, encode_texts, mean_vector
 from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
 from mmsearch.store import Store
-from mmsearch.store.rows import vectors_to_numpy
+from mmsearch.store.rows import EMBEDDED, vectors_to_numpy
 
 _FACTS = ("width", "height", "format")
 _KEPT_COLUMNS = ["_uid", *_FACTS, "_image_vector", "_text_vector"]
@@ -211,10 +211,14 @@ def _row(
     if work.several and parts:
         image = mean_vector([part["_vector"] for part in parts])
         image_hash = combined_hash(part["_hash"] for part in parts)
+    if record.image_vector is not None:
+        image = record.image_vector
     if not work.several or (work.uid is not None and not work.renumbered):
         parts = []
     passages: Sequence[Mapping[str, Any]] = ()
-    if work.text_from is not None:
+    if record.text_vector is not None:
+        text_vector: Floats | None = record.text_vector
+    elif work.text_from is not None:
         text_vector = kept[work.text_from]["_text_vector"]
     elif text is not None and work.encode_text:
         text_vector, passages = text.vector, text.passages
@@ -233,6 +237,7 @@ def _row(
         "_row_hash": row_hash(record),
         "_missing": None,
         "_indexed": when,
+        EMBEDDED: work.embedded.to_column() if work.embedded else None,
         "_image_vector": image,
         "_text_vector": text_vector,
         "metadata": record.metadata,

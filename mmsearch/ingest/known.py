@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mmsearch.ingest.embedded import StoredMetadata
+from mmsearch.store.rows import EMBEDDED
+
+# Begins the row hash of a record with vectors made elsewhere, which it covers too.
+GIVEN = "given-"
 KNOWN_COLUMNS = [
     "_uid", "key", "source", "uri", "_size", "_mtime", "_ctime",
     "_image_hash", "_text_hash", "_row_hash", "_missing",
+    EMBEDDED,
 ]  # fmt: skip
 KNOWN_PART_COLUMNS = ["_uid", "item", "number", "uri", "_size", "_mtime", "_ctime", "_hash"]
 
@@ -53,6 +59,12 @@ class KnownRow:
     text_hash: str | None
     row_hash: str
     missing: bool
+    embedded: StoredMetadata | None = None
+
+    @property
+    def has_given_vectors(self) -> bool:
+        """Whether any of its vectors was made elsewhere, and not from its image and text."""
+        return self.row_hash.startswith(GIVEN)
 
     @property
     def image(self) -> "KnownImage | None":
@@ -208,6 +220,8 @@ class KnownRows:
             text_hash=value["_text_hash"],
             row_hash=value["_row_hash"],
             missing=value["_missing"] is not None,
+            # Stores from before lack the column.
+            embedded=StoredMetadata.from_column(value.get(EMBEDDED)),
         )
 
 

@@ -5,8 +5,7 @@ run finds the others unchanged.
 """
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -14,7 +13,7 @@ from itertools import chain
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
-from mmsearch.errors import InputError, SourceUnavailable
+from mmsearch.errors import SourceUnavailable
 from mmsearch.indexes import IndexOptions, choose
 from mmsearch.ingest.batches import BatchEncoder, Job, batched, without_copies_of_lost_rows
 from mmsearch.ingest.changes import (
@@ -23,15 +22,19 @@ from mmsearch.ingest.changes import (
     encoding_text,
     plan,
     text_only,
+    with_metadata,
     without_images,
 )
 from mmsearch.ingest.decoding import ImageReader
+from mmsearch.ingest.embedded import MetadataOptions
 from mmsearch.ingest.item_images import key_of_image
 from mmsearch.ingest.known import KNOWN_COLUMNS, KNOWN_PART_COLUMNS, FileState, KnownRows
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
+from mmsearch.ingest.tally import Tally
 from mmsearch.ingest.writing import RowWriter
 from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds, PreparedImage
+from mmsearch.media.metadata import ImageMetadata
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, IngestReport, Record, printable_path
 from mmsearch.sources import FolderSource
@@ -47,28 +50,14 @@ class IngestOptions:
     """What a run does besides indexing changes.
 
     retry: read files again that failed before, and split texts that were cut. prune: remove rows
-    whose files are missing. dry_run: count changes only.
+    whose files are missing. dry_run: count changes only. metadata: what to read of the metadata of
+    a source's images, by name; nothing of sources that are not named.
     """
 
     retry: bool = False
     prune: bool = False
     dry_run: bool = False
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The counts and failures of a run so far."""
-
-    changes: Counter[str] = field(default_factory=Counter)
-    failures: dict[str, Failure] = field(default_factory=dict)
-    states: dict[str, FileState] = field(default_factory=dict)
-    truncated: int = 0
-    parts: Counter[str] = field(default_factory=Counter)
-    read: int = 0
-    multi_frame: int = 0
-    missing: int = 0
-    pruned: int = 0
-    encode_seconds: float = 0.0
+    metadata: Mapping[str, MetadataOptions | None] = field(default_factory=dict)
 
 
 class Ingest:
@@ -101,7 +90,7 @@ class Ingest:
         """
         self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
         started = time.monotonic()
-        tally = _Tally()
+        tally = Tally()
         unavailable = 0
         for source in sources:
             try:
@@ -119,21 +108,23 @@ class Ingest:
         skipped = {
             source.name: source.skipped for source in sources if isinstance(source, FolderSource)
         }
-        report = self._report(tally, resumed, time.monotonic() - started)
+        report = tally.report(resumed, time.monotonic() - started)
         return replace(report, skipped=skipped)
 
-    def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
+    def _run_source(self, source: Source, options: IngestOptions, tally: Tally) -> None:
+        names = [name for name in KNOWN_COLUMNS if name in self._store.items.schema.names]
         known = KnownRows(
-            self._store.scan(KNOWN_COLUMNS),
+            self._store.scan(names),
             self._store.failures(),
             self._store.known_images(KNOWN_PART_COLUMNS),
         )
+        metadata = options.metadata.get(source.name)
         head, rest = list_ahead(present_records(source, known))
         choose(most_vectors(head), self._store.dim, self._index)
         total = len(head) if rest is None else None
         records = chain(head, rest or ())
         self._progress.start(f"indexing {source.name}", total, device=self._device)
-        works = self._planned(records, known, tally, retry=options.retry)
+        works = self._planned(records, known, tally, retry=options.retry, metadata=metadata)
         if options.dry_run:
             self._count(works, tally)
         else:
@@ -144,17 +135,19 @@ class Ingest:
         self,
         records: Iterable[Record | Failure],
         known: KnownRows,
-        tally: _Tally,
+        tally: Tally,
         *,
         retry: bool,
+        metadata: MetadataOptions | None,
     ) -> Iterator[Work]:
+        unread = 0
         split = set(self._store.part_items("passage")[1].tolist()) if retry else set()
         for record in records:
             if isinstance(record, Failure):
                 self._fail(record, known, tally)
                 self._progress.advance(1)
                 continue
-            work, failures = plan(record, known, retry=retry)
+            work, failures = plan(record, known, retry=retry, metadata=metadata)
             for failure in failures:
                 self._fail(failure, known, tally)
             if work is None:
@@ -166,14 +159,20 @@ class Ingest:
                 work = encoding_text(work)
             if work.change == "moved" and work.previous is not None:
                 known.take(work.previous)
+            unread += metadata is not None and work.lacks_metadata
             yield work
+        if unread:
+            self._progress.note(
+                f"{unread:,} images were indexed before their metadata was read; `metadata=True` "
+                "reads it, without encoding them again"
+            )
 
-    def _count(self, works: Iterable[Work], tally: _Tally) -> None:
+    def _count(self, works: Iterable[Work], tally: Tally) -> None:
         for work in works:
             tally.changes[work.change] += 1
             self._progress.advance(1)
 
-    def _write_all(self, works: Iterable[Work], known: KnownRows, tally: _Tally) -> None:
+    def _write_all(self, works: Iterable[Work], known: KnownRows, tally: Tally) -> None:
         writer = RowWriter(self._store, self._settings.commit_seconds)
         bounds = MediaBounds.of(self._settings)
         spec = self._encoder.preprocessing
@@ -187,7 +186,7 @@ class Ingest:
                 writer.flush()
                 self._write_failures(tally)
 
-    def _changed(self, works: Iterable[Work], tally: _Tally) -> Iterator[Work]:
+    def _changed(self, works: Iterable[Work], tally: Tally) -> Iterator[Work]:
         for work in works:
             if work.change == "unchanged":
                 tally.changes["unchanged"] += 1
@@ -200,31 +199,43 @@ class Ingest:
         reader: ImageReader,
         works: Iterable[Work],
         known: KnownRows,
-        tally: _Tally,
+        tally: Tally,
     ) -> Iterator[Job]:
         look_ahead = BATCHES_AHEAD * self._batch_size
         images: dict[int, PreparedImage] = {}
+        described: ImageMetadata | None = None
         unread: set[int] = set()
         for unit, outcome in reader.read_ahead(
-            decodings(works), lambda unit: unit.image.file.path if unit.image else None, look_ahead
+            decodings(works),
+            lambda unit: unit.image.file.path if unit.image else None,
+            look_ahead,
+            metadata_of=lambda unit: unit.metadata,
         ):
             work, planned = unit.work, unit.image
-            if planned is not None and isinstance(outcome, InputError):
-                key = key_of_image(work.record, planned.number)
-                tally.states[key] = planned.state
-                self._fail(Failure(key, planned.file.uri, "decode", str(outcome)), known, tally)
-                unread.add(planned.number)
+            if isinstance(outcome, ImageMetadata):
+                described = outcome
             elif planned is not None and isinstance(outcome, PreparedImage):
                 tally.read += 1
                 tally.multi_frame += outcome.frames > 1
                 images[planned.number] = outcome
+                described = outcome.metadata or described
+            elif planned is not None and planned.known is not None:
+                self._progress.note(f"no metadata of {work.record.key}: {outcome}")
+            elif planned is not None:
+                key = key_of_image(work.record, planned.number)
+                tally.states[key] = planned.state
+                self._fail(Failure(key, planned.file.uri, "decode", str(outcome)), known, tally)
+                unread.add(planned.number)
             if unit.last:
-                work = without_images(work, unread)
+                work = with_metadata(without_images(work, unread), described, known)
                 if unread and not work.images:
                     yield from self._by_text(work.record, known)
+                elif work.change == "unchanged":
+                    tally.changes["unchanged"] += 1
+                    self._progress.advance(1)
                 else:
                     yield Job(work, images)
-                images, unread = {}, set()
+                images, described, unread = {}, None, set()
 
     def _by_text(self, record: Record, known: KnownRows) -> Iterator[Job]:
         """Yields a job for the text of a record whose images cannot be read, if it has one."""
@@ -243,7 +254,7 @@ class Ingest:
         writer: RowWriter,
         *,
         known: KnownRows,
-        tally: _Tally,
+        tally: Tally,
     ) -> None:
         jobs = [
             job
@@ -267,11 +278,11 @@ class Ingest:
         writer.add(result.rows, [uid for uid in drops if uid is not None])
         self._progress.advance(len(batch))
 
-    def _fail(self, failure: Failure, known: KnownRows, tally: _Tally) -> None:
+    def _fail(self, failure: Failure, known: KnownRows, tally: Tally) -> None:
         known.lost(failure.key)
         tally.failures[failure.key] = failure
 
-    def _write_failures(self, tally: _Tally) -> None:
+    def _write_failures(self, tally: Tally) -> None:
         when = _now()
         rows = []
         for failure in tally.failures.values():
@@ -290,7 +301,7 @@ class Ingest:
         self._store.record_failures(rows)
 
     def _settle_missing(
-        self, source: Source, known: KnownRows, options: IngestOptions, tally: _Tally
+        self, source: Source, known: KnownRows, options: IngestOptions, tally: Tally
     ) -> None:
         unreadable = tuple(
             f"{key}/" for key, failure in tally.failures.items() if failure.stage == "source"
@@ -305,34 +316,6 @@ class Ingest:
         self._store.forget_failures(known.stale_failures(source.name, set(tally.failures)))
         if options.prune:
             tally.pruned += self._store.prune(source.name)
-
-    def _report(self, tally: _Tally, resumed: int, seconds: float) -> IngestReport:
-        done = sum(tally.changes.values())
-        return IngestReport(
-            added=tally.changes["added"],
-            updated=tally.changes["updated"],
-            moved=tally.changes["moved"],
-            restored=tally.changes["restored"],
-            unchanged=tally.changes["unchanged"],
-            missing=tally.missing,
-            pruned=tally.pruned,
-            resumed=resumed,
-            truncated_texts=tally.truncated,
-            failures=tuple(tally.failures[key] for key in sorted(tally.failures)),
-            seconds=seconds,
-            rates={
-                "total": done / seconds if seconds else 0.0,
-                "encode": (
-                    (done - tally.changes["unchanged"]) / tally.encode_seconds
-                    if tally.encode_seconds
-                    else 0.0
-                ),
-            },
-            decoded=tally.read,
-            multi_frame=tally.multi_frame,
-            image_parts=tally.parts["image"],
-            passages=tally.parts["passage"],
-        )
 
 
 def _now() -> datetime:

@@ -57,7 +57,7 @@ def recognise(
     identity = options.id_column or find_id(survey, taken={image, *options.text_columns})
     others = [name for name in survey.columns if name not in (image, identity)]
     texts = options.text_columns or tuple(find_texts(survey, others))
-    if survey.rows and image is None and not texts:
+    if survey.rows and image is None and not texts and not options.gives_vectors:
         raise InputError(
             f"{table} has no column of pictures or texts; say which it is with `image_column` or "
             f"`text_columns`, its columns are {_quoted(survey.columns)}"

@@ -1,16 +1,18 @@
 """The source of a table: a record per row, with its image, joined texts and typed metadata."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mmsearch.errors import InputError
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.columns import recognise
 from mmsearch.sources.fields import join_texts
+from mmsearch.sources.given_vectors import GivenVectors
 from mmsearch.sources.image_paths import find_image, is_image, refuse_raw
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.rows import BadRow, Row
-from mmsearch.sources.survey import survey
+from mmsearch.sources.survey import Survey, survey
 from mmsearch.sources.table_files import open_rows
 from mmsearch.sources.values import Kind, as_text, convert
 from mmsearch.text import one_line
@@ -22,7 +24,8 @@ class TableSource:
     Opening it reads the file once for its columns and types. Raises InputError if the file cannot
     be read or lacks columns that the options name.
 
-    root: the file. columns: their roles. row_count: of the readable rows when it was opened. notes:
+    root: the file. columns: their roles. vectors: made elsewhere, None if the options name none.
+    row_count: of the readable rows when it was opened. notes:
     what was recognised, for the user.
     """
 
@@ -31,7 +34,10 @@ class TableSource:
     ) -> None:
         self.root, self.name, self._options = path.absolute(), name, options
         self._rows = open_rows(self.root)
-        self._survey = survey(self._rows)
+        self.vectors = (
+            GivenVectors(self.root, self._rows, options) if options.gives_vectors else None
+        )
+        self._survey = _without(survey(self._rows), options.vector_columns)
         self.columns = recognise(
             self._survey, options, exists=self._exists, table=printable_path(path.name)
         )
@@ -53,8 +59,13 @@ class TableSource:
         except InputError as error:
             yield self._failure(f"row {row.number}", f"{error} ({row.place})")
             return
+        try:
+            vectors = self.vectors.of(row) if self.vectors is not None else {}
+        except InputError as error:
+            yield self._failure(identity, f"{error} ({row.place})", stage="read")
+            return
         cell, image, whole = self._cell(row), None, True
-        if cell:
+        if cell and "image" not in vectors:
             try:
                 found = find_image(cell, self.root.parent)
                 refuse_raw(cell, found)
@@ -67,9 +78,14 @@ class TableSource:
             whole = False
             yield self._failure(identity, f"{self._too_long(text)} ({row.place})", stage="read")
             text = None
-        if image or text:
+        if image or text or vectors:
             uri = printable_path(image) if image else ""
-            yield Record(self._key(identity), uri, image, text, metadata)
+            if cell and "image" in vectors:
+                uri = self._place(cell)
+            yield Record(
+                self._key(identity), uri, image, text, metadata,
+                image_vector=vectors.get("image"), text_vector=vectors.get("text"),
+            )  # fmt: skip
         elif whole:
             yield self._failure(identity, f"has neither a picture nor a text ({row.place})")
 
@@ -102,6 +118,13 @@ class TableSource:
     def _cell(self, row: Row) -> str | None:
         return as_text(row.cells.get(self.columns.image)) if self.columns.image else None
 
+    def _place(self, cell: str) -> str:
+        """Returns the path of an image that need not be here, or the cell itself."""
+        try:
+            return printable_path(find_image(cell, self.root.parent))
+        except InputError:
+            return cell
+
     def _exists(self, cell: str) -> bool:
         try:
             return is_image(str(find_image(cell, self.root.parent)))
@@ -123,6 +146,8 @@ class TableSource:
     def _describe(self) -> Iterator[str]:
         file = printable_path(self.root.name)
         yield f"{file}: {self.columns.describe()}"
+        if self.vectors is not None:
+            yield f"{file}: {self.vectors.describe()}"
         yield from (f"{file}: {note}" for note in self._rows.notes)
         if not self._survey.rows:
             yield f"{file}: has no rows"
@@ -153,3 +178,12 @@ class TableSource:
             yield f"{file}: not stored, as empty, nested or too long: {', '.join(left_out)}"
         if self._options.include or self._options.exclude:
             yield f"{file}: `include` and `exclude` choose files in folders, not rows of a table"
+
+
+def _without(found: Survey, columns: Collection[str]) -> Survey:
+    return replace(
+        found,
+        columns=tuple(name for name in found.columns if name not in columns),
+        kinds={name: kind for name, kind in found.kinds.items() if name not in columns},
+        odd={name: cell for name, cell in found.odd.items() if name not in columns},
+    )

@@ -26,7 +26,7 @@ from mmsearch.store.manifest import read_manifest, write_manifest
 from mmsearch.store.opening import PARTS, PRUNED
 from mmsearch.store.parts import parts_schema, parts_to_arrow
 from mmsearch.store.reading import READ_ROWS, SCAN_ROWS, StoreReader
-from mmsearch.store.rows import FAILURES_SCHEMA, common_type, rows_to_arrow, scalar_types
+from mmsearch.store.rows import EMBEDDED, FAILURES_SCHEMA, common_type, rows_to_arrow, scalar_types
 from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_snapshot
 from mmsearch.store.spaces import is_live, root_of
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
@@ -105,6 +105,8 @@ class Store(StoreReader):
         for row in rows:
             for name, kind in scalar_types(row["metadata"]).items():
                 metadata[name] = common_type(metadata.get(name, kind), kind)
+        if EMBEDDED not in self._items.schema.names:
+            self._items.add_columns([pa.field(EMBEDDED, pa.string())])
         self.ensure_columns(metadata)
         kept = [row for row in rows if row["_uid"] is not None]
         new = [row for row in rows if row["_uid"] is None]

@@ -14,9 +14,13 @@ import numpy as np
 from mmsearch.dedup.cache.keypoint_cache import KeypointCache
 from mmsearch.dedup.grouping.connected_groups import components
 from mmsearch.dedup.grouping.item_groups import Grouping, group_id
+from mmsearch.dedup.grouping.linking import (
+    Representatives,
+    supported,
+    without_other_parts,
+)
 from mmsearch.dedup.grouping.originals_kept import Keeping
 from mmsearch.dedup.grouping.verification import (
-    PART,
     Cluster,
     Comparer,
     Verifier,
@@ -91,8 +95,9 @@ class PictureGroups:
         """Merges and extends clusters by pairs that keypoints propose and a comparison confirms."""
         items = self.grouping.items
         representative = np.arange(len(items))
+        chooser = Representatives(items, self.comparer)
         for cluster in clusters:
-            representative[list(cluster.places)] = cluster.centre
+            representative[list(cluster.places)] = chooser.of(cluster)
         representatives, hashes = list[int](), set[str]()
         for place in np.unique(representative).tolist():
             if items[place].image_hash and items[place].image_hash not in hashes:
@@ -111,31 +116,19 @@ class PictureGroups:
             for one, two in pairs
             if self.grouping.allowed(Pair(min(one, two), max(one, two), "edited", 0.0, ""))
         ]
-        bonds = self._without_collage_links(verifier.confirmed(allowed))
-        confirmed = np.array(bonds, np.int64).reshape(-1, 2)
         members = [
-            (place, centre)
-            for place, centre in enumerate(representative.tolist())
-            if place != centre
+            (place, chosen)
+            for place, chosen in enumerate(representative.tolist())
+            if place != chosen
         ]
+        bonds = without_other_parts(verifier.confirmed(allowed), self.comparer)
+        bonds = supported(bonds, members, verifier)
+        confirmed = np.array(bonds, np.int64).reshape(-1, 2)
         every = np.array(members, np.int64).reshape(-1, 2)
         places = components(len(items), np.concatenate([every, confirmed]))
         scores = np.ones(len(confirmed), np.float32)
         split = self.grouping.not_duplicates.split(places, confirmed, scores)
         return self._clusters(split, clusters, confirmed.tolist())
-
-    def _without_collage_links(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Drops pairs that would connect the parts of a collage: it keeps only its largest part."""
-        kept, parts = list[tuple[int, int]](), dict[int, tuple[float, tuple[int, int]]]()
-        for one, two in pairs:
-            found = self.comparer.known(one, two)
-            shares = (1.0, 1.0) if found is None else (found.first_share, found.second_share)
-            share, whole = min(zip(shares, (one, two), strict=True))
-            if share >= PART:
-                kept.append((one, two))
-            elif whole not in parts or share > parts[whole][0]:
-                parts[whole] = share, (one, two)
-        return kept + [pair for _, pair in parts.values()]
 
     def _clusters(
         self,

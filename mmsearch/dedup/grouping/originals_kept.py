@@ -27,7 +27,7 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds
 
 # Version of the ranking; results cached by another version are discarded.
-_RANKING = 6
+_RANKING = 7
 # Maximum number of candidates, since each one is decoded in full.
 _CANDIDATES = 12
 # Of the members with equal corners, the share, and the number, that are one image with the centre.

@@ -84,7 +84,8 @@ class _Comparisons:
 
         The best wins against all others; these follow by their margin against it. If the most
         likely one is the best, this takes one comparison per candidate, and two at most. Without a
-        winner, the sum of margins decides among those that did not lose clearly.
+        winner, the first is the one that is most likely to be nearer to the source than each of the
+        others that did not lose clearly; a margin is a log odds.
         """
         numbers = range(len(self.candidates))
         best = max(numbers, key=lambda number: (self._prior(number), -number))
@@ -96,11 +97,16 @@ class _Comparisons:
         if max(scores) <= 0:
             return order
         close = [number for number in order if scores[number] > -_CLEAR]
-        sums = {
-            number: sum(self._margin(number, other) for other in close if other != number)
+        likelihoods = {
+            number: -sum(
+                float(np.logaddexp(0, -self._margin(number, other)))
+                for other in close
+                if other != number
+            )
             for number in close
         }
-        return sorted(close, key=lambda number: (-sums[number], number)) + order[len(close) :]
+        close.sort(key=lambda number: (-likelihoods[number], number))
+        return close + order[len(close) :]
 
     def _margin(self, one: int, two: int) -> float:
         """Positive if `one` is nearer to the source than `two`."""

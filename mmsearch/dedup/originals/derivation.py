@@ -49,6 +49,9 @@ _USUAL_BEYOND: Final = 1.45
 _PARTLY: Final = 0.85
 # Above this share, the file was only saved again.
 _PURE: Final = 0.9
+# Deviation, 1 for rounding to the file's own steps, below which the file was not rounded from the
+# other: the other has its coefficients.
+_ROUNDED: Final = 0.7
 # How clearly two files differ in sharpness before one counts as a filter of the other.
 _UNEQUALLY_SHARP: Final = 0.5
 _PALETTE: Final = 4.0
@@ -111,9 +114,14 @@ def _equal_size(
         return [Evidence("source", _SAME_PIXELS * ((two.table is None) - int(one.table is None)))]
     if one.table is not None and two.table is not None:
         sharpness = compare_sharpness(on_first.own, on_first.other)
-        filtered = sharpness.clearly > _UNEQUALLY_SHARP
-        mine = remainder(on_first.own, on_first.other, one.table, filtered=filtered)
-        theirs = remainder(on_second.own, on_second.other, two.table, filtered=filtered)
+        mine = remainder(on_first.own, on_first.other, one.table)
+        theirs = remainder(on_second.own, on_second.other, two.table)
+        filtered = sharpness.clearly > _UNEQUALLY_SHARP and not (
+            _only_saved(mine) or _only_saved(theirs)
+        )
+        if filtered:
+            mine = remainder(on_first.own, on_first.other, one.table, filtered=True)
+            theirs = remainder(on_second.own, on_second.other, two.table, filtered=True)
         if mine is None or theirs is None or one.quality is None or two.quality is None:
             return []
         if np.array_equal(one.table, two.table) and min(mine.repeated, theirs.repeated) > _PURE:
@@ -128,6 +136,11 @@ def _equal_size(
     if two.table is not None:
         return [_against_other_format(two, one, on_second, -1.0)]
     return []
+
+
+def _only_saved(found: Remainder | None) -> bool:
+    """Whether a JPEG is the other file saved again, and nothing else."""
+    return found is not None and found.repeated > _PURE and found.plain > _ROUNDED
 
 
 def _name(weight: float, one: FileEvidence, two: FileEvidence, sharpness: Sharpness) -> str:
