@@ -23,6 +23,7 @@ EXCLUDED: Rules = {
         "--drop": ("SOURCE", "--undo-prune", "--prune", "--dry-run", "--json"),
         "--undo-prune": ("SOURCE", "--prune", "--dry-run", "--json"),
         "--here": ("--store",),
+        "--vectors": ("--vector-column",),
     },
     "info": {"--failures": ("--index", "--plot")},
     "models": {"--check": ("--promote", "--rollback"), "--promote": ("--rollback",)},
@@ -36,7 +37,7 @@ NEEDED: Rules = {
         "--keyword-weight": ("--fuse", "--queries"),
         "--image-weight": ("--image", "--queries"),
     },
-    "index": {"--arch": ("--model",)},
+    "index": {"--arch": ("--model",), "--vector-of": ("--vector-column", "--vectors")},
     "models": {
         "--arch": ("--check", "--promote"),
         "--force": ("--promote",),

@@ -1,13 +1,14 @@
 """The options that several commands share, declared once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from mmsearch.cli.completion import complete_models
 
 if TYPE_CHECKING:
+    from mmsearch.records import Modality
     from mmsearch.sources import SourceOptions
 
 STORE_AND_MODEL, READING, OUTPUT = "Store and model", "Reading sources", "Output"
@@ -154,6 +155,9 @@ def source_options(
     group_by: str | None = None,
     columns: list[str] | None = None,
     table: list[str] | None = None,
+    vector_columns: str | None = None,
+    vectors_file: Path | None = None,
+    vectors_of: str | None = None,
 ) -> "SourceOptions | None":
     """Returns how to read the sources; None if nothing was given: as the store remembers."""
     from mmsearch.records import printable_path
@@ -170,5 +174,8 @@ def source_options(
         group_by=group_by,
         columns=tuple(columns or ()),
         table=tuple(table or ()),
+        vector_columns=names(vector_columns),
+        vectors_file=str(vectors_file) if vectors_file else None,
+        vectors_of=cast("tuple[Modality, ...]", names(vectors_of)),
     )
     return None if given == SourceOptions() else given

@@ -17,6 +17,9 @@ _OPTIONS = {
     "references": "--reference",
     "shares": "--split",
     "text": "TEXT",
+    "vector_columns": "--vector-column",
+    "vectors_file": "--vectors",
+    "vectors_of": "--vector-of",
 }
 # Fields of FinetuneOptions that have no option of their own.
 SETTINGS = ("allow_straddling", "views")

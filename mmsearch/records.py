@@ -82,7 +82,8 @@ class Record:
     image: the image file, not yet opened. text: caption, document or joined text columns.
     more_images: the second image and further ones of an item with several. urls: images that have
     no file yet; they are fetched, and then follow the others. parts: of an item of a store, its
-    images and passages where it has several of a kind.
+    images and passages where it has several of a kind. image_vector, text_vector: made elsewhere,
+    float32 (dim,), unit rows; nothing is encoded in their place.
 
     >>> catalog["products/red-apple"].metadata["category"]
     'food'
@@ -96,6 +97,8 @@ class Record:
     more_images: tuple[ImageFile, ...] = ()
     urls: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
+    image_vector: Floats | None = field(default=None, compare=False, repr=False)
+    text_vector: Floats | None = field(default=None, compare=False, repr=False)
 
     @property
     def images(self) -> tuple[ImageFile, ...]:

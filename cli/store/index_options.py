@@ -79,6 +79,32 @@ Workers = Annotated[
         rich_help_panel=STORE_AND_MODEL,
     ),
 ]
+VectorColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of vectors that --model made elsewhere, as lists of numbers; or two, of "
+        "images and of texts, separated by a comma. Their rows are not encoded.",
+        metavar="COLUMNS",
+        rich_help_panel=READING,
+    ),
+]
+Vectors = Annotated[
+    Path | None,
+    typer.Option(
+        help="NumPy file (.npy) with the vectors of a table's rows, in the same order, instead.",
+        metavar="FILE",
+        rich_help_panel=READING,
+    ),
+]
+VectorOf = Annotated[
+    str | None,
+    typer.Option(
+        help="What the vectors are of: image or text. Default: text for columns named so, else "
+        "image.",
+        metavar="image|text",
+        rich_help_panel=READING,
+    ),
+]
 Metadata = Annotated[
     bool | None,
     typer.Option(

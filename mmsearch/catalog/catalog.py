@@ -414,7 +414,7 @@ class Catalog:
         Vectors are unit rows up to rounding to 16 bits. Raises StoreNotFound, InputError,
         BadFilter.
 
-        >>> catalog.export_vectors("vectors.parquet", where="category = 'food'", target="image")
+        >>> catalog.export_vectors("food.parquet", where="category = 'food'", target="image")
         41
         """
         from mmsearch.catalog.exporting import write_vectors

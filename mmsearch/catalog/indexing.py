@@ -11,6 +11,7 @@ from mmsearch.catalog.preview import estimate, preview_lines
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
 from mmsearch.catalog.sources import (
     SourcePlan,
+    given_vectors,
     overlaps,
     plan_sources,
     restored_options,
@@ -80,7 +81,7 @@ def index_sources(
             progress.note(line)
 
     # These import torch and LanceDB, so they come after the checks.
-    from mmsearch.encoders.devices import choose_device
+    from mmsearch.encoders.devices import DeviceChoice, choose_device
     from mmsearch.indexes import choose
     from mmsearch.ingest.embedded import MetadataOptions
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes
@@ -94,9 +95,19 @@ def index_sources(
     )
     from mmsearch.store.migrations import migrate
 
-    model, device = model_name(settings, manifest), choose_device(settings.device)
-    progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
-    encoder = (encoders or Encoders(settings)).full(model)
+    model = model_name(settings, manifest)
+    given = [vectors for plan in plans if (vectors := given_vectors(plan)) is not None]
+    encoders = encoders or Encoders(settings)
+    if len(given) == len(plans):
+        device = DeviceChoice("cpu", "only where vectors are missing")
+        encoder = encoders.deferred(model)
+        progress.note(f"the vectors in the table are taken as those of '{model}'")
+    else:
+        device = choose_device(settings.device)
+        encoder = encoders.full(model)
+        progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
+    for vectors in given:
+        vectors.require_space(encoder.space)
     with (
         open_or_create(
             root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note

@@ -1,16 +1,21 @@
 """Which model, device and fusion hold: those of this run's settings, else those of the store."""
 
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmsearch.config import Settings
 from mmsearch.errors import SpaceMismatch
-from mmsearch.records import SpaceId, printable_path
+from mmsearch.records import Floats, Ids, Pixels, SpaceId, printable_path
 from mmsearch.store.manifest import Manifest
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mmsearch.encoders.base import Encoder, TextEncoder
     from mmsearch.fusion import Fusion
+    from mmsearch.media import Preprocessing
 
 DEFAULT_MODEL = "builtin"
 
@@ -63,6 +68,51 @@ def load_model(name: str, *, device: str = "auto", batch_size: int | None = None
     return load_encoder(name, device=device, batch_size=batch_size)
 
 
+class DeferredEncoder:
+    """A model of which nothing is loaded before the first image or text is encoded.
+
+    Its space and preprocessing are read from its files.
+    """
+
+    def __init__(
+        self, space: SpaceId, preprocessing: "Preprocessing", load: "Callable[[], Encoder]"
+    ) -> None:
+        self.space, self.preprocessing, self._load = space, preprocessing, load
+
+    @cached_property
+    def _encoder(self) -> "Encoder":
+        return self._load()
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        """Embeds texts, as `Encoder` does."""
+        return self._encoder.encode_texts(texts)
+
+    def encode_images(self, images: "Sequence[Image]") -> Floats:
+        """Embeds images, as `Encoder` does."""
+        return self._encoder.encode_images(images)
+
+    def encode_pixels(self, pixels: Pixels) -> Floats:
+        """Embeds prepared images, as `Encoder` does."""
+        return self._encoder.encode_pixels(pixels)
+
+    @property
+    def context(self) -> int:
+        """The number of tokens that it reads of a text, with special ones."""
+        return self._encoder.context
+
+    def text_lengths(self, texts: Sequence[str]) -> Ids:
+        """Returns the number of tokens of each text, as `Encoder` does."""
+        return self._encoder.text_lengths(texts)
+
+    def overlong(self, texts: Sequence[str]) -> list[int]:
+        """Returns the positions of the texts that are cut."""
+        return self._encoder.overlong(texts)
+
+    def unknown(self, texts: Sequence[str]) -> list[int]:
+        """Returns the positions of the texts of which the model knows no word."""
+        return self._encoder.unknown(texts)
+
+
 class Encoders:
     """Loads each encoder of a catalog once, when it is first needed."""
 
@@ -78,6 +128,15 @@ class Encoders:
                 model, device=self._settings.device, batch_size=self._settings.batch_size
             )
         return self._full[model]
+
+    def deferred(self, model: str) -> "Encoder":
+        """Like `full`, loaded at first use where its files are here. Raises InputError."""
+        from mmsearch.encoders.registry import model_files, space_of
+
+        space = space_of(model)
+        if space is None:
+            return self.full(model)
+        return DeferredEncoder(space, model_files(model).preprocessing, lambda: self.full(model))
 
     def text(self, model: str) -> "TextEncoder":
         """Returns the text tower alone, which may be lighter, unless both are loaded already."""

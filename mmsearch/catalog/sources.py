@@ -8,8 +8,9 @@ from typing import Any
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.records import Failure, Record, printable_path, real_path
-from mmsearch.sources import Source, SourceOptions, open_source
+from mmsearch.sources import Source, SourceOptions, TableSource, open_source
 from mmsearch.sources.first_rows import require_images
+from mmsearch.sources.given_vectors import GivenVectors
 from mmsearch.sources.overlaps import overlap_notes
 from mmsearch.sources.picture_files import FOLDER_NAME, PictureFiles
 from mmsearch.store.manifest import Manifest, SourceEntry
@@ -104,6 +105,11 @@ def new_locations(locations: Sequence[Path | str], manifest: Manifest) -> list[P
     return [place for place in places if printable_path(place.absolute()) not in known]
 
 
+def given_vectors(plan: SourcePlan) -> GivenVectors | None:
+    """Returns the vectors that a source brings along, None if it is to be encoded."""
+    return plan.source.vectors if isinstance(plan.source, TableSource) else None
+
+
 def source_notes(plans: Sequence[SourcePlan]) -> list[str]:
     """What was recognised in each source, and what its last iteration skipped."""
     return [f"{plan.entry.name}: {note}" for plan in plans for note in plan.source.notes]
@@ -148,6 +154,8 @@ def kept_options(options: SourceOptions) -> dict[str, Any]:
     kept = {name: value for name, value in asdict(options).items() if name != "max_text_bytes"}
     if options.image_root is not None:
         kept["image_root"] = printable_path(real_path(options.image_root).absolute())
+    if options.vectors_file is not None:
+        kept["vectors_file"] = printable_path(Path(options.vectors_file).absolute())
     return kept
 
 

@@ -18,7 +18,8 @@ from mmsearch.generations import IMAGE, TEXT
 from mmsearch.generations.vectors import HAS
 from mmsearch.media.metadata import POSITION_COLUMNS
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Floats, SpaceId, Target, printable_path
+from mmsearch.records import Floats, Target, printable_path
+from mmsearch.sources.given_vectors import SPACE
 from mmsearch.store import Store
 from mmsearch.store.filters import live_and
 from mmsearch.store.reading import SCAN_ROWS
@@ -26,8 +27,6 @@ from mmsearch.store.rows import vectors_to_numpy
 
 TARGETS: tuple[Target, ...] = ("image", "text", "product")
 Precision = Literal["float32", "float16"]
-# Under this name the space of the vectors is in the metadata of the file's schema, as JSON.
-SPACE = b"mmsearch.space"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +90,6 @@ def export_vectors(
     return count
 
 
-def space_of_schema(schema: pa.Schema) -> SpaceId | None:
-    """Returns the space that an exported file names in its schema; None if it names none."""
-    named = (schema.metadata or {}).get(SPACE)
-    return SpaceId(**json.loads(named)) if named else None
-
-
 def _targets(
     store: Store, fusion: Fusion | None, requested: Sequence[Target] | None
 ) -> tuple[Target, ...]:
@@ -108,17 +101,15 @@ def _targets(
         )
     if fusion is None and "product" in (requested or ()):
         raise InputError("the store has no product vectors yet; run `catalog.index()` once")
+    if requested:
+        return tuple(target for target in TARGETS if target in requested)
     counts = store.counts()
     held: dict[Target, int] = {
         "image": counts["image"],
         "text": counts["text"],
         "product": counts["both"] if fusion is not None else 0,
     }
-    return tuple(
-        target
-        for target in TARGETS
-        if target in (requested or ()) or (not requested and held[target])
-    ) or ("image",)
+    return tuple(target for target in TARGETS if held[target]) or ("image",)
 
 
 def _with_vectors(

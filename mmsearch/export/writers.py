@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from mmsearch.errors import InputError
 from mmsearch.files import replaced_file, write_atomically
 from mmsearch.records import Target, printable_path
+from mmsearch.sources.given_vectors import SPACE
 
 SUFFIXES = (".parquet", ".lance", ".npy")
 
@@ -112,7 +113,7 @@ def _write_numpy(rows: ExportedRows, path: Path, advance: Callable[[int], None])
             for row in batch.select(names).to_pylist():
                 lines.write(json.dumps(row, ensure_ascii=False, default=_plain).encode() + b"\n")
             advance(batch.num_rows)
-    space = json.loads(rows.schema.metadata[b"mmsearch.space"])
+    space = json.loads(rows.schema.metadata[SPACE])
     about = {"target": rows.targets[0], "count": rows.count, "space": space}
     write_atomically(about_path, json.dumps(about, indent=2, ensure_ascii=False))
 

@@ -211,10 +211,14 @@ def _row(
     if work.several and parts:
         image = mean_vector([part["_vector"] for part in parts])
         image_hash = combined_hash(part["_hash"] for part in parts)
+    if record.image_vector is not None:
+        image = record.image_vector
     if not work.several or (work.uid is not None and not work.renumbered):
         parts = []
     passages: Sequence[Mapping[str, Any]] = ()
-    if work.text_from is not None:
+    if record.text_vector is not None:
+        text_vector: Floats | None = record.text_vector
+    elif work.text_from is not None:
         text_vector = kept[work.text_from]["_text_vector"]
     elif text is not None and work.encode_text:
         text_vector, passages = text.vector, text.passages

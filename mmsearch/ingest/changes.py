@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from mmsearch.digests import digest_of_text
+from mmsearch.digests import digest_of_bytes, digest_of_text
 from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
 from mmsearch.ingest.item_images import PlannedImage, find_known, key_of_image
-from mmsearch.ingest.known import FileState, KnownRow, KnownRows
-from mmsearch.media.metadata import MetadataRequest
+from mmsearch.ingest.known import GIVEN, FileState, KnownRow, KnownRows
+from mmsearch.media.metadata import ImageMetadata, MetadataRequest
 from mmsearch.records import Failure, Record, real_path
 
 Change: TypeAlias = Literal["added", "updated", "moved", "restored", "unchanged"]
@@ -30,7 +30,7 @@ class Work:
     vector and passages are copied. encode_text: encode the record's text. uid: of the previous row
     if the vectors stay, else None. previous: the row that the record had before, perhaps under
     another key. renumbered: of several images the order, paths or file states changed. embedded:
-    what the first image says of itself, already part of the record; metadata: that has still to be
+    what its first image says of itself, already part of the record; metadata: that has still to be
     read.
     """
 
@@ -47,10 +47,15 @@ class Work:
     metadata: MetadataRequest | None = None
 
     @property
+    def gives_vectors(self) -> bool:
+        """Whether any of the record's vectors was made elsewhere."""
+        return self.record.image_vector is not None or self.record.text_vector is not None
+
+    @property
     def lacks_metadata(self) -> bool:
-        """Whether its image was indexed before its metadata was read, and stays so."""
-        copied = bool(self.images) and self.images[0].known is not None
-        return copied and self.embedded is None and self.metadata is None
+        """Whether its first image was indexed before its metadata was read, and stays so."""
+        held = bool(self.images) and self.images[0].known is not None
+        return held and self.embedded is None and self.metadata is None
 
     @property
     def several(self) -> bool:
@@ -87,6 +92,9 @@ def plan(
     There is no work for a record without text whose images all cannot be read. metadata: what to
     read of the first image's own metadata; None: nothing.
     """
+    if record.image_vector is not None:
+        # Its vector is given, so the images themselves are neither read nor compared.
+        record = replace(record, image=None, more_images=(), urls=())
     previous = known.find(record.key)
     candidates = known.images_of(previous)
     several = bool(record.more_images)
@@ -137,27 +145,28 @@ def _plan_readable(
     metadata: MetadataOptions | None = None,
 ) -> Work:
     request, embedded = None, None
-    if metadata is not None and images:
+    if metadata is not None and images and images[0].number == 1:
         first = images[0].known
-        owner = None if first is None else known.row(first.item)
-        held = None if owner is None else owner.embedded
+        row = known.row(first.item) if first is not None and first.number == 1 else None
+        held = row.embedded if row is not None else None
         request, embedded = metadata.needed(record, held, decoded=first is None)
     if embedded is not None:
         record = embedded.applied_to(record)
     text_hash = digest_of_text(record.text) if record.text else None
     owners = (known.row(image.known.item) for image in images if image.known is not None)
     source = next(owners, None) or previous
-    if source is None and record.image is None and record.uri and text_hash:
+    is_document = record.image is None and record.image_vector is None and record.uri
+    if source is None and is_document and text_hash:
         source = known.document(text_hash)
     moved = _moved_from(record, previous, source, known)
     base = previous or moved
-    text_from = base.uid if base and text_hash and base.text_hash == text_hash else None
+    text_from = _text_from(base, text_hash)
     work = Work(
         record=record,
         change=_change(record, previous, moved),
         images=tuple(images),
         text_hash=text_hash,
-        encode_text=text_hash is not None and text_from is None,
+        encode_text=text_hash is not None and text_from is None and record.text_vector is None,
         text_from=text_from,
         previous=base,
         embedded=embedded,
@@ -166,13 +175,25 @@ def _plan_readable(
     return _settle(work, known)
 
 
-def with_metadata(work: Work, embedded: StoredMetadata, known: KnownRows) -> Work:
-    """Completes the plan of an image whose metadata has been read."""
+def _text_from(base: KnownRow | None, text_hash: str | None) -> int | None:
+    """Returns the uid of the row if its vector is that of this text."""
+    if base is None or text_hash is None or base.has_given_vectors:
+        return None
+    return base.uid if base.text_hash == text_hash else None
+
+
+def with_metadata(work: Work, metadata: ImageMetadata | None, known: KnownRows) -> Work:
+    """Completes the plan of an image whose metadata was requested; None: it could not be read."""
+    if work.metadata is None:
+        return work
+    if metadata is None:
+        held = work.previous.embedded if work.previous is not None else None
+        return _settle(replace(work, embedded=held, metadata=None), known)
+    embedded = StoredMetadata.of(metadata, work.metadata)
     record = embedded.applied_to(work.record)
     text_hash = digest_of_text(record.text) if record.text else None
-    base = work.previous
-    text_from = base.uid if base and text_hash and base.text_hash == text_hash else None
-    completed = replace(
+    text_from = _text_from(work.previous, text_hash)
+    complete = replace(
         work,
         record=record,
         text_hash=text_hash,
@@ -181,7 +202,7 @@ def with_metadata(work: Work, embedded: StoredMetadata, known: KnownRows) -> Wor
         embedded=embedded,
         metadata=None,
     )
-    return _settle(completed, known)
+    return _settle(complete, known)
 
 
 def _moved_from(
@@ -212,6 +233,12 @@ def _change(record: Record, previous: KnownRow | None, moved: KnownRow | None) -
 def _settle(work: Work, known: KnownRows) -> Work:
     """Keeps the uid where the vectors stay, and detects records that have not changed."""
     base = work.previous
+    if base is not None and (work.gives_vectors or base.has_given_vectors):
+        # Without hashes of images and texts, vectors stay only where nothing has changed.
+        read = any(image.known is None for image in work.images)
+        same = row_hash(work.record) == base.row_hash and not read
+        unchanged = same and work.change == "updated"
+        return replace(work, uid=base.uid, change="unchanged") if unchanged else work
     if base is None or work.encode_text or work.metadata is not None:
         return work
     held = known.images_of(base)
@@ -228,18 +255,26 @@ def _settle(work: Work, known: KnownRows) -> Work:
     renumbered = work.several and [
         (image.number, image.file.uri, image.state) for image in work.images
     ] != [(image.number, image.uri, image.state) for image in held]
-    same_row = row_hash(work.record) == base.row_hash and work.state == base.state
-    same_row = same_row and work.embedded == base.embedded
+    same_row = (
+        row_hash(work.record) == base.row_hash
+        and work.state == base.state
+        and work.embedded == base.embedded
+    )
     same = same_row and not renumbered and work.change == "updated"
     change: Change = "unchanged" if same else work.change
     return replace(work, uid=base.uid, change=change, renumbered=renumbered)
 
 
 def row_hash(record: Record) -> str:
-    """Returns a hash of key, path, text and metadata, without the image's content."""
-    return digest_of_text(
+    """Returns a hash of key, path, text, metadata and given vectors, not of the image's content."""
+    digest = digest_of_text(
         repr((record.key, record.uri, record.text, sorted(_plain(record.metadata))))
     )
+    given = [each for each in (record.image_vector, record.text_vector) if each is not None]
+    if not given:
+        return digest
+    content = b"".join(each.tobytes() for each in given)
+    return f"{GIVEN}{digest_of_bytes(digest.encode() + content)}"
 
 
 def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -252,9 +287,9 @@ def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """An image to decode for a work, None if it needs none. last: of this work.
+    """An image to read for a work, None if it needs none. last: of this work.
 
-    metadata: what to read of the image's metadata, besides its pixels or instead of them.
+    metadata: what to read of it beside its pixels, or instead of them.
     """
 
     work: Work
@@ -264,15 +299,16 @@ class Decoding:
 
 
 def decodings(works: Iterable[Work]) -> Iterator[Decoding]:
-    """Yields what has to be decoded, work by work; a work without such an image once."""
+    """Yields what has to be read, work by work; a work without such an image once."""
     for work in works:
-        read = [
+        requests = {1: work.metadata}
+        new = [
             image
             for image in work.images
-            if image.known is None or (work.metadata is not None and image is work.images[0])
+            if image.known is None or requests.get(image.number) is not None
         ]
-        if not read:
+        if not new:
             yield Decoding(work, None, last=True)
-        for image in read:
-            metadata = work.metadata if image is work.images[0] else None
-            yield Decoding(work, image, last=image is read[-1], metadata=metadata)
+        for image in new:
+            request = requests.get(image.number)
+            yield Decoding(work, image, last=image is new[-1], metadata=request)

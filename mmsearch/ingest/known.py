@@ -11,6 +11,8 @@ import pyarrow as pa
 from mmsearch.ingest.embedded import StoredMetadata
 from mmsearch.store.rows import EMBEDDED
 
+# Begins the row hash of a record with vectors made elsewhere, which it covers too.
+GIVEN = "given-"
 KNOWN_COLUMNS = [
     "_uid", "key", "source", "uri", "_size", "_mtime", "_ctime",
     "_image_hash", "_text_hash", "_row_hash", "_missing",
@@ -58,6 +60,11 @@ class KnownRow:
     row_hash: str
     missing: bool
     embedded: StoredMetadata | None = None
+
+    @property
+    def has_given_vectors(self) -> bool:
+        """Whether any of its vectors was made elsewhere, and not from its image and text."""
+        return self.row_hash.startswith(GIVEN)
 
     @property
     def image(self) -> "KnownImage | None":

@@ -44,5 +44,9 @@ def list_ahead(
 def most_vectors(listed: Sequence[Record | Failure]) -> int:
     """Returns the number of images or of texts of the records, whichever is larger."""
     records = [record for record in listed if isinstance(record, Record)]
-    images = sum(len(record.images) + len(record.urls) for record in records)
-    return max(images, sum(bool(record.text) for record in records))
+    images = sum(
+        len(record.images) + len(record.urls) or record.image_vector is not None
+        for record in records
+    )
+    texts = sum(bool(record.text) or record.text_vector is not None for record in records)
+    return max(images, texts)

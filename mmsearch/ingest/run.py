@@ -5,7 +5,6 @@ run finds the others unchanged.
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from itertools import chain
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import DeviceChoice
-from mmsearch.errors import InputError, SourceUnavailable
+from mmsearch.errors import SourceUnavailable
 from mmsearch.fetching.source import FetchingSource
 from mmsearch.indexes import IndexOptions, choose
 from mmsearch.ingest.batches import BatchEncoder, Job, batched, without_copies_of_lost_rows
@@ -28,10 +27,11 @@ from mmsearch.ingest.changes import (
     without_images,
 )
 from mmsearch.ingest.decoding import ImageReader
-from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
+from mmsearch.ingest.embedded import MetadataOptions
 from mmsearch.ingest.item_images import key_of_image
 from mmsearch.ingest.known import KNOWN_COLUMNS, KNOWN_PART_COLUMNS, FileState, KnownRows
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
+from mmsearch.ingest.tally import Tally
 from mmsearch.ingest.writing import RowWriter
 from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds, PreparedImage
@@ -51,29 +51,14 @@ class IngestOptions:
     """What a run does besides indexing changes.
 
     retry: read files again that failed before, and split texts that were cut. prune: remove rows
-    whose files are missing. dry_run: count changes only.
+    whose files are missing. dry_run: count changes only. metadata: what to read of the metadata of
+    a source's images, by name; nothing of sources that are not named.
     """
 
     retry: bool = False
     prune: bool = False
     dry_run: bool = False
     metadata: Mapping[str, MetadataOptions | None] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The counts and failures of a run so far."""
-
-    changes: Counter[str] = field(default_factory=Counter)
-    failures: dict[str, Failure] = field(default_factory=dict)
-    states: dict[str, FileState] = field(default_factory=dict)
-    truncated: int = 0
-    parts: Counter[str] = field(default_factory=Counter)
-    read: int = 0
-    multi_frame: int = 0
-    missing: int = 0
-    pruned: int = 0
-    encode_seconds: float = 0.0
 
 
 class Ingest:
@@ -106,7 +91,7 @@ class Ingest:
         """
         self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
         started = time.monotonic()
-        tally = _Tally()
+        tally = Tally()
         unavailable = 0
         for source in sources:
             try:
@@ -124,10 +109,10 @@ class Ingest:
         skipped = {
             source.name: source.skipped for source in sources if isinstance(source, FolderSource)
         }
-        report = self._report(tally, resumed, time.monotonic() - started)
+        report = tally.report(resumed, time.monotonic() - started)
         return replace(report, skipped=skipped)
 
-    def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
+    def _run_source(self, source: Source, options: IngestOptions, tally: Tally) -> None:
         names = [name for name in KNOWN_COLUMNS if name in self._store.items.schema.names]
         known = KnownRows(
             self._store.scan(names),
@@ -153,7 +138,7 @@ class Ingest:
         self,
         records: Iterable[Record | Failure],
         known: KnownRows,
-        tally: _Tally,
+        tally: Tally,
         *,
         retry: bool,
         metadata: MetadataOptions | None,
@@ -185,12 +170,12 @@ class Ingest:
                 "reads it, without encoding them again"
             )
 
-    def _count(self, works: Iterable[Work], tally: _Tally) -> None:
+    def _count(self, works: Iterable[Work], tally: Tally) -> None:
         for work in works:
             tally.changes[work.change] += 1
             self._progress.advance(1)
 
-    def _write_all(self, works: Iterable[Work], known: KnownRows, tally: _Tally) -> None:
+    def _write_all(self, works: Iterable[Work], known: KnownRows, tally: Tally) -> None:
         writer = RowWriter(self._store, self._settings.commit_seconds)
         bounds = MediaBounds.of(self._settings)
         spec = self._encoder.preprocessing
@@ -204,7 +189,7 @@ class Ingest:
                 writer.flush()
                 self._write_failures(tally)
 
-    def _changed(self, works: Iterable[Work], tally: _Tally) -> Iterator[Work]:
+    def _changed(self, works: Iterable[Work], tally: Tally) -> Iterator[Work]:
         for work in works:
             if work.change == "unchanged":
                 tally.changes["unchanged"] += 1
@@ -217,12 +202,12 @@ class Ingest:
         reader: ImageReader,
         works: Iterable[Work],
         known: KnownRows,
-        tally: _Tally,
+        tally: Tally,
     ) -> Iterator[Job]:
         look_ahead = BATCHES_AHEAD * self._batch_size
         images: dict[int, PreparedImage] = {}
+        described: ImageMetadata | None = None
         unread: set[int] = set()
-        described: StoredMetadata | None = None
         for unit, outcome in reader.read_ahead(
             decodings(works),
             lambda unit: unit.image.file.path if unit.image else None,
@@ -230,27 +215,30 @@ class Ingest:
             metadata_of=lambda unit: unit.metadata,
         ):
             work, planned = unit.work, unit.image
-            if planned is not None and isinstance(outcome, InputError):
-                key = key_of_image(work.record, planned.number)
-                tally.states[key] = planned.state
-                self._fail(Failure(key, planned.file.uri, "decode", str(outcome)), known, tally)
-                unread.add(planned.number)
+            if isinstance(outcome, ImageMetadata):
+                described = outcome
             elif planned is not None and isinstance(outcome, PreparedImage):
                 tally.read += 1
                 tally.multi_frame += outcome.frames > 1
                 images[planned.number] = outcome
-            said = outcome.metadata if isinstance(outcome, PreparedImage) else outcome
-            if isinstance(said, ImageMetadata) and unit.metadata is not None:
-                described = StoredMetadata.of(said, unit.metadata)
+                described = outcome.metadata or described
+            elif planned is not None and planned.known is not None:
+                self._progress.note(f"no metadata of {work.record.key}: {outcome}")
+            elif planned is not None:
+                key = key_of_image(work.record, planned.number)
+                tally.states[key] = planned.state
+                self._fail(Failure(key, planned.file.uri, "decode", str(outcome)), known, tally)
+                unread.add(planned.number)
             if unit.last:
-                if described is not None:
-                    work = with_metadata(work, described, known)
-                work = without_images(work, unread)
+                work = with_metadata(without_images(work, unread), described, known)
                 if unread and not work.images:
                     yield from self._by_text(work.record, known)
+                elif work.change == "unchanged":
+                    tally.changes["unchanged"] += 1
+                    self._progress.advance(1)
                 else:
                     yield Job(work, images)
-                images, unread, described = {}, set(), None
+                images, described, unread = {}, None, set()
 
     def _by_text(self, record: Record, known: KnownRows) -> Iterator[Job]:
         """Yields a job for the text of a record whose images cannot be read, if it has one."""
@@ -269,7 +257,7 @@ class Ingest:
         writer: RowWriter,
         *,
         known: KnownRows,
-        tally: _Tally,
+        tally: Tally,
     ) -> None:
         jobs = [
             job
@@ -293,11 +281,11 @@ class Ingest:
         writer.add(result.rows, [uid for uid in drops if uid is not None])
         self._progress.advance(len(batch))
 
-    def _fail(self, failure: Failure, known: KnownRows, tally: _Tally) -> None:
+    def _fail(self, failure: Failure, known: KnownRows, tally: Tally) -> None:
         known.lost(failure.key)
         tally.failures[failure.key] = failure
 
-    def _write_failures(self, tally: _Tally) -> None:
+    def _write_failures(self, tally: Tally) -> None:
         when = _now()
         rows = []
         for failure in tally.failures.values():
@@ -316,7 +304,7 @@ class Ingest:
         self._store.record_failures(rows)
 
     def _settle_missing(
-        self, source: Source, known: KnownRows, options: IngestOptions, tally: _Tally
+        self, source: Source, known: KnownRows, options: IngestOptions, tally: Tally
     ) -> None:
         unreadable = tuple(
             f"{key}/" for key, failure in tally.failures.items() if failure.stage == "source"
@@ -331,34 +319,6 @@ class Ingest:
         self._store.forget_failures(known.stale_failures(source.name, set(tally.failures)))
         if options.prune:
             tally.pruned += self._store.prune(source.name)
-
-    def _report(self, tally: _Tally, resumed: int, seconds: float) -> IngestReport:
-        done = sum(tally.changes.values())
-        return IngestReport(
-            added=tally.changes["added"],
-            updated=tally.changes["updated"],
-            moved=tally.changes["moved"],
-            restored=tally.changes["restored"],
-            unchanged=tally.changes["unchanged"],
-            missing=tally.missing,
-            pruned=tally.pruned,
-            resumed=resumed,
-            truncated_texts=tally.truncated,
-            failures=tuple(tally.failures[key] for key in sorted(tally.failures)),
-            seconds=seconds,
-            rates={
-                "total": done / seconds if seconds else 0.0,
-                "encode": (
-                    (done - tally.changes["unchanged"]) / tally.encode_seconds
-                    if tally.encode_seconds
-                    else 0.0
-                ),
-            },
-            decoded=tally.read,
-            multi_frame=tally.multi_frame,
-            image_parts=tally.parts["image"],
-            passages=tally.parts["passage"],
-        )
 
 
 def _now() -> datetime:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from mmsearch.media import MediaBounds
+from mmsearch.records import Modality
 
 SourceKind: TypeAlias = Literal["auto", "folder", "table"]
 
@@ -19,6 +20,10 @@ class SourceOptions:
     image_root: the folder to which a table's image paths are relative.
     group_by: the column of a table whose value is the same in all rows of an item, which follow
         each other.
+    vector_columns: of a table, with vectors made elsewhere.
+    vectors_file: a NumPy file of them instead, with a row per row of the table.
+    vectors_of: whether each is of the 'image' or of the 'text'; by default by the column's name,
+        else of the image.
     metadata: read what images say of themselves (EXIF, XMP, IPTC).
     position: also where they were taken.
     fetch: whether images that a table names by URL are fetched.
@@ -39,6 +44,9 @@ class SourceOptions:
     id_column: str | None = None
     image_root: str | None = None
     group_by: str | None = None
+    vector_columns: tuple[str, ...] = ()
+    vectors_file: str | None = None
+    vectors_of: tuple[Modality, ...] = ()
     metadata: bool = True
     position: bool = False
     fetch: bool = False
@@ -56,7 +64,13 @@ class SourceOptions:
             or self.group_by
             or self.columns
             or self.table
+            or self.gives_vectors
         )
+
+    @property
+    def gives_vectors(self) -> bool:
+        """Whether vectors made elsewhere are named."""
+        return bool(self.vector_columns or self.vectors_file)
 
     @property
     def bounds(self) -> MediaBounds:

@@ -1,12 +1,14 @@
 """The source of a table: a record per item, with its images, joined texts and typed metadata."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.records import Failure, ImageFile, Record, Stage, Value, printable_path, real_path
 from mmsearch.sources.columns import recognise, require_content
 from mmsearch.sources.fields import join_texts
+from mmsearch.sources.given_vectors import GivenVectors
 from mmsearch.sources.identities import broken_ids
 from mmsearch.sources.image_paths import is_url, shortened
 from mmsearch.sources.image_roots import ImageRoots, relative_name
@@ -16,7 +18,7 @@ from mmsearch.sources.picture_files import PictureFiles
 from mmsearch.sources.roles import cells_of_images, image_samples, named_like_ids
 from mmsearch.sources.row_groups import grouped
 from mmsearch.sources.rows import BadRow, Row
-from mmsearch.sources.survey import SAMPLE_ROWS, survey
+from mmsearch.sources.survey import SAMPLE_ROWS, Survey, survey
 from mmsearch.sources.table_files import open_rows
 from mmsearch.sources.table_format import parse_format
 from mmsearch.sources.table_images import TableImages
@@ -32,7 +34,8 @@ class TableSource:
     if there are many rows. Raises InputError if the file cannot be read or lacks columns that the
     options name.
 
-    root: the file. columns: their roles. images: finds those of a row. row_count: of the readable
+    root: the file. columns: their roles. vectors: made elsewhere, None if the
+    options name none. images: finds those of a row. row_count: of the readable
     rows when it was opened. holds_images: whether cells hold images as bytes. notes: what was
     recognised, for the user.
     """
@@ -57,7 +60,9 @@ class TableSource:
         self._place = archive.place if archive else self.root
         table_format = parse_format(options.columns, options.table)
         rows = open_rows(file, table_format)
-        self._rows, self._survey = typed_rows(rows, survey(rows, table_format))
+        self._rows, found = typed_rows(rows, survey(rows, table_format))
+        self._survey = _without(found, options.vector_columns)
+        self.vectors = GivenVectors(file, rows, options) if options.gives_vectors else None
         self.row_count = self._survey.rows
         self._broken_ids: dict[str, str] = {}
         given = real_path(options.image_root).absolute() if options.image_root else None
@@ -140,11 +145,17 @@ class TableSource:
         except InputError as error:
             yield self._failure(f"row {first.number}", f"{error} ({first.place})")
             return
+        try:
+            vectors = self.vectors.of(rows[0]) if self.vectors is not None else {}
+        except InputError as error:
+            yield self._failure(identity, f"{error} ({rows[0].place})", stage="read")
+            return
         whole, images = True, []
         for number, image in enumerate(self.images.of(rows), 1):
             if isinstance(image, ImageFile):
                 images.append(image)
-            else:
+            elif "image" not in vectors:
+                # The image need not be here if its vector is.
                 whole = False
                 part = identity if number == 1 else f"{identity}#image={number}"
                 yield self._failure(part, f"{image} ({first.place})")
@@ -156,7 +167,7 @@ class TableSource:
             yield self._failure(identity, f"{self._too_long(text)} ({first.place})", stage="read")
             text = None
         urls = self.images.urls(rows)
-        if images or urls or text:
+        if images or urls or text or vectors:
             yield Record(
                 self._key(identity),
                 images[0].uri if images else "",
@@ -165,6 +176,8 @@ class TableSource:
                 metadata,
                 tuple(images[1:]),
                 urls,
+                image_vector=vectors.get("image"),
+                text_vector=vectors.get("text"),
             )
         elif whole:
             yield self._failure(identity, f"has neither a picture nor a text ({first.place})")
@@ -225,6 +238,8 @@ class TableSource:
     def _describe(self) -> Iterator[str]:
         file = printable_path(self._place.name)
         yield f"{file}: {self.columns.describe()}"
+        if self.vectors is not None:
+            yield f"{file}: {self.vectors.describe()}"
         yield from (f"{file}: {note}" for note in self._rows.notes)
         if not self._survey.rows:
             yield f"{file}: has no rows"
@@ -263,3 +278,12 @@ class TableSource:
             yield f"pictures are those in {where} that '{named.column}' names"
         elif roots.chosen not in (self._place.parent, roots.given):
             yield f"pictures are found in {relative_name(roots.chosen, self._place.parent)}"
+
+
+def _without(found: Survey, columns: Collection[str]) -> Survey:
+    return replace(
+        found,
+        columns=tuple(name for name in found.columns if name not in columns),
+        kinds={name: kind for name, kind in found.kinds.items() if name not in columns},
+        odd={name: cell for name, cell in found.odd.items() if name not in columns},
+    )

@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 import mmsearch
 from mmsearch.catalog import Catalog
 from mmsearch.records import IngestReport
+from mmsearch.store import Store
 from tests.support.command_line import Call
 
 Photo = Callable[..., Path]
@@ -164,6 +165,34 @@ def test_a_damaged_block_does_not_fail_the_image(photo: Photo, catalog: Catalog)
     report = catalog.index(path.parent)
     assert (report.added, report.failures) == (1, ())
     assert catalog["photos/a.jpg"].text == "Zelda"
+
+
+def test_an_image_that_cannot_be_read_again_stays(
+    photo: Photo, catalog: Catalog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = photo("a.jpg", 1, "Zelda")
+    catalog.index(path.parent, metadata=False)
+    state = path.stat()
+    path.write_bytes(b"")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    # As if the file had been indexed in this state, so that it does not count as changed.
+    store, now = Store.open(catalog.folder), path.stat()
+    with store.writing():
+        store.items.update(values={"_size": now.st_size, "_ctime": now.st_ctime_ns})
+    assert changes(catalog.index(metadata=True, progress=True)) == {"unchanged": 1}
+    assert "no metadata of photos/a.jpg" in capsys.readouterr().err
+
+
+def test_pages_leave_out_the_position(photo: Photo, call: Call, tmp_path: Path) -> None:
+    photo("a.jpg", 1, "Zelda")
+    (tmp_path / "photos" / "a.xmp").write_bytes(xmp("lighthouse"))
+    done = call(tmp_path, "index", "photos", "--position")
+    assert (done.returncode, ".xmp" in done.stderr) == (0, False)
+    call(tmp_path, "search", "--keyword", "lighthouse", "--gallery", "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "PixelCam" in page
+    assert "latitude" not in page
+    assert "48.14" not in page
 
 
 def test_the_command_line_has_both_options(photo: Photo, call: Call, tmp_path: Path) -> None:
