@@ -43,6 +43,8 @@ def index(
     id_column: options.IdColumn = None,
     image_root: options.ImageRoot = None,
     group_by: options.GroupBy = None,
+    metadata: index_options.Metadata = None,
+    position: index_options.Position = None,
     include: index_options.Include = None,
     exclude: index_options.Exclude = None,
     index_kind: index_options.Index = None,
@@ -104,6 +106,8 @@ def index(
             prune=prune,
             rebuild=rebuild,
             dry_run=dry_run,
+            metadata=metadata,
+            position=position,
             progress=progress,
         )
         copies = duplicates_line(catalog, progress) if dedup and not dry_run else ""
