@@ -218,6 +218,13 @@ def test_all_views_of_an_id_are_its_images(tmp_path: Path) -> None:
     assert images(source) == {"a": ["a", "a_2", "a_10"], "b": ["b-1", "b-2"], "c": ["1", "2"]}
 
 
+def test_images_named_by_an_id_are_left_out_on_request(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    content = "sku,name\na,One\n"
+    assert images(opened(tmp_path / "t.csv", content)) == {"a": ["a"]}
+    assert images(opened(tmp_path / "t.csv", content, image_column="none")) == {"a": []}
+
+
 def test_ids_that_end_in_numbers_keep_to_their_own_images(tmp_path: Path) -> None:
     for name in ("shoe", "shoe-2", "shoe-3"):
         picture(tmp_path / f"{name}.jpg")
