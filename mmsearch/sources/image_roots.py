@@ -25,6 +25,8 @@ _IMAGE_FOLDERS = (
 )  # fmt: skip
 _PARENTS = 3
 _MOST_SUBFOLDERS = 100
+# Names of folders that are held in memory; images that are missing are sought in them.
+_MOST_LISTINGS = 100
 # A root that has none of the first cells is not tried with the others.
 _FIRST_TRIED = 10
 
@@ -149,11 +151,14 @@ class ImageRoots:
         return sum(find(cell, root) is not None for cell in cells)
 
     def _file(self, cell: str, root: Path) -> str | None:
+        given = os.path.join(root, cell)  # noqa: PTH118  surrogates, and speed
+        if not self._dropped and self.files.is_file(given):
+            return given
         paths = spellings(cell)
         if self._dropped:
             paths = ["/".join(path.split("/")[self._dropped :]) for path in paths]
         paths += [path.lstrip("/") for path in paths if path.startswith("/")]
-        joined = (os.path.join(root, path) for path in paths)  # noqa: PTH118  surrogates, and speed
+        joined = (os.path.join(root, path) for path in paths)  # noqa: PTH118
         return next(filter(self.files.is_file, joined), None)
 
     def _file_in_any_case(self, cell: str, root: Path) -> str | None:
@@ -170,6 +175,8 @@ class ImageRoots:
     def _entry(self, folder: str, name: str) -> str | None:
         names = self._listings.get(folder)
         if names is None:
+            if len(self._listings) >= _MOST_LISTINGS:
+                self._listings.clear()
             names = {_folded(entry): entry for entry in self.files.names(folder)}
             self._listings[folder] = names
         entry = names.get(_folded(name))

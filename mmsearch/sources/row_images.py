@@ -61,6 +61,9 @@ def _split(text: str) -> Iterator[str]:
     if is_url(text):
         yield from (part.strip(" \t,;|") for part in _BEFORE_URL.split(text))
         return
+    if not _SEPARATORS.search(text):
+        yield text
+        return
     gathered = ""
     for piece in _SEPARATORS.split(text):
         if not gathered and (_SEPARATORS.fullmatch(piece) or not piece.strip()):
