@@ -43,6 +43,8 @@ def index(
     id_column: options.IdColumn = None,
     image_root: options.ImageRoot = None,
     group_by: options.GroupBy = None,
+    metadata: index_options.Metadata = None,
+    position: index_options.Position = None,
     columns: index_options.Columns = None,
     table: index_options.Table = None,
     include: index_options.Include = None,
@@ -108,6 +110,8 @@ def index(
             prune=prune,
             rebuild=rebuild,
             dry_run=dry_run,
+            metadata=metadata,
+            position=position,
             progress=progress,
         )
         copies = duplicates_line(catalog, progress) if dedup and not dry_run else ""

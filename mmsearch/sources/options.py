@@ -22,6 +22,8 @@ class SourceOptions:
     columns: kinds of a table's columns as 'NAME=KIND': number, text, date, day-first, month-first,
         bool or skip.
     table: how a table is read, as 'SETTING=VALUE': decimal, header, delimiter or encoding.
+    metadata: read what images say of themselves (EXIF, XMP, IPTC).
+    position: also where they were taken.
     max_text_bytes: of a caption, a document or a table row's text.
 
     >>> SourceOptions(image_column="photo", text_columns=("title", "details")).names_columns
@@ -38,6 +40,8 @@ class SourceOptions:
     group_by: str | None = None
     columns: tuple[str, ...] = ()
     table: tuple[str, ...] = ()
+    metadata: bool = True
+    position: bool = False
     max_text_bytes: int = MediaBounds().max_text_bytes
 
     @property

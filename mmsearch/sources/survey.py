@@ -77,7 +77,7 @@ class Survey:
     loose: frozenset[str] = frozenset()
 
     def texts(self, column: str) -> list[str]:
-        """Returns the non-empty cells of a column in the sample, as texts, of long ones the start."""
+        """Returns the non-empty cells of a column in the sample, as texts, cut where long."""
         texts = (as_text(row.get(column)) for row in self.sample)
         return [text[:_START] for text in texts if text]
 
