@@ -150,11 +150,13 @@ def _with_metadata(survey: Survey, roles: TableColumns, typed: Collection[str]) 
     names: dict[str, str] = {}
     kinds: dict[str, Kind] = {}
     separators: dict[str, str] = {}
+    taken: set[str] = set()
     for column in survey.columns:
         kind = survey.kinds.get(column)
         if column in roles.images or kind in (None, Kind.NESTED) or _is_long(survey, column):
             continue
-        names[column] = safe_column_name(column, names.values())
+        names[column] = safe_column_name(column, taken)
+        taken.add(names[column])
         is_code = column == roles.id or (kind is Kind.INT and _CODES.intersection(words_of(column)))
         kinds[column] = Kind.TEXT if is_code or kind is None else kind
         if kind is Kind.TEXT and not is_code and column not in typed:

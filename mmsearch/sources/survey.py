@@ -22,6 +22,8 @@ _MOST_ODD = 10
 # The share of numbers, dates or booleans that makes the few texts look like mistakes.
 _REGULAR = 0.95
 _SHOWN_ODD = 40
+# The characters of a cell that show what a column is for.
+_START = 10_000
 _FEWEST_REGULAR = 10
 # A text like '505A' or '00123' in a column of numbers makes it one of codes.
 _CODE = re.compile(r"\S*\d\S*")
@@ -75,9 +77,9 @@ class Survey:
     loose: frozenset[str] = frozenset()
 
     def texts(self, column: str) -> list[str]:
-        """Returns the non-empty cells of a column in the sample, as texts."""
+        """Returns the non-empty cells of a column in the sample, as texts, cut where long."""
         texts = (as_text(row.get(column)) for row in self.sample)
-        return [text for text in texts if text]
+        return [text[:_START] for text in texts if text]
 
     def notes(self) -> Iterator[str]:
         """Yields what the user should know about how the columns are read."""
