@@ -58,7 +58,7 @@ def index_sources(
         require_writable(root)
     manifest = manifest_of(root)
     require_same_space(root, manifest, settings)
-    pictures = None if run.dry_run else store_pictures(root)
+    pictures = store_pictures(root, read_only=run.dry_run)
     plans = plan_sources(
         locations,
         manifest,

@@ -75,7 +75,7 @@ def labelled_sources(
     manifest = manifest_of(root)
     for name in (model_name(settings, manifest), *compare):
         resolve(name)
-    pictures = store_pictures(root) if manifest else None
+    pictures = store_pictures(root, read_only=True)
     plans = plan_sources(locations, manifest, options, settings, purpose=purpose, pictures=pictures)
     for note in source_notes(plans):
         progress.note(note)

@@ -119,9 +119,12 @@ def overlaps(plans: Sequence[SourcePlan], manifest: Manifest | None) -> Iterator
     return overlap_notes(folders, {plan.entry.name for plan in plans})
 
 
-def store_pictures(root: Path) -> PictureFiles:
-    """Returns where a store keeps images that are no files, such as bytes in tables."""
-    return PictureFiles(root / FOLDER_NAME)
+def store_pictures(root: Path, *, read_only: bool = False) -> PictureFiles:
+    """Returns where a store keeps images that are no files, such as bytes in tables.
+
+    read_only: new ones are written to a temporary folder.
+    """
+    return PictureFiles(root / FOLDER_NAME, read_only=read_only)
 
 
 def _open(

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -17,6 +18,8 @@ from mmsearch.sources.picture_files import PictureFiles
 _MOST_GROWTH = 100
 _ALWAYS_ALLOWED = 64 * 2**20
 _MOST_MEMBERS = 2_000_000
+# What reading a member raises that is encrypted, damaged, or compressed in another way.
+_DAMAGED = (RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError)
 
 
 class FileTree(Protocol):
@@ -141,15 +144,14 @@ class ZipMembers:
             with self._archive.open(self._members[path]) as member, target.open("wb") as file:
                 while block := member.read(2**20):
                     file.write(block)
-        except (OSError, RuntimeError, zipfile.BadZipFile, NotImplementedError) as error:
+        except (OSError, *_DAMAGED) as error:
             raise InputError(f"'{Path(path).name}' in {self.path.name}: {error}") from error
 
     def _read(self, path: str, size: int) -> bytes:
         try:
             with self._archive.open(self._members[os.path.normpath(path)]) as member:
                 return member.read(size)
-        except (RuntimeError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-            # Encrypted, damaged, or compressed in another way.
+        except _DAMAGED as error:
             raise OSError(str(error)) from error
 
     def _full(self, folder: PurePosixPath) -> str:

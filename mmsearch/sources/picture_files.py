@@ -1,5 +1,6 @@
 """Keeps images that are no files of their own, such as bytes in Parquet, as files in the store."""
 
+import atexit
 import tempfile
 from pathlib import Path
 
@@ -15,10 +16,13 @@ class PictureFiles:
     Its files are `<first two digits>/<digest>.<suffix>`.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """folder: None for a temporary one, which is deleted with this object."""
-        self._folder = folder
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+    def __init__(self, folder: Path | None = None, *, read_only: bool = False) -> None:
+        """folder: None for a temporary one, which is deleted when the process ends.
+
+        read_only: files that are not in the folder are written to a temporary one.
+        """
+        self._kept = folder
+        self._new = None if read_only else folder
 
     def add(self, content: bytes, suffix: str) -> Path:
         """Writes a file atomically, unless it is there; returns its path. Raises OSError.
@@ -26,7 +30,10 @@ class PictureFiles:
         suffix: without a dot, such as 'png'.
         """
         digest = digest_of_bytes(content)
-        path = self._require_folder() / digest[:2] / f"{digest}.{suffix}"
+        name = Path(digest[:2], f"{digest}.{suffix}")
+        if self._kept is not None and (self._kept / name).exists():
+            return self._kept / name
+        path = self._require_folder() / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             # It can be read from its source again, so it need not survive a power failure.
@@ -35,7 +42,9 @@ class PictureFiles:
         return path
 
     def _require_folder(self) -> Path:
-        if self._folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="mmsearch-")
-            self._folder = Path(self._temporary.name)
-        return self._folder
+        if self._new is None:
+            # Records with its files may outlive the source, so it is not deleted with this object.
+            temporary = tempfile.TemporaryDirectory(prefix="mmsearch-")
+            atexit.register(temporary.cleanup)
+            self._new = Path(temporary.name)
+        return self._new

@@ -149,7 +149,8 @@ def _files(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     while (member := archive.next()) is not None:
         # The archive would otherwise keep all its members in memory.
         archive.members.clear()  # type: ignore[attr-defined]
-        if member.isreg() and not is_hidden(PurePosixPath(member.name).name):
+        name = PurePosixPath(member.name).name
+        if member.isreg() and name and not is_hidden(name):
             yield member
     # tarfile takes a header that is cut short for the end, which is a block of zeros.
     if archive.fileobj is not None:

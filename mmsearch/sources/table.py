@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.records import Failure, ImageFile, Record, Scalar, Stage, printable_path, real_path
-from mmsearch.sources.columns import recognise, require_content
+from mmsearch.sources.columns import recognise, requested_images, require_content
 from mmsearch.sources.fields import join_texts
 from mmsearch.sources.identities import broken_ids
 from mmsearch.sources.image_paths import is_url, shortened
@@ -73,9 +73,9 @@ class TableSource:
         )
         columns, named = self.columns.images, None
         self.holds_images = not set(columns).isdisjoint(self._rows.image_columns)
-        if not self.holds_images and not any(
-            map(roots.exists, cells_of_images(self._survey, columns))
-        ):
+        wanted = requested_images(self._survey, options) != ()
+        found = self.holds_images or any(map(roots.exists, cells_of_images(self._survey, columns)))
+        if wanted and not found:
             named = find_named_images(roots, named_like_ids(self._survey, columns))
         if self.row_count and named is None:
             require_content(self._survey, self.columns, table)

@@ -253,6 +253,17 @@ def test_cells_do_not_lead_out_of_a_zip(tmp_path: Path) -> None:
     assert [record.image is None for record in found.values()] == [True, True, False]
 
 
+def test_a_damaged_member_of_a_zip_fails_alone(tmp_path: Path) -> None:
+    noise = bytes(range(256)) * 40
+    path = zipped(tmp_path / "a.zip", {"t.csv": TABLE, "images/a.png": png("red") + noise})
+    whole = path.read_bytes()
+    start = whole.index(b"images/a.png") + 60
+    path.write_bytes(whole[:start] + bytes(40) + whole[start + 40 :])
+    source = opened(path)
+    assert [record.text for record in records(source).values()] == ["Red", "Blue", "Gone"]
+    assert "a.png" in failures(source)["s/1"]
+
+
 def test_zip_bombs_and_other_archives_are_refused(tmp_path: Path) -> None:
     bomb = zipped(tmp_path / "bomb.zip", {"t.csv": TABLE, "zeros.bin": bytes(70_000_000)})
     with pytest.raises(InputError, match="would unpack to 70,000,"):

@@ -218,6 +218,13 @@ def test_all_views_of_an_id_are_its_images(tmp_path: Path) -> None:
     assert images(source) == {"a": ["a", "a_2", "a_10"], "b": ["b-1", "b-2"], "c": ["1", "2"]}
 
 
+def test_images_named_by_an_id_are_left_out_on_request(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    content = "sku,name\na,One\n"
+    assert images(opened(tmp_path / "t.csv", content)) == {"a": ["a"]}
+    assert images(opened(tmp_path / "t.csv", content, image_column="none")) == {"a": []}
+
+
 def test_ids_that_end_in_numbers_keep_to_their_own_images(tmp_path: Path) -> None:
     for name in ("shoe", "shoe-2", "shoe-3"):
         picture(tmp_path / f"{name}.jpg")
@@ -328,6 +335,16 @@ def test_parquet_holds_images_as_bytes(tmp_path: Path) -> None:
     assert records[3].image is None
     assert failures(source) == {"t/4": "its 8 bytes are no image (row 4 of train.parquet)"}
     assert len([path for path in (tmp_path / "kept").rglob("*") if path.is_file()]) == 2
+
+
+def test_a_dry_run_leaves_the_kept_images_alone(tmp_path: Path) -> None:
+    kept = PictureFiles(tmp_path / "kept").add(b"old", "png")
+    files = PictureFiles(tmp_path / "kept", read_only=True)
+    assert files.add(b"old", "png") == kept
+    new = files.add(b"new", "png")
+    assert new.read_bytes() == b"new"
+    assert not new.is_relative_to(tmp_path)
+    assert [path for path in (tmp_path / "kept").rglob("*") if path.is_file()] == [kept]
 
 
 def test_a_cell_of_a_whole_catalog_is_bounded(shop: Path) -> None:
