@@ -15,6 +15,7 @@ from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.indexes.hnsw import HnswIndex, new_hnsw
 from mmsearch.indexes.itq import POINTS as ROTATION_POINTS
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfSq8Index, new_ivf
+from mmsearch.indexes.part_items import PartItems
 from mmsearch.indexes.pq import IvfPqIndex, new_pq
 from mmsearch.indexes.tuning import explain, tune_index
 from mmsearch.records import Floats, Ids
@@ -36,14 +37,15 @@ def build_index(
     options: IndexOptions = IndexOptions(),
     queries: Mapping[str, Floats] | None = None,
     modalities: Mapping[str, Floats] | None = None,
+    parts: PartItems | None = None,
     seed: int = 0,
 ) -> FaissIndex:
     """Builds an index of all vectors in `batches`, which are read up to three times per kind tried.
 
     queries: tune the effort, by group ('text', 'image'), float32 (q, dim), unit rows; each group
     must reach options.recall. Default: a sample of the rows. modalities: sample vectors of each
-    modality of queries, for kinds that are trained on them. Default: `queries`. Raises InputError,
-    SpaceMismatch.
+    modality of queries, for kinds that are trained on them. Default: `queries`. parts: of items,
+    among the rows; the recall is then that of items. Raises InputError, SpaceMismatch.
     """
     given = {name: part for name, part in (queries or {}).items() if len(part)}
     learned = {name: part for name, part in (modalities or given).items() if len(part)}
@@ -52,7 +54,7 @@ def build_index(
     for plan in choose(len(batches), dim, options):
         index = _empty(plan.kind, batches, dim, seed=seed, modalities=learned)
         tuned = plan.kind != "flat" and len(batches) > 0
-        truth = GroundTruth(given or _held_out(batches, dim, seed)) if tuned else None
+        truth = GroundTruth(given or _held_out(batches, dim, seed), parts) if tuned else None
         _fill(index, batches, truth)
         if truth is not None:
             tune_index(

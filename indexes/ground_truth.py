@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsearch.indexes.faiss_index import TIE
+from mmsearch.indexes.part_items import PartItems
 from mmsearch.records import Floats, Ids
 
 # Copies of an image tie, and an index that finds another copy than the scan did is not wrong.
@@ -21,12 +22,13 @@ SELF = 1 - 1e-4
 
 
 class GroundTruth:
-    """The WIDTH nearest vectors of each query.
+    """The WIDTH nearest vectors of each query, or items where the index holds their parts.
 
     queries: by group, float32 (q, dim), unit rows.
     """
 
-    def __init__(self, queries: Mapping[str, Floats]) -> None:
+    def __init__(self, queries: Mapping[str, Floats], parts: PartItems | None = None) -> None:
+        self.parts = parts
         self.queries = np.ascontiguousarray(np.concatenate(list(queries.values())))
         self.groups: dict[str, slice] = {}
         for name, part in queries.items():
@@ -37,21 +39,39 @@ class GroundTruth:
 
     def update(self, vectors: Floats, ids: Ids) -> None:
         """Takes in a batch: vectors, float32 (n, dim), unit rows, and their ids, int64 (n,)."""
-        k = min(WIDTH, len(ids))
-        if not k or not len(self.queries):
+        if not len(ids) or not len(self.queries):
             return
-        similarities, rows = faiss.knn(
-            self.queries, np.ascontiguousarray(vectors), k, metric=faiss.METRIC_INNER_PRODUCT
-        )
+        similarities, found = self._nearest(vectors, ids)
         both = np.concatenate([self._similarities, similarities], axis=1)
-        both_ids = np.concatenate([self._ids, ids[rows]], axis=1)
+        both_ids = np.concatenate([self._ids, found], axis=1)
+        if self.parts is not None:
+            keep_best_of_each(both, both_ids)
         order = np.argsort(-both, axis=1, kind="stable")[:, :WIDTH]
         self._similarities = np.take_along_axis(both, order, axis=1)
         self._ids = np.take_along_axis(both_ids, order, axis=1)
 
+    def _nearest(self, vectors: Floats, ids: Ids) -> tuple[Floats, Ids]:
+        """Returns similarities and ids, (q, n), of what a batch has among the nearest."""
+        if self.parts is None:
+            similarities, rows = faiss.knn(
+                self.queries,
+                np.ascontiguousarray(vectors),
+                min(WIDTH, len(ids)),
+                metric=faiss.METRIC_INNER_PRODUCT,
+            )
+            return similarities, ids[rows]
+        items = self.parts.items_of(ids)
+        order = np.argsort(items, kind="stable")
+        distinct, starts = np.unique(items[order], return_index=True)
+        best = np.maximum.reduceat(self.queries @ vectors[order].T, starts, axis=1)
+        places = np.argsort(-best, axis=1)[:, :WIDTH]
+        return np.take_along_axis(best, places, axis=1), distinct[places]
+
     def thinned(self, step: int) -> "GroundTruth":
         """Returns the ground truth of every `step`th query of each group."""
-        thin = GroundTruth({name: self.queries[part][::step] for name, part in self.groups.items()})
+        thin = GroundTruth(
+            {name: self.queries[part][::step] for name, part in self.groups.items()}, self.parts
+        )
         rows = np.concatenate(
             [np.arange(part.start, part.stop, step) for part in self.groups.values()]
         )
@@ -80,3 +100,12 @@ class GroundTruth:
         )
         hits = (found[:, :, None] == good[:, None, :]).any(axis=2).sum(axis=1)
         return np.where(wanted > 0, np.minimum(hits, wanted) / np.maximum(wanted, 1), 1.0)
+
+
+def keep_best_of_each(similarities: Floats, ids: Ids) -> None:
+    """Sets all similarities, (q, n), but the best of each id in its row to -inf."""
+    order = np.lexsort((-similarities, ids), axis=1)
+    ordered = np.take_along_axis(ids, order, axis=1)
+    again = np.zeros(ids.shape, np.bool_)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    similarities[again] = -np.inf

@@ -27,6 +27,7 @@ from mmsearch.indexes.faiss_index import ordered, widened
 from mmsearch.indexes.ground_truth import GroundTruth
 from mmsearch.indexes.ids import IdFilter
 from mmsearch.indexes.ivf import probe_efforts
+from mmsearch.indexes.part_items import PartItems
 from mmsearch.indexes.tuning import explain, tune_index
 from mmsearch.records import Floats, Ids
 
@@ -205,10 +206,12 @@ def build_lance(
     why: str,
     options: IndexOptions,
     queries: Mapping[str, Floats],
+    parts: PartItems | None = None,
 ) -> None:
     """Trains Lance's index over the table's rows and tunes it like the FAISS kinds.
 
     batches: the same rows, for the ground truth. queries: by group, float32 (q, dim), unit rows.
+    parts: of items, among the rows; the recall is then that of items.
     """
     from lancedb.index import IvfPq
 
@@ -220,7 +223,7 @@ def build_lance(
     )
     index.table.create_index(index.column, config=config, name=index.name, replace=True)
     truth = GroundTruth(
-        {name: part[:: 1 + len(part) // TUNING_QUERIES] for name, part in queries.items()}
+        {name: part[:: 1 + len(part) // TUNING_QUERIES] for name, part in queries.items()}, parts
     )
     for vectors, ids in batches:
         truth.update(vectors, ids)

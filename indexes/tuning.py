@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mmsearch.indexes.base import RECALL_AT, EffortPoint, Tuning
 from mmsearch.indexes.ground_truth import GroundTruth
+from mmsearch.indexes.part_items import search_items
 from mmsearch.records import Floats, Ids
 
 # The share of the missing recall that probing may use up after refinement.
@@ -51,15 +52,27 @@ def tune_index(
     refinements: Sequence[int],
     floor: float,
 ) -> None:
-    """Tunes the refinement of an index, where it has one, and then its effort."""
+    """Tunes the refinement of an index, where it has one, and then its effort.
+
+    Where the index holds parts, to the recall of their items.
+    """
+
+    def found(queries: Floats) -> Ids:
+        if truth.parts is None:
+            return index.search(queries, RECALL_AT + 1)[1]
+        ids = np.full((len(queries), RECALL_AT + 1), -1, np.int64)
+        ranked = search_items(index.search, queries, RECALL_AT + 1, truth.parts)
+        for row, ranking in zip(ids, ranked, strict=True):
+            row[: len(ranking.items)] = ranking.items
+        return ids
 
     def found_with(queries: Floats, refinement: int) -> Ids:
         index.refinement = refinement
-        return index.search(queries, RECALL_AT + 1)[1]
+        return found(queries)
 
     def found_at(queries: Floats, effort: int) -> Ids:
         index.effort = effort
-        return index.search(queries, RECALL_AT + 1)[1]
+        return found(queries)
 
     if refinements:
         index.effort = max(1, efforts[-1] // 4)

@@ -91,6 +91,9 @@ class Settings(BaseSettings):
         ByteSize(256 * 2**20), description="largest image file, as 256MiB"
     )
     max_text_bytes: Size = Field(ByteSize(4 * 2**20), description="largest text file, as 4MiB")
+    max_passages: int = Field(
+        10_000, ge=1, description="most passages that a long text is split into"
+    )
     fetch_from: tuple[str, ...] = Field(
         (), description="hosts that images may be fetched from although they are not public"
     )

@@ -74,6 +74,7 @@ class Query:
     diverse: float | None = None
     threshold: float | None = None
     after: str | None = None
+    parts: bool = False
 
     def __post_init__(self) -> None:
         if not self.terms and self.keyword is None:
@@ -86,6 +87,10 @@ class Query:
             raise BadQuery("every term is negative; give at least one to look for")
         if self.target not in ("auto", "image", "text", "product"):
             raise BadQuery(f"`target` must be auto, image, text or product, got {self.target!r}")
+        if self.parts and self.target == "product":
+            raise BadQuery(
+                "a product vector is of a whole item; search the image or text of `parts`"
+            )
         if self.fuse not in get_args(Fuse):
             raise BadQuery(f"`fuse` must be {' or '.join(get_args(Fuse))}, got {self.fuse!r}")
         if not 0 <= self.keyword_weight <= 1:
@@ -119,6 +124,7 @@ class QueryParts(TypedDict, total=False):
     diverse: float | None
     threshold: float | None
     after: str | None
+    parts: bool
 
 
 def query_of(  # noqa: PLR0913 - the parameters of Catalog.search
@@ -140,6 +146,7 @@ def query_of(  # noqa: PLR0913 - the parameters of Catalog.search
     diverse: float | None = None,
     threshold: float | None = None,
     after: str | None = None,
+    parts: bool = False,
 ) -> Query:
     """Returns the query that the parameters of `Catalog.search` describe. Raises BadQuery."""
     both = text is not None and image is not None
@@ -167,6 +174,7 @@ def query_of(  # noqa: PLR0913 - the parameters of Catalog.search
         diverse=diverse,
         threshold=threshold,
         after=after,
+        parts=parts,
     )
 
 

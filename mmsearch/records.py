@@ -26,6 +26,7 @@ FusionChoice: TypeAlias = Literal["late", "early", "attention", "auto"]
 Matched: TypeAlias = Literal["image", "text", "product", "keyword"]
 TargetChoice: TypeAlias = Literal["auto", "image", "text", "product"]
 Stage: TypeAlias = Literal["source", "fetch", "read", "decode", "encode"]
+PartKind: TypeAlias = Literal["image", "passage"]
 
 _ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
@@ -45,14 +46,41 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of the images of an item with several, or one of the passages of its text.
+
+    number: from 1, within its kind, in which the item has `of`. uri: of the image; None for a
+    passage. text: of the passage, and start, end: its characters in the text of the item; None for
+    an image.
+
+    >>> Part("image", 3, uri="/shop/shoe-3.jpg", of=5).locator
+    'image=3'
+    """
+
+    kind: PartKind
+    number: int
+    uri: str | None = None
+    text: str | None = None
+    start: int | None = None
+    end: int | None = None
+    of: int = 1
+
+    @property
+    def locator(self) -> str:
+        """What names it within its item, as in 'shop/shoe#image=3'."""
+        return f"{self.kind}={self.number}"
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """An item of a source, before anything is decoded.
 
     key: identity, '<source name>/<path relative to the root>' or '<source name>/<id column>'.
     uri: the path of the image or document, as `printable_path` writes it; '' for a bare table row.
     image: the image file, not yet opened. text: caption, document or joined text columns.
-    more_images: the second image and further ones of an item with several.
-    urls: images that have no file yet; they are fetched, and then follow the others.
+    more_images: the second image and further ones of an item with several. urls: images that have
+    no file yet; they are fetched, and then follow the others. parts: of an item of a store, its
+    images and passages where it has several of a kind.
 
     >>> catalog["products/red-apple"].metadata["category"]
     'food'
@@ -65,6 +93,14 @@ class Record:
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     more_images: tuple[ImageFile, ...] = ()
     urls: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def images(self) -> tuple[ImageFile, ...]:
+        """All images of the item."""
+        if self.image is None:
+            return ()
+        return (ImageFile(self.uri, self.image), *self.more_images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +161,9 @@ class Hit:
 
     matched: the modality whose vector was compared, or 'keyword' if keywords ranked it better. For
     hits by keyword alone, similarity is the BM25 score. record: the row's columns with metadata.
-    score: with keywords, what orders the hits: the fused score, or BM25; else None.
+    score: with keywords, what orders the hits: the fused score, or BM25; else None. part: of an
+    item with several images or passages, the one that matched best; else None. excerpt: the passage
+    of a long text that matched best; else None.
 
     >>> hit = catalog.search("red apple", k=1)[0]
     >>> hit.rank, hit.matched, hit.record["title"]
@@ -139,20 +177,48 @@ class Hit:
     matched: Matched
     record: Mapping[str, Scalar]
     score: float | None = None
+    part: Part | None = None
+    excerpt: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The path of the image that matched best, or of the item's file; '' without one.
+
+        Written as `uri`.
+        """
+        return (self.part.uri if self.part else None) or self.uri
 
 
-def hit_fields(hits: Iterable[Hit]) -> tuple[str, ...]:
-    """Returns the fields of hits that are columns of a table; score only where keywords gave it."""
-    scored = any(hit.score is not None for hit in hits)
-    return ("rank", "key", "uri", "similarity", "matched", *(["score"] if scored else []))
+def hit_columns(hits: Iterable[Hit]) -> dict[str, list[Scalar]]:
+    """Returns the fields of hits as columns of a table; a part by its locator.
+
+    The score, the part and the excerpt only where a hit has one.
+    """
+    hits = list(hits)
+    names = ("rank", "key", "uri", "similarity", "matched")
+    columns: dict[str, list[Scalar]] = {
+        name: [getattr(hit, name) for hit in hits] for name in names
+    }
+    optional: dict[str, list[Scalar]] = {
+        "score": [hit.score for hit in hits],
+        "part": [hit.part.locator if hit.part else None for hit in hits],
+        "excerpt": [hit.excerpt for hit in hits],
+    }
+    return columns | {
+        name: values
+        for name, values in optional.items()
+        if any(value is not None for value in values)
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
     """The result of an index run. Counts are items; seconds is wall time.
 
-    decoded: images that were decoded. multi_frame: those of them with further pages or frames,
-    which are not indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
+    truncated_texts: texts of which only the first passages were encoded. image_parts, passages: of
+    the items that were written: images of items with several, and passages of long texts. decoded:
+    images that were decoded. multi_frame: those of them with further pages or frames, which are not
+    indexed. rates: items per second, 'total' and 'encode'. resumed: items that an
     interrupted run had already written. skipped: by source, files of formats that are not read, as
     {"photos": {".pdf": 2}}.
 
@@ -174,6 +240,8 @@ class IngestReport:
     rates: Mapping[str, float]
     decoded: int = 0
     multi_frame: int = 0
+    image_parts: int = 0
+    passages: int = 0
     skipped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 

@@ -32,13 +32,15 @@ from mmsearch.records import (
     Hit,
     IngestReport,
     Scalar,
-    hit_fields,
+    hit_columns,
     printable_path,
     real_path,
 )
 from mmsearch.text import one_line, visible
 
 SCHEMA_VERSION = 1
+# Those of every hit in JSON; items with several images or passages have more.
+_HIT_FIELDS = tuple(field.name for field in fields(Hit) if field.name != "part")
 
 # Each as wide as its sign, so that tables stay straight.
 _SIMILAR_SIGNS = str.maketrans("…→·–−×≥", "~>---x>")
@@ -129,10 +131,18 @@ def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
             f"{counted(report.missing, 'item')} hidden: the files are missing; they are restored "
             "if the files come back; --prune removes them"
         )
+    if report.image_parts or report.passages:
+        several = [
+            *([f"{counted(report.image_parts, 'image')}"] if report.image_parts else []),
+            *([f"{counted(report.passages, 'passage')}"] if report.passages else []),
+        ]
+        lines.append(
+            f"with vectors of their own: {' and '.join(several)} of items that have several"
+        )
     if report.truncated_texts:
         lines.append(
-            f"{counted(report.truncated_texts, 'text')} longer than the model reads: only the "
-            "beginning was encoded"
+            f"{counted(report.truncated_texts, 'text')} of more passages than `max_passages` "
+            "allows: only the first ones were encoded"
         )
     if report.multi_frame:
         lines.append(
@@ -156,6 +166,8 @@ def to_json(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
 def hits_json(hits: Sequence[Hit], query: Mapping[str, Any], *, cursor: str | None = None) -> str:
     """Serializes {"version", "query", "hits": [{rank, key, uri, similarity, …}], "next"}.
 
+    A hit of an item with several images or passages has the best one as "part" and "excerpt".
+
     next: the cursor of the next page, null at the end.
     """
     return to_json({"query": query, "hits": hits, "next": cursor})
@@ -170,7 +182,7 @@ def hits_csv(hits: Sequence[Hit], chosen: Sequence[str] | None = None) -> str:
     apostrophe.
     """
     names = dict.fromkeys(name for hit in hits for name in hit.record)
-    own = hit_fields(hits)
+    own = hit_columns(hits)
     columns = [name for name in names if name not in ("key", "uri")]
     if chosen is not None:
         columns = [name for name in chosen if name in columns]
@@ -178,16 +190,19 @@ def hits_csv(hits: Sequence[Hit], chosen: Sequence[str] | None = None) -> str:
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow([_csv_cell(name) for name in (*own, *headings)])
-    for hit in hits:
-        values = [getattr(hit, name) for name in own]
+    for place, hit in enumerate(hits):
+        values = [column[place] for column in own.values()]
         writer.writerow([_csv_cell(v) for v in (*values, *map(hit.record.get, columns))])
     return lines.getvalue()
 
 
 def hits_paths(hits: Sequence[Hit], *, null_separated: bool = False) -> bytes:
-    """Returns the paths of the hits as raw bytes, for pipes; hits without a file are skipped."""
+    """Returns the paths of the hits as raw bytes, for pipes; hits without a file are skipped.
+
+    Of an item with several images, the path of the one that matched best.
+    """
     end = b"\0" if null_separated else b"\n"
-    return b"".join(os.fsencode(real_path(hit.uri)) + end for hit in hits if hit.uri)
+    return b"".join(os.fsencode(real_path(hit.path)) + end for hit in hits if hit.path)
 
 
 def encode_readably(error: UnicodeError) -> tuple[str, int]:
@@ -289,6 +304,10 @@ def _rates_line(report: IngestReport) -> str:
 
 def _plain(value: Any) -> Any:
     """Converts a value to JSON's own types."""
+    if isinstance(value, Hit):
+        parted = {"part": _plain(value.part), "excerpt": _plain(value.excerpt)}
+        own = {name: _plain(getattr(value, name)) for name in _HIT_FIELDS}
+        return own | (parted if value.part is not None else {})
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -62,6 +62,7 @@ def search(
     fuse: search_options.FuseBy = "rrf",
     keyword_weight: search_options.KeywordWeight = 0.5,
     unique: search_options.Unique = False,
+    parts: search_options.Parts = False,
     diverse: search_options.Diverse = None,
     threshold: search_options.Threshold = None,
     after: search_options.After = None,
@@ -79,29 +80,30 @@ def search(
     quiet: options.Quiet = False,
 ) -> None:
     """Find images, documents and products by text, by image, or by both together."""
-    parts: QueryParts = {
+    asked: QueryParts = {
         "image": image_input(image), "image_weight": image_weight, "like": like, "without": without,
         "keyword": keyword, "hybrid": hybrid, "fuse": fuse, "keyword_weight": keyword_weight,
         "where": where, "k": k, "target": target,
         "unique": unique, "diverse": diverse, "threshold": threshold, "after": after,
+        "parts": parts,
     }  # fmt: skip
     if text is not None and image is None and is_image_file(text):
         raise BadQuery(f"'{text}' is an image file; search for it with --image {shlex.quote(text)}")
     catalog = open_store(store, quiet=quiet, model=model, device=device)
     if queries is not None:
-        answer_all(catalog, queries, parts, quiet=quiet)
+        answer_all(catalog, queries, asked, quiet=quiet)
         return
     if columns is not None:
         known_columns(catalog, (), columns)
-    hits, console = catalog.search(text, **parts), stderr_console(quiet=quiet)
+    hits, console = catalog.search(text, **asked), stderr_console(quiet=quiet)
     for name, searched_on in catalog.search_devices().items():
         if searched_on != "cpu":
             console.print(f"searched {name} vectors on {searched_on}", soft_wrap=True)
     for note in (*catalog.engine.text_notes([text] if text else []), *negation_notes(text)):
         console.print(with_options(note), markup=False, soft_wrap=True)
     if not hits:
-        console.print(why_no_hits(catalog, text, parts), markup=False, soft_wrap=True)
-    given = {"text": text, **parts, "image": image}
+        console.print(why_no_hits(catalog, text, asked), markup=False, soft_wrap=True)
+    given = {"text": text, **asked, "image": image}
     query = {name: given[name] for name in QUERY_NAMES if given[name] is not None}
     if gallery is not None:
         write_page(hits, gallery, query)

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from mmsearch.cli.output.render import MiddleCut, fits, plain_table
 from mmsearch.records import Hit, printable_path, real_path
-from mmsearch.report.titles import title_of, value_text
+from mmsearch.report.titles import part_text, title_of, value_text
 from mmsearch.text import one_line, visible
 
 HIT_COLUMNS = ("rank", "similarity", "matched", "title", "key", "path")
 
-_NEVER_CUT = {"rank", "similarity", "score", "matched"}
+_NEVER_CUT = {"rank", "similarity", "score", "matched", "part"}
 _RIGHT = {"rank", "similarity", "score"}
 _TITLE_CELLS, _VALUE_CELLS = 48, 24
 # Under the similarity, beside the rank.
@@ -34,30 +34,37 @@ def hits_table(
 ) -> RenderableType:
     """Returns a row per hit.
 
-    columns: names of HIT_COLUMNS, 'score', or of record columns. base: paths are relative to it
-    where that is shorter. width: of the terminal; where the table needs more, paths go below the
-    rows, and keys if there are titles. The path of a hit is left out where it would only repeat
-    the key.
+    columns: names of HIT_COLUMNS, 'score', 'part', or of record columns. base: paths are relative
+    to it where that is shorter. width: of the terminal; where the table needs more, paths go below
+    the rows, and keys if there are titles. The path of a hit is left out where it would only repeat
+    the key. The best passage of a long text goes below its row, shortened to the width.
     """
     paths = {hit.rank: _shown_path(hit, base) for hit in hits}
     if all(paths[hit.rank] in ("", hit.key) for hit in hits):
         columns = [name for name in columns if name != "path"]
     table = _table(hits, columns, paths)
-    if width is None or "path" not in columns or fits(table, width):
+    excerpts = [_one_cell(one_line(hit.excerpt or ""), style="italic") for hit in hits]
+    below: tuple[str, ...] = ()
+    if width is not None and "path" in columns and not fits(table, width):
+        below = ("key", "path") if {"title", "key"} <= set(columns) else ("path",)
+        table = _table(hits, [name for name in columns if name not in below], paths)
+    elif not any(excerpts):
         return table
-    below = ("key", "path") if {"title", "key"} <= set(columns) else ("path",)
-    others = [name for name in columns if name not in below]
     lines = [[_cell(hit, name, paths[hit.rank]) for name in below] for hit in hits]
-    return _TableWithLines(_table(hits, others, paths), below, lines)
+    return _TableWithLines(table, below, lines, excerpts)
 
 
 class _TableWithLines:
-    """A table with the cells that are too long for it in lines of their own below each row."""
+    """A table with the cells that are too long for it, and excerpts, in lines below each row."""
 
     def __init__(
-        self, table: Table, names: Sequence[str], lines: Sequence[Sequence[RenderableType]]
+        self,
+        table: Table,
+        names: Sequence[str],
+        lines: Sequence[Sequence[RenderableType]],
+        excerpts: Sequence[Text],
     ) -> None:
-        self._table, self._names, self._lines = table, names, lines
+        self._table, self._names, self._lines, self._excerpts = table, names, lines, excerpts
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         rendered = console.render_lines(self._table, options, pad=False, new_lines=True)
@@ -65,11 +72,16 @@ class _TableWithLines:
         *header, rule = rendered[: -len(self._lines)]
         for line in header:
             yield Segments(line)
-        yield self._below([Text(name, style="bold") for name in self._names], options)
+        if self._names:
+            yield self._below([Text(name, style="bold") for name in self._names], options)
         yield Segments(rule)
-        for line, cells in zip(rendered[-len(self._lines) :], self._lines, strict=True):
+        rows = zip(rendered[-len(self._lines) :], self._lines, self._excerpts, strict=True)
+        for line, cells, excerpt in rows:
             yield Segments(line)
-            yield self._below(cells, options)
+            if cells:
+                yield self._below(cells, options)
+            if excerpt:
+                yield Padding(excerpt, (0, 0, 0, _INDENT), expand=False)
 
     def _below(self, cells: Sequence[RenderableType], options: ConsoleOptions) -> RenderableType:
         grid = Table.grid(padding=(0, 2, 0, 0))
@@ -117,6 +129,8 @@ def _cell(hit: Hit, column: str, path: str) -> Text | MiddleCut:
             return Text(f"{hit.score:.4f}", style="cyan")
         case "matched":
             return Text(hit.matched)
+        case "part" if hit.part is not None:
+            return Text(part_text(hit.part))
         case "title":
             return _one_cell(title_of(hit), style="bold")
         case "key":
@@ -127,11 +141,11 @@ def _cell(hit: Hit, column: str, path: str) -> Text | MiddleCut:
 
 
 def _shown_path(hit: Hit, base: Path | None) -> str:
-    path = real_path(hit.uri)
+    path = real_path(hit.path)
     if base is None or path.anchor != base.anchor:
-        return hit.uri
+        return hit.path
     near = printable_path(os.path.relpath(path, base))
-    return near if len(near) < len(hit.uri) else hit.uri
+    return near if len(near) < len(hit.path) else hit.path
 
 
 def _max_width(column: str) -> int | None:

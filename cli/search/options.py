@@ -22,7 +22,8 @@ Image = Annotated[
 Like = Annotated[
     str | None,
     typer.Option(
-        help="Search for items like this one, by its key.",
+        help="Search for items like this one, by its key; 'KEY#image=2' takes its second image "
+        "alone.",
         metavar="KEY",
         autocompletion=complete_keys,
     ),
@@ -106,6 +107,14 @@ Unique = Annotated[
         "--unique", help="Leave out near-duplicates of better hits.", rich_help_panel=_RANKING
     ),
 ]
+Parts = Annotated[
+    bool,
+    typer.Option(
+        "--parts",
+        help="List each matching image or passage, not only the best one of an item.",
+        rich_help_panel=_RANKING,
+    ),
+]
 Diverse = Annotated[
     float | None,
     typer.Option(
@@ -141,7 +150,11 @@ Columns = Annotated[
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=OUTPUT)]
 AsPaths = Annotated[
     bool,
-    typer.Option("--paths", help="Print file paths, one a line.", rich_help_panel=OUTPUT),
+    typer.Option(
+        "--paths",
+        help="Print file paths, one a line; of several images, the best.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Null = Annotated[
     bool,

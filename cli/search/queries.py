@@ -26,6 +26,7 @@ FIELDS: Mapping[str, tuple[type, ...]] = {
     "text": TEXT, "image": TEXT, "image_weight": NUMBERS, "like": TEXT, "without": TEXT,
     "keyword": TEXT, "hybrid": FLAG, "where": TEXT, "k": (int,), "target": TEXT, "unique": FLAG,
     "diverse": NUMBERS, "threshold": NUMBERS, "fuse": TEXT, "keyword_weight": NUMBERS,
+    "parts": FLAG,
 }  # fmt: skip
 # The caller's own id of a query; it is repeated with the answer.
 ID = "id"

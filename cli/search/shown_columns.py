@@ -36,6 +36,7 @@ def shown_columns(
         *(["similarity"] if similar else []),
         *(["score"] if scored else []),
         *(["matched"] if several else []),
+        *(["part"] if any(hit.part for hit in hits) else []),
         *(["title"] if titled else []),
         *chosen,
         "key",

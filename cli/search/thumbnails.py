@@ -82,10 +82,10 @@ def tile_of(hit: Hit) -> "Image | None":
     from mmsearch.report.images import frame_colour, is_long
 
     size = (_TILE_COLUMNS * _CELL_WIDTH, _TILE_ROWS * _CELL_HEIGHT)
-    if not hit.uri:
+    if not hit.path:
         return None
     try:
-        image = decode(real_path(hit.uri), draft=size).image
+        image = decode(real_path(hit.path), draft=size).image
     except InputError:
         return None
     colour, plain = frame_colour(np.asarray(image))

@@ -40,7 +40,12 @@ Drop = Annotated[str | None, typer.Option(help="Remove a whole source, by name."
 UndoPrune = Annotated[
     bool, typer.Option("--undo-prune", help="Restore what the last --prune or --drop removed.")
 ]
-Retry = Annotated[bool, typer.Option("--retry", help="Try files again that failed before.")]
+Retry = Annotated[
+    bool,
+    typer.Option(
+        "--retry", help="Try files again that failed before, and split long texts that were cut."
+    ),
+]
 Fetch = Annotated[
     bool | None,
     typer.Option(
@@ -72,6 +77,25 @@ Workers = Annotated[
         help="Processes that decode images. Default: by the number of cores.",
         metavar="N",
         rich_help_panel=STORE_AND_MODEL,
+    ),
+]
+Metadata = Annotated[
+    bool | None,
+    typer.Option(
+        "--metadata/--no-metadata",
+        help="Read what images say of themselves (EXIF, XMP, IPTC, .xmp files), or leave it out; "
+        "remembered by source. --metadata also reads it from images that are indexed already, "
+        "without encoding them again. Default: read it.",
+        rich_help_panel=READING,
+    ),
+]
+Position = Annotated[
+    bool | None,
+    typer.Option(
+        "--position/--no-position",
+        help="Keep where images were taken (coordinates, streets), too; remembered by source. "
+        "Default: leave it out.",
+        rich_help_panel=READING,
     ),
 ]
 Include = Annotated[

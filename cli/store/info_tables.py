@@ -37,6 +37,12 @@ def _rows(state: "StoreInfo") -> list[tuple[str, RenderableType]]:
             f"text, {counts['both']:,} with both",
         ),
     ]
+    if counts["image_parts"] or counts["passages"]:
+        parts = (
+            f"{counts['image_parts']:,} images of items with several, "
+            f"{counts['passages']:,} passages of long texts"
+        )
+        rows.append(("parts", parts))
     if counts["missing"]:
         rows.append(("missing", f"{counts['missing']:,} (files gone; restored if they come back)"))
     if counts["failures"]:

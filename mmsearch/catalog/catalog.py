@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mmsearch.engine import Engine, Page
     from mmsearch.evaluation.results import Evaluation
     from mmsearch.evaluation.run import EvaluationOptions
+    from mmsearch.export.vectors import Precision
     from mmsearch.finetuning.options import FinetuneOptions
     from mmsearch.finetuning.run import Finetuned, FinetunePlan
     from mmsearch.indexes import IndexMeta
@@ -136,13 +137,15 @@ class Catalog:
         diverse: float | None = None,
         threshold: float | None = None,
         after: str | None = None,
+        parts: bool = False,
     ) -> Hits:
         """Returns the k items most similar to all that is given, best first.
 
         text: words to search for.
         image: a path, the file's content as bytes, a Pillow image, or a uint8 array of shape
         (height, width[, 3 or 4]); image_weight: its share when text is given too.
-        like: key of an item of the store to search with; the item itself is left out.
+        like: key of an item of the store to search with; the item itself is left out. Of an item
+        with several images or passages, 'KEY#image=2' or 'KEY#passage=3' searches with this alone.
         vector: float32 (dim,), an image embedding in the store's space.
         without: words to steer away from.
         keyword: words that must be matched literally (BM25), merged with the vector search.
@@ -155,6 +158,8 @@ class Catalog:
         diverse: lambda of maximal marginal relevance, from 0 (diversity) to 1 (relevance).
         threshold: lowest similarity of a hit, -1 to 1.
         after: `next` of the page before.
+        parts: return each image and passage as a hit of its own, in the hit's `part`, not only the
+        best one of each item.
 
         Raises StoreNotFound, BadQuery, BadFilter, RecordNotFound, UnreadableMedia, SpaceMismatch,
         MissingModel.
@@ -169,7 +174,7 @@ class Catalog:
             text, image=image, image_weight=image_weight, like=like, vector=vector,
             without=without, keyword=keyword, hybrid=hybrid, fuse=fuse,
             keyword_weight=keyword_weight, where=where, k=k, target=target, unique=unique,
-            diverse=diverse, threshold=threshold, after=after,
+            diverse=diverse, threshold=threshold, after=after, parts=parts,
         )  # fmt: skip
         return self.query(query)
 
@@ -279,6 +284,8 @@ class Catalog:
         prune: bool = False,
         rebuild: bool = False,
         dry_run: bool = False,
+        metadata: bool | None = None,
+        position: bool | None = None,
         fetch: bool | None = None,
         refetch: bool = False,
         progress: Progress = None,
@@ -286,9 +293,13 @@ class Catalog:
         """Brings the store up to date with these sources, or with all it knows if none is given.
 
         locations: folders or tables. Creates the store if there is none.
-        options: how to read the sources. retry: read files again that failed before.
+        options: how to read the sources. retry: read files again that failed before, and split
+        texts that earlier versions cut.
         prune: remove items whose files are gone (`undo_prune` restores them).
         rebuild: build the vector indexes from scratch. dry_run: count changes, write nothing.
+        metadata: read what images say of themselves (EXIF, XMP, IPTC), also of those that were
+        indexed before, or leave it out; position: also where they were taken. Both are
+        remembered by source; None: as remembered, at first metadata without position.
         fetch: whether images that tables name by URL are downloaded; None: as the store remembers.
         refetch: ask every URL whether its image has changed.
         Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
@@ -299,7 +310,7 @@ class Catalog:
         """
         run = IndexRun(
             options=options, retry=retry, prune=prune, rebuild=rebuild, dry_run=dry_run,
-            fetch=fetch, refetch=refetch,
+            metadata=metadata, position=position, fetch=fetch, refetch=refetch,
         )  # fmt: skip
         with listening(progress) as listener:
             report = index_sources(self.root, locations, run, self.settings, progress=listener)
@@ -381,6 +392,43 @@ class Catalog:
         if generation is not None:
             generation.verify()
         return self.info()
+
+    def export_vectors(
+        self,
+        path: Path | str,
+        *,
+        where: str | None = None,
+        target: "Target | Sequence[Target] | None" = None,
+        precision: "Precision" = "float32",
+        position: bool = False,
+        force: bool = False,
+        progress: Progress = None,
+    ) -> int:
+        """Writes the vectors of the items to a file, with their records; returns how many.
+
+        path: '.parquet', '.lance' (a dataset), or '.npy' of shape (n, dim) with the records in a
+        '.jsonl' and the space in a '.json' beside it.
+        where: SQL condition, as in `search`. target: "image", "text", "product" or several of them;
+        None: those that the store has. precision: "float32" or "float16", which the store has.
+        position: write latitude, longitude and altitude, too. force: replace a file that exists.
+        Vectors are unit rows up to rounding to 16 bits. Raises StoreNotFound, InputError,
+        BadFilter.
+
+        >>> catalog.export_vectors("vectors.parquet", where="category = 'food'", target="image")
+        41
+        """
+        from mmsearch.catalog.exporting import write_vectors
+        from mmsearch.export import VectorExport
+
+        options = VectorExport(
+            targets=(target,) if isinstance(target, str) else target,
+            where=where,
+            precision=precision,
+            position=position,
+            force=force,
+        )
+        with listening(progress) as listener:
+            return write_vectors(self.folder, Path(path), options, progress=listener)
 
     # --- duplicates ---
 

@@ -13,6 +13,7 @@ from mmsearch.catalog.sources import (
     SourcePlan,
     overlaps,
     plan_sources,
+    restored_options,
     source_notes,
     store_pictures,
 )
@@ -36,8 +37,16 @@ class IndexRun:
     prune: bool = False
     rebuild: bool = False
     dry_run: bool = False
+    metadata: bool | None = None
+    position: bool | None = None
     fetch: bool | None = None
     refetch: bool = False
+
+    @property
+    def option_changes(self) -> dict[str, bool]:
+        """The options of the sources that this run changes, and which are then remembered."""
+        given = {"metadata": self.metadata, "position": self.position, "fetch": self.fetch}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def index_sources(
@@ -60,14 +69,9 @@ def index_sources(
     require_same_space(root, manifest, settings)
     pictures = store_pictures(root, read_only=run.dry_run)
     plans = plan_sources(
-        locations,
-        manifest,
-        run.options,
-        settings,
-        skip_unavailable=True,
-        pictures=pictures,
-        fetch=run.fetch,
-    )
+        locations, manifest, run.options, settings,
+        skip_unavailable=True, changes=run.option_changes, pictures=pictures,
+    )  # fmt: skip
     notes = source_notes(plans)
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
@@ -78,6 +82,7 @@ def index_sources(
     # These import torch and LanceDB, so they come after the checks.
     from mmsearch.encoders.devices import choose_device
     from mmsearch.indexes import choose
+    from mmsearch.ingest.embedded import MetadataOptions
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes
     from mmsearch.ingest.run import Ingest, IngestOptions
     from mmsearch.ingest.run_manifest import (
@@ -87,6 +92,7 @@ def index_sources(
         remembered_settings,
         requested_manifest,
     )
+    from mmsearch.store.migrations import migrate
 
     model, device = model_name(settings, manifest), choose_device(settings.device)
     progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
@@ -100,14 +106,11 @@ def index_sources(
         if store.manifest.sources != (manifest.sources if manifest else ()):
             # Another run, which this one waited for, has named its sources meanwhile.
             plans = plan_sources(
-                locations,
-                store.manifest,
-                run.options,
-                settings,
-                skip_unavailable=True,
-                pictures=pictures,
-                fetch=run.fetch,
-            )
+                locations, store.manifest, run.options, settings,
+                skip_unavailable=True, changes=run.option_changes, pictures=pictures,
+            )  # fmt: skip
+        if not run.dry_run:
+            migrate(store, progress.note)
         # What cannot be done is refused before anything is encoded or remembered.
         store.manifest.space.require(encoder.space, holder=str(store.folder))
         requested = requested_manifest(store.manifest, settings)
@@ -117,7 +120,17 @@ def index_sources(
             counts = store.counts()
             choose(max(counts["image"], counts["text"]), store.dim, index)
         ingest = Ingest(store, encoder, settings, progress=progress, device=device, index=index)
-        options = IngestOptions(retry=run.retry, prune=run.prune, dry_run=run.dry_run)
+        options = IngestOptions(
+            retry=run.retry,
+            prune=run.prune,
+            dry_run=run.dry_run,
+            metadata={
+                plan.entry.name: MetadataOptions.of(
+                    restored_options(plan.entry.options), unread=bool(run.metadata)
+                )
+                for plan in plans
+            },
+        )
         sources = [plan.source for plan in plans]
         if any(plan.entry.options.get("fetch") for plan in plans):
             sources = resources.enter_context(

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mmsearch.errors import RecordNotFound
-from mmsearch.records import Record, printable_path, real_path
+from mmsearch.records import ImageFile, Record, printable_path
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE, quoted
+from mmsearch.store.images import stored_image
+from mmsearch.store.parts import parts_by_uid
 from mmsearch.store.spaces import live_folder
 
 _RECORD_FIELDS = ("key", "uri", "text")
@@ -76,15 +78,26 @@ def store_info(root: Path) -> StoreInfo:
 
 def find_record(store: Store, key: str) -> Record:
     """Returns the record of an item whose file is there. Raises RecordNotFound."""
-    rows = store.scan(store.public_columns, f"{LIVE} AND key = {quoted([key])}").to_pylist()
+    columns = [*store.public_columns, "_uid", "_image_hash"]
+    rows = store.scan(columns, f"{LIVE} AND key = {quoted([key])}").to_pylist()
     if not rows:
         raise RecordNotFound(f"no item {key!r} in {store.folder}; {store.key_hint(key)}")
     row = store.public_record(rows[0])
     uri = str(row.get("uri", ""))
+    table = store.parts_of([rows[0]["_uid"]], extra=["_hash"])
+    images = [
+        ImageFile(part["uri"], stored_image(store.folder, part["uri"], part["_hash"]))
+        for part in table.to_pylist()
+        if part["kind"] == "image"
+    ]
+    if uri and "format" in row and not images:
+        images = [ImageFile(uri, stored_image(store.folder, uri, rows[0]["_image_hash"]))]
     return Record(
         key=key,
         uri=uri,
-        image=real_path(uri) if uri and "format" in row else None,
+        image=images[0].path if images else None,
         text=str(row["text"]) if "text" in row else None,
         metadata={name: value for name, value in row.items() if name not in _RECORD_FIELDS},
+        more_images=tuple(images[1:]),
+        parts=tuple(parts_by_uid(table).values()),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mmsearch.extras import require
-from mmsearch.records import Hit, hit_fields
+from mmsearch.records import Hit, hit_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,8 @@ class Hits(list[Hit]):
     def to_arrow(self) -> "pa.Table":
         """Returns a pyarrow.Table, a row per hit: rank, key, uri, similarity, matched, columns.
 
-        After a search with keywords, also score. A column of the catalog that has one of these
+        After a search with keywords, also score; where items have several images or passages, part,
+        such as 'image=3', and excerpt. A column of the catalog that has one of these
         names is called 'record.<name>'.
 
         >>> catalog.search("red apple", k=2).to_arrow().select(["rank", "title"]).to_pylist()
@@ -39,8 +40,8 @@ class Hits(list[Hit]):
         import pyarrow as pa
 
         names = dict.fromkeys(name for hit in self for name in hit.record)
-        fields = hit_fields(self)
-        own = {name: pa.array([getattr(hit, name) for hit in self]) for name in fields}
+        fields = hit_columns(self)
+        own = {name: pa.array(values) for name, values in fields.items()}
         record = {
             f"record.{name}" if name in fields else name: pa.array(
                 [hit.record.get(name) for hit in self]

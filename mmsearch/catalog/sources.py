@@ -47,15 +47,14 @@ def plan_sources(
     purpose: str = "index",
     skip_unavailable: bool = False,
     pictures: PictureFiles | None = None,
-    fetch: bool | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> list[SourcePlan]:
     """Opens the sources at `locations`, or every source of the store if there are none.
 
     options: how to read them; None: as the store remembers. purpose: verb of the error message.
     skip_unavailable: plan an UnavailableSource where a source that the store knows cannot be
     opened, unless there is no other. pictures: keeps images that are no files; None: in a temporary
-    folder. fetch: whether images are fetched from URLs; None: as the store remembers. Raises
-    InputError.
+    folder. changes: fields of the options, of each of these sources. Raises InputError.
     """
     known = manifest.sources if manifest else ()
     if not locations and not known:
@@ -63,15 +62,13 @@ def plan_sources(
     plans: list[SourcePlan] = []
     for entry in _entries(locations, known, options) if locations else known:
         source: Source
-        is_known = entry in known
-        if fetch is not None:
-            entry = replace(entry, options={**entry.options, "fetch": fetch})
+        entry = replace(entry, options={**entry.options, **(changes or {})})
         try:
             source = _open(real_path(entry.location), entry, settings, pictures)
             if purpose == "index":
                 require_images(source)
         except InputError as error:
-            if not (skip_unavailable and is_known):
+            if not skip_unavailable or entry.name not in {each.name for each in known}:
                 raise
             source = UnavailableSource(entry, error)
         plans.append(SourcePlan(entry, source))

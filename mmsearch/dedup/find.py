@@ -98,7 +98,7 @@ def find_duplicates(
             )
             findings += misplaced
     return DedupReport(
-        items=len(items),
+        items=len({item.whole for item in items}),
         groups=tuple(groups),
         findings=tuple(findings),
         thresholds=thresholds,

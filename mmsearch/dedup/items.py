@@ -19,7 +19,7 @@ from mmsearch.errors import InputError
 from mmsearch.media import MediaBounds, content_hash
 from mmsearch.media.bounds import read_bytes
 from mmsearch.progress import ProgressListener
-from mmsearch.records import Pixels, Scalar, printable_path, real_path
+from mmsearch.records import Part, Pixels, Scalar, printable_path, real_path
 from mmsearch.store import Store
 from mmsearch.store.filters import LIVE
 from mmsearch.store.hidden import read_hidden
@@ -44,11 +44,13 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of a store.
+    """An item of a store, or one of the images of an item with several.
 
+    An item with several images has no `image_hash`, and its images have no text.
     sharpness: of its fingerprint, 0 without one.
     modified: in ns since the epoch.
     protected: never removed.
+    part_of: the uid of the item whose image it is; None for an item.
     """
 
     uid: int
@@ -64,10 +66,19 @@ class Item:
     sharpness: float = 0.0
     protected: bool = False
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    part_of: int | None = None
+
+    @property
+    def whole(self) -> int:
+        """The uid of the item that it is or belongs to."""
+        return self.uid if self.part_of is None else self.part_of
 
 
 def read_items(store: Store, where: str | None, references: Sequence[Path]) -> list[Item]:
-    """Reads the live rows that match the filter and are not hidden, by uid. Raises BadFilter."""
+    """Reads the items that match the filter and are not hidden, by uid. Raises BadFilter.
+
+    The images of items with several are among them.
+    """
     table = store.scan([*_COLUMNS, *store.metadata_columns], LIVE)
     uids = table.column("_uid").to_numpy()
     hidden = read_hidden(store.folder)
@@ -79,10 +90,41 @@ def read_items(store: Store, where: str | None, references: Sequence[Path]) -> l
     # Column by column: a million dictionaries would take gigabytes.
     columns = (table.column(name).to_pylist() for name in _COLUMNS)
     facts = _metadata(table, [*store.metadata_columns])
-    return [
+    items = [
         _item(values, metadata, references)
         for *values, metadata in zip(*columns, facts, strict=True)
     ]
+    return _with_images(items, store, references) if store.has_parts else items
+
+
+def _with_images(items: Sequence[Item], store: Store, references: Sequence[Path]) -> list[Item]:
+    """Adds the images of items with several, by uid."""
+    by_uid = {item.uid: item for item in items}
+    names = ["_uid", "item", "number", "uri", "width", "height", "_size", "_mtime", "_hash"]
+    rows = store.known_images(names)
+    images: list[Item] = []
+    for row in rows.to_pylist() if rows is not None else []:
+        item = by_uid.get(row["item"])
+        if item is None:
+            continue
+        image = replace(
+            item,
+            uid=row["_uid"],
+            key=f"{item.key}#{Part('image', row['number']).locator}",
+            uri=row["uri"] or "",
+            text="",
+            width=row["width"] or 0,
+            height=row["height"] or 0,
+            size=row["_size"] or 0,
+            modified=row["_mtime"] or 0,
+            image_hash=row["_hash"] or "",
+            protected=_is_protected(row["uri"], references),
+            part_of=item.uid,
+        )
+        images.append(image)
+    several = {image.whole for image in images}
+    whole = (replace(item, image_hash="") if item.uid in several else item for item in items)
+    return sorted([*whole, *images], key=lambda item: item.uid)
 
 
 def _metadata(table: pa.Table, names: Sequence[str]) -> Iterator[dict[str, Scalar]]:
@@ -99,10 +141,6 @@ def _item(
 ) -> Item:
     """Creates an item from values in the order of _COLUMNS."""
     uid, key, source, uri, text, width, height, size, modified, image_hash = values
-    protected = False
-    if references and uri:
-        path = real_path(uri)
-        protected = any(path.is_relative_to(place) for place in references)
     return Item(
         uid,
         key,
@@ -114,9 +152,13 @@ def _item(
         size or 0,
         modified or 0,
         image_hash or "",
-        protected=protected,
+        protected=_is_protected(uri, references),
         metadata=metadata,
     )
+
+
+def _is_protected(uri: str | None, references: Sequence[Path]) -> bool:
+    return bool(uri) and any(real_path(str(uri)).is_relative_to(place) for place in references)
 
 
 class PrintCache:

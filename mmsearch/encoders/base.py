@@ -6,7 +6,7 @@ from typing import Protocol
 from PIL.Image import Image
 
 from mmsearch.media import Preprocessing
-from mmsearch.records import Floats, Pixels, SpaceId
+from mmsearch.records import Floats, Ids, Pixels, SpaceId
 
 
 class TextEncoder(Protocol):
@@ -19,6 +19,15 @@ class TextEncoder(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """Embeds texts → float32 (n, dim), unit rows; texts beyond the context length are cut."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """The number of tokens that it reads of a text, with special ones."""
+        ...
+
+    def text_lengths(self, texts: Sequence[str]) -> Ids:
+        """Returns the number of tokens of each text, with special ones: int64 (n,)."""
         ...
 
     def overlong(self, texts: Sequence[str]) -> list[int]:

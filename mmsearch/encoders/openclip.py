@@ -27,7 +27,7 @@ from mmsearch.encoders.transformers_clip import open_clip_weights
 from mmsearch.errors import InputError
 from mmsearch.extras import require
 from mmsearch.media import prepare
-from mmsearch.records import Floats, Pixels
+from mmsearch.records import Floats, Ids, Pixels
 
 # Images per forward pass. The activations of convolutional towers are large: beyond 32 MB, glibc
 # maps fresh memory for each, and batches of 32 images run a third slower than batches of 4.
@@ -94,6 +94,15 @@ class OpenClipEncoder:
         vectors = np.empty((len(texts), self.space.dim), np.float32)
         vectors[order] = self._joined(found)
         return vectors
+
+    @property
+    def context(self) -> int:
+        """The number of tokens that it reads of a text, with special ones."""
+        return self._tokenizer.context
+
+    def text_lengths(self, texts: Sequence[str]) -> Ids:
+        """Returns the number of tokens of each text, with special ones: int64 (n,)."""
+        return self._tokenizer.lengths(texts)
 
     def overlong(self, texts: Sequence[str]) -> list[int]:
         """Returns the positions of the texts that `encode_texts` cuts."""

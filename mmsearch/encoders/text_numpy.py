@@ -91,6 +91,15 @@ class NumpyTextEncoder:
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return rows
 
+    @property
+    def context(self) -> int:
+        """The number of tokens that it reads of a text, with special ones."""
+        return self._tokenizer.context
+
+    def text_lengths(self, texts: Sequence[str]) -> Ids:
+        """Returns the number of tokens of each text, with special ones: int64 (n,)."""
+        return self._tokenizer.lengths(texts)
+
     def overlong(self, texts: Sequence[str]) -> list[int]:
         """Returns the positions of the texts that `encode_texts` cuts."""
         return self._tokenizer.overlong(texts) if texts else []

@@ -90,9 +90,14 @@ class Tokenizer:
         lengths = np.array([_full_length(e) for e in encodings], dtype=np.int64)
         return Tokens(ids, lengths)
 
+    def lengths(self, texts: Sequence[str]) -> Ids:
+        """Returns the number of tokens before truncation, with specials: int64 (n,)."""
+        encodings = self._rust.encode_batch_fast([self._clean(text) for text in texts])
+        return np.array([_full_length(e) for e in encodings], dtype=np.int64)
+
     def overlong(self, texts: Sequence[str]) -> list[int]:
         """Returns the positions of the texts that are truncated to the context length."""
-        return np.flatnonzero(self(texts).lengths > self.context).tolist()
+        return np.flatnonzero(self.lengths(texts) > self.context).tolist()
 
     def unknown(self, texts: Sequence[str]) -> list[int]:
         """Returns the positions of the texts of which no token is known: they get one vector."""

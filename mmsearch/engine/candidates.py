@@ -6,8 +6,10 @@ first hits are the same for every k, and pages do not overlap.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
 from mmsearch.arrays import unit
 from mmsearch.engine.cursor import Cursor
@@ -19,9 +21,11 @@ from mmsearch.engine.merging import (
     unseen,
     weighted_fusion,
 )
-from mmsearch.engine.nearest import Nearest, ScoredUids
+from mmsearch.engine.nearest import Nearest
+from mmsearch.engine.passages import best_passages
 from mmsearch.engine.reranking import Distinct, Diverse
 from mmsearch.generations import IMAGE, TEXT
+from mmsearch.indexes.part_items import RankedItems
 from mmsearch.query import Query, TermVectors, query_vector
 from mmsearch.records import Floats, Ids, Target
 from mmsearch.store import Store
@@ -50,7 +54,7 @@ class SearchState:
         excluded: Ids,
         cursor: Cursor | None,
     ) -> None:
-        self.query, self.terms, self.excluded = query, terms, excluded
+        self.query, self.terms, self.excluded = query, terms, set(excluded.tolist())
         self.targets = targets if terms else ()
         self.offset = cursor.offset if cursor else 0
         self.first_depth = cursor.depth if cursor else self._depth()
@@ -58,6 +62,7 @@ class SearchState:
         self.results: list[Candidate] = []
         self.exhausted = False
         self.seen: set[int] = set()
+        self.hidden: set[int] = set()
         self.distinct = Distinct() if query.unique else None
         self.diverse = Diverse(query.diverse) if query.diverse is not None else None
 
@@ -99,7 +104,7 @@ class CandidateCollector:
         """Collects candidates until every search is complete. Raises BadFilter."""
         pending = list(searches)
         for search in searches:
-            search.seen |= self.hidden
+            search.hidden = self.hidden
             if search.query.where is not None:
                 # Reports an invalid filter before anything is searched.
                 self._nearest.matching(search.query.where)
@@ -119,31 +124,38 @@ class CandidateCollector:
         Their product vectors hold their texts as well, and are not the nearest for certain.
         """
         vector = self._vector(search, "image")
-        ((_, uids),) = self._nearest.search(
+        (ranking,) = self._nearest.search(
             vector, "image", MOST_OF_ONE_IMAGE, where=search.query.where
         )
-        images, _, order = self._stored(uids.tolist())
+        nearest = candidates_of(ranking, "image")
+        images = self._shown_images(nearest)
+        exact = {
+            found: float(images[found.uid] @ vector[0]) for found in nearest if found.uid in images
+        }
         same = [
-            Candidate(uid, similarity, "image", similarity)
-            for uid, similarity in zip(order, (images @ vector[0]).tolist(), strict=True)
+            replace(found, similarity=similarity, score=similarity)
+            for found, similarity in exact.items()
             if similarity >= SAME_IMAGE
         ]
         same.sort(key=lambda found: (-found.score, found.uid))
-        search.results += self._reranked(search, unseen(same, search.seen, search.excluded))
+        search.results += self._reranked(search, self._unseen(search, same))
 
-    def _ranked(self, searches: Sequence[SearchState]) -> list[dict[Target, ScoredUids]]:
+    @staticmethod
+    def _unseen(search: SearchState, candidates: Sequence[Candidate]) -> list[Candidate]:
+        return unseen(candidates, search.seen, search.excluded | search.hidden)
+
+    def _ranked(self, searches: Sequence[SearchState]) -> list[dict[Target, RankedItems]]:
         """Returns each search's nearest neighbours by target, to its depth, in batches."""
-        groups: dict[tuple[Target, int, str | None], list[int]] = defaultdict(list)
+        groups: dict[tuple[Target, int, str | None, bool], list[int]] = defaultdict(list)
         for place, search in enumerate(searches):
             for target in search.targets:
                 # The items that a query names are found first and excluded later.
-                groups[target, search.depth + len(search.excluded), search.query.where].append(
-                    place
-                )
-        ranked: list[dict[Target, ScoredUids]] = [{} for _ in searches]
-        for (target, depth, where), places in groups.items():
+                depth = search.depth + len(search.excluded)
+                groups[target, depth, search.query.where, search.query.parts].append(place)
+        ranked: list[dict[Target, RankedItems]] = [{} for _ in searches]
+        for (target, depth, where, each_part), places in groups.items():
             vectors = np.concatenate([self._vector(searches[place], target) for place in places])
-            found = self._nearest.search(vectors, target, depth, where=where)
+            found = self._nearest.search(vectors, target, depth, where=where, each_part=each_part)
             for place, ranking in zip(places, found, strict=True):
                 ranked[place][target] = ranking
         return ranked
@@ -151,19 +163,19 @@ class CandidateCollector:
     def _vector(self, search: SearchState, target: Target) -> Floats:
         return query_vector(search.terms, target, self._nearest.fusion)
 
-    def _extend(self, search: SearchState, ranked: dict[Target, ScoredUids]) -> None:
+    def _extend(self, search: SearchState, ranked: dict[Target, RankedItems]) -> None:
         """Merges the lists of a round and appends the new candidates to the results."""
         query = search.query
         ended = [self._ended(search, ranking) for ranking in ranked.values()]
+        by_target = {
+            target: candidates_of(ranking, target, each_part=query.parts)
+            for target, ranking in ranked.items()
+        }
         if len(ranked) > 1:
             means = {target: self._mean_similarity(search, target) for target in ranked}
-            candidates = interleave(ranked, means)
+            candidates = interleave(by_target, means)
         else:
-            candidates = [
-                found
-                for target, ranking in ranked.items()
-                for found in candidates_of(ranking, target)
-            ]
+            candidates = [found for listed in by_target.values() for found in listed]
         if query.keyword is not None:
             keyword_hits, lead = self._keyword_hits(search, candidates)
             ended.append(
@@ -178,13 +190,12 @@ class CandidateCollector:
                 candidates = reciprocal_rank_fusion(candidates, keyword_hits)
         if query.threshold is not None:
             candidates = [found for found in candidates if found.similarity >= query.threshold]
-        fresh = unseen(candidates, search.seen, search.excluded)
-        search.results += self._reranked(search, fresh)
+        search.results += self._reranked(search, self._unseen(search, candidates))
         search.exhausted = all(ended)
 
-    def _ended(self, search: SearchState, ranking: ScoredUids) -> bool:
+    def _ended(self, search: SearchState, ranking: RankedItems) -> bool:
         """Whether a deeper search could not give more hits."""
-        similarities, _ = ranking
+        similarities = ranking.similarities
         least = search.query.threshold
         below = least is not None and len(similarities) > 0 and similarities[-1] < least
         return bool(below) or len(similarities) < search.depth + len(search.excluded)
@@ -205,8 +216,13 @@ class CandidateCollector:
         Also, by uid, how far the similarity of these and of the nearest exceeds the mean.
         """
         query = search.query
-        ranking = self._store.keyword_matches(str(query.keyword), search.depth, query.where)
-        found = candidates_of(ranking, "keyword")
+        words = str(query.keyword)
+        scores, items = self._store.keyword_matches(words, search.depth, query.where)
+        rows = items
+        if self._nearest.parts("text") is not None:
+            passages = best_passages(words, self._store.parts_of(items.tolist()))
+            rows = np.array([passages.get(uid, uid) for uid in items.tolist()], np.int64)
+        found = candidates_of(RankedItems(scores, items, rows), "keyword", each_part=query.parts)
         if not search.targets:
             return found, {}
         means: dict[str, float] = {
@@ -219,10 +235,11 @@ class CandidateCollector:
             )
             for candidate in nearest
         }
-        missing = [candidate.uid for candidate in found if candidate.uid not in known]
-        known |= self._similarities(search, missing)
+        missing = [candidate for candidate in found if candidate.uid not in known]
+        of_items = self._similarities(search, [candidate.item for candidate in missing])
+        known |= {each.uid: of_items[each.item] for each in missing if each.item in of_items}
         hits = [
-            Candidate(candidate.uid, known[candidate.uid][1], "keyword", candidate.score)
+            replace(candidate, similarity=known[candidate.uid][1])
             for candidate in found
             if candidate.uid in known
         ]
@@ -238,32 +255,59 @@ class CandidateCollector:
         found: dict[int, tuple[float, float]] = {}
         images, texts, order = self._stored(uids)
         for target in search.targets:
+            mean, vector = self._mean_similarity(search, target), self._vector(search, target)
             vectors = {
                 "image": images,
                 "text": texts,
                 "product": self._nearest.fusion.products(images, texts),
             }[target]
-            mean = self._mean_similarity(search, target)
-            similarities = (vectors @ self._vector(search, target)[0]).tolist()
-            for uid, vector, similarity in zip(order, vectors, similarities, strict=True):
-                if vector.any():
-                    place = (similarity - mean, similarity)
-                    found[uid] = max(found.get(uid, place), place)
+            similarities = (vectors @ vector[0]).tolist()
+            by_uid = {
+                uid: similarity
+                for uid, row, similarity in zip(order, vectors, similarities, strict=True)
+                if row.any()
+            }
+            parts = self._nearest.parts(target)
+            if parts is not None:
+                rows = parts.parts_of(np.array(uids, np.int64))
+                (best,) = self._nearest.search(vector, target, len(uids) or 1, allowed=rows)
+                by_uid |= zip(best.items.tolist(), best.similarities.tolist(), strict=True)
+            for uid, similarity in by_uid.items():
+                place = (similarity - mean, similarity)
+                found[uid] = max(found.get(uid, place), place)
         return found
 
     def _reranked(self, search: SearchState, candidates: list[Candidate]) -> list[Candidate]:
         if not candidates or (search.distinct is None and search.diverse is None):
             return candidates
-        images, texts, uids = self._stored([found.uid for found in candidates])
         fusion = self._nearest.fusion
         if search.distinct is not None:
-            centred = fusion.centre(images, "image")
-            by_uid = {uids[row]: centred[row] for row in np.flatnonzero(images.any(axis=1))}
-            candidates = search.distinct(candidates, by_uid)
+            shown = self._shown_images(candidates)
+            centred = {uid: fusion.centre(image[None], "image")[0] for uid, image in shown.items()}
+            candidates = search.distinct(candidates, centred)
         if search.diverse is not None:
-            products = dict(zip(uids, fusion.products(images, texts), strict=True))
+            images, texts, uids = self._stored(list({found.item for found in candidates}))
+            of_items = dict(zip(uids, fusion.products(images, texts), strict=True))
+            products = {found.uid: of_items[found.item] for found in candidates}
             candidates = search.diverse(candidates, products)
         return candidates
+
+    def _shown_images(self, candidates: Sequence[Candidate]) -> dict[int, Floats]:
+        """Returns the image vector of each candidate that has one, float32 (dim,), unit, by uid.
+
+        That of its best part where this is an image, else that of its item.
+        """
+        images, _, uids = self._stored(list({found.item for found in candidates}))
+        by_row = {uids[place]: images[place] for place in np.flatnonzero(images.any(axis=1))}
+        own = {found.uid: found.item for found in candidates}
+        best = [found.row for found in candidates if found.row != found.item]
+        if best:
+            rows = self._store.part_rows(best, ["_uid", "kind", "_vector"])
+            rows = rows.filter(pa.array([kind == "image" for kind in rows["kind"].to_pylist()]))
+            vectors = vectors_to_numpy(rows["_vector"].combine_chunks(), self._store.dim)
+            by_row |= zip(rows["_uid"].to_pylist(), unit(vectors), strict=True)
+            own |= {found.uid: found.row for found in candidates if found.row in by_row}
+        return {uid: by_row[row] for uid, row in own.items() if row in by_row}
 
     def _stored(self, uids: Sequence[int]) -> tuple[Floats, Floats, list[int]]:
         """Returns image and text vectors, float32 (n, dim), unit or zero, and their uids."""

@@ -66,7 +66,7 @@ def fingerprint(query: Query) -> str:
         digest.update(repr((term.text, term.key, term.weight)).encode() + vector)
         digest.update(_image_bytes(term.image))
     rest = (query.where, query.target, query.keyword, query.unique, query.diverse, query.threshold)
-    digest.update(repr((*rest, query.fuse, query.keyword_weight)).encode())
+    digest.update(repr((*rest, query.fuse, query.keyword_weight, query.parts)).encode())
     return digest.hexdigest()
 
 

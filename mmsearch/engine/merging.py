@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mmsearch.engine.nearest import ScoredUids
-from mmsearch.records import Ids, Matched, Target
+from mmsearch.indexes.part_items import RankedItems
+from mmsearch.records import Matched, Target
 
 # Reciprocal rank fusion, Cormack et al. 2009: the constant from the paper.
 RRF_CONSTANT = 60
@@ -12,26 +12,35 @@ RRF_CONSTANT = 60
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row that may become a hit.
+    """An item, or a part of one, that may become a hit.
 
-    matched: the modality compared, or 'keyword'. score: orders its list; comparable only within it.
+    uid: of what is ranked, the item or, in a search for parts, the part. matched: the modality
+    compared, or 'keyword'. score: orders its list; comparable only within it. item: its uid. row:
+    the uid of the best part, or of the item where it was compared as a whole.
     """
 
     uid: int
     similarity: float
     matched: Matched
     score: float
+    item: int
+    row: int
 
 
-def candidates_of(ranking: ScoredUids, matched: Matched) -> list[Candidate]:
-    """Returns ranked rows as candidates."""
-    similarities, uids = ranking
-    pairs = zip(uids.tolist(), similarities.tolist(), strict=True)
-    return [Candidate(uid, similarity, matched, similarity) for uid, similarity in pairs]
+def candidates_of(
+    ranking: RankedItems, matched: Matched, *, each_part: bool = False
+) -> list[Candidate]:
+    """Returns ranked items as candidates. each_part: as parts of items."""
+    uids = ranking.rows if each_part else ranking.items
+    columns = (column.tolist() for column in (uids, *ranking))
+    return [
+        Candidate(uid, similarity, matched, similarity, item, row)
+        for uid, similarity, item, row in zip(*columns, strict=True)
+    ]
 
 
 def interleave(
-    ranked: Mapping[Target, ScoredUids], means: Mapping[Target, float]
+    ranked: Mapping[Target, Sequence[Candidate]], means: Mapping[Target, float]
 ) -> list[Candidate]:
     """Merges targets by rank, an item at its best one, since their similarities are not comparable.
 
@@ -39,8 +48,8 @@ def interleave(
     mean of its target comes first.
     """
     places: dict[int, tuple[int, float, Candidate]] = {}
-    for target, ranking in ranked.items():
-        for rank, found in enumerate(candidates_of(ranking, target)):
+    for target, candidates in ranked.items():
+        for rank, found in enumerate(candidates):
             place = (rank, means[target] - found.similarity, found)
             if found.uid not in places or place[:2] < places[found.uid][:2]:
                 places[found.uid] = place
@@ -102,9 +111,11 @@ def weighted_fusion(
     return sorted(merged, key=lambda found: (-found.score, found.uid))
 
 
-def unseen(candidates: Sequence[Candidate], seen: set[int], excluded: Ids) -> list[Candidate]:
-    """Returns the candidates that are neither excluded nor in `seen`, and adds them to it."""
-    skipped = seen | set(excluded.tolist())
-    fresh = [found for found in candidates if found.uid not in skipped]
+def unseen(candidates: Sequence[Candidate], seen: set[int], excluded: set[int]) -> list[Candidate]:
+    """Returns the candidates that are not in `seen`, and adds them to it.
+
+    excluded: uids of items that are left out, with their parts.
+    """
+    fresh = [found for found in candidates if found.uid not in seen and found.item not in excluded]
     seen.update(found.uid for found in fresh)
     return fresh

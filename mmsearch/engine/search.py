@@ -14,6 +14,7 @@ from mmsearch.engine.candidates import CandidateCollector, SearchState
 from mmsearch.engine.cursor import Cursor, fingerprint
 from mmsearch.engine.merging import Candidate
 from mmsearch.engine.nearest import Nearest
+from mmsearch.engine.shown_parts import PartFinder, ShownParts
 from mmsearch.engine.terms import TermReader
 from mmsearch.fusion import Fusion
 from mmsearch.generations import Generation
@@ -59,6 +60,7 @@ class Engine:
         )
         self._nearest = Nearest(store, generation)
         self._collector = CandidateCollector(store, self._nearest)
+        self._part_finder = PartFinder(store, self._nearest)
 
     @property
     def store(self) -> Store:
@@ -99,16 +101,26 @@ class Engine:
         state = self._state()
         searches = []
         for query, (terms, excluded) in zip(queries, self._terms.read(queries), strict=True):
-            targets = self._auto if query.target == "auto" else (query.target,)
+            targets = self._targets(query)
             cursor = Cursor.read(query.after, query, state) if query.after is not None else None
             searches.append(SearchState(query, terms, targets, excluded=excluded, cursor=cursor))
         self._collector.fill(searches)
         records = self._records([found for search in searches for found in search.page])
-        return [self._page(search, records, state) for search in searches]
+        shown = self._part_finder.find(searches)
+        return [
+            self._page(search, records, parts, state)
+            for search, parts in zip(searches, shown, strict=True)
+        ]
 
-    def _page(self, search: SearchState, records: dict[int, dict[str, object]], state: str) -> Page:
+    def _page(
+        self,
+        search: SearchState,
+        records: dict[int, dict[str, object]],
+        parts: ShownParts,
+        state: str,
+    ) -> Page:
         hits = tuple(
-            self._hit(search, search.offset + place, found, records[found.uid])
+            self._hit(search, found, search.offset + place, row=records[found.item], parts=parts)
             for place, found in enumerate(search.page, start=1)
         )
         end = search.offset + len(hits)
@@ -116,7 +128,15 @@ class Engine:
             return Page(hits, None)
         return Page(hits, str(Cursor(state, fingerprint(search.query), end, search.first_depth)))
 
-    def _hit(self, search: SearchState, rank: int, found: Candidate, row: dict[str, object]) -> Hit:
+    def _hit(
+        self,
+        search: SearchState,
+        found: Candidate,
+        rank: int,
+        *,
+        row: dict[str, object],
+        parts: ShownParts,
+    ) -> Hit:
         return Hit(
             rank,
             str(row["key"]),
@@ -125,6 +145,8 @@ class Engine:
             found.matched,
             self._store.public_record(row),
             score=None if search.query.keyword is None else found.score,
+            part=parts.part(found),
+            excerpt=parts.excerpt(found),
         )
 
     def _state(self) -> str:
@@ -134,17 +156,27 @@ class Engine:
         digest = blake2b(hidden.encode(), digest_size=4).hexdigest() if hidden else "0"
         return f"{self._store.version}.{number}.{digest}"
 
+    def _targets(self, query: Query) -> tuple[Target, ...]:
+        if query.target != "auto":
+            return (query.target,)
+        # A product vector is of an item, not of a part.
+        return self._modalities if query.parts else self._auto
+
+    @cached_property
+    def _modalities(self) -> tuple[Target, ...]:
+        counts = self._store.counts()
+        modalities: tuple[Target, ...] = ("image", "text")
+        return tuple(name for name in modalities if counts[name]) or ("image",)
+
     @cached_property
     def _auto(self) -> tuple[Target, ...]:
         """The targets of 'auto': products where most items have both, else each modality."""
         counts = self._store.counts()
-        modalities: tuple[Target, ...] = ("image", "text")
-        present = tuple(name for name in modalities if counts[name])
         if counts["both"] and 2 * counts["both"] >= counts["items"]:
             return ("product",)
-        return present or ("image",)
+        return self._modalities
 
     def _records(self, candidates: Sequence[Candidate]) -> dict[int, dict[str, object]]:
-        uids = list({found.uid for found in candidates})
+        uids = list({found.item for found in candidates})
         rows = self._store.rows(uids, ["_uid", *self._store.public_columns]).to_pylist()
         return {row["_uid"]: row for row in rows}

@@ -1,5 +1,6 @@
 """Turns the terms of queries into vectors; texts and images are encoded in batches."""
 
+import re
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ T = TypeVar("T")
 BATCH = 64
 # Characters of a long text in a message.
 _SHOWN = 40
+# The key of a part: that of its item and the part's locator.
+_PART_KEY = re.compile(r"(?P<key>.+)#(?P<kind>image|passage)=(?P<number>\d+)")
 
 
 class TermReader:
@@ -123,12 +126,27 @@ class TermReader:
     def _items(self, keys: Set[str]) -> dict[str, dict[str, Any]]:
         rows = self._store.rows_of_keys(sorted(keys), ["key", "_uid", IMAGE, TEXT])
         items = {row["key"]: row for row in rows}
-        for key in sorted(keys):
-            if key not in items:
+        for key in sorted(keys - items.keys()):
+            named = _PART_KEY.fullmatch(key)
+            if named is None:
                 raise RecordNotFound(
                     f"no item '{key}' in {self._store.folder}; {self._store.key_hint(key)}"
                 )
+            (item,) = self._items({named["key"]}).values()
+            items[key] = self._part(item, key, named["kind"], int(named["number"]))
         return items
+
+    def _part(self, item: dict[str, Any], key: str, kind: str, number: int) -> dict[str, Any]:
+        """Returns the row of an item with the vector of one of its parts alone."""
+        rows = self._store.parts_of([item["_uid"]], extra=["_vector"]).to_pylist()
+        of_kind = {row["number"]: row["_vector"] for row in rows if row["kind"] == kind}
+        # An item without parts of a kind is its only one.
+        column = IMAGE if kind == "image" else TEXT
+        if not of_kind and item[column] is not None:
+            of_kind = {1: item[column]}
+        if number not in of_kind:
+            raise RecordNotFound(f"no '{key}': the item has {len(of_kind)} of kind '{kind}'")
+        return {**item, IMAGE: None, TEXT: None, column: of_kind[number]}
 
     def _checked(self, vector: Floats | None) -> Floats:
         values = np.asarray(vector, dtype=np.float32)

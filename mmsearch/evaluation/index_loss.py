@@ -5,6 +5,7 @@ Both use the same model's vectors, so that only the index differs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from mmsearch.evaluation.embed import Embedded
 from mmsearch.evaluation.labels import NONE, LabelledItem
 from mmsearch.evaluation.metrics import Doubles
 from mmsearch.evaluation.results import Estimate, IndexScores
-from mmsearch.generations import Generation, StoredVectors, live_generation
+from mmsearch.generations import Generation, StoredVectors, live_generation, stored_parts
 from mmsearch.indexes import IdFilter
+from mmsearch.indexes.ground_truth import keep_best_of_each
+from mmsearch.indexes.part_items import PartItems, RowSearch, search_items
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids, Modality, SpaceId, Target, printable_path
 from mmsearch.store import Store
@@ -121,9 +124,15 @@ def _score(live: LiveStore, queries: _Queries, target: Target, count: int) -> In
         vectors = live.generation.info.fusion.centre(vectors, queries.modality)
     index = live.generation.index(target)
     behind = live.generation.info.lance_version != live.store.version
-    allowed = IdFilter(live.store.uids()) if behind else None
-    found = _Nearest(*index.search(vectors, min(K, count), allowed=allowed))
-    exact, similarities = _exact(live, target, count, vectors, found=found.uids)
+    parts, allowed = live.generation.parts(target), None
+    if behind:
+        parts, present = stored_parts(live.store).get(target), live.store.uids()
+        if parts is not None:
+            present = np.concatenate([parts.without_parts(present), parts.parts])
+        allowed = IdFilter(present)
+    search = partial(index.search, allowed=allowed)
+    found = _items(search, vectors, min(K, count), parts)
+    exact, similarities = _exact(live, target, vectors, found=found.uids, parts=parts)
     recall = _recall(exact, similarities)
     labelled = [place for place, uids in enumerate(queries.answers) if len(uids)]
     return IndexScores(
@@ -139,32 +148,57 @@ def _score(live: LiveStore, queries: _Queries, target: Target, count: int) -> In
     )
 
 
+def _items(search: RowSearch, queries: Floats, k: int, parts: PartItems | None) -> _Nearest:
+    if parts is None:
+        return _Nearest(*search(queries, k))
+    nearest = _Nearest(
+        np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64)
+    )
+    for place, ranking in enumerate(search_items(search, queries, k, parts)):
+        nearest.similarities[place, : len(ranking.items)] = ranking.similarities
+        nearest.uids[place, : len(ranking.items)] = ranking.items
+    return nearest
+
+
 def _exact(
-    live: LiveStore, target: Target, count: int, queries: Floats, *, found: Ids
+    live: LiveStore, target: Target, queries: Floats, *, found: Ids, parts: PartItems | None
 ) -> tuple[_Nearest, Floats]:
     """Returns the exact neighbours, and the exact similarities of those found, float32 (q, k)."""
     info = live.generation.info
     shape = (len(queries), K)
     best = _Nearest(np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64))
     similarities = np.full(found.shape, -np.inf, np.float32)
-    # Newer rows are not in the index; the engine searches those exactly.
-    where = f"{LIVE} AND _uid < {info.next_uid}"
-    for vectors, uids in StoredVectors(live.store, target, info.fusion, count, where):
-        block: Floats = queries @ unit(vectors).T
+    for vectors, rows in StoredVectors(live.store, target, info.fusion, 0, parts=parts):
+        # Newer rows are not in the index; the engine searches those exactly.
+        indexed = rows < info.next_uid
+        block: Floats = queries @ unit(vectors[indexed]).T
+        uids = rows[indexed]
+        if not len(uids):
+            continue
+        if parts is not None:
+            items = parts.items_of(uids)
+            order = np.argsort(items, kind="stable")
+            uids, starts = np.unique(items[order], return_index=True)
+            block = np.maximum.reduceat(block[:, order], starts, axis=1)
         best = _merged(best, block, uids)
         order = np.argsort(uids)
         at = np.minimum(np.searchsorted(uids[order], found), len(uids) - 1)
         here = uids[order][at] == found
         values = np.take_along_axis(block, order[at], axis=1)
-        similarities[here] = values[here]
+        similarities[here] = np.maximum(similarities[here], values[here])
     return best, similarities
 
 
 def _merged(best: _Nearest, block: Floats, uids: Ids) -> _Nearest:
     """Merges neighbours with a block of similarities, float32 (q, n): the K best of both."""
-    similarities = np.concatenate([best.similarities, block], axis=1)
+    kept = np.argsort(-block, axis=1, kind="stable")[:, :K]
+    similarities = np.concatenate(
+        [best.similarities, np.take_along_axis(block, kept, axis=1)], axis=1
+    )
+    all_uids = np.concatenate([best.uids, uids[kept]], axis=1)
+    # The parts of an item may be in several blocks.
+    keep_best_of_each(similarities, all_uids)
     order = np.argsort(-similarities, axis=1, kind="stable")[:, :K]
-    all_uids = np.concatenate([best.uids, np.broadcast_to(uids, block.shape)], axis=1)
     return _Nearest(
         np.take_along_axis(similarities, order, axis=1), np.take_along_axis(all_uids, order, axis=1)
     )

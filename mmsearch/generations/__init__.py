@@ -14,7 +14,7 @@ from mmsearch.generations.refresh import (
     refresh_generation,
     target_counts,
 )
-from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors
+from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors, stored_parts
 
 __all__ = [
     "CURRENT",
@@ -28,5 +28,6 @@ __all__ = [
     "is_fused_by",
     "live_generation",
     "refresh_generation",
+    "stored_parts",
     "target_counts",
 ]

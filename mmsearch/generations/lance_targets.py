@@ -1,7 +1,7 @@
 """Targets that are searched by Lance's own index.
 
-Image and text vectors are indexed in the items table; product vectors, which no column holds, in a
-table of their own.
+Image and text vectors are indexed in the items table. Vectors that no column of it holds are
+indexed in a table of their own: product vectors, and those of a target where some items have parts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from mmsearch.generations.vectors import COLUMNS, StoredVectors
 from mmsearch.indexes import IndexMeta, IndexOptions, VectorBatches
 from mmsearch.indexes.lance_index import (
     KIND,
@@ -20,57 +21,57 @@ from mmsearch.indexes.lance_index import (
     rows_of,
     vectors_schema,
 )
-from mmsearch.records import Floats, Ids
+from mmsearch.records import Floats, Ids, Target
 from mmsearch.store import ITEMS, Store
 from mmsearch.store.filters import LIVE
 
-PRODUCTS, VECTOR = "products", "_product_vector"
+# The own table of each target.
+TABLES: Mapping[Target, str] = {
+    "image": "image_parts",
+    "text": "passages",
+    "product": "products",
+}
 # Rows per write: each leaves a fragment, and hundreds of them slow every search.
 ROWS_AT_ONCE = 131_072
 
 
 def build_lance_target(
-    store: Store,
-    column: str | None,
-    batches: VectorBatches,
-    *,
-    why: str,
-    options: IndexOptions,
-    queries: Mapping[str, Floats],
+    vectors: StoredVectors, *, why: str, options: IndexOptions, queries: Mapping[str, Floats]
 ) -> IndexMeta:
     """Trains and tunes an index, and returns its metadata.
 
-    column: of the items table; None for product vectors. batches: the live rows' vectors. Call it
-    under the store's write lock.
+    vectors: of all live rows. Call it under the store's write lock.
     """
-    if column is None:
-        schema = vectors_schema(store.dim, VECTOR)
-        table = store.replace_table(PRODUCTS, schema)
-        for rows in _rows(batches, schema):
+    store, target = vectors.store, vectors.target
+    if target == "product" or vectors.parts is not None:
+        name, column = TABLES[target], f"_{target}_vector"
+        schema = vectors_schema(store.dim, column)
+        table = store.replace_table(name, schema)
+        for rows in _rows(vectors, schema):
             table.add(rows)
-        name, index = PRODUCTS, LanceIndex(table, VECTOR)
+        index = LanceIndex(table, column)
     else:
-        name, index = ITEMS, LanceIndex(store.items, column, live=LIVE)
-    build_lance(index, batches, why=why, options=options, queries=queries)
+        name, index = ITEMS, LanceIndex(store.items, COLUMNS[target][0], live=LIVE)
+    build_lance(index, vectors, why=why, options=options, queries=queries, parts=vectors.parts)
     return lance_meta(index, name)
 
 
 def update_lance_target(
     store: Store, meta: IndexMeta, *, gone: Ids, appended: VectorBatches, changes: int
 ) -> IndexMeta:
-    """Adds new rows to an index, removes deleted ones from that of products; returns its metadata.
+    """Adds new rows to an index, removes deleted ones from its own table; returns its metadata.
 
     gone: deleted uids. appended: the new rows. changes: since it was trained. Call it under the
     store's write lock.
     """
-    column = str(meta.extra["column"])
-    if meta.extra["table"] == PRODUCTS:
-        index = LanceIndex(store.open_table(PRODUCTS), column)
+    table, column = str(meta.extra["table"]), str(meta.extra["column"])
+    if table == ITEMS:
+        index = LanceIndex(store.items, column, live=LIVE)
+    else:
+        index = LanceIndex(store.open_table(table), column)
         index.remove(gone)
         for vectors, ids in appended:
             index.add(vectors, ids)
-    else:
-        index = LanceIndex(store.items, column, live=LIVE)
     index.optimize()
     here = {"version": int(index.table.version)}
     return replace(meta, count=len(index), changes=changes, extra={**meta.extra, **here})

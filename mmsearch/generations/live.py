@@ -15,6 +15,7 @@ from mmsearch.generations.paths import (
     folder_size,
     fusion_path,
     info_path,
+    read_parts,
     rows_path,
     target_path,
 )
@@ -28,6 +29,7 @@ from mmsearch.indexes import (
     verify_index,
 )
 from mmsearch.indexes.lance_index import KIND as LANCE
+from mmsearch.indexes.part_items import PartItems
 from mmsearch.records import Target
 from mmsearch.store.snapshot import Snapshot, read_snapshot
 
@@ -68,6 +70,7 @@ class Generation:
         self._folder, self._on_gpu = folder, on_gpu
         self._metas: dict[Target, IndexMeta] = {}
         self._indexes: dict[Target, VectorIndex] = {}
+        self._parts: dict[Target, PartItems | None] = {}
 
     def index(self, target: Target, version: int | None = None) -> VectorIndex:
         """Returns the index of a target, opened on first use. Raises CorruptIndex.
@@ -77,6 +80,12 @@ class Generation:
         if target not in self._indexes:
             self._indexes[target] = self._open(target, version)
         return self._indexes[target]
+
+    def parts(self, target: Target) -> PartItems | None:
+        """Returns the parts that a target's index holds, None where it holds items alone."""
+        if target not in self._parts:
+            self._parts[target] = read_parts(self._path(target))
+        return self._parts[target]
 
     def follows_table(self, target: Target) -> bool:
         """Whether the target's index searches the items table itself, and so is never behind it."""

@@ -4,10 +4,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mmsearch.generations.vectors import COLUMNS
+from mmsearch.indexes.part_items import PartItems
 from mmsearch.records import Target
+from mmsearch.store.snapshot import parts_path
 
 CURRENT = "CURRENT"
+PARTS_FILE = "parts.npy"
 # The previous generation is kept for readers that have opened it.
 KEPT = 2
 
@@ -32,6 +37,19 @@ def rows_path(folder: Path, number: int) -> Path:
     return folder / "faiss" / f"{number:06d}.arrow"
 
 
+def write_parts(target: Path, parts: PartItems) -> None:
+    """Writes which item each part belongs to into the folder of a target's index."""
+    np.save(target / PARTS_FILE, np.stack([parts.parts, parts.items]))
+
+
+def read_parts(target: Path) -> PartItems | None:
+    """Reads the parts of an index, memory-mapped; None where it holds none. Raises OSError."""
+    try:
+        return PartItems(*np.load(target / PARTS_FILE, mmap_mode="r"))
+    except FileNotFoundError:
+        return None
+
+
 def _numbers(folder: Path) -> Sequence[int]:
     names = {path.name.split(".")[0] for path in (folder / "faiss").glob("**/[0-9]*")}
     return sorted(int(name) for name in names if name.isdigit())
@@ -51,6 +69,7 @@ def remove_old(folder: Path, live: int) -> None:
             info_path(folder, number).unlink(missing_ok=True)
             fusion_path(folder, number).unlink(missing_ok=True)
             rows_path(folder, number).unlink(missing_ok=True)
+            parts_path(rows_path(folder, number)).unlink(missing_ok=True)
 
 
 def folder_size(folder: Path) -> int:

@@ -11,6 +11,7 @@ from mmsearch.fusion import FrozenFusion, Fusion, identity, late_base, shrunken_
 from mmsearch.generations.lance_targets import (
     build_lance_target,
     drop_lance_indexes,
+    follows_table,
     open_lance_target,
     update_lance_target,
 )
@@ -21,15 +22,16 @@ from mmsearch.generations.paths import (
     remove_old,
     rows_path,
     target_path,
+    write_parts,
 )
 from mmsearch.generations.vectors import (
-    COLUMNS,
     HAS,
     IMAGE,
     TEXT,
     StoredVectors,
     modality_queries,
     spread,
+    stored_parts,
 )
 from mmsearch.indexes import (
     REBUILD_SHARE,
@@ -44,10 +46,10 @@ from mmsearch.indexes import (
 )
 from mmsearch.indexes.ids import REMOVED
 from mmsearch.indexes.lance_index import KIND as LANCE
+from mmsearch.indexes.part_items import PartItems
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Ids, Modality, Target
 from mmsearch.store import Store
-from mmsearch.store.filters import LIVE
 
 # Tuning needs some hundreds of real queries; more only cost time.
 TUNING_QUERIES = 512
@@ -69,18 +71,24 @@ def refresh_generation(
     index is rebuilt. fusion: the model's fusion; None: that of the live generation, else late
     fusion. Call it under the store's write lock. Raises InputError where the memory is too small.
     """
-    counted = store.counts()
-    counts = target_counts(counted)
+    counted, parts = store.counts(), stored_parts(store)
+    counts = target_counts(counted, parts)
     base = fusion or (live.frozen.base if live else None)
     few = (
         live is not None
         and live.options == options
         and is_fused_by(live, base)
-        and _few_changes(store, live, counts, options)
+        and _few_changes(store, live, counts, options, parts=parts)
     )
     updated = live if few else None
-    outgrown = {t for t, count in counts.items() if updated and _outgrown(store, t, count, updated)}
-    for target in outgrown if updated else counts:
+    rebuilt = {
+        target
+        for target, count in counts.items()
+        if updated is None
+        or _outgrown(store, target, count, updated)
+        or _in_wrong_table(store, target, updated, parts)
+    }
+    for target in rebuilt:
         # Reports too little memory before any vector is read.
         choose(counts[target], store.dim, options)
     frozen = updated.frozen if updated else estimate_fusion(store, base)
@@ -90,10 +98,14 @@ def refresh_generation(
     for target, count in counts.items():
         progress.start(f"{'updating' if updated else 'building'} the {target} index", count)
         place = target_path(store.folder, target, number)
-        if updated and target not in outgrown:
-            meta = _update(store, target, updated, place, present=present)
+        held = parts.get(target)
+        if updated and target not in rebuilt:
+            meta = _update(store, target, updated, place, present=present, parts=held)
         else:
-            meta = _build(StoredVectors(store, target, frozen.fusion, count), options, place)
+            vectors = StoredVectors(store, target, frozen.fusion, count, parts=held)
+            meta = _build(vectors, options, place, parts=parts)
+        if held is not None:
+            write_parts(place, held)
         kinds.add(meta.kind)
         progress.advance(count)
         if meta.kind != "flat":
@@ -104,6 +116,7 @@ def refresh_generation(
     # Read last: building a Lance index commits a version of the table.
     info = GenerationInfo(number, store.version, store.manifest.next_uid, counts, frozen, options)
     write_info(store.folder, info)
+    store.save_parts(rows_path(store.folder, number), counted)
     store.save_snapshot(rows_path(store.folder, number), counted)
     write_atomically(store.folder / CURRENT, f"{number}\n")
     remove_old(store.folder, number)
@@ -116,7 +129,12 @@ def is_fused_by(live: GenerationInfo, base: Fusion | None) -> bool:
 
 
 def _few_changes(
-    store: Store, live: GenerationInfo, counts: Mapping[Target, int], options: IndexOptions
+    store: Store,
+    live: GenerationInfo,
+    counts: Mapping[Target, int],
+    options: IndexOptions,
+    *,
+    parts: Mapping[Target, PartItems],
 ) -> bool:
     """Whether an update suffices: the same targets, and few changed rows in trained indexes.
 
@@ -127,13 +145,22 @@ def _few_changes(
         return False
     for target in trained:
         meta = _live_meta(store, target, live)
-        new = store.count(f"{HAS[target]} AND _uid >= {live.next_uid}")
+        new = _new_rows(store, target, live.next_uid, parts.get(target))
         gone = meta.count - (counts[target] - new)
         changes = meta.changes + new + gone
         wanted = options.kind in ("auto", meta.kind)
         if not wanted or changes > REBUILD_SHARE * meta.built:
             return False
     return True
+
+
+def _new_rows(store: Store, target: Target, since: int, parts: PartItems | None) -> int:
+    """Counts what an index lacks whose rows all have smaller uids than `since`."""
+    items = store.count(f"{HAS[target]} AND _uid >= {since}")
+    if parts is None:
+        return items
+    with_parts = int((parts.distinct_items >= since).sum())
+    return items - with_parts + int((parts.parts >= since).sum())
 
 
 def _live_meta(store: Store, target: Target, live: GenerationInfo) -> IndexMeta:
@@ -150,20 +177,38 @@ def _outgrown(store: Store, target: Target, count: int, live: GenerationInfo) ->
     return exact and choose(count, store.dim, live.options)[0].kind != "flat"
 
 
+def _in_wrong_table(
+    store: Store, target: Target, live: GenerationInfo, parts: Mapping[Target, PartItems]
+) -> bool:
+    """Whether Lance searches the items' own vectors although some have parts, or the reverse."""
+    meta = _live_meta(store, target, live)
+    if meta.kind != LANCE or target == "product":
+        return False
+    return follows_table(meta) == (target in parts)
+
+
 def _update(
-    store: Store, target: Target, live: GenerationInfo, place: Path, *, present: Ids
+    store: Store,
+    target: Target,
+    live: GenerationInfo,
+    place: Path,
+    *,
+    present: Ids,
+    parts: PartItems | None,
 ) -> IndexMeta:
     """Saves the live index without deleted rows and with new ones.
 
-    present: the live uids. A row keeps its uid only while its vectors do not change, so comparing
-    uids suffices.
+    present: the uids of live items. A row keeps its uid only while its vectors do not change, so
+    comparing uids suffices.
     """
-    new = f"{LIVE} AND _uid >= {live.next_uid}"
-    appended = StoredVectors(store, target, live.fusion, 0, new)
+    if parts is not None:
+        present = np.concatenate([parts.without_parts(present), parts.parts])
+    appended = StoredVectors(store, target, live.fusion, 0, since=live.next_uid, parts=parts)
     before = _live_meta(store, target, live)
     if before.kind == LANCE:
         gone = np.setdiff1d(open_lance_target(store.folder, before, None).ids(), present)
-        changes = before.changes + len(gone) + store.count(f"{HAS[target]} AND {new}")
+        new = _new_rows(store, target, live.next_uid, parts)
+        changes = before.changes + len(gone) + new
         meta = update_lance_target(store, before, gone=gone, appended=appended, changes=changes)
         save_meta(meta, place)
         return meta
@@ -178,37 +223,52 @@ def _update(
     return save_index(index, place)
 
 
-def _build(vectors: StoredVectors, options: IndexOptions, place: Path) -> IndexMeta:
+def _build(
+    vectors: StoredVectors,
+    options: IndexOptions,
+    place: Path,
+    *,
+    parts: Mapping[Target, PartItems],
+) -> IndexMeta:
     store, target = vectors.store, vectors.target
     plan = choose(len(vectors), store.dim, options)[0]
     if plan.kind == "flat":
         return save_index(build_index(vectors, dim=store.dim, options=options), place)
-    modalities = modality_queries(store, target, vectors.fusion)
+    modalities = modality_queries(store, target, vectors.fusion, parts)
     queries = {
-        name: spread(part, TUNING_QUERIES)
-        for name, part in modalities.items()
-        if len(part) >= FEWEST_QUERIES
+        name: spread(sample, TUNING_QUERIES)
+        for name, sample in modalities.items()
+        if len(sample) >= FEWEST_QUERIES
     }
     if plan.kind == LANCE:
-        column = None if target == "product" else COLUMNS[target][0]
-        meta = build_lance_target(
-            store, column, vectors, why=plan.why, options=options, queries=queries
-        )
+        meta = build_lance_target(vectors, why=plan.why, options=options, queries=queries)
         save_meta(meta, place)
         return meta
     index = build_index(
-        vectors, dim=store.dim, options=options, queries=queries, modalities=modalities
+        vectors,
+        dim=store.dim,
+        options=options,
+        queries=queries,
+        modalities=modalities,
+        parts=vectors.parts,
     )
     return save_index(index, place)
 
 
-def target_counts(counts: Mapping[str, int]) -> dict[Target, int]:
-    """Returns the number of vectors by target. counts: of the store."""
+def target_counts(
+    counts: Mapping[str, int], parts: Mapping[Target, PartItems]
+) -> dict[Target, int]:
+    """Returns the number of vectors by target.
+
+    counts: of the store. parts: as `stored_parts` returns them.
+    """
     targets: dict[Target, int] = {
         "image": counts["image"],
         "text": counts["text"],
         "product": counts["items"] if counts["both"] else 0,
     }
+    for target, held in parts.items():
+        targets[target] += len(held) - len(held.distinct_items)
     return {target: count for target, count in targets.items() if count}
 
 

@@ -5,82 +5,67 @@ compared first (ctime catches an edit that keeps the mtime); a file is hashed on
 differ, and decoded only where the hash is new.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-import pyarrow as pa
-
 from mmsearch.digests import digest_of_text
-from mmsearch.errors import InputError
-from mmsearch.media import content_hash
+from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
+from mmsearch.ingest.item_images import PlannedImage, find_known, key_of_image
+from mmsearch.ingest.known import FileState, KnownRow, KnownRows
+from mmsearch.media.metadata import MetadataRequest
 from mmsearch.records import Failure, Record, real_path
 
 Change: TypeAlias = Literal["added", "updated", "moved", "restored", "unchanged"]
-
-KNOWN_COLUMNS = [
-    "_uid", "key", "source", "uri", "_size", "_mtime", "_ctime",
-    "_image_hash", "_text_hash", "_row_hash", "_missing",
-]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """The state of a file in the file system: size in bytes, times in ns."""
-
-    size: int
-    mtime: int
-    ctime: int
-
-    @classmethod
-    def of(cls, path: Path) -> "FileState":
-        """Reads the state of a file. Raises OSError."""
-        status = path.stat()
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-    @staticmethod
-    def columns(state: "FileState | None") -> dict[str, int | None]:
-        """Returns the state as columns of the store, which are null for None."""
-        size, mtime, ctime = (state.size, state.mtime, state.ctime) if state else (None,) * 3
-        return {"_size": size, "_mtime": mtime, "_ctime": ctime}
-
-
-@dataclass(frozen=True, slots=True)
-class KnownRow:
-    """A row of the store, without its vectors."""
-
-    uid: int
-    key: str
-    uri: str
-    state: FileState | None
-    image_hash: str | None
-    text_hash: str | None
-    row_hash: str
-    missing: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """What has to be done for one record.
 
-    read: decode and encode the image. image_from, text_from: uid of the row whose vector is copied.
-    encode_text: encode the record's text. uid: of the previous row if the vectors stay, else None.
-    previous: the row that the record had before, perhaps under another key.
+    images: those that can be read, each decoded or copied. text_from: uid of the row whose text
+    vector and passages are copied. encode_text: encode the record's text. uid: of the previous row
+    if the vectors stay, else None. previous: the row that the record had before, perhaps under
+    another key. renumbered: of several images the order, paths or file states changed. embedded:
+    what the first image says of itself, already part of the record; metadata: that has still to be
+    read.
     """
 
     record: Record
     change: Change
-    state: FileState | None = None
-    image_hash: str | None = None
+    images: tuple[PlannedImage, ...] = ()
     text_hash: str | None = None
-    read: bool = False
-    image_from: int | None = None
     encode_text: bool = False
     text_from: int | None = None
     uid: int | None = None
     previous: KnownRow | None = None
+    renumbered: bool = False
+    embedded: StoredMetadata | None = None
+    metadata: MetadataRequest | None = None
+
+    @property
+    def lacks_metadata(self) -> bool:
+        """Whether its image was indexed before its metadata was read, and stays so."""
+        copied = bool(self.images) and self.images[0].known is not None
+        return copied and self.embedded is None and self.metadata is None
+
+    @property
+    def several(self) -> bool:
+        """Whether its images are parts."""
+        return bool(self.record.more_images)
+
+    @property
+    def only_image(self) -> PlannedImage | None:
+        """The image of an item with one."""
+        return self.images[0] if self.images and not self.several else None
+
+    @property
+    def state(self) -> FileState | None:
+        """The state of the file of an item with one image."""
+        return None if self.only_image is None else self.only_image.state
 
     @property
     def drops(self) -> int | None:
@@ -90,139 +75,78 @@ class Work:
         return None
 
 
-class KnownRows:
-    """The rows of the store by key, content and text, and which of them this run has seen."""
+def plan(
+    record: Record,
+    known: KnownRows,
+    *,
+    retry: bool,
+    metadata: MetadataOptions | None = None,
+) -> tuple[Work | None, list[Failure]]:
+    """Plans what a record needs, and reports images that cannot be read.
 
-    def __init__(self, table: pa.Table, failures: list[dict[str, Any]]) -> None:
-        self._columns = {name: table.column(name) for name in table.schema.names}
-        keys = self._columns["key"].to_pylist()
-        self._by_key = {key: position for position, key in enumerate(keys)}
-        self._sizes = set(self._columns["_size"].to_pylist()) - {None}
-        self._by_content: dict[str, int] | None = None
-        self._by_text: dict[str, int] | None = None
-        self._seen = np.zeros(len(keys), dtype=bool)
-        self._failed = {row["key"]: row for row in failures}
-
-    def find(self, key: str) -> KnownRow | None:
-        """Returns the row of a key and marks it as seen."""
-        position = self._by_key.get(key)
-        if position is None:
-            return None
-        self._seen[position] = True
-        return self._row(position)
-
-    def with_size(self, size: int) -> bool:
-        """Whether any row's file has this size in bytes."""
-        return size in self._sizes
-
-    def with_content(self, image_hash: str) -> KnownRow | None:
-        """Returns a row whose file has this content."""
-        if self._by_content is None:
-            hashes = self._columns["_image_hash"].to_pylist()
-            self._by_content = {h: i for i, h in enumerate(hashes) if h is not None}
-        position = self._by_content.get(image_hash)
-        return None if position is None else self._row(position)
-
-    def document(self, text_hash: str) -> KnownRow | None:
-        """Returns a row that has this text and no image."""
-        if self._by_text is None:
-            texts = self._columns["_text_hash"].to_pylist()
-            images = self._columns["_image_hash"].to_pylist()
-            self._by_text = {
-                text: i
-                for i, (text, image) in enumerate(zip(texts, images, strict=True))
-                if text is not None and image is None
-            }
-        position = self._by_text.get(text_hash)
-        return None if position is None else self._row(position)
-
-    def failed_before(self, key: str, state: FileState) -> str | None:
-        """Returns why this file failed in an earlier run; None if it did not or has changed."""
-        row = self._failed.get(key)
-        if row is None or row["stage"] == "source":
-            return None
-        before = FileState(row["_size"], row["_mtime"], row["_ctime"])
-        return str(row["reason"]) if before == state else None
-
-    def lost(self, key: str) -> None:
-        """Marks the row of a key as not seen, since its content can no longer be read."""
-        position = self._by_key.get(key)
-        if position is not None:
-            self._seen[position] = False
-
-    def take(self, row: KnownRow) -> None:
-        """Marks a row as seen that a record continues under another key."""
-        self._seen[self._by_key[row.key]] = True
-
-    def taken(self, row: KnownRow) -> bool:
-        """Whether this run has seen the row."""
-        return bool(self._seen[self._by_key[row.key]])
-
-    def unseen(self, source: str) -> list[KnownRow]:
-        """Returns the rows of the source that this run has not seen."""
-        names = self._columns["source"].to_pylist()
-        return [
-            self._row(int(position))
-            for position in np.flatnonzero(~self._seen)
-            if names[position] == source
-        ]
-
-    def count(self, source: str) -> int:
-        """Returns the number of the source's rows."""
-        return int(self._columns["source"].to_pylist().count(source))
-
-    def stale_failures(self, source: str, failed_now: set[str]) -> list[str]:
-        """Returns the source's keys in the failure ledger that did not fail in this run."""
-        return [
-            key
-            for key, row in self._failed.items()
-            if row["source"] == source and key not in failed_now
-        ]
-
-    def _row(self, position: int) -> KnownRow:
-        value = {name: column[position].as_py() for name, column in self._columns.items()}
-        state = None
-        if value["_size"] is not None:
-            state = FileState(value["_size"], value["_mtime"], value["_ctime"])
-        return KnownRow(
-            uid=value["_uid"],
-            key=value["key"],
-            uri=value["uri"],
-            state=state,
-            image_hash=value["_image_hash"],
-            text_hash=value["_text_hash"],
-            row_hash=value["_row_hash"],
-            missing=value["_missing"] is not None,
-        )
-
-
-def plan(record: Record, known: KnownRows, *, retry: bool) -> Work | Failure:
-    """Plans what a record needs; returns a Failure if its image cannot be read."""
+    There is no work for a record without text whose images all cannot be read. metadata: what to
+    read of the first image's own metadata; None: nothing.
+    """
     previous = known.find(record.key)
-    state: FileState | None = None
-    problem: str | None = None
-    if record.image is not None:
+    candidates = known.images_of(previous)
+    several = bool(record.more_images)
+    planned, failures = [], []
+    for number, file in enumerate(record.images, 1):
+        key = key_of_image(record, number)
         try:
-            state = FileState.of(record.image)
-            problem = None if retry else known.failed_before(record.key, state)
+            state = FileState.of(file.path)
+            problem = None if retry else known.failed_before(key, state)
         except OSError as error:
             problem = f"cannot be read ({error.strerror}); check that it is still there"
-    if problem is not None:
-        return Failure(record.key, record.uri, "decode", problem)
-    return _plan_readable(record, state, previous, known)
+        if problem is not None:
+            failures.append(Failure(key, file.uri, "decode", problem))
+            continue
+        image_hash, source = find_known(file, state, candidates, known, alone=not several)
+        planned.append(PlannedImage(number, file, state, image_hash, source))
+    if record.image is not None and not planned and not record.text:
+        known.lost(record.key)
+        return None, failures
+    return _plan_readable(record, planned, previous, known, metadata=metadata), failures
 
 
 def text_only(record: Record, known: KnownRows) -> Work:
-    """Plans a record by its text alone, since its image cannot be read."""
-    return _plan_readable(record, None, known.find(record.key), known)
+    """Plans a record by its text alone, since its images cannot be read."""
+    return _plan_readable(record, [], known.find(record.key), known)
+
+
+def encoding_text(work: Work) -> Work:
+    """Returns the work with its text encoded again, though it has not changed."""
+    change: Change = "updated" if work.change == "unchanged" else work.change
+    return replace(work, change=change, encode_text=True, text_from=None, uid=None)
+
+
+def without_images(work: Work, numbers: AbstractSet[int]) -> Work:
+    """Returns the work without the images of these numbers, which cannot be read."""
+    if not numbers:
+        return work
+    images = tuple(image for image in work.images if image.number not in numbers)
+    return replace(work, images=images, uid=None)
 
 
 def _plan_readable(
-    record: Record, state: FileState | None, previous: KnownRow | None, known: KnownRows
+    record: Record,
+    images: Sequence[PlannedImage],
+    previous: KnownRow | None,
+    known: KnownRows,
+    *,
+    metadata: MetadataOptions | None = None,
 ) -> Work:
-    image_hash, image_owner = _find_image(record, state, previous, known)
+    request, embedded = None, None
+    if metadata is not None and images:
+        first = images[0].known
+        owner = None if first is None else known.row(first.item)
+        held = None if owner is None else owner.embedded
+        request, embedded = metadata.needed(record, held, decoded=first is None)
+    if embedded is not None:
+        record = embedded.applied_to(record)
     text_hash = digest_of_text(record.text) if record.text else None
-    source = image_owner or previous
+    owners = (known.row(image.known.item) for image in images if image.known is not None)
+    source = next(owners, None) or previous
     if source is None and record.image is None and record.uri and text_hash:
         source = known.document(text_hash)
     moved = _moved_from(record, previous, source, known)
@@ -231,35 +155,33 @@ def _plan_readable(
     work = Work(
         record=record,
         change=_change(record, previous, moved),
-        state=state,
-        image_hash=image_hash,
+        images=tuple(images),
         text_hash=text_hash,
-        read=record.image is not None and state is not None and image_owner is None,
-        image_from=image_owner.uid if image_owner else None,
         encode_text=text_hash is not None and text_from is None,
         text_from=text_from,
         previous=base,
+        embedded=embedded,
+        metadata=request,
     )
-    return _settle(work)
+    return _settle(work, known)
 
 
-def _find_image(
-    record: Record, state: FileState | None, previous: KnownRow | None, known: KnownRows
-) -> tuple[str | None, KnownRow | None]:
-    """Returns the hash of the image if it is known already, and the row that has its vector."""
-    if record.image is None or state is None:
-        return None, None
-    if previous and previous.image_hash and previous.state == state:
-        return previous.image_hash, previous
-    if not known.with_size(state.size):
-        return None, None
-    try:
-        image_hash = content_hash(record.image)
-    except InputError:
-        return None, None
-    if previous and previous.image_hash == image_hash:
-        return image_hash, previous
-    return image_hash, known.with_content(image_hash)
+def with_metadata(work: Work, embedded: StoredMetadata, known: KnownRows) -> Work:
+    """Completes the plan of an image whose metadata has been read."""
+    record = embedded.applied_to(work.record)
+    text_hash = digest_of_text(record.text) if record.text else None
+    base = work.previous
+    text_from = base.uid if base and text_hash and base.text_hash == text_hash else None
+    completed = replace(
+        work,
+        record=record,
+        text_hash=text_hash,
+        encode_text=text_hash is not None and text_from is None,
+        text_from=text_from,
+        embedded=embedded,
+        metadata=None,
+    )
+    return _settle(completed, known)
 
 
 def _moved_from(
@@ -287,21 +209,30 @@ def _change(record: Record, previous: KnownRow | None, moved: KnownRow | None) -
     return "restored" if previous.missing else "updated"
 
 
-def _settle(work: Work) -> Work:
+def _settle(work: Work, known: KnownRows) -> Work:
     """Keeps the uid where the vectors stay, and detects records that have not changed."""
     base = work.previous
-    if base is None or work.read or work.encode_text:
+    if base is None or work.encode_text or work.metadata is not None:
         return work
-    kept_image = work.image_from == (base.uid if base.image_hash else None)
+    held = known.images_of(base)
+    uids = [image.copied_from for image in work.images]
+    kept_image = Counter(uids) == Counter(image.uid for image in held)
+    if held and work.several != known.has_several(base):
+        kept_image = False
     kept_text = work.text_from == (base.uid if base.text_hash else None)
     if not (kept_image and kept_text):
         return work
     if base.missing:
         # The live index may have been built without the row, so it counts as new there.
         return work
+    renumbered = work.several and [
+        (image.number, image.file.uri, image.state) for image in work.images
+    ] != [(image.number, image.uri, image.state) for image in held]
     same_row = row_hash(work.record) == base.row_hash and work.state == base.state
-    change: Change = "unchanged" if same_row and work.change == "updated" else work.change
-    return replace(work, uid=base.uid, change=change)
+    same_row = same_row and work.embedded == base.embedded
+    same = same_row and not renumbered and work.change == "updated"
+    change: Change = "unchanged" if same else work.change
+    return replace(work, uid=base.uid, change=change, renumbered=renumbered)
 
 
 def row_hash(record: Record) -> str:
@@ -317,3 +248,31 @@ def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
         (name, repr(int(value) if isinstance(value, float) and value.is_integer() else value))
         for name, value in metadata.items()
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """An image to decode for a work, None if it needs none. last: of this work.
+
+    metadata: what to read of the image's metadata, besides its pixels or instead of them.
+    """
+
+    work: Work
+    image: PlannedImage | None
+    last: bool
+    metadata: MetadataRequest | None = None
+
+
+def decodings(works: Iterable[Work]) -> Iterator[Decoding]:
+    """Yields what has to be decoded, work by work; a work without such an image once."""
+    for work in works:
+        read = [
+            image
+            for image in work.images
+            if image.known is None or (work.metadata is not None and image is work.images[0])
+        ]
+        if not read:
+            yield Decoding(work, None, last=True)
+        for image in read:
+            metadata = work.metadata if image is work.images[0] else None
+            yield Decoding(work, image, last=image is read[-1], metadata=metadata)

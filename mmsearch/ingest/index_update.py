@@ -39,8 +39,8 @@ def update_indexes(
     if live is None and fusion is None:
         fusion = requested_fusion(manifest, settings.model or manifest.model, manifest.space)
     options = index_options(manifest)
-    # Commits a version only where the store is from before there were word forms.
-    store.add_word_forms()
+    # What an interrupted run has left, and what this one has replaced.
+    store.remove_orphaned_parts()
     if live is not None and live.info.options != options:
         progress.note("rebuilding the index: requested kind, recall or memory changed")
     elif live is not None and live.info.lance_version == store.version:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 from mmsearch.errors import SourceUnavailable
-from mmsearch.ingest.changes import KnownRow, KnownRows
+from mmsearch.ingest.known import KnownRow, KnownRows
 from mmsearch.media import raw_format_of
 from mmsearch.records import Failure, Record, printable_path, real_path
 from mmsearch.sources.base import Source
@@ -44,5 +44,5 @@ def list_ahead(
 def most_vectors(listed: Sequence[Record | Failure]) -> int:
     """Returns the number of images or of texts of the records, whichever is larger."""
     records = [record for record in listed if isinstance(record, Record)]
-    images = sum(record.image is not None or bool(record.urls) for record in records)
+    images = sum(len(record.images) + len(record.urls) for record in records)
     return max(images, sum(bool(record.text) for record in records))

@@ -6,10 +6,10 @@ run finds the others unchanged.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
@@ -17,20 +17,25 @@ from mmsearch.encoders.devices import DeviceChoice
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.fetching.source import FetchingSource
 from mmsearch.indexes import IndexOptions, choose
-from mmsearch.ingest.batches import BatchEncoder, Job, without_copies_of_lost_rows
+from mmsearch.ingest.batches import BatchEncoder, Job, batched, without_copies_of_lost_rows
 from mmsearch.ingest.changes import (
-    KNOWN_COLUMNS,
-    FileState,
-    KnownRows,
     Work,
+    decodings,
+    encoding_text,
     plan,
     text_only,
+    with_metadata,
+    without_images,
 )
 from mmsearch.ingest.decoding import ImageReader
+from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
+from mmsearch.ingest.item_images import key_of_image
+from mmsearch.ingest.known import KNOWN_COLUMNS, KNOWN_PART_COLUMNS, FileState, KnownRows
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
 from mmsearch.ingest.writing import RowWriter
 from mmsearch.malloc_tuning import reused_memory
-from mmsearch.media import MediaBounds
+from mmsearch.media import MediaBounds, PreparedImage
+from mmsearch.media.metadata import ImageMetadata
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, IngestReport, Record, printable_path
 from mmsearch.sources import FolderSource
@@ -45,13 +50,14 @@ BATCHES_AHEAD = 4
 class IngestOptions:
     """What a run does besides indexing changes.
 
-    retry: read files again that failed before. prune: remove rows whose files are missing.
-    dry_run: count changes only.
+    retry: read files again that failed before, and split texts that were cut. prune: remove rows
+    whose files are missing. dry_run: count changes only.
     """
 
     retry: bool = False
     prune: bool = False
     dry_run: bool = False
+    metadata: Mapping[str, MetadataOptions | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -62,6 +68,7 @@ class _Tally:
     failures: dict[str, Failure] = field(default_factory=dict)
     states: dict[str, FileState] = field(default_factory=dict)
     truncated: int = 0
+    parts: Counter[str] = field(default_factory=Counter)
     read: int = 0
     multi_frame: int = 0
     missing: int = 0
@@ -86,7 +93,7 @@ class Ingest:
         self._store, self._encoder, self._settings = store, encoder, settings
         self._progress, self._device, self._index = progress, device.name, index
         self._batch_size = settings.batch_size or device.batch_size
-        self._batches = BatchEncoder(encoder, store)
+        self._batches = BatchEncoder(encoder, store, max_passages=settings.max_passages)
 
     @reused_memory()
     def run(
@@ -121,7 +128,12 @@ class Ingest:
         return replace(report, skipped=skipped)
 
     def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
-        known = KnownRows(self._store.scan(KNOWN_COLUMNS), self._store.failures())
+        names = [name for name in KNOWN_COLUMNS if name in self._store.items.schema.names]
+        known = KnownRows(
+            self._store.scan(names),
+            self._store.failures(),
+            self._store.known_images(KNOWN_PART_COLUMNS),
+        )
         head, rest = list_ahead(present_records(source, known))
         choose(most_vectors(head), self._store.dim, self._index)
         total = len(head) if rest is None else None
@@ -129,7 +141,8 @@ class Ingest:
         self._progress.start(f"indexing {source.name}", total, device=self._device)
         if isinstance(source, FetchingSource):
             records = source.with_files(records, self._progress)
-        works = self._planned(records, known, tally, retry=options.retry)
+        metadata = options.metadata.get(source.name)
+        works = self._planned(records, known, tally, retry=options.retry, metadata=metadata)
         if options.dry_run:
             self._count(works, tally)
         else:
@@ -143,18 +156,34 @@ class Ingest:
         tally: _Tally,
         *,
         retry: bool,
+        metadata: MetadataOptions | None,
     ) -> Iterator[Work]:
+        unread = 0
+        split = set(self._store.part_items("passage")[1].tolist()) if retry else set()
         for record in records:
-            outcome = record if isinstance(record, Failure) else plan(record, known, retry=retry)
-            if isinstance(outcome, Failure):
-                self._fail(outcome, known, tally)
-                if isinstance(record, Failure) or not record.text:
-                    self._progress.advance(1)
-                    continue
-                outcome = text_only(record, known)
-            if outcome.change == "moved" and outcome.previous is not None:
-                known.take(outcome.previous)
-            yield outcome
+            if isinstance(record, Failure):
+                self._fail(record, known, tally)
+                self._progress.advance(1)
+                continue
+            work, failures = plan(record, known, retry=retry, metadata=metadata)
+            for failure in failures:
+                self._fail(failure, known, tally)
+            if work is None:
+                self._progress.advance(1)
+                continue
+            # Earlier versions encoded only the beginning of a long text.
+            text = record.text if retry and work.text_from not in split else None
+            if text and work.text_from is not None and self._encoder.overlong([text]):
+                work = encoding_text(work)
+            if work.change == "moved" and work.previous is not None:
+                known.take(work.previous)
+            unread += metadata is not None and work.lacks_metadata
+            yield work
+        if unread:
+            self._progress.note(
+                f"{unread:,} images were indexed before their metadata was read; `metadata=True` "
+                "reads it, without encoding them again"
+            )
 
     def _count(self, works: Iterable[Work], tally: _Tally) -> None:
         for work in works:
@@ -168,7 +197,7 @@ class Ingest:
         with ImageReader(bounds=bounds, spec=spec, workers=self._settings.workers) as reader:
             jobs = self._read(reader, self._changed(works, tally), known, tally)
             try:
-                while batch := list(islice(jobs, self._batch_size)):
+                for batch in batched(jobs, self._batch_size):
                     self._encode_batch(batch, reader, writer, known=known, tally=tally)
             finally:
                 # Also on Ctrl-C, so that the next run continues from here.
@@ -191,27 +220,43 @@ class Ingest:
         tally: _Tally,
     ) -> Iterator[Job]:
         look_ahead = BATCHES_AHEAD * self._batch_size
-        for work, outcome in reader.read_ahead(
-            works, lambda work: work.record.image if work.read else None, look_ahead
+        images: dict[int, PreparedImage] = {}
+        unread: set[int] = set()
+        described: StoredMetadata | None = None
+        for unit, outcome in reader.read_ahead(
+            decodings(works),
+            lambda unit: unit.image.file.path if unit.image else None,
+            look_ahead,
+            metadata_of=lambda unit: unit.metadata,
         ):
-            if outcome is None:
-                yield Job(work)
-            elif isinstance(outcome, InputError):
-                yield from self._unreadable(work, str(outcome), known, tally)
-            else:
+            work, planned = unit.work, unit.image
+            if planned is not None and isinstance(outcome, InputError):
+                key = key_of_image(work.record, planned.number)
+                tally.states[key] = planned.state
+                self._fail(Failure(key, planned.file.uri, "decode", str(outcome)), known, tally)
+                unread.add(planned.number)
+            elif planned is not None and isinstance(outcome, PreparedImage):
                 tally.read += 1
                 tally.multi_frame += outcome.frames > 1
-                yield Job(work, outcome)
+                images[planned.number] = outcome
+            said = outcome.metadata if isinstance(outcome, PreparedImage) else outcome
+            if isinstance(said, ImageMetadata) and unit.metadata is not None:
+                described = StoredMetadata.of(said, unit.metadata)
+            if unit.last:
+                if described is not None:
+                    work = with_metadata(work, described, known)
+                work = without_images(work, unread)
+                if unread and not work.images:
+                    yield from self._by_text(work.record, known)
+                else:
+                    yield Job(work, images)
+                images, unread, described = {}, set(), None
 
-    def _unreadable(
-        self, work: Work, reason: str, known: KnownRows, tally: _Tally
-    ) -> Iterator[Job]:
-        """Records a failure; yields a job for the record's text if it has one."""
-        record = work.record
-        if work.state is not None:
-            tally.states[record.key] = work.state
-        self._fail(Failure(record.key, record.uri, "decode", reason), known, tally)
+    def _by_text(self, record: Record, known: KnownRows) -> Iterator[Job]:
+        """Yields a job for the text of a record whose images cannot be read, if it has one."""
         rest = text_only(record, known) if record.text else None
+        if rest is None:
+            known.lost(record.key)
         if rest is not None and rest.change != "unchanged":
             yield Job(rest)
         else:
@@ -239,6 +284,7 @@ class Ingest:
         result = self._batches.encode(jobs, _now())
         tally.encode_seconds += time.monotonic() - started
         tally.truncated += result.truncated
+        tally.parts.update(part["kind"] for row in result.rows for part in row["parts"])
         for failure in result.failures:
             self._fail(failure, known, tally)
         written = {row["key"] for row in result.rows}
@@ -310,6 +356,8 @@ class Ingest:
             },
             decoded=tally.read,
             multi_frame=tally.multi_frame,
+            image_parts=tally.parts["image"],
+            passages=tally.parts["passage"],
         )
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from mmsearch.store import Store
 
@@ -17,16 +18,19 @@ class RowWriter:
 
     def __init__(self, store: Store, commit_seconds: float) -> None:
         self._store, self._commit_seconds = store, commit_seconds
-        self._rows: list[dict[str, object]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._parts = 0
         self._drops: list[int] = []
         self._last = time.monotonic()
 
-    def add(self, rows: Sequence[dict[str, object]], drops: Sequence[int]) -> None:
+    def add(self, rows: Sequence[dict[str, Any]], drops: Sequence[int]) -> None:
         """Adds rows, and uids of rows that they replace; commits when there are many."""
         self._rows += rows
+        self._parts += sum(len(row["parts"]) for row in rows)
         self._drops += drops
         waited = time.monotonic() - self._last
-        if len(self._rows) >= ROWS_PER_COMMIT or waited >= self._commit_seconds:
+        many = len(self._rows) + self._parts >= ROWS_PER_COMMIT
+        if many or waited >= self._commit_seconds:
             self.flush()
 
     def flush(self) -> None:
@@ -34,7 +38,8 @@ class RowWriter:
         with uninterrupted():
             if self._rows:
                 self._store.write_rows(self._rows, drops=self._drops)
-            self._rows, self._drops, self._last = [], [], time.monotonic()
+            self._rows, self._drops, self._parts = [], [], 0
+            self._last = time.monotonic()
 
 
 @contextmanager

@@ -203,8 +203,8 @@ def _require_no_regression(
 def _disk_space(root: Path, store: Store, dim: int) -> tuple[int, int]:
     """Returns the bytes that the new space needs at most while it is built, and the free bytes."""
     counts = store.counts()
-    old = (counts["image"] + counts["text"]) * store.dim * _BYTES
-    new = (counts["image"] + counts["text"]) * dim * _BYTES
+    vectors = sum(counts[name] for name in ("image", "text", "image_parts", "passages"))
+    old, new = vectors * store.dim * _BYTES, vectors * dim * _BYTES
     tables = folder_size(store.folder / "lance")
     indexes = folder_size(store.folder / "faiss") * dim // store.dim
     # The vectors are first in files, then in the table too.

@@ -18,11 +18,13 @@ from mmsearch.config import Settings
 from mmsearch.errors import InputError
 from mmsearch.files import write_atomically
 from mmsearch.ingest.index_update import update_indexes
-from mmsearch.ingest.reembedding import embed_rows
+from mmsearch.ingest.reembedding import Embedded, embed_rows
 from mmsearch.progress import ProgressListener
+from mmsearch.promotion.parts import items_with_means, new_parts
 from mmsearch.promotion.verification import verify
-from mmsearch.records import Failure, SpaceId
+from mmsearch.records import Failure, Part, SpaceId
 from mmsearch.store import Store
+from mmsearch.store.migrations import migrate
 from mmsearch.store.rewriting import rewrite
 from mmsearch.store.spaces import (
     Spaces,
@@ -58,11 +60,12 @@ def replace_space(
     """
     from mmsearch.encoders.devices import choose_device
 
+    migrate(store, progress.note)
     name = _begin(root, encoder.space, progress)
     folder = root / name
     device = choose_device(settings.device)
-    resumed = _embedded(folder / _BUILD)
-    vectors = embed_rows(
+    resumed = _embedded(store, folder / _BUILD)
+    embedded = embed_rows(
         store,
         encoder,
         folder / _BUILD,
@@ -71,7 +74,9 @@ def replace_space(
         device=device.name,
         progress=progress,
     )
-    failures = _failures(store, vectors)
+    parts = new_parts(store, embedded, encoder.space.dim)
+    vectors = items_with_means(embedded.items, parts, encoder.space.dim)
+    failures = _failures(store, embedded)
     if len(failures) > _MOST_UNREADABLE * max(store.counts()["image"], 1) and not force:
         raise InputError(
             f"{len(failures):,} images cannot be read, first: {failures[0].reason}; is a drive "
@@ -80,8 +85,14 @@ def replace_space(
         )
     progress.start("writing the new space", len(store))
     space, now = encoder.space, datetime.now(UTC)
-    manifest = replace(store.manifest, model=space.model, space=space, running=None)
-    written = rewrite(store, folder, manifest, vectors, when=now)
+    manifest = replace(
+        store.manifest,
+        model=space.model,
+        space=space,
+        next_uid=store.manifest.next_uid + embedded.passages.num_rows,
+        running=None,
+    )
+    written = rewrite(store, folder, manifest, vectors, parts=parts, when=now)
     # Without facts about the files, so that `index` reads those again.
     written.record_failures(
         [asdict(each) | {"source": each.source, "seen": now} for each in failures]
@@ -115,15 +126,27 @@ def _begin(root: Path, space: SpaceId, progress: ProgressListener) -> str:
     return name
 
 
-def _embedded(build: Path) -> int:
+def _embedded(store: Store, build: Path) -> int:
     """Counts the items that an interrupted run has embedded."""
-    files = (pa.ipc.open_file(pa.memory_map(str(path))) for path in build.glob("*.arrow"))
-    return sum(file.read_all().column("reason").null_count for file in files)
+    live = pa.array(store.uids())
+    count = 0
+    for path in build.glob("*.arrow"):
+        rows = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        is_item = pc.is_in(rows.column("_uid"), live)
+        count += int(pc.sum(pc.and_(is_item, pc.is_null(rows.column("reason")))).as_py() or 0)
+    return count
 
 
-def _failures(store: Store, vectors: pa.Table) -> tuple[Failure, ...]:
-    failed = vectors.filter(pc.is_valid(vectors.column("reason"))).select(["_uid", "reason"])
-    reasons = {row["_uid"]: row["reason"] for row in failed.to_pylist()}
+def _failures(store: Store, embedded: Embedded) -> tuple[Failure, ...]:
+    tables = [table.select(["_uid", "reason"]) for table in (embedded.items, embedded.images)]
+    failed = pa.concat_tables(tables).to_pylist()
+    reasons = {row["_uid"]: row["reason"] for row in failed if row["reason"] is not None}
     rows = store.rows(list(reasons), ["_uid", "key", "uri"]).to_pylist()
     found = [Failure(r["key"], r["uri"], "decode", reasons[r["_uid"]]) for r in rows]
+    parts = store.part_rows(list(reasons), ["_uid", "item", "number", "uri"]).to_pylist()
+    owners = store.rows([part["item"] for part in parts], ["_uid", "key"]).to_pylist()
+    keys = {row["_uid"]: row["key"] for row in owners}
+    for part in parts:
+        key = f"{keys[part['item']]}#{Part('image', part['number']).locator}"
+        found.append(Failure(key, part["uri"], "decode", reasons[part["_uid"]]))
     return tuple(sorted(found, key=lambda failure: failure.key))

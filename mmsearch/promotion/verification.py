@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmsearch.errors import CorruptIndex
-from mmsearch.generations import live_generation, target_counts
+from mmsearch.generations import live_generation, stored_parts, target_counts
 from mmsearch.store import Store
 from mmsearch.store.rewriting import VECTORS
 
@@ -28,7 +28,7 @@ def verify(store: Store, written: Store, vectors: pa.Table) -> None:
         faults.append("it has no index")
     else:
         generation.verify()
-        expected = target_counts(written.counts())
+        expected = target_counts(written.counts(), stored_parts(written))
         faults += [
             f"its {target} index holds {count:,} vectors of {expected.get(target, 0):,}"
             for target, count in generation.info.counts.items()

@@ -10,7 +10,14 @@ from pathlib import Path
 from mmsearch.records import Hit, Scalar, real_path
 from mmsearch.report.images import InlineImage, inline_image, inline_images
 from mmsearch.report.page import render_page, write_page
-from mmsearch.report.titles import PRODUCT_COLUMNS, TITLE_COLUMNS, text_of, title_of, value_text
+from mmsearch.report.titles import (
+    PRODUCT_COLUMNS,
+    TITLE_COLUMNS,
+    part_text,
+    text_of,
+    title_of,
+    value_text,
+)
 from mmsearch.text import one_line, visible
 
 _QUERY_EDGE = 320
@@ -18,6 +25,7 @@ _QUERY_BYTES = 2**18
 _MOST_CHIPS = 3
 _CHIP_CHARACTERS = 28
 _TEXT_CHARACTERS = 4_000
+_EXCERPT_CHARACTERS = 420
 _VALUE_CHARACTERS = 400
 # The number of hits from which the page has a filter box.
 _FILTER_FROM_HITS = 24
@@ -32,13 +40,18 @@ _FILE_FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class _Card:
-    """A hit for the template. share: its similarity in percent of the best one's."""
+    """A hit for the template.
+
+    share: its similarity in percent of the best one's. part: what is shown of an item with several
+    images or passages; '' of others.
+    """
 
     rank: int
     title: str
     similarity: str
     share: int
     matched: str
+    part: str
     image: InlineImage | None
     text: str
     excerpt: str
@@ -90,7 +103,7 @@ def render_gallery(
 
 
 def _cards(hits: Sequence[Hit]) -> list[_Card]:
-    images = inline_images([real_path(hit.uri) if hit.uri else None for hit in hits])
+    images = inline_images([real_path(hit.path) if hit.path else None for hit in hits])
     best = max((hit.similarity for hit in hits), default=0.0)
     return [_card(hit, image, best) for hit, image in zip(hits, images, strict=True)]
 
@@ -113,13 +126,14 @@ def _card(hit: Hit, image: InlineImage | None, best: float) -> _Card:
         similarity=f"{hit.similarity:.3f}",
         share=round(100 * max(hit.similarity, 0.0) / best) if best > 0 else 0,
         matched=hit.matched,
+        part=part_text(hit.part) if hit.part else "",
         image=image,
         text=text,
-        excerpt=_excerpt(text),
+        excerpt=_cut(one_line(hit.excerpt), _EXCERPT_CHARACTERS) if hit.excerpt else _excerpt(text),
         chips=chips[:_MOST_CHIPS],
         metadata=[(name, _shown(value)) for name, value in metadata.items()],
-        path=visible(hit.uri or hit.key),
-        has_file=bool(hit.uri),
+        path=visible(hit.path or hit.key),
+        has_file=bool(hit.path),
     )
 
 
@@ -155,7 +169,9 @@ def _shown(value: Scalar) -> str:
 def _excerpt(text: str) -> str:
     """Returns the beginning of a document without its heading, which is shown as the title."""
     heading, _, rest = text.partition("\n")
-    return _cut(rest.strip() if heading.startswith("#") and rest.strip() else text, 420)
+    return _cut(
+        rest.strip() if heading.startswith("#") and rest.strip() else text, _EXCERPT_CHARACTERS
+    )
 
 
 def _document(record: Mapping[str, Scalar]) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 
-from mmsearch.records import Hit, Scalar, real_path
+from mmsearch.records import Hit, Part, Scalar, real_path
 from mmsearch.text import first_line
 
 # mmsearch.dedup and its commands import them from here.
@@ -25,6 +25,11 @@ def title_of(hit: Hit) -> str:
     if first := first_line(text_of(hit.record)):
         return first
     return visible(real_path(hit.uri).name or hit.key)
+
+
+def part_text(part: Part) -> str:
+    """Returns 'image 3 of 5'."""
+    return f"{part.kind} {part.number} of {part.of:,}"
 
 
 def text_of(record: Mapping[str, Scalar]) -> str:

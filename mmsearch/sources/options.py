@@ -19,6 +19,8 @@ class SourceOptions:
     image_root: the folder to which a table's image paths are relative.
     group_by: the column of a table whose value is the same in all rows of an item, which follow
         each other.
+    metadata: read what images say of themselves (EXIF, XMP, IPTC).
+    position: also where they were taken.
     fetch: whether images that a table names by URL are fetched.
     max_text_bytes: of a caption, a document or a table row's text.
 
@@ -34,6 +36,8 @@ class SourceOptions:
     id_column: str | None = None
     image_root: str | None = None
     group_by: str | None = None
+    metadata: bool = True
+    position: bool = False
     fetch: bool = False
     max_text_bytes: int = MediaBounds().max_text_bytes
 

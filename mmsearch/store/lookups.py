@@ -14,7 +14,7 @@ from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 # Columns of names and numbers that people search for; descriptions are already part of 'text'.
 _WORD_COLUMN = re.compile(
     r"(^|_)(title|name|headline|brand|maker|manufacturer|model|sku|mpn|ean|gtin|isbn|code|tags?|"
-    r"keywords?|category|categories|author|artist|designer|collection)(_|$)"
+    r"keywords?|category|categories|author|artist|designer|collection|embedded_text)(_|$)"
 )
 # Below this many rows a scan is faster than an index that must itself be updated.
 SCALAR_INDEX_ROWS = 50_000
@@ -80,6 +80,18 @@ def keep_up_indexes(
         indexed = {name for name, kind in _present(table) if kind != "FTS"}
         for name in ({"_uid", "key", "source"} | metadata.keys()) - indexed:
             table.create_index(name, config=_scalar_config(table, name), name=f"{name}_values")
+    if _unindexed(table) > max(UNINDEXED_ROWS, UNINDEXED_SHARE * len(table)):
+        table.optimize()
+
+
+def keep_up_part_indexes(table: Any, *, scalar_rows: int = SCALAR_INDEX_ROWS) -> None:
+    """Adds the missing indexes of the parts table, by which hits find their parts."""
+    from lancedb.index import BTree
+
+    if len(table) >= scalar_rows:
+        for name in ("_uid", "item"):
+            if (name, "BTree") not in _present(table):
+                table.create_index(name, config=BTree(), name=f"{name}_values")
     if _unindexed(table) > max(UNINDEXED_ROWS, UNINDEXED_SHARE * len(table)):
         table.optimize()
 

@@ -14,7 +14,8 @@ from mmsearch.records import FusionChoice, SpaceId
 from mmsearch.system_errors import refused_by_system
 from mmsearch.typed_json import parse_json
 
-FORMAT = 1
+# What is written, and the oldest that is read; `migrations` leads from one to the next.
+FORMAT, OLDEST_FORMAT = 2, 1
 FILE_NAME = "manifest.json"
 
 
@@ -74,7 +75,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = path.read_bytes()
         version = parse_json(_Version, content, extra="ignore").format
-        if version == FORMAT:
+        if OLDEST_FORMAT <= version <= FORMAT:
             return parse_json(Manifest, content)
     except FileNotFoundError:
         raise StoreNotFound(
@@ -91,6 +92,6 @@ def read_manifest(folder: Path) -> Manifest:
             "and index again"
         ) from error
     raise CorruptIndex(
-        f"{path} has format {version}, this mmsearch reads format {FORMAT}; "
+        f"{path} has format {version}, this mmsearch reads formats {OLDEST_FORMAT} to {FORMAT}; "
         "install the version that wrote it, or index into another `path`"
     )

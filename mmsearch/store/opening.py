@@ -16,7 +16,7 @@ from mmsearch.store.snapshot import Snapshot
 from mmsearch.system_errors import refused_by_system
 
 FOLDER_NAME = ".mmsearch"
-ITEMS, FAILURES, PRUNED = "items", "failures", "pruned"
+ITEMS, FAILURES, PRUNED, PARTS = "items", "failures", "pruned", "parts"
 
 
 class StoreTables:
@@ -27,7 +27,7 @@ class StoreTables:
         self.manifest = manifest
         self._snapshot = snapshot
         if snapshot is None:
-            self._items, self._failures = self.open_table(ITEMS), self.open_table(FAILURES)
+            self._open_tables()
 
     @classmethod
     def create(cls, folder: Path, manifest: Manifest) -> Self:
@@ -49,6 +49,20 @@ class StoreTables:
         """
         return cls(folder, read_manifest(folder), snapshot)
 
+    def _open_tables(self) -> None:
+        """Opens the newest versions of the tables."""
+        self._failures = self.open_table(FAILURES)
+        while True:
+            self._items, self._parts = self.open_table(ITEMS), self._newest_parts()
+            # A writer deletes the parts of former rows only after it has committed the new rows:
+            # where the items are still the same, these are their parts.
+            if self._parts is None or self.open_table(ITEMS).version == self._items.version:
+                return
+
+    def _newest_parts(self) -> Any:
+        exists = (self.folder / "lance" / f"{PARTS}.lance").exists()
+        return self.open_table(PARTS) if exists else None
+
     @cached_property
     def _db(self) -> Any:
         return connect(self.folder)
@@ -63,6 +77,27 @@ class StoreTables:
     @cached_property
     def _failures(self) -> Any:
         return self.open_table(FAILURES)
+
+    @cached_property
+    def _parts(self) -> Any:
+        """The table of the parts; None where no item has parts."""
+        if self.parts_version is None:
+            return None
+        table = self.open_table(PARTS)
+        table.checkout(self.parts_version)
+        return table
+
+    @property
+    def parts_version(self) -> int | None:
+        """The version of the parts table that belongs to `version`; None without one."""
+        if self._snapshot is not None:
+            return self._snapshot.parts_version
+        return None if self._parts is None else int(self._parts.version)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether there may be items with several images or passages."""
+        return self.parts_version is not None
 
     @property
     def items(self) -> Any:

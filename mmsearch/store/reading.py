@@ -10,7 +10,7 @@ from mmsearch.errors import BadFilter, BadQuery
 from mmsearch.records import Floats, Ids, Scalar
 from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
 from mmsearch.store.lookups import has_form_index, has_word_index, word_columns
-from mmsearch.store.opening import StoreTables
+from mmsearch.store.parts import PartReader
 from mmsearch.store.rows import vectors_to_numpy
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 from mmsearch.store.word_forms import query_forms
@@ -30,7 +30,7 @@ CODE_WEIGHT, SPELLING_WEIGHT, PREFIX_WEIGHT, TYPO_WEIGHT = 3.0, 0.5, 0.1, 0.1
 _COMPARED_KEYS = 20_000
 
 
-class StoreReader(StoreTables):
+class StoreReader(PartReader):
     """The read access to a store; `Store` adds the writes."""
 
     def __len__(self) -> int:
@@ -152,9 +152,10 @@ class StoreReader(StoreTables):
         }
 
     def counts(self) -> dict[str, int]:
-        """Counts live rows by modality, missing rows and failures."""
+        """Counts live rows by modality, their parts, missing rows and failures."""
         if self._snapshot is not None:
-            return dict(self._snapshot.counts)
+            # A snapshot from before there were parts does not count them.
+            return {"image_parts": 0, "passages": 0, **self._snapshot.counts}
         has = {"image": "_image_vector IS NOT NULL", "text": "_text_vector IS NOT NULL"}
         found = dict.fromkeys(("items", "image", "text", "both"), 0)
         # Lance reads a vector to tell whether it is null, so everything is counted in one pass.
@@ -165,7 +166,8 @@ class StoreReader(StoreTables):
             found["text"] += int(text.sum())
             found["both"] += int((image & text).sum())
         missing, failures = len(self._items) - found["items"], len(self._failures)
-        return {**found, "missing": missing, "failures": failures}
+        parts = {"image_parts": self.count_parts("image"), "passages": self.count_parts("passage")}
+        return {**found, **parts, "missing": missing, "failures": failures}
 
     def count(self, where: str) -> int:
         """Counts the live rows that match."""

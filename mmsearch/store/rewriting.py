@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from mmsearch.records import Ids
 from mmsearch.store.hidden import change_hidden, read_hidden
 from mmsearch.store.manifest import Manifest
-from mmsearch.store.opening import FAILURES, ITEMS, PRUNED, connect
+from mmsearch.store.opening import FAILURES, ITEMS, PARTS, PRUNED, connect
 from mmsearch.store.rows import TIME, items_schema
 from mmsearch.store.writing import Store
 
@@ -35,11 +35,18 @@ def vectors_schema(dim: int) -> pa.Schema:
 
 
 def rewrite(
-    store: Store, folder: Path, manifest: Manifest, vectors: pa.Table, *, when: datetime
+    store: Store,
+    folder: Path,
+    manifest: Manifest,
+    vectors: pa.Table,
+    *,
+    parts: pa.Table,
+    when: datetime,
 ) -> Store:
     """Creates a store in `folder` with the rows, ledger, pruned rows and hidden uids of `store`.
 
-    vectors: by `vectors_schema`, one row per live row. A live row without a new vector is marked
+    vectors: by `vectors_schema`, one row per live row. parts: of live rows, by `parts_schema`. A
+    live row without a new vector is marked
     missing since `when`; rows that were missing or pruned lose their vectors and hashes, so that
     `index` encodes them when they come back.
     """
@@ -50,6 +57,8 @@ def rewrite(
     schema = _with_dim(source.open_table(ITEMS).schema, manifest.space.dim)
     items = source.open_table(ITEMS).search().to_batches(batch_size=_ROWS)
     _write(target, ITEMS, (joiner.joined(batch, schema) for batch in items), schema)
+    if parts.num_rows:
+        _write(target, PARTS, parts.to_batches(max_chunksize=_ROWS), parts.schema)
     if PRUNED in source.list_tables().tables:
         pruned = source.open_table(PRUNED)
         schema = _with_dim(pruned.schema, manifest.space.dim)

@@ -26,12 +26,15 @@ _META = b"mmsearch"
 class Snapshot:
     """The live rows at a table version, by ascending _uid, memory-mapped.
 
-    counts: as `Store.counts`.
+    counts: as `Store.counts`. parts_version: of the table of their parts, None without one.
+    parts: their parts by item, kind and number, None where none are kept.
     """
 
     version: int
     counts: Mapping[str, int]
     rows: pa.Table
+    parts_version: int | None = None
+    parts: pa.Table | None = None
 
     def rows_of(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Returns the live rows among these uids."""
@@ -42,11 +45,41 @@ class Snapshot:
         return self.rows.select(list(columns)).take(places[known[places] == requested])
 
 
+def parts_of(parts: pa.Table, items: Sequence[int]) -> pa.Table:
+    """Returns the parts of these items. parts: of a snapshot."""
+    owners = parts.column("item").combine_chunks().to_numpy()
+    requested = np.unique(np.asarray(items, dtype=np.int64))
+    starts, ends = (np.searchsorted(owners, requested, side) for side in ("left", "right"))
+    ranges = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
+    return parts.take(np.concatenate([np.zeros(0, np.int64), *ranges]))
+
+
+def parts_path(path: Path) -> Path:
+    """Returns the file of the parts of a snapshot. path: of the snapshot."""
+    return path.with_suffix(".parts.arrow")
+
+
+def write_parts(path: Path, parts: pa.Table) -> None:
+    """Writes the parts of a snapshot, before the snapshot itself."""
+    with replaced_file(parts_path(path)) as stream:
+        rows = parts.combine_chunks()
+        with pa.ipc.new_file(stream, rows.schema) as writer:
+            writer.write_table(rows)
+
+
+def _read_parts(path: Path) -> pa.Table | None:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(parts_path(path)))).read_all()
+    except (OSError, ValueError):
+        return None
+
+
 def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
     """Writes a snapshot. Call it under the write lock, after the last commit of the run."""
     about = {
         "version": snapshot.version,
         "counts": dict(snapshot.counts),
+        "parts_version": snapshot.parts_version,
         "versions": _versions(folder / VERSIONS),
         "failure_versions": _versions(folder / FAILURE_VERSIONS),
     }
@@ -68,7 +101,11 @@ def read_snapshot(path: Path, folder: Path, *, with_failures: bool = False) -> S
         fresh = about["versions"] == _versions(folder / VERSIONS)
         if with_failures:
             fresh &= about["failure_versions"] == _versions(folder / FAILURE_VERSIONS)
-        return Snapshot(about["version"], about["counts"], rows) if fresh else None
+        if not fresh:
+            return None
+        parts_version = about.get("parts_version")
+        parts = None if parts_version is None else _read_parts(path)
+        return Snapshot(about["version"], about["counts"], rows, parts_version, parts)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from mmsearch.arrays import blocks
@@ -19,12 +20,14 @@ from mmsearch.store.lookups import (
     form_columns,
     has_word_index,
     keep_up_indexes,
+    keep_up_part_indexes,
 )
 from mmsearch.store.manifest import read_manifest, write_manifest
-from mmsearch.store.opening import FAILURES, ITEMS, PRUNED
+from mmsearch.store.opening import PARTS, PRUNED
+from mmsearch.store.parts import parts_schema, parts_to_arrow
 from mmsearch.store.reading import READ_ROWS, SCAN_ROWS, StoreReader
 from mmsearch.store.rows import FAILURES_SCHEMA, common_type, rows_to_arrow, scalar_types
-from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_snapshot
+from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_parts, write_snapshot
 from mmsearch.store.spaces import is_live, root_of
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 from mmsearch.store.word_forms import indexed_forms
@@ -51,7 +54,7 @@ class Store(StoreReader):
                 )
             self.manifest = read_manifest(self.folder)
             self._snapshot = None
-            self._items, self._failures = self.open_table(ITEMS), self.open_table(FAILURES)
+            self._open_tables()
             self._finish_conversions()
             yield
 
@@ -91,11 +94,12 @@ class Store(StoreReader):
                 self._items.alter_columns(renamed)
 
     def write_rows(self, rows: Sequence[dict[str, Any]], *, drops: Sequence[int] = ()) -> None:
-        """Writes rows for `rows.items_schema`, their metadata under 'metadata'.
+        """Writes rows for `rows.items_schema`, with 'metadata', and 'parts' for `parts_schema`.
 
         A row with a uid replaces the row of that uid (and may rename it); one without replaces
-        the row of its key under a new uid. Each kind is one atomic commit. drops: uids of rows that
-        others replace.
+        the row of its key under a new uid. Each kind is one atomic commit. Parts get the uid of
+        their item, and a uid of their own unless they have one, whose row they then replace. drops:
+        uids of rows that others replace.
         """
         metadata: dict[str, pa.DataType] = {}
         for row in rows:
@@ -104,13 +108,47 @@ class Store(StoreReader):
         self.ensure_columns(metadata)
         kept = [row for row in rows if row["_uid"] is not None]
         new = [row for row in rows if row["_uid"] is None]
-        self._merge(kept, on="_uid")
         first = self.manifest.next_uid
+        new = [{**row, "_uid": first + i} for i, row in enumerate(new)]
+        parts = [
+            {**part, "item": row["_uid"]} for row in (*kept, *new) for part in row.get("parts", ())
+        ]
+        kept_parts = [part for part in parts if part.get("_uid") is not None]
+        new_parts = [part for part in parts if part.get("_uid") is None]
+        first += len(new)
+        new_parts = [{**part, "_uid": first + i} for i, part in enumerate(new_parts)]
         # Reserved before they are used: after a crash they are skipped, never assigned twice.
-        self.update_manifest(next_uid=first + len(new))
-        self._merge([{**row, "_uid": first + i} for i, row in enumerate(new)], on="key")
+        self.update_manifest(next_uid=first + len(new_parts))
+        # Before their items: parts without an item are ignored, an item without its parts is not.
+        self._write_parts(kept_parts, new_parts)
+        self._merge(kept, on="_uid")
+        self._merge(new, on="key")
         if drops:
             self._items.delete(f"_uid IN ({', '.join(str(uid) for uid in drops)})")
+
+    def _write_parts(
+        self, kept: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+    ) -> None:
+        if kept:
+            merge = self._parts.merge_insert("_uid").when_matched_update_all()
+            merge.execute(parts_to_arrow(kept, self.dim))
+        if new:
+            if self._parts is None:
+                self._parts = self._db.create_table(PARTS, schema=parts_schema(self.dim))
+            self._parts.add(parts_to_arrow(new, self.dim))
+
+    def remove_orphaned_parts(self) -> None:
+        """Deletes the parts of items that are gone, but not of missing or pruned ones."""
+        if self._parts is None:
+            return
+        items = self.scan(["_uid"]).column("_uid")
+        if PRUNED in self._db.list_tables().tables:
+            pruned = self._db.open_table(PRUNED).search().select(["_uid"]).to_arrow()
+            items = pa.chunked_array([*items.chunks, *pruned.column("_uid").chunks], pa.int64())
+        owners = self._parts.search().select(["item"]).to_batches().read_all().column("item")
+        gone = np.setdiff1d(owners.to_numpy(), items.to_numpy())
+        for block in blocks(len(gone), SCAN_ROWS):
+            self._parts.delete(f"item IN ({', '.join(str(uid) for uid in gone[block])})")
 
     def _merge(self, rows: Sequence[Mapping[str, Any]], *, on: str) -> None:
         if rows:
@@ -124,7 +162,7 @@ class Store(StoreReader):
             merge.when_not_matched_insert_all().execute(table, on_bad_vectors="null")
 
     def add_word_forms(self) -> None:
-        """Computes the word forms of rows without them: those of a store from before, if any."""
+        """Computes the word forms of rows from before there were any; may be interrupted."""
         if WORD_FORMS not in self._items.schema.names:
             self._items.add_columns([pa.field(WORD_FORMS, pa.string())])
         names = form_columns(self.metadata_columns)
@@ -166,6 +204,8 @@ class Store(StoreReader):
         names = [name for name in self._items.schema.names if name in rows.schema.names]
         merge.execute(rows.select(names), on_bad_vectors="null")
         self._db.drop_table(PRUNED)
+        # They may have been pruned before there were word forms.
+        self.add_word_forms()
         return int(rows.num_rows)
 
     def tidy(self) -> None:
@@ -173,7 +213,10 @@ class Store(StoreReader):
         if _small_fragments(self._items) >= FRAGMENTS_KEPT:
             self._items.optimize(cleanup_older_than=VERSIONS_KEPT)
             self._failures.optimize(cleanup_older_than=VERSIONS_KEPT)
-        self.add_word_forms()
+        if self._parts is not None:
+            if _small_fragments(self._parts) >= FRAGMENTS_KEPT:
+                self._parts.optimize(cleanup_older_than=VERSIONS_KEPT)
+            keep_up_part_indexes(self._parts)
         keep_up_indexes(self._items, self.metadata_columns)
 
     def save_snapshot(self, path: Path, counts: Mapping[str, int]) -> None:
@@ -193,7 +236,17 @@ class Store(StoreReader):
                 return
         schema = pa.schema([self._schema.field(name) for name in names])
         rows = pa.Table.from_batches(batches, schema)
-        write_snapshot(path, self.folder, Snapshot(self.version, counts, rows))
+        write_snapshot(path, self.folder, Snapshot(self.version, counts, rows, self.parts_version))
+
+    def save_parts(self, path: Path, counts: Mapping[str, int]) -> None:
+        """Writes the parts of the rows beside a snapshot, unless they are too large.
+
+        path: of the snapshot, which is written afterwards. counts: of the current rows.
+        """
+        if 0 < counts["image_parts"] + counts["passages"] <= MAX_ROWS:
+            parts = self.parts_of(None)
+            if parts.nbytes <= MAX_BYTES:
+                write_parts(path, parts)
 
     def record_failures(self, failures: Sequence[Mapping[str, Any]]) -> None:
         """Adds failures to the ledger, one per key."""

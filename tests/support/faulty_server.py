@@ -73,7 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
             if etag and self.headers.get("If-None-Match") == etag:
                 self.send(b"", status=304)
             else:
-                self.send(site.images[path], **({"ETag": etag} if etag else {}))
+                headers: dict[str, Any] = {"ETag": etag} if etag else {}
+                self.send(site.images[path], **headers)
         else:
             self.send(b"<html>not here</html>", status=404, content_type="text/html")
 

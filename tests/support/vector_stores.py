@@ -1,6 +1,6 @@
 """Stores whose vectors lie in two two_cones, as contrastive encoders make them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,13 +27,18 @@ SPACE = SpaceId("tiny", "a" * 32, DIM, "b" * 32)
 
 @dataclass(frozen=True)
 class ItemRow:
-    """A row to be: vectors float32 (DIM,) or None."""
+    """A row to be: vectors float32 (DIM,) or None.
+
+    images, passages: of an item with several of them, whose mean is its vector.
+    """
 
     key: str
     image: Floats | None = None
     text: Floats | None = None
     words: str | None = None
     metadata: dict[str, Scalar] | None = None
+    images: Sequence[Floats] = ()
+    passages: Sequence[tuple[str, Floats]] = ()
 
 
 def two_cones(count: int, seed: int = 0) -> tuple[Floats, Floats]:
@@ -78,6 +83,12 @@ class StoreBuilder:
             options = IndexOptions(kind=kind)  # type: ignore[arg-type]
             refresh_generation(self.store, None, options, NullProgress())
 
+    def update(self) -> None:
+        live = live_generation(self.store.folder)
+        assert live is not None
+        with self.store.writing():
+            refresh_generation(self.store, live.info, live.info.options, NullProgress())
+
     def engine(self, **factories: Any) -> Engine:
         generation = live_generation(self.store.folder)
         loaders = {"encoder": no_encoder, "text_encoder": no_encoder, **factories}
@@ -103,10 +114,27 @@ class StoreBuilder:
             "uri": f"/pictures/{item.key}",
             "text": item.words,
             "_indexed": WHEN,
-            "_image_vector": item.image,
-            "_text_vector": item.text,
+            "_image_vector": _mean(item.images) if item.images else item.image,
+            "_text_vector": _mean([v for _, v in item.passages]) if item.passages else item.text,
             "metadata": item.metadata or {},
+            "parts": [*self._images(item), *self._passages(item)],
         }
+
+    @staticmethod
+    def _images(item: ItemRow) -> Iterator[dict[str, Any]]:
+        for number, vector in enumerate(item.images, start=1):
+            uri = f"/pictures/{item.key}-{number}"
+            yield {"kind": "image", "number": number, "uri": uri, "_vector": vector}
+
+    @staticmethod
+    def _passages(item: ItemRow) -> Iterator[dict[str, Any]]:
+        for number, (text, vector) in enumerate(item.passages, start=1):
+            yield {"kind": "passage", "number": number, "text": text, "_vector": vector}
+
+
+def _mean(vectors: Sequence[Floats]) -> Floats:
+    mean: Floats = unit(np.mean(vectors, axis=0, keepdims=True))[0]
+    return mean
 
 
 def row_of_key(store: Store, key: str, columns: Sequence[str]) -> dict[str, Any] | None:

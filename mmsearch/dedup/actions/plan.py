@@ -2,7 +2,8 @@
 
 Only files that show the same image as the kept one are planned, and edited versions on request. The
 pair itself must have been confirmed, the texts must be equal, and a file that another row of the
-store uses or that is in a reference folder is never planned.
+store uses or that is in a reference folder is never planned. Nor are images of items with several,
+which would lose a view of their product: they are reported only.
 """
 
 import json
@@ -74,6 +75,8 @@ def make_plan(groups: Sequence[Group], store: Store, *, versions: bool = False) 
     """
     relations: tuple[Relation, ...] = SAME_PICTURE + (("edited version",) if versions else ())
     uses = Counter(store.scan(["uri"], LIVE).column("uri").to_pylist())
+    if (images := store.known_images(["uri"])) is not None:
+        uses.update(images.column("uri").to_pylist())
     roots = {entry.name: entry.location for entry in store.manifest.sources}
     return [
         entry
@@ -87,9 +90,11 @@ def _entries(
     group: Group, relations: Sequence[Relation], uses: Counter[str], roots: dict[str, str]
 ) -> Iterator[PlanEntry]:
     kept = group.kept
+    if kept.part_of is not None:
+        return
     for member in group.others:
         item = member.item
-        if member.relation not in relations:
+        if member.relation not in relations or item.part_of is not None:
             continue
         says_more = normalised(item.text) not in ("", normalised(kept.text))
         shared = uses[item.uri] > 1 or item.uri == kept.uri

@@ -23,10 +23,10 @@ from mmsearch.dedup.tiers.similar_images import SimilarTo, find_similar
 from mmsearch.dedup.tiers.texts import excerpt, says_something
 from mmsearch.engine.nearest import Nearest
 from mmsearch.fusion import unit
+from mmsearch.generations import StoredVectors
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Floats, Ids
 from mmsearch.store import Store
-from mmsearch.store.filters import LIVE
 
 _NEIGHBOURS = 12
 # Extra neighbours that replace excluded rows.
@@ -97,15 +97,16 @@ class VectorFinder:
         # A filtered search is slower: if nearly all rows are allowed, the others are dropped
         # afterwards.
         k += 0 if narrowed or compared.all() else _SPARE
-        where = f"{LIVE} AND _uid >= {own[queries].min()}"
-        for uids, (vectors,) in self.store.vectors(["_image_vector"], where):
+        for vectors, uids in self._image_vectors(since=int(own[queries].min())):
             place = places_of(uids, own)
-            here = np.flatnonzero((place >= 0) & queries[place] & vectors.any(axis=1))
+            here = np.flatnonzero((place >= 0) & queries[place])
             if not here.size:
                 continue
-            found = self.nearest.search(unit(vectors[here]), "image", k, allowed=requested)
-            query = np.repeat(np.arange(len(here)), [len(others) for _, others in found])
-            cosines, others = (np.concatenate(column) for column in zip(*found, strict=True))
+            found = self.nearest.search(
+                vectors[here], "image", k, allowed=requested, each_part=True
+            )
+            query = np.repeat(np.arange(len(here)), [len(ranking.rows) for ranking in found])
+            cosines, _, others = (np.concatenate(column) for column in zip(*found, strict=True))
             other = places_of(others, own)
             row, near = place[here][query], cosines >= threshold
             more[place[here]] = np.bincount(query[near], minlength=len(here)) >= k
@@ -114,19 +115,24 @@ class VectorFinder:
             self.progress.advance(len(here))
         return SimilarTo.joined(parts), more
 
+    def _image_vectors(self, since: int = 0) -> StoredVectors:
+        """The image vectors from a uid on, of each image where an item has several."""
+        parts = self.nearest.parts("image")
+        return StoredVectors(self.store, "image", self.nearest.fusion, 0, since=since, parts=parts)
+
     def neighbours(self, items: Sequence[Item]) -> Iterator[tuple[Item, list[tuple[float, Item]]]]:
         """Yields each item that has an image vector with its nearest others and their cosines."""
         by_uid = {item.uid: item for item in self.items}
         requested = np.array(sorted(item.uid for item in items), np.int64)
         allowed = np.array(sorted(by_uid), np.int64)
-        for uids, (vectors,) in self.store.vectors(["_image_vector"]):
-            queries = np.flatnonzero(np.isin(uids, requested) & vectors.any(axis=1))
+        for vectors, uids in self._image_vectors():
+            queries = np.flatnonzero(np.isin(uids, requested))
             if not queries.size:
                 continue
             rankings = self.nearest.search(
-                unit(vectors[queries]), "image", _NEIGHBOURS, allowed=allowed
+                vectors[queries], "image", _NEIGHBOURS, allowed=allowed, each_part=True
             )
-            for uid, (cosines, others) in zip(uids[queries].tolist(), rankings, strict=True):
+            for uid, (cosines, _, others) in zip(uids[queries].tolist(), rankings, strict=True):
                 found = zip(cosines.tolist(), others.tolist(), strict=True)
                 yield by_uid[uid], [(near, by_uid[other]) for near, other in found if other != uid]
 

@@ -56,6 +56,8 @@ class Grouping:
         if self.options.within_folder:
             found = found.take(np.fromiter(map(self.allowed, found), np.bool_, len(found)))
         found = found.take(self.not_duplicates.allowed(found.pairs))
+        one, two = np.array([item.whole for item in self.items], np.int64)[found.pairs.T]
+        found = found.take(one != two)
         count = len(self.items)
         places = group_pairs(count, found.pairs, found.cosines, certain=inf)
         places = self.not_duplicates.split(places, found.pairs, found.cosines)
@@ -95,12 +97,15 @@ class Grouping:
         return self.not_duplicates.split(groups, rows, scores)
 
     def allowed(self, pair: Pair) -> bool:
-        """Whether the options and the user's marks allow the pair to share a group."""
-        if self.not_duplicates.rules_out(pair.first, pair.second):
+        """Whether the options and the user's marks allow the pair to share a group.
+
+        Never for two images of one item.
+        """
+        one, two = (self.items[place] for place in (pair.first, pair.second))
+        if one.whole == two.whole or self.not_duplicates.rules_out(pair.first, pair.second):
             return False
         if not self.options.within_folder:
             return True
-        one, two = (self.items[place] for place in (pair.first, pair.second))
         return PurePosixPath(one.uri or one.key).parent == PurePosixPath(two.uri or two.key).parent
 
     def _group(

@@ -110,17 +110,21 @@ def read_training_set(
                 continue
             names.update(dict.fromkeys(record.metadata))
             texts = (record.text, *(cell(record, name) for name in text_columns or joined))
-            read.append(
-                RawItem(
-                    record.key,
-                    record.uri,
-                    record.image,
-                    tuple(dict.fromkeys(text for text in texts if text)),
-                    group=cell(record, group),
-                    label=cell(record, classes),
-                    split=cell(record, split_column),
+            distinct = tuple(dict.fromkeys(text for text in texts if text))
+            # Each image is a positive of the item's texts; none may be in another split.
+            own_group = record.key if record.more_images else None
+            for number, image in enumerate(record.images or (None,), 1):
+                read.append(
+                    RawItem(
+                        record.key if number == 1 else f"{record.key}#image={number}",
+                        image.uri if image else record.uri,
+                        image.path if image else None,
+                        distinct,
+                        group=cell(record, group) or own_group,
+                        label=cell(record, classes),
+                        split=cell(record, split_column),
+                    )
                 )
-            )
     named = {"`classes`": classes, "`group`": group, "`split_column`": split_column}
     columns = [*named.items(), *(("`FinetuneOptions.text_columns`", name) for name in text_columns)]
     for parameter, column in columns:

@@ -6,6 +6,7 @@ import pytest
 
 from mmsearch.query import Query, Term
 from mmsearch.store import Store
+from mmsearch.store.migrations import migrate
 from mmsearch.store.word_forms import COLUMN
 from tests.support.vector_stores import ItemRow, StoreBuilder, two_cones
 
@@ -125,6 +126,9 @@ def test_a_store_from_before_keeps_working_and_gets_the_forms(builder: StoreBuil
     assert found(builder, "choc") == []
     before = Store.open(builder.store.folder)
     vectors = before.scan(["_uid", "_image_vector"]).sort_by("_uid")
+    with builder.store.writing():
+        builder.store.update_manifest(format=1)
+        migrate(builder.store, print)
     builder.build()
     assert found(builder, "choc") == ["chocolate"]
     assert found(builder, "苹果") == ["chinese"]

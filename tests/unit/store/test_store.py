@@ -13,7 +13,7 @@ from mmsearch.arrays import unit
 from mmsearch.errors import BadFilter, CorruptIndex, StoreLocked, StoreNotFound
 from mmsearch.records import Scalar, SpaceId
 from mmsearch.store import Store
-from mmsearch.store.manifest import Manifest, SourceEntry, read_manifest, write_manifest
+from mmsearch.store.manifest import FORMAT, Manifest, SourceEntry, read_manifest, write_manifest
 from mmsearch.store.rows import items_schema
 from mmsearch.store.writing import CONVERTED
 from tests.support.vector_stores import row_of_key
@@ -64,7 +64,8 @@ def test_a_missing_vector_is_a_row_of_zeros(store: Store) -> None:
     assert texts.shape == (1, DIM)
     assert not texts.any()
     assert store.counts() == {
-        "items": 1, "image": 1, "text": 0, "both": 0, "missing": 0, "failures": 0,
+        "items": 1, "image": 1, "text": 0, "both": 0, "image_parts": 0, "passages": 0,
+        "missing": 0, "failures": 0,
     }  # fmt: skip
 
 
@@ -265,5 +266,5 @@ def test_a_store_without_its_table_is_told(store: Store) -> None:
 
 def test_the_manifest_says_what_it_is(store: Store) -> None:
     content = json.loads((store.folder / "manifest.json").read_text())
-    assert content["format"] == 1
+    assert content["format"] == FORMAT
     assert content["space"]["dim"] == DIM

@@ -179,6 +179,8 @@ def test_report_lines() -> None:
         seconds=12.34,
         rates={"read": 210.0, "encode": 52.15, "total": 0.0},
         multi_frame=2,
+        image_parts=1,
+        passages=1200,
     )
     assert report_lines(report) == [
         "added 1,312 · updated 0 · moved 2 · unchanged 40 · missing 3 · "
@@ -187,7 +189,8 @@ def test_report_lines() -> None:
         "resumed: 500 items had been written when the last run was interrupted",
         "3 items hidden: the files are missing; they are restored if the files come back; "
         "--prune removes them",
-        "7 texts longer than the model reads: only the beginning was encoded",
+        "of these: 1 image of items with several, 1,200 passages of long texts",
+        "7 texts of more passages than `max_passages` allows: only the first ones were encoded",
         "2 files with several pages or frames: only one of each is indexed",
     ]
     unchanged = replace(report, rates={"total": 900.0, "encode": 0.0})
