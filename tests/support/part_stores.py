@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mmsearch.config import Settings
+from mmsearch.config import read_settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import choose_device
 from mmsearch.indexes import IndexOptions
@@ -77,7 +77,7 @@ class Bench:
         for number in range(1, 5):
             self.draw(number, f"{number}.png")
         self.encoder = Counted(encoder)
-        self.settings = Settings(workers=1, commit_seconds=1e-6)
+        self.settings = read_settings(workers=1, commit_seconds=1e-6)
         self.store = Store.create(folder / "store", Manifest("tiny", encoder.space))
 
     def draw(self, seed: int, name: str) -> None:
@@ -89,7 +89,7 @@ class Bench:
         with self.store.writing():
             ingest = Ingest(
                 self.store,
-                self.encoder,  # type: ignore[arg-type]
+                self.encoder,
                 self.settings,
                 progress=NullProgress(),
                 device=choose_device("cpu"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmsearch.catalog.info import find_record
-from mmsearch.config import Settings
+from mmsearch.config import read_settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.store import Store
@@ -210,7 +210,7 @@ def test_only_new_passages_of_a_text_are_encoded(bench: Bench) -> None:
 
 
 def test_passages_beyond_the_bound_are_counted(bench: Bench) -> None:
-    bench.settings = Settings(workers=1, max_passages=3)
+    bench.settings = read_settings(workers=1, max_passages=3)
     bench.shop.sells("story", text=STORY)
     assert bench.index().truncated_texts == 1
     assert len(bench.parts("shop/story", "passage")) == 3

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmsearch.config import Settings
+from mmsearch.config import read_settings
 from mmsearch.encoders.registry import load_encoder
 from mmsearch.ingest.index_update import update_indexes
 from mmsearch.progress import NullProgress
@@ -36,7 +36,7 @@ def test_parts_are_embedded_again(bench: Bench, make_model: MakeModel) -> None:
     encoder = load_encoder(str(model), device="cpu")
     before = {kind: bench.parts(key, kind) for key, kind in _ITEMS}
     row = bench.row()
-    settings = Settings(device="cpu", workers=1)
+    settings = read_settings(device="cpu", workers=1)
     promoted = promote_store(bench.store.folder, str(model), settings, NullProgress(), force=True)
     assert [failure.key for failure in promoted.failures] == ["shop/shoe#image=3"]
     bench.store = Store.open(live_folder(bench.store.folder))
