@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmsearch.arrays import blocks, unit
 from mmsearch.encoders.base import Encoder
@@ -167,7 +168,7 @@ def _methods(
     products: Products, asked: Floats, classes: Ids, *, target: str, modality: str
 ) -> list[float]:
     """Returns the mean average precision of mean, best and attention."""
-    present = products.photos.any(axis=2)
+    present: NDArray[np.bool_] = np.asarray(products.photos.any(axis=2))
     texts = products.texts if target == "product" else np.zeros_like(products.texts)
     flat = products.photos[present]
     means: dict[Modality, Floats] = {

@@ -19,6 +19,7 @@ from mmsearch.cli.dedup.similar import DedupGroup
 from mmsearch.cli.doctor.command import doctor
 from mmsearch.cli.evaluation.command import evaluate
 from mmsearch.cli.exit_codes import DIFFERENT, exit_codes
+from mmsearch.cli.export.command import export, vectors
 from mmsearch.cli.help import Command, Group
 from mmsearch.cli.models.command import models
 from mmsearch.cli.models.own import add, remove
@@ -48,12 +49,16 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         train: exit_codes(5),
     },
     "Duplicates": {same: exit_codes(DIFFERENT), dedup: exit_codes(3, 4, 5)},
-    "Maintenance": {doctor: exit_codes(failed="a check failed (warnings do not count)")},
+    "Maintenance": {
+        export: exit_codes(),
+        doctor: exit_codes(failed="a check failed (warnings do not count)"),
+    },
 }
 # Commands that have others below them.
 SUBCOMMANDS: dict[Callable[..., None], tuple[Callable[..., None], ...]] = {
     dedup: (apply, undo, ignore),
     models: (add, remove),
+    export: (vectors,),
 }
 # What libraries would print to stderr in words of their own; errors reach the user as ours.
 _LIBRARY_LOGS = {"LANCE_LOG": "error", "HF_HUB_VERBOSITY": "error"}

@@ -76,8 +76,9 @@ Kind = Annotated[
 ImageColumn = Annotated[
     str | None,
     typer.Option(
-        help="Column of image paths. Default: recognised by name and content.",
-        metavar="COLUMN",
+        help="Columns of image paths, separated by commas, or none. Default: recognised by name "
+        "and content.",
+        metavar="COLUMNS",
         rich_help_panel=READING,
     ),
 ]
@@ -93,6 +94,25 @@ IdColumn = Annotated[
     str | None,
     typer.Option(
         help="Column of unique ids. Default: recognised by name and content.",
+        metavar="COLUMN",
+        rich_help_panel=READING,
+    ),
+]
+ImageRoot = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder to which a table's image paths are relative. Default: the one near the table "
+        "or the working directory in which they are found.",
+        metavar="DIR",
+        parser=named_folder,
+        rich_help_panel=READING,
+    ),
+]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that is equal in all rows of an item, which follow each other. Default: "
+        "recognised by rows without a title.",
         metavar="COLUMN",
         rich_help_panel=READING,
     ),
@@ -130,8 +150,11 @@ def source_options(
     *,
     include: list[str] | None = None,
     exclude: list[str] | None = None,
+    image_root: Path | None = None,
+    group_by: str | None = None,
 ) -> "SourceOptions | None":
     """Returns how to read the sources; None if nothing was given: as the store remembers."""
+    from mmsearch.records import printable_path
     from mmsearch.sources import SourceOptions
 
     given = SourceOptions(
@@ -141,5 +164,7 @@ def source_options(
         id_column=id_column,
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
+        image_root=printable_path(image_root.absolute()) if image_root else None,
+        group_by=group_by,
     )
     return None if given == SourceOptions() else given

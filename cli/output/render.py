@@ -39,6 +39,8 @@ from mmsearch.records import (
 from mmsearch.text import one_line, visible
 
 SCHEMA_VERSION = 1
+# Those of every hit in JSON; items with several images or passages have more.
+_HIT_FIELDS = tuple(field.name for field in fields(Hit) if field.name != "part")
 
 # Each as wide as its sign, so that tables stay straight.
 _SIMILAR_SIGNS = str.maketrans("…→·–−×≥", "~>---x>")
@@ -130,9 +132,12 @@ def report_lines(report: IngestReport, *, dry_run: bool = False) -> list[str]:
             "if the files come back; --prune removes them"
         )
     if report.image_parts or report.passages:
+        several = [
+            *([f"{counted(report.image_parts, 'image')}"] if report.image_parts else []),
+            *([f"{counted(report.passages, 'passage')}"] if report.passages else []),
+        ]
         lines.append(
-            f"of these: {counted(report.image_parts, 'image')} of items with several, "
-            f"{counted(report.passages, 'passage')} of long texts"
+            f"with vectors of their own: {' and '.join(several)} of items that have several"
         )
     if report.truncated_texts:
         lines.append(
@@ -160,6 +165,8 @@ def to_json(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
 
 def hits_json(hits: Sequence[Hit], query: Mapping[str, Any], *, cursor: str | None = None) -> str:
     """Serializes {"version", "query", "hits": [{rank, key, uri, similarity, …}], "next"}.
+
+    A hit of an item with several images or passages has the best one as "part" and "excerpt".
 
     next: the cursor of the next page, null at the end.
     """
@@ -297,6 +304,10 @@ def _rates_line(report: IngestReport) -> str:
 
 def _plain(value: Any) -> Any:
     """Converts a value to JSON's own types."""
+    if isinstance(value, Hit):
+        parted = {"part": _plain(value.part), "excerpt": _plain(value.excerpt)}
+        own = {name: _plain(getattr(value, name)) for name in _HIT_FIELDS}
+        return own | (parted if value.part is not None else {})
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

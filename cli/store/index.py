@@ -41,6 +41,10 @@ def index(
     image_column: options.ImageColumn = None,
     text_columns: options.TextColumns = None,
     id_column: options.IdColumn = None,
+    image_root: options.ImageRoot = None,
+    group_by: options.GroupBy = None,
+    metadata: index_options.Metadata = None,
+    position: index_options.Position = None,
     include: index_options.Include = None,
     exclude: index_options.Exclude = None,
     index_kind: index_options.Index = None,
@@ -89,12 +93,21 @@ def index(
         report = catalog.index(
             *(sources or ()),
             options=options.source_options(
-                kind, image_column, text_columns, id_column, include=include, exclude=exclude
+                kind,
+                image_column,
+                text_columns,
+                id_column,
+                include=include,
+                exclude=exclude,
+                image_root=image_root,
+                group_by=group_by,
             ),
             retry=retry,
             prune=prune,
             rebuild=rebuild,
             dry_run=dry_run,
+            metadata=metadata,
+            position=position,
             progress=progress,
         )
         copies = duplicates_line(catalog, progress) if dedup and not dry_run else ""
@@ -107,6 +120,13 @@ def index(
             console.print(stronger_model_hint(), soft_wrap=True)
     if copies:
         console.print(copies, soft_wrap=True)
+    indexed = report.added + report.updated + report.moved + report.restored + report.unchanged
+    if report.failures and not indexed:
+        first = report.failures[0]
+        raise InputError(
+            f"no item could be read; of {counted(len(report.failures), 'failure')} the first is "
+            f"{visible(first.key)}: {visible(first.reason)}"
+        )
     if strict and report.failures:
         raise FailuresFound(
             f"{counted(len(report.failures), 'item')} failed; 'mmsearch info --failures' lists them"

@@ -54,6 +54,25 @@ Workers = Annotated[
         rich_help_panel=STORE_AND_MODEL,
     ),
 ]
+Metadata = Annotated[
+    bool | None,
+    typer.Option(
+        "--metadata/--no-metadata",
+        help="Read what images say of themselves (EXIF, XMP, IPTC, .xmp files), or leave it out; "
+        "remembered by source. --metadata also reads it from images that are indexed already, "
+        "without encoding them again. Default: read it.",
+        rich_help_panel=READING,
+    ),
+]
+Position = Annotated[
+    bool | None,
+    typer.Option(
+        "--position/--no-position",
+        help="Keep where images were taken (coordinates, streets), too; remembered by source. "
+        "Default: leave it out.",
+        rich_help_panel=READING,
+    ),
+]
 Include = Annotated[
     list[str] | None,
     typer.Option(

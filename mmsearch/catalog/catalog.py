@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mmsearch.engine import Engine, Page
     from mmsearch.evaluation.results import Evaluation
     from mmsearch.evaluation.run import EvaluationOptions
+    from mmsearch.export.vectors import Precision
     from mmsearch.finetuning.options import FinetuneOptions
     from mmsearch.finetuning.run import Finetuned, FinetunePlan
     from mmsearch.indexes import IndexMeta
@@ -283,6 +284,8 @@ class Catalog:
         prune: bool = False,
         rebuild: bool = False,
         dry_run: bool = False,
+        metadata: bool | None = None,
+        position: bool | None = None,
         progress: Progress = None,
     ) -> IngestReport:
         """Brings the store up to date with these sources, or with all it knows if none is given.
@@ -292,13 +295,24 @@ class Catalog:
         texts that earlier versions cut.
         prune: remove items whose files are gone (`undo_prune` restores them).
         rebuild: build the vector indexes from scratch. dry_run: count changes, write nothing.
+        metadata: read what images say of themselves (EXIF, XMP, IPTC), also of those that were
+        indexed before, or leave it out; position: also where they were taken. Both are
+        remembered by source; None: as remembered, at first metadata without position.
         Raises InputError, StoreLocked, SpaceMismatch, MissingModel.
 
         >>> report = catalog.index()
         >>> report.added, report.unchanged
         (0, 372)
         """
-        run = IndexRun(options=options, retry=retry, prune=prune, rebuild=rebuild, dry_run=dry_run)
+        run = IndexRun(
+            options=options,
+            retry=retry,
+            prune=prune,
+            rebuild=rebuild,
+            dry_run=dry_run,
+            metadata=metadata,
+            position=position,
+        )
         with listening(progress) as listener:
             report = index_sources(self.root, locations, run, self.settings, progress=listener)
         self.reload()
@@ -379,6 +393,43 @@ class Catalog:
         if generation is not None:
             generation.verify()
         return self.info()
+
+    def export_vectors(
+        self,
+        path: Path | str,
+        *,
+        where: str | None = None,
+        target: "Target | Sequence[Target] | None" = None,
+        precision: "Precision" = "float32",
+        position: bool = False,
+        force: bool = False,
+        progress: Progress = None,
+    ) -> int:
+        """Writes the vectors of the items to a file, with their records; returns how many.
+
+        path: '.parquet', '.lance' (a dataset), or '.npy' of shape (n, dim) with the records in a
+        '.jsonl' and the space in a '.json' beside it.
+        where: SQL condition, as in `search`. target: "image", "text", "product" or several of them;
+        None: those that the store has. precision: "float32" or "float16", which the store has.
+        position: write latitude, longitude and altitude, too. force: replace a file that exists.
+        Vectors are unit rows up to rounding to 16 bits. Raises StoreNotFound, InputError,
+        BadFilter.
+
+        >>> catalog.export_vectors("vectors.parquet", where="category = 'food'", target="image")
+        41
+        """
+        from mmsearch.catalog.exporting import write_vectors
+        from mmsearch.export import VectorExport
+
+        options = VectorExport(
+            targets=(target,) if isinstance(target, str) else target,
+            where=where,
+            precision=precision,
+            position=position,
+            force=force,
+        )
+        with listening(progress) as listener:
+            return write_vectors(self.folder, Path(path), options, progress=listener)
 
     # --- duplicates ---
 

@@ -5,8 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
+from mmsearch.catalog.preview import estimate, preview_lines
 from mmsearch.catalog.resolve import Encoders, model_name, require_same_space
-from mmsearch.catalog.sources import SourcePlan, overlaps, plan_sources, source_notes
+from mmsearch.catalog.sources import (
+    SourcePlan,
+    overlaps,
+    plan_sources,
+    restored_options,
+    source_notes,
+    store_pictures,
+)
 from mmsearch.config import Settings
 from mmsearch.errors import InputError, RecordNotFound
 from mmsearch.progress import ProgressListener
@@ -27,6 +35,14 @@ class IndexRun:
     prune: bool = False
     rebuild: bool = False
     dry_run: bool = False
+    metadata: bool | None = None
+    position: bool | None = None
+
+    @property
+    def option_changes(self) -> dict[str, bool]:
+        """The options of the sources that this run changes, and which are then remembered."""
+        given = {"metadata": self.metadata, "position": self.position}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def index_sources(
@@ -45,14 +61,22 @@ def index_sources(
         require_writable(root)
     manifest = manifest_of(root)
     require_same_space(root, manifest, settings)
-    plans = plan_sources(locations, manifest, run.options, settings, skip_unavailable=True)
+    pictures = store_pictures(root, read_only=run.dry_run)
+    plans = plan_sources(
+        locations, manifest, run.options, settings,
+        skip_unavailable=True, changes=run.option_changes, pictures=pictures,
+    )  # fmt: skip
     notes = source_notes(plans)
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
+    if run.dry_run:
+        for line in preview_lines(plans):
+            progress.note(line)
 
     # These import torch and LanceDB, so they come after the checks.
     from mmsearch.encoders.devices import choose_device
     from mmsearch.indexes import choose
+    from mmsearch.ingest.embedded import MetadataOptions
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes
     from mmsearch.ingest.run import Ingest, IngestOptions
     from mmsearch.ingest.run_manifest import (
@@ -73,8 +97,9 @@ def index_sources(
         if store.manifest.sources != (manifest.sources if manifest else ()):
             # Another run, which this one waited for, has named its sources meanwhile.
             plans = plan_sources(
-                locations, store.manifest, run.options, settings, skip_unavailable=True
-            )
+                locations, store.manifest, run.options, settings,
+                skip_unavailable=True, changes=run.option_changes, pictures=pictures,
+            )  # fmt: skip
         if not run.dry_run:
             migrate(store, progress.note)
         # What cannot be done is refused before anything is encoded or remembered.
@@ -86,10 +111,21 @@ def index_sources(
             counts = store.counts()
             choose(max(counts["image"], counts["text"]), store.dim, index)
         ingest = Ingest(store, encoder, settings, progress=progress, device=device, index=index)
-        options = IngestOptions(retry=run.retry, prune=run.prune, dry_run=run.dry_run)
+        options = IngestOptions(
+            retry=run.retry,
+            prune=run.prune,
+            dry_run=run.dry_run,
+            metadata={
+                plan.entry.name: MetadataOptions.of(
+                    restored_options(plan.entry.options), unread=bool(run.metadata)
+                )
+                for plan in plans
+            },
+        )
         sources = [plan.source for plan in plans]
         if run.dry_run:
             report = ingest.run(sources, options)
+            progress.note(estimate(root, manifest, report))
         else:
             entries = tuple(plan.entry for plan in plans)
             resumed = begin_run(store, requested, entries, progress)

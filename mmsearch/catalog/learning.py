@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mmsearch.catalog.opening import manifest_of
 from mmsearch.catalog.resolve import Encoders, evaluated_fusion, model_name
-from mmsearch.catalog.sources import plan_sources, source_notes
+from mmsearch.catalog.sources import plan_sources, source_notes, store_pictures
 from mmsearch.config import Settings
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
@@ -75,7 +75,8 @@ def labelled_sources(
     manifest = manifest_of(root)
     for name in (model_name(settings, manifest), *compare):
         resolve(name)
-    plans = plan_sources(locations, manifest, options, settings, purpose=purpose)
+    pictures = store_pictures(root, read_only=True)
+    plans = plan_sources(locations, manifest, options, settings, purpose=purpose, pictures=pictures)
     for note in source_notes(plans):
         progress.note(note)
     return [plan.source for plan in plans]

@@ -9,7 +9,9 @@ from mmsearch.config import Settings
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.records import Failure, Record, printable_path, real_path
 from mmsearch.sources import Source, SourceOptions, open_source
+from mmsearch.sources.first_rows import require_images
 from mmsearch.sources.overlaps import overlap_notes
+from mmsearch.sources.picture_files import FOLDER_NAME, PictureFiles
 from mmsearch.store.manifest import Manifest, SourceEntry
 
 
@@ -44,12 +46,15 @@ def plan_sources(
     *,
     purpose: str = "index",
     skip_unavailable: bool = False,
+    pictures: PictureFiles | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> list[SourcePlan]:
     """Opens the sources at `locations`, or every source of the store if there are none.
 
     options: how to read them; None: as the store remembers. purpose: verb of the error message.
     skip_unavailable: plan an UnavailableSource where a source that the store knows cannot be
-    opened, unless there is no other. Raises InputError.
+    opened, unless there is no other. pictures: keeps images that are no files; None: in a temporary
+    folder. changes: fields of the options, of each of these sources. Raises InputError.
     """
     known = manifest.sources if manifest else ()
     if not locations and not known:
@@ -57,10 +62,13 @@ def plan_sources(
     plans: list[SourcePlan] = []
     for entry in _entries(locations, known, options) if locations else known:
         source: Source
+        entry = replace(entry, options={**entry.options, **(changes or {})})
         try:
-            source = _open(real_path(entry.location), entry, settings)
+            source = _open(real_path(entry.location), entry, settings, pictures)
+            if purpose == "index":
+                require_images(source)
         except InputError as error:
-            if not skip_unavailable or entry not in known:
+            if not skip_unavailable or entry.name not in {each.name for each in known}:
                 raise
             source = UnavailableSource(entry, error)
         plans.append(SourcePlan(entry, source))
@@ -108,9 +116,19 @@ def overlaps(plans: Sequence[SourcePlan], manifest: Manifest | None) -> Iterator
     return overlap_notes(folders, {plan.entry.name for plan in plans})
 
 
-def _open(place: Path, entry: SourceEntry, settings: Settings) -> Source:
+def store_pictures(root: Path, *, read_only: bool = False) -> PictureFiles:
+    """Returns where a store keeps images that are no files, such as bytes in tables.
+
+    read_only: new ones are written to a temporary folder.
+    """
+    return PictureFiles(root / FOLDER_NAME, read_only=read_only)
+
+
+def _open(
+    place: Path, entry: SourceEntry, settings: Settings, pictures: PictureFiles | None
+) -> Source:
     options = replace(restored_options(entry.options), max_text_bytes=settings.max_text_bytes)
-    return open_source(place, name=entry.name, options=options)
+    return open_source(place, name=entry.name, options=options, pictures=pictures)
 
 
 def unused_name(place: Path, taken: Sequence[str]) -> str:
@@ -122,7 +140,10 @@ def unused_name(place: Path, taken: Sequence[str]) -> str:
 
 def kept_options(options: SourceOptions) -> dict[str, Any]:
     """The options as the manifest keeps them: bounds are settings of the run, not of the source."""
-    return {name: value for name, value in asdict(options).items() if name != "max_text_bytes"}
+    kept = {name: value for name, value in asdict(options).items() if name != "max_text_bytes"}
+    if options.image_root is not None:
+        kept["image_root"] = printable_path(real_path(options.image_root).absolute())
+    return kept
 
 
 def restored_options(kept: Mapping[str, Any]) -> SourceOptions:

@@ -49,7 +49,8 @@ def compare_files(
     threshold: minimum similarity of an edited version. Raises UnreadableMedia, MediaTooLarge; files
         with equal bytes are not decoded.
     """
-    if content_hash(first) == content_hash(second):
+    hashes = content_hash(first), content_hash(second)
+    if hashes[0] == hashes[1]:
         return Comparison("bytes", 1.0, "upright", "the files hold the same bytes", "exact")
     bounds = bounds or MediaBounds()
     one, two = (
@@ -59,7 +60,11 @@ def compare_files(
     wholes = [read_whole(data, bounds) for data in (one, two)]
     if read_content(one, bounds=bounds) == read_content(two, bounds=bounds):
         return Comparison("pixels", 1.0, "upright", _all_equal(wholes[0]), "exact")
-    found = compare_whole(*wholes)
+    # In the order in which runs over a store compare them, so that both say the same.
+    if hashes[0] < hashes[1]:
+        found = compare_whole(*wholes)
+    else:
+        found = compare_whole(*wholes[::-1]).reversed()
     name = ORIENTATIONS[found.orientation].name
     if found.judgement == "different" or found.similarity < threshold:
         reason = found.reason

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmsearch.errors import InputError
 from mmsearch.evaluation.labels import NONE, LabelledItem, Pool
 from mmsearch.records import printable_path
-from mmsearch.sources.image_paths import find_image
+from mmsearch.sources.image_roots import ImageRoots
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.table_files import open_rows
 
@@ -68,7 +68,7 @@ def _query(row: Row, folder: Path, positions: Mapping[str, int], pool: Pool) -> 
             f"'{next(iter(positions))}'"
         )
     return LabelledQuery(
-        pool.add_image(find_image(image, folder)) if image is not None else NONE,
+        pool.add_image(ImageRoots(folder).find(image)) if image is not None else NONE,
         pool.add_text(text) if text is not None else NONE,
         {positions[key]: grade for key, grade in grades.items()},
     )

@@ -15,7 +15,7 @@ from mmsearch.ingest.text_vectors import EncodedText, encode_texts, mean_vector
 from mmsearch.media import PreparedImage
 from mmsearch.records import Failure, Floats, Record
 from mmsearch.store import Store
-from mmsearch.store.rows import vectors_to_numpy
+from mmsearch.store.rows import EMBEDDED, vectors_to_numpy
 
 _FACTS = ("width", "height", "format")
 _KEPT_COLUMNS = ["_uid", *_FACTS, "_image_vector", "_text_vector"]
@@ -233,6 +233,7 @@ def _row(
         "_row_hash": row_hash(record),
         "_missing": None,
         "_indexed": when,
+        EMBEDDED: work.embedded.to_column() if work.embedded else None,
         "_image_vector": image,
         "_text_vector": text_vector,
         "metadata": record.metadata,

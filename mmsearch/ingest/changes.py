@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from mmsearch.digests import digest_of_text
+from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
 from mmsearch.ingest.item_images import PlannedImage, find_known, key_of_image
 from mmsearch.ingest.known import FileState, KnownRow, KnownRows
+from mmsearch.media.metadata import MetadataRequest
 from mmsearch.records import Failure, Record, real_path
 
 Change: TypeAlias = Literal["added", "updated", "moved", "restored", "unchanged"]
@@ -27,7 +29,9 @@ class Work:
     images: those that can be read, each decoded or copied. text_from: uid of the row whose text
     vector and passages are copied. encode_text: encode the record's text. uid: of the previous row
     if the vectors stay, else None. previous: the row that the record had before, perhaps under
-    another key. renumbered: of several images the order, paths or file states changed.
+    another key. renumbered: of several images the order, paths or file states changed. embedded:
+    what the first image says of itself, already part of the record; metadata: that has still to be
+    read.
     """
 
     record: Record
@@ -39,6 +43,14 @@ class Work:
     uid: int | None = None
     previous: KnownRow | None = None
     renumbered: bool = False
+    embedded: StoredMetadata | None = None
+    metadata: MetadataRequest | None = None
+
+    @property
+    def lacks_metadata(self) -> bool:
+        """Whether its image was indexed before its metadata was read, and stays so."""
+        copied = bool(self.images) and self.images[0].known is not None
+        return copied and self.embedded is None and self.metadata is None
 
     @property
     def several(self) -> bool:
@@ -63,10 +75,17 @@ class Work:
         return None
 
 
-def plan(record: Record, known: KnownRows, *, retry: bool) -> tuple[Work | None, list[Failure]]:
+def plan(
+    record: Record,
+    known: KnownRows,
+    *,
+    retry: bool,
+    metadata: MetadataOptions | None = None,
+) -> tuple[Work | None, list[Failure]]:
     """Plans what a record needs, and reports images that cannot be read.
 
-    There is no work for a record without text whose images all cannot be read.
+    There is no work for a record without text whose images all cannot be read. metadata: what to
+    read of the first image's own metadata; None: nothing.
     """
     previous = known.find(record.key)
     candidates = known.images_of(previous)
@@ -87,7 +106,7 @@ def plan(record: Record, known: KnownRows, *, retry: bool) -> tuple[Work | None,
     if record.image is not None and not planned and not record.text:
         known.lost(record.key)
         return None, failures
-    return _plan_readable(record, planned, previous, known), failures
+    return _plan_readable(record, planned, previous, known, metadata=metadata), failures
 
 
 def text_only(record: Record, known: KnownRows) -> Work:
@@ -110,8 +129,21 @@ def without_images(work: Work, numbers: AbstractSet[int]) -> Work:
 
 
 def _plan_readable(
-    record: Record, images: Sequence[PlannedImage], previous: KnownRow | None, known: KnownRows
+    record: Record,
+    images: Sequence[PlannedImage],
+    previous: KnownRow | None,
+    known: KnownRows,
+    *,
+    metadata: MetadataOptions | None = None,
 ) -> Work:
+    request, embedded = None, None
+    if metadata is not None and images:
+        first = images[0].known
+        owner = None if first is None else known.row(first.item)
+        held = None if owner is None else owner.embedded
+        request, embedded = metadata.needed(record, held, decoded=first is None)
+    if embedded is not None:
+        record = embedded.applied_to(record)
     text_hash = digest_of_text(record.text) if record.text else None
     owners = (known.row(image.known.item) for image in images if image.known is not None)
     source = next(owners, None) or previous
@@ -128,8 +160,28 @@ def _plan_readable(
         encode_text=text_hash is not None and text_from is None,
         text_from=text_from,
         previous=base,
+        embedded=embedded,
+        metadata=request,
     )
     return _settle(work, known)
+
+
+def with_metadata(work: Work, embedded: StoredMetadata, known: KnownRows) -> Work:
+    """Completes the plan of an image whose metadata has been read."""
+    record = embedded.applied_to(work.record)
+    text_hash = digest_of_text(record.text) if record.text else None
+    base = work.previous
+    text_from = base.uid if base and text_hash and base.text_hash == text_hash else None
+    completed = replace(
+        work,
+        record=record,
+        text_hash=text_hash,
+        encode_text=text_hash is not None and text_from is None,
+        text_from=text_from,
+        embedded=embedded,
+        metadata=None,
+    )
+    return _settle(completed, known)
 
 
 def _moved_from(
@@ -160,7 +212,7 @@ def _change(record: Record, previous: KnownRow | None, moved: KnownRow | None) -
 def _settle(work: Work, known: KnownRows) -> Work:
     """Keeps the uid where the vectors stay, and detects records that have not changed."""
     base = work.previous
-    if base is None or work.encode_text:
+    if base is None or work.encode_text or work.metadata is not None:
         return work
     held = known.images_of(base)
     uids = [image.copied_from for image in work.images]
@@ -177,6 +229,7 @@ def _settle(work: Work, known: KnownRows) -> Work:
         (image.number, image.file.uri, image.state) for image in work.images
     ] != [(image.number, image.uri, image.state) for image in held]
     same_row = row_hash(work.record) == base.row_hash and work.state == base.state
+    same_row = same_row and work.embedded == base.embedded
     same = same_row and not renumbered and work.change == "updated"
     change: Change = "unchanged" if same else work.change
     return replace(work, uid=base.uid, change=change, renumbered=renumbered)
@@ -199,18 +252,27 @@ def _plain(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """An image to decode for a work, None if it needs none. last: of this work."""
+    """An image to decode for a work, None if it needs none. last: of this work.
+
+    metadata: what to read of the image's metadata, besides its pixels or instead of them.
+    """
 
     work: Work
     image: PlannedImage | None
     last: bool
+    metadata: MetadataRequest | None = None
 
 
 def decodings(works: Iterable[Work]) -> Iterator[Decoding]:
     """Yields what has to be decoded, work by work; a work without such an image once."""
     for work in works:
-        new = [image for image in work.images if image.known is None]
-        if not new:
+        read = [
+            image
+            for image in work.images
+            if image.known is None or (work.metadata is not None and image is work.images[0])
+        ]
+        if not read:
             yield Decoding(work, None, last=True)
-        for image in new:
-            yield Decoding(work, image, last=image is new[-1])
+        for image in read:
+            metadata = work.metadata if image is work.images[0] else None
+            yield Decoding(work, image, last=image is read[-1], metadata=metadata)

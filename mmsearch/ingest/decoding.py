@@ -12,16 +12,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
 import loky
 
 from mmsearch.errors import InputError, UnreadableMedia
 from mmsearch.media import MediaBounds, PreparedImage, Preprocessing, read_image
+from mmsearch.media.metadata import ImageMetadata, MetadataRequest, read_metadata_of_file
 
-ImageOrError: TypeAlias = PreparedImage | InputError
+ImageOrError: TypeAlias = PreparedImage | ImageMetadata | InputError
 Item = TypeVar("Item")
 
 PARENT_CHECK_SECONDS = 1.0
@@ -48,25 +50,32 @@ class ImageReader:
         self._stop()
 
     def read_ahead(
-        self, items: Iterable[Item], path_of: Callable[[Item], Path | None], look_ahead: int
+        self,
+        items: Iterable[Item],
+        path_of: Callable[[Item], Path | None],
+        look_ahead: int,
+        *,
+        metadata_of: Callable[[Item], MetadataRequest | None] = lambda item: None,
     ) -> Iterator[tuple[Item, ImageOrError | None]]:
         """Yields the items in order, each with its image, or None where `path_of` gives None.
 
-        At most `look_ahead` items are taken before the first is yielded.
+        At most `look_ahead` items are taken before the first is yielded. metadata_of: which
+        metadata to read with an item's image, or instead of it.
         """
-        window: deque[tuple[Item, Path | None, Future[PreparedImage] | None]] = deque()
+        window: deque[_Pending[Item]] = deque()
         for item in items:
-            path = path_of(item)
-            window.append((item, path, self._submit(path) if path is not None else None))
+            path, request = path_of(item), metadata_of(item)
+            future = self._submit(path, request) if path is not None else None
+            window.append(_Pending(item, path, request, future))
             if len(window) >= look_ahead:
-                yield self._collect(*window.popleft())
+                yield self._collect(window.popleft())
         while window:
-            yield self._collect(*window.popleft())
+            yield self._collect(window.popleft())
 
-    def read(self, path: Path) -> ImageOrError:
+    def read(self, path: Path, metadata: MetadataRequest | None = None) -> ImageOrError:
         """Decodes one image; returns UnreadableMedia if it crashes its worker."""
         try:
-            return self._submit(path).result()
+            return self._submit(path, metadata).result()
         except InputError as error:
             return error
         except BrokenProcessPool:
@@ -75,31 +84,33 @@ class ImageReader:
                 f"{path.name}: the decoder crashed on it; convert the image to another format"
             )
 
-    def _collect(
-        self, item: Item, path: Path | None, future: Future[PreparedImage] | None
-    ) -> tuple[Item, ImageOrError | None]:
-        if path is None or future is None:
-            return item, None
+    def _collect(self, pending: "_Pending[Item]") -> tuple[Item, ImageOrError | None]:
+        if pending.path is None or pending.future is None:
+            return pending.item, None
         try:
-            return item, future.result()
+            return pending.item, pending.future.result()
         except InputError as error:
-            return item, error
+            return pending.item, error
         except BrokenProcessPool:
             self._stop()
-            return item, self.read(path)
+            return pending.item, self.read(pending.path, pending.metadata)
 
-    def _submit(self, path: Path) -> Future[PreparedImage]:
+    def _submit(self, path: Path, metadata: MetadataRequest | None) -> Future[ImageOrError]:
         if self._pool is None:
             self._pool = loky.ProcessPoolExecutor(
                 self._workers, initializer=_start_worker, initargs=(os.getpid(),)
             )
         try:
-            future: Future[PreparedImage] = self._pool.submit(
-                read_image, path, bounds=self._bounds, spec=self._spec
+            future: Future[ImageOrError] = (
+                self._pool.submit(read_metadata_of_file, path, metadata)
+                if metadata is not None and metadata.alone
+                else self._pool.submit(
+                    read_image, path, bounds=self._bounds, spec=self._spec, metadata=metadata
+                )
             )
             return future
         except BrokenProcessPool:
-            broken: Future[PreparedImage] = Future()
+            broken: Future[ImageOrError] = Future()
             broken.set_exception(BrokenProcessPool())
             return broken
 
@@ -107,6 +118,16 @@ class ImageReader:
         if self._pool is not None:
             self._pool.shutdown(wait=False, kill_workers=True)
             self._pool = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending(Generic[Item]):
+    """An item whose image is being read."""
+
+    item: Item
+    path: Path | None
+    metadata: MetadataRequest | None
+    future: Future[ImageOrError] | None
 
 
 def _start_worker(parent: int) -> None:

@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mmsearch.ingest.embedded import StoredMetadata
+from mmsearch.store.rows import EMBEDDED
+
 KNOWN_COLUMNS = [
     "_uid", "key", "source", "uri", "_size", "_mtime", "_ctime",
     "_image_hash", "_text_hash", "_row_hash", "_missing",
+    EMBEDDED,
 ]  # fmt: skip
 KNOWN_PART_COLUMNS = ["_uid", "item", "number", "uri", "_size", "_mtime", "_ctime", "_hash"]
 
@@ -53,6 +57,7 @@ class KnownRow:
     text_hash: str | None
     row_hash: str
     missing: bool
+    embedded: StoredMetadata | None = None
 
     @property
     def image(self) -> "KnownImage | None":
@@ -208,6 +213,8 @@ class KnownRows:
             text_hash=value["_text_hash"],
             row_hash=value["_row_hash"],
             missing=value["_missing"] is not None,
+            # Stores from before lack the column.
+            embedded=StoredMetadata.from_column(value.get(EMBEDDED)),
         )
 
 

@@ -6,7 +6,7 @@ run finds the others unchanged.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -23,15 +23,18 @@ from mmsearch.ingest.changes import (
     encoding_text,
     plan,
     text_only,
+    with_metadata,
     without_images,
 )
 from mmsearch.ingest.decoding import ImageReader
+from mmsearch.ingest.embedded import MetadataOptions, StoredMetadata
 from mmsearch.ingest.item_images import key_of_image
 from mmsearch.ingest.known import KNOWN_COLUMNS, KNOWN_PART_COLUMNS, FileState, KnownRows
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
 from mmsearch.ingest.writing import RowWriter
 from mmsearch.malloc_tuning import reused_memory
 from mmsearch.media import MediaBounds, PreparedImage
+from mmsearch.media.metadata import ImageMetadata
 from mmsearch.progress import ProgressListener
 from mmsearch.records import Failure, IngestReport, Record, printable_path
 from mmsearch.sources import FolderSource
@@ -53,6 +56,7 @@ class IngestOptions:
     retry: bool = False
     prune: bool = False
     dry_run: bool = False
+    metadata: Mapping[str, MetadataOptions | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -123,8 +127,9 @@ class Ingest:
         return replace(report, skipped=skipped)
 
     def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
+        names = [name for name in KNOWN_COLUMNS if name in self._store.items.schema.names]
         known = KnownRows(
-            self._store.scan(KNOWN_COLUMNS),
+            self._store.scan(names),
             self._store.failures(),
             self._store.known_images(KNOWN_PART_COLUMNS),
         )
@@ -133,7 +138,8 @@ class Ingest:
         total = len(head) if rest is None else None
         records = chain(head, rest or ())
         self._progress.start(f"indexing {source.name}", total, device=self._device)
-        works = self._planned(records, known, tally, retry=options.retry)
+        metadata = options.metadata.get(source.name)
+        works = self._planned(records, known, tally, retry=options.retry, metadata=metadata)
         if options.dry_run:
             self._count(works, tally)
         else:
@@ -147,14 +153,16 @@ class Ingest:
         tally: _Tally,
         *,
         retry: bool,
+        metadata: MetadataOptions | None,
     ) -> Iterator[Work]:
+        unread = 0
         split = set(self._store.part_items("passage")[1].tolist()) if retry else set()
         for record in records:
             if isinstance(record, Failure):
                 self._fail(record, known, tally)
                 self._progress.advance(1)
                 continue
-            work, failures = plan(record, known, retry=retry)
+            work, failures = plan(record, known, retry=retry, metadata=metadata)
             for failure in failures:
                 self._fail(failure, known, tally)
             if work is None:
@@ -166,7 +174,13 @@ class Ingest:
                 work = encoding_text(work)
             if work.change == "moved" and work.previous is not None:
                 known.take(work.previous)
+            unread += metadata is not None and work.lacks_metadata
             yield work
+        if unread:
+            self._progress.note(
+                f"{unread:,} images were indexed before their metadata was read; `metadata=True` "
+                "reads it, without encoding them again"
+            )
 
     def _count(self, works: Iterable[Work], tally: _Tally) -> None:
         for work in works:
@@ -205,8 +219,12 @@ class Ingest:
         look_ahead = BATCHES_AHEAD * self._batch_size
         images: dict[int, PreparedImage] = {}
         unread: set[int] = set()
+        described: StoredMetadata | None = None
         for unit, outcome in reader.read_ahead(
-            decodings(works), lambda unit: unit.image.file.path if unit.image else None, look_ahead
+            decodings(works),
+            lambda unit: unit.image.file.path if unit.image else None,
+            look_ahead,
+            metadata_of=lambda unit: unit.metadata,
         ):
             work, planned = unit.work, unit.image
             if planned is not None and isinstance(outcome, InputError):
@@ -218,13 +236,18 @@ class Ingest:
                 tally.read += 1
                 tally.multi_frame += outcome.frames > 1
                 images[planned.number] = outcome
+            said = outcome.metadata if isinstance(outcome, PreparedImage) else outcome
+            if isinstance(said, ImageMetadata) and unit.metadata is not None:
+                described = StoredMetadata.of(said, unit.metadata)
             if unit.last:
+                if described is not None:
+                    work = with_metadata(work, described, known)
                 work = without_images(work, unread)
                 if unread and not work.images:
                     yield from self._by_text(work.record, known)
                 else:
                     yield Job(work, images)
-                images, unread = {}, set()
+                images, unread, described = {}, set(), None
 
     def _by_text(self, record: Record, known: KnownRows) -> Iterator[Job]:
         """Yields a job for the text of a record whose images cannot be read, if it has one."""

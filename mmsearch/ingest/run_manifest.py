@@ -68,7 +68,10 @@ def refuse_request(store: Store) -> None:
 def end_run(store: Store, requested: Manifest, report: IngestReport) -> None:
     """Records the result of a run, and its settings for later runs."""
     names = {entry.name for entry in store.manifest.sources}
-    before = (store.manifest.last_run or {}).get("skipped", {})
+    last_run = store.manifest.last_run or {}
+    before = last_run.get("skipped", {})
+    encoded = report.added + report.updated
+    rate = encoded / report.seconds if encoded and report.seconds else None
     # A run of one source leaves what is known of the others.
     skipped = {
         name: dict(kinds)
@@ -81,6 +84,8 @@ def end_run(store: Store, requested: Manifest, report: IngestReport) -> None:
         **{name: getattr(report, name) for name in _COUNTS},
         "failures": len(report.failures),
         "skipped": skipped,
+        # For the estimates of dry runs; a run that encodes nothing leaves an earlier rate.
+        "items_per_second": round(rate, 2) if rate else last_run.get("items_per_second"),
     }
     remembered = {name: getattr(requested, name) for name in REMEMBERED}
     store.update_manifest(running=None, last_run=summary, **remembered)

@@ -24,7 +24,7 @@ from mmsearch.media.raw import describe_raw, raw_format
 
 DEFAULT_BOUNDS: Final = MediaBounds()
 # What codecs are known to raise on damaged bytes; the fuzzing tests keep the list complete.
-_CODEC_FAULTS = (
+CODEC_FAULTS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -238,7 +238,7 @@ def _clear_errors(name: str, *, where: str, bounds: MediaBounds) -> Iterator[Non
             f"{where}: not enough memory to decode it; lower max_pixels to refuse such pictures "
             "early"
         ) from fault
-    except _CODEC_FAULTS as fault:
+    except CODEC_FAULTS as fault:
         raise UnreadableMedia(
             f"{where}: damaged or cut short ({name}: {_reason(fault)}); replace the file"
         ) from fault

@@ -8,6 +8,7 @@ from PIL import Image
 
 from mmsearch.media.bounds import MediaBounds, content_hash, read_bytes, shown_path
 from mmsearch.media.decode import DEFAULT_BOUNDS, decode_bytes
+from mmsearch.media.metadata import ImageMetadata, MetadataRequest, read_metadata
 from mmsearch.media.preprocess import Preprocessing, prepare
 from mmsearch.records import Pixels
 
@@ -21,7 +22,7 @@ class PreparedImage:
 
     pixels: uint8 (size, size, 3). content_hash: of the file. width, height: of the upright original
     in pixels. format: a key of FORMATS. bytes: the length of the file. frames: frames or pages of
-    the file, one of which became the pixels.
+    the file, one of which became the pixels. metadata: None where it was not requested.
     """
 
     pixels: Pixels
@@ -31,12 +32,20 @@ class PreparedImage:
     format: str
     bytes: int
     frames: int = 1
+    metadata: ImageMetadata | None = None
 
 
 def read_image(
-    path: Path, *, bounds: MediaBounds = DEFAULT_BOUNDS, spec: Preprocessing
+    path: Path,
+    *,
+    bounds: MediaBounds = DEFAULT_BOUNDS,
+    spec: Preprocessing,
+    metadata: MetadataRequest | None = None,
 ) -> PreparedImage:
-    """Reads and prepares an image file. Raises UnreadableMedia, MediaTooLarge."""
+    """Reads and prepares an image file, with the metadata requested.
+
+    Raises UnreadableMedia, MediaTooLarge.
+    """
     data = read_bytes(path, max_bytes=bounds.max_bytes, setting="max_image_bytes")
     decoded = decode_bytes(
         data, where=shown_path(path), bounds=bounds, draft=(spec.size, spec.size)
@@ -49,6 +58,7 @@ def read_image(
         format=decoded.format,
         bytes=len(data),
         frames=decoded.frames,
+        metadata=read_metadata(data, metadata) if metadata is not None else None,
     )
 
 

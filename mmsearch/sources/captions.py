@@ -12,7 +12,6 @@ from mmsearch.records import Scalar
 from mmsearch.sources.fields import (
     MAX_METADATA_TEXT,
     clean_text,
-    join_texts,
     json_scalar,
     safe_column_name,
 )
@@ -36,11 +35,6 @@ class Caption:
     texts: list[str] = field(default_factory=list)
     metadata: dict[str, Scalar] = field(default_factory=dict)
     problems: list[Unreadable] = field(default_factory=list)
-
-    @property
-    def text(self) -> str | None:
-        """The texts as one."""
-        return join_texts(self.texts)
 
 
 def suffix(name: str) -> str:
@@ -75,7 +69,7 @@ def read_caption(image: FoundFile, *, taken: set[str], bounds: MediaBounds) -> C
         try:
             text = read_text(path, bounds=bounds)
             if suffix(name) == ".json":
-                _add_json(json.loads(text), caption, taken)
+                add_json(json.loads(text), caption, taken)
             else:
                 caption.texts.append(text)
         except (ValueError, RecursionError) as error:
@@ -104,7 +98,7 @@ def _is_image(folder: str, name: str) -> bool:
         return False
 
 
-def _add_json(content: object, caption: Caption, taken: set[str]) -> None:
+def add_json(content: object, caption: Caption, taken: set[str]) -> None:
     """Adds a JSON caption. Raises ValueError if it is neither a string nor an object."""
     if isinstance(content, str):
         caption.texts.append(content)

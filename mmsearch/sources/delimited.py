@@ -7,7 +7,7 @@ where a later one differs, and would turn the code '00123' into a number.
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,7 @@ class DelimitedRows:
 
     kinds = None
     count = None
+    image_columns: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,6 +57,10 @@ class DelimitedRows:
             next(rows)  # the header
             for number, cells in enumerate(rows, 1):
                 yield self._row(cells, number, lines.line_num + self._has_sep_line)
+
+    def with_images(self, _columns: Collection[str]) -> Iterator[Row | BadRow]:
+        """Yields the rows; there are no bytes."""
+        return iter(self)
 
     def _row(self, cells: list[str] | str, number: int, line: int) -> Row | BadRow:
         place = f"row {number} of {printable_path(self._path.name)}"

@@ -9,11 +9,14 @@ from pathlib import Path
 from mmsearch.errors import InputError
 from mmsearch.media import sniff
 from mmsearch.records import Record, printable_path
+from mmsearch.sources import metadata_tables, zipped_tables
 from mmsearch.sources.base import Source
 from mmsearch.sources.captions import IMAGE_SUFFIXES, read_head, suffix
 from mmsearch.sources.folder import DOCUMENT_SUFFIXES, FolderSource
 from mmsearch.sources.globs import Globs, is_hidden
 from mmsearch.sources.options import SourceOptions
+from mmsearch.sources.picture_files import PictureFiles
+from mmsearch.sources.shards import ShardSource, is_shard, shards_in
 from mmsearch.sources.table import TableSource
 from mmsearch.sources.table_files import TABLE_SUFFIXES, is_table
 from mmsearch.sources.walk import FoundFile, reason_of, walk
@@ -23,11 +26,15 @@ _IMAGES_PER_ROW = 2
 _LOOKED_AT = 50
 
 
-def open_source(location: Path, *, name: str, options: SourceOptions) -> Source:
+def open_source(
+    location: Path, *, name: str, options: SourceOptions, pictures: PictureFiles | None = None
+) -> Source:
     """Opens the source at `location` under `name`; its notes say what was recognised.
 
-    Raises InputError if there is nothing that mmsearch reads, or the options do not fit it.
+    pictures: keeps images that are no files of their own; None: in a temporary folder. Raises
+    InputError if there is nothing that mmsearch reads, or the options do not fit it.
     """
+    pictures = pictures or PictureFiles()
     if not name or "/" in name:
         raise InputError(f"a source's name must be non-empty and without '/', got '{name}'")
     if not location.exists():
@@ -37,11 +44,16 @@ def open_source(location: Path, *, name: str, options: SourceOptions) -> Source:
             "drive is mounted"
         )
     if location.is_dir():
-        return _open_folder(location, name, options)
+        return _open_folder(location, name, options, pictures)
     if options.kind == "folder":
         raise InputError(f"{printable_path(location)} is a file; give its folder")
+    if location.name.lower().endswith(zipped_tables.SUFFIX):
+        archive = zipped_tables.ZippedTable(location, pictures)
+        return TableSource(location, name=name, options=options, pictures=pictures, archive=archive)
+    if is_shard(location):
+        return _open_shards(location, [location], name=name, options=options, pictures=pictures)
     if options.kind == "table" or is_table(location):
-        return TableSource(location, name=name, options=options)
+        return TableSource(location, name=name, options=options, pictures=pictures)
     _require_readable(location)
     return FolderSource(location, name=name, options=_without_columns(location, options))
 
@@ -56,45 +68,67 @@ def _nearest(location: Path) -> str:
     return f"did you mean '{printable_path(near[0])}'? " if near else ""
 
 
-def _open_folder(folder: Path, name: str, options: SourceOptions) -> Source:
+def _open_folder(folder: Path, name: str, options: SourceOptions, pictures: PictureFiles) -> Source:
     tables = [] if options.kind == "folder" else _tables_in(folder)
     shown = printable_path(folder)
     if options.kind == "table":
         if len(tables) != 1:
             found = ", ".join(printable_path(table.name) for table in tables) or "none"
             raise InputError(f"{shown} should hold one table, it holds {found}; name the file")
-        return TableSource(tables[0], name=name, options=options)
-    if len(tables) == 1 and not (options.include or options.exclude):
-        table = _open_if_covering(folder, tables[0], name, options)
+        return TableSource(tables[0], name=name, options=options, pictures=pictures)
+    if tables and not (options.include or options.exclude):
+        table = _open_covering(folder, tables, name=name, options=options, pictures=pictures)
         if table is not None:
             return table
-    notes = _beside(tables, folder) if tables else ()
+    if options.kind == "auto" and (shards := shards_in(folder)):
+        return _open_shards(folder, shards, name=name, options=options, pictures=pictures)
+    beside = [table for table in tables if table.name.lower() not in metadata_tables.NAMES]
+    notes = _beside(beside, folder) if beside else ()
     return FolderSource(folder, name=name, options=_without_columns(folder, options), notes=notes)
 
 
-def _open_if_covering(
-    folder: Path, table: Path, name: str, options: SourceOptions
+def _open_shards(
+    root: Path, shards: list[Path], *, name: str, options: SourceOptions, pictures: PictureFiles
+) -> ShardSource:
+    options = _without_columns(root, options)
+    return ShardSource(root, shards, name=name, options=options, pictures=pictures)
+
+
+def _open_covering(
+    folder: Path, tables: list[Path], *, name: str, options: SourceOptions, pictures: PictureFiles
 ) -> TableSource | None:
-    """Opens the table if its images are in the folder and are most of those there."""
-    notes = (
-        f"{printable_path(folder)} is read as the table {printable_path(table.name)} with its "
-        "pictures; `kind='folder'` reads every file in it instead",
-    )
-    try:
-        source = TableSource(table, name=name, options=options, notes=notes)
-    except InputError:
-        if options.names_columns:
-            raise
-        return None
+    """Opens the table that names most of the images in the folder, if only one does with texts."""
+    covering = []
+    for table in tables:
+        others = [printable_path(other.name) for other in tables if other != table]
+        beside = f"; {', '.join(others)} beside it is left out" if others else ""
+        notes = (
+            f"{printable_path(folder)} is read as the table {printable_path(table.name)} with its "
+            f"pictures{beside}; `kind='folder'` reads every file in it instead",
+        )
+        try:
+            source = TableSource(table, name=name, options=options, notes=notes, pictures=pictures)
+        except InputError:
+            if options.names_columns and len(tables) == 1:
+                raise
+            continue
+        if _covers(folder, source):
+            covering.append(source)
+    described = [source for source in covering if source.columns.texts]
+    chosen = covering if len(tables) == 1 else described
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def _covers(folder: Path, table: TableSource) -> bool:
+    """Whether a table's images are in the folder and are most of those there."""
     inside = folder.absolute()
-    if not any(
+    if not table.holds_images and not any(
         isinstance(item, Record) and item.image is not None and item.image.is_relative_to(inside)
-        for item in islice(source, _LOOKED_AT)
+        for item in islice(table, _LOOKED_AT)
     ):
-        return None
-    limit = _IMAGES_PER_ROW * source.row_count
-    images = sum(1 for _ in islice(_images(folder), limit + 1))
-    return source if images <= limit else None
+        return False
+    limit = _IMAGES_PER_ROW * table.row_count
+    return sum(1 for _ in islice(_images(folder), limit + 1)) <= limit
 
 
 def _tables_in(folder: Path) -> list[Path]:

@@ -15,7 +15,9 @@ from mmsearch.sources.captions import (
     read_head,
     suffix,
 )
+from mmsearch.sources.fields import join_texts, safe_column_name
 from mmsearch.sources.globs import Globs
+from mmsearch.sources.metadata_tables import MetadataTables
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.walk import FoundFile, Step, Unreadable, find_file, reason_of, walk
 
@@ -36,11 +38,13 @@ class FolderSource:
         self._opening_notes = notes
         self._skipped: Counter[str] = Counter()
         self._skipped_raw: Counter[str] = Counter()
+        self._tables = MetadataTables(name, options.max_text_bytes)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was recognised, and after an iteration the skipped files by extension."""
-        return (*self._opening_notes, *self._raw_notes(), *self._skipped_notes())
+        found = (*self._opening_notes, *self._tables.notes)
+        return (*found, *self._raw_notes(), *self._skipped_notes())
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -66,8 +70,10 @@ class FolderSource:
     def __iter__(self) -> Iterator[Record | Failure]:
         skipped: Counter[str] = Counter()
         raw: Counter[str] = Counter()
+        self._tables = MetadataTables(self.name, self._options.max_text_bytes)
         for step in self._steps():
             if isinstance(step, FoundFile):
+                yield from self._tables.enter(step.folder)
                 yield from self._read(step, skipped, raw)
             elif isinstance(step, Unreadable):
                 self._require_root()
@@ -96,7 +102,7 @@ class FolderSource:
         if not self._globs.includes(file.relative):
             return
         kind = suffix(file.name)
-        if is_caption(file) and file.path != str(self.root):
+        if file.path != str(self.root) and (is_caption(file) or self._tables.holds(file)):
             return
         try:
             head = read_head(file.path)
@@ -122,12 +128,16 @@ class FolderSource:
         caption = read_caption(file, taken=set(metadata), bounds=self._options.bounds)
         for problem in caption.problems:
             yield self._failure(problem.relative, problem.path, problem.reason)
+        text, described = self._tables.row(file)
+        metadata.update(caption.metadata)
+        for name, value in described.items():
+            metadata[safe_column_name(name, metadata)] = value
         yield Record(
             key=self._key(file.relative),
             uri=printable_path(file.path),
             image=Path(file.path),
-            text=caption.text,
-            metadata={**metadata, **caption.metadata},
+            text=join_texts([text, *caption.texts]),
+            metadata=metadata,
         )
 
     def _document(self, file: FoundFile) -> Record | Failure:

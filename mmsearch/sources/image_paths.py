@@ -1,11 +1,6 @@
-"""Finds the image that a table's cell names: a file beside the table, or an image elsewhere.
+"""How a table's cell names an image: as a path in several spellings, or as a URL."""
 
-Cells are untrusted: outside the table's folder they can refer to images only.
-"""
-
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,24 +12,8 @@ from mmsearch.sources.captions import IMAGE_SUFFIXES, read_head, suffix
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:(//|\w*/?\w*[;,])", re.IGNORECASE)
 # What follows the path in exports of web shops, as in 'apple.jpg?v=1'.
 _QUERY = re.compile("[?#]")
-_SHOWN = 80
+_SHOWN_LENGTH = 80
 _TIFF_SUFFIXES = (".tif", ".tiff")
-
-
-def find_image(cell: str, folder: Path) -> Path:
-    """Returns the existing file. Raises InputError with the reason if there is none."""
-    if is_url(cell):
-        raise InputError(
-            f"image '{_short(cell)}' is a URL; mmsearch does not download pictures: fetch it first"
-        )
-    for path in _candidates(cell, folder):
-        if os.path.isfile(path):  # noqa: PTH113  cells may hold NUL, which Path.is_file lets raise
-            if not _is_within(path, folder) and not is_image(path):
-                raise InputError(
-                    f"image '{_short(cell)}' lies outside the table's folder and is not a picture"
-                )
-            return Path(path)
-    raise InputError(f"image '{_short(cell)}' does not exist")
 
 
 def refuse_raw(cell: str, path: Path) -> None:
@@ -45,7 +24,7 @@ def refuse_raw(cell: str, path: Path) -> None:
     raw = raw_format_of(path)
     if raw is not None:
         raise InputError(
-            f"image '{_short(cell)}' is {describe_raw(raw)}, which mmsearch does not read; "
+            f"image '{shortened(cell)}' is {describe_raw(raw)}, which mmsearch does not read; "
             "name its JPEG instead"
         )
 
@@ -61,26 +40,17 @@ def looks_like_image(cell: str) -> bool:
     return "\n" not in cell and not IMAGE_SUFFIXES.isdisjoint((suffix(path), suffix(cell)))
 
 
-def _candidates(cell: str, folder: Path) -> Iterator[str]:
-    """Yields paths to try: as given, in other spellings, and relative to the folder."""
+def spellings(cell: str) -> list[str]:
+    """Returns the paths that a cell may mean: as given, with slashes, without query or escapes."""
     path = cell.replace("\\", "/")
     if _is_file_url(cell):
         path = urlsplit(path).path
     bare = _QUERY.split(path, maxsplit=1)[0]
-    spellings = dict.fromkeys((cell, path, bare, unquote(path), unquote(bare)))
-    for spelling in spellings:
-        yield os.path.join(folder, spelling)  # noqa: PTH118
-    for spelling in spellings:
-        if spelling.startswith("/"):
-            yield os.path.join(folder, spelling.lstrip("/"))  # noqa: PTH118
+    return list(dict.fromkeys((cell, path, bare, unquote(path), unquote(bare))))
 
 
 def _is_file_url(cell: str) -> bool:
     return cell[:7].lower() == "file://"
-
-
-def _is_within(path: str, folder: Path) -> bool:
-    return os.path.normpath(path).startswith(os.path.join(folder, ""))  # noqa: PTH118
 
 
 def is_image(path: str) -> bool:
@@ -91,6 +61,7 @@ def is_image(path: str) -> bool:
         return False
 
 
-def _short(cell: str) -> str:
+def shortened(cell: str) -> str:
+    """Returns a cell in one line, cut where it is long, for messages."""
     shown = printable_path(" ".join(cell.split()))
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    return shown if len(shown) <= _SHOWN_LENGTH else f"{shown[:_SHOWN_LENGTH]}…"

@@ -1,7 +1,7 @@
 """Reads JSON lines, one object per line; an invalid line loses only that line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from mmsearch.records import printable_path
@@ -16,6 +16,7 @@ class JsonRows:
     columns: tuple[str, ...] = ()
     kinds = None
     count = None
+    image_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
@@ -31,6 +32,10 @@ class JsonRows:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield self._row(line, number)
+
+    def with_images(self, _columns: Collection[str]) -> Iterator[Row | BadRow]:
+        """Yields the rows; there are no bytes."""
+        return iter(self)
 
     def _row(self, line: bytes, number: int) -> Row | BadRow:
         place = f"line {number} of {self._file_name}"

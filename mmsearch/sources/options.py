@@ -14,7 +14,13 @@ class SourceOptions:
 
     kind: 'auto' detects it from the location.
     include, exclude: gitignore-style globs over the path relative to a folder's root, in any case.
-    image_column, text_columns, id_column: of a table, by their original names.
+    image_column, text_columns, id_column: of a table, by their original names. Several columns of
+        images are separated by commas; 'none' stands for no images.
+    image_root: the folder to which a table's image paths are relative.
+    group_by: the column of a table whose value is the same in all rows of an item, which follow
+        each other.
+    metadata: read what images say of themselves (EXIF, XMP, IPTC).
+    position: also where they were taken.
     max_text_bytes: of a caption, a document or a table row's text.
 
     >>> SourceOptions(image_column="photo", text_columns=("title", "details")).names_columns
@@ -27,12 +33,16 @@ class SourceOptions:
     image_column: str | None = None
     text_columns: tuple[str, ...] = ()
     id_column: str | None = None
+    image_root: str | None = None
+    group_by: str | None = None
+    metadata: bool = True
+    position: bool = False
     max_text_bytes: int = MediaBounds().max_text_bytes
 
     @property
     def names_columns(self) -> bool:
         """Whether any column of a table is named."""
-        return bool(self.image_column or self.text_columns or self.id_column)
+        return bool(self.image_column or self.text_columns or self.id_column or self.group_by)
 
     @property
     def bounds(self) -> MediaBounds:

@@ -1,6 +1,6 @@
 """The interface of table files: an iterator of rows, and of those that cannot be read."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,6 +46,11 @@ class Rows(Protocol):
         ...
 
     @property
+    def image_columns(self) -> tuple[str, ...]:
+        """The columns that hold images as bytes, which iteration leaves out."""
+        ...
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how the file is read."""
         ...
@@ -56,6 +61,10 @@ class Rows(Protocol):
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Yields the rows. Raises InputError if the file no longer exists or is damaged."""
+        ...
+
+    def with_images(self, columns: Collection[str]) -> Iterator[Row | BadRow]:
+        """Yields the rows as iteration does, with the bytes in these image columns."""
         ...
 
 

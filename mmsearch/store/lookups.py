@@ -14,7 +14,7 @@ from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 # Columns of names and numbers that people search for; descriptions are already part of 'text'.
 _WORD_COLUMN = re.compile(
     r"(^|_)(title|name|headline|brand|maker|manufacturer|model|sku|mpn|ean|gtin|isbn|code|tags?|"
-    r"keywords?|category|categories|author|artist|designer|collection)(_|$)"
+    r"keywords?|category|categories|author|artist|designer|collection|embedded_text)(_|$)"
 )
 # Below this many rows a scan is faster than an index that must itself be updated.
 SCALAR_INDEX_ROWS = 50_000

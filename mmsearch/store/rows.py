@@ -10,6 +10,7 @@ import pyarrow as pa
 from mmsearch.records import Floats, Scalar
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 
+EMBEDDED = "_embedded"
 TIME = pa.timestamp("us", "UTC")
 PUBLIC_COLUMNS = ("key", "source", "uri", "text", "width", "height", "format")
 
@@ -33,7 +34,9 @@ def items_schema(dim: int) -> pa.Schema:
 
     _uid: the id in FAISS. _size (bytes), _mtime, _ctime (ns): of the image file when last read.
     _image_hash, _text_hash, _row_hash: of what the vectors and the metadata were computed from.
-    _words: the forms of its words, see `word_forms`; null in rows of stores from before.
+    _embedded: what the image file says of itself, as `ingest.embedded` keeps it; null where that
+    was not read. _words: the forms of its words, see `word_forms`; null in rows of stores from
+    before.
     """
     vector = pa.list_(pa.float16(), dim)
     columns: list[tuple[str, pa.DataType]] = [
@@ -51,6 +54,7 @@ def items_schema(dim: int) -> pa.Schema:
         ("_image_hash", pa.string()),
         ("_text_hash", pa.string()),
         ("_row_hash", pa.string()),
+        (EMBEDDED, pa.string()),
         (WORD_FORMS, pa.string()),
         ("_missing", TIME),
         ("_indexed", TIME),

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import shutil
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +68,43 @@ def folder_with_table(root: Path) -> Path:
     return root
 
 
+def parquet_of_bytes(root: Path) -> Path:
+    pictures(root)
+    contents = [(root / "images" / f"{name}.png").read_bytes() for name in ("apple", "pear")]
+    rows = [{"image": {"bytes": content, "path": None}, "label": 1} for content in contents]
+    rows.append({"image": {"bytes": b"no image", "path": None}, "label": 2})
+    path = root / "train.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def image_folder(root: Path) -> Path:
+    pictures(root)
+    (root / "images" / "metadata.csv").write_text("file_name,text\napple.png,x\ngone.png,y\n")
+    return root
+
+
+def shards(root: Path) -> Path:
+    pictures(root)
+    latin = root / "images" / "latin.txt"
+    latin.write_bytes("Käse".encode("latin-1"))
+    for name in ("apple", "pear"):
+        with tarfile.open(root / f"{name}.tar", "w") as archive:
+            archive.add(root / "images" / f"{name}.png", f"{name}.png")
+            archive.add(latin, f"{name}.txt")
+    shutil.rmtree(root / "images")
+    return root
+
+
+def zipped_table(root: Path) -> Path:
+    table = csv_table(root)
+    path = root / "shop.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in (table, *sorted((root / "images").iterdir())):
+            archive.write(file, file.relative_to(root))
+    return path
+
+
 def single_picture(root: Path) -> Path:
     pictures(root)
     return root / "images" / "apple.png"
@@ -83,6 +123,10 @@ MAKERS = (
     jsonl_table,
     parquet_table,
     folder_with_table,
+    parquet_of_bytes,
+    image_folder,
+    shards,
+    zipped_table,
     single_picture,
 )
 
@@ -95,6 +139,10 @@ FAILURES = {
     "jsonl_table": 2,
     "parquet_table": 1,
     "folder_with_table": 2,
+    "parquet_of_bytes": 1,
+    "image_folder": 1,
+    "shards": 2,
+    "zipped_table": 2,
     "single_picture": 0,
 }
 

@@ -84,7 +84,9 @@ class Bench:
         pixels = np.random.default_rng(seed).integers(0, 256, (40, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(self.shop.root / name)
 
-    def index(self, **options: bool) -> IngestReport:
+    def index(
+        self, *, retry: bool = False, prune: bool = False, dry_run: bool = False
+    ) -> IngestReport:
         self.encoder.images = self.encoder.texts = 0
         with self.store.writing():
             ingest = Ingest(
@@ -95,7 +97,9 @@ class Bench:
                 device=choose_device("cpu"),
                 index=IndexOptions(),
             )
-            report = ingest.run([self.shop], IngestOptions(**options))
+            report = ingest.run(
+                [self.shop], IngestOptions(retry=retry, prune=prune, dry_run=dry_run)
+            )
             self.store.remove_orphaned_parts()
         return report
 

@@ -133,7 +133,8 @@ class StoreBuilder:
 
 
 def _mean(vectors: Sequence[Floats]) -> Floats:
-    return unit(np.mean(vectors, axis=0, keepdims=True))[0]
+    mean: Floats = unit(np.mean(vectors, axis=0, keepdims=True))[0]
+    return mean
 
 
 def row_of_key(store: Store, key: str, columns: Sequence[str]) -> dict[str, Any] | None:

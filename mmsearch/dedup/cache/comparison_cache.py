@@ -15,7 +15,7 @@ from mmsearch.dedup.originals import Choice
 from mmsearch.dedup.results import Box
 
 # Changes whenever the comparison may give other results for the same images.
-_VERSION = 8
+_VERSION = 9
 
 
 class ComparisonCache:

@@ -7,7 +7,7 @@ import numpy as np
 
 from mmsearch.dedup.comparison.blocks import PATCH
 from mmsearch.dedup.comparison.colour import ColourChange
-from mmsearch.dedup.comparison.cutouts import find_cutout
+from mmsearch.dedup.comparison.cutouts import find_cutout, may_hold_cutout
 from mmsearch.dedup.comparison.examined import Examined, Matrix
 from mmsearch.dedup.comparison.judging import Judgement, hopeless, judge, tilt
 from mmsearch.dedup.comparison.measuring import Measures, measure
@@ -15,7 +15,7 @@ from mmsearch.dedup.comparison.registering import Laid, lay_upright, register
 from mmsearch.dedup.comparison.rendering import TURN_MATRICES, mapped, nearest_orientation
 from mmsearch.dedup.keypoints import match
 from mmsearch.dedup.results import Box
-from mmsearch.dedup.thumbnails.views import ORIENTATIONS
+from mmsearch.dedup.thumbnails.views import INVERSE, ORIENTATIONS
 from mmsearch.records import Floats
 
 # Minimum correlation of coarse thumbnails for an orientation to be tried.
@@ -51,6 +51,28 @@ class PairComparison:
     colours: ColourChange
     grey_side: int
 
+    def reversed(self) -> "PairComparison":
+        """The same comparison with the second image first."""
+        inverse = np.linalg.inv(self.matrix)
+        return replace(
+            self,
+            matrix=inverse / inverse[2, 2],
+            first_share=self.second_share,
+            second_share=self.first_share,
+            orientation=int(INVERSE[self.orientation]),
+            changes=tuple(self._in_second(box) for box in self.changes),
+            grey_side=(0, 2, 1)[self.grey_side],
+        )
+
+    def _in_second(self, box: Box) -> Box:
+        """The box in shares of the second image's sides: the bounding box of its corners there."""
+        sides = np.array([[box.left, box.right, box.left, box.right],
+                          [box.top, box.top, box.bottom, box.bottom]])  # fmt: skip
+        corners = self.matrix @ np.vstack([sides * 2 - 1, np.ones(4)])
+        places = np.clip((corners[:2] / corners[2] + 1) / 2, 0, 1)
+        (left, top), (right, bottom) = places.min(axis=1), places.max(axis=1)
+        return Box(*(round(float(each), 4) for each in (left, top, right, bottom)))
+
 
 def compare_examined(first: Examined, second: Examined) -> PairComparison:
     """Compares two images; the best judgement among the most likely registrations counts."""
@@ -60,7 +82,7 @@ def compare_examined(first: Examined, second: Examined) -> PairComparison:
         compared = None if laid is None else _compared(first, second, laid)
         if compared is None or compared.judgement == "different":
             starts = _starts(first, second, laid, matrix)
-            cutouts = (_compared_cutout(first, second, start) for start in starts)
+            cutouts = (_cut_out_of_either(first, second, start) for start in starts)
             compared = next((found for found in cutouts if found is not None), compared)
         if compared is None:
             continue
@@ -107,6 +129,18 @@ def _starts(first: Examined, second: Examined, laid: Laid | None, matrix: Matrix
         yield laid
     if (upright := lay_upright(first, second, matrix)) is not None:
         yield upright
+
+
+def _cut_out_of_either(first: Examined, second: Examined, laid: Laid) -> PairComparison | None:
+    """As `_compared_cutout`, on the grid of either image: edges are more exact on a finer one."""
+    if not may_hold_cutout(laid):
+        return None
+    found = _compared_cutout(first, second, laid)
+    if found is not None:
+        return found
+    swapped = register(second, first, np.linalg.inv(laid.matrix).astype(np.float64))
+    found = None if swapped is None else _compared_cutout(second, first, swapped)
+    return None if found is None else found.reversed()
 
 
 def _compared_cutout(first: Examined, second: Examined, laid: Laid) -> PairComparison | None:

@@ -40,6 +40,8 @@ _STEP = 3
 # Mean difference across a seam: in the largest ones inside of the rectangle, which edges of objects
 # exceed by less, and in that of the other image there.
 _SEAM, _EDGE, _TIMES_OTHER = 1.5, 2.4, 1.6
+# A seam as strong as this, beyond which only the collage continues, leaves less to prove elsewhere.
+_CLEAR_SEAM, _TIMES_OTHER_BESIDE = 3.0, 1.2
 _LARGEST, _LEAST_DIFFERENCE = 0.95, 4.0
 
 
@@ -65,9 +67,9 @@ def find_cutout(first: Examined, second: Examined, laid: Laid) -> Cutout | None:
 
     None if there is none, or if it is too small.
     """
-    fits = laid.seen & (laid.blocks.correlation > FITS) & (contrast(laid.blocks) > 0)
-    if fits.sum() < _FEWEST or laid.grid.straight(laid.matrix, _NEARLY_UPRIGHT) is None:
+    if not may_hold_cutout(laid):
         return None
+    fits = _fitting(laid)
     images = render_both(first, second, laid.grid, laid.matrix, grey=False)
     other = _other_content(laid, *images)
     weights = np.where(fits, _FITS, np.where(other, _OTHER, _FLAT))
@@ -96,6 +98,17 @@ def find_cutout(first: Examined, second: Examined, laid: Laid) -> Cutout | None:
     if _is_cut_out(share, one, two) or _is_cut_out(found.second_share, two, one):
         return found
     return None
+
+
+def may_hold_cutout(laid: Laid) -> bool:
+    """Whether enough of two registered images fits, and they are upright to each other."""
+    upright = laid.grid.straight(laid.matrix, _NEARLY_UPRIGHT) is not None
+    return upright and int(_fitting(laid).sum()) >= _FEWEST
+
+
+def _fitting(laid: Laid) -> Mask:
+    found: Mask = laid.seen & (laid.blocks.correlation > FITS) & (contrast(laid.blocks) > 0)
+    return found
 
 
 def _are_drawn(images: Iterable[Pixels]) -> bool:
@@ -170,10 +183,12 @@ def _is_cut_out(share: float, photo: Floats, collage: Floats) -> bool:
     photo, collage: their seams.
     """
     cut, inside = ~np.isnan(photo), ~np.isnan(collage)
+    clear = (collage[inside & ~cut] >= _CLEAR_SEAM).any()
+    times = _TIMES_OTHER_BESIDE if clear else _TIMES_OTHER
     return bool(
         share >= _LEAST_SHARE
         and inside.any()
         and (collage[inside] >= _SEAM).all()
         and (photo[cut & ~inside] < _EDGE).all()
-        and (collage[cut & inside] >= _TIMES_OTHER * photo[cut & inside]).all()
+        and (collage[cut & inside] >= times * photo[cut & inside]).all()
     )

@@ -6,10 +6,8 @@ members that the comparison confirms; rejected ones are compared with a centre o
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
-
-import numpy as np
 
 from mmsearch.arrays import connected_components
 from mmsearch.dedup.cache.alignment_cache import HashPair
@@ -18,8 +16,7 @@ from mmsearch.dedup.comparison import PairComparison
 from mmsearch.dedup.comparison.pool import FileOf, compare_pair, on_every_core
 from mmsearch.dedup.items import Item
 from mmsearch.dedup.originals.names import copy_hints
-from mmsearch.dedup.results import Box, Pair
-from mmsearch.dedup.thumbnails.views import INVERSE
+from mmsearch.dedup.results import Pair
 from mmsearch.media import MediaBounds
 from mmsearch.progress import ProgressListener
 
@@ -116,7 +113,7 @@ class Comparer:
                 return None
             self.cache.add({names: known})
         swapped = names[0] != self._items[first].image_hash
-        return reversed_comparison(known) if swapped else known
+        return known.reversed() if swapped else known
 
     def known(self, first: int, second: int) -> PairComparison | None:
         """The cached comparison of two items; None if there is none."""
@@ -124,7 +121,7 @@ class Comparer:
         found = self.cache.get((files[0].image_hash, files[1].image_hash))
         if found is None or files[0].image_hash == self._items[first].image_hash:
             return found
-        return reversed_comparison(found)
+        return found.reversed()
 
     def _ordered(self, first: int, second: int) -> tuple[FileOf, FileOf]:
         one, two = self.file(first), self.file(second)
@@ -143,30 +140,6 @@ def _connected(places: Iterable[int], links: dict[int, dict[int, float]]) -> lis
     for place, part in zip(ordered, connected_components(len(ordered), among), strict=True):
         parts[int(part)].append(place)
     return list(parts.values())
-
-
-def reversed_comparison(found: PairComparison) -> PairComparison:
-    """The same comparison with the second image first."""
-    inverse = np.linalg.inv(found.matrix).astype(np.float64)
-    return replace(
-        found,
-        matrix=inverse / inverse[2, 2],
-        first_share=found.second_share,
-        second_share=found.first_share,
-        orientation=int(INVERSE[found.orientation]),
-        changes=tuple(_moved(box, found) for box in found.changes),
-        grey_side=(0, 2, 1)[found.grey_side],
-    )
-
-
-def _moved(box: Box, found: PairComparison) -> Box:
-    """The box in shares of the other image's sides: the bounding box of its corners there."""
-    sides = np.array([[box.left, box.right, box.left, box.right],
-                      [box.top, box.top, box.bottom, box.bottom]])  # fmt: skip
-    corners = found.matrix @ np.vstack([sides * 2 - 1, np.ones(4)])
-    places = np.clip((corners[:2] / corners[2] + 1) / 2, 0, 1)
-    (left, top), (right, bottom) = places.min(axis=1), places.max(axis=1)
-    return Box(*(round(float(each), 4) for each in (left, top, right, bottom)))
 
 
 @dataclass(frozen=True, slots=True)

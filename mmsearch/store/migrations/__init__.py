@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from mmsearch.store.manifest import FILE_NAME, FORMAT
+from mmsearch.store.rows import EMBEDDED
 from mmsearch.store.writing import Store
 
 BACKUP = "backup"
@@ -28,8 +31,14 @@ class Step:
     run: Callable[[Store], None]
 
 
+def _add_columns(store: Store) -> None:
+    store.add_word_forms()
+    if EMBEDDED not in store.items.schema.names:
+        store.items.add_columns([pa.field(EMBEDDED, pa.string())])
+
+
 STEPS: Mapping[int, Step] = {
-    1: Step("keyword search finds other spellings, items may have parts", Store.add_word_forms),
+    1: Step("keyword search finds other spellings, items may have parts", _add_columns),
 }
 
 

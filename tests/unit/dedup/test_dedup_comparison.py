@@ -14,7 +14,6 @@ from mmsearch.dedup.cache.database import NAME, CacheDatabase
 from mmsearch.dedup.comparison import PairComparison, compare_examined
 from mmsearch.dedup.comparison.blocks import match_blocks
 from mmsearch.dedup.comparison.rendering import overlap_of
-from mmsearch.dedup.grouping.verification import reversed_comparison
 from mmsearch.dedup.thumbnails.views import ORIENTATIONS
 from tests.support.generated_images import examined, page, photo, recompressed
 
@@ -307,7 +306,7 @@ def test_the_orientation_is_found_and_reversed(number: int, seed: int) -> None:
     assert found.judgement == "same image"
     assert found.orientation == number
     np.testing.assert_allclose(found.matrix, turn.matrix, atol=0.03)
-    back = reversed_comparison(found)
+    back = found.reversed()
     np.testing.assert_allclose(back.matrix @ found.matrix, np.eye(3), atol=1e-4)
     assert back.orientation == compared(image, turned).orientation
 

@@ -79,7 +79,8 @@ def test_k_distinct_items_come_by_their_best_image(shop: StoreBuilder, k: int) -
 def test_pages_continue_without_overlap(shop: StoreBuilder) -> None:
     engine = shop.engine()
     whole = engine.search(query_of(vector=PHOTOS[0, 0], k=24))
-    found, cursor = [], None
+    found: list[Hit] = []
+    cursor = None
     for _ in range(8):
         page = engine.page(query_of(vector=PHOTOS[0, 0], k=3, after=cursor))
         found += page.hits

@@ -168,6 +168,8 @@ def test_two_tables_or_the_users_word_make_it_a_folder(tmp_path: Path) -> None:
     as_folder = open_source(folder, name="c", options=SourceOptions(kind="folder"))
     assert len(list(as_folder)) == 3
     (folder / "more.csv").write_text("id,title\n1,x\n")
+    assert isinstance(open_source(folder, name="c", options=SourceOptions()), TableSource)
+    (folder / "more.csv").write_text((folder / "products.csv").read_text())
     assert not isinstance(open_source(folder, name="c", options=SourceOptions()), TableSource)
     with pytest.raises(InputError, match=r"more.csv, products.csv; name the file"):
         open_source(folder, name="c", options=SourceOptions(kind="table"))

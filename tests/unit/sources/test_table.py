@@ -275,7 +275,7 @@ def test_parquet_keeps_its_own_types(tmp_path: Path) -> None:
         "tags": "a; b",
     }
     assert second.metadata["price"] is None
-    assert any("bytes are not read" in note for note in source.notes)
+    assert any("'image': bytes that are no images" in note for note in source.notes)
 
 
 def test_parquet_is_read_in_batches_with_rows_counted_through(tmp_path: Path) -> None:
@@ -324,14 +324,43 @@ def test_columns_of_the_same_name_are_kept_apart(tmp_path: Path) -> None:
     assert any("'price (2)', 'column 5'" in note for note in source.notes)
 
 
-def test_duplicate_and_missing_ids_fail_without_touching_the_first(tmp_path: Path) -> None:
+def test_duplicate_and_missing_ids_of_the_user_fail_without_touching_the_first(
+    tmp_path: Path,
+) -> None:
     rows = "".join(f"{i},title {i}\n" for i in range(1_000))
-    source = table(tmp_path / "t.csv", f"id,title\n{rows}5,again\n,without\n")
+    content = f"id,title\n{rows}5,again\n,without\n"
+    source = table(tmp_path / "t.csv", content, id_column="id")
     assert len(records(source)) == 1_000
     again, without = failures(source)
     assert again.key == "t/row 1001"
     assert "'id' is '5' in row 6 and again in row 1001" in again.reason
     assert "has no 'id'" in without.reason
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_guessed_ids_that_repeat_after_the_sample_are_dropped(tmp_path: Path, kind: str) -> None:
+    names = [f"thing {i % 1_010}" for i in range(1_020)]
+    skus = [f"S{i}" for i in range(1_020)]
+    if kind == "csv":
+        rows = "".join(
+            f"{name},title of {name},{sku}\n" for name, sku in zip(names, skus, strict=True)
+        )
+        source = table(tmp_path / "t.csv", f"Handle,Title,Variant SKU\n{rows}")
+    else:
+        cells = {"Handle": names, "Title": [f"title of {n}" for n in names], "Variant SKU": skus}
+        source = parquet(tmp_path / "t.parquet", {n: pa.array(v) for n, v in cells.items()})
+    assert source.columns.id == "Variant SKU"
+    assert [record.key for record in records(source)] == [f"t/{sku}" for sku in skus]
+    assert failures(source) == []
+    assert any("'Handle' is 'thing 0' again in row 1011" in note for note in source.notes)
+
+
+def test_rows_are_numbered_where_no_guessed_id_holds(tmp_path: Path) -> None:
+    rows = "".join(f"{i},title {i}\n" for i in range(1_000))
+    source = table(tmp_path / "t.csv", f"id,title\n{rows},without\n")
+    assert source.columns.id is None
+    assert len(records(source)) == 1_001
+    assert any("'id' is empty in row 1001" in note for note in source.notes)
 
 
 @pytest.mark.parametrize(

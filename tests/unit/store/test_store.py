@@ -13,7 +13,7 @@ from mmsearch.arrays import unit
 from mmsearch.errors import BadFilter, CorruptIndex, StoreLocked, StoreNotFound
 from mmsearch.records import Scalar, SpaceId
 from mmsearch.store import Store
-from mmsearch.store.manifest import Manifest, SourceEntry, read_manifest, write_manifest
+from mmsearch.store.manifest import FORMAT, Manifest, SourceEntry, read_manifest, write_manifest
 from mmsearch.store.rows import items_schema
 from mmsearch.store.writing import CONVERTED
 from tests.support.vector_stores import row_of_key
@@ -266,5 +266,5 @@ def test_a_store_without_its_table_is_told(store: Store) -> None:
 
 def test_the_manifest_says_what_it_is(store: Store) -> None:
     content = json.loads((store.folder / "manifest.json").read_text())
-    assert content["format"] == 1
+    assert content["format"] == FORMAT
     assert content["space"]["dim"] == DIM

@@ -1,0 +1,1 @@
+"""mmsearch export: what a store holds, in files that other programs read."""
