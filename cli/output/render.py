@@ -39,8 +39,6 @@ from mmsearch.records import (
 from mmsearch.text import one_line, visible
 
 SCHEMA_VERSION = 1
-# Those of every hit in JSON; items with several images or passages have more.
-_HIT_FIELDS = tuple(field.name for field in fields(Hit) if field.name != "part")
 
 # Each as wide as its sign, so that tables stay straight.
 _SIMILAR_SIGNS = str.maketrans("…→·–−×≥", "~>---x>")
@@ -166,9 +164,8 @@ def to_json(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
 def hits_json(hits: Sequence[Hit], query: Mapping[str, Any], *, cursor: str | None = None) -> str:
     """Serializes {"version", "query", "hits": [{rank, key, uri, similarity, …}], "next"}.
 
-    A hit of an item with several images or passages has the best one as "part" and "excerpt".
-
-    next: the cursor of the next page, null at the end.
+    part, excerpt: of an item with several images or passages the best one, else null. next: the
+    cursor of the next page, null at the end.
     """
     return to_json({"query": query, "hits": hits, "next": cursor})
 
@@ -304,10 +301,6 @@ def _rates_line(report: IngestReport) -> str:
 
 def _plain(value: Any) -> Any:
     """Converts a value to JSON's own types."""
-    if isinstance(value, Hit):
-        parted = {"part": _plain(value.part), "excerpt": _plain(value.excerpt)}
-        own = {name: _plain(getattr(value, name)) for name in _HIT_FIELDS}
-        return own | (parted if value.part is not None else {})
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -109,7 +109,7 @@ def test_json_is_json_of_the_documented_shape() -> None:
     document = json.loads(hits_json(HITS, QUERY), parse_constant=pytest.fail)
     assert list(document) == ["version", "query", "hits", "next"]
     assert document["version"] == 1
-    fields = ["rank", "key", "uri", "similarity", "matched", "record", "score"]
+    fields = ["rank", "key", "uri", "similarity", "matched", "record", "score", "part", "excerpt"]
     assert [list(hit) for hit in document["hits"]] == [fields] * len(HITS)
     assert document["hits"][0]["similarity"] == HITS[0].similarity
 
@@ -189,7 +189,7 @@ def test_report_lines() -> None:
         "resumed: 500 items had been written when the last run was interrupted",
         "3 items hidden: the files are missing; they are restored if the files come back; "
         "--prune removes them",
-        "of these: 1 image of items with several, 1,200 passages of long texts",
+        "with vectors of their own: 1 image and 1,200 passages of items that have several",
         "7 texts of more passages than `max_passages` allows: only the first ones were encoded",
         "2 files with several pages or frames: only one of each is indexed",
     ]
