@@ -74,6 +74,9 @@ def plan(
 
     metadata: what to read of the image's own metadata; None: nothing.
     """
+    if record.image_vector is not None:
+        # Its vector is given, so the image itself is neither read nor compared.
+        record = replace(record, image=None)
     previous = known.find(record.key)
     state: FileState | None = None
     problem: str | None = None

@@ -64,24 +64,25 @@ class TableSource:
         except InputError as error:
             yield self._failure(identity, f"{error} ({row.place})", stage="read")
             return
-        cell, image, whole = self._cell(row), None, True
-        if cell and "image" not in vectors:
+        cell, image, uri, whole = self._cell(row), None, "", True
+        if cell:
             try:
                 found = find_image(cell, self.root.parent)
                 refuse_raw(cell, found)
-                image = found
+                image, uri = found, printable_path(found)
             except InputError as error:
-                whole = False
-                yield self._failure(identity, f"{error} ({row.place})")
+                if "image" in vectors:
+                    # The image need not be here if its vector is.
+                    uri = cell
+                else:
+                    whole = False
+                    yield self._failure(identity, f"{error} ({row.place})")
         text = join_texts(as_text(row.cells.get(name)) or "" for name in self.columns.texts)
         if text and len(text.encode()) > self._options.max_text_bytes:
             whole = False
             yield self._failure(identity, f"{self._too_long(text)} ({row.place})", stage="read")
             text = None
         if image or text or vectors:
-            uri = printable_path(image) if image else ""
-            if cell and "image" in vectors:
-                uri = self._place(cell)
             yield Record(
                 self._key(identity), uri, image, text, metadata,
                 image_vector=vectors.get("image"), text_vector=vectors.get("text"),
@@ -117,13 +118,6 @@ class TableSource:
 
     def _cell(self, row: Row) -> str | None:
         return as_text(row.cells.get(self.columns.image)) if self.columns.image else None
-
-    def _place(self, cell: str) -> str:
-        """Returns the path of an image that need not be here, or the cell itself."""
-        try:
-            return printable_path(find_image(cell, self.root.parent))
-        except InputError:
-            return cell
 
     def _exists(self, cell: str) -> bool:
         try:

@@ -11,7 +11,7 @@ MAX_DESCRIPTION = 4_000
 _BOILERPLATE = re.compile(
     r"(olympus|minolta|konica minolta|pentax|samsung|asahi|kodak|vivitar|hp|ricoh|casio|canon)?\s*"
     r"digital (still )?camera|sony dsc|dcim|default|samsung|jpeg picture|exif[_ ]jpeg[_ ]picture|"
-    r"creator: gd-jpeg.*|file (written|source) .*adobe.*|lead technologies.*|untitled|"
+    r"creator: gd-jpeg.*|file (written|source) .*adobe.*|lead technologies.*|"
     r"<?untitled>?|picasa|unknown|ascii|null|none|image description|\W*",
     re.IGNORECASE,
 )
