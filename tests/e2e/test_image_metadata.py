@@ -12,7 +12,6 @@ from PIL import ExifTags, Image
 import mmsearch
 from mmsearch.catalog import Catalog
 from mmsearch.records import IngestReport
-from mmsearch.store import Store
 from tests.support.command_line import Call
 
 Photo = Callable[..., Path]
@@ -165,22 +164,6 @@ def test_a_damaged_block_does_not_fail_the_image(photo: Photo, catalog: Catalog)
     report = catalog.index(path.parent)
     assert (report.added, report.failures) == (1, ())
     assert catalog["photos/a.jpg"].text == "Zelda"
-
-
-def test_an_image_that_cannot_be_read_again_stays(
-    photo: Photo, catalog: Catalog, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = photo("a.jpg", 1, "Zelda")
-    catalog.index(path.parent, metadata=False)
-    state = path.stat()
-    path.write_bytes(b"")
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    # As if the file had been indexed in this state, so that it does not count as changed.
-    store, now = Store.open(catalog.folder), path.stat()
-    with store.writing():
-        store.items.update(values={"_size": now.st_size, "_ctime": now.st_ctime_ns})
-    assert changes(catalog.index(metadata=True, progress=True)) == {"unchanged": 1}
-    assert "no metadata of photos/a.jpg" in capsys.readouterr().err
 
 
 def test_pages_leave_out_the_position(photo: Photo, call: Call, tmp_path: Path) -> None:

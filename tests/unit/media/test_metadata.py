@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
+from mmsearch.errors import InputError
 from mmsearch.media.metadata import (
     ImageMetadata,
     MetadataRequest,
@@ -219,6 +220,13 @@ def test_sidecars_come_first_and_are_found_under_either_name(tmp_path: Path) -> 
         found = read_metadata_of_file(image, MetadataRequest(sidecar=tmp_path / beside))
         assert (found.creator, found.camera) == ("Zelda Žitná", "NIKON D90")
         assert found.keywords == ("Bratislava", "wedding", "harvest", "festival")
+
+
+def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    for name in ("empty.jpg", "missing.jpg"):
+        with pytest.raises(InputError, match=f"{name}: cannot be read"):
+            read_metadata_of_file(tmp_path / name, MetadataRequest())
 
 
 def test_xmp_with_entities_is_refused() -> None:
