@@ -63,8 +63,7 @@ def vectors(
 ) -> None:
     """Export the vectors of a store, with keys, paths, texts and metadata.
 
-    The file names the model and the space of the vectors. 'mmsearch index FILE --vector-column'
-    reads it back.
+    The file names the model and the space of the vectors.
     """
     catalog = open_store(store, quiet=quiet)
     with ProgressDisplay(quiet=quiet) as progress:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmsearch.media.metadata import POSITION_COLUMNS
 from mmsearch.records import Hit, Scalar, real_path
 from mmsearch.report.images import InlineImage, inline_image, inline_images
 from mmsearch.report.page import render_page, write_page
@@ -30,7 +31,8 @@ _VALUE_CHARACTERS = 400
 # The number of hits from which the page has a filter box.
 _FILTER_FROM_HITS = 24
 # Columns that are not shown as metadata; the path is shown separately.
-_NOT_METADATA = {*TITLE_COLUMNS, "text", "key", "uri"}
+# Neither is where an image was taken, since pages are passed on.
+_NOT_METADATA = {*TITLE_COLUMNS, "text", "key", "uri", *POSITION_COLUMNS}
 # Facts about the file: shown in the details of a hit, not on its card.
 _FILE_FACTS = {
     *("source", "folder", "filename", "format", "width", "height"),

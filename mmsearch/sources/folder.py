@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.media import raw_format, raw_format_of, read_text, sniff
+from mmsearch.media.metadata import SIDECAR_SUFFIX
 from mmsearch.records import Failure, Record, Scalar, Stage, printable_path
 from mmsearch.sources.captions import (
     IMAGE_SUFFIXES,
@@ -120,7 +121,7 @@ class FolderSource:
             yield self._document(file)
         elif kind in IMAGE_SUFFIXES:
             yield self._failure(file.relative, file.path, _no_image(head))
-        else:
+        elif kind != SIDECAR_SUFFIX or not self._options.metadata:
             skipped[kind or "no extension"] += 1
 
     def _image(self, file: FoundFile) -> Iterator[Record | Failure]:
