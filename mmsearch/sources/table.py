@@ -81,10 +81,10 @@ class TableSource:
         columns, named = self.columns.images, None
         self.holds_images = not set(columns).isdisjoint(self._rows.image_columns)
         wanted = requested_images(self._survey, options) != ()
-        found = self.holds_images or any(map(roots.exists, cells_of_images(self._survey, columns)))
-        if wanted and not found:
+        there = self.holds_images or any(map(roots.exists, cells_of_images(self._survey, columns)))
+        if wanted and not there:
             named = find_named_images(roots, named_like_ids(self._survey, columns))
-        if self.row_count and named is None:
+        if self.row_count and named is None and not options.gives_vectors:
             require_content(self._survey, self.columns, table)
         # Where images are named by ids, no path in the columns leads to one.
         columns = () if named else columns
