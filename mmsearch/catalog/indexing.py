@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from mmsearch.catalog.opening import manifest_of, open_or_create
@@ -50,11 +51,11 @@ def index_sources(
     for note in [*_store_notes(root, plans, manifest), *notes, *overlaps(plans, manifest)]:
         progress.note(note)
 
-    # These import torch and LanceDB, so they come after the checks.
-    from mmsearch.encoders.devices import choose_device
+    # These take long to import, so they come after the checks.
+    from mmsearch.encoders.registry import space_of
     from mmsearch.indexes import choose
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes
-    from mmsearch.ingest.run import Ingest, IngestOptions
+    from mmsearch.ingest.run import Ingest, IngestOptions, LoadedEncoder
     from mmsearch.ingest.run_manifest import (
         begin_run,
         end_run,
@@ -63,26 +64,34 @@ def index_sources(
         requested_manifest,
     )
 
-    model, device = model_name(settings, manifest), choose_device(settings.device)
-    progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
-    encoder = Encoders(settings).full(model)
-    with open_or_create(
-        root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note
-    ) as store:
+    model = model_name(settings, manifest)
+
+    @cache
+    def load() -> LoadedEncoder:
+        from mmsearch.encoders.devices import choose_device
+
+        device = choose_device(settings.device)
+        progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
+        return LoadedEncoder(Encoders(settings).full(model), device)
+
+    # A store that exists may need nothing encoded. That a device is there, only torch can tell.
+    later = settings.device in ("auto", "cpu") and (run.dry_run or manifest is not None)
+    space = (space_of(model) if later else None) or load().encoder.space
+    with open_or_create(root, settings, space, dry_run=run.dry_run, on_wait=progress.note) as store:
         if store.manifest.sources != (manifest.sources if manifest else ()):
             # Another run, which this one waited for, has named its sources meanwhile.
             plans = plan_sources(
                 locations, store.manifest, run.options, settings, skip_unavailable=True
             )
         # What cannot be done is refused before anything is encoded or remembered.
-        store.manifest.space.require(encoder.space, holder=str(store.folder))
+        store.manifest.space.require(space, holder=str(store.folder))
         requested = requested_manifest(store.manifest, settings)
-        fusion = requested_fusion(requested, model, encoder.space)
+        fusion = requested_fusion(requested, model, space)
         index = index_options(requested)
         if remembered_settings(settings):
             counts = store.counts()
             choose(max(counts["image"], counts["text"]), store.dim, index)
-        ingest = Ingest(store, encoder, settings, progress=progress, device=device, index=index)
+        ingest = Ingest(store, load, settings, progress=progress, index=index)
         options = IngestOptions(retry=run.retry, prune=run.prune, dry_run=run.dry_run)
         sources = [plan.source for plan in plans]
         if run.dry_run:

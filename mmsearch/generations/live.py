@@ -12,6 +12,7 @@ from mmsearch.fusion import FrozenFusion, Fusion, LateFusion
 from mmsearch.generations.lance_targets import follows_table, open_lance_target
 from mmsearch.generations.paths import (
     CURRENT,
+    files_path,
     folder_size,
     fusion_path,
     info_path,
@@ -126,6 +127,11 @@ class Generation:
         """
         path = rows_path(self._folder, self.info.number)
         return read_snapshot(path, self._folder, with_failures=with_failures)
+
+    def files(self) -> Snapshot | None:
+        """Returns FILE_COLUMNS of all rows it was built from, None where they are out of date."""
+        path = files_path(self._folder, self.info.number)
+        return read_snapshot(path, self._folder, with_failures=True)
 
     def metas(self) -> dict[Target, IndexMeta]:
         """Returns the metadata of each index: its kind, why it was chosen, how it was tuned."""

@@ -32,6 +32,11 @@ def rows_path(folder: Path, number: int) -> Path:
     return folder / "faiss" / f"{number:06d}.arrow"
 
 
+def files_path(folder: Path, number: int) -> Path:
+    """Returns the file of what a generation knows of the files of its rows."""
+    return folder / "faiss" / f"{number:06d}.files.arrow"
+
+
 def _numbers(folder: Path) -> Sequence[int]:
     names = {path.name.split(".")[0] for path in (folder / "faiss").glob("**/[0-9]*")}
     return sorted(int(name) for name in names if name.isdigit())
@@ -51,6 +56,7 @@ def remove_old(folder: Path, live: int) -> None:
             info_path(folder, number).unlink(missing_ok=True)
             fusion_path(folder, number).unlink(missing_ok=True)
             rows_path(folder, number).unlink(missing_ok=True)
+            files_path(folder, number).unlink(missing_ok=True)
 
 
 def folder_size(folder: Path) -> int:

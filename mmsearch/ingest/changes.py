@@ -20,11 +20,6 @@ from mmsearch.records import Failure, Record, real_path
 
 Change: TypeAlias = Literal["added", "updated", "moved", "restored", "unchanged"]
 
-KNOWN_COLUMNS = [
-    "_uid", "key", "source", "uri", "_size", "_mtime", "_ctime",
-    "_image_hash", "_text_hash", "_row_hash", "_missing",
-]  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class FileState:

@@ -6,10 +6,12 @@ run finds the others unchanged.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import chain, islice
+from typing import NamedTuple
 
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
@@ -18,7 +20,6 @@ from mmsearch.errors import InputError, SourceUnavailable
 from mmsearch.indexes import IndexOptions, choose
 from mmsearch.ingest.batches import BatchEncoder, Job, without_copies_of_lost_rows
 from mmsearch.ingest.changes import (
-    KNOWN_COLUMNS,
     FileState,
     KnownRows,
     Work,
@@ -53,6 +54,13 @@ class IngestOptions:
     dry_run: bool = False
 
 
+class LoadedEncoder(NamedTuple):
+    """An encoder of the store's space, and the device that it runs on."""
+
+    encoder: Encoder
+    device: DeviceChoice
+
+
 @dataclass(slots=True)
 class _Tally:
     """The counts and failures of a run so far."""
@@ -74,18 +82,34 @@ class Ingest:
     def __init__(
         self,
         store: Store,
-        encoder: Encoder,
+        load: Callable[[], LoadedEncoder],
         settings: Settings,
         *,
         progress: ProgressListener,
-        device: DeviceChoice,
         index: IndexOptions,
     ) -> None:
-        """Prepares a run. index: sources too large for its memory are refused before encoding."""
-        self._store, self._encoder, self._settings = store, encoder, settings
-        self._progress, self._device, self._index = progress, device.name, index
-        self._batch_size = settings.batch_size or device.batch_size
-        self._batches = BatchEncoder(encoder, store)
+        """Prepares a run.
+
+        load: called once there is something to encode. index: sources too large for its memory
+        are refused before encoding.
+        """
+        self._store, self._load, self._settings = store, load, settings
+        self._progress, self._index = progress, index
+
+    @cached_property
+    def _loaded(self) -> LoadedEncoder:
+        """The encoder, which is loaded once something has to be encoded. Raises SpaceMismatch."""
+        loaded = self._load()
+        self._store.manifest.space.require(loaded.encoder.space, holder=str(self._store.folder))
+        return loaded
+
+    @cached_property
+    def _batches(self) -> BatchEncoder:
+        return BatchEncoder(self._loaded.encoder, self._store)
+
+    @property
+    def _batch_size(self) -> int:
+        return self._settings.batch_size or self._loaded.device.batch_size
 
     @reused_memory()
     def run(
@@ -96,7 +120,6 @@ class Ingest:
         So does a whole source, unless no other can be read. resumed: rows that an interrupted run
         had written. Raises SpaceMismatch, InputError.
         """
-        self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
         started = time.monotonic()
         tally = _Tally()
         unavailable = 0
@@ -120,12 +143,12 @@ class Ingest:
         return replace(report, skipped=skipped)
 
     def _run_source(self, source: Source, options: IngestOptions, tally: _Tally) -> None:
-        known = KnownRows(self._store.scan(KNOWN_COLUMNS), self._store.failures())
+        known = KnownRows(self._store.known_files(), self._store.failures())
         head, rest = list_ahead(present_records(source, known))
         choose(most_vectors(head), self._store.dim, self._index)
         total = len(head) if rest is None else None
         records = chain(head, rest or ())
-        self._progress.start(f"indexing {source.name}", total, device=self._device)
+        self._progress.start(f"indexing {source.name}", total)
         works = self._planned(records, known, tally, retry=options.retry)
         if options.dry_run:
             self._count(works, tally)
@@ -159,11 +182,17 @@ class Ingest:
             self._progress.advance(1)
 
     def _write_all(self, works: Iterable[Work], known: KnownRows, tally: _Tally) -> None:
+        changed = self._changed(works, tally)
+        first = next(changed, None)
+        if first is None:
+            self._write_failures(tally)
+            return
+        self._progress.status(self._loaded.device.name)
         writer = RowWriter(self._store, self._settings.commit_seconds)
         bounds = MediaBounds.of(self._settings)
-        spec = self._encoder.preprocessing
+        spec = self._loaded.encoder.preprocessing
         with ImageReader(bounds=bounds, spec=spec, workers=self._settings.workers) as reader:
-            jobs = self._read(reader, self._changed(works, tally), known, tally)
+            jobs = self._read(reader, chain([first], changed), known, tally)
             try:
                 while batch := list(islice(jobs, self._batch_size)):
                     self._encode_batch(batch, reader, writer, known=known, tally=tally)

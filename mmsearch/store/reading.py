@@ -12,6 +12,7 @@ from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
 from mmsearch.store.lookups import has_form_index, has_word_index, word_columns
 from mmsearch.store.opening import StoreTables
 from mmsearch.store.rows import vectors_to_numpy
+from mmsearch.store.snapshot import FILE_COLUMNS, Snapshot
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 from mmsearch.store.word_forms import query_forms
 
@@ -34,6 +35,8 @@ class StoreReader(StoreTables):
     """The read access to a store; `Store` adds the writes."""
 
     def __len__(self) -> int:
+        if self._snapshot is not None:
+            return int(self._snapshot.counts["items"])
         return int(self._items.count_rows(LIVE))
 
     def scan(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
@@ -53,8 +56,12 @@ class StoreReader(StoreTables):
 
     def uids(self, where: str | None = None) -> Ids:
         """Returns the uids, int64 (n,), of the live rows that match. Raises BadFilter."""
-        # A fault is found before LanceDB is opened, which takes a second.
-        live = live_and(self.sql_of(where))
+        sql = self.sql_of(where)
+        if self._snapshot is not None:
+            matching = self._matching(sql, self._snapshot)
+            if matching is not None:
+                return matching
+        live = live_and(sql)
         query = self._items.search().where(live).select(["_uid"])
         try:
             table = _read(query)
@@ -62,6 +69,15 @@ class StoreReader(StoreTables):
             raise self._bad_filter(where or LIVE, filter_fault(error)) from error
         uids: Ids = table.column("_uid").to_numpy()
         return uids
+
+    def _matching(self, sql: str | None, snapshot: Snapshot) -> Ids | None:
+        """Returns the matching uids of a snapshot, None where only LanceDB can tell."""
+        if sql is None:
+            return snapshot.uids
+        from mmsearch.store.filters.arrow import matching
+
+        mask = matching(sql, snapshot.rows)
+        return None if mask is None else snapshot.uids[mask]
 
     def sql_of(self, where: str | None) -> str | None:
         """Compiles a filter, as people type it, to SQL for LanceDB. Raises BadFilter."""
@@ -94,6 +110,9 @@ class StoreReader(StoreTables):
 
     def _values_of(self, column: str, most: int | None) -> list[Any]:
         """Returns distinct values of a column in live rows, the first ones or all."""
+        if self._snapshot is not None:
+            distinct = self._snapshot.rows.column(column).unique().drop_null()
+            return list(distinct.to_pylist()[:most])
         query = self._items.search().where(f"{LIVE} AND `{column}` IS NOT NULL").select([column])
         # Values repeat, so a few more rows are read than distinct ones are needed.
         found = query.limit(50 * most).to_arrow() if most is not None else _read(query)
@@ -178,8 +197,14 @@ class StoreReader(StoreTables):
             return int(sources.count(name))
         return int(self._items.count_rows(f"{LIVE} AND source = {quoted([name])}"))
 
+    def known_files(self) -> pa.Table:
+        """Returns FILE_COLUMNS of all rows, in no particular order."""
+        return self.scan(FILE_COLUMNS) if self._files is None else self._files.rows
+
     def failures(self) -> list[dict[str, Any]]:
         """The failure ledger, sorted by key."""
+        if self._files is not None and not self._files.counts["failures"]:
+            return []
         return list(self._failures.to_arrow().sort_by("key").to_pylist())
 
 
