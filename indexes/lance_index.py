@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmsearch.errors import CorruptIndex, InputError
-from mmsearch.indexes.base import RECALL_AT, IndexMeta, IndexOptions, Tuning, VectorBatches
+from mmsearch.indexes.base import LANCE, RECALL_AT, IndexMeta, IndexOptions, Tuning, VectorBatches
 from mmsearch.indexes.checks import (
     require_distinct,
     require_ids,
@@ -30,7 +30,7 @@ from mmsearch.indexes.ivf import probe_efforts
 from mmsearch.indexes.tuning import explain, tune_index
 from mmsearch.records import Floats, Ids
 
-KIND = "lance"
+KIND = LANCE
 IDS = "_uid"
 
 # Candidates re-ranked by their full vectors, per requested hit.

@@ -74,7 +74,7 @@ class StoreReader(StoreTables):
         """Returns the matching uids of a snapshot, None where only LanceDB can tell."""
         if sql is None:
             return snapshot.uids
-        from mmsearch.store.filters.arrow import matching
+        from mmsearch.store.filters.snapshot_filter import matching
 
         mask = matching(sql, snapshot.rows)
         return None if mask is None else snapshot.uids[mask]

@@ -43,8 +43,8 @@ class Snapshot:
     @property
     def uids(self) -> Ids:
         """The uids of the rows, int64 (n,), ascending."""
-        # `to_numpy` of a column in chunks would import pandas where it is installed.
-        uids: Ids = self.rows.column("_uid").combine_chunks().to_numpy()
+        # Arrow's `to_numpy` and `array` would import pandas where it is installed: half a second.
+        uids: Ids = np.from_dlpack(self.rows.column("_uid").combine_chunks())
         return uids
 
     def rows_of(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
@@ -53,7 +53,9 @@ class Snapshot:
         requested = np.unique(np.asarray(uids, dtype=np.int64))
         places = np.searchsorted(known, requested)
         places, requested = places[places < len(known)], requested[places < len(known)]
-        return self.rows.select(list(columns)).take(places[known[places] == requested])
+        found = places[known[places] == requested].astype(np.int64)
+        indices = pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)])
+        return self.rows.select(list(columns)).take(indices)
 
 
 def write_snapshot(path: Path, folder: Path, snapshot: Snapshot) -> None:
