@@ -44,8 +44,8 @@ class Snapshot:
     def uids(self) -> Ids:
         """The uids of the rows, int64 (n,), ascending."""
         # Arrow's `to_numpy` and `array` would import pandas where it is installed: half a second.
-        uids: Ids = np.from_dlpack(self.rows.column("_uid").combine_chunks())
-        return uids
+        uids = np.from_dlpack(self.rows.column("_uid").combine_chunks())
+        return uids.astype(np.int64, copy=False)
 
     def rows_of(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Returns the rows among these uids."""

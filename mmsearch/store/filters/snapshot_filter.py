@@ -100,7 +100,7 @@ def _values(column: pa.ChunkedArray) -> tuple[list[Any], NDArray[np.int32]]:
         # LanceDB orders NaN above all numbers.
         raise _NotCovered
     # `to_numpy` would import pandas where it is installed.
-    return values, np.from_dlpack(encoded.indices)
+    return values, np.from_dlpack(encoded.indices).astype(np.int32, copy=False)
 
 
 def _test(node: exp.Expr, kind: pa.DataType, values: list[Any]) -> Callable[[Any], bool]:
