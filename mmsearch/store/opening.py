@@ -61,7 +61,7 @@ class StoreTables:
     def empty(cls, folder: Path, manifest: Manifest) -> Self:
         """Returns a store without rows, to read from; nothing is written."""
         counts = dict.fromkeys(("items", "image", "text", "both", "missing", "failures"), 0)
-        rows = Snapshot(0, counts, items_schema(manifest.space.dim).empty_table())
+        rows = Snapshot(0, counts, pa.Table.from_batches([], items_schema(manifest.space.dim)))
         return cls(folder, manifest, rows, rows)
 
     @cached_property
