@@ -24,7 +24,6 @@ main()
 """
 NONE: frozenset[str] = frozenset()
 FAISS = frozenset({"faiss"})
-# Arrow imports pandas, where it is installed, for some of the values that it converts.
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +47,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) 
         (("info",), 0, NONE),
         (("index", "--dry-run"), 0, NONE),
         (("index", "photos", "--dry-run", "--store", "new"), 0, NONE),
+        # Arrow imports pandas, where it is installed, for some of the values that it converts.
         (("search", "shoes"), 0, FAISS | {"pandas"}),
         (("search", "shoes", "--where", "price < 5 AND category IS NOT NULL"), 0, FAISS),
         (("search", "shoes", "--where", "price < -1"), 0, FAISS),
