@@ -19,15 +19,10 @@ if TYPE_CHECKING:
     from mmsearch.indexes.build import REBUILD_SHARE, build_index, rebuild_reason
     from mmsearch.indexes.choice import choose
     from mmsearch.indexes.faiss_index import FaissIndex
-    from mmsearch.indexes.files import (
-        load_index,
-        read_meta,
-        save_index,
-        save_meta,
-        verify_index,
-    )
+    from mmsearch.indexes.files import load_index, save_index, save_meta, verify_index
     from mmsearch.indexes.gpu import to_gpu
     from mmsearch.indexes.gpu_detection import GpuProbe, probe_gpu
+    from mmsearch.indexes.meta_file import read_meta
 
 __all__ = [
     "INDEX_KINDS",
@@ -64,7 +59,7 @@ __getattr__ = lazy_exports(
         "choose": "choice",
         "load_index": "files",
         "probe_gpu": "gpu_detection",
-        "read_meta": "files",
+        "read_meta": "meta_file",
         "rebuild_reason": "build",
         "save_index": "files",
         "save_meta": "files",

@@ -14,6 +14,7 @@ from mmsearch.records import Floats, Ids
 IndexKind: TypeAlias = Literal[
     "auto", "flat", "hnsw", "ivf-flat", "ivf-sq8", "ivf-pq", "binary", "lance"
 ]
+LANCE: IndexKind = "lance"
 # The number of hits for which effort is tuned and recall is measured.
 RECALL_AT = 10
 

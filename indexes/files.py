@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from secrets import token_hex
 from time import time
@@ -30,13 +30,12 @@ from mmsearch.indexes.faiss_index import FaissIndex
 from mmsearch.indexes.flat import FlatIndex
 from mmsearch.indexes.hnsw import HnswIndex
 from mmsearch.indexes.ivf import IvfFlatIndex, IvfIndex, IvfSq8Index
+from mmsearch.indexes.meta_file import FORMAT_VERSION, META_FILE, read_meta
+from mmsearch.indexes.meta_file import REBUILD as _REBUILD
 from mmsearch.indexes.pq import IvfPqIndex
-from mmsearch.typed_json import parse_json
 
-FORMAT_VERSION = 1
 INDEX_FILE = "index.faiss"
 LATE_FILE = "late.faiss"
-META_FILE = "meta.json"
 
 # A killed writer leaves its folder behind; after this time no writer can still be using it.
 _PARTIAL = ".partial"
@@ -49,12 +48,6 @@ _CLASSES: dict[str, type[FaissIndex]] = {
     found.kind: found
     for found in (FlatIndex, HnswIndex, IvfFlatIndex, IvfSq8Index, IvfPqIndex, BinaryIndex)
 }
-_REBUILD = "run `catalog.index()` to rebuild it from the table"
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    format_version: int
 
 
 def save_index(
@@ -195,21 +188,6 @@ def verify_index(folder: Path, *, hashed: bool = True) -> IndexMeta:
     if meta.late is not None:
         _require_intact(folder / LATE_FILE, meta.late, hashed=hashed)
     return meta
-
-
-def read_meta(folder: Path) -> IndexMeta:
-    """Reads meta.json. Raises CorruptIndex where it is missing, damaged or of another version."""
-    path = folder / META_FILE
-    try:
-        content = path.read_bytes()
-        version = parse_json(_Version, content, extra="ignore").format_version
-        if version == FORMAT_VERSION:
-            return parse_json(IndexMeta, content)
-    except (OSError, ValueError) as error:
-        raise CorruptIndex(f"{path} cannot be read ({error}); {_REBUILD}") from error
-    raise CorruptIndex(
-        f"{path} has format version {version}, this mmsearch reads {FORMAT_VERSION}; {_REBUILD}"
-    )
 
 
 def _mark(meta: IndexMeta) -> FileMark:

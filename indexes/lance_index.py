@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmsearch.errors import CorruptIndex, InputError
-from mmsearch.indexes.base import RECALL_AT, IndexMeta, IndexOptions, Tuning, VectorBatches
+from mmsearch.indexes.base import LANCE, RECALL_AT, IndexMeta, IndexOptions, Tuning, VectorBatches
 from mmsearch.indexes.checks import (
     require_distinct,
     require_ids,
@@ -31,7 +31,7 @@ from mmsearch.indexes.part_items import PartItems
 from mmsearch.indexes.tuning import explain, tune_index
 from mmsearch.records import Floats, Ids
 
-KIND = "lance"
+KIND = LANCE
 IDS = "_uid"
 
 # Candidates re-ranked by their full vectors, per requested hit.
@@ -239,7 +239,7 @@ def lance_meta(index: LanceIndex, table: str) -> IndexMeta:
     """Returns the metadata for `save_meta`: the table and column instead of a file."""
     import lancedb
 
-    from mmsearch.indexes.files import FORMAT_VERSION
+    from mmsearch.indexes.meta_file import FORMAT_VERSION
 
     return IndexMeta(
         format_version=FORMAT_VERSION,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from mmsearch.catalog.fetching import fetching_sources
@@ -80,12 +81,12 @@ def index_sources(
         for line in preview_lines(plans):
             progress.note(line)
 
-    # These import torch and LanceDB, so they come after the checks.
-    from mmsearch.encoders.devices import DeviceChoice, choose_device
+    # These take long to import, so they come after the checks.
+    from mmsearch.encoders.registry import space_of
     from mmsearch.indexes import choose
     from mmsearch.ingest.embedded import MetadataOptions
     from mmsearch.ingest.index_update import index_options, requested_fusion, update_indexes
-    from mmsearch.ingest.run import Ingest, IngestOptions
+    from mmsearch.ingest.run import Ingest, IngestOptions, LoadedEncoder
     from mmsearch.ingest.run_manifest import (
         begin_run,
         end_run,
@@ -97,21 +98,29 @@ def index_sources(
 
     model = model_name(settings, manifest)
     given = [vectors for plan in plans if (vectors := given_vectors(plan)) is not None]
+    all_given = len(given) == len(plans)
     encoders = encoders or Encoders(settings)
-    if len(given) == len(plans):
-        device = DeviceChoice("cpu", "only where vectors are missing")
-        encoder = encoders.deferred(model)
-        progress.note(f"the vectors in the table are taken as those of '{model}'")
-    else:
+
+    @cache
+    def load() -> LoadedEncoder:
+        from mmsearch.encoders.devices import DeviceChoice, choose_device
+
+        if all_given:
+            device = DeviceChoice("cpu", "only where vectors are missing")
+            return LoadedEncoder(encoders.deferred(model), device)
         device = choose_device(settings.device)
-        encoder = encoders.full(model)
         progress.note(f"encoding with '{model}' on {device.name} ({device.reason})")
+        return LoadedEncoder(encoders.full(model), device)
+
+    if all_given:
+        progress.note(f"the vectors in the table are taken as those of '{model}'")
+    # A store that exists may need nothing encoded. That a device is there, only torch can tell.
+    later = settings.device in ("auto", "cpu") and (run.dry_run or manifest is not None)
+    space = (space_of(model) if later else None) or load().encoder.space
     for vectors in given:
-        vectors.require_space(encoder.space)
+        vectors.require_space(space)
     with (
-        open_or_create(
-            root, settings, encoder.space, dry_run=run.dry_run, on_wait=progress.note
-        ) as store,
+        open_or_create(root, settings, space, dry_run=run.dry_run, on_wait=progress.note) as store,
         ExitStack() as resources,
     ):
         if store.manifest.sources != (manifest.sources if manifest else ()):
@@ -123,14 +132,14 @@ def index_sources(
         if not run.dry_run:
             migrate(store, progress.note)
         # What cannot be done is refused before anything is encoded or remembered.
-        store.manifest.space.require(encoder.space, holder=str(store.folder))
+        store.manifest.space.require(space, holder=str(store.folder))
         requested = requested_manifest(store.manifest, settings)
-        fusion = requested_fusion(requested, model, encoder.space)
+        fusion = requested_fusion(requested, model, space)
         index = index_options(requested)
         if remembered_settings(settings):
             counts = store.counts()
             choose(max(counts["image"], counts["text"]), store.dim, index)
-        ingest = Ingest(store, encoder, settings, progress=progress, device=device, index=index)
+        ingest = Ingest(store, load, settings, progress=progress, index=index)
         options = IngestOptions(
             retry=run.retry,
             prune=run.prune,

@@ -1,6 +1,5 @@
 """Finds a store, creates it, and opens it for searching."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,17 +50,16 @@ def open_or_create(
     dry_run: bool,
     on_wait: Callable[[str], None],
 ) -> Iterator[Store]:
-    """Opens the store for writing, or creates an empty one; with dry_run a temporary one.
+    """Opens the store for writing, or creates an empty one; with dry_run only to read.
 
     on_wait: receives a line if another process is writing. Raises StoreLocked, InputError.
     """
     new = Manifest(model_name(settings, None), space)
     manifest = manifest_of(root)
-    if manifest is None and dry_run:
-        with tempfile.TemporaryDirectory() as nowhere:
-            yield Store.create(Path(nowhere), new)
-        return
     folder = live_folder(root)
+    if dry_run:
+        yield Store.empty(folder, new) if manifest is None else _with_files(folder)
+        return
     if manifest is None:
         folder.mkdir(parents=True, exist_ok=True)
         with write_lock(folder, timeout=settings.lock_timeout, on_wait=on_wait):
@@ -71,6 +69,18 @@ def open_or_create(
     store = Store.open(folder)
     with store.writing(timeout=settings.lock_timeout, on_wait=on_wait):
         yield store
+
+
+def _with_files(folder: Path) -> Store:
+    """Opens a store to find changes, without LanceDB where nothing was written since its index."""
+    from mmsearch.generations import live_generation
+
+    generation = live_generation(folder)
+    if generation is None:
+        return Store.open(folder)
+    return Store.open(
+        folder, snapshot=generation.snapshot(with_failures=True), files=generation.files()
+    )
 
 
 def open_engine(root: Path, settings: Settings, encoders: Encoders) -> "Engine":

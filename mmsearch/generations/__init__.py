@@ -6,15 +6,20 @@ and the fusion with its modality means (trained weights lie beside it). CURRENT 
 atomically once all targets of a generation are on disk.
 """
 
-from mmsearch.generations.live import Generation, GenerationInfo, live_generation
-from mmsearch.generations.paths import CURRENT, folder_size
-from mmsearch.generations.refresh import (
-    estimate_fusion,
-    is_fused_by,
-    refresh_generation,
-    target_counts,
-)
-from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors, stored_parts
+from typing import TYPE_CHECKING
+
+from mmsearch.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from mmsearch.generations.live import Generation, GenerationInfo, live_generation
+    from mmsearch.generations.paths import CURRENT, folder_size
+    from mmsearch.generations.refresh import (
+        estimate_fusion,
+        is_fused_by,
+        refresh_generation,
+        target_counts,
+    )
+    from mmsearch.generations.vectors import IMAGE, TEXT, StoredVectors, stored_parts
 
 __all__ = [
     "CURRENT",
@@ -31,3 +36,22 @@ __all__ = [
     "stored_parts",
     "target_counts",
 ]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "CURRENT": "paths",
+        "IMAGE": "vectors",
+        "TEXT": "vectors",
+        "Generation": "live",
+        "GenerationInfo": "live",
+        "StoredVectors": "vectors",
+        "estimate_fusion": "refresh",
+        "folder_size": "paths",
+        "is_fused_by": "refresh",
+        "live_generation": "live",
+        "refresh_generation": "refresh",
+        "stored_parts": "vectors",
+        "target_counts": "refresh",
+    },
+)

@@ -1,4 +1,7 @@
-"""The live generation: what it was built from, and its indexes, opened on first use."""
+"""The live generation: what it was built from, and its indexes, opened on first use.
+
+FAISS, which takes long to import, is imported when an index is opened.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +12,9 @@ from typing import Any
 from mmsearch.errors import CorruptIndex
 from mmsearch.files import write_atomically
 from mmsearch.fusion import FrozenFusion, Fusion, LateFusion
-from mmsearch.generations.lance_targets import follows_table, open_lance_target
 from mmsearch.generations.paths import (
     CURRENT,
+    files_path,
     folder_size,
     fusion_path,
     info_path,
@@ -19,16 +22,8 @@ from mmsearch.generations.paths import (
     rows_path,
     target_path,
 )
-from mmsearch.indexes import (
-    IndexMeta,
-    IndexOptions,
-    VectorIndex,
-    load_index,
-    read_meta,
-    to_gpu,
-    verify_index,
-)
-from mmsearch.indexes.lance_index import KIND as LANCE
+from mmsearch.indexes import IndexMeta, IndexOptions, VectorIndex, read_meta
+from mmsearch.indexes.base import LANCE
 from mmsearch.indexes.part_items import PartItems
 from mmsearch.records import Target
 from mmsearch.store.snapshot import Snapshot, read_snapshot
@@ -89,7 +84,12 @@ class Generation:
 
     def follows_table(self, target: Target) -> bool:
         """Whether the target's index searches the items table itself, and so is never behind it."""
-        return follows_table(self._meta(target))
+        meta = self._meta(target)
+        if meta.kind != LANCE:
+            return False
+        from mmsearch.generations.lance_targets import follows_table
+
+        return follows_table(meta)
 
     def _path(self, target: Target) -> Path:
         return target_path(self._folder, target, self.info.number)
@@ -100,6 +100,9 @@ class Generation:
         return self._metas[target]
 
     def _open(self, target: Target, version: int | None) -> VectorIndex:
+        from mmsearch.generations.lance_targets import open_lance_target
+        from mmsearch.indexes import load_index, to_gpu
+
         meta = self._meta(target)
         if meta.kind == LANCE:
             self.devices[target] = "cpu"
@@ -114,6 +117,9 @@ class Generation:
 
     def check(self) -> None:
         """Checks that every index is present and has its length. Raises CorruptIndex."""
+        from mmsearch.generations.lance_targets import open_lance_target
+        from mmsearch.indexes import verify_index
+
         for target in self.info.counts:
             meta = read_meta(self._path(target))
             if meta.kind == LANCE:
@@ -123,6 +129,8 @@ class Generation:
 
     def verify(self) -> None:
         """Checks every index file against its checksum. Raises CorruptIndex."""
+        from mmsearch.indexes import verify_index
+
         self.check()
         for target in self.info.counts:
             if self._meta(target).kind != LANCE:
@@ -135,6 +143,11 @@ class Generation:
         """
         path = rows_path(self._folder, self.info.number)
         return read_snapshot(path, self._folder, with_failures=with_failures)
+
+    def files(self) -> Snapshot | None:
+        """Returns FILE_COLUMNS of all rows it was built from, None where they are out of date."""
+        path = files_path(self._folder, self.info.number)
+        return read_snapshot(path, self._folder, with_failures=True)
 
     def metas(self) -> dict[Target, IndexMeta]:
         """Returns the metadata of each index: its kind, why it was chosen, how it was tuned."""

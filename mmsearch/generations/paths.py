@@ -37,6 +37,11 @@ def rows_path(folder: Path, number: int) -> Path:
     return folder / "faiss" / f"{number:06d}.arrow"
 
 
+def files_path(folder: Path, number: int) -> Path:
+    """Returns the file of what a generation knows of the files of its rows."""
+    return folder / "faiss" / f"{number:06d}.files.arrow"
+
+
 def write_parts(target: Path, parts: PartItems) -> None:
     """Writes which item each part belongs to into the folder of a target's index."""
     np.save(target / PARTS_FILE, np.stack([parts.parts, parts.items]))
@@ -70,6 +75,7 @@ def remove_old(folder: Path, live: int) -> None:
             fusion_path(folder, number).unlink(missing_ok=True)
             rows_path(folder, number).unlink(missing_ok=True)
             parts_path(rows_path(folder, number)).unlink(missing_ok=True)
+            files_path(folder, number).unlink(missing_ok=True)
 
 
 def folder_size(folder: Path) -> int:

@@ -18,6 +18,7 @@ from mmsearch.generations.lance_targets import (
 from mmsearch.generations.live import GenerationInfo, write_info
 from mmsearch.generations.paths import (
     CURRENT,
+    files_path,
     last_number,
     remove_old,
     rows_path,
@@ -118,6 +119,7 @@ def refresh_generation(
     write_info(store.folder, info)
     store.save_parts(rows_path(store.folder, number), counted)
     store.save_snapshot(rows_path(store.folder, number), counted)
+    store.save_files(files_path(store.folder, number), counted)
     write_atomically(store.folder / CURRENT, f"{number}\n")
     remove_old(store.folder, number)
     return info

@@ -6,7 +6,6 @@ from mmsearch.config import Settings
 from mmsearch.encoders.registry import fusion_folder
 from mmsearch.errors import CorruptIndex
 from mmsearch.fusion import Fusion, choose_fusion, load_fusion
-from mmsearch.generations import is_fused_by, live_generation, refresh_generation
 from mmsearch.indexes import IndexKind, IndexOptions
 from mmsearch.ingest.run_manifest import requested_manifest
 from mmsearch.progress import ProgressListener
@@ -28,6 +27,9 @@ def update_indexes(
     fusion: of the products, as the model has it; None: that of the live index. rebuild: build all
     of them again. Raises InputError, SpaceMismatch.
     """
+    # Imports FAISS, which a dry run does without.
+    from mmsearch.generations import is_fused_by, live_generation, refresh_generation
+
     manifest = requested_manifest(store.manifest, settings)
     try:
         live = None if rebuild else live_generation(store.folder)

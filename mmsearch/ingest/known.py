@@ -13,11 +13,6 @@ from mmsearch.store.rows import EMBEDDED
 
 # Begins the row hash of a record with vectors made elsewhere, which it covers too.
 GIVEN = "given-"
-KNOWN_COLUMNS = [
-    "_uid", "key", "source", "uri", "_size", "_mtime", "_ctime",
-    "_image_hash", "_text_hash", "_row_hash", "_missing",
-    EMBEDDED,
-]  # fmt: skip
 KNOWN_PART_COLUMNS = ["_uid", "item", "number", "uri", "_size", "_mtime", "_ctime", "_hash"]
 
 
@@ -97,8 +92,8 @@ class KnownRows:
     ) -> None:
         """Prepares the look-ups.
 
-        table: KNOWN_COLUMNS of all rows. failures: the ledger. parts: KNOWN_PART_COLUMNS of all
-        images of items with several.
+        table: `snapshot.FILE_COLUMNS` of all rows. failures: the ledger. parts: KNOWN_PART_COLUMNS of
+        all images of items with several.
         """
         self._columns = {name: table.column(name) for name in table.schema.names}
         keys = self._columns["key"].to_pylist()

@@ -5,10 +5,12 @@ run finds the others unchanged.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import chain
+from typing import NamedTuple
 
 from mmsearch.config import Settings
 from mmsearch.encoders.base import Encoder
@@ -29,7 +31,7 @@ from mmsearch.ingest.changes import (
 from mmsearch.ingest.decoding import ImageReader
 from mmsearch.ingest.embedded import MetadataOptions
 from mmsearch.ingest.item_images import key_of_image
-from mmsearch.ingest.known import KNOWN_COLUMNS, KNOWN_PART_COLUMNS, FileState, KnownRows
+from mmsearch.ingest.known import KNOWN_PART_COLUMNS, FileState, KnownRows
 from mmsearch.ingest.listing import list_ahead, most_vectors, present_records
 from mmsearch.ingest.tally import Tally
 from mmsearch.ingest.writing import RowWriter
@@ -61,24 +63,49 @@ class IngestOptions:
     metadata: Mapping[str, MetadataOptions | None] = field(default_factory=dict)
 
 
+class LoadedEncoder(NamedTuple):
+    """An encoder of the store's space, and the device that it runs on."""
+
+    encoder: Encoder
+    device: DeviceChoice
+
+
 class Ingest:
     """Updates a store to its sources. Run it under the store's write lock."""
 
     def __init__(
         self,
         store: Store,
-        encoder: Encoder,
+        load: Callable[[], LoadedEncoder],
         settings: Settings,
         *,
         progress: ProgressListener,
-        device: DeviceChoice,
         index: IndexOptions,
     ) -> None:
-        """Prepares a run. index: sources too large for its memory are refused before encoding."""
-        self._store, self._encoder, self._settings = store, encoder, settings
-        self._progress, self._device, self._index = progress, device.name, index
-        self._batch_size = settings.batch_size or device.batch_size
-        self._batches = BatchEncoder(encoder, store, max_passages=settings.max_passages)
+        """Prepares a run.
+
+        load: called once there is something to encode. index: sources too large for its memory
+        are refused before encoding.
+        """
+        self._store, self._load, self._settings = store, load, settings
+        self._progress, self._index = progress, index
+
+    @cached_property
+    def _loaded(self) -> LoadedEncoder:
+        """The encoder, which is loaded once something has to be encoded. Raises SpaceMismatch."""
+        loaded = self._load()
+        self._store.manifest.space.require(loaded.encoder.space, holder=str(self._store.folder))
+        return loaded
+
+    @cached_property
+    def _batches(self) -> BatchEncoder:
+        return BatchEncoder(
+            self._loaded.encoder, self._store, max_passages=self._settings.max_passages
+        )
+
+    @property
+    def _batch_size(self) -> int:
+        return self._settings.batch_size or self._loaded.device.batch_size
 
     @reused_memory()
     def run(
@@ -89,7 +116,6 @@ class Ingest:
         So does a whole source, unless no other can be read. resumed: rows that an interrupted run
         had written. Raises SpaceMismatch, InputError.
         """
-        self._store.manifest.space.require(self._encoder.space, holder=str(self._store.folder))
         started = time.monotonic()
         tally = Tally()
         unavailable = 0
@@ -113,9 +139,8 @@ class Ingest:
         return replace(report, skipped=skipped)
 
     def _run_source(self, source: Source, options: IngestOptions, tally: Tally) -> None:
-        names = [name for name in KNOWN_COLUMNS if name in self._store.items.schema.names]
         known = KnownRows(
-            self._store.scan(names),
+            self._store.known_files(),
             self._store.failures(),
             self._store.known_images(KNOWN_PART_COLUMNS),
         )
@@ -123,7 +148,7 @@ class Ingest:
         choose(most_vectors(head), self._store.dim, self._index)
         total = len(head) if rest is None else None
         records: Iterator[Record | Failure] = chain(head, rest or ())
-        self._progress.start(f"indexing {source.name}", total, device=self._device)
+        self._progress.start(f"indexing {source.name}", total)
         if isinstance(source, FetchingSource):
             records = source.with_files(records, self._progress)
         metadata = options.metadata.get(source.name)
@@ -158,7 +183,7 @@ class Ingest:
                 continue
             # Earlier versions encoded only the beginning of a long text.
             text = record.text if retry and work.text_from not in split else None
-            if text and work.text_from is not None and self._encoder.overlong([text]):
+            if text and work.text_from is not None and self._loaded.encoder.overlong([text]):
                 work = encoding_text(work)
             if work.change == "moved" and work.previous is not None:
                 known.take(work.previous)
@@ -176,11 +201,17 @@ class Ingest:
             self._progress.advance(1)
 
     def _write_all(self, works: Iterable[Work], known: KnownRows, tally: Tally) -> None:
+        changed = self._changed(works, tally)
+        first = next(changed, None)
+        if first is None:
+            self._write_failures(tally)
+            return
+        self._progress.status(self._loaded.device.name)
         writer = RowWriter(self._store, self._settings.commit_seconds)
         bounds = MediaBounds.of(self._settings)
-        spec = self._encoder.preprocessing
+        spec = self._loaded.encoder.preprocessing
         with ImageReader(bounds=bounds, spec=spec, workers=self._settings.workers) as reader:
-            jobs = self._read(reader, self._changed(works, tally), known, tally)
+            jobs = self._read(reader, chain([first], changed), known, tally)
             try:
                 for batch in batched(jobs, self._batch_size):
                     self._encode_batch(batch, reader, writer, known=known, tally=tally)

@@ -1,9 +1,12 @@
 """Include and exclude patterns, and the hidden and system files that are always skipped."""
 
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from mmsearch.errors import InputError
 from mmsearch.sources.options import SourceOptions
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 SYSTEM_NAMES = frozenset(
     {
@@ -40,9 +43,11 @@ class Globs:
         return self._include is None or self._include.match_file(relative.lower())
 
 
-def _compile(patterns: tuple[str, ...], parameter: str) -> GitIgnoreSpec | None:
+def _compile(patterns: tuple[str, ...], parameter: str) -> "GitIgnoreSpec | None":
     if not patterns:
         return None
+    from pathspec import GitIgnoreSpec
+
     try:
         return GitIgnoreSpec.from_lines(pattern.lower() for pattern in patterns)
     except ValueError as error:

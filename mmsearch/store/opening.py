@@ -22,10 +22,16 @@ ITEMS, FAILURES, PRUNED, PARTS = "items", "failures", "pruned", "parts"
 class StoreTables:
     """The manifest and tables of a `.mmsearch` folder, opened when first needed."""
 
-    def __init__(self, folder: Path, manifest: Manifest, snapshot: Snapshot | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        snapshot: Snapshot | None = None,
+        files: Snapshot | None = None,
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._snapshot = snapshot
+        self._snapshot, self._files = snapshot, files
         if snapshot is None:
             self._open_tables()
 
@@ -41,13 +47,22 @@ class StoreTables:
         return cls(folder, manifest)
 
     @classmethod
-    def open(cls, folder: Path, *, snapshot: Snapshot | None = None) -> Self:
+    def open(
+        cls, folder: Path, *, snapshot: Snapshot | None = None, files: Snapshot | None = None
+    ) -> Self:
         """Opens an existing store.
 
-        snapshot: answers what it can; LanceDB is opened, at its version, for the rest.
-        Raises StoreNotFound, CorruptIndex.
+        snapshot: answers what it can; LanceDB is opened, at its version, for the rest. files: the
+        FILE_COLUMNS of all rows at that version. Raises StoreNotFound, CorruptIndex.
         """
-        return cls(folder, read_manifest(folder), snapshot)
+        return cls(folder, read_manifest(folder), snapshot, files)
+
+    @classmethod
+    def empty(cls, folder: Path, manifest: Manifest) -> Self:
+        """Returns a store without rows, to read from; nothing is written."""
+        counts = dict.fromkeys(("items", "image", "text", "both", "missing", "failures"), 0)
+        rows = Snapshot(0, counts, pa.Table.from_batches([], items_schema(manifest.space.dim)))
+        return cls(folder, manifest, rows, rows)
 
     def _open_tables(self) -> None:
         """Opens the newest versions of the tables."""

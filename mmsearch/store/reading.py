@@ -13,6 +13,7 @@ from mmsearch.store.filters import LIVE, filter_fault, live_and, quoted
 from mmsearch.store.lookups import has_form_index, has_word_index, word_columns
 from mmsearch.store.parts import PartReader
 from mmsearch.store.rows import vectors_to_numpy
+from mmsearch.store.snapshot import FILE_COLUMNS, Snapshot
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 from mmsearch.store.word_forms import query_forms
 
@@ -35,6 +36,8 @@ class StoreReader(PartReader):
     """The read access to a store; `Store` adds the writes."""
 
     def __len__(self) -> int:
+        if self._snapshot is not None:
+            return int(self._snapshot.counts["items"])
         return int(self._items.count_rows(LIVE))
 
     def scan(self, columns: Sequence[str], where: str | None = None) -> pa.Table:
@@ -54,8 +57,12 @@ class StoreReader(PartReader):
 
     def uids(self, where: str | None = None) -> Ids:
         """Returns the uids, int64 (n,), of the live rows that match. Raises BadFilter."""
-        # A fault is found before LanceDB is opened, which takes a second.
-        live = live_and(self.sql_of(where))
+        sql = self.sql_of(where)
+        if self._snapshot is not None:
+            matching = self._matching(sql, self._snapshot)
+            if matching is not None:
+                return matching
+        live = live_and(sql)
         query = self._items.search().where(live).select(["_uid"])
         try:
             table = _read(query)
@@ -63,6 +70,15 @@ class StoreReader(PartReader):
             raise self._bad_filter(where or LIVE, filter_fault(error)) from error
         uids: Ids = table.column("_uid").to_numpy()
         return uids
+
+    def _matching(self, sql: str | None, snapshot: Snapshot) -> Ids | None:
+        """Returns the matching uids of a snapshot, None where only LanceDB can tell."""
+        if sql is None:
+            return snapshot.uids
+        from mmsearch.store.filters.snapshot_filter import matching
+
+        mask = matching(sql, snapshot.rows)
+        return None if mask is None else snapshot.uids[mask]
 
     def sql_of(self, where: str | None) -> str | None:
         """Compiles a filter, as people type it, to SQL for LanceDB. Raises BadFilter."""
@@ -98,13 +114,18 @@ class StoreReader(PartReader):
 
         Of a column of lists, the values in the lists.
         """
+        values = self._live_values(column, most)
+        if pa.types.is_list(values.type):
+            values = pc.list_flatten(values)
+        return list(values.unique().drop_null().to_pylist()[:most])
+
+    def _live_values(self, column: str, most: int | None) -> pa.ChunkedArray:
+        if self._snapshot is not None:
+            return self._snapshot.rows.column(column)
         query = self._items.search().where(f"{LIVE} AND `{column}` IS NOT NULL").select([column])
         # Values repeat, so a few more rows are read than distinct ones are needed.
         found = query.limit(50 * most).to_arrow() if most is not None else _read(query)
-        values = found.column(column)
-        if pa.types.is_list(values.type):
-            values = pc.list_flatten(values)
-        return list(values.unique().to_pylist()[:most])
+        return found.column(column)
 
     def rows(self, uids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """Returns the rows of these uids, in no particular order."""
@@ -187,8 +208,17 @@ class StoreReader(PartReader):
             return int(sources.count(name))
         return int(self._items.count_rows(f"{LIVE} AND source = {quoted([name])}"))
 
+    def known_files(self) -> pa.Table:
+        """Returns FILE_COLUMNS of all rows, in no order; an older store may lack some."""
+        if self._files is not None:
+            return self._files.rows
+        held = set(self._items.schema.names)
+        return self.scan([name for name in FILE_COLUMNS if name in held])
+
     def failures(self) -> list[dict[str, Any]]:
         """The failure ledger, sorted by key."""
+        if self._files is not None and not self._files.counts["failures"]:
+            return []
         return list(self._failures.to_arrow().sort_by("key").to_pylist())
 
 

@@ -1,8 +1,9 @@
-"""A copy of the public columns in one Arrow file beside the index, for searches without LanceDB.
+"""Copies of columns in Arrow files beside the index, for commands that do without LanceDB.
 
 Importing LanceDB takes longer than the rest of a cold search, and reading ten rows from it longer
-than finding them. The file is written under the write lock, and is valid only while the table's
-folder lists the versions that it listed then: any commit adds one.
+than finding them. One file has the public columns of the live rows, for searches; another what is
+known of the files of all rows, for finding changes. They are written under the write lock, and are
+valid only while the table's folder lists the versions that it listed then: any commit adds one.
 """
 
 import json
@@ -14,17 +15,23 @@ import numpy as np
 import pyarrow as pa
 
 from mmsearch.files import replaced_file
+from mmsearch.records import Ids
 
 VERSIONS = Path("lance") / "items.lance" / "_versions"
 FAILURE_VERSIONS = Path("lance") / "failures.lance" / "_versions"
 # Beyond this, writing the file would take longer than updating the index.
 MAX_ROWS, MAX_BYTES = 2_000_000, 2**29
 _META = b"mmsearch"
+# What is compared with a source to find changes.
+FILE_COLUMNS = (
+    "_uid", "key", "source", "uri", "_size", "_mtime", "_ctime",
+    "_image_hash", "_text_hash", "_row_hash", "_missing", "_embedded",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The live rows at a table version, by ascending _uid, memory-mapped.
+    """Rows at a table version, by ascending _uid, memory-mapped.
 
     counts: as `Store.counts`. parts_version: of the table of their parts, None without one.
     parts: their parts by item, kind and number, None where none are kept.
@@ -36,13 +43,22 @@ class Snapshot:
     parts_version: int | None = None
     parts: pa.Table | None = None
 
+    @property
+    def uids(self) -> Ids:
+        """The uids of the rows, int64 (n,), ascending."""
+        # Arrow's `to_numpy` and `array` would import pandas where it is installed: half a second.
+        uids = np.from_dlpack(self.rows.column("_uid").combine_chunks())
+        return uids.astype(np.int64, copy=False)
+
     def rows_of(self, uids: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        """Returns the live rows among these uids."""
-        known = self.rows.column("_uid").to_numpy()
+        """Returns the rows among these uids."""
+        known = self.uids
         requested = np.unique(np.asarray(uids, dtype=np.int64))
         places = np.searchsorted(known, requested)
         places, requested = places[places < len(known)], requested[places < len(known)]
-        return self.rows.select(list(columns)).take(places[known[places] == requested])
+        found = places[known[places] == requested].astype(np.int64)
+        indices = pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)])
+        return self.rows.select(list(columns)).take(indices)
 
 
 def parts_of(parts: pa.Table, items: Sequence[int]) -> pa.Table:

@@ -34,7 +34,14 @@ from mmsearch.store.rows import (
     scalar_types,
     text_of,
 )
-from mmsearch.store.snapshot import MAX_BYTES, MAX_ROWS, Snapshot, write_parts, write_snapshot
+from mmsearch.store.snapshot import (
+    FILE_COLUMNS,
+    MAX_BYTES,
+    MAX_ROWS,
+    Snapshot,
+    write_parts,
+    write_snapshot,
+)
 from mmsearch.store.spaces import is_live, root_of
 from mmsearch.store.word_forms import COLUMN as WORD_FORMS
 from mmsearch.store.word_forms import indexed_forms
@@ -60,7 +67,7 @@ class Store(StoreReader):
                     f"the model of {root_of(self.folder)} has changed; run the command again"
                 )
             self.manifest = read_manifest(self.folder)
-            self._snapshot = None
+            self._snapshot = self._files = None
             self._open_tables()
             self._finish_conversions()
             yield
@@ -237,8 +244,23 @@ class Store(StoreReader):
         """
         if counts["items"] > MAX_ROWS:
             return
-        names = ["_uid", *self.public_columns]
-        query = self._items.search().where(LIVE).select(names)
+        self._save_columns(path, ["_uid", *self.public_columns], counts, where=LIVE)
+
+    def save_files(self, path: Path, counts: Mapping[str, int]) -> None:
+        """Writes FILE_COLUMNS of all rows, unless too large, for `Store.open(files=…)`.
+
+        counts: of the current rows.
+        """
+        if counts["items"] + counts["missing"] <= MAX_ROWS:
+            held = set(self._items.schema.names)
+            names = [name for name in FILE_COLUMNS if name in held]
+            self._save_columns(path, names, counts)
+
+    def _save_columns(
+        self, path: Path, names: Sequence[str], counts: Mapping[str, int], where: str | None = None
+    ) -> None:
+        query = self._items.search().where(where) if where else self._items.search()
+        query = query.select(list(names))
         batches, size_bytes = [], 0
         for batch in query.to_batches(batch_size=READ_ROWS):
             batches.append(batch)

@@ -12,7 +12,7 @@ from mmsearch.config import read_settings
 from mmsearch.encoders.base import Encoder
 from mmsearch.encoders.devices import choose_device
 from mmsearch.indexes import IndexOptions
-from mmsearch.ingest.run import Ingest, IngestOptions
+from mmsearch.ingest.run import Ingest, IngestOptions, LoadedEncoder
 from mmsearch.progress import NullProgress
 from mmsearch.records import Failure, Floats, ImageFile, IngestReport, Pixels, Record
 from mmsearch.store import Store
@@ -91,10 +91,9 @@ class Bench:
         with self.store.writing():
             ingest = Ingest(
                 self.store,
-                self.encoder,
+                lambda: LoadedEncoder(self.encoder, choose_device("cpu")),
                 self.settings,
                 progress=NullProgress(),
-                device=choose_device("cpu"),
                 index=IndexOptions(),
             )
             report = ingest.run(
