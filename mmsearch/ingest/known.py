@@ -92,8 +92,8 @@ class KnownRows:
     ) -> None:
         """Prepares the look-ups.
 
-        table: `snapshot.FILE_COLUMNS` of all rows. failures: the ledger. parts: of all images of items
-        with several, KNOWN_PART_COLUMNS.
+        table: `snapshot.FILE_COLUMNS` of all rows. failures: the ledger. parts: KNOWN_PART_COLUMNS
+        of all images of items with several.
         """
         self._columns = {name: table.column(name) for name in table.schema.names}
         keys = self._columns["key"].to_pylist()
