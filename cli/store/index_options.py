@@ -144,8 +144,8 @@ Columns = Annotated[
     list[str] | None,
     typer.Option(
         "--column",
-        help="Kind of a table's column: number, text, date, day-first, month-first, bool or skip; "
-        "repeatable.",
+        help="Kind of a table's column: number, text, date, day-first, month-first, bool, list or "
+        "skip; repeatable.",
         metavar="NAME=KIND",
         rich_help_panel=READING,
     ),

@@ -3,13 +3,13 @@
 Options take precedence; roles that they leave open are guessed by `roles`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmsearch.errors import InputError
 from mmsearch.records import Value
 from mmsearch.sources.fields import MAX_METADATA_TEXT, safe_column_name
-from mmsearch.sources.lists import find_separator, split_list
+from mmsearch.sources.lists import find_separator, separator_of, split_list
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.roles import find_group, find_ids, find_images, find_texts, words_of
 from mmsearch.sources.survey import Survey
@@ -103,7 +103,10 @@ def recognise(
     return _with_metadata(
         survey,
         TableColumns(images, texts, identity, group=group),
-        {each.rpartition("=")[0] for each in options.columns},
+        {
+            name.strip(): kind.strip()
+            for name, _, kind in (each.rpartition("=") for each in options.columns)
+        },
     )
 
 
@@ -145,8 +148,8 @@ def _require_columns(survey: Survey, options: SourceOptions, table: str) -> None
                 )
 
 
-def _with_metadata(survey: Survey, roles: TableColumns, typed: Collection[str]) -> TableColumns:
-    """Adds the columns of metadata. typed: those whose kind the user named."""
+def _with_metadata(survey: Survey, roles: TableColumns, typed: Mapping[str, str]) -> TableColumns:
+    """Adds the columns of metadata. typed: the kinds that the user named."""
     names: dict[str, str] = {}
     kinds: dict[str, Kind] = {}
     separators: dict[str, str] = {}
@@ -159,10 +162,14 @@ def _with_metadata(survey: Survey, roles: TableColumns, typed: Collection[str]) 
         taken.add(names[column])
         is_code = column == roles.id or (kind is Kind.INT and _CODES.intersection(words_of(column)))
         kinds[column] = Kind.TEXT if is_code or kind is None else kind
-        if kind is Kind.TEXT and not is_code and column not in typed:
-            separator = find_separator(column, [row.get(column) for row in survey.sample])
-            if separator is not None:
-                kinds[column], separators[column] = Kind.LIST, separator
+        cells = [row.get(column) for row in survey.sample]
+        separator = None
+        if typed.get(column) == "list":
+            separator = separator_of(cells) or ""
+        elif kind is Kind.TEXT and not is_code and column not in typed:
+            separator = find_separator(column, cells)
+        if separator is not None:
+            kinds[column], separators[column] = Kind.LIST, separator
     return replace(roles, metadata=names, kinds=kinds, separators=separators)
 
 

@@ -28,12 +28,10 @@ def find_separator(column: str, cells: Sequence[object]) -> str | None:
 
     It is '' where the cells are lists of JSON or Parquet.
     """
-    if any(isinstance(cell, list) for cell in cells):
-        return ""
+    separator = separator_of(cells)
+    if not separator:
+        return separator
     texts = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
-    separator = next((each for each in _SEPARATORS if any(each in text for text in texts)), None)
-    if separator is None:
-        return None
     lists = [split_list(text, separator) or [] for text in texts]
     values = [value.casefold() for each in lists for value in each]
     if max(map(len, values), default=0) > _MOST_CHARACTERS:
@@ -45,6 +43,14 @@ def find_separator(column: str, cells: Sequence[object]) -> str | None:
     combined = distinct < len({tuple(each) for each in lists}) and distinct <= len(values) / 2
     often = len(texts) >= _ENOUGH_CELLS and several >= _SEVERAL_VALUES * len(texts)
     return separator if combined and often else None
+
+
+def separator_of(cells: Sequence[object]) -> str | None:
+    """Returns what would separate the values if the cells were lists, as `find_separator` does."""
+    if any(isinstance(cell, list) for cell in cells):
+        return ""
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    return next((each for each in _SEPARATORS if any(each in text for text in texts)), None)
 
 
 def split_list(cell: object, separator: str) -> list[str] | None:

@@ -28,7 +28,7 @@ class SourceOptions:
     position: also where they were taken.
     fetch: whether images that a table names by URL are fetched.
     columns: kinds of a table's columns as 'NAME=KIND': number, text, date, day-first, month-first,
-        bool or skip.
+        bool, list or skip.
     table: how a table is read, as 'SETTING=VALUE': decimal, header, delimiter or encoding.
     max_text_bytes: of a caption, a document or a table row's text.
 

@@ -13,6 +13,8 @@ _KINDS = {
     "day-first": Kind.DAY_FIRST,
     "month-first": Kind.MONTH_FIRST,
     "bool": Kind.BOOL,
+    # Texts until they are split.
+    "list": Kind.TEXT,
     "skip": Kind.NESTED,
 }
 _COMMAS = {",": Kind.DECIMAL_COMMA, ".": Kind.GROUPED}

@@ -213,3 +213,15 @@ def test_a_first_row_with_an_image_is_an_item(tmp_path: Path) -> None:
         text_columns=("column 2",),
     )
     assert [item.text for item in named if isinstance(item, Record)] == ["red apple", "green pear"]
+
+
+def test_a_list_may_be_named_and_ruled_out(tmp_path: Path) -> None:
+    rows = "".join(f"n{number},red|{number}\n" for number in range(3))
+    text = f"name,marks\n{rows}"
+    assert values(read(tmp_path / "a.csv", text), "marks") == ["red|0", "red|1", "red|2"]
+    named = read(tmp_path / "a.csv", text, columns=("marks=list",))
+    assert values(named, "marks") == [["red", "0"], ["red", "1"], ["red", "2"]]
+    tagged = text.replace("marks", "tags")
+    assert values(read(tmp_path / "b.csv", tagged), "tags")[0] == ["red", "0"]
+    ruled_out = read(tmp_path / "b.csv", tagged, columns=("tags=text",))
+    assert values(ruled_out, "tags")[0] == "red|0"
