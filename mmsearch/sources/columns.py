@@ -100,14 +100,9 @@ def recognise(
         identity = next((name for name in candidates if name not in faults), None)
     others = [name for name in others if name != identity]
     texts = options.text_columns or tuple(find_texts(survey, others))
-    return _with_metadata(
-        survey,
-        TableColumns(images, texts, identity, group=group),
-        {
-            name.strip(): kind.strip()
-            for name, _, kind in (each.rpartition("=") for each in options.columns)
-        },
-    )
+    named = (each.rpartition("=") for each in options.columns)
+    typed = {name.strip(): kind.strip() for name, _, kind in named}
+    return _with_metadata(survey, TableColumns(images, texts, identity, group=group), typed)
 
 
 def require_content(survey: Survey, columns: TableColumns, table: str) -> None:
