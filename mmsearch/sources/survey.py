@@ -102,7 +102,7 @@ class Survey:
                 more = f" and {cell.texts - 1:,} more cells" if cell.texts > 1 else ""
                 yield (
                     f"'{column}': {shown}{more} left empty, as the other {cell.regular:,} cells "
-                    f"are of the kind {self.kinds[column].value}; `columns=['{column}=text']` "
+                    f"are {_plural(self.kinds[column])}; `columns=['{column}=text']` "
                     "reads all as texts"
                 )
             else:
@@ -225,6 +225,12 @@ class _Column:
         emptied = kind in (NUMBERS | DATES | {Kind.BOOL})
         few = texts <= _MOST_ODD and regular >= 0.9 * (regular + texts)
         return OddCell(*self.first_text, texts, regular, emptied) if emptied or few else None
+
+
+def _plural(kind: Kind) -> str:
+    if kind in NUMBERS:
+        return "numbers"
+    return "dates" if kind in DATES else "yes or no"
 
 
 def survey(rows: Rows, table_format: TableFormat = _AS_FOUND) -> Survey:
