@@ -37,7 +37,7 @@ def _rows(state: "StoreInfo") -> list[tuple[str, RenderableType]]:
             f"text, {counts['both']:,} with both",
         ),
     ]
-    if counts["image_parts"] or counts["passages"]:
+    if counts.get("image_parts") or counts.get("passages"):
         parts = (
             f"{counts['image_parts']:,} images of items with several, "
             f"{counts['passages']:,} passages of long texts"

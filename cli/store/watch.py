@@ -40,7 +40,7 @@ def watch(
     ] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Keep a store up to date while files change.
+    """Keep a store up to date while the files of its sources change.
 
     Updates are those of 'mmsearch index' without options. SIGTERM ends it with exit code 0.
     """

@@ -38,7 +38,7 @@ def read_queries(path: Path, items: Sequence[LabelledItem], pool: Pool) -> list[
     positions = _positions(items)
     queries: list[LabelledQuery] = []
     faults: list[str] = []
-    for row in open_rows(path):
+    for row in open_rows(path, nested=True):
         if isinstance(row, BadRow):
             faults.append(row.reason)
             continue

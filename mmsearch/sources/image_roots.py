@@ -5,6 +5,7 @@ images only.
 """
 
 import os
+import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,13 @@ from mmsearch.sources.image_paths import is_url, shortened, spellings
 _IMAGE_FOLDERS = (
     "image", "img", "photo", "foto", "pic", "bild", "media", "immagin", "zdj", "obraz",
 )  # fmt: skip
+# Above the table, only a folder with a usual name is searched: others belong to somebody else.
+_USUAL_FOLDER = re.compile(
+    r"(?:(?:product|catalog|shop|item|article|all)s?[ _-]?)?"
+    r"(?:images?|imgs?|photos?|fotos?|pics?|pictures?|bilder|media|immagini|zdj[eę]cia|obraz(?:y|ki)?)"
+    r"(?:[ _-]?(?:\d+x\d+|large|full|small|original|jpe?g|png))?",
+    re.IGNORECASE,
+)
 _PARENTS = 3
 _MOST_SUBFOLDERS = 100
 # Names of folders that are held in memory; images that are missing are sought in them.
@@ -101,7 +109,8 @@ class ImageRoots:
         for parent in list(top.parents)[:-1][:_PARENTS]:
             if self._archive is None or parent.is_relative_to(self._archive):
                 yield parent
-                yield from (path for path in self._subfolders(parent) if _holds_images(path.name))
+                usual = (p for p in self._subfolders(parent) if _USUAL_FOLDER.fullmatch(p.name))
+                yield from usual
         if self._archive is None:
             yield Path.cwd()
 

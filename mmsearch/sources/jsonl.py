@@ -23,8 +23,9 @@ class JsonRows:
     image_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, nested: bool = False) -> None:
+        """nested: leave objects in an object as they are, rather than as columns."""
+        self._path, self._nested = path, nested
         self._file_name = printable_path(path.name)
 
     def kind_of(self, value: object) -> Kind | None:
@@ -52,6 +53,8 @@ class JsonRows:
         except (RecursionError, ValueError) as error:
             # Nesting thousands deep, or a number with thousands of digits.
             return BadRow(number, f"{place}: {error}")
+        if self._nested and isinstance(value, dict):
+            return Row(number, place, value)
         return object_row(value, number, place)
 
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from mmsearch.sources.fields import clean_text
 from mmsearch.sources.image_paths import is_url, looks_like_image
@@ -160,6 +161,20 @@ def find_group(survey: Survey, texts: Sequence[str]) -> str | None:
         if further and untitled >= _UNTITLED * len(further):
             return column
     return None
+
+
+def with_ids_as_they_are(survey: Survey, requested: str | None) -> Survey:
+    """Returns the survey with columns of ids as texts where a few of them are no numbers.
+
+    requested: the column that the user named.
+    """
+    ids = {name for name in survey.odd if name == requested or _id_rank(name) is not None}
+    return replace(
+        survey,
+        kinds={name: Kind.TEXT if name in ids else kind for name, kind in survey.kinds.items()},
+        odd={name: cell for name, cell in survey.odd.items() if name not in ids},
+        loose=survey.loose - ids,
+    )
 
 
 def find_texts(survey: Survey, columns: list[str]) -> list[str]:

@@ -15,7 +15,12 @@ from mmsearch.sources.image_roots import ImageRoots, relative_name
 from mmsearch.sources.named_images import find_named_images
 from mmsearch.sources.options import SourceOptions
 from mmsearch.sources.picture_files import PictureFiles
-from mmsearch.sources.roles import cells_of_images, image_samples, named_like_ids
+from mmsearch.sources.roles import (
+    cells_of_images,
+    image_samples,
+    named_like_ids,
+    with_ids_as_they_are,
+)
 from mmsearch.sources.row_groups import grouped
 from mmsearch.sources.rows import BadRow, Row
 from mmsearch.sources.survey import SAMPLE_ROWS, Survey, survey
@@ -60,7 +65,9 @@ class TableSource:
         self._place = archive.place if archive else self.root
         table_format = parse_format(options.columns, options.table)
         rows = open_rows(file, table_format)
-        self._rows, found = typed_rows(rows, survey(rows, table_format))
+        self._rows, found = typed_rows(
+            rows, with_ids_as_they_are(survey(rows, table_format), options.id_column)
+        )
         self._survey = _without(found, options.vector_columns)
         self.vectors = GivenVectors(file, rows, options) if options.gives_vectors else None
         self.row_count = self._survey.rows

@@ -35,15 +35,18 @@ def is_table(path: Path) -> bool:
         return False
 
 
-def open_rows(path: Path, table_format: TableFormat = _AS_FOUND) -> Rows:
-    """Opens a table file. Raises InputError if it has no table format or a damaged start."""
+def open_rows(path: Path, table_format: TableFormat = _AS_FOUND, *, nested: bool = False) -> Rows:
+    """Opens a table file. Raises InputError if it has no table format or a damaged start.
+
+    nested: leave objects in JSON lines as they are.
+    """
     name = path.name.lower()
     if name.endswith((*_DELIMITED, ".txt")):
         return DelimitedRows(path, table_format)
     if name.endswith(_JSON) and starts_as_array(path):
         return JsonArrayRows(path)
     if name.endswith((*_JSON_LINES, *_JSON)):
-        return JsonRows(path)
+        return JsonRows(path, nested=nested)
     if name.endswith(_SPREADSHEETS):
         from mmsearch.sources.spreadsheets import SpreadsheetRows
 

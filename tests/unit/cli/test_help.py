@@ -35,7 +35,7 @@ def parameters(path: tuple[str, ...]) -> list[Any]:
 
 def test_the_overview_names_every_command_with_what_it_does() -> None:
     text = shown()
-    assert len(NAMES) == 18
+    assert len(NAMES) == 19
     for name in TOP_LEVEL:
         assert re.search(rf"^│ {name} +[A-Z]", text, re.MULTILINE), name
     assert [line for line in text.splitlines() if "─ Duplicates ─" in line]

@@ -48,7 +48,7 @@ def test_json_arrays_with_objects(tmp_path: Path, content: str) -> None:
     source = read(tmp_path / "t.json", content.encode())
     first, second = metadata(source)
     assert (first["brand_name"], first["brand_country_code"]) == ("Acme", "AT")
-    assert (second["title"], second["tags"]) == ("Pear, green]", "x; y")
+    assert (second["title"], second["tags"]) == ("Pear, green]", ["x", "y"])
 
 
 def test_json_arrays_are_read_object_by_object(tmp_path: Path) -> None:
