@@ -178,6 +178,9 @@ class Ingest:
             work, failures = plan(record, known, retry=retry, metadata=metadata)
             for failure in failures:
                 self._fail(failure, known, tally)
+            if work is not None:
+                # An item keeps its row without an image that cannot be read.
+                known.find(record.key)
             if work is None:
                 self._progress.advance(1)
                 continue

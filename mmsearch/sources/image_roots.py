@@ -26,7 +26,7 @@ _IMAGE_FOLDERS = (
 )  # fmt: skip
 # Above the table, only a folder with a usual name is searched: others belong to somebody else.
 _USUAL_FOLDER = re.compile(
-    r"(?:(?:product|catalog|shop|item|article|all)s?[ _-]?)?"
+    r"(?:(?:product|produkt|produit|prodotto|catalog|katalog|shop|item|article|artikel)s?[ _-]?)?"
     r"(?:images?|imgs?|photos?|fotos?|pics?|pictures?|bilder|media|immagini|zdj[eę]cia|obraz(?:y|ki)?)"
     r"(?:[ _-]?(?:\d+x\d+|large|full|small|original|jpe?g|png))?",
     re.IGNORECASE,

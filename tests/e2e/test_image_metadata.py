@@ -137,7 +137,10 @@ def test_a_store_from_before_reads_them_only_when_asked(
     manifest = catalog.folder / "manifest.json"
     text = manifest.read_text(encoding="utf-8")
     assert '"metadata": false' in text
-    manifest.write_text(text.replace('"metadata": false', '"metadata": true'), encoding="utf-8")
+    text = text.replace('"metadata": false', '"metadata": true').replace(
+        '"format": 2', '"format": 1'
+    )
+    manifest.write_text(text, encoding="utf-8")
     catalog.reload()
     assert changes(catalog.index(progress=True)) == {"unchanged": 2}
     assert "2 images were indexed before their metadata was read" in capsys.readouterr().err

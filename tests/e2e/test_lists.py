@@ -21,7 +21,7 @@ def test_lists_are_filtered_and_shown(tmp_path: Path, call: Call) -> None:
 
     sweet = call(tmp_path, "search", "apple", "--where", "has(tags, 'Sweet')", "--json")
     hits = json.loads(sweet.stdout)["hits"]
-    assert {hit["key"]: hit["tags"] for hit in hits} == {
+    assert {hit["key"]: hit["record"]["tags"] for hit in hits} == {
         "items/1": ["sweet", "red"],
         "items/2": ["green", "sweet"],
     }

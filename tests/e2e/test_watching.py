@@ -52,7 +52,7 @@ def wait_for(condition: Callable[[], bool], running: "subprocess.Popen[str]") ->
 
 def items(call: Call, folder: Path) -> int:
     done = call(folder, "info", "--json")
-    count: int = json.loads(done.stdout)["counts"]["items"]
+    count: int = json.loads(done.stdout)["store"]["counts"]["items"]
     return count
 
 

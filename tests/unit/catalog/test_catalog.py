@@ -300,7 +300,7 @@ def test_failures_are_failures_and_may_still_be_read_like_rows(stocked: Path) ->
 def test_progress_is_shown_or_handed_over(
     folder: Path, stocked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opened(folder).index(stocked / "goods", progress=True)
+    mmsearch.open(folder / "fresh", device="cpu", workers=1).index(stocked / "goods", progress=True)
     # Stages that are over within a second leave no line.
     assert "encoding with" in capsys.readouterr().err
     stages: list[str] = []
