@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Self
 
 from mmsearch.media.metadata import ImageMetadata, MetadataRequest, sidecar_of
-from mmsearch.records import Record, Scalar
+from mmsearch.records import Record, Value
 from mmsearch.sources.fields import join_texts
 from mmsearch.sources.options import SourceOptions
 
@@ -30,7 +30,7 @@ class StoredMetadata:
 
     extent: str
     texts: tuple[str, ...]
-    columns: Mapping[str, Scalar]
+    columns: Mapping[str, Value]
 
     @classmethod
     def of(cls, metadata: ImageMetadata, request: MetadataRequest) -> Self:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from mmsearch.records import Scalar
+from mmsearch.records import Value
 
 # Columns that say where an image was taken; they are stored only on request.
 POSITION_COLUMNS = ("latitude", "longitude", "altitude")
@@ -54,7 +54,7 @@ class ImageMetadata:
         """What describes the image: title, description and keywords."""
         return tuple(filter(None, (self.title, self.description, ", ".join(self.keywords))))
 
-    def columns(self) -> dict[str, Scalar]:
+    def columns(self) -> dict[str, Value]:
         """Returns the columns of the store that are not empty.
 
         `taken` is UTC where the zone is known, with the zone in `taken_zone`, such as '+02:00';
@@ -67,7 +67,7 @@ class ImageMetadata:
         place = ", ".join(filter(None, (self.sublocation, self.place)))
         columns: dict[str, Any] = {
             **{name: getattr(self, name) for name in _STORED_AS_THEY_ARE},
-            "keywords": "; ".join(self.keywords) or None,
+            "keywords": list(self.keywords) or None,
             "taken": taken.replace(tzinfo=UTC) if taken is not None else None,
             "taken_zone": zone,
             "place": place or None,
